@@ -1,0 +1,54 @@
+/**
+ * Errors that somebody branches on, and what is said of any error. One grammar for all messages: what could not be
+ * done, sentence case, no full stop, values quoted, found and wanted after a colon.
+ *
+ * @module
+ */
+
+/** The user's input is wrong: the program starts nothing, prints all problems and exits with 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+  /** Each problem in one line, all that were found. */
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.problems = problems;
+  }
+}
+
+/** The program cannot do its work: it prints the message, without a stack, and exits with 1. */
+export class FatalError extends Error {
+  override readonly name = "FatalError";
+}
+
+/** Waiting took too long. The outcome of what was waited for is unknown. */
+export class TimeoutError extends Error {
+  override readonly name = "TimeoutError";
+}
+
+/** An error's message with those of its causes, for a log line. Never a stack. */
+export function messageOf(error: unknown): string {
+  const parts: string[] = [];
+  for (let e = error; e !== undefined && e !== null && parts.length < 5;) {
+    const message = e instanceof Error ? e.message || e.name : String(e);
+    if (!parts.some((part) => part.includes(message))) parts.push(message);
+    e = e instanceof Error ? e.cause : undefined;
+  }
+  return parts.join(": ");
+}
+
+/** The error's machine code (`ECONNREFUSED`, `EMFILE` …) where the runtime gives one. */
+export function codeOf(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" ? code : undefined;
+}
+
+/**
+ * States what must hold. Stays on in production: a broken invariant ends the program rather than a build.
+ *
+ * @throws Error when `condition` is false
+ */
+export function invariant(condition: unknown, what: string): asserts condition {
+  if (!condition) throw new Error(`Invariant broken: ${what}`);
+}

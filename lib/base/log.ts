@@ -1,0 +1,63 @@
+/**
+ * The port to the log. A record is an event name and fields, never text with values pasted in, so that people can
+ * search it, machines can parse it, and tests can assert on it. Fields never hold a secret.
+ *
+ * @module
+ */
+
+/** How much a record matters, least first. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+/** One of {@link LOG_LEVELS}. */
+export type LogLevel = typeof LOG_LEVELS[number];
+
+/** What is known about an event. Durations end in `Ms`, sizes in `Bytes`; `undefined` is left out. */
+export type LogFields = Readonly<
+  Record<string, string | number | boolean | null | undefined | readonly string[]>
+>;
+
+/** Where events go. `event` is a short phrase in lower case, always the same for the same kind of event. */
+export interface Log {
+  debug(event: string, fields?: LogFields): void;
+  info(event: string, fields?: LogFields): void;
+  warn(event: string, fields?: LogFields): void;
+  error(event: string, fields?: LogFields): void;
+}
+
+/** A {@link Log} that hands every record to one function. */
+export function logTo(write: (level: LogLevel, event: string, fields: LogFields) => void): Log {
+  const at = (level: LogLevel) => (event: string, fields: LogFields = {}) => write(level, event, fields);
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+/** Says each new cause once: a fault that repeats is logged when it appears, when it changes and when it is over. */
+export class CauseLog {
+  readonly #log: Log;
+  readonly #event: string;
+  #cause: string | undefined;
+
+  /** @param event the event of a fault; the end of it is logged as `<event> is over` */
+  constructor(log: Log, event: string) {
+    this.#log = log;
+    this.#event = event;
+  }
+
+  /** The fault that lasts, if one does. */
+  get cause(): string | undefined {
+    return this.#cause;
+  }
+
+  /** A try has failed for `cause`. */
+  failed(cause: string, fields: LogFields = {}): void {
+    if (cause === this.#cause) return this.#log.debug(this.#event, { cause, ...fields });
+    this.#cause = cause;
+    this.#log.warn(this.#event, { cause, ...fields });
+  }
+
+  /** A try has succeeded. */
+  succeeded(): void {
+    if (this.#cause === undefined) return;
+    const cause = this.#cause;
+    this.#cause = undefined;
+    this.#log.info(`${this.#event} is over`, { cause });
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * Every metric of the program in one table, and the port through which code counts. The table is also what
+ * `docs/metrics.md` is made from. Names follow the Prometheus conventions (base units, `_total`); labels only take
+ * values from closed sets.
+ *
+ * @module
+ */
+
+/** How a session ended; the label `outcome`. */
+export const OUTCOMES = [
+  "completed",
+  "client_left",
+  "timed_out",
+  "limited",
+  "downstream_reset",
+  "upstream_reset",
+  "drain_timeout",
+  "failed",
+] as const;
+/** One of {@link OUTCOMES}. */
+export type Outcome = typeof OUTCOMES[number];
+
+/** Why the replica count was written; the label `reason`. */
+export const SCALE_REASONS = ["held_session", "min_replicas", "closed_by_scale_down", "idle"] as const;
+/** One of {@link SCALE_REASONS}. */
+export type ScaleReason = typeof SCALE_REASONS[number];
+
+/** Verbs of the Kubernetes API that the program uses; the label `verb`. */
+export const API_VERBS = ["get", "list", "watch", "update", "patch"] as const;
+/** One of {@link API_VERBS}. */
+export type ApiVerb = typeof API_VERBS[number];
+
+interface Metric {
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  /** Label names with their values, or a word that says what the values are where the set is not a list of words. */
+  readonly labels: Readonly<Record<string, readonly string[] | string>>;
+  /** Upper bounds, histograms only. */
+  readonly buckets?: readonly number[];
+}
+
+const COLD_START_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 240, 300, 600];
+
+/** The table: name to description. */
+export const METRICS = {
+  buildkitd_autoscaler_sessions_opened_total: {
+    type: "counter",
+    help: "Connections accepted from clients.",
+    labels: {},
+  },
+  buildkitd_autoscaler_sessions_ended_total: {
+    type: "counter",
+    help: "Sessions that ended, by how they ended.",
+    labels: { outcome: OUTCOMES },
+  },
+  buildkitd_autoscaler_sessions_open: {
+    type: "gauge",
+    help: "Sessions that are open now, held ones included.",
+    labels: {},
+  },
+  buildkitd_autoscaler_sessions_held: {
+    type: "gauge",
+    help: "Sessions that are held now: they wait for a backend.",
+    labels: {},
+  },
+  buildkitd_autoscaler_hold_bytes: {
+    type: "gauge",
+    help: "Bytes that held clients have sent and that are kept for the backend.",
+    labels: {},
+  },
+  buildkitd_autoscaler_hold_seconds: {
+    type: "histogram",
+    help: "Time from accept to connected upstream, of sessions that were served.",
+    labels: {},
+    buckets: [0.001, 0.005, 0.01, ...COLD_START_BUCKETS],
+  },
+  buildkitd_autoscaler_cold_start_seconds: {
+    type: "histogram",
+    help: "Time from the first held session of a cold start to the end of each phase.",
+    labels: { phase: ["scale_write", "pod_address", "ready", "first_byte"] },
+    buckets: COLD_START_BUCKETS,
+  },
+  buildkitd_autoscaler_bytes_total: {
+    type: "counter",
+    help: "Bytes relayed; upstream is from client to buildkitd.",
+    labels: { direction: ["upstream", "downstream"] },
+  },
+  buildkitd_autoscaler_dial_errors_total: {
+    type: "counter",
+    help: "Dials to a ready backend that failed and were tried again.",
+    labels: {},
+  },
+  buildkitd_autoscaler_accept_errors_total: {
+    type: "counter",
+    help: "Errors of accept, such as running out of file descriptors.",
+    labels: {},
+  },
+  buildkitd_autoscaler_scale_writes_total: {
+    type: "counter",
+    help: "Writes of the replica count that the API server took, by direction and reason.",
+    labels: { direction: ["up", "same", "down"], reason: SCALE_REASONS },
+  },
+  buildkitd_autoscaler_replicas_desired: {
+    type: "gauge",
+    help: "Replicas that the present state calls for.",
+    labels: {},
+  },
+  buildkitd_autoscaler_replicas_observed: {
+    type: "gauge",
+    help: "Replicas in the newest version of the StatefulSet that was seen.",
+    labels: {},
+  },
+  buildkitd_autoscaler_watch_restarts_total: {
+    type: "counter",
+    help: "Watches that were started again, by resource and cause.",
+    labels: { resource: ["statefulsets", "endpointslices"], cause: ["ended", "expired", "silent", "failed"] },
+  },
+  buildkitd_autoscaler_api_errors_total: {
+    type: "counter",
+    help: 'Requests to the Kubernetes API that failed; code is the HTTP status or "none" without an answer.',
+    labels: { verb: API_VERBS, code: "an HTTP status, or none" },
+  },
+  buildkitd_autoscaler_api_requests_total: {
+    type: "counter",
+    help: "Requests sent to the Kubernetes API.",
+    labels: { verb: API_VERBS },
+  },
+  buildkitd_autoscaler_build_info: {
+    type: "gauge",
+    help: "Always 1; the labels say what runs.",
+    labels: { version: "the program's version", deno: "the runtime's version" },
+  },
+} as const satisfies Readonly<Record<string, Metric>>;
+
+/** A name in {@link METRICS}, without the program's prefix. */
+export type MetricName = keyof typeof METRICS extends `buildkitd_autoscaler_${infer Name}` ? Name : never;
+type Row<Name extends MetricName> = typeof METRICS[`buildkitd_autoscaler_${Name}`];
+type Values<T> = T extends readonly (infer Value)[] ? Value : string;
+
+/** The labels that a metric needs, each from its closed set. */
+export type Labels<Name extends MetricName> = {
+  readonly [Label in keyof Row<Name>["labels"]]: Values<Row<Name>["labels"][Label]>;
+};
+
+/** Where code counts. One method for all types: a counter grows by the value, a gauge takes it, a histogram observes it. */
+export interface Metrics {
+  record<Name extends MetricName>(name: Name, value: number, labels: Labels<Name>): void;
+}
+
+/** Counts nothing. */
+export const noMetrics: Metrics = { record: () => {} };
