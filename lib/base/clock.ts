@@ -60,6 +60,7 @@ export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promi
 
 /** A deadline on work: a signal that aborts with `reason()` after `timeoutMs`, or with its parent. */
 export interface Deadline extends Disposable {
+  /** Aborted when the time is up, or with the parent. */
   readonly signal: AbortSignal;
   /** Ends the wait for the time-out; the parent's abort still passes through until disposal. */
   clear(): void;

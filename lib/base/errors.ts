@@ -7,10 +7,12 @@
 
 /** The user's input is wrong: the program starts nothing, prints all problems and exits with 2. */
 export class UsageError extends Error {
+  /** Always `UsageError`. */
   override readonly name = "UsageError";
   /** Each problem in one line, all that were found. */
   readonly problems: readonly string[];
 
+  /** @param problems one line each, at least one */
   constructor(problems: readonly string[]) {
     super(problems.join("\n"));
     this.problems = problems;
@@ -19,11 +21,13 @@ export class UsageError extends Error {
 
 /** The program cannot do its work: it prints the message, without a stack, and exits with 1. */
 export class FatalError extends Error {
+  /** Always `FatalError`. */
   override readonly name = "FatalError";
 }
 
 /** Waiting took too long. The outcome of what was waited for is unknown. */
 export class TimeoutError extends Error {
+  /** Always `TimeoutError`. */
   override readonly name = "TimeoutError";
 }
 

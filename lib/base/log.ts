@@ -17,9 +17,13 @@ export type LogFields = Readonly<
 
 /** Where events go. `event` is a short phrase in lower case, always the same for the same kind of event. */
 export interface Log {
+  /** What only a developer looks for. */
   debug(event: string, fields?: LogFields): void;
+  /** What an operator wants to know: a session, a scale decision. */
   info(event: string, fields?: LogFields): void;
+  /** What does not work now and is tried again. */
   warn(event: string, fields?: LogFields): void;
+  /** What needs a person. */
   error(event: string, fields?: LogFields): void;
 }
 

@@ -134,8 +134,10 @@ export const METRICS = {
 
 /** A name in {@link METRICS}, without the program's prefix. */
 export type MetricName = keyof typeof METRICS extends `buildkitd_autoscaler_${infer Name}` ? Name : never;
-type Row<Name extends MetricName> = typeof METRICS[`buildkitd_autoscaler_${Name}`];
-type Values<T> = T extends readonly (infer Value)[] ? Value : string;
+/** The row of a metric. */
+export type Row<Name extends MetricName> = typeof METRICS[`buildkitd_autoscaler_${Name}`];
+/** The values that a label takes. */
+export type Values<T> = T extends readonly (infer Value)[] ? Value : string;
 
 /** The labels that a metric needs, each from its closed set. */
 export type Labels<Name extends MetricName> = {
@@ -144,6 +146,7 @@ export type Labels<Name extends MetricName> = {
 
 /** Where code counts. One method for all types: a counter grows by the value, a gauge takes it, a histogram observes it. */
 export interface Metrics {
+  /** Counts one event. */
   record<Name extends MetricName>(name: Name, value: number, labels: Labels<Name>): void;
 }
 

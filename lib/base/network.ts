@@ -6,12 +6,15 @@
 
 /** One end's address. */
 export interface Address {
+  /** A name, or an IP address without brackets. */
   readonly hostname: string;
+  /** 0 to 65535. */
   readonly port: number;
 }
 
 /** A TCP connection. Errors are Deno's: `ConnectionReset`, `BrokenPipe`, `BadResource` after `close`. */
 export interface Conn {
+  /** The other end. */
   readonly remoteAddr: Address;
   /** Reads into `buffer`: the number of bytes, or `null` when the peer has sent its FIN. Only `close` cancels it. */
   read(buffer: Uint8Array): Promise<number | null>;
@@ -21,14 +24,19 @@ export interface Conn {
   closeWrite(): Promise<void>;
   /** Frees the socket. Throws `BadResource` when called twice. */
   close(): void;
+  /** Sends small writes at once (`TCP_NODELAY`). */
   setNoDelay(noDelay?: boolean): void;
+  /** Asks the kernel to probe a silent peer (`SO_KEEPALIVE`). */
   setKeepAlive(keepAlive?: boolean): void;
 }
 
 /** A listening socket. */
 export interface Listener {
+  /** Where it listens; the port is the real one when 0 was asked for. */
   readonly addr: Address;
+  /** The next connection. Rejects with code `EMFILE` when descriptors ran out, with `BadResource` once closed. */
   accept(): Promise<Conn>;
+  /** Stops listening; waiting `accept` calls reject. */
   close(): void;
 }
 

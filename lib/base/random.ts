@@ -9,7 +9,7 @@
 export type Random = () => number;
 
 /** The machine's random source. Good for jitter and for names that must be new; not for secrets. */
-export const systemRandom: Random = () => Math.random();
+export const systemRandom: Random = (): number => Math.random();
 
 /** `length` random characters of `0-9a-z`, for names that must not have been used before. */
 export function randomName(random: Random, length: number): string {
