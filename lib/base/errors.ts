@@ -12,7 +12,7 @@ export class UsageError extends Error {
   /** Each problem in one line, all that were found. */
   readonly problems: readonly string[];
 
-  /** @param problems one line each, at least one */
+  /** Takes the problems, one line each, at least one. */
   constructor(problems: readonly string[]) {
     super(problems.join("\n"));
     this.problems = problems;

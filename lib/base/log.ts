@@ -39,7 +39,7 @@ export class CauseLog {
   readonly #event: string;
   #cause: string | undefined;
 
-  /** @param event the event of a fault; the end of it is logged as `<event> is over` */
+  /** Takes the event of the fault; the end of it is logged as `<event> is over`. */
   constructor(log: Log, event: string) {
     this.#log = log;
     this.#event = event;
