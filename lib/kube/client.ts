@@ -104,12 +104,12 @@ export class KubeClient {
 
   async #send({ target, method, query, body, contentType }: ApiRequest, signal: AbortSignal) {
     const { cluster, clock } = this.#ports;
-    using limit = deadline(clock, REQUEST_TIMEOUT_MS, signal, () => this.#timedOut(target, "headers"));
     const headers: Record<string, string> = {
       accept: "application/json",
       "user-agent": "buildkitd-autoscaler",
-      ...await cluster.authenticate(limit.signal),
+      ...await cluster.authenticate(signal),
     };
+    using limit = deadline(clock, REQUEST_TIMEOUT_MS, signal, () => this.#timedOut(target, "headers"));
     if (body !== undefined) headers["content-type"] = contentType ?? "application/json";
     // The deadline of the headers must not end the body's stream, so the request gets a signal of its own.
     const whole = new AbortController();
