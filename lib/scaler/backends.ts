@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { EndpointSlice } from "kubernetes-types/discovery/v1.d.ts";
+import type { EndpointSlice } from "../kube/types.ts";
 
 /** One pod of the scale target. */
 export interface Backend {

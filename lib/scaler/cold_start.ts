@@ -7,7 +7,8 @@ import type { Clock } from "../base/clock.ts";
 import type { Labels, Metrics } from "../base/metrics.ts";
 import type { Backend } from "./backends.ts";
 
-type Phase = Labels<"cold_start_seconds">["phase"];
+/** A phase of a cold start. */
+export type Phase = Labels<"cold_start_seconds">["phase"];
 
 /** Watches one cold start at a time. */
 export class ColdStart {
