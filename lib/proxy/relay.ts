@@ -24,6 +24,14 @@ export interface Traffic {
   downstreamBytes: number;
 }
 
+/** Told when the first bytes have gone through. */
+export interface FirstBytes {
+  /** From the client to buildkitd. */
+  upstream(): void;
+  /** From buildkitd to the client. */
+  downstream(): void;
+}
+
 /** How a relay ended: both sides sent their FIN, or one of them broke the connection. */
 export type RelayEnd = "completed" | "downstream_reset" | "upstream_reset";
 
@@ -42,7 +50,7 @@ export async function relay(
   upstream: Conn,
   first: HandOver,
   traffic: Traffic,
-  onDownstreamBytes: () => void,
+  firstBytes: FirstBytes,
 ): Promise<RelayEnd> {
   const closeBoth = () => {
     close(downstream);
@@ -54,9 +62,12 @@ export async function relay(
     return end;
   };
   const ends = await Promise.all([
-    endOf(toUpstream(downstream, upstream, first, (n) => traffic.upstreamBytes += n)),
+    endOf(toUpstream(downstream, upstream, first, (n) => {
+      if (traffic.upstreamBytes === 0) firstBytes.upstream();
+      traffic.upstreamBytes += n;
+    })),
     endOf(copy(upstream, downstream, (n) => {
-      if (traffic.downstreamBytes === 0) onDownstreamBytes();
+      if (traffic.downstreamBytes === 0) firstBytes.downstream();
       traffic.downstreamBytes += n;
     })),
   ]);

@@ -14,6 +14,7 @@ import { isConflict } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import type { Count, ScaleApi } from "../kube/scale.ts";
 import type { ColdStart } from "./cold_start.ts";
+import type { Observer } from "./observer.ts";
 import { decide, type Decision, type Policy } from "./decide.ts";
 import type { Placement } from "./placement.ts";
 
@@ -31,6 +32,8 @@ export interface ScalerPorts {
   readonly scale: ScaleApi;
   /** Sessions, pods and promises. */
   readonly placement: Placement;
+  /** Told whether somebody waits. */
+  readonly observer: Pick<Observer, "urgent">;
   /** Told when a claim has succeeded. */
   readonly coldStart: ColdStart;
 }
@@ -105,10 +108,12 @@ export class Scaler {
 
   /** Runs until the signal is aborted, and then until no write is under way. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, placement } = this.#ports;
+    const { clock, placement, observer, coldStart } = this.#ports;
     try {
       for (;;) {
         placement.lookAgain();
+        observer.urgent = placement.usage.held > 0;
+        if (placement.usage.held === 0) coldStart.settle();
         const decision = this.#decide();
         this.#act(decision, signal);
         const untilMs = Math.min(decision.wakeAtMs, placement.nextTrustMs, this.#nextTryMs(decision));
@@ -137,6 +142,7 @@ export class Scaler {
     this.#because = decision.because;
     metrics.record("replicas_desired", decision.desired, {});
     metrics.record("replicas_observed", agreement.seen?.replicas ?? 0, {});
+    metrics.record("sessions_held", usage.held, {});
     return decision;
   }
 
