@@ -178,13 +178,10 @@ async function serve(
     };
     cut.addEventListener("abort", closeBoth, { once: true });
     try {
-      const end = await relay(
-        downstream,
-        upstream,
-        hold.handOver(),
-        traffic,
-        () => coldStart.reached("first_byte"),
-      );
+      const end = await relay(downstream, upstream, hold.handOver(), traffic, {
+        upstream: () => placement.markUsed(id),
+        downstream: () => coldStart.reached("first_byte"),
+      });
       cut.throwIfAborted();
       story.outcome = end;
     } finally {

@@ -25,7 +25,7 @@ export class ColdStart {
 
   /** A session is held: a cold start begins, unless one is under way. */
   begin(): void {
-    if (this.#sinceMs !== undefined) return;
+    if (this.#sinceMs !== undefined && !this.#done.has("ready")) return;
     this.#sinceMs = this.#clock.nowMs();
     this.#done.clear();
   }
