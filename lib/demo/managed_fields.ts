@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { JsonObject } from "./json.ts";
 import type { FieldsV1, KubeObject, ManagedFieldsEntry } from "./objects.ts";
 import { ApiError } from "./status.ts";
 
@@ -19,9 +20,6 @@ export interface Writer {
   /** When, RFC 3339. */
   readonly time: string;
 }
-
-/** Any JSON object. */
-type Tree = { [key: string]: unknown };
 
 /** Fields of `metadata` that no manager owns. */
 const UNOWNED = new Set([
@@ -59,14 +57,14 @@ export function afterUpdate(
  *
  * @throws ApiError 409 when another manager owns a field with another value and `force` is false
  */
-export function applyTo(live: KubeObject, patch: Tree, writer: Writer, force: boolean): KubeObject {
+export function applyTo(live: KubeObject, patch: JsonObject, writer: Writer, force: boolean): KubeObject {
   const wanted = leaves(patch), current = leaves(live);
   const entries = live.metadata.managedFields ?? [];
   const mine = find(entries, writer, "Apply");
   const others = entries.filter((entry) => entry !== mine);
   const changed = new Set([...wanted.keys()].filter((path) => wanted.get(path) !== current.get(path)));
   if (!force) refuseConflicts(others, changed);
-  const merged = structuredClone(live) as unknown as Tree;
+  const merged = structuredClone(live) as unknown as JsonObject;
   for (const path of wanted.keys()) set(merged, JSON.parse(path), at(patch, JSON.parse(path)));
   const owners = others.flatMap((entry) => [...flatten(entry.fieldsV1)]);
   for (const path of mine === undefined ? [] : flatten(mine.fieldsV1)) {
@@ -113,7 +111,7 @@ function entryOf(
   operation: "Apply" | "Update",
   paths: ReadonlySet<string>,
 ): ManagedFieldsEntry {
-  const fieldsV1: Tree = {};
+  const fieldsV1: JsonObject = {};
   for (const path of [...paths].sort()) {
     set(fieldsV1, (JSON.parse(path) as string[]).map((key) => `f:${key}`), {});
   }
@@ -163,13 +161,13 @@ function leaves(object: unknown): Map<string, string> {
   return found;
 }
 
-function at(tree: Tree, path: readonly string[]): unknown {
-  return path.reduce<unknown>((value, key) => (value as Tree | undefined)?.[key], tree);
+function at(tree: JsonObject, path: readonly string[]): unknown {
+  return path.reduce<unknown>((value, key) => (value as JsonObject | undefined)?.[key], tree);
 }
 
-function set(tree: Tree, path: readonly string[], value: unknown): void {
+function set(tree: JsonObject, path: readonly string[], value: unknown): void {
   let node = tree;
-  for (const key of path.slice(0, -1)) node = (node[key] ??= {}) as Tree;
+  for (const key of path.slice(0, -1)) node = (node[key] ??= {}) as JsonObject;
   if (value === undefined) delete node[path.at(-1)!];
   else node[path.at(-1)!] = value;
 }
