@@ -9,7 +9,6 @@
  */
 import { UsageError } from "../base/errors.ts";
 import { LOG_LEVELS } from "../base/log.ts";
-import { formatAddress } from "../base/network.ts";
 import { overlaps } from "./address.ts";
 import { nearest } from "./nearest.ts";
 import { address, choice, duration, integer, label, subdomain, text, type ValueType } from "./value_types.ts";
@@ -90,10 +89,10 @@ export const SETTINGS = {
   upstream: row({
     flag: "--upstream",
     variable: "AUTOSCALER_UPSTREAM",
-    type: choice(["slices", "dns"]),
+    type: choice("how", ["slices", "dns"]),
     default: "slices",
     topic: "proxy",
-    help: "reach pods by the address in EndpointSlices, or by DNS name",
+    help: "reach pods by their address in EndpointSlices, or by DNS name",
   }),
   clusterDomain: row({
     flag: "--cluster-domain",
@@ -165,7 +164,7 @@ export const SETTINGS = {
   wakeOn: row({
     flag: "--wake-on",
     variable: "AUTOSCALER_WAKE_ON",
-    type: choice(["connect", "data"]),
+    type: choice("what", ["connect", "data"]),
     default: "connect",
     topic: "scaling",
     help: "what starts buildkitd: a connection, or its first byte (so that a bare TCP check does not)",
@@ -205,7 +204,7 @@ export const SETTINGS = {
   logLevel: row({
     flag: "--log-level",
     variable: "LOG_LEVEL",
-    type: choice(LOG_LEVELS),
+    type: choice("level", LOG_LEVELS),
     default: "info",
     topic: "operations",
     help: "least important records that are written",
@@ -214,7 +213,7 @@ export const SETTINGS = {
   logFormat: row({
     flag: "--log-format",
     variable: "AUTOSCALER_LOG_FORMAT",
-    type: choice(["auto", "text", "json"]),
+    type: choice("format", ["auto", "text", "json"]),
     default: "auto",
     topic: "operations",
     help: "auto is text on a terminal and JSON lines elsewhere",
@@ -258,7 +257,8 @@ export function parseSettings({ flags, variables, problems: before = [] }: Setti
   const problems = [...before];
   const values: Record<string, unknown> = {};
   for (const [key, setting] of settingRows()) {
-    const given = flags.get(key);
+    // Where there is no default, an empty flag asks for none.
+    const given = setting.default === undefined ? flags.get(key) || undefined : flags.get(key);
     let value = given === undefined
       ? parseDefault(setting)
       : parseOne(setting, setting.flag, given, problems);
@@ -279,12 +279,12 @@ export function settingRows(): readonly (readonly [SettingKey, Setting<unknown>]
   return Object.entries(SETTINGS) as unknown as readonly [SettingKey, Setting<unknown>][];
 }
 
-/** Settings as text, as a user would write them; without those that have no value. For the log. */
-export function settingsAsText(settings: Settings): Readonly<Record<SettingKey, string>> {
+/** Settings by flag (without its dashes) as a user would write them; without those that have no value. For the log. */
+export function settingsAsText(settings: Settings): Readonly<Record<string, string>> {
   const given = settingRows().filter(([key]) => settings[key] !== undefined);
   return Object.fromEntries(
-    given.map(([key, { type }]) => [key, type.format(settings[key])]),
-  ) as Record<SettingKey, string>;
+    given.map(([key, { flag, type }]) => [flag.slice(2), type.format(settings[key])]),
+  );
 }
 
 function parseDefault(setting: Setting<unknown>): unknown {
@@ -294,7 +294,7 @@ function parseDefault(setting: Setting<unknown>): unknown {
 function parseOne(setting: Setting<unknown>, name: string, given: string, problems: string[]): unknown {
   const value = given === "" ? undefined : setting.type.parse(given);
   if (value === undefined) {
-    problems.push(`Cannot parse "${name}": found ${quote(given)}, want ${setting.type.want}`);
+    problems.push(`Cannot parse "${name}": found ${quote(given)}, want ${setting.type.want(given)}`);
   }
   return value;
 }
@@ -335,8 +335,9 @@ function variableOf(flag: string): string {
 function conflicts({ listenAddr, adminAddr }: Partial<Settings>): string[] {
   if (listenAddr === undefined || adminAddr === undefined || !overlaps(listenAddr, adminAddr)) return [];
   const { listenAddr: listen, adminAddr: admin } = SETTINGS;
+  const [proxied, served] = [listen.type.format(listenAddr), admin.type.format(adminAddr)];
   return [
-    `Cannot use "${listen.flag}" and "${admin.flag}" together: ` +
-    `found the same port in "${formatAddress(listenAddr)}" and "${formatAddress(adminAddr)}", want two`,
+    `Cannot listen on both "${listen.flag}" and "${admin.flag}": found "${proxied}" and "${served}", ` +
+    `want different ports`,
   ];
 }

@@ -12,12 +12,14 @@ import { formatDurationMs, parseDurationMs } from "./duration.ts";
 export interface ValueType<T> {
   /** What `--help` shows in angle brackets. */
   readonly placeholder: string;
-  /** What a right value is, after "want". */
-  readonly want: string;
+  /** The values in a few words, for the README's table. */
+  readonly range: string;
   /** All values, where there are few. */
   readonly choices?: readonly string[];
   /** The value, or `undefined` when the text is none or out of bounds. */
   parse(text: string): T | undefined;
+  /** What would have been right instead of `text`; follows "want". */
+  want(text: string): string;
   /** The value as text that `parse` takes. */
   format(value: T): string;
 }
@@ -27,14 +29,17 @@ const LONGEST_MS = 8760 * 3_600_000;
 
 /** A Go duration of `minMs` up to a year, in ms. */
 export function duration(minMs: number): ValueType<number> {
-  const bound = minMs === 0 ? "" : ` of at least ${formatDurationMs(minMs)}`;
   return {
     placeholder: "duration",
-    want: `a duration${bound} such as "2m0s"`,
+    range: minMs === 0 ? "duration" : `duration, at least ${formatDurationMs(minMs)}`,
     parse(text) {
       const ms = parseDurationMs(text);
       return ms !== undefined && ms >= minMs && ms <= LONGEST_MS ? ms : undefined;
     },
+    want: (text) =>
+      parseDurationMs(text) === undefined
+        ? 'a duration such as "2m0s"'
+        : `a duration from ${formatDurationMs(minMs)} to ${formatDurationMs(LONGEST_MS)}`,
     format: formatDurationMs,
   };
 }
@@ -43,23 +48,28 @@ export function duration(minMs: number): ValueType<number> {
 export function integer(min: number, max: number): ValueType<number> {
   return {
     placeholder: "number",
-    want: `a whole number from ${min} to ${max}`,
+    range: `${min} to ${max}`,
     parse(text) {
       const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : NaN;
       return value >= min && value <= max ? value : undefined;
     },
+    want: () => `a whole number from ${min} to ${max}`,
     format: String,
   };
 }
 
 /** One of a few words, in any case. */
-export function choice<const Word extends string>(words: readonly Word[]): ValueType<Word> {
+export function choice<const Word extends string>(
+  placeholder: string,
+  words: readonly Word[],
+): ValueType<Word> {
   const quoted = words.map((word) => `"${word}"`);
   return {
-    placeholder: words.join("|"),
-    want: `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`,
+    placeholder,
+    range: words.join(", "),
     choices: words,
     parse: (text) => words.find((word) => word === text.toLowerCase()),
+    want: () => `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`,
     format: (word) => word,
   };
 }
@@ -67,14 +77,21 @@ export function choice<const Word extends string>(words: readonly Word[]): Value
 /** Where to listen. */
 export const address: ValueType<Address> = {
   placeholder: "address",
-  want: 'an address such as ":8080", "127.0.0.1:8080" or "[::1]:8080", with a port from 0 to 65535',
+  range: "address",
   parse: parseAddress,
+  want: () => 'an address such as ":8080", "127.0.0.1:8080" or "[::1]:8080", with a port up to 65535',
   format: formatListenAddress,
 };
 
 /** Any text; without a default there may be none. */
 export function text(placeholder: string): ValueType<string | undefined> {
-  return { placeholder, want: "text", parse: (value) => value, format: (value) => value ?? "" };
+  return {
+    placeholder,
+    range: placeholder,
+    parse: (value) => value,
+    want: () => `a ${placeholder}`,
+    format: (value) => value ?? "",
+  };
 }
 
 /** RFC 1123 label: what Kubernetes wants of the names of namespaces and services. */
@@ -88,15 +105,17 @@ const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
  */
 export const label: ValueType<string> = {
   placeholder: "name",
-  want: 'a DNS label: up to 63 of a-z, 0-9 and "-", with a letter or digit at both ends',
+  range: "DNS label",
   parse: (name) => LABEL.test(name) ? name : undefined,
+  want: () => 'up to 63 of a-z, 0-9 and "-", with a letter or digit at both ends',
   format: String,
 };
 
 /** DNS labels with dots between: the name of most objects, or a domain. */
 export const subdomain: ValueType<string> = {
   placeholder: "name",
-  want: 'a DNS name: up to 253 of a-z, 0-9, "-" and ".", with a letter or digit at both ends of each part',
+  range: "DNS name",
   parse: (name) => name.length <= 253 && name.split(".").every((part) => LABEL.test(part)) ? name : undefined,
+  want: () => 'up to 253 of a-z, 0-9, "-" and ".", with a letter or digit at both ends of each part',
   format: String,
 };
