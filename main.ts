@@ -60,6 +60,7 @@ async function run(
   const { serveAdmin } = await import("./lib/ops/admin_server.ts");
   const { denoNetwork: network } = await import("./lib/proxy/deno_network.ts");
   const { loadCluster } = await import("./lib/kube/load_cluster.ts");
+  const { systemMachine: machine } = await import("./lib/kube/machine.ts");
   const { runApp } = await import("./lib/app.ts");
   const { log, flush } = await openLog({
     level: settings.logLevel,
@@ -94,7 +95,7 @@ async function run(
       network,
       serveAdmin,
       metrics: prometheusMetrics(processFacts(clock.wallMs())),
-      loadCluster: () => loadCluster(settings, { log, clock }),
+      loadCluster: () => loadCluster(settings, { log, clock, machine }),
       stop,
     });
     return 0;
