@@ -12,7 +12,10 @@ export interface HttpRequest {
   readonly method: string;
   /** Absolute. */
   readonly url: URL;
-  /** Without `host` and `content-length`, which the implementation adds. */
+  /**
+   * Without `host` and `content-length`, which the implementation adds. A line feed in a value separates the values of a
+   * header that is sent several times (only `Impersonate-Group` and the like need that).
+   */
   readonly headers: Readonly<Record<string, string>>;
   /** Sent as it is. */
   readonly body?: string | undefined;

@@ -1,0 +1,42 @@
+/**
+ * How to connect to an API server, apart from who asks: what a kubeconfig's cluster says. Chooses between the two ways
+ * to speak HTTP.
+ *
+ * @module
+ */
+import { FetchHttp } from "./fetch_http.ts";
+import type { Http } from "./http.ts";
+import type { KeyPair } from "./pem.ts";
+import { TlsHttp } from "./tls_http.ts";
+
+/** How to connect. */
+export interface Connection {
+  /** Certificates of the authorities to trust, PEM; otherwise those that the runtime trusts. */
+  readonly ca: string | undefined;
+  /** Where `ca` comes from, or would have to be set, for messages. */
+  readonly caSource: string;
+  /** The proxy on the way. */
+  readonly proxy: URL | undefined;
+  /** The name that the server's certificate must have, if it is not the host of the URL. */
+  readonly serverName: string | undefined;
+  /** Takes any certificate. */
+  readonly insecure: boolean;
+  /** Requests carry a header several times, which `fetch` cannot do. */
+  readonly repeatsHeaders: boolean;
+}
+
+/** A connection's HTTP, whose client certificate may change while it is used. */
+export interface ClientHttp extends Http {
+  /** Presents this certificate on connections that are opened from now on, and opens new ones. */
+  useClientCertificate(pair: KeyPair | undefined): void;
+}
+
+/** Whether {@link Connection} needs `node:tls`. */
+export function needsTls({ serverName, insecure, repeatsHeaders }: Connection): boolean {
+  return serverName !== undefined || insecure || repeatsHeaders;
+}
+
+/** HTTP over `fetch` where it can do what is asked, over `node:tls` otherwise. */
+export function makeHttp(connection: Connection): ClientHttp {
+  return needsTls(connection) ? new TlsHttp(connection) : new FetchHttp(connection);
+}

@@ -1,0 +1,89 @@
+/**
+ * HTTP over `fetch`, for all but what `fetch` cannot do: another server name, no verification, repeated headers. Takes
+ * the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` unless one is given, as kubectl does. Speaks HTTP/1.1: a
+ * dead HTTP/2 connection would stay pooled and fail every request and watch on it. Follows no redirects.
+ *
+ * @module
+ */
+import type { ClientHttp, Connection } from "./connection.ts";
+import type { HttpRequest, HttpResponse } from "./http.ts";
+import { explain } from "./http_errors.ts";
+import type { KeyPair } from "./pem.ts";
+
+/** {@link ClientHttp} over `fetch`. */
+export class FetchHttp implements ClientHttp {
+  readonly #connection: Connection;
+  #pair: KeyPair | undefined;
+  #client: Deno.HttpClient | undefined;
+  #closed = false;
+
+  /** Opens nothing yet. */
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** See {@link ClientHttp}. */
+  async send({ method, url, headers, body, signal }: HttpRequest): Promise<HttpResponse> {
+    signal.throwIfAborted();
+    if (this.#closed) throw new Error("Cannot send a request: the HTTP client is closed");
+    try {
+      const client = this.#client ??= this.#open();
+      const init = {
+        method,
+        headers: { ...headers },
+        body: body ?? null,
+        signal,
+        client,
+        redirect: "manual",
+      } as const;
+      const response = await fetch(url, init);
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: response.body ?? new Blob().stream(),
+      };
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      throw explain(error, url, this.#connection);
+    }
+  }
+
+  #open(): Deno.HttpClient {
+    const { ca, proxy } = this.#connection;
+    return Deno.createHttpClient({
+      http2: false,
+      ...(ca === undefined ? {} : { caCerts: [ca] }),
+      ...(proxy === undefined ? {} : { proxy: proxyOptions(proxy) }),
+      ...this.#pair,
+    });
+  }
+
+  /** See {@link ClientHttp}. */
+  useClientCertificate(pair: KeyPair | undefined): void {
+    this.#pair = pair;
+    this.reset();
+  }
+
+  /** See {@link ClientHttp}. Requests under way go on: closing a client only ends its pool. */
+  reset(): void {
+    this.#client?.close();
+    this.#client = undefined;
+  }
+
+  /** See {@link ClientHttp}. */
+  close(): void {
+    this.#closed = true;
+    this.reset();
+  }
+}
+
+function proxyOptions(proxy: URL): { url: string; basicAuth?: { username: string; password: string } } {
+  const bare = new URL(proxy);
+  bare.username = bare.password = "";
+  if (proxy.username === "") return { url: bare.href };
+  const basicAuth = {
+    username: decodeURIComponent(proxy.username),
+    password: decodeURIComponent(proxy.password),
+  };
+  return { url: bare.href, basicAuth };
+}

@@ -1,0 +1,88 @@
+/**
+ * The service account of the pod that the program runs in
+ * (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/): server, token, authority and namespace.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { formatAddress } from "../base/network.ts";
+import { CachedFile } from "./cached_file.ts";
+import type { ClusterParts, LoadPorts } from "./cluster_parts.ts";
+import { isToken, tokenFile } from "./credentials.ts";
+import { isMissing, readFault } from "./machine.ts";
+import { faultOfCa } from "./pem.ts";
+
+/** Where Kubernetes mounts a service account. */
+export const SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/** What was found: a service account, why there is none, or what is wrong with it. */
+export type InCluster =
+  | { readonly parts: ClusterParts }
+  | { readonly absent: string }
+  | { readonly problems: readonly string[] };
+
+/** Looks for a service account in `directory`. */
+export async function findInCluster(directory: string, ports: LoadPorts): Promise<InCluster> {
+  const { machine, clock, log } = ports;
+  const host = machine.env("KUBERNETES_SERVICE_HOST");
+  const port = machine.env("KUBERNETES_SERVICE_PORT");
+  if (host === undefined || port === undefined) return { absent: "KUBERNETES_SERVICE_HOST is not set" };
+  const tokenPath = join(directory, "token");
+  try {
+    await machine.readText(tokenPath);
+  } catch (error) {
+    if (isMissing(error)) return { absent: `there is no "${tokenPath}"` };
+  }
+  const problems: string[] = [];
+  const file = new CachedFile({
+    path: tokenPath,
+    what: "service account token",
+    fault: (text) => isToken(text) ? undefined : "found no token, want one line of text",
+    machine,
+    clock,
+    log,
+  });
+  await file.read().catch((error: Error) => problems.push(error.message));
+  const caPath = join(directory, "ca.crt");
+  let ca: string | undefined;
+  let caFault: string | undefined;
+  try {
+    ca = await machine.readText(caPath);
+    caFault = faultOfCa(ca, clock.wallMs());
+  } catch (error) {
+    caFault = readFault(error);
+  }
+  if (caFault !== undefined) {
+    problems.push(
+      `Cannot use the service account's authority "${caPath}": ${caFault}, want PEM certificates`,
+    );
+  }
+  const address = formatAddress({ hostname: host.replace(/^\[|\]$/g, ""), port: Number(port) });
+  const server = /^\d{1,5}$/.test(port) && URL.canParse(`https://${address}`)
+    ? new URL(`https://${address}`)
+    : undefined;
+  if (server === undefined) {
+    problems.push(
+      `Cannot use the service account: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT: ` +
+        `found "${host}" and "${port}", want a host and a port`,
+    );
+  }
+  if (problems.length > 0 || server === undefined) return { problems };
+  const namespace = await machine.readText(join(directory, "namespace")).catch(() => "");
+  return {
+    parts: {
+      server,
+      source: "service account",
+      namespace: namespace.trim() || undefined,
+      connection: {
+        ca,
+        caSource: `the service account's authority "${caPath}"`,
+        proxy: undefined,
+        serverName: undefined,
+        insecure: false,
+        repeatsHeaders: false,
+      },
+      credentials: tokenFile(file),
+    },
+  };
+}

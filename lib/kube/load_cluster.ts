@@ -1,0 +1,129 @@
+/**
+ * Finds the cluster and the credentials to use, in this order: the kubeconfig that is asked for, the pod's service
+ * account, the files of `KUBECONFIG`, `~/.kube/config`. Contexts exist in kubeconfigs only, so with a context the
+ * service account is passed over. Nothing is sent and no plugin is run here.
+ *
+ * @module
+ */
+import { delimiter, join, resolve } from "node:path";
+import { UsageError } from "../base/errors.ts";
+import type { Cluster } from "./cluster.ts";
+import { type ClusterParts, type LoadPorts, makeCluster } from "./cluster_parts.ts";
+import { fixed } from "./credentials.ts";
+import { Problems } from "./fields.ts";
+import { findInCluster, SERVICE_ACCOUNT_DIRECTORY } from "./in_cluster.ts";
+import { chooseContext, type Kubeconfig, mergeKubeconfigs, parseKubeconfig } from "./kubeconfig.ts";
+import { checkProxy, readCluster } from "./kubeconfig_connection.ts";
+import { readUser } from "./kubeconfig_user.ts";
+import { isMissing, readFault } from "./machine.ts";
+
+/** What the user asks for. */
+export interface LoadOptions {
+  /** This kubeconfig file and no other source. */
+  readonly kubeconfig?: string | undefined;
+  /** This context instead of the current one. */
+  readonly context?: string | undefined;
+  /** Where the service account is mounted; only tests need another place. */
+  readonly serviceAccountDirectory?: string;
+}
+
+/**
+ * The cluster to use, with its credentials.
+ *
+ * @throws UsageError with all problems of what was found, or what was looked for when nothing was
+ */
+export async function loadCluster(options: LoadOptions, ports: LoadPorts): Promise<Cluster> {
+  return makeCluster(await findCluster(options, ports), ports.log);
+}
+
+async function findCluster(options: LoadOptions, ports: LoadPorts): Promise<ClusterParts> {
+  const { kubeconfig, context } = options;
+  const { machine } = ports;
+  if (kubeconfig !== undefined) {
+    return await fromKubeconfigs([resolve(kubeconfig)], true, context, ports) ?? none([]);
+  }
+  const looked: string[] = [];
+  if (context === undefined) {
+    const directory = options.serviceAccountDirectory ?? SERVICE_ACCOUNT_DIRECTORY;
+    const inCluster = await findInCluster(directory, ports);
+    if ("problems" in inCluster) throw new UsageError(inCluster.problems);
+    if ("parts" in inCluster) return inCluster.parts;
+    looked.push(`no service account (${inCluster.absent})`);
+  }
+  const listed = machine.env("KUBECONFIG");
+  if (listed !== undefined) {
+    const files = [...new Set(listed.split(delimiter).filter((file) => file !== ""))].map((file) =>
+      resolve(file)
+    );
+    return await fromKubeconfigs(files, false, context, ports) ??
+      none([...looked, `no file of those that KUBECONFIG names ("${listed}")`]);
+  }
+  looked.push("no KUBECONFIG");
+  const home = machine.home();
+  if (home === undefined) return none([...looked, "no home directory"]);
+  const standard = join(home, ".kube", "config");
+  return await fromKubeconfigs([standard], false, context, ports) ?? none([...looked, `no "${standard}"`]);
+}
+
+function none(looked: readonly string[]): never {
+  throw new UsageError([
+    `Cannot find a cluster: found ${
+      looked.join(", ")
+    }, want "--kubeconfig" or "KUBECONFIG" with the path of a ` +
+    "kubeconfig, or a pod with a service account token",
+  ]);
+}
+
+/** The chosen context of these files; `undefined` when none of them exists and none has to. */
+async function fromKubeconfigs(
+  files: readonly string[],
+  mustExist: boolean,
+  wanted: string | undefined,
+  ports: LoadPorts,
+): Promise<ClusterParts | undefined> {
+  const problems = new Problems();
+  const configs: Kubeconfig[] = [];
+  for (const file of files) {
+    try {
+      configs.push(await parseKubeconfig(file, await ports.machine.readText(file), problems));
+    } catch (error) {
+      if (!isMissing(error) || mustExist) problems.file(file, `${readFault(error)}, want a kubeconfig`);
+    }
+  }
+  if (configs.length === 0 && problems.lines.length === 0) return undefined;
+  // Beside a file that could not be read, a missing context would only be its consequence.
+  const parts = problems.lines.length > 0
+    ? undefined
+    : await chosenParts(mergeKubeconfigs(configs), wanted, problems, ports);
+  if (problems.lines.length > 0 || parts === undefined) throw new UsageError(problems.lines);
+  return parts;
+}
+
+async function chosenParts(
+  config: Kubeconfig,
+  wanted: string | undefined,
+  problems: Problems,
+  ports: LoadPorts,
+): Promise<ClusterParts | undefined> {
+  const chosen = chooseContext(config, wanted, problems);
+  if (chosen === undefined) return undefined;
+  const { cluster, user } = chosen;
+  const entry = cluster && await readCluster(cluster, ports);
+  const who = user && await readUser(user, cluster, entry, ports);
+  if (cluster === undefined || entry === undefined) return undefined;
+  const secure = entry.server.protocol === "https:";
+  const repeatsHeaders = secure && (who?.repeatsHeaders ?? false);
+  const connection = { ...entry.connection, repeatsHeaders };
+  checkProxy(cluster, connection);
+  if (!secure && user !== undefined) {
+    ports.log.debug("credentials are not sent over plain http", { server: entry.server.origin });
+  }
+  return {
+    server: entry.server,
+    source: `context "${chosen.name}" of "${chosen.file}"`,
+    namespace: chosen.namespace,
+    connection,
+    // As kubectl does: nothing that proves who asks goes over a connection that anybody can read.
+    credentials: secure && who !== undefined ? who.credentials : fixed({ headers: {} }),
+  };
+}

@@ -1,0 +1,131 @@
+/**
+ * The port to the machine that credentials come from: environment, files and child processes, and its real
+ * implementation. Knows nothing of Kubernetes.
+ *
+ * @module
+ */
+import { homedir } from "node:os";
+import { codeOf, messageOf } from "../base/errors.ts";
+
+/** A program to run to its end. */
+export interface Command {
+  /** A path, or a name that is looked up in `PATH`. */
+  readonly program: string;
+  /** Its arguments. */
+  readonly args: readonly string[];
+  /** Variables that are added to the environment of this process. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Gives it the terminal for questions; otherwise it has no input. */
+  readonly interactive: boolean;
+  /** The most that it may print: past that it is killed. */
+  readonly maxOutputBytes: number;
+}
+
+/** How a program ended. */
+export interface CommandOutcome {
+  /** Its exit code; a program that a signal ended has one over 128. */
+  readonly code: number;
+  /** What it printed. */
+  readonly stdout: string;
+  /** The end of what it said on stderr, at most 4 KiB. */
+  readonly stderrTail: string;
+  /** It printed more than `maxOutputBytes` and was killed. */
+  readonly tooLong: boolean;
+}
+
+/** Environment, files and child processes. */
+export interface Machine {
+  /** An environment variable; an empty one counts as not set. */
+  env(name: string): string | undefined;
+  /** A whole file as text. Rejects with code `ENOENT` when there is none. */
+  readText(path: string): Promise<string>;
+  /** The user's home directory, if there is one. */
+  home(): string | undefined;
+  /** Whether a person can answer questions on stdin. */
+  hasTerminal(): boolean;
+  /** Runs a program to its end; kills it when `signal` is aborted. Rejects with code `ENOENT` when there is none. */
+  run(command: Command, signal: AbortSignal): Promise<CommandOutcome>;
+}
+
+const STDERR_TAIL_BYTES = 4096;
+
+/** This machine. */
+export const systemMachine: Machine = {
+  env: (name) => Deno.env.get(name) || undefined,
+  readText: (path) => Deno.readTextFile(path),
+  home: () => homedir() || undefined,
+  hasTerminal: () => Deno.stdin.isTerminal(),
+  async run({ program, args, env, interactive, maxOutputBytes }, signal) {
+    signal.throwIfAborted();
+    const child = new Deno.Command(program, {
+      args: [...args],
+      env: { ...env },
+      stdin: interactive ? "inherit" : "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const kill = () => {
+      try {
+        child.kill("SIGKILL");
+      } catch { // it has ended by itself
+      }
+    };
+    const stdout = child.stdout.getReader();
+    const stderr = child.stderr.getReader();
+    // Cancelling the readers matters as well as killing: a grandchild that inherited the pipes would keep them open.
+    const onAbort = () => {
+      kill();
+      stdout.cancel().catch(() => {});
+      stderr.cancel().catch(() => {});
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      let tooLong = false;
+      const [out, tail, status] = await Promise.all([
+        collect(stdout, (bytes) => {
+          if (bytes.length <= maxOutputBytes) return bytes;
+          tooLong = true;
+          onAbort();
+          return bytes.subarray(0, maxOutputBytes);
+        }),
+        collect(stderr, (bytes) => bytes.subarray(-STDERR_TAIL_BYTES)),
+        child.status,
+      ]);
+      signal.throwIfAborted();
+      const decoder = new TextDecoder();
+      return { code: status.code, stdout: decoder.decode(out), stderrTail: decoder.decode(tail), tooLong };
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  },
+};
+
+/** Reads a stream to its end, keeping what `bound` lets through. */
+async function collect(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  bound: (bytes: Uint8Array) => Uint8Array,
+): Promise<Uint8Array> {
+  let kept: Uint8Array = new Uint8Array();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return kept;
+    const joined = new Uint8Array(kept.length + value.length);
+    joined.set(kept);
+    joined.set(value, kept.length);
+    kept = bound(joined);
+  }
+}
+
+/** Why a file could not be read, in words; `found …` in the grammar of messages. */
+export function readFault(error: unknown): string {
+  const code = codeOf(error) ?? (error instanceof Error ? error.name : "");
+  if (/^(ENOENT|NotFound)$/.test(code)) return "found no such file";
+  if (/^(EACCES|EPERM|PermissionDenied|NotCapable)$/.test(code)) return "found a file that may not be read";
+  if (/^(EISDIR|IsADirectory)$/.test(code)) return "found a directory, want a file";
+  return `found a file that cannot be read: ${messageOf(error)}`;
+}
+
+/** Whether there is no such file or program. */
+export function isMissing(error: unknown): boolean {
+  return readFault(error) === "found no such file";
+}

@@ -1,0 +1,133 @@
+/**
+ * Whether text is what a field says it is: PEM certificates or a PEM private key (RFC 7468). The runtime takes some
+ * garbage without a word, and then every handshake fails for a reason that nobody can guess. Pure but for the wall time
+ * that is passed in. Never quotes key material.
+ *
+ * @module
+ */
+import { createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
+
+/** A certificate and its private key, both PEM. */
+export interface KeyPair {
+  /** The certificate, then those of intermediate authorities. */
+  readonly cert: string;
+  /** The key, not encrypted. */
+  readonly key: string;
+}
+
+interface Block {
+  readonly label: string;
+  readonly body: string;
+}
+
+function blocksOf(text: string): Block[] {
+  const pattern = /-----BEGIN ([A-Z0-9 ]+)-----([^-]*(?:-(?!----)[^-]*)*)-----END \1-----/g;
+  return [...text.matchAll(pattern)].map(([, label = "", body = ""]) => ({ label, body }));
+}
+
+/** The bytes of a block, or nothing when they are no base64 of one whole DER sequence. */
+function derOf({ body }: Block): Uint8Array | undefined {
+  let der: Uint8Array;
+  try {
+    der = Uint8Array.from(atob(body.replace(/\s/g, "")), (char) => char.charCodeAt(0));
+  } catch {
+    return undefined;
+  }
+  const [tag, first = 0] = der;
+  if (tag !== 0x30) return undefined;
+  if (first < 128) return der.length === 2 + first ? der : undefined;
+  const width = first & 127;
+  let length = 0;
+  for (const byte of der.subarray(2, 2 + width)) length = length * 256 + byte;
+  return der.length === 2 + width + length ? der : undefined;
+}
+
+/** The certificate as far as the runtime can read it: unreadable does not mean wrong, the handshake will tell. */
+function read(block: Block): X509Certificate | undefined {
+  try {
+    return new X509Certificate(`-----BEGIN CERTIFICATE-----${block.body}-----END CERTIFICATE-----\n`);
+  } catch {
+    return undefined;
+  }
+}
+
+const validTo = (certificate: X509Certificate | undefined): number | undefined => {
+  const ms = certificate === undefined ? NaN : Date.parse(certificate.validTo.replace("+00:00", "GMT"));
+  return Number.isNaN(ms) ? undefined : ms;
+};
+
+const bytesOf = (text: string) => `${new TextEncoder().encode(text).length} bytes`;
+
+type Parsed = { readonly fault: string } | { readonly blocks: readonly Block[] };
+
+function certificateBlocks(text: string): Parsed {
+  if (text.trim() === "") return { fault: "found nothing" };
+  const all = blocksOf(text);
+  const blocks = all.filter(({ label }) => label === "CERTIFICATE");
+  if (blocks.length === 0) {
+    return all[0] === undefined
+      ? { fault: `found ${bytesOf(text)} that are no PEM certificate` }
+      : { fault: `found a PEM block "${all[0].label}"` };
+  }
+  const broken = blocks.findIndex((block) => derOf(block) === undefined);
+  if (broken >= 0) return { fault: `found a PEM certificate that cannot be decoded (number ${broken + 1})` };
+  return { blocks };
+}
+
+const isoOf = (ms: number) => new Date(ms).toISOString().replace(".000Z", "Z");
+
+/**
+ * What is wrong with the certificates of authorities, as `found …`; `undefined` when nothing is. A bundle may hold
+ * expired ones beside others.
+ */
+export function faultOfCa(text: string, wallMs: number): string | undefined {
+  const parsed = certificateBlocks(text);
+  if ("fault" in parsed) return parsed.fault;
+  const expiries = parsed.blocks.map((block) => validTo(read(block)) ?? Infinity);
+  const last = Math.max(...expiries);
+  return last < wallMs ? `found a certificate that expired at ${isoOf(last)}` : undefined;
+}
+
+/** What is wrong with a client's certificate, as `found …`; `undefined` when nothing is. */
+export function faultOfClientCertificate(text: string, wallMs: number): string | undefined {
+  const parsed = certificateBlocks(text);
+  if ("fault" in parsed) return parsed.fault;
+  const expiry = notAfterMs(text);
+  return expiry !== undefined && expiry < wallMs
+    ? `found a certificate that expired at ${isoOf(expiry)}`
+    : undefined;
+}
+
+/** When the first certificate of the text expires, in wall time, where the runtime can tell. */
+export function notAfterMs(text: string): number | undefined {
+  const first = blocksOf(text).find(({ label }) => label === "CERTIFICATE");
+  return first === undefined ? undefined : validTo(read(first));
+}
+
+/** What is wrong with a private key, as `found …`; `undefined` when nothing is. */
+export function faultOfKey(text: string): string | undefined {
+  if (text.trim() === "") return "found nothing";
+  const all = blocksOf(text);
+  const keys = all.filter(({ label }) => /(^| )PRIVATE KEY$/.test(label));
+  const [key] = keys;
+  if (key === undefined) {
+    return all[0] === undefined
+      ? `found ${bytesOf(text)} that are no PEM private key`
+      : `found a PEM block "${all[0].label}"`;
+  }
+  if (key.label === "ENCRYPTED PRIVATE KEY" || key.body.includes("ENCRYPTED")) {
+    return "found an encrypted private key";
+  }
+  return derOf(key) === undefined ? "found a PEM private key that cannot be decoded" : undefined;
+}
+
+const spkiOf = (key: KeyObject) => key.export({ type: "spki", format: "der" }).toString("base64");
+
+/** Whether certificate and key are known not to belong together. (Deno 2.6 ends the process on such a pair.) */
+export function isMismatch({ cert, key }: KeyPair): boolean {
+  try {
+    return spkiOf(new X509Certificate(cert).publicKey) !== spkiOf(createPublicKey(key));
+  } catch {
+    return false; // a form that the runtime cannot read here: the handshake will tell
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * HTTP/1.1 over `node:tls`, for what `fetch` cannot do: another server name (`tls-server-name`), no verification
+ * (`insecure-skip-tls-verify`), repeated headers. Every request has a connection of its own, so nothing is pooled.
+ * Goes through an `http:` proxy by CONNECT; does not look at `HTTPS_PROXY`. Follows no redirects.
+ *
+ * @module
+ */
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { ClientHttp, Connection } from "./connection.ts";
+import { ByteReader, readBody, readHead, requestHead } from "./http1.ts";
+import type { HttpRequest, HttpResponse } from "./http.ts";
+import { explain } from "./http_errors.ts";
+import type { KeyPair } from "./pem.ts";
+
+/** {@link ClientHttp} over `node:tls`. */
+export class TlsHttp implements ClientHttp {
+  readonly #connection: Connection;
+  readonly #open = new Set<Socket>();
+  #pair: KeyPair | undefined;
+  #closed = false;
+
+  /** Opens nothing yet. */
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** See {@link ClientHttp}. */
+  async send({ method, url, headers, body, signal }: HttpRequest): Promise<HttpResponse> {
+    signal.throwIfAborted();
+    if (this.#closed) throw new Error("Cannot send a request: the HTTP client is closed");
+    const content = new TextEncoder().encode(body ?? "");
+    const head = requestHead(method, url.pathname + url.search, {
+      ...headers,
+      host: url.host,
+      connection: "close",
+      ...(body === undefined ? {} : { "content-length": String(content.length) }),
+    });
+    const lifetime = new Lifetime(signal, this.#open);
+    try {
+      const secure = await this.#connect(url, lifetime);
+      const reader = new ByteReader(chunksOf(secure));
+      secure.write(head);
+      if (content.length > 0) secure.write(content);
+      const answer = await lifetime.race(secure, readHead(reader));
+      const portions = readBody(reader, method, answer);
+      return { ...answer, body: streamOf(portions, secure, lifetime, (error) => this.#explain(error, url)) };
+    } catch (error) {
+      lifetime.end();
+      if (signal.aborted) throw signal.reason;
+      throw this.#explain(error, url);
+    }
+  }
+
+  #explain(error: unknown, url: URL): Error {
+    return explain(error, url, this.#connection);
+  }
+
+  async #connect(url: URL, lifetime: Lifetime): Promise<Socket> {
+    const { ca, insecure, serverName, proxy } = this.#connection;
+    const host = bare(url.hostname);
+    const tunnel = proxy === undefined ? undefined : await connectThrough(proxy, url, lifetime);
+    const name = serverName ?? host;
+    const secure = connectTls({
+      host,
+      ...(tunnel === undefined ? { port: Number(url.port || 443) } : { socket: tunnel }),
+      // No name is announced for an address (RFC 6066); it is verified all the same.
+      ...(isIP(name) && name === host ? {} : { servername: name }),
+      ...(ca === undefined ? {} : { ca }),
+      ...this.#pair,
+      ALPNProtocols: ["http/1.1"],
+      rejectUnauthorized: !insecure,
+    });
+    lifetime.own(secure);
+    await lifetime.race(secure, once(secure, "secureConnect"));
+    return secure;
+  }
+
+  /** See {@link ClientHttp}. */
+  useClientCertificate(pair: KeyPair | undefined): void {
+    this.#pair = pair;
+  }
+
+  /** See {@link ClientHttp}: there is no pool. */
+  reset(): void {}
+
+  /** See {@link ClientHttp}. */
+  close(): void {
+    this.#closed = true;
+    for (const socket of this.#open) socket.destroy();
+  }
+}
+
+/** The sockets of one request: all go when it ends or is aborted. */
+class Lifetime {
+  readonly #signal: AbortSignal;
+  readonly #open: Set<Socket>;
+  readonly #own: Socket[] = [];
+  readonly #onAbort = () => this.end();
+
+  constructor(signal: AbortSignal, open: Set<Socket>) {
+    this.#signal = signal;
+    this.#open = open;
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#signal;
+  }
+
+  own(socket: Socket): void {
+    this.#own.push(socket);
+    this.#open.add(socket);
+    socket.on("error", () => {}); // whoever waits has a listener of its own; later ones are of no interest
+  }
+
+  /** Settles as `work` does, or rejects when the socket fails or the signal is aborted. */
+  async race<T>(socket: Socket, work: Promise<T>): Promise<T> {
+    const failed = Promise.withResolvers<never>();
+    const onError = (error: Error) => failed.reject(error);
+    const onClose = () => failed.reject(new Error("The connection was closed: connection closed"));
+    const onAbort = () => failed.reject(this.#signal.reason);
+    socket.once("error", onError);
+    socket.once("close", onClose);
+    this.#signal.addEventListener("abort", onAbort, { once: true });
+    if (this.#signal.aborted) onAbort();
+    work.catch(() => {});
+    failed.promise.catch(() => {});
+    try {
+      return await Promise.race([work, failed.promise]);
+    } finally {
+      socket.off("error", onError);
+      socket.off("close", onClose);
+      this.#signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  end(): void {
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    for (const socket of this.#own.splice(0).reverse()) {
+      socket.destroy();
+      this.#open.delete(socket);
+    }
+  }
+}
+
+const once = (socket: Socket, event: string) =>
+  new Promise<void>((resolve) => socket.once(event, () => resolve()));
+
+const chunksOf = (socket: Socket): AsyncIterator<Uint8Array> => socket[Symbol.asyncIterator]();
+
+/** A host without the brackets of an IPv6 address. */
+const bare = (hostname: string) => hostname.replace(/^\[|\]$/g, "");
+
+/** A TCP connection through an HTTP proxy (RFC 9110, 9.3.6). */
+async function connectThrough(proxy: URL, url: URL, lifetime: Lifetime): Promise<Socket> {
+  const socket = connectTcp({ host: bare(proxy.hostname), port: Number(proxy.port || 80) });
+  lifetime.own(socket);
+  await lifetime.race(socket, once(socket, "connect"));
+  const target = `${url.hostname}:${url.port || 443}`;
+  const user = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+  const authorization = { "proxy-authorization": `Basic ${btoa(user)}` };
+  socket.write(requestHead("CONNECT", target, { host: target, ...(user === ":" ? {} : authorization) }));
+  const { status } = await lifetime.race(socket, readTunnelHead(socket));
+  if (status === 407) throw new Error("Proxy authentication required");
+  if (status >= 300) throw new Error(`The proxy refused the tunnel: HTTP status ${status}`);
+  return socket;
+}
+
+/** Reads the proxy's answer and leaves the socket as it was: the server says nothing before the client does. */
+async function readTunnelHead(socket: Socket): Promise<{ readonly status: number }> {
+  const arrived: Uint8Array[] = [];
+  let wake = () => {};
+  const onData = (bytes: Uint8Array) => {
+    arrived.push(bytes);
+    wake();
+  };
+  socket.on("data", onData);
+  try {
+    return await readHead(
+      new ByteReader({
+        async next() {
+          while (arrived.length === 0) await new Promise<void>((resolve) => wake = resolve);
+          return { done: false, value: arrived.shift()! };
+        },
+      }),
+    );
+  } finally {
+    socket.off("data", onData);
+    socket.pause();
+  }
+}
+
+/** The body as a stream that reads on only when it is read. */
+function streamOf(
+  portions: AsyncGenerator<Uint8Array, void>,
+  socket: Socket,
+  lifetime: Lifetime,
+  explained: (error: unknown) => Error,
+): ReadableStream<Uint8Array> {
+  const { signal } = lifetime;
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      const onAbort = () => controller.error(signal.reason);
+      signal.addEventListener("abort", onAbort, { once: true });
+      socket.once("close", () => signal.removeEventListener("abort", onAbort));
+    },
+    async pull(controller) {
+      try {
+        const next = await portions.next();
+        if (signal.aborted) return;
+        if (next.done !== true) return controller.enqueue(next.value);
+        lifetime.end();
+        controller.close();
+      } catch (error) {
+        lifetime.end();
+        controller.error(signal.aborted ? signal.reason : explained(error));
+      }
+    },
+    cancel: () => lifetime.end(),
+  }, { highWaterMark: 0 });
+}
