@@ -54,8 +54,13 @@ async function run(
   const { systemClock: clock } = await import("./lib/base/clock.ts");
   const { systemRandom: random } = await import("./lib/base/random.ts");
   const { FatalError, messageOf, UsageError } = await import("./lib/base/errors.ts");
-  const { settingsAsText } = await import("./lib/config/settings.ts");
+  const { loadCluster } = await import("./lib/kube/load_cluster.ts");
+  const { systemMachine: machine } = await import("./lib/kube/machine.ts");
   const { openLog } = await import("./lib/ops/log_output.ts");
+  const { serveAdmin } = await import("./lib/ops/admin_server.ts");
+  const { processFacts } = await import("./lib/ops/process_facts.ts");
+  const { prometheusMetrics } = await import("./lib/ops/prometheus.ts");
+  const { denoNetwork: network } = await import("./lib/proxy/deno_network.ts");
   const { runApp } = await import("./lib/app.ts");
   const { log, flush } = await openLog({
     level: settings.logLevel,
@@ -82,11 +87,19 @@ async function run(
     event.preventDefault();
     void onBug(event.error);
   });
-  const programVersion = await version();
-  log.info("starting", { version: programVersion, deno: Deno.version.deno, ...settingsAsText(settings) });
   try {
-    await runApp(settings, { log, clock, random, version: programVersion, stop });
-    log.info("stopped");
+    await runApp(settings, {
+      version: await version(),
+      runtime: Deno.version.deno,
+      log,
+      clock,
+      random,
+      network,
+      serveAdmin,
+      metrics: prometheusMetrics(processFacts(clock.wallMs())),
+      loadCluster: () => loadCluster(settings, { machine, clock, log }),
+      stop,
+    });
     return 0;
   } catch (error) {
     if (error instanceof UsageError) throw error;

@@ -76,6 +76,7 @@ Deno.test("outsideViolations() finds what reaches outside, also in templates", (
     "`${Deno.args}`",
     "AbortSignal.timeout(5)",
     'import net from "node:net";',
+    'import { randomBytes } from "node:crypto";',
   ];
   for (const use of uses) assert.equal(outsideViolations(at("lib/kube/a.ts", use)).length, 1, use);
 });
