@@ -54,13 +54,13 @@ async function run(
   const { systemClock: clock } = await import("./lib/base/clock.ts");
   const { systemRandom: random } = await import("./lib/base/random.ts");
   const { FatalError, messageOf, UsageError } = await import("./lib/base/errors.ts");
-  const { openLog } = await import("./lib/ops/log_output.ts");
-  const { prometheusMetrics } = await import("./lib/ops/prometheus.ts");
-  const { processFacts } = await import("./lib/ops/process_facts.ts");
-  const { serveAdmin } = await import("./lib/ops/admin_server.ts");
-  const { denoNetwork: network } = await import("./lib/proxy/deno_network.ts");
   const { loadCluster } = await import("./lib/kube/load_cluster.ts");
   const { systemMachine: machine } = await import("./lib/kube/machine.ts");
+  const { openLog } = await import("./lib/ops/log_output.ts");
+  const { serveAdmin } = await import("./lib/ops/admin_server.ts");
+  const { processFacts } = await import("./lib/ops/process_facts.ts");
+  const { prometheusMetrics } = await import("./lib/ops/prometheus.ts");
+  const { denoNetwork: network } = await import("./lib/proxy/deno_network.ts");
   const { runApp } = await import("./lib/app.ts");
   const { log, flush } = await openLog({
     level: settings.logLevel,
@@ -70,20 +70,22 @@ async function run(
     clock,
     writer: Deno.stderr,
   });
-  // What nobody has caught is a bug. It is logged, with its stack, and the program goes on: builds may be running.
-  const onBug = (error: unknown) => {
+  /** What nobody has caught is a bug: it is logged like all else, with its stack, and ends the program. */
+  const onBug = async (error: unknown) => {
     log.error("internal error", {
       cause: messageOf(error),
       stack: error instanceof Error ? error.stack : undefined,
     });
+    await flush(FLUSH_MS);
+    Deno.exit(1);
   };
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    onBug(event.reason);
+    void onBug(event.reason);
   });
   globalThis.addEventListener("error", (event) => {
     event.preventDefault();
-    onBug(event.error);
+    void onBug(event.error);
   });
   try {
     await runApp(settings, {
@@ -95,13 +97,13 @@ async function run(
       network,
       serveAdmin,
       metrics: prometheusMetrics(processFacts(clock.wallMs())),
-      loadCluster: () => loadCluster(settings, { log, clock, machine }),
+      loadCluster: () => loadCluster(settings, { machine, clock, log }),
       stop,
     });
     return 0;
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    if (!(error instanceof FatalError)) onBug(error);
+    if (!(error instanceof FatalError)) await onBug(error);
     log.error("cannot go on", { cause: messageOf(error) });
     return 1;
   } finally {
