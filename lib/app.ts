@@ -20,6 +20,7 @@ import { Health } from "./ops/health.ts";
 import type { PrometheusMetrics } from "./ops/prometheus.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { ColdStart } from "./scaler/cold_start.ts";
+import { waitExplainer } from "./scaler/explain.ts";
 import { Observer } from "./scaler/observer.ts";
 import { Placement } from "./scaler/placement.ts";
 import { Scaler } from "./scaler/scaler.ts";
@@ -86,9 +87,10 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
 
   metrics.record("build_info", 1, { version, deno: runtime });
   const listener = listen(ports.network, settings.listenAddr, "--listen-addr");
-  const proxy = new Proxy(listener, settings, { ...ports, placement, coldStart });
+  const explainWait = waitExplainer(target, { client, clock, placement, observer, scaler });
+  const proxy = new Proxy(listener, settings, { ...ports, placement, coldStart, explainWait });
   addChecks(health, phase, { proxy, scaler, observer, placement });
-  const admin = openAdmin(settings, ports, health, listener);
+  const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());
   log.info("listening", {
     addr: formatAddress(listener.addr),
     adminAddr: formatAddress(admin.addr),
@@ -216,10 +218,20 @@ function listen(network: Network, { hostname, port }: Address, flag: string): Li
   throw cannotListen({ hostname, port }, flag, failure);
 }
 
-function openAdmin(settings: Settings, ports: AppPorts, health: Health, listener: Listener): AdminServer {
+function openAdmin(
+  settings: Settings,
+  ports: AppPorts,
+  health: Health,
+  listener: Listener,
+  beforeMetrics: () => void,
+): AdminServer {
   const { version, metrics } = ports;
   try {
-    const handler = adminHandler({ version, health, metrics: () => metrics.text() });
+    const text = () => {
+      beforeMetrics();
+      return metrics.text();
+    };
+    const handler = adminHandler({ version, health, metrics: text });
     return ports.serveAdmin(settings.adminAddr, handler);
   } catch (error) {
     listener.close();

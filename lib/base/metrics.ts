@@ -12,6 +12,7 @@ export const OUTCOMES = [
   "client_left",
   "timed_out",
   "limited",
+  "protocol_error",
   "downstream_reset",
   "upstream_reset",
   "drain_timeout",
