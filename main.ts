@@ -10,9 +10,9 @@ import { listenForSignals, type StopSignals } from "./lib/signals.ts";
 
 async function main(stop: StopSignals): Promise<number> {
   const { UsageError } = await import("./lib/base/errors.ts");
-  const { parseCommandLine, PROGRAM } = await import("./lib/config/command_line.ts");
+  const { PROGRAM } = await import("./lib/config/settings.ts");
   try {
-    const request = parseCommandLine(Deno.args, Deno.env.toObject());
+    const request = await readRequest(Deno.args, Deno.env.toObject());
     switch (request.command) {
       case "help":
         await print(request.text);
@@ -45,6 +45,19 @@ async function main(stop: StopSignals): Promise<number> {
     await complain(`${PROGRAM}: ${count}, nothing was started\n${lines}See "${PROGRAM} --help"\n`);
     return 2;
   }
+}
+
+/** In a cluster all settings come from variables; the parser of arguments, 4 MB, is then not loaded. */
+async function readRequest(
+  args: readonly string[],
+  variables: Readonly<Record<string, string>>,
+): Promise<import("./lib/config/command_line.ts").Request> {
+  if (args.length === 0) {
+    const { parseSettings } = await import("./lib/config/settings.ts");
+    return { command: "run", settings: parseSettings({ flags: new Map(), variables }) };
+  }
+  const { parseCommandLine } = await import("./lib/config/command_line.ts");
+  return parseCommandLine(args, variables);
 }
 
 async function run(

@@ -13,15 +13,13 @@ import { UsageError } from "../base/errors.ts";
 import { nearest } from "./nearest.ts";
 import {
   parseSettings,
+  PROGRAM,
   type SettingKey,
   settingRows,
   type Settings,
   type SettingsInput,
   TOPICS,
 } from "./settings.ts";
-
-/** The program's name. */
-export const PROGRAM = "buildkitd-autoscaler";
 
 /** Shells that there are completions for. */
 export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;

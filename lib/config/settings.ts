@@ -13,6 +13,9 @@ import { overlaps } from "./address.ts";
 import { nearest } from "./nearest.ts";
 import { address, choice, duration, integer, label, subdomain, text, type ValueType } from "./value_types.ts";
 
+/** The program's name. */
+export const PROGRAM = "buildkitd-autoscaler";
+
 /** The topics of `--help` and of the README's table, in their order. */
 export const TOPICS = {
   proxy: "Proxy",
