@@ -86,15 +86,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
 
   metrics.record("build_info", 1, { version, deno: runtime });
   const listener = listen(ports.network, settings.listenAddr, "--listen-addr");
-  const proxy = new Proxy(listener, settings, {
-    clock,
-    random,
-    log,
-    metrics,
-    placement,
-    coldStart,
-    ...ports,
-  });
+  const proxy = new Proxy(listener, settings, { ...ports, placement, coldStart });
   addChecks(health, phase, { proxy, scaler, observer, placement });
   const admin = openAdmin(settings, ports, health, listener);
   log.info("listening", {

@@ -1,0 +1,109 @@
+/**
+ * A machine and a clock that tests hold in their hands.
+ *
+ * @module
+ */
+import type { Clock } from "../../../lib/base/clock.ts";
+import { type LogFields, logTo } from "../../../lib/base/log.ts";
+import type { Command, CommandOutcome, Machine } from "../../../lib/kube/machine.ts";
+
+/** Time that moves when told to. */
+export class FakeClock implements Clock {
+  #nowMs = 0;
+  #timers: { dueMs: number; callback: () => void }[] = [];
+  /** Wall time at the start. */
+  readonly startWallMs: number = Date.parse("2030-01-01T00:00:00Z");
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  wallMs(): number {
+    return this.startWallMs + this.#nowMs;
+  }
+
+  setTimer(delayMs: number, callback: () => void): () => void {
+    const timer = { dueMs: this.#nowMs + delayMs, callback };
+    this.#timers.push(timer);
+    return () => this.#timers = this.#timers.filter((other) => other !== timer);
+  }
+
+  /** Timers that wait. */
+  get pending(): number {
+    return this.#timers.length;
+  }
+
+  /** Lets time pass and fires what is due. */
+  advance(ms: number): void {
+    this.#nowMs += ms;
+    const due = this.#timers.filter(({ dueMs }) => dueMs <= this.#nowMs);
+    this.#timers = this.#timers.filter((timer) => !due.includes(timer));
+    for (const { callback } of due) callback();
+  }
+}
+
+/** A machine with the files, variables and programs that a test gives it. */
+export class FakeMachine implements Machine {
+  /** Path to content. */
+  readonly files = new Map<string, string>();
+  /** Variables. */
+  readonly variables = new Map<string, string>();
+  /** How often each file was read. */
+  readonly reads = new Map<string, number>();
+  /** What was run. */
+  readonly commands: Command[] = [];
+  /** Whether somebody sits there. */
+  terminal = false;
+  /** Stands in for every program. */
+  program: (command: Command, signal: AbortSignal) => Promise<CommandOutcome> = () =>
+    Promise.reject(Object.assign(new Error("No such program"), { code: "ENOENT" }));
+
+  env(name: string): string | undefined {
+    return this.variables.get(name) || undefined;
+  }
+
+  readText(path: string): Promise<string> {
+    this.reads.set(path, (this.reads.get(path) ?? 0) + 1);
+    const text = this.files.get(path);
+    return text === undefined
+      ? Promise.reject(Object.assign(new Error(`No such file: ${path}`), { code: "ENOENT" }))
+      : Promise.resolve(text);
+  }
+
+  home(): string | undefined {
+    return "/home/dev";
+  }
+
+  hasTerminal(): boolean {
+    return this.terminal;
+  }
+
+  run(command: Command, signal: AbortSignal): Promise<CommandOutcome> {
+    this.commands.push(command);
+    return this.program(command, signal);
+  }
+}
+
+/** One record of a {@link recorder}. */
+export interface LogRecord {
+  readonly level: string;
+  readonly event: string;
+  readonly fields: LogFields;
+}
+
+/** A log that keeps what it is told. */
+export function recorder() {
+  const records: LogRecord[] = [];
+  return { records, log: logTo((level, event, fields) => records.push({ level, event, fields })) };
+}
+
+/** All ports at once. */
+export function fakePorts() {
+  const machine = new FakeMachine();
+  const clock = new FakeClock();
+  const { records, log } = recorder();
+  return { machine, clock, log, records };
+}
+
+/** A signal that nobody aborts. */
+export const never: AbortSignal = new AbortController().signal;
