@@ -181,7 +181,7 @@ function optionDescription(
   if (found === undefined) return option.description;
   const { variable, type, help, default: preset } = found[1];
   const choices = type.choices === undefined ? "" : `: ${type.choices.join(", ")}`;
-  return `${help}${choices}${preset === undefined ? "" : ` (default ${preset})`}\n[${variable}]`;
+  return `${help}${choices}\n[${variable}${preset === undefined ? "" : `, default ${preset}`}]`;
 }
 
 const EPILOGUE = `
