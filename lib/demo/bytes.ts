@@ -34,6 +34,19 @@ export class ByteReader {
     }
   }
 
+  /** Takes `text` if the stream starts with it; takes nothing and says false as soon as it cannot. */
+  async startsWith(text: string): Promise<boolean> {
+    while (true) {
+      const known = latin1(this.#kept.subarray(0, text.length));
+      if (!text.startsWith(known)) return false;
+      if (known.length === text.length) {
+        this.#take(text.length);
+        return true;
+      }
+      if (!await this.#more()) return false;
+    }
+  }
+
   /** The next `length` bytes; `null` when the stream ends first. */
   async exactly(length: number): Promise<Uint8Array | null> {
     while (this.#kept.length < length) if (!await this.#more()) return null;
@@ -74,6 +87,13 @@ export class ByteReader {
 /** Writes all of `bytes`. */
 export async function writeAll(conn: Conn, bytes: Uint8Array): Promise<void> {
   for (let written = 0; written < bytes.length;) written += await conn.write(bytes.subarray(written));
+}
+
+/** Closes a connection that may be closed already. */
+export function closeQuietly(conn: Conn): void {
+  try {
+    conn.close();
+  } catch { /* it is closed */ }
 }
 
 function latin1(bytes: Uint8Array): string {

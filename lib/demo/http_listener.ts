@@ -8,7 +8,7 @@
 import type { Address, Conn, Listener, Network } from "../base/network.ts";
 import type { HttpResponse } from "../kube/http.ts";
 import type { ApiServer } from "./api_server.ts";
-import { ByteReader, writeAll } from "./bytes.ts";
+import { ByteReader, closeQuietly, writeAll } from "./bytes.ts";
 
 /** One HTTP front of an API server. */
 export class HttpListener {
@@ -150,10 +150,4 @@ async function readChunks(reader: ByteReader): Promise<Uint8Array | null> {
     longer.set(chunk.subarray(0, size), whole.length);
     whole = longer;
   }
-}
-
-function closeQuietly(conn: Conn): void {
-  try {
-    conn.close();
-  } catch { /* it is closed */ }
 }
