@@ -24,7 +24,7 @@ export const OUTSIDE: ReadonlyMap<string, string> = new Map([
 
 /** What reaches outside. `Deno.errors` are only classes. */
 const OUTSIDE_GLOBALS =
-  /\bDeno\.(?!errors\b)\w+|\bnew Date\(\)|\bDate\.now\b|\bMath\.random\b|(?<![.\w])(?:fetch|setTimeout|setInterval|setImmediate|queueMicrotask|crypto|performance|process|prompt|alert|confirm|localStorage|WebSocket|Worker|EventSource)\s*[.(]|\bnew (?:WebSocket|Worker|EventSource|BroadcastChannel)\b|\bAbortSignal\.timeout\b|\brandom(?:UUID|Bytes|Int|FillSync)\b/g;
+  /\bDeno\.(?!errors\b)\w+|\bnew Date\(\)|\bDate\.now\b|\bMath\.random\b|(?<![.\w])(?:fetch|setTimeout|setInterval|setImmediate|queueMicrotask|crypto|performance|process|prompt|alert|confirm|localStorage|WebSocket|Worker|EventSource)\s*[.(]|\bnew (?:WebSocket|Worker|EventSource|BroadcastChannel)\b|\bAbortSignal\.timeout\b|(?<!\.)\brandom(?:UUID|Bytes|Int|FillSync)\b/g;
 
 /** Modules of Node that reach outside. */
 const OUTSIDE_MODULES =
