@@ -47,14 +47,16 @@ async function main(stop: StopSignals): Promise<number> {
   }
 }
 
-/** In a cluster all settings come from variables; the parser of arguments, 4 MB, is then not loaded. */
+/** The parser of arguments is loaded only for those that are not plain. */
 async function readRequest(
   args: readonly string[],
   variables: Readonly<Record<string, string>>,
 ): Promise<import("./lib/config/command_line.ts").Request> {
-  if (args.length === 0) {
+  const { readPlainArguments } = await import("./lib/config/plain_arguments.ts");
+  const flags = readPlainArguments(args);
+  if (flags !== undefined) {
     const { parseSettings } = await import("./lib/config/settings.ts");
-    return { command: "run", settings: parseSettings({ flags: new Map(), variables }) };
+    return { command: "run", settings: parseSettings({ flags, variables }) };
   }
   const { parseCommandLine } = await import("./lib/config/command_line.ts");
   return parseCommandLine(args, variables);
