@@ -42,7 +42,7 @@ export type Request =
  */
 export function parseCommandLine(args: readonly string[], variables: SettingsInput["variables"]): Request {
   // Called by the completion script: everything after it is somebody's unfinished line.
-  if (args[0] === "complete") return { command: "completions", args };
+  if (args[0] === "complete" && args[1] === "--") return { command: "completions", args };
   const program = commandTree();
   const { operands, unknown, problem } = split(program, args);
   const { help, version, ...given } = program.opts() as Record<string, string | boolean | undefined>;

@@ -98,6 +98,7 @@ Deno.test("parseCommandLine() knows version, completions and their arguments", (
     command: "completions",
     args: ["complete", "--", "--lo"],
   });
+  assert.deepEqual(problemsOf("complete"), ['Unknown command "complete": the nearest is "completions"']);
   assert.deepEqual(problemsOf("completions", "tcsh"), [
     'Cannot make completions: found "tcsh", want bash, zsh, fish, powershell',
   ]);

@@ -160,9 +160,13 @@ Deno.test("parseSettings() passes over the variables that Kubernetes makes for S
     AUTOSCALER_PORT: "tcp://10.0.0.1:8080",
     AUTOSCALER_PORT_8080_TCP: "tcp://10.0.0.1:8080",
     AUTOSCALER_CI_PORT_8080_TCP_ADDR: "10.0.0.1",
+    AUTOSCALER_TARGET_PORT: "tcp://10.0.0.1:8080",
     PATH: "/bin",
   };
   assert.deepEqual(problemsOf({ variables }), []);
+  assert.deepEqual(problemsOf({ variables: { AUTOSCALER_TARGET_PORT: "8372" } }), [
+    'Unknown variable "AUTOSCALER_TARGET_PORT": the nearest is "BUILDKITD_TARGET_PORT"',
+  ]);
 });
 
 Deno.test("parseSettings() checks names as Kubernetes does", () => {
