@@ -165,7 +165,8 @@ function commandTree(): Command {
   const add = (name: string, description: string) =>
     program.command(name).description(description).helpOption(false);
   add("run", "proxy and scale (the default)");
-  add("demo", "show it at work on a miniature cluster inside this process");
+  add("demo", "show it at work on a miniature cluster inside this process")
+    .option("--stub", "use stand-ins even where buildkitd and buildctl are installed");
   add("version", "show the version");
   add("completions", "print a script that completes commands and flags")
     .addArgument(program.createArgument("<shell>").choices(SHELLS));

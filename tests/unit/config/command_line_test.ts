@@ -84,7 +84,7 @@ Deno.test("parseCommandLine() reports unknown variables with the arguments' prob
 
 Deno.test("parseCommandLine() gives the demo its own arguments, and no settings", () => {
   assert.deepEqual(parse("demo"), { command: "demo", args: [] });
-  assert.deepEqual(parse("demo", "--fast", "x"), { command: "demo", args: ["--fast", "x"] });
+  assert.deepEqual(parse("demo", "--stub", "x"), { command: "demo", args: ["x", "--stub"] });
   assert.deepEqual(problemsOf("demo", "--idle-timeout=1m"), [
     'Cannot use "--idle-timeout" with "demo": it has settings of its own',
   ]);
@@ -118,6 +118,7 @@ Deno.test("--help fits 80 columns and shows every flag with its variable and def
   for (const args of [["-h"], ["help"], ["run", "--help"], ["--idle-timeout=wrong", "--help"]]) {
     assert.equal(helpOf(...args), help, args.join(" "));
   }
+  assert.match(helpOf("demo", "--help"), /--stub/);
   assert.match(helpOf("completions", "--help"), /^Usage: buildkitd-autoscaler completions <shell>/);
 });
 
