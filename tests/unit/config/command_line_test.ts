@@ -84,7 +84,7 @@ Deno.test("parseCommandLine() reports unknown variables with the arguments' prob
 
 Deno.test("parseCommandLine() gives the demo its own arguments, and no settings", () => {
   assert.deepEqual(parse("demo"), { command: "demo", args: [] });
-  assert.deepEqual(parse("demo", "--stub", "x"), { command: "demo", args: ["x", "--stub"] });
+  assert.deepEqual(parse("demo", "--stub", "x"), { command: "demo", args: ["--stub", "x"] });
   assert.deepEqual(problemsOf("demo", "--idle-timeout=1m"), [
     'Cannot use "--idle-timeout" with "demo": it has settings of its own',
   ]);
