@@ -247,6 +247,7 @@ class Demo {
       version: "demo",
       runtime: Deno.version.deno,
       log: logTo((level, event, fields) => {
+        if (this.#app.now.signal.aborted) return; // the demo is over, and what is left of the program with it
         const { from, to, because, cause } = fields;
         if (event === "scaled") this.#timeline.event("program", `scales ${from} -> ${to}: ${because}`);
         else if (level === "warn" || level === "error") {

@@ -1,3 +1,8 @@
+/**
+ * The miniature API server without sockets: access, faults, watches, on a virtual clock.
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
 import { ApiServer } from "../../../lib/demo/api_server.ts";
 import { ConnectionDropped } from "../../../lib/demo/faults.ts";

@@ -1,3 +1,8 @@
+/**
+ * The demo from its arguments to its verdict, on stub pods and loopback.
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
 import { FatalError, UsageError } from "../../../lib/base/errors.ts";
 import { runDemo } from "../../../lib/demo/demo.ts";

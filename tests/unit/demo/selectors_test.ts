@@ -1,3 +1,8 @@
+/**
+ * Field and label selectors of the miniature API server.
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
 import { type KubeObject, PODS, STATEFULSETS } from "../../../lib/demo/objects.ts";
 import { parseFieldSelector, parseLabelSelector } from "../../../lib/demo/selectors.ts";
