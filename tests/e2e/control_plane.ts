@@ -24,11 +24,11 @@ const CONTROLLERS = [
   "namespace-controller",
 ];
 
-/** Every request is written down once, when it arrives, before it is served. */
+/** Every request is written down when it arrives, before it is served, and when its answer is complete. */
 const AUDIT_POLICY = {
   apiVersion: "audit.k8s.io/v1",
   kind: "Policy",
-  omitStages: ["ResponseStarted", "ResponseComplete", "Panic"],
+  omitStages: ["ResponseStarted", "Panic"],
   rules: [{ level: "Metadata" }],
 };
 
@@ -38,7 +38,7 @@ export interface AuditRecord {
   readonly requestURI: string;
   readonly stage: string;
   readonly user: { readonly username: string };
-  readonly requestReceivedTimestamp: string;
+  readonly responseStatus?: { readonly code: number };
 }
 
 export interface ControlPlaneOptions {
@@ -178,13 +178,27 @@ export class ControlPlane {
     return this.#apiServer?.status !== undefined;
   }
 
-  /** What the API server was asked so far by the user of that name, in order. */
-  async requestsBy(username: string): Promise<readonly AuditRecord[]> {
-    const lines = (await Deno.readTextFile(this.#auditLog)).split("\n").filter((line) =>
-      line.includes(username)
+  /** What the API server was asked so far by the user of that name, in order of arrival. */
+  requestsBy(username: string): Promise<readonly AuditRecord[]> {
+    return this.#audited(username, (record) => record.stage === "RequestReceived");
+  }
+
+  /** Those requests of the user that were refused for lack of a right. */
+  refusedTo(username: string): Promise<readonly AuditRecord[]> {
+    return this.#audited(
+      username,
+      (record) => record.stage === "ResponseComplete" && record.responseStatus?.code === 403,
     );
-    return lines.map((line) => JSON.parse(line) as AuditRecord)
-      .filter((record) => record.stage === "RequestReceived" && record.user.username === username);
+  }
+
+  async #audited(
+    username: string,
+    matches: (record: AuditRecord) => boolean,
+  ): Promise<readonly AuditRecord[]> {
+    const lines = (await Deno.readTextFile(this.#auditLog)).split("\n");
+    return lines.filter((line) => line.includes(username))
+      .map((line) => JSON.parse(line) as AuditRecord)
+      .filter((record) => record.user.username === username && matches(record));
   }
 
   tails(): string {

@@ -138,6 +138,23 @@ export class Program {
       .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
   }
 
+  /** Waits until so many sessions are held, by the program's own count. */
+  async untilHeld(count: number): Promise<void> {
+    await until(
+      `${count} sessions to be held`,
+      async () => await this.metric("buildkitd_autoscaler_sessions_held") === count,
+      { explain: () => this.tail() },
+    );
+  }
+
+  /** Waits until so many sessions have ended, and gives their records. */
+  async untilEnded(count: number): Promise<readonly LogRecord[]> {
+    await until(`${count} sessions to have ended`, () => this.ended.length >= count, {
+      explain: () => this.tail(),
+    });
+    return this.ended;
+  }
+
   signal(signal: Deno.Signal): void {
     this.#child.signal(signal);
   }
