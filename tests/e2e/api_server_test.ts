@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { noted } from "./kubelet.ts";
+import { assertServed } from "./program.ts";
 import { scenario } from "./scenario.ts";
 import { delay } from "./waiting.ts";
 
@@ -45,7 +46,7 @@ scenario("a held build is served after the API server was killed and started aga
   await program.untilHeld(1);
   await cluster.plane.killApiServer();
   cluster.kubelet.behaviour.start.open();
-  await cluster.plane.startApiServer();
+  await cluster.plane.restartApiServer();
   await build.finish();
   await cluster.timeline.settle([0, 1, 0]);
   assert.equal(await program.stop(), 0);
@@ -60,7 +61,7 @@ scenario(
     const build = await cluster.build(program);
     await program.untilHeld(1);
     assert.equal((await program.probe("/livez")).status, 200);
-    await cluster.plane.startApiServer();
+    await cluster.plane.restartApiServer();
     await build.finish();
     await cluster.timeline.settle([0, 1, 0]);
     assert.equal(await program.stop(), 0);
@@ -76,7 +77,7 @@ scenario(
     const build = await cluster.build(program);
     await program.untilHeld(1);
     assert.equal((await program.probe("/readyz")).status, 503);
-    await cluster.plane.startApiServer();
+    await cluster.plane.restartApiServer();
     await program.untilReady();
     await build.finish();
     await cluster.timeline.settle([0, 1, 0]);

@@ -99,8 +99,13 @@ export class ControlPlane {
       ],
       logFile: join(folder, "etcd.log"),
     });
-    await this.startApiServer();
+    await this.#startApiServer();
     await Deno.writeTextFile(join(folder, "admin.kubeconfig"), kubeconfig(this.api.access));
+    this.#startControllerManager();
+  }
+
+  #startControllerManager(): void {
+    const { folder } = this.#options;
     this.#controllerManager = new Child({
       name: "kube-controller-manager",
       command: this.#options.program("kube-controller-manager"),
@@ -116,8 +121,17 @@ export class ControlPlane {
     });
   }
 
-  /** Starts the API server, on the data of an earlier one if there was one, and waits until it is ready. */
-  async startApiServer(): Promise<void> {
+  /**
+   * Starts the API server again, on the same data and address, and waits until it is ready. The controller manager is
+   * started anew as well: its own back-off of many seconds is not under test.
+   */
+  async restartApiServer(): Promise<void> {
+    await this.#startApiServer();
+    await this.#controllerManager?.kill();
+    this.#startControllerManager();
+  }
+
+  async #startApiServer(): Promise<void> {
     const { folder } = this.#options;
     const child = new Child({
       name: "kube-apiserver",
@@ -168,7 +182,7 @@ export class ControlPlane {
     this.#apiServer?.signal("SIGCONT");
   }
 
-  /** SIGKILL: connections are cut, new ones are refused until `startApiServer`. */
+  /** SIGKILL: connections are cut, new ones are refused until `restartApiServer`. */
   async killApiServer(): Promise<void> {
     await this.#apiServer?.kill();
   }

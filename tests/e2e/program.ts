@@ -5,6 +5,7 @@
  * `AUTOSCALER_BIN` names a compiled program to run instead of the sources. Nothing of the program is imported.
  */
 
+import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { Child } from "./child_process.ts";
 import { until, type WaitOptions, within } from "./waiting.ts";
@@ -172,4 +173,14 @@ export class Program {
   tail(lines = 40): string {
     return this.#child.tail(lines);
   }
+}
+
+/**
+ * Demands that a session was served to its end. grpc-go closes its socket while answers are still on their way to it,
+ * so the kernel may reset the connection of a client that has succeeded: that is no fault.
+ */
+export function assertServed(session: LogRecord | undefined): void {
+  assert.ok(["completed", "downstream_reset"].includes(String(session?.outcome)), JSON.stringify(session));
+  assert.equal(session?.pod, "buildkitd-0");
+  assert.equal(session?.ordinal, 0);
 }

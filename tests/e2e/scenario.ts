@@ -308,10 +308,12 @@ export class Cluster {
     for (const build of this.#builds) await build.dispose();
     for (const program of this.#programs) await program.kill();
     this.plane.thawApiServer();
-    if (this.plane.apiServerGone) await this.plane.startApiServer();
+    if (this.plane.apiServerGone) await this.plane.restartApiServer();
     await this.timeline.stop();
     await deleteStatefulSet(this.api, this.namespace);
     await this.kubelet.stop();
+    // With nobody left to end them, the pods would keep their namespace for ever.
+    await this.api.delete(`/api/v1/namespaces/${this.namespace}/pods`, { gracePeriodSeconds: 0 });
     await this.api.delete(`/api/v1/namespaces/${this.namespace}`);
   }
 }
@@ -336,12 +338,11 @@ export function scenario(
     fn: async () => {
       plane ??= await startControlPlane();
       const cluster = await Cluster.create(plane, options);
-      let report: string | undefined;
       try {
         await run(cluster);
       } catch (error) {
-        report = cluster.report();
-        throw new Error(`${error instanceof Error ? error.message : error}\n${report}`, { cause: error });
+        Deno.stdout.writeSync(new TextEncoder().encode(`\n=== ${title}\n${cluster.report()}\n===\n`));
+        throw error;
       } finally {
         await cluster.dispose();
       }
