@@ -7,6 +7,7 @@
  * only inside the namespace that `run.ts` makes; outside it fails at once instead of leaving tests out.
  */
 
+import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Build } from "./build.ts";
 import { ControlPlane } from "./control_plane.ts";
@@ -282,6 +283,11 @@ export class Cluster {
     });
   }
 
+  /** With JSON logs, everything on standard error is a record: a warning of the runtime is a fault, too. */
+  assertCleanLogs(): void {
+    for (const program of this.#programs) assert.deepEqual(program.strayLines, []);
+  }
+
   /** What everything printed, for the report of a failure. */
   report(): string {
     const start = this.kubelet.history[0]?.atMs ?? 0;
@@ -340,6 +346,7 @@ export function scenario(
       const cluster = await Cluster.create(plane, options);
       try {
         await run(cluster);
+        cluster.assertCleanLogs();
       } catch (error) {
         Deno.stdout.writeSync(new TextEncoder().encode(`\n=== ${title}\n${cluster.report()}\n===\n`));
         throw error;

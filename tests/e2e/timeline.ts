@@ -1,5 +1,6 @@
 /**
- * What the API server showed over time: each change of the StatefulSet's counts and each pod that became ready.
+ * What the API server showed over time: each change of the StatefulSet's counts, each pod that became ready, and when
+ * its readiness stood in an EndpointSlice.
  *
  * It watches as any client does, so the times are those at which a client could know. Times are milliseconds on the
  * monotonic clock of this process.
@@ -11,6 +12,13 @@ import { until, type WaitOptions } from "./waiting.ts";
 
 interface StatefulSet extends KubeObject {
   readonly spec: { readonly replicas?: number };
+}
+
+interface EndpointSlice extends KubeObject {
+  readonly endpoints?: readonly {
+    readonly conditions?: { readonly serving?: boolean; readonly terminating?: boolean };
+    readonly targetRef?: { readonly name?: string; readonly uid?: string };
+  }[];
 }
 
 export interface ReplicasEntry {
@@ -29,6 +37,11 @@ export class Timeline {
   readonly replicas: ReplicasEntry[] = [];
   /** Each pod at the moment when its Ready condition was first seen to be true. */
   readonly ready: ReadyEntry[] = [];
+  /**
+   * Each pod at the moment when an EndpointSlice first showed it as serving. The controller that writes the slices
+   * backs off for up to a second when its own cache is behind, so this may be long after {@link ready}.
+   */
+  readonly serving: ReadyEntry[] = [];
   readonly #stopped = new AbortController();
   readonly #following: Promise<unknown>;
 
@@ -54,6 +67,19 @@ export class Timeline {
         if (!ready || this.ready.some((entry) => entry.uid === uid)) return;
         this.ready.push({ atMs: performance.now(), pod: object.metadata.name, uid });
       }, signal),
+      api.follow<EndpointSlice>(
+        `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`,
+        {},
+        ({ object }) => {
+          for (const { conditions, targetRef } of object.endpoints ?? []) {
+            const { name = "", uid = "" } = targetRef ?? {};
+            if (conditions?.serving !== true || conditions.terminating === true) continue;
+            if (this.serving.some((entry) => entry.uid === uid)) continue;
+            this.serving.push({ atMs: performance.now(), pod: name, uid });
+          }
+        },
+        signal,
+      ),
     ]);
   }
 
