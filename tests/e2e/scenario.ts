@@ -18,9 +18,9 @@ import { Program } from "./program.ts";
 import { Timeline } from "./timeline.ts";
 import { until } from "./waiting.ts";
 
-export const STATEFUL_SET = "buildkitd";
-export const HEADLESS_SERVICE = "buildkitd-headless";
-export const SERVICE_ACCOUNT = "buildkitd-autoscaler";
+const STATEFUL_SET = "buildkitd";
+const HEADLESS_SERVICE = "buildkitd-headless";
+const SERVICE_ACCOUNT = "buildkitd-autoscaler";
 const NODE = "node-1";
 
 /** One rule of a Role. */
@@ -58,8 +58,8 @@ function programPath(name: string): string {
   return path;
 }
 
-/** A control plane in a folder of its own. The caller stops it. */
-export async function startControlPlane(): Promise<ControlPlane> {
+/** A control plane in a folder of its own. */
+async function startControlPlane(): Promise<ControlPlane> {
   const folder = await Deno.makeTempDir({ dir: surroundings().folder, prefix: "control-plane-" });
   return await ControlPlane.start({ folder, program: programPath });
 }
@@ -67,39 +67,30 @@ export async function startControlPlane(): Promise<ControlPlane> {
 let namespacesSoFar = 0;
 
 /** A namespace for one test. Its name is new in this control plane. */
-export async function createNamespace(api: KubeApi): Promise<string> {
+async function createNamespace(api: KubeApi): Promise<string> {
   const name = `e2e-${++namespacesSoFar}`;
   await api.create("/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name } });
   return name;
 }
 
 /** A StatefulSet as the chart makes it, as far as the program and the controllers look at it. */
-export async function createStatefulSet(
-  api: KubeApi,
-  namespace: string,
-  options: { readonly name?: string; readonly serviceName?: string; readonly replicas?: number } = {},
-): Promise<void> {
-  const { name = STATEFUL_SET, serviceName = HEADLESS_SERVICE, replicas = 0 } = options;
+async function createStatefulSet(api: KubeApi, namespace: string, replicas: number): Promise<void> {
   await api.create(statefulSetPath(namespace), {
     apiVersion: "apps/v1",
     kind: "StatefulSet",
-    metadata: { name },
+    metadata: { name: STATEFUL_SET },
     spec: {
       replicas,
-      serviceName,
-      selector: { matchLabels: { app: name } },
+      serviceName: HEADLESS_SERVICE,
+      selector: { matchLabels: { app: STATEFUL_SET } },
       template: {
-        metadata: { labels: { app: name } },
+        metadata: { labels: { app: STATEFUL_SET } },
         spec: {
           containers: [{ name: "buildkitd", image: "buildkitd", ports: [{ containerPort: TARGET_PORT }] }],
         },
       },
     },
   });
-}
-
-export async function deleteStatefulSet(api: KubeApi, namespace: string, name = STATEFUL_SET): Promise<void> {
-  await api.delete(statefulSetPath(namespace, name), { propagationPolicy: "Background" });
 }
 
 async function createHeadlessService(api: KubeApi, namespace: string): Promise<void> {
@@ -151,7 +142,7 @@ export class Cluster {
     const cluster = new Cluster(plane, namespace, folder, kubelet);
     try {
       await createHeadlessService(api, namespace);
-      await createStatefulSet(api, namespace, { replicas: options.replicas ?? 0 });
+      await createStatefulSet(api, namespace, options.replicas ?? 0);
       await cluster.#createServiceAccount();
       await cluster.timeline.settle([options.replicas ?? 0]);
       return cluster;
@@ -316,7 +307,7 @@ export class Cluster {
     this.plane.thawApiServer();
     if (this.plane.apiServerGone) await this.plane.restartApiServer();
     await this.timeline.stop();
-    await deleteStatefulSet(this.api, this.namespace);
+    await this.api.delete(statefulSetPath(this.namespace, STATEFUL_SET), { propagationPolicy: "Background" });
     await this.kubelet.stop();
     // With nobody left to end them, the pods would keep their namespace for ever.
     await this.api.delete(`/api/v1/namespaces/${this.namespace}/pods`, { gracePeriodSeconds: 0 });
@@ -324,7 +315,11 @@ export class Cluster {
   }
 }
 
-let plane: ControlPlane | undefined;
+let plane: ControlPlane;
+
+Deno.test.beforeAll(async () => {
+  plane = await startControlPlane();
+});
 
 Deno.test.afterAll(async () => {
   await plane?.stop();
@@ -342,7 +337,6 @@ export function scenario(
     sanitizeResources: false,
     sanitizeExit: false,
     fn: async () => {
-      plane ??= await startControlPlane();
       const cluster = await Cluster.create(plane, options);
       try {
         await run(cluster);
@@ -357,28 +351,7 @@ export function scenario(
   });
 }
 
-/** What the contract tests of the miniature cluster need in order to run against a real API server as well. */
-export interface ContractTarget extends AsyncDisposable {
-  /** Without a trailing slash. */
-  readonly baseUrl: string;
-  readonly caPem: string;
-  /** Of a member of `system:masters`. */
-  readonly token: string;
-  /** An empty namespace of its own. */
-  readonly namespace: string;
-  createStatefulSet(name: string, replicas?: number): Promise<void>;
-  deleteStatefulSet(name: string): Promise<void>;
-}
-
-/** A real API server for the contract tests; it is stopped when the target is disposed of. */
-export async function contractTarget(): Promise<ContractTarget> {
-  const own = await startControlPlane();
-  const namespace = await createNamespace(own.api);
-  return {
-    ...own.api.access,
-    namespace,
-    createStatefulSet: (name, replicas = 0) => createStatefulSet(own.api, namespace, { name, replicas }),
-    deleteStatefulSet: (name) => deleteStatefulSet(own.api, namespace, name),
-    [Symbol.asyncDispose]: () => own.stop(),
-  };
+/** The API server of this test's file as its contract tests want it: a user with all rights, a fresh namespace. */
+export async function contractTarget() {
+  return { ...plane.api.access, namespace: await createNamespace(plane.api), hasControllers: true };
 }
