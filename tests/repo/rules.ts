@@ -16,6 +16,7 @@ export const OUTSIDE: ReadonlyMap<string, string> = new Map([
   ["lib/base/random.ts", "the machine's random source"],
   ["lib/kube/fetch_http.ts", "HTTP by fetch"],
   ["lib/kube/tls_http.ts", "HTTP over node:tls, for what fetch cannot do"],
+  ["lib/kube/valve.ts", "the socket under node:tls"],
   ["lib/kube/machine.ts", "files, environment and child processes that credentials come from"],
   ["lib/proxy/deno_network.ts", "TCP sockets"],
   ["lib/ops/admin_server.ts", "the admin port's HTTP server"],
