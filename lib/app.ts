@@ -18,6 +18,7 @@ import { statefulSetScale } from "./kube/scale.ts";
 import { adminHandler, type AdminServer, type ServeAdmin } from "./ops/admin_server.ts";
 import { Health } from "./ops/health.ts";
 import type { PrometheusMetrics } from "./ops/prometheus.ts";
+import { PodHealthChecks } from "./proxy/pod_health.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { ColdStart } from "./scaler/cold_start.ts";
 import { waitExplainer } from "./scaler/explain.ts";
@@ -73,15 +74,16 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     name: settings.stsName,
     service: settings.headlessServiceName,
   };
-  const placement = new Placement(clock, MAX_REPLICAS);
+  const placement = new Placement(clock, MAX_REPLICAS, settings.readiness);
   const coldStart = new ColdStart(clock, metrics);
-  const observer = new Observer(target, { client, clock, random, log, metrics, placement, coldStart });
+  const observer = new Observer(target, { client, clock, random, log, metrics, placement });
   const scale = statefulSetScale(client, target.namespace, target.name);
   const scaler = new Scaler({ clock, random, log, metrics, scale, placement, observer, coldStart }, {
     minReplicas: settings.minReplicas,
     maxReplicas: MAX_REPLICAS,
     idleTimeoutMs: settings.idleTimeoutMs,
   });
+  const podHealth = new PodHealthChecks(settings, { ...ports, placement });
   const phase = { joined: false, stopping: false };
   const health = new Health();
 
@@ -105,6 +107,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   tasks.run("accept", (signal) => proxy.run(signal));
   tasks.run("observer", (signal) => observer.run(signal));
   tasks.run("scaler", (signal) => scaler.run(signal));
+  if (settings.readiness !== "pod") tasks.run("pod health", (signal) => podHealth.run(signal));
   tasks.run("join", (signal) => join(scaler, ports, phase, signal));
 
   // Shutdown, in this order:

@@ -16,6 +16,7 @@ export const OUTCOMES = [
   "downstream_reset",
   "upstream_reset",
   "drain_timeout",
+  "idle_timeout",
   "failed",
 ] as const;
 /** One of {@link OUTCOMES}. */

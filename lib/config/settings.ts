@@ -13,6 +13,9 @@ import { overlaps } from "./address.ts";
 import { nearest } from "./nearest.ts";
 import { address, choice, duration, integer, label, subdomain, text, type ValueType } from "./value_types.ts";
 
+/** The program's name. */
+export const PROGRAM = "buildkitd-autoscaler";
+
 /** The topics of `--help` and of the README's table, in their order. */
 export const TOPICS = {
   proxy: "Proxy",
@@ -169,6 +172,23 @@ export const SETTINGS = {
     topic: "scaling",
     help: "what starts buildkitd: a connection, or its first byte (so that a bare TCP check does not)",
   }),
+  readiness: row({
+    flag: "--readiness",
+    variable: "AUTOSCALER_READINESS",
+    type: choice("mode", ["auto", "pod", "grpc"]),
+    default: "auto",
+    topic: "scaling",
+    help: "what makes a pod ready: its condition, buildkitd's health service, or the first of both",
+  }),
+  sessionIdleTimeoutMs: row({
+    flag: "--session-idle-timeout",
+    variable: "AUTOSCALER_SESSION_IDLE_TIMEOUT",
+    type: duration(0),
+    default: "0s",
+    topic: "proxy",
+    help:
+      "close connections that are silent for this long; 0 is never (a live build is never silent for long: try 15m)",
+  }),
   kubeconfig: row({
     flag: "--kubeconfig",
     variable: "KUBECONFIG_PATH",
@@ -317,11 +337,11 @@ function unknownVariables(variables: Readonly<Record<string, string | undefined>
     // What somebody would guess for a setting whose variable has an older name.
     known.set(variableOf(flag), variable);
   }
-  const right = new Set([...known.values()]);
+  const right = new Set(known.values());
+  const isLink = (name: string) =>
+    SERVICE_LINK.test(name) && (!known.has(name) || /^(tcp|udp|sctp):/.test(variables[name]!));
   return Object.keys(variables).sort()
-    .filter((name) =>
-      name.startsWith(PREFIX) && variables[name] && !right.has(name) && !SERVICE_LINK.test(name)
-    )
+    .filter((name) => name.startsWith(PREFIX) && variables[name] && !right.has(name) && !isLink(name))
     .map((name) =>
       `Unknown variable "${name}": the nearest is "${known.get(nearest(name, [...known.keys()]))}"`
     );

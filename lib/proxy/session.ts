@@ -19,6 +19,7 @@ import { Hold, type HoldBudget, type Leaving } from "./hold.ts";
 import { GRPC_STATUS } from "./http2_frames.ts";
 import type { Refusal } from "./http2_opening.ts";
 import { close, relay, type Traffic } from "./relay.ts";
+import { onSilence } from "./silence.ts";
 
 /** The settings that matter. */
 export interface SessionSettings extends DialSettings {
@@ -28,6 +29,8 @@ export interface SessionSettings extends DialSettings {
   readonly wakeOn: "connect" | "data";
   /** Sessions that may be held at a time. */
   readonly maxHeld: number;
+  /** A relayed session that is silent both ways for this long is closed, in ms; 0 is never. */
+  readonly sessionIdleTimeoutMs: number;
 }
 
 /** What a session is made of. */
@@ -207,13 +210,25 @@ async function serve(
       close(seated.upstream);
     };
     cut.addEventListener("abort", closeBoth, { once: true });
+    let silent = false;
+    const cancelWatch = onSilence(clock, traffic, settings.sessionIdleTimeoutMs, () => {
+      silent = true;
+      closeBoth();
+    });
     try {
       story.outcome = await relay(downstream, upstream, hold.handOver(), traffic, {
         upstream: () => placement.markUsed(id),
         downstream: () => coldStart.reached("first_byte"),
       });
       cut.throwIfAborted();
+      if (silent) {
+        story.outcome = "idle_timeout";
+        story.reason = `Silent for ${
+          formatDurationMs(settings.sessionIdleTimeoutMs)
+        } (--session-idle-timeout)`;
+      }
     } finally {
+      cancelWatch();
       cut.removeEventListener("abort", closeBoth);
     }
   } catch (error) {
@@ -264,6 +279,7 @@ async function connect(
       if (!(error instanceof DialError)) throw error;
       metrics.record("dial_errors_total", 1, {});
       dialFaults.failed(error.message, { pod: seat.backend.pod });
+      placement.doubt(seat.backend.uid);
     }
     seat = undefined;
     placement.holdAgain(id, placement.usage.needs(id));
