@@ -50,14 +50,6 @@ export class FakeMachine implements Machine {
   readonly variables = new Map<string, string>();
   /** How often each file was read. */
   readonly reads = new Map<string, number>();
-  /** What was run. */
-  readonly commands: Command[] = [];
-  /** Whether somebody sits there. */
-  terminal = false;
-  /** Stands in for every program. */
-  program: (command: Command, signal: AbortSignal) => Promise<CommandOutcome> = () =>
-    Promise.reject(Object.assign(new Error("No such program"), { code: "ENOENT" }));
-
   env(name: string): string | undefined {
     return this.variables.get(name) || undefined;
   }
@@ -75,12 +67,13 @@ export class FakeMachine implements Machine {
   }
 
   hasTerminal(): boolean {
-    return this.terminal;
+    return false;
   }
 
-  run(command: Command, signal: AbortSignal): Promise<CommandOutcome> {
-    this.commands.push(command);
-    return this.program(command, signal);
+  run(command: Command): Promise<CommandOutcome> {
+    return Promise.reject(
+      Object.assign(new Error(`No such program: ${command.program}`), { code: "ENOENT" }),
+    );
   }
 }
 
