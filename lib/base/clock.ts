@@ -30,7 +30,7 @@ export const systemClock: Clock = {
     let id: ReturnType<typeof setTimeout>;
     const dueMs = performance.now() + delayMs;
     const arm = () => {
-      const leftMs = dueMs - performance.now();
+      const leftMs = Math.max(0, dueMs - performance.now()); // Deno warns on stderr of negative ones
       id = leftMs > LONGEST_TIMEOUT_MS ? setTimeout(arm, LONGEST_TIMEOUT_MS) : setTimeout(callback, leftMs);
     };
     arm();

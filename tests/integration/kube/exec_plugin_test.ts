@@ -12,7 +12,6 @@ import { FakeClock, never, recorder } from "../../unit/kube/fakes.ts";
 import { makeCa } from "./certificates.ts";
 
 const V1 = "client.authentication.k8s.io/v1";
-const onUnix = { ignore: Deno.build.os === "windows" };
 
 /** A folder with the script `plugin`, which is `body` for sh. */
 async function withScript(body: string, use: (path: string, folder: string) => Promise<void>): Promise<void> {
@@ -49,7 +48,6 @@ const runsOf = async (folder: string) => (await Deno.readTextFile(`${folder}/run
 
 Deno.test(
   "ExecPlugin runs once for callers at the same time, and again after refresh()",
-  onUnix,
   async () => {
     const body = `printf x >> "$(dirname "$0")/runs"\n${prints({ token: "t" })}`;
     await withScript(body, async (path, folder) => {
@@ -66,7 +64,7 @@ Deno.test(
   },
 );
 
-Deno.test("ExecPlugin runs again a minute before its credential expires", onUnix, async () => {
+Deno.test("ExecPlugin runs again a minute before its credential expires", async () => {
   const status = { token: "t", expirationTimestamp: "2030-01-01T01:00:00Z" };
   await withScript(`printf x >> "$(dirname "$0")/runs"\n${prints(status)}`, async (path, folder) => {
     const clock = new FakeClock();
@@ -82,7 +80,7 @@ Deno.test("ExecPlugin runs again a minute before its credential expires", onUnix
   });
 });
 
-Deno.test("ExecPlugin hands over arguments, environment and cluster, and no input", onUnix, async () => {
+Deno.test("ExecPlugin hands over arguments, environment and cluster, and no input", async () => {
   const body =
     'cat > /dev/null\nprintf "%s|%s|%s" "$1" "$MINE" "$KUBERNETES_EXEC_INFO" > "$(dirname "$0")/seen"\n' +
     prints({ token: "t" });
@@ -136,7 +134,7 @@ const FAILURES: readonly (readonly [string, string, RegExp])[] = [
 ];
 
 for (const [what, body, message] of FAILURES) {
-  Deno.test(`ExecPlugin says so when the plugin ${what}`, onUnix, async () => {
+  Deno.test(`ExecPlugin says so when the plugin ${what}`, async () => {
     await withScript(body, async (path) => {
       await assert.rejects(plugin(path).get(never), (error: Error) => {
         assert.match(error.message, /^Cannot get a credential from the exec plugin "/);
@@ -148,7 +146,7 @@ for (const [what, body, message] of FAILURES) {
   });
 }
 
-Deno.test("ExecPlugin quotes only the end of what a failing plugin said", onUnix, async () => {
+Deno.test("ExecPlugin quotes only the end of what a failing plugin said", async () => {
   await withScript(
     "i=0; while [ $i -lt 2000 ]; do echo line $i >&2; i=$((i+1)); done; exit 1",
     async (path) => {
@@ -202,7 +200,7 @@ async function started(folder: string): Promise<void> {
 // Its child keeps the pipes open until the folder goes.
 const HANGS = ': > "$(dirname "$0")/started"\nwhile [ -e "$0" ]; do sleep 0.1; done & wait';
 
-Deno.test("ExecPlugin kills a plugin that takes too long, whatever it has started", onUnix, async () => {
+Deno.test("ExecPlugin kills a plugin that takes too long, whatever it has started", async () => {
   await withScript(HANGS, async (path, folder) => {
     const clock = new FakeClock();
     const exec = plugin(path, {}, clock).get(never);
@@ -215,7 +213,6 @@ Deno.test("ExecPlugin kills a plugin that takes too long, whatever it has starte
 
 Deno.test(
   "ExecPlugin leaves a run to the others when one caller goes, and kills it when all have gone",
-  onUnix,
   async () => {
     await withScript(HANGS, async (path, folder) => {
       const clock = new FakeClock();
@@ -238,7 +235,6 @@ Deno.test(
 
 Deno.test(
   "loadCluster() presents an exec plugin's client certificate, and a new one after refresh()",
-  onUnix,
   async () => {
     const ca = await makeCa();
     const status = async (commonName: string) => {

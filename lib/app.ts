@@ -1,0 +1,247 @@
+/**
+ * Wires the parts of the program together, and holds the order of its start and of its shutdown. No logic of its own
+ * beyond that.
+ *
+ * @module
+ */
+import { type Clock, sleep } from "./base/clock.ts";
+import { FatalError, messageOf } from "./base/errors.ts";
+import { CauseLog, type Log } from "./base/log.ts";
+import { type Address, formatAddress, type Listener, type Network } from "./base/network.ts";
+import type { Random } from "./base/random.ts";
+import { TaskGroup } from "./base/task_group.ts";
+import { bindHostnames } from "./config/address.ts";
+import { type Settings, settingsAsText } from "./config/settings.ts";
+import { KubeClient, retryDelayMs } from "./kube/client.ts";
+import type { Cluster } from "./kube/cluster.ts";
+import { statefulSetScale } from "./kube/scale.ts";
+import { adminHandler, type AdminServer, type ServeAdmin } from "./ops/admin_server.ts";
+import { Health } from "./ops/health.ts";
+import type { PrometheusMetrics } from "./ops/prometheus.ts";
+import { Proxy } from "./proxy/proxy.ts";
+import { ColdStart } from "./scaler/cold_start.ts";
+import { Observer } from "./scaler/observer.ts";
+import { Placement } from "./scaler/placement.ts";
+import { Scaler } from "./scaler/scaler.ts";
+
+/** One pod is what this version scales to; more instances come with `--max-replicas`. */
+const MAX_REPLICAS = 1;
+
+/** What the program touches the outside with. */
+export interface AppPorts {
+  /** The program's version, for logs and metrics. */
+  readonly version: string;
+  /** The runtime's version. */
+  readonly runtime: string;
+  /** Where events go. */
+  readonly log: Log;
+  /** Time. */
+  readonly clock: Clock;
+  /** Chance. */
+  readonly random: Random;
+  /** Sockets. */
+  readonly network: Network;
+  /** Opens the admin port. */
+  readonly serveAdmin: ServeAdmin;
+  /** Counts, and shows what was counted. */
+  readonly metrics: PrometheusMetrics;
+  /** Finds the cluster and the credentials. @throws UsageError */
+  loadCluster(): Promise<Cluster>;
+  /** The user's wish to end. */
+  readonly stop: {
+    /** Aborted by the first signal: end when the running sessions have. */
+    readonly drain: AbortSignal;
+    /** Aborted by the second: end at once. */
+    readonly now: AbortSignal;
+  };
+  /** Told where the program listens, once it does. */
+  onListening?(addresses: { readonly proxy: Address; readonly admin: Address }): void;
+}
+
+/**
+ * Runs the program until it is told to stop and the last session has ended, or until a part of it has failed.
+ *
+ * @throws UsageError for bad credential files, FatalError when it cannot listen, and what a failed part threw
+ */
+export async function runApp(settings: Settings, ports: AppPorts): Promise<void> {
+  const { log, clock, random, metrics, stop, version, runtime } = ports;
+  const cluster = await ports.loadCluster();
+  const client = new KubeClient({ cluster, clock, metrics });
+  const target = {
+    namespace: settings.stsNamespace,
+    name: settings.stsName,
+    service: settings.headlessServiceName,
+  };
+  const placement = new Placement(clock, MAX_REPLICAS);
+  const coldStart = new ColdStart(clock, metrics);
+  const observer = new Observer(target, { client, clock, random, log, metrics, placement, coldStart });
+  const scale = statefulSetScale(client, target.namespace, target.name);
+  const scaler = new Scaler({ clock, random, log, metrics, scale, placement, observer, coldStart }, {
+    minReplicas: settings.minReplicas,
+    maxReplicas: MAX_REPLICAS,
+    idleTimeoutMs: settings.idleTimeoutMs,
+  });
+  const phase = { joined: false, stopping: false };
+  const health = new Health();
+
+  metrics.record("build_info", 1, { version, deno: runtime });
+  const listener = listen(ports.network, settings.listenAddr, "--listen-addr");
+  const proxy = new Proxy(listener, settings, { ...ports, placement, coldStart });
+  addChecks(health, phase, { proxy, scaler, observer, placement });
+  const admin = openAdmin(settings, ports, health, listener);
+  log.info("listening", {
+    addr: formatAddress(listener.addr),
+    adminAddr: formatAddress(admin.addr),
+    target: `${target.namespace}/${target.name}`,
+    cluster: `${cluster.server.host} (${cluster.source})`,
+    version,
+  });
+  log.debug("settings", settingsAsText(settings));
+  ports.onListening?.({ proxy: listener.addr, admin: admin.addr });
+
+  const tasks = new TaskGroup();
+  tasks.run("accept", (signal) => proxy.run(signal));
+  tasks.run("observer", (signal) => observer.run(signal));
+  tasks.run("scaler", (signal) => scaler.run(signal));
+  tasks.run("join", (signal) => join(scaler, ports, phase, signal));
+
+  // Shutdown, in this order:
+  // 1. The first signal, or a part that fails, makes the proxy unready.
+  await aborted(stop.drain, stop.now, tasks.signal);
+  phase.stopping = true;
+  // 2. The count is not lowered any more: another proxy may have sessions from now on. Claims for held ones go on.
+  scaler.stopLowering();
+  log.info("shutting down", { sessions: proxy.open, shutdownDelayMs: settings.shutdownDelayMs });
+  // 3. Load balancers get time to notice; until then new connections are served as ever.
+  await waitUntil(clock, settings.shutdownDelayMs, stop.now, tasks.signal);
+  proxy.stopAccepting();
+  // 4. Running sessions end by themselves, or when the time is up, or at the second signal.
+  const limitMs = settings.drainTimeoutMs === 0 ? Infinity : settings.drainTimeoutMs;
+  await Promise.race([proxy.drained(), waitUntil(clock, limitMs, stop.now)]);
+  if (proxy.open > 0) {
+    const why = stop.now.aborted ? "The proxy was told to end at once" : "The drain timeout has passed";
+    log.warn("sessions are cut", { sessions: proxy.open, reason: why });
+    proxy.cutAll(why);
+    await proxy.drained();
+  }
+  // 5. Everything else.
+  tasks.stop();
+  try {
+    await tasks.join();
+  } finally {
+    await admin.close();
+    cluster.http.close();
+    log.info("ended");
+  }
+}
+
+/** Finds out whether the rights suffice, for as long as it takes. */
+async function join(
+  scaler: Scaler,
+  { clock, random, log }: AppPorts,
+  phase: { joined: boolean },
+  signal: AbortSignal,
+): Promise<void> {
+  const faults = new CauseLog(log, "not ready");
+  for (let attempt = 0;; attempt++) {
+    try {
+      await scaler.checkRights(signal);
+      phase.joined = true;
+      return log.info("ready");
+    } catch (error) {
+      signal.throwIfAborted();
+      faults.failed(messageOf(error));
+      await sleep(clock, retryDelayMs(error, attempt, random), signal);
+    }
+  }
+}
+
+function addChecks(
+  health: Health,
+  phase: { readonly joined: boolean; readonly stopping: boolean },
+  { proxy, scaler, observer, placement }: {
+    proxy: Proxy;
+    scaler: Scaler;
+    observer: Observer;
+    placement: Placement;
+  },
+): void {
+  let seen = false;
+  health.add({
+    name: "accept",
+    probes: ["live"],
+    // Out of descriptors is no reason to restart: that would cut the sessions that hold them.
+    check: () =>
+      proxy.accepting || phase.stopping
+        ? { ok: true, detail: proxy.fault ?? `${proxy.open} sessions open, ${placement.usage.held} held` }
+        : { ok: false, reason: "connections are not accepted any more" },
+  });
+  health.add({
+    name: "scale",
+    probes: ["live"],
+    // A failing API server is no reason to restart either.
+    check: () => {
+      const replicas = placement.agreement.seen?.replicas;
+      const state = replicas === undefined
+        ? "replicas not seen yet"
+        : `replicas ${replicas}: ${scaler.because}`;
+      return { ok: true, detail: [state, scaler.fault, observer.fault].filter(Boolean).join("; ") };
+    },
+  });
+  health.add({
+    name: "joined",
+    probes: ["ready"],
+    check: () => {
+      seen ||= phase.joined && observer.synced;
+      if (seen) return { ok: true };
+      return { ok: false, reason: observer.fault ?? "the rights on the scale target are not confirmed yet" };
+    },
+  });
+  health.add({
+    name: "shutdown",
+    probes: ["ready"],
+    check: () => phase.stopping ? { ok: false, reason: "shutting down" } : { ok: true },
+  });
+}
+
+function listen(network: Network, { hostname, port }: Address, flag: string): Listener {
+  let failure: unknown;
+  for (const candidate of bindHostnames(hostname)) {
+    try {
+      return network.listen({ hostname: candidate, port });
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw cannotListen({ hostname, port }, flag, failure);
+}
+
+function openAdmin(settings: Settings, ports: AppPorts, health: Health, listener: Listener): AdminServer {
+  const { version, metrics } = ports;
+  try {
+    const handler = adminHandler({ version, health, metrics: () => metrics.text() });
+    return ports.serveAdmin(settings.adminAddr, handler);
+  } catch (error) {
+    listener.close();
+    throw cannotListen(settings.adminAddr, "--admin-addr", error);
+  }
+}
+
+function cannotListen(address: Address, flag: string, cause: unknown): FatalError {
+  return new FatalError(`Cannot listen on "${formatAddress(address)}" (${flag})`, { cause });
+}
+
+/** Resolves when one of the signals is aborted. */
+function aborted(...signals: readonly AbortSignal[]): Promise<void> {
+  const any = AbortSignal.any([...signals]);
+  return new Promise((resolve) => {
+    if (any.aborted) return resolve();
+    any.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** Resolves after `delayMs`, or when one of the signals is aborted. */
+async function waitUntil(clock: Clock, delayMs: number, ...signals: readonly AbortSignal[]): Promise<void> {
+  if (delayMs === Infinity) return await aborted(...signals);
+  await sleep(clock, delayMs, AbortSignal.any([...signals])).catch(() => {});
+}

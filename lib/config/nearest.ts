@@ -1,0 +1,34 @@
+/**
+ * Which of some names somebody meant who mistyped one. Pure.
+ *
+ * @module
+ */
+
+/** The name with the fewest edits from `wrong`; the first of equals. `names` is not empty. */
+export function nearest(wrong: string, names: readonly string[]): string {
+  const ranked = names.map((name) => ({ name, edits: editDistance(wrong, name) }));
+  return ranked.reduce((best, next) => next.edits < best.edits ? next : best).name;
+}
+
+/**
+ * The insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string alignment
+ * distance).
+ */
+export function editDistance(a: string, b: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1];
+      let edits = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + (same ? 0 : 1));
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        edits = Math.min(edits, beforeLast[j - 2]! + 1);
+      }
+      row.push(edits);
+    }
+    beforeLast = last;
+    last = row;
+  }
+  return last[b.length]!;
+}

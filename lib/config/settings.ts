@@ -1,0 +1,346 @@
+/**
+ * The one table of settings. A row is a flag, its variable, type, bounds, default, topic, help and chart value; the
+ * {@link Settings} type, parsing, `--help`, shell completions and the README's table all come from it. Pure: arguments
+ * and variables are handed in.
+ *
+ * A variable beats its flag, and an empty variable counts as not set.
+ *
+ * @module
+ */
+import { UsageError } from "../base/errors.ts";
+import { LOG_LEVELS } from "../base/log.ts";
+import { overlaps } from "./address.ts";
+import { nearest } from "./nearest.ts";
+import { address, choice, duration, integer, label, subdomain, text, type ValueType } from "./value_types.ts";
+
+/** The program's name. */
+export const PROGRAM = "buildkitd-autoscaler";
+
+/** The topics of `--help` and of the README's table, in their order. */
+export const TOPICS = {
+  proxy: "Proxy",
+  target: "What is scaled",
+  scaling: "Scaling and waiting",
+  kubernetes: "Access to Kubernetes",
+  shutdown: "Shutdown",
+  operations: "Logs, health and metrics",
+} as const;
+/** A key of {@link TOPICS}. */
+export type Topic = keyof typeof TOPICS;
+
+/** One row of the table. */
+export interface Setting<T> {
+  /** With its dashes. */
+  readonly flag: `--${string}`;
+  /** The environment variable, which beats the flag. */
+  readonly variable: string;
+  /** What the text must be. */
+  readonly type: ValueType<T>;
+  /** As a user would write it; `undefined` where there is none. */
+  readonly default: string | undefined;
+  /** Where `--help` lists it. */
+  readonly topic: Topic;
+  /** One sentence in lower case, without the default. */
+  readonly help: string;
+  /** The path of the chart's value that sets it, where there is one. */
+  readonly chart?: string;
+}
+
+/** Keeps the value's type of each row. */
+function row<T>(setting: Setting<T>): Setting<T> {
+  return setting;
+}
+
+/** `AUTOSCALER_<FLAG>`: the variable of every setting that has no older name. */
+const PREFIX = "AUTOSCALER_";
+
+/** The table: the key in {@link Settings} to its row. Keys of durations end in `Ms`. */
+export const SETTINGS = {
+  listenAddr: row({
+    flag: "--listen-addr",
+    variable: "PROXY_LISTEN_ADDR",
+    type: address,
+    default: ":8080",
+    topic: "proxy",
+    help: "where BuildKit clients connect",
+    chart: "autoscaler.autoscalerConfig.proxyListenAddr",
+  }),
+  connectTimeoutMs: row({
+    flag: "--connect-timeout",
+    variable: "AUTOSCALER_CONNECT_TIMEOUT",
+    type: duration(1),
+    default: "5s",
+    topic: "proxy",
+    help: "longest wait for one TCP connect to buildkitd, before it is tried again",
+  }),
+  maxConnections: row({
+    flag: "--max-connections",
+    variable: "AUTOSCALER_MAX_CONNECTIONS",
+    type: integer(1, 1_000_000),
+    default: "10000",
+    topic: "proxy",
+    help: "most connections at a time, held ones included; more are closed at once",
+  }),
+  maxHeld: row({
+    flag: "--max-held",
+    variable: "AUTOSCALER_MAX_HELD",
+    type: integer(1, 1_000_000),
+    default: "1000",
+    topic: "proxy",
+    help: "most connections that wait for buildkitd at a time",
+  }),
+  upstream: row({
+    flag: "--upstream",
+    variable: "AUTOSCALER_UPSTREAM",
+    type: choice("how", ["slices", "dns"]),
+    default: "slices",
+    topic: "proxy",
+    help: "reach pods by their address in EndpointSlices, or by DNS name",
+  }),
+  clusterDomain: row({
+    flag: "--cluster-domain",
+    variable: "AUTOSCALER_CLUSTER_DOMAIN",
+    type: subdomain,
+    default: "cluster.local",
+    topic: "proxy",
+    help: "end of the pods' names, for --upstream dns",
+  }),
+  stsName: row({
+    flag: "--sts-name",
+    variable: "BUILDKITD_STATEFULSET_NAME",
+    type: subdomain,
+    default: "buildkitd",
+    topic: "target",
+    help: "StatefulSet that runs buildkitd",
+  }),
+  stsNamespace: row({
+    flag: "--sts-namespace",
+    variable: "BUILDKITD_STATEFULSET_NAMESPACE",
+    type: label,
+    default: "default",
+    topic: "target",
+    help: "its namespace (the one of the kubeconfig context is not used)",
+  }),
+  headlessServiceName: row({
+    flag: "--headless-service-name",
+    variable: "BUILDKITD_HEADLESS_SERVICE_NAME",
+    type: label,
+    default: "buildkitd-headless",
+    topic: "target",
+    help: "its headless Service",
+  }),
+  targetPort: row({
+    flag: "--target-port",
+    variable: "BUILDKITD_TARGET_PORT",
+    type: integer(1, 65535),
+    default: "8372",
+    topic: "target",
+    help: "port of buildkitd in the pod",
+    chart: "buildkitd.service.port",
+  }),
+  idleTimeoutMs: row({
+    flag: "--idle-timeout",
+    variable: "SCALE_DOWN_IDLE_TIMEOUT",
+    type: duration(0),
+    default: "2m0s",
+    topic: "scaling",
+    help: "scale down after this long without a connection",
+    chart: "autoscaler.autoscalerConfig.scaleDownIdleTimeout",
+  }),
+  readyWaitTimeoutMs: row({
+    flag: "--ready-wait-timeout",
+    variable: "READY_WAIT_TIMEOUT",
+    type: duration(1),
+    default: "5m0s",
+    topic: "scaling",
+    help: "longest that a connection is held until buildkitd serves it",
+    chart: "autoscaler.autoscalerConfig.readyWaitTimeout",
+  }),
+  minReplicas: row({
+    flag: "--min-replicas",
+    variable: "AUTOSCALER_MIN_REPLICAS",
+    type: integer(0, 1),
+    default: "0",
+    topic: "scaling",
+    help: "replicas that stay when idle",
+  }),
+  wakeOn: row({
+    flag: "--wake-on",
+    variable: "AUTOSCALER_WAKE_ON",
+    type: choice("what", ["connect", "data"]),
+    default: "connect",
+    topic: "scaling",
+    help: "what starts buildkitd: a connection, or its first byte (so that a bare TCP check does not)",
+  }),
+  kubeconfig: row({
+    flag: "--kubeconfig",
+    variable: "KUBECONFIG_PATH",
+    type: text("file"),
+    default: undefined,
+    topic: "kubernetes",
+    help: "without it: the pod's service account, else KUBECONFIG, else ~/.kube/config",
+  }),
+  context: row({
+    flag: "--context",
+    variable: "AUTOSCALER_CONTEXT",
+    type: text("name"),
+    default: undefined,
+    topic: "kubernetes",
+    help: "context of the kubeconfig instead of its current one",
+  }),
+  shutdownDelayMs: row({
+    flag: "--shutdown-delay",
+    variable: "AUTOSCALER_SHUTDOWN_DELAY",
+    type: duration(0),
+    default: "5s",
+    topic: "shutdown",
+    help: "from unready to no longer accepting connections",
+  }),
+  drainTimeoutMs: row({
+    flag: "--drain-timeout",
+    variable: "AUTOSCALER_DRAIN_TIMEOUT",
+    type: duration(0),
+    default: "1h0m0s",
+    topic: "shutdown",
+    help: "longest that running connections may go on after that; 0 is without limit",
+  }),
+  logLevel: row({
+    flag: "--log-level",
+    variable: "LOG_LEVEL",
+    type: choice("level", LOG_LEVELS),
+    default: "info",
+    topic: "operations",
+    help: "least important records that are written",
+    chart: "autoscaler.autoscalerConfig.logLevel",
+  }),
+  logFormat: row({
+    flag: "--log-format",
+    variable: "AUTOSCALER_LOG_FORMAT",
+    type: choice("format", ["auto", "text", "json"]),
+    default: "auto",
+    topic: "operations",
+    help: "auto is text on a terminal and JSON lines elsewhere",
+  }),
+  adminAddr: row({
+    flag: "--admin-addr",
+    variable: "AUTOSCALER_ADMIN_ADDR",
+    type: address,
+    default: ":8081",
+    topic: "operations",
+    help: "where /livez, /readyz and /metrics are served",
+  }),
+} as const;
+
+/** A key of {@link SETTINGS}. */
+export type SettingKey = keyof typeof SETTINGS;
+
+/** The value of a row, `undefined` only where there is no default. */
+export type ValueOf<Row> = Row extends Setting<infer T> ? T : never;
+
+/** Every setting with its value, as the program uses it. */
+export type Settings = { readonly [Key in SettingKey]: ValueOf<typeof SETTINGS[Key]> };
+
+/** What a user has given. */
+export interface SettingsInput {
+  /** Flags with their text; of a flag given twice, the last. */
+  readonly flags: ReadonlyMap<SettingKey, string>;
+  /** The whole environment. */
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  /** Problems that reading the command line has found; they are reported with the others. */
+  readonly problems?: readonly string[];
+}
+
+/**
+ * The settings that flags and variables make.
+ *
+ * @throws UsageError with all problems: each value that cannot be parsed, each unknown variable, each pair of settings
+ * that does not fit together
+ */
+export function parseSettings({ flags, variables, problems: before = [] }: SettingsInput): Settings {
+  const problems = [...before];
+  const values: Record<string, unknown> = {};
+  for (const [key, setting] of settingRows()) {
+    // Where there is no default, an empty flag asks for none.
+    const given = setting.default === undefined ? flags.get(key) || undefined : flags.get(key);
+    let value = given === undefined
+      ? parseDefault(setting)
+      : parseOne(setting, setting.flag, given, problems);
+    // The variable wins, but a flag that cannot be parsed is a mistake even then.
+    const variable = variables[setting.variable];
+    if (variable) value = parseOne(setting, setting.variable, variable, problems);
+    values[key] = value;
+  }
+  problems.push(...unknownVariables(variables));
+  const settings = values as Settings;
+  problems.push(...conflicts(settings));
+  if (problems.length > 0) throw new UsageError(problems);
+  return settings;
+}
+
+/** The rows of the table with their keys, in its order. */
+export function settingRows(): readonly (readonly [SettingKey, Setting<unknown>])[] {
+  return Object.entries(SETTINGS) as unknown as readonly [SettingKey, Setting<unknown>][];
+}
+
+/** Settings by flag (without its dashes) as a user would write them; without those that have no value. For the log. */
+export function settingsAsText(settings: Settings): Readonly<Record<string, string>> {
+  const given = settingRows().filter(([key]) => settings[key] !== undefined);
+  return Object.fromEntries(
+    given.map(([key, { flag, type }]) => [flag.slice(2), type.format(settings[key])]),
+  );
+}
+
+function parseDefault(setting: Setting<unknown>): unknown {
+  return setting.default === undefined ? undefined : setting.type.parse(setting.default);
+}
+
+function parseOne(setting: Setting<unknown>, name: string, given: string, problems: string[]): unknown {
+  const value = given === "" ? undefined : setting.type.parse(given);
+  if (value === undefined) {
+    problems.push(`Cannot parse "${name}": found ${quote(given)}, want ${setting.type.want(given)}`);
+  }
+  return value;
+}
+
+/** Quoted, on one line, and not endless. */
+function quote(given: string): string {
+  return JSON.stringify(given.length > 80 ? `${given.slice(0, 80)}…` : given);
+}
+
+/**
+ * Kubernetes sets such variables in every pod for each Service of its namespace (service links); a Service may well be
+ * named `autoscaler-…`.
+ */
+const SERVICE_LINK = /_SERVICE_HOST$|_SERVICE_PORT(_.*)?$|_PORT$|_PORT_[0-9]+_/;
+
+function unknownVariables(variables: Readonly<Record<string, string | undefined>>): string[] {
+  const known = new Map<string, string>();
+  for (const [, { flag, variable }] of settingRows()) {
+    known.set(variable, variable);
+    // What somebody would guess for a setting whose variable has an older name.
+    known.set(variableOf(flag), variable);
+  }
+  const right = new Set(known.values());
+  const isLink = (name: string) =>
+    SERVICE_LINK.test(name) && (!known.has(name) || /^(tcp|udp|sctp):/.test(variables[name]!));
+  return Object.keys(variables).sort()
+    .filter((name) => name.startsWith(PREFIX) && variables[name] && !right.has(name) && !isLink(name))
+    .map((name) =>
+      `Unknown variable "${name}": the nearest is "${known.get(nearest(name, [...known.keys()]))}"`
+    );
+}
+
+function variableOf(flag: string): string {
+  return PREFIX + flag.slice(2).toUpperCase().replaceAll("-", "_");
+}
+
+/** Settings that do not fit together. Values that could not be parsed are `undefined` here. */
+function conflicts({ listenAddr, adminAddr }: Partial<Settings>): string[] {
+  if (listenAddr === undefined || adminAddr === undefined || !overlaps(listenAddr, adminAddr)) return [];
+  const { listenAddr: listen, adminAddr: admin } = SETTINGS;
+  const [proxied, served] = [listen.type.format(listenAddr), admin.type.format(adminAddr)];
+  return [
+    `Cannot listen on both "${listen.flag}" and "${admin.flag}": found "${proxied}" and "${served}", ` +
+    `want different ports`,
+  ];
+}

@@ -1,0 +1,121 @@
+/**
+ * The types that a setting's value can have: how text becomes a value, what is said when it does not, and how a value
+ * is written. Pure.
+ *
+ * @module
+ */
+import type { Address } from "../base/network.ts";
+import { formatListenAddress, parseAddress } from "./address.ts";
+import { formatDurationMs, parseDurationMs } from "./duration.ts";
+
+/** A type of values of settings. */
+export interface ValueType<T> {
+  /** What `--help` shows in angle brackets. */
+  readonly placeholder: string;
+  /** The values in a few words, for the README's table. */
+  readonly range: string;
+  /** All values, where there are few. */
+  readonly choices?: readonly string[];
+  /** The value, or `undefined` when the text is none or out of bounds. */
+  parse(text: string): T | undefined;
+  /** What would have been right instead of `text`; follows "want". */
+  want(text: string): string;
+  /** The value as text that `parse` takes. */
+  format(value: T): string;
+}
+
+/** The longest duration that a setting takes: one year. */
+const LONGEST_MS = 8760 * 3_600_000;
+
+/** A Go duration of `minMs` up to a year, in ms. */
+export function duration(minMs: number): ValueType<number> {
+  return {
+    placeholder: "duration",
+    range: minMs === 0 ? "duration" : `duration, at least ${formatDurationMs(minMs)}`,
+    parse(text) {
+      const ms = parseDurationMs(text);
+      return ms !== undefined && ms >= minMs && ms <= LONGEST_MS ? ms : undefined;
+    },
+    want: (text) =>
+      parseDurationMs(text) === undefined
+        ? 'a duration such as "2m0s"'
+        : `a duration from ${formatDurationMs(minMs)} to ${formatDurationMs(LONGEST_MS)}`,
+    format: formatDurationMs,
+  };
+}
+
+/** A whole number within bounds, both included. */
+export function integer(min: number, max: number): ValueType<number> {
+  return {
+    placeholder: "number",
+    range: `${min} to ${max}`,
+    parse(text) {
+      const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : NaN;
+      return value >= min && value <= max ? value : undefined;
+    },
+    want: () => `a whole number from ${min} to ${max}`,
+    format: String,
+  };
+}
+
+/** One of a few words, in any case. */
+export function choice<const Word extends string>(
+  placeholder: string,
+  words: readonly Word[],
+): ValueType<Word> {
+  const quoted = words.map((word) => `"${word}"`);
+  return {
+    placeholder,
+    range: words.join(", "),
+    choices: words,
+    parse: (text) => words.find((word) => word === text.toLowerCase()),
+    want: () => `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`,
+    format: (word) => word,
+  };
+}
+
+/** Where to listen. */
+export const address: ValueType<Address> = {
+  placeholder: "address",
+  range: "address",
+  parse: parseAddress,
+  want: () => 'an address such as ":8080", "127.0.0.1:8080" or "[::1]:8080", with a port up to 65535',
+  format: formatListenAddress,
+};
+
+/** Any text; without a default there may be none. */
+export function text(placeholder: string): ValueType<string | undefined> {
+  return {
+    placeholder,
+    range: placeholder,
+    parse: (value) => value,
+    want: () => `a ${placeholder}`,
+    format: (value) => value ?? "",
+  };
+}
+
+/** RFC 1123 label: what Kubernetes wants of the names of namespaces and services. */
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/**
+ * A DNS label: the name of a namespace or a service. (A service's name could not begin with a digit in the past;
+ * newer clusters allow it, so it is not refused here.)
+ *
+ * @see https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+ */
+export const label: ValueType<string> = {
+  placeholder: "name",
+  range: "DNS label",
+  parse: (name) => LABEL.test(name) ? name : undefined,
+  want: () => 'up to 63 of a-z, 0-9 and "-", with a letter or digit at both ends',
+  format: String,
+};
+
+/** DNS labels with dots between: the name of most objects, or a domain. */
+export const subdomain: ValueType<string> = {
+  placeholder: "name",
+  range: "DNS name",
+  parse: (name) => name.length <= 253 && name.split(".").every((part) => LABEL.test(part)) ? name : undefined,
+  want: () => 'up to 253 of a-z, 0-9, "-" and ".", with a letter or digit at both ends of each part',
+  format: String,
+};

@@ -1,0 +1,205 @@
+/**
+ * The kubelet of the miniature cluster: gives each pod an address, runs one process for it, reports its status, ends it
+ * when the pod is deleted and starts it again when it crashes. Times in ms by the clock port.
+ *
+ * @module
+ */
+import type { Clock } from "../base/clock.ts";
+import { invariant } from "../base/errors.ts";
+import { type KubeObject, PODS } from "./objects.ts";
+import type { PodProcess, PodRuntime } from "./pod_process.ts";
+import { isReady, ordinalOf } from "./pods.ts";
+import type { Registry } from "./registry.ts";
+
+/** How long what takes. Each is drawn when it begins. */
+export interface KubeletTimes {
+  /** From the pod's creation to its address and the start of its process: scheduling, volumes, image pull. */
+  readonly startMs: (pod: KubeObject) => number;
+  /** From "the process serves" to the Ready condition: the readiness probe's delay. */
+  readonly probeMs: (pod: KubeObject) => number;
+  /** From the process's crash to its next start. */
+  readonly restartMs: (pod: KubeObject) => number;
+}
+
+/** How a kubelet is set up. */
+export interface KubeletOptions extends KubeletTimes {
+  /** Runs the processes. */
+  readonly runtime: PodRuntime;
+  /** The port that every process listens on. */
+  readonly targetPort: number;
+  /** The address of the `n`th pod, counted from 1. */
+  readonly podAddress: (n: number) => string;
+}
+
+interface Run {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  process: PodProcess | undefined;
+  restarts: number;
+  address: string;
+  stopping: boolean;
+  cancelTimer: () => void;
+}
+
+/** The one node of the cluster. */
+export class Kubelet implements AsyncDisposable {
+  readonly #registry: Registry;
+  readonly #clock: Clock;
+  readonly #options: KubeletOptions;
+  readonly #unsubscribe: () => void;
+  readonly #runs = new Map<string, Run>();
+  readonly #exits = new Set<Promise<void>>();
+  #addresses = 0;
+  #stopped = false;
+
+  /** Starts at once. */
+  constructor(registry: Registry, clock: Clock, options: KubeletOptions) {
+    this.#registry = registry;
+    this.#clock = clock;
+    this.#options = options;
+    this.#unsubscribe = registry.store.subscribe(({ resource, before, after }) => {
+      if (resource === PODS) this.#sync(before, after);
+    });
+    for (const pod of registry.store.list(PODS)) this.#sync(undefined, pod);
+  }
+
+  /** The pod's process ends by itself, and is started again after a while. */
+  crash(name: string): void {
+    this.#runOf(name)?.process?.kill();
+  }
+
+  /** The node takes the pod away: its process is killed and the pod has failed; the controller makes a new one. */
+  evict(name: string): void {
+    const run = this.#runOf(name);
+    if (run === undefined) return;
+    run.stopping = true;
+    run.cancelTimer();
+    this.#report(run, { phase: "Failed", reason: "Evicted", ready: false });
+    run.process?.kill();
+  }
+
+  /** The pod fails, or passes again, its readiness probe while its process goes on. */
+  setReady(name: string, ready: boolean): void {
+    const run = this.#runOf(name);
+    if (run !== undefined) this.#report(run, { phase: "Running", ready });
+  }
+
+  /** Kills everything and waits until it is gone. Pods stay in the store. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    this.#unsubscribe();
+    for (const run of this.#runs.values()) {
+      run.stopping = true;
+      run.cancelTimer();
+      run.process?.kill();
+    }
+    await Promise.all(this.#exits);
+  }
+
+  #runOf(name: string): Run | undefined {
+    return [...this.#runs.values()].findLast((run) => run.name === name && !run.stopping);
+  }
+
+  #sync(before: KubeObject | undefined, after: KubeObject | undefined): void {
+    if (before !== undefined && before.metadata.uid !== after?.metadata.uid) {
+      this.#end(before.metadata.uid, 0);
+    }
+    if (after === undefined) return;
+    const { uid, name, namespace, deletionGracePeriodSeconds: graceSeconds } = after.metadata;
+    if (graceSeconds !== undefined) return this.#end(uid, graceSeconds * 1000);
+    if (this.#runs.has(uid) || after.spec?.nodeName === undefined) return;
+    const run: Run = {
+      name,
+      namespace,
+      uid,
+      process: undefined,
+      restarts: 0,
+      address: "",
+      stopping: false,
+      cancelTimer: () => {},
+    };
+    this.#runs.set(uid, run);
+    run.cancelTimer = this.#clock.setTimer(this.#options.startMs(after), () => {
+      run.address = this.#options.podAddress(++this.#addresses);
+      this.#start(run, after);
+    });
+  }
+
+  #start(run: Run, pod: KubeObject): void {
+    const { name, uid, address: hostname } = run;
+    const address = { hostname, port: this.#options.targetPort };
+    const process = this.#options.runtime.start({ name, uid, ordinal: ordinalOf(pod), address });
+    run.process = process;
+    process.serving.then(() => {
+      if (run.process !== process || run.stopping) return;
+      run.cancelTimer = this.#clock.setTimer(this.#options.probeMs(pod), () => {
+        if (run.process === process && !run.stopping) this.#report(run, { phase: "Running", ready: true });
+      });
+    });
+    const exit = process.exited.then(() => this.#exited(run, pod));
+    this.#exits.add(exit);
+    exit.finally(() => this.#exits.delete(exit));
+    this.#report(run, { phase: "Running", ready: false });
+  }
+
+  #exited(run: Run, pod: KubeObject): void {
+    run.process = undefined;
+    run.cancelTimer();
+    if (this.#stopped) return;
+    if (run.stopping) return this.#gone(run);
+    run.restarts++;
+    this.#report(run, { phase: "Running", ready: false });
+    run.cancelTimer = this.#clock.setTimer(this.#options.restartMs(pod), () => this.#start(run, pod));
+  }
+
+  #end(uid: string, graceMs: number): void {
+    const run = this.#runs.get(uid);
+    if (run === undefined) return;
+    run.stopping = true;
+    run.cancelTimer();
+    if (run.process !== undefined) return run.process.stop(graceMs);
+    // Not from within the write that brought the news: a real kubelet answers with a request of its own.
+    run.cancelTimer = this.#clock.setTimer(0, () => this.#gone(run));
+  }
+
+  /** The process is no more: the pod object goes with it, if it is still this one and is to go. */
+  #gone(run: Run): void {
+    const pod = this.#registry.store.get(PODS, run.namespace, run.name);
+    const isMine = pod?.metadata.uid === run.uid;
+    // An evicted pod stays, failed, until its controller deletes it.
+    if (isMine && pod.metadata.deletionTimestamp === undefined) return;
+    this.#runs.delete(run.uid);
+    if (!isMine) return;
+    this.#registry.delete(PODS, run.namespace, run.name, { gracePeriodSeconds: 0 });
+  }
+
+  #report(run: Run, state: { phase: string; reason?: string; ready: boolean }): void {
+    const pod = this.#registry.store.get(PODS, run.namespace, run.name);
+    if (pod?.metadata.uid !== run.uid) return;
+    const status = (value: boolean) => value ? "True" : "False";
+    const known = isReady(pod) === state.ready
+      ? pod.status?.conditions?.at(-1)?.lastTransitionTime
+      : undefined;
+    const lastTransitionTime = known ?? this.#registry.now();
+    invariant(run.address !== "" || state.phase === "Failed", "a pod runs at an address");
+    this.#registry.replace(PODS, run.namespace, run.name, {
+      ...pod,
+      status: {
+        phase: state.phase,
+        ...(state.reason === undefined ? {} : { reason: state.reason }),
+        ...(run.address === "" ? {} : { podIP: run.address, podIPs: [{ ip: run.address }] }),
+        conditions: [
+          { type: "ContainersReady", status: status(state.ready), lastTransitionTime },
+          { type: "Ready", status: status(state.ready), lastTransitionTime },
+        ],
+        containerStatuses: [{
+          name: "main",
+          ready: state.ready,
+          restartCount: run.restarts,
+          state: run.process === undefined ? { waiting: {} } : { running: {} },
+        }],
+      },
+    }, { manager: "kubelet", subresource: "status" });
+  }
+}

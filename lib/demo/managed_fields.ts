@@ -1,0 +1,181 @@
+/**
+ * Who owns which field: server-side apply, and what other writes do to it. Pure. Lists are taken as one value
+ * (atomic), which is right for every field that this project applies.
+ * Source: kubernetes.io/docs/reference/using-api/server-side-apply.
+ *
+ * @module
+ */
+import type { JsonObject } from "./json.ts";
+import type { FieldsV1, KubeObject, ManagedFieldsEntry } from "./objects.ts";
+import { ApiError } from "./status.ts";
+
+/** Who writes, and how. */
+export interface Writer {
+  /** The field manager. */
+  readonly manager: string;
+  /** The subresource that is written through, if any. */
+  readonly subresource?: string | undefined;
+  /** The API version of the written object. */
+  readonly apiVersion: string;
+  /** When, RFC 3339. */
+  readonly time: string;
+}
+
+/** Fields of `metadata` that no manager owns. */
+const UNOWNED = new Set([
+  "name",
+  "namespace",
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "managedFields",
+]);
+
+/** `managedFields` after a write that is no apply: what it changed belongs to the writer and to nobody else. */
+export function afterUpdate(
+  before: KubeObject | undefined,
+  after: KubeObject,
+  writer: Writer,
+): readonly ManagedFieldsEntry[] {
+  const old = leaves(before), now = leaves(after);
+  const changed = new Set([...now.keys()].filter((path) => old.get(path) !== now.get(path)));
+  const gone = new Set([...old.keys()].filter((path) => !now.has(path)));
+  const entries = before?.metadata.managedFields ?? [];
+  if (changed.size === 0 && gone.size === 0) return entries;
+  const mine = find(entries, writer, "Update");
+  const owned = new Set([...mine === undefined ? [] : flatten(mine.fieldsV1), ...changed]);
+  for (const path of gone) owned.delete(path);
+  const others = without(entries.filter((entry) => entry !== mine), new Set([...changed, ...gone]));
+  return owned.size === 0 ? others : [...others, entryOf(writer, "Update", owned)];
+}
+
+/**
+ * Server-side apply of `patch` to `live`: the merged object with its new `managedFields`.
+ *
+ * @throws ApiError 409 when another manager owns a field with another value and `force` is false
+ */
+export function applyTo(live: KubeObject, patch: JsonObject, writer: Writer, force: boolean): KubeObject {
+  const wanted = leaves(patch), current = leaves(live);
+  // A Scale leaves a count of 0 out, so an apply through it always sets that field anew, for itself alone.
+  if (writer.subresource === "scale") {
+    for (const [path, value] of current) if (value === "0") current.delete(path);
+  }
+  const entries = live.metadata.managedFields ?? [];
+  const mine = find(entries, writer, "Apply");
+  const others = entries.filter((entry) => entry !== mine);
+  const changed = new Set([...wanted.keys()].filter((path) => wanted.get(path) !== current.get(path)));
+  if (!force) refuseConflicts(others, changed);
+  const merged = structuredClone(live) as unknown as JsonObject;
+  for (const path of wanted.keys()) set(merged, JSON.parse(path), at(patch, JSON.parse(path)));
+  const owners = others.flatMap((entry) => [...flatten(entry.fieldsV1)]);
+  for (const path of mine === undefined ? [] : flatten(mine.fieldsV1)) {
+    if (!wanted.has(path) && !owners.includes(path)) set(merged, JSON.parse(path), undefined);
+  }
+  const object = merged as unknown as KubeObject;
+  const paths = [...wanted.keys()].sort();
+  const entry = mine !== undefined && same([...flatten(mine.fieldsV1)].sort(), paths)
+    ? mine
+    : entryOf(writer, "Apply", new Set(paths));
+  const left = without(others, changed);
+  const isNew = entry !== mine || left.length < others.length || left.some((it) => !others.includes(it));
+  object.metadata.managedFields = isNew ? [...left, entry] : entries;
+  return object;
+}
+
+function refuseConflicts(others: readonly ManagedFieldsEntry[], changed: ReadonlySet<string>): void {
+  const causes = others.flatMap((entry) =>
+    [...flatten(entry.fieldsV1)].filter((path) => changed.has(path)).map((path) => ({
+      reason: "FieldManagerConflict",
+      message: `conflict with "${entry.manager}"` +
+        (entry.subresource === undefined ? "" : ` with subresource "${entry.subresource}"`),
+      field: (JSON.parse(path) as string[]).map((key) => `.${key}`).join(""),
+    }))
+  );
+  if (causes.length === 0) return;
+  const message = causes.length === 1
+    ? `Apply failed with 1 conflict: ${causes[0]!.message}: ${causes[0]!.field}`
+    : `Apply failed with ${causes.length} conflicts: ${
+      causes.map((c) => `${c.message}: ${c.field}`).join(", ")
+    }`;
+  throw new ApiError(409, "Conflict", message, { causes });
+}
+
+function find(entries: readonly ManagedFieldsEntry[], writer: Writer, operation: string) {
+  return entries.find((entry) =>
+    entry.manager === writer.manager && entry.operation === operation &&
+    entry.subresource === writer.subresource && entry.apiVersion === writer.apiVersion
+  );
+}
+
+function entryOf(
+  writer: Writer,
+  operation: "Apply" | "Update",
+  paths: ReadonlySet<string>,
+): ManagedFieldsEntry {
+  const fieldsV1: JsonObject = {};
+  for (const path of [...paths].sort()) {
+    set(fieldsV1, (JSON.parse(path) as string[]).map((key) => `f:${key}`), {});
+  }
+  return {
+    manager: writer.manager,
+    operation,
+    apiVersion: writer.apiVersion,
+    time: writer.time,
+    fieldsType: "FieldsV1",
+    fieldsV1: fieldsV1 as FieldsV1,
+    ...(writer.subresource === undefined ? {} : { subresource: writer.subresource }),
+  };
+}
+
+function without(entries: readonly ManagedFieldsEntry[], lost: ReadonlySet<string>): ManagedFieldsEntry[] {
+  return entries.flatMap((entry) => {
+    const paths = flatten(entry.fieldsV1);
+    const left = new Set([...paths].filter((path) => !lost.has(path)));
+    if (left.size === paths.size) return [entry];
+    return left.size === 0 ? [] : [{ ...entry, ...entryOf(entry, entry.operation, left) }];
+  });
+}
+
+/** The set's fields as JSON arrays of keys. */
+function flatten(fields: FieldsV1, prefix: readonly string[] = []): Set<string> {
+  const paths = new Set<string>();
+  for (const [key, below] of Object.entries(fields)) {
+    const path = [...prefix, key.slice("f:".length)];
+    if (Object.keys(below).length === 0) paths.add(JSON.stringify(path));
+    for (const deeper of flatten(below, path)) paths.add(deeper);
+  }
+  return paths;
+}
+
+/** Every owned field of an object: path as a JSON array of keys → value as JSON. */
+function leaves(object: unknown): Map<string, string> {
+  const found = new Map<string, string>();
+  const walk = (value: unknown, path: readonly string[]) => {
+    if (path.length === 1 && (path[0] === "apiVersion" || path[0] === "kind")) return;
+    if (path.length === 2 && path[0] === "metadata" && UNOWNED.has(path[1]!)) return;
+    if (value === null || value === undefined) return;
+    if (typeof value === "object" && !Array.isArray(value)) {
+      for (const [key, below] of Object.entries(value)) walk(below, [...path, key]);
+    } else found.set(JSON.stringify(path), JSON.stringify(value));
+  };
+  walk(object, []);
+  return found;
+}
+
+function at(tree: JsonObject, path: readonly string[]): unknown {
+  return path.reduce<unknown>((value, key) => (value as JsonObject | undefined)?.[key], tree);
+}
+
+function set(tree: JsonObject, path: readonly string[], value: unknown): void {
+  let node = tree;
+  for (const key of path.slice(0, -1)) node = (node[key] ??= {}) as JsonObject;
+  if (value === undefined) delete node[path.at(-1)!];
+  else node[path.at(-1)!] = value;
+}
+
+function same(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
+}

@@ -1,0 +1,83 @@
+/**
+ * What went wrong with a request to the Kubernetes API, in words that name the verb, the resource and the cure. No I/O.
+ *
+ * @module
+ */
+import type { ApiVerb } from "../base/metrics.ts";
+
+/** What a request is about, in RBAC's words. */
+export interface ApiTarget {
+  /** RBAC's verb. */
+  readonly verb: ApiVerb;
+  /** The API group, such as `apps`. */
+  readonly group: string;
+  /** The resource, with its subresource: `statefulsets/scale`. */
+  readonly resource: string;
+  /** The object's or the collection's namespace. */
+  readonly namespace: string;
+  /** The object's name; empty for a collection. */
+  readonly name: string;
+}
+
+/**
+ * The API server has answered with an error.
+ * Source of the fields: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/
+ */
+export class ApiError extends Error {
+  /** Always `ApiError`. */
+  override readonly name = "ApiError";
+  /** The HTTP status; that of the Status object for an error inside a watch. */
+  readonly status: number;
+  /** The Status reason, such as `Conflict`, or an empty string. */
+  readonly reason: string;
+  /** How long the server asks to wait before the next try, in ms. */
+  readonly retryAfterMs: number | undefined;
+
+  /** Makes the message from the target and the server's words. */
+  constructor(target: ApiTarget, status: number, said: StatusLike, retryAfterMs?: number) {
+    super(describe(target, status, said));
+    this.status = status;
+    this.reason = said.reason ?? "";
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The parts of a Kubernetes `Status` that are read. */
+export interface StatusLike {
+  /** A word for machines. */
+  readonly reason?: string | undefined;
+  /** A sentence for people. */
+  readonly message?: string | undefined;
+  /** The HTTP status it stands for. */
+  readonly code?: number | undefined;
+}
+
+/** Says what a request was for: `get statefulsets/scale "buildkitd" in namespace "default"`. */
+export function describeTarget({ verb, resource, namespace, name }: ApiTarget): string {
+  return `${verb} ${resource}${name === "" ? "" : ` "${name}"`} in namespace "${namespace}"`;
+}
+
+function describe(target: ApiTarget, status: number, { reason, message }: StatusLike): string {
+  const what = `Cannot ${describeTarget(target)}: `;
+  const said = `HTTP ${status}${reason ? ` ${reason}` : ""}${message ? `: ${message}` : ""}`;
+  switch (status) {
+    case 401:
+      return `${what}the API server does not accept the credentials (${said}); renew them, or check that the ` +
+        `kubeconfig's context is the right one`;
+    case 403:
+      return `${what}no permission (${said}); the missing rule in a Role of namespace "${target.namespace}" is ` +
+        `apiGroups: ["${target.group}"], resources: ["${target.resource}"], verbs: ["${target.verb}"]`;
+    default:
+      return what + said;
+  }
+}
+
+/** True when the object was changed since it was read (or, for a create, exists): look again. */
+export function isConflict(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 409;
+}
+
+/** True when the resourceVersion is too old to watch from: list again. */
+export function isExpired(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 410 || error.reason === "Expired");
+}

@@ -1,0 +1,213 @@
+/**
+ * The Kubernetes REST client: one request, one answer. It authenticates, sets deadlines, turns errors into
+ * {@link ApiError}s and counts. It never retries other than once after a 401: when to try again is its callers'
+ * decision, with {@link retryDelayMs}.
+ *
+ * @module
+ */
+import { backoffMs } from "../base/backoff.ts";
+import { type Clock, deadline } from "../base/clock.ts";
+import { TimeoutError } from "../base/errors.ts";
+import type { Metrics } from "../base/metrics.ts";
+import type { Random } from "../base/random.ts";
+import { ApiError, type ApiTarget, describeTarget, type StatusLike } from "./api_error.ts";
+import type { Cluster } from "./cluster.ts";
+import type { HttpResponse } from "./http.ts";
+
+/** From sending a request to its answer's headers; then once more from there to the end of its body, but for a watch. */
+export const REQUEST_TIMEOUT_MS = 10_000;
+
+/** A body longer than this is refused: the objects that are read are a few kB. */
+const LARGEST_BODY_BYTES = 16 * 1024 * 1024;
+
+/** A request: what it is about, and how it is put. */
+export interface ApiRequest {
+  /** In RBAC's words, for messages and metrics. */
+  readonly target: ApiTarget;
+  /** The HTTP method. */
+  readonly method: "GET" | "PUT" | "PATCH";
+  /** Query parameters. */
+  readonly query?: Readonly<Record<string, string>>;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** The body's media type, if it is not plain JSON. */
+  readonly contentType?: string;
+}
+
+/** What the client is made of. */
+export interface ClientPorts {
+  /** Where the API server is. */
+  readonly cluster: Cluster;
+  /** Measures the deadlines. */
+  readonly clock: Clock;
+  /** Counts requests and errors. */
+  readonly metrics: Metrics;
+}
+
+/** Sends requests to the Kubernetes API. */
+export class KubeClient {
+  readonly #ports: ClientPorts;
+
+  /** A client for one cluster. */
+  constructor(ports: ClientPorts) {
+    this.#ports = ports;
+  }
+
+  /** The cluster that it talks to, for messages. */
+  get cluster(): Cluster {
+    return this.#ports.cluster;
+  }
+
+  /**
+   * Sends a request and reads its JSON answer.
+   *
+   * @throws ApiError, TimeoutError (the outcome is unknown), a transport error, or the signal's reason
+   */
+  async json<T>(request: ApiRequest, signal: AbortSignal): Promise<T> {
+    const response = await this.open(request, signal);
+    const { clock } = this.#ports;
+    using limit = deadline(clock, REQUEST_TIMEOUT_MS, signal, () => this.#timedOut(request.target, "body"));
+    const text = await readText(response, limit.signal);
+    try {
+      return JSON.parse(text) as T;
+    } catch (cause) {
+      throw new Error(`Cannot ${describeTarget(request.target)}: the answer is no JSON`, { cause });
+    }
+  }
+
+  /**
+   * Sends a request and returns once the headers of a good answer have come. The caller reads or cancels the body.
+   *
+   * @throws as {@link json}
+   */
+  async open(request: ApiRequest, signal: AbortSignal): Promise<HttpResponse> {
+    const { cluster, metrics } = this.#ports;
+    const { verb } = request.target;
+    metrics.record("api_requests_total", 1, { verb });
+    try {
+      let response = await this.#send(request, signal);
+      if (response.status === 401) {
+        await response.body.cancel();
+        cluster.refresh();
+        response = await this.#send(request, signal);
+      }
+      if (response.status >= 200 && response.status < 300) return response;
+      throw await this.#apiError(request.target, response, signal);
+    } catch (error) {
+      if (!signal.aborted) {
+        const code = error instanceof ApiError ? String(error.status) : "none";
+        metrics.record("api_errors_total", 1, { verb, code });
+      }
+      throw error;
+    }
+  }
+
+  async #send({ target, method, query, body, contentType }: ApiRequest, signal: AbortSignal) {
+    const { cluster, clock } = this.#ports;
+    const headers: Record<string, string> = {
+      accept: "application/json",
+      "user-agent": "buildkitd-autoscaler",
+      ...await cluster.authenticate(signal),
+    };
+    using limit = deadline(clock, REQUEST_TIMEOUT_MS, signal, () => this.#timedOut(target, "headers"));
+    if (body !== undefined) headers["content-type"] = contentType ?? "application/json";
+    // The deadline of the headers must not end the body's stream, so the request gets a signal of its own.
+    const whole = new AbortController();
+    const onLimit = () => whole.abort(limit.signal.reason);
+    limit.signal.addEventListener("abort", onLimit, { once: true });
+    const response = await cluster.http.send({
+      method,
+      url: urlOf(cluster.server, target, query),
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: whole.signal,
+    });
+    limit.signal.removeEventListener("abort", onLimit);
+    if (limit.signal.aborted) {
+      await response.body.cancel(limit.signal.reason).catch(() => {});
+      throw limit.signal.reason;
+    }
+    return response;
+  }
+
+  async #apiError(target: ApiTarget, response: HttpResponse, signal: AbortSignal): Promise<ApiError> {
+    using limit = deadline(
+      this.#ports.clock,
+      REQUEST_TIMEOUT_MS,
+      signal,
+      () => this.#timedOut(target, "body"),
+    );
+    const text = await readText(response, limit.signal).catch(() => "");
+    const seconds = Number(response.headers.get("retry-after") ?? NaN);
+    const retryAfterMs = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
+    return new ApiError(target, response.status, parseStatus(text), retryAfterMs);
+  }
+
+  #timedOut(target: ApiTarget, part: "headers" | "body"): TimeoutError {
+    this.#ports.cluster.http.reset();
+    return new TimeoutError(
+      `Cannot ${
+        describeTarget(target)
+      }: no ${part} of an answer from ${this.#ports.cluster.server.host} within ` +
+        `${REQUEST_TIMEOUT_MS / 1000}s`,
+    );
+  }
+}
+
+/**
+ * How long to wait before try `attempt` (0 is the first retry): what the server asks for, else growing waits with
+ * jitter, 100 ms to 10 s. A server's wish is followed up to a minute.
+ */
+export function retryDelayMs(error: unknown, attempt: number, random: Random): number {
+  const ownMs = backoffMs(attempt, { baseMs: 200, capMs: 10_000 }, random);
+  const askedMs = error instanceof ApiError ? error.retryAfterMs ?? 0 : 0;
+  return Math.max(ownMs, Math.min(askedMs, 60_000));
+}
+
+/** Paths: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris */
+function urlOf(server: URL, target: ApiTarget, query: Readonly<Record<string, string>> = {}): URL {
+  const { group, namespace, name } = target;
+  const [resource, subresource] = target.resource.split("/");
+  const parts = ["apis", group, "v1", "namespaces", namespace, resource, name, subresource];
+  const url = new URL(server);
+  const path = parts.filter((part) => part !== undefined && part !== "").map((part) =>
+    encodeURIComponent(part!)
+  );
+  url.pathname = `${server.pathname.replace(/\/$/, "")}/${path.join("/")}`;
+  for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
+  return url;
+}
+
+async function readText({ body }: HttpResponse, signal: AbortSignal): Promise<string> {
+  const reader = body.getReader();
+  const onAbort = () => void reader.cancel(signal.reason).catch(() => {});
+  signal.addEventListener("abort", onAbort, { once: true });
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    for (let sizeBytes = 0;;) {
+      signal.throwIfAborted();
+      const { done, value } = await reader.read();
+      signal.throwIfAborted();
+      if (done) return text + decoder.decode();
+      sizeBytes += value.byteLength;
+      if (sizeBytes > LARGEST_BODY_BYTES) {
+        await reader.cancel();
+        throw new Error(`Cannot read the API server's answer: it is longer than ${LARGEST_BODY_BYTES} bytes`);
+      }
+      text += decoder.decode(value, { stream: true });
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function parseStatus(text: string): StatusLike {
+  try {
+    const status = JSON.parse(text);
+    if (status?.kind === "Status") return status;
+  } catch {
+    // Not every error comes from the API server: a load balancer in between answers in HTML or text.
+  }
+  return { message: text.slice(0, 200).trim() };
+}

@@ -1,0 +1,202 @@
+/**
+ * Keeps a view of one collection of the API up to date: list, then watch from there, for ever. A lost connection goes
+ * on where it was; an expired version or a broken stream leads to a new list. Never a busy loop, whatever the server
+ * does. It reports changes; what they mean is its owner's affair.
+ *
+ * @module
+ */
+import { type Clock, sleep } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
+import { CauseLog, type Log } from "../base/log.ts";
+import type { Metrics } from "../base/metrics.ts";
+import type { Random } from "../base/random.ts";
+import { type ApiTarget, isExpired } from "./api_error.ts";
+import { type KubeClient, retryDelayMs } from "./client.ts";
+import { Patience, SilenceError, watchEvents } from "./watch_stream.ts";
+
+/** The parts of every API object that are read here. */
+export interface KubeObject {
+  /** Names and versions. */
+  readonly metadata?: { readonly name?: string; readonly resourceVersion?: string };
+}
+
+/** What has changed. */
+export type Change<T> =
+  /** The collection as a consistent list has it; objects that are not in it are gone. */
+  | { readonly type: "list"; readonly items: readonly T[] }
+  | { readonly type: "set"; readonly object: T }
+  | { readonly type: "gone"; readonly object: T };
+
+/** What to keep a view of. */
+export interface Collection {
+  /** For RBAC messages and metrics. */
+  readonly resource: "statefulsets" | "endpointslices";
+  /** The API group. */
+  readonly group: string;
+  /** The namespace. */
+  readonly namespace: string;
+  /** `fieldSelector` or `labelSelector`. */
+  readonly selector: Readonly<Record<string, string>>;
+}
+
+/** What a reflector is made of. */
+export interface ReflectorPorts {
+  /** Asks the API. */
+  readonly client: KubeClient;
+  /** Measures silence and waits. */
+  readonly clock: Clock;
+  /** Spreads the waits. */
+  readonly random: Random;
+  /** Says each new cause of failure once. */
+  readonly log: Log;
+  /** Counts watches that start again. */
+  readonly metrics: Metrics;
+}
+
+/** The server ends a watch after this long (`timeoutSeconds`), so that a stream never lives on unseen. */
+const WATCH_SECONDS = 60;
+/** A stream that is silent for longer than the server may let it live has no live server. */
+export const CALM_PATIENCE_MS = (WATCH_SECONDS + 15) * 1000;
+/** While somebody waits for news, a watch that is silent for this long is started again from where it was. */
+export const URGENT_PATIENCE_MS = 10_000;
+/** A watch that ends sooner, and brought nothing, counts as a failure. */
+const INSTANT_MS = 1_000;
+
+/** Lists and watches one collection. */
+export class Reflector<T extends KubeObject> {
+  readonly #collection: Collection;
+  readonly #ports: ReflectorPorts;
+  readonly #onChange: (change: Change<T>) => void;
+  readonly #patience = new Patience(CALM_PATIENCE_MS);
+  readonly #faults: CauseLog;
+  #synced = false;
+
+  /** Reports to `onChange`, which must not throw. */
+  constructor(collection: Collection, ports: ReflectorPorts, onChange: (change: Change<T>) => void) {
+    this.#collection = collection;
+    this.#ports = ports;
+    this.#onChange = onChange;
+    this.#faults = new CauseLog(ports.log, `cannot watch ${collection.resource}`);
+  }
+
+  /** True once a list has succeeded. */
+  get synced(): boolean {
+    return this.#synced;
+  }
+
+  /** Why there is no news at present; undefined while the watch works. */
+  get fault(): string | undefined {
+    return this.#faults.cause;
+  }
+
+  /** Somebody waits for news (or nobody does any more): be quick to doubt a silent stream. */
+  set urgent(urgent: boolean) {
+    this.#patience.limitMs = urgent ? URGENT_PATIENCE_MS : CALM_PATIENCE_MS;
+  }
+
+  /** Runs until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#ports;
+    let version: string | undefined;
+    for (let failures = 0;;) {
+      try {
+        version ??= await this.#list(signal);
+        const from = version;
+        const startedMs = clock.nowMs();
+        version = await this.#watch(from, signal, () => failures = 0);
+        if (version === from && clock.nowMs() - startedMs < INSTANT_MS) {
+          throw new Error("The API server ends watches at once");
+        }
+        this.#restarted("ended");
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        version = error instanceof WatchFailure ? error.version : version;
+        const cause = error instanceof WatchFailure ? error.cause : error;
+        if (cause instanceof SilenceError) {
+          // No fault yet: a quiet collection is silent, too. The next try shows whether the server lives.
+          this.#ports.client.cluster.http.reset();
+          this.#restarted("silent");
+          continue;
+        }
+        if (isExpired(cause)) {
+          version = undefined;
+          this.#restarted("expired");
+          if (failures++ === 0) continue;
+        } else {
+          this.#faults.failed(messageOf(cause));
+          this.#restarted("failed");
+          failures++;
+        }
+        await sleep(clock, retryDelayMs(cause, failures - 1, random), signal);
+      }
+    }
+  }
+
+  async #list(signal: AbortSignal): Promise<string> {
+    const { client } = this.#ports;
+    const list = await client.json<{ metadata?: { resourceVersion?: string }; items?: T[] | null }>(
+      { target: this.#target("list"), method: "GET", query: this.#collection.selector },
+      signal,
+    );
+    const version = list.metadata?.resourceVersion;
+    if (!version) {
+      throw new Error(`Cannot list ${this.#collection.resource}: the answer has no resourceVersion`);
+    }
+    this.#synced = true;
+    this.#faults.succeeded();
+    this.#onChange({ type: "list", items: list.items ?? [] });
+    return version;
+  }
+
+  /** Watches from a version until the stream ends, and returns the version to go on from. */
+  async #watch(from: string, signal: AbortSignal, onHealthy: () => void): Promise<string> {
+    const { client, clock } = this.#ports;
+    const target = this.#target("watch");
+    let version = from;
+    try {
+      const { body } = await client.open({
+        target,
+        method: "GET",
+        query: {
+          ...this.#collection.selector,
+          watch: "1",
+          resourceVersion: from,
+          allowWatchBookmarks: "true",
+          timeoutSeconds: String(WATCH_SECONDS),
+        },
+      }, signal);
+      this.#faults.succeeded();
+      for await (const { type, object } of watchEvents<T>(body, target, clock, this.#patience, signal)) {
+        onHealthy();
+        version = object.metadata?.resourceVersion ?? version;
+        if (type === "BOOKMARK") continue;
+        this.#onChange({ type: type === "DELETED" ? "gone" : "set", object });
+      }
+      return version;
+    } catch (cause) {
+      throw new WatchFailure(version, cause);
+    }
+  }
+
+  #restarted(cause: "ended" | "expired" | "silent" | "failed"): void {
+    const { resource } = this.#collection;
+    this.#ports.metrics.record("watch_restarts_total", 1, { resource, cause });
+    this.#ports.log.debug("watch starts again", { resource, cause });
+  }
+
+  #target(verb: "list" | "watch"): ApiTarget {
+    const { group, resource, namespace } = this.#collection;
+    return { verb, group, resource, namespace, name: "" };
+  }
+}
+
+/** A watch has failed after it had got as far as `version`. */
+class WatchFailure extends Error {
+  readonly version: string;
+
+  constructor(version: string, cause: unknown) {
+    super("The watch failed", { cause });
+    this.version = version;
+  }
+}

@@ -1,0 +1,14 @@
+/**
+ * The few API types that are read, and what is taken from them. Types only come from the library; every field may be
+ * missing in an answer.
+ *
+ * @module
+ */
+import type { StatefulSet as ApiStatefulSet } from "kubernetes-types/apps/v1.d.ts";
+import type { EndpointSlice as ApiEndpointSlice } from "kubernetes-types/discovery/v1.d.ts";
+
+/** https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/stateful-set-v1/ */
+export type StatefulSet = ApiStatefulSet;
+
+/** https://kubernetes.io/docs/reference/kubernetes-api/service-resources/endpoint-slice-v1/ */
+export type EndpointSlice = ApiEndpointSlice;

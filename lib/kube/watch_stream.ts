@@ -1,0 +1,143 @@
+/**
+ * The events of one watch, taken apart from the bytes of its answer. It ends when the server ends the stream, and
+ * throws when the stream breaks, falls silent, or says an error. Knows nothing of lists and versions.
+ *
+ * @module
+ */
+import type { Clock } from "../base/clock.ts";
+import { ApiError, type ApiTarget, type StatusLike } from "./api_error.ts";
+
+/**
+ * One event. Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+ */
+export interface WatchEvent<T> {
+  /** What happened; `BOOKMARK` only carries a resourceVersion. */
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
+  /** The object as it is after the event (before it, for `DELETED`). */
+  readonly object: T;
+}
+
+/** Nothing has come for too long: the peer may be dead, which TCP does not tell. */
+export class SilenceError extends Error {
+  /** Always `SilenceError`. */
+  override readonly name = "SilenceError";
+}
+
+/** A line longer than this is refused: the objects that are watched are a few kB. */
+const LONGEST_LINE = 4 * 1024 * 1024;
+
+/** Says how long a stream may be silent, and may change its mind while the stream runs. */
+export class Patience {
+  #limitMs: number;
+  #onChange: (() => void) | undefined;
+
+  /** Starts with a limit in ms. */
+  constructor(limitMs: number) {
+    this.#limitMs = limitMs;
+  }
+
+  /** The limit now, in ms. */
+  get limitMs(): number {
+    return this.#limitMs;
+  }
+
+  /** Sets another limit, from now on, also for a silence that lasts already. */
+  set limitMs(value: number) {
+    if (value === this.#limitMs) return;
+    this.#limitMs = value;
+    this.#onChange?.();
+  }
+
+  /** One stream listens at a time. */
+  watch(onChange: (() => void) | undefined): void {
+    this.#onChange = onChange;
+  }
+}
+
+/**
+ * Reads the events of a watch's body.
+ *
+ * @throws SilenceError when nothing came for `patience`, ApiError for an `ERROR` event, the signal's reason, or what
+ * the stream throws
+ */
+export async function* watchEvents<T>(
+  body: ReadableStream<Uint8Array>,
+  target: ApiTarget,
+  clock: Clock,
+  patience: Patience,
+  signal: AbortSignal,
+): AsyncGenerator<WatchEvent<T>> {
+  const reader = body.getReader();
+  let ended: unknown;
+  const end = (reason: unknown) => {
+    ended = reason;
+    reader.cancel(reason).catch(() => {});
+  };
+  const onAbort = () => end(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  let heardMs = clock.nowMs();
+  let cancelTimer = () => {};
+  const arm = () => {
+    cancelTimer();
+    const leftMs = heardMs + patience.limitMs - clock.nowMs();
+    cancelTimer = clock.setTimer(Math.max(0, leftMs), () => {
+      end(new SilenceError(`The watch was silent for ${patience.limitMs / 1000}s`));
+    });
+  };
+  patience.watch(arm);
+  arm();
+  const decoder = new TextDecoder();
+  let rest = "";
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (ended !== undefined) throw ended;
+      // A tail without its newline is a line that was cut: it is dropped, and comes again with the next watch.
+      if (done) return;
+      heardMs = clock.nowMs();
+      arm();
+      rest += decoder.decode(value, { stream: true });
+      const lines = rest.split("\n");
+      rest = lines.pop()!;
+      if (rest.length > LONGEST_LINE) {
+        throw new Error(`A watch event is longer than ${LONGEST_LINE} characters`);
+      }
+      for (const line of lines) {
+        if (line.trim() === "") continue;
+        yield parseEvent(line, target);
+        if (ended !== undefined) throw ended;
+      }
+    }
+  } finally {
+    cancelTimer();
+    patience.watch(undefined);
+    signal.removeEventListener("abort", onAbort);
+    reader.cancel().catch(() => {});
+  }
+}
+
+function parseEvent<T>(line: string, target: ApiTarget): WatchEvent<T> {
+  let event: { type?: string; object?: unknown };
+  try {
+    event = JSON.parse(line);
+  } catch (cause) {
+    throw new Error("Cannot read a watch event: it is no JSON", { cause });
+  }
+  switch (event.type) {
+    case "ADDED":
+    case "MODIFIED":
+    case "DELETED":
+    case "BOOKMARK":
+      if (typeof event.object !== "object" || event.object === null) {
+        throw new Error("A watch event has no object");
+      }
+      return event as WatchEvent<T>;
+    case "ERROR": {
+      const status = (event.object ?? {}) as StatusLike;
+      throw new ApiError(target, status.code ?? 500, status);
+    }
+    default:
+      throw new Error(`Cannot read a watch event: found type "${event.type}"`);
+  }
+}

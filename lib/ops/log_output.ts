@@ -1,0 +1,171 @@
+/**
+ * The log as it is written: readable lines for a terminal, JSON lines for machines, one record a line. Several logs
+ * may exist in one process, so logtape's global configuration is not used, only its record and formatter; the pretty
+ * one is loaded when it is needed.
+ *
+ * @module
+ */
+import type { LogRecord, TextFormatter } from "@logtape/logtape";
+import type { Clock } from "../base/clock.ts";
+import { type Log, LOG_LEVELS, type LogFields, type LogLevel, logTo } from "../base/log.ts";
+import { formatDurationMs } from "../config/duration.ts";
+import { type ByteWriter, LogQueue } from "./log_queue.ts";
+
+/** How a log is written. */
+export interface LogOptions {
+  /** The least important level that is written. */
+  readonly level: LogLevel;
+  /** `auto` is text on a terminal and JSON elsewhere. */
+  readonly format: "auto" | "text" | "json";
+  /** Whether `writer` is a terminal. */
+  readonly terminal: boolean;
+  /** Whether text may have colours. */
+  readonly colors: boolean;
+  /** Gives records their time. */
+  readonly clock: Clock;
+  /** Where lines go, usually standard error. */
+  readonly writer: ByteWriter;
+}
+
+/** A log that is open. */
+export interface LogOutput {
+  /** The port. */
+  readonly log: Log;
+  /** Waits until all records are written, but no longer than `timeoutMs`. Call it before the program ends. */
+  flush(timeoutMs: number): Promise<void>;
+}
+
+/** Opens a log. */
+export async function openLog(options: LogOptions): Promise<LogOutput> {
+  const { level, format, terminal, colors, clock, writer } = options;
+  const asText = format === "text" || (format === "auto" && terminal);
+  const formatter = asText ? await textFormatter(colors && terminal) : formatJson;
+  const toLine = (at: LogLevel, event: string, fields: LogFields) =>
+    formatter(recordOf(at, event, fields, clock.wallMs()));
+  const queue = new LogQueue(
+    writer,
+    clock,
+    (count) => toLine("warn", "log records lost", { records: count, cause: "the log was not read" }),
+  );
+  const least = LOG_LEVELS.indexOf(level);
+  const log = logTo((at, event, fields) => {
+    if (LOG_LEVELS.indexOf(at) >= least) queue.push(toLine(at, event, fields));
+  });
+  return { log, flush: (timeoutMs) => queue.flush(timeoutMs) };
+}
+
+/** Longer strings and lists are cut, so that no peer can fill the log with one record. */
+const MAX_STRING = 4096;
+/** See {@link MAX_STRING}. */
+const MAX_ITEMS = 50;
+
+/** No code puts a secret in a field; should one ever try, this keeps it out. */
+const SECRET = /(token|authorization|password|secret|cookie)$/i;
+
+/** A field's value that may be written. */
+type Printable = string | number | boolean | null | readonly string[];
+
+/** What of `fields` may be written. */
+function printable(fields: LogFields): [string, Printable][] {
+  return Object.entries(fields).flatMap(([name, value]): [string, Printable][] => {
+    if (value === undefined) return [];
+    if (SECRET.test(name)) return [[name, "[redacted]"]];
+    if (typeof value === "number" && !Number.isFinite(value)) return [[name, String(value)]];
+    if (typeof value === "string") return [[name, cut(value)]];
+    return [[name, Array.isArray(value) ? value.slice(0, MAX_ITEMS).map(cut) : value]];
+  });
+}
+
+function cut(text: string): string {
+  return text.length > MAX_STRING ? `${text.slice(0, MAX_STRING)}…` : text;
+}
+
+function recordOf(level: LogLevel, event: string, fields: LogFields, timestamp: number): LogRecord {
+  return {
+    category: [],
+    level: level === "warn" ? "warning" : level,
+    message: [event],
+    rawMessage: event,
+    timestamp,
+    properties: fields,
+  };
+}
+
+/** `{"time":…,"level":…,"event":…}` and the fields; a field of one of these names gets an underscore. */
+function formatJson(record: LogRecord): string {
+  const head = {
+    time: new Date(record.timestamp).toISOString(),
+    level: levelName(record.level),
+    event: record.rawMessage,
+  };
+  const fields = printable(record.properties as LogFields).map(([name, value]) =>
+    [name in head ? `${name}_` : name, value] as const
+  );
+  // JSON allows some control characters as they are; `\\u` escapes mean the same.
+  return `${onOneLine(JSON.stringify({ ...head, ...Object.fromEntries(fields) }))}\n`;
+}
+
+/** Fields begin in this column after the event, so that the eye finds them. */
+const EVENT_WIDTH = 28;
+
+async function textFormatter(colors: boolean): Promise<TextFormatter> {
+  const { getPrettyFormatter } = await import("@logtape/pretty");
+  const pretty = getPrettyFormatter({
+    timestamp: "time",
+    level: (level) => levelName(level),
+    levelStyle: null,
+    levelColors: { debug: "blue", info: "green", warning: "yellow", error: "red" },
+    timestampColor: null,
+    messageColor: null,
+    messageStyle: null,
+    icons: false,
+    wordWrap: false,
+    align: false,
+    colors,
+  });
+  return (record) => {
+    const fields = printable(record.properties as LogFields).map(([name, value]) => textField(name, value));
+    const event = fields.length > 0 ? `${record.rawMessage}`.padEnd(EVENT_WIDTH) : `${record.rawMessage}`;
+    const text = onOneLine([event, ...fields].join(" "));
+    // The level is padded here because the formatter would pad for names that are not used.
+    const pad = record.level === "info" || record.level === "warning" ? " " : "";
+    return pretty({ ...record, message: [pad + text] });
+  };
+}
+
+function levelName(level: string): string {
+  return level === "warning" ? "warn" : level;
+}
+
+/** `held=1.25s`, `received=3.4MiB`, `cause="connection refused"`. */
+function textField(name: string, value: Printable): string {
+  if (typeof value === "number" && name.endsWith("Ms") && Number.isFinite(value)) {
+    return `${name.slice(0, -2)}=${formatDurationMs(Math.round(value))}`;
+  }
+  if (typeof value === "number" && name.endsWith("Bytes")) {
+    return `${name.slice(0, -5)}=${formatBytes(value)}`;
+  }
+  const text = Array.isArray(value) ? value.join(",") : String(value);
+  return `${name}=${text === "" || /[\s"=]/.test(text) ? JSON.stringify(text) : text}`;
+}
+
+/** A size with a binary unit. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let size = bytes;
+  let unit = 0;
+  while (size >= 1024 && unit < units.length - 1) {
+    size /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? size : size.toFixed(1)}${units[unit]}`;
+}
+
+/** Control characters would let a peer write to the operator's terminal; marks of direction would let it lie. */
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Control characters as escapes. */
+export function onOneLine(text: string): string {
+  return text.replace(CONTROL, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}

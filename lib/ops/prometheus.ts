@@ -1,0 +1,144 @@
+/**
+ * The metrics port over prom-client, with a registry of its own for each instance. What exists is what the table
+ * `METRICS` says; every combination of labels from closed sets is there from the start, with 0, so that a rate over it
+ * is right from its first event.
+ *
+ * Only the four parts of prom-client that are used are loaded: the rest (clusters, gateways, process metrics that need
+ * `/proc`) would cost 5 MB.
+ *
+ * @module
+ */
+import type * as prom from "prom-client";
+import CounterClass from "prom-client/lib/counter.js";
+import GaugeClass from "prom-client/lib/gauge.js";
+import HistogramClass from "prom-client/lib/histogram.js";
+import RegistryClass from "prom-client/lib/registry.js";
+import { type Labels, type MetricName, METRICS, type Metrics } from "../base/metrics.ts";
+
+// The parts carry no types of their own; they are what the whole exports.
+const Counter = CounterClass as unknown as typeof prom.Counter;
+const Gauge = GaugeClass as unknown as typeof prom.Gauge;
+const Histogram = HistogramClass as unknown as typeof prom.Histogram;
+const Registry = RegistryClass as unknown as typeof prom.Registry;
+
+/** What is known of the process itself. */
+export interface ProcessFacts {
+  /** Memory that is resident, in bytes. */
+  readonly residentBytes: number;
+  /** Memory on the JavaScript heap that is in use, in bytes. */
+  readonly heapBytes: number;
+  /** CPU time that was spent since the start, in seconds. */
+  readonly cpuSeconds: number;
+  /** When the process started, in seconds since the epoch. */
+  readonly startSeconds: number;
+}
+
+/** Metrics of the process: name to type, help and value. Part of the docs' table. */
+export const PROCESS_METRICS = {
+  process_resident_memory_bytes: {
+    type: "gauge",
+    help: "Resident memory of the process.",
+    value: (facts: ProcessFacts): number => facts.residentBytes,
+  },
+  process_heap_bytes: {
+    type: "gauge",
+    help: "JavaScript heap in use.",
+    value: (facts: ProcessFacts): number => facts.heapBytes,
+  },
+  process_cpu_seconds_total: {
+    type: "counter",
+    help: "CPU time of the process, user and system.",
+    value: (facts: ProcessFacts): number => facts.cpuSeconds,
+  },
+  process_start_time_seconds: {
+    type: "gauge",
+    help: "When the process started, in seconds since the epoch.",
+    value: (facts: ProcessFacts): number => facts.startSeconds,
+  },
+} as const;
+
+/** Metrics that can be read. */
+export interface PrometheusMetrics extends Metrics {
+  /** All metrics in Prometheus' text format. */
+  text(): Promise<string>;
+}
+
+/** The label names with values, as prom-client takes them. */
+type LabelValues = Record<string, string>;
+
+/** Makes the metrics of one program. Without `processFacts`, there are none of the process. */
+export function prometheusMetrics(processFacts?: () => ProcessFacts): PrometheusMetrics {
+  const registry = new Registry();
+  const record = new Map<string, (value: number, labels: LabelValues) => void>();
+  for (const [name, metric] of Object.entries(METRICS)) record.set(name, register(registry, name, metric));
+  if (processFacts !== undefined) registerProcess(registry, processFacts);
+  return {
+    record<Name extends MetricName>(name: Name, value: number, labels: Labels<Name>): void {
+      if (Number.isFinite(value)) record.get(`buildkitd_autoscaler_${name}`)?.(value, labels as LabelValues);
+    },
+    text: () => registry.metrics(),
+  };
+}
+
+type Metric = typeof METRICS[keyof typeof METRICS] & { readonly buckets?: readonly number[] };
+
+function register(
+  registry: prom.Registry,
+  name: string,
+  metric: Metric,
+): (value: number, labels: LabelValues) => void {
+  const options = { name, help: metric.help, labelNames: Object.keys(metric.labels), registers: [registry] };
+  const combinations = labelCombinations(metric.labels);
+  switch (metric.type) {
+    case "counter": {
+      const counter = new Counter(options);
+      for (const labels of combinations) counter.inc(labels, 0);
+      // prom-client throws for a negative step; a wrong figure must not end a session.
+      return (value, labels) => value >= 0 && counter.inc(labels, value);
+    }
+    case "gauge": {
+      const gauge = new Gauge(options);
+      for (const labels of combinations) gauge.set(labels, 0);
+      return (value, labels) => gauge.set(labels, value);
+    }
+    case "histogram": {
+      const histogram = new Histogram({ ...options, buckets: [...metric.buckets] });
+      for (const labels of combinations) histogram.zero(labels);
+      return (value, labels) => histogram.observe(labels, value);
+    }
+  }
+}
+
+/** Every combination of label values, or none where a label's set is not closed. */
+export function labelCombinations(
+  labels: Readonly<Record<string, readonly string[] | string>>,
+): Record<string, string>[] {
+  let combinations: Record<string, string>[] = [{}];
+  for (const [label, values] of Object.entries(labels)) {
+    if (typeof values === "string") return [];
+    combinations = combinations.flatMap((rest) => values.map((value) => ({ ...rest, [label]: value })));
+  }
+  return combinations;
+}
+
+function registerProcess(registry: prom.Registry, facts: () => ProcessFacts): void {
+  for (const [name, { type, help, value }] of Object.entries(PROCESS_METRICS)) {
+    const options = { name, help, registers: [registry] };
+    if (type === "gauge") {
+      new Gauge({
+        ...options,
+        collect() {
+          this.set(value(facts()));
+        },
+      });
+    } else {
+      new Counter({
+        ...options,
+        collect() {
+          this.reset();
+          this.inc(value(facts()));
+        },
+      });
+    }
+  }
+}

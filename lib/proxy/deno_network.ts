@@ -1,0 +1,27 @@
+/**
+ * The network port over `Deno.listen` and `Deno.connect`. Nothing else here.
+ *
+ * @module
+ */
+import type { Address, Conn, Listener, Network } from "../base/network.ts";
+
+/** The machine's network. */
+export const denoNetwork: Network = {
+  listen({ hostname, port }: Address): Listener {
+    const listener = Deno.listen({ hostname, port });
+    return {
+      addr: { hostname: listener.addr.hostname, port: listener.addr.port },
+      accept: () => listener.accept(),
+      close: () => listener.close(),
+    };
+  },
+  async connect({ hostname, port }: Address, signal: AbortSignal): Promise<Conn> {
+    signal.throwIfAborted();
+    const connecting = Deno.connect({ hostname, port, signal });
+    try {
+      return await connecting;
+    } catch (error) {
+      throw signal.aborted ? signal.reason : error;
+    }
+  },
+};

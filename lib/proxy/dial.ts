@@ -1,0 +1,83 @@
+/**
+ * Connects to a backend: by the pod's address, or by its name for those who need that. One try; when to try again is
+ * the session's decision.
+ *
+ * @module
+ */
+import { type Clock, deadline } from "../base/clock.ts";
+import { codeOf, messageOf, TimeoutError } from "../base/errors.ts";
+import { type Conn, formatAddress, type Network } from "../base/network.ts";
+import type { Backend } from "../scaler/backends.ts";
+
+/** The settings that matter. */
+export interface DialSettings {
+  /** By address (`slices`) or by name (`dns`). */
+  readonly upstream: "slices" | "dns";
+  /** The daemon's port. */
+  readonly targetPort: number;
+  /** From the start of a connect to its end, in ms. */
+  readonly connectTimeoutMs: number;
+  /** The headless service that gives pods their names. */
+  readonly headlessServiceName: string;
+  /** The pods' namespace. */
+  readonly stsNamespace: string;
+  /** The cluster's DNS domain. */
+  readonly clusterDomain: string;
+}
+
+/** No connection. The message says what to do where something can be done. */
+export class DialError extends Error {
+  /** Always `DialError`. */
+  override readonly name = "DialError";
+}
+
+/**
+ * Connects to a backend, trying its addresses in turn.
+ *
+ * @throws DialError, or the reason of `signal`
+ */
+export async function dial(
+  network: Network,
+  clock: Clock,
+  backend: Backend,
+  settings: DialSettings,
+  signal: AbortSignal,
+): Promise<Conn> {
+  const { upstream, targetPort, headlessServiceName, stsNamespace, clusterDomain, connectTimeoutMs } =
+    settings;
+  const name = `${backend.pod}.${headlessServiceName}.${stsNamespace}.svc.${clusterDomain}`;
+  const hostnames = upstream === "dns" ? [name] : backend.addresses;
+  const failed: string[] = [];
+  for (const hostname of hostnames) {
+    const address = formatAddress({ hostname, port: targetPort });
+    using limit = deadline(
+      clock,
+      connectTimeoutMs,
+      signal,
+      () => new TimeoutError(`no answer within ${connectTimeoutMs / 1000}s`),
+    );
+    try {
+      return await network.connect({ hostname, port: targetPort }, limit.signal);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      failed.push(`${address}: ${messageOf(error)}${cure(error, upstream)}`);
+    }
+  }
+  throw new DialError(
+    `Cannot connect to ready pod "${backend.pod}": ${failed.join("; ") || "it has no address"}`,
+  );
+}
+
+function cure(error: unknown, upstream: "slices" | "dns"): string {
+  const noRoute = error instanceof TimeoutError ||
+    ["EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT", "EADDRNOTAVAIL"].includes(codeOf(error) ?? "");
+  if (noRoute) {
+    return "; pods are reached by their cluster addresses: run the proxy inside the cluster, or give this machine a " +
+      "route to the pod network, and see that no NetworkPolicy forbids it";
+  }
+  if (upstream === "dns" && /lookup|resolve/i.test(messageOf(error))) {
+    return "; pod names resolve only inside the cluster: check --headless-service-name and --cluster-domain, or use " +
+      "--upstream slices";
+  }
+  return "";
+}

@@ -1,0 +1,129 @@
+/**
+ * The accept loop and the set of running sessions. What a session does is `session.ts`'s affair.
+ *
+ * @module
+ */
+import { sleep } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
+import { CauseLog } from "../base/log.ts";
+import type { Conn, Listener } from "../base/network.ts";
+import { HoldBudget, TOTAL_LIMIT_BYTES } from "./hold.ts";
+import { close } from "./relay.ts";
+import { runSession, type SessionPorts, type SessionSettings } from "./session.ts";
+
+/** The settings that matter. */
+export interface ProxySettings extends SessionSettings {
+  /** Sessions that may be open at a time, held ones included. */
+  readonly maxConnections: number;
+}
+
+/** How long to wait after an accept that failed, in ms: descriptors may be free again by then. */
+const ACCEPT_PAUSE_MS = 100;
+
+/** Accepts connections and runs their sessions. */
+export class Proxy {
+  readonly #listener: Listener;
+  readonly #settings: ProxySettings;
+  readonly #ports: SessionPorts;
+  readonly #cut = new AbortController();
+  readonly #sessions = new Set<Promise<void>>();
+  readonly #acceptFaults: CauseLog;
+  readonly #limit: CauseLog;
+  #accepting = true;
+  #lastId = 0;
+
+  /** Takes over `listener`. */
+  constructor(
+    listener: Listener,
+    settings: ProxySettings,
+    ports: Omit<SessionPorts, "budget" | "dialFaults" | "heldLimit">,
+  ) {
+    const { log, metrics } = ports;
+    this.#listener = listener;
+    this.#settings = settings;
+    this.#ports = {
+      ...ports,
+      budget: new HoldBudget(TOTAL_LIMIT_BYTES, (usedBytes) => metrics.record("hold_bytes", usedBytes, {})),
+      dialFaults: new CauseLog(log, "cannot connect to a ready pod"),
+      heldLimit: new CauseLog(log, "sessions are refused"),
+    };
+    this.#acceptFaults = new CauseLog(log, "cannot accept connections");
+    this.#limit = new CauseLog(log, "connections are refused");
+  }
+
+  /** True until `stopAccepting`. */
+  get accepting(): boolean {
+    return this.#accepting;
+  }
+
+  /** Why connections cannot be accepted at present; undefined if they can. */
+  get fault(): string | undefined {
+    return this.#acceptFaults.cause;
+  }
+
+  /** Sessions that run now. */
+  get open(): number {
+    return this.#sessions.size;
+  }
+
+  /** Accepts until `stopAccepting` is called or the signal is aborted. No error of accept ends it. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, metrics } = this.#ports;
+    while (this.#accepting) {
+      let conn: Conn;
+      try {
+        conn = await this.#listener.accept();
+      } catch (error) {
+        if (!this.#accepting) return;
+        // Mostly EMFILE or ENFILE; ECONNABORTED and the like are one client's own.
+        metrics.record("accept_errors_total", 1, {});
+        this.#acceptFaults.failed(messageOf(error));
+        await sleep(clock, ACCEPT_PAUSE_MS, signal);
+        continue;
+      }
+      this.#acceptFaults.succeeded();
+      this.#begin(conn);
+    }
+  }
+
+  /** Takes no more connections; running sessions go on. */
+  stopAccepting(): void {
+    if (!this.#accepting) return;
+    this.#accepting = false;
+    this.#listener.close();
+  }
+
+  /** Resolves when no session is left. */
+  async drained(): Promise<void> {
+    while (this.#sessions.size > 0) await Promise.all(this.#sessions);
+  }
+
+  /** Ends all sessions at once. */
+  cutAll(why: string): void {
+    this.#cut.abort(new Error(why));
+  }
+
+  #begin(conn: Conn): void {
+    const { metrics } = this.#ports;
+    const { maxConnections } = this.#settings;
+    if (this.#sessions.size >= maxConnections) {
+      metrics.record("sessions_opened_total", 1, {});
+      metrics.record("sessions_ended_total", 1, { outcome: "limited" });
+      this.#limit.failed(`${maxConnections} connections are open already (--max-connections)`);
+      return close(conn);
+    }
+    this.#limit.succeeded();
+    const session = runSession(++this.#lastId, conn, this.#settings, this.#ports, this.#cut.signal);
+    this.#sessions.add(session);
+    session.finally(() => {
+      this.#sessions.delete(session);
+      this.#count();
+    });
+    this.#count();
+  }
+
+  #count(): void {
+    const { metrics } = this.#ports;
+    metrics.record("sessions_open", this.#sessions.size, {});
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The rules that keep a scale-down from cutting a session, as a state machine of its own: what has been seen of the
+ * StatefulSet, which promises bind, and where a session may be placed. Pure: no time, no I/O. `docs/how-it-decides.md`
+ * says why each rule is there.
+ *
+ * @module
+ */
+
+/** The newest state of the StatefulSet that was seen. */
+export interface Seen {
+  /** `metadata.resourceVersion` of the StatefulSet object itself. */
+  readonly version: string;
+  /** `spec.replicas` in that version. */
+  readonly replicas: number;
+}
+
+/**
+ * "I place nothing on an ordinal at or above `below` until I have seen a version newer than `version`." It binds from
+ * before the write it allows is sent, whatever becomes of that write.
+ */
+export interface ScalePromise {
+  /** The count that a scale-down wants. */
+  readonly below: number;
+  /** The version that the scale-down's write is conditioned on. */
+  readonly version: string;
+}
+
+/** All that the rules need to know. */
+export interface Agreement {
+  /** Nothing has been seen at first. */
+  readonly seen: Seen | undefined;
+  /** The promises that bind. Several do side by side; a later one replaces none. */
+  readonly promises: readonly ScalePromise[];
+}
+
+/** Before anything was seen. */
+export const NOTHING_SEEN: Agreement = { seen: undefined, promises: [] };
+
+const INTEGER = /^[1-9][0-9]*$/;
+
+/**
+ * True when version `a` of an object is newer than version `b`. Versions of one resource are integers of any size that
+ * grow (promised since Kubernetes 1.35, KEP-5504; true of etcd before). Anything else is never newer: then nothing is
+ * taken for news, and no promise ends.
+ */
+export function isNewer(a: string, b: string): boolean {
+  if (!INTEGER.test(a) || !INTEGER.test(b)) return false;
+  return a.length === b.length ? a > b : a.length > b.length;
+}
+
+/**
+ * Takes note of a state of the StatefulSet, from a watch event, a read, or the reply to a write of our own. An older one
+ * than the newest seen changes nothing. The count is taken over in the same step that ends a promise.
+ */
+export function see(agreement: Agreement, seen: Seen): Agreement {
+  if (agreement.seen !== undefined && !isNewer(seen.version, agreement.seen.version)) return agreement;
+  return { seen, promises: agreement.promises.filter(({ version }) => !isNewer(seen.version, version)) };
+}
+
+/** Makes a promise. Only if no session is on an ordinal at or above `below`, and none that is held needs one. */
+export function promise(agreement: Agreement, made: ScalePromise): Agreement {
+  const { seen, promises } = agreement;
+  if (seen !== undefined && isNewer(seen.version, made.version)) return agreement;
+  // Of two on one version the lower one says it all.
+  const rest = promises.filter(({ version, below }) => version !== made.version || below < made.below);
+  return rest.some(({ version }) => version === made.version)
+    ? agreement
+    : { seen, promises: [...rest, made] };
+}
+
+/** Sessions may be placed on ordinals below this: within the count seen, and below every promise that binds. */
+export function placeableBelow({ seen, promises }: Agreement): number {
+  return Math.min(seen?.replicas ?? 0, closedFrom(promises));
+}
+
+/** The lowest ordinal that a promise closes; `Infinity` when none binds. */
+export function closedFrom(promises: readonly ScalePromise[]): number {
+  return Math.min(Infinity, ...promises.map(({ below }) => below));
+}

@@ -1,0 +1,149 @@
+/**
+ * Watches the scale target and its pods, and hands what it sees to `placement.ts`. It decides nothing.
+ *
+ * @module
+ */
+import type { Log } from "../base/log.ts";
+import { CauseLog } from "../base/log.ts";
+import { type Change, Reflector, type ReflectorPorts } from "../kube/reflector.ts";
+import type { EndpointSlice, StatefulSet } from "../kube/types.ts";
+import { backendsOf } from "./backends.ts";
+import type { ColdStart } from "./cold_start.ts";
+import type { Placement } from "./placement.ts";
+
+/** What is watched. */
+export interface ScaleTarget {
+  /** The StatefulSet's namespace. */
+  readonly namespace: string;
+  /** The StatefulSet's name. */
+  readonly name: string;
+  /** The headless Service whose EndpointSlices list the pods. */
+  readonly service: string;
+}
+
+/** What the observer is made of. */
+export interface ObserverPorts extends ReflectorPorts {
+  /** Told of versions, counts and pods. */
+  readonly placement: Placement;
+  /** Told of pods. */
+  readonly coldStart: ColdStart;
+}
+
+/** Watches one scale target. */
+export class Observer {
+  readonly #target: ScaleTarget;
+  readonly #ports: ObserverPorts;
+  readonly #log: Log;
+  readonly #statefulSets: Reflector<StatefulSet>;
+  readonly #endpointSlices: Reflector<EndpointSlice>;
+  readonly #slices = new Map<string, EndpointSlice>();
+  readonly #missing: CauseLog;
+  #ordinalStart = 0;
+  #found = false;
+
+  /** Starts nothing: `run` does. */
+  constructor(target: ScaleTarget, ports: ObserverPorts) {
+    const { namespace, name, service } = target;
+    this.#target = target;
+    this.#ports = ports;
+    this.#log = ports.log;
+    this.#missing = new CauseLog(ports.log, "StatefulSet is missing");
+    this.#statefulSets = new Reflector<StatefulSet>(
+      {
+        group: "apps",
+        resource: "statefulsets",
+        namespace,
+        selector: { fieldSelector: `metadata.name=${name}` },
+      },
+      ports,
+      (change) => this.#statefulSetChanged(change),
+    );
+    this.#endpointSlices = new Reflector<EndpointSlice>(
+      {
+        group: "discovery.k8s.io",
+        resource: "endpointslices",
+        namespace,
+        selector: { labelSelector: `kubernetes.io/service-name=${service}` },
+      },
+      ports,
+      (change) => this.#slicesChanged(change),
+    );
+  }
+
+  /** Why the view is not to be had, or not fresh; undefined while both watches work and the StatefulSet exists. */
+  get fault(): string | undefined {
+    return this.#statefulSets.fault ?? this.#endpointSlices.fault ?? this.#missing.cause ??
+      (this.synced ? undefined : "the first list has not been answered yet");
+  }
+
+  /** True once the StatefulSet and the pods were seen. */
+  get synced(): boolean {
+    return this.#found && this.#statefulSets.synced && this.#endpointSlices.synced;
+  }
+
+  /** Somebody waits for a pod (or nobody does any more). */
+  set urgent(urgent: boolean) {
+    this.#statefulSets.urgent = urgent;
+    this.#endpointSlices.urgent = urgent;
+  }
+
+  /** Runs until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#statefulSets.run(signal), this.#endpointSlices.run(signal)]);
+  }
+
+  #statefulSetChanged(change: Change<StatefulSet>): void {
+    if (change.type === "list" && change.items[0] === undefined) return this.#gone();
+    if (change.type === "gone") return this.#gone();
+    const { metadata, spec, status } = change.type === "list" ? change.items[0]! : change.object;
+    const version = metadata?.resourceVersion;
+    if (version === undefined) return;
+    const { placement } = this.#ports;
+    this.#found = true;
+    this.#missing.succeeded();
+    const start = spec?.ordinals?.start ?? 0;
+    if (start !== this.#ordinalStart) {
+      this.#ordinalStart = start;
+      this.#showBackends();
+    }
+    const before = placement.agreement.seen?.replicas;
+    // Kubernetes' default for a StatefulSet without `spec.replicas` is 1.
+    const replicas = spec?.replicas ?? 1;
+    if (placement.see({ version, replicas }) && before !== undefined && before !== replicas) {
+      this.#log.info("replicas were changed by somebody else", { from: before, to: replicas });
+    }
+    const workedOff = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 1);
+    if (workedOff && placement.agreement.seen?.version === version) placement.settled();
+  }
+
+  #gone(): void {
+    const { namespace, name } = this.#target;
+    const { namespace: home, source } = this.#ports.client.cluster;
+    const hint = home !== undefined && home !== namespace
+      ? `; the namespace of the ${source} is "${home}"`
+      : "";
+    this.#missing.failed(
+      `StatefulSet "${name}" not found in namespace "${namespace}" (--sts-name, --sts-namespace)${hint}`,
+    );
+  }
+
+  #slicesChanged(change: Change<EndpointSlice>): void {
+    if (change.type === "list") this.#slices.clear();
+    for (const slice of change.type === "list" ? change.items : [change.object]) {
+      const name = slice.metadata?.name ?? "";
+      if (change.type === "gone") this.#slices.delete(name);
+      else this.#slices.set(name, slice);
+    }
+    this.#showBackends();
+  }
+
+  #showBackends(): void {
+    const { placement, coldStart, log } = this.#ports;
+    const backends = backendsOf(this.#slices.values(), this.#target.name, this.#ordinalStart);
+    for (const { pod, uid, addresses, ready, terminating } of backends) {
+      log.debug("pod seen", { pod, uid, addresses, ready, terminating });
+    }
+    coldStart.look(backends);
+    placement.setBackends(backends);
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * Where sessions go: holds those that wait, and seats them on a backend as soon as the agreement's rules allow. Check,
+ * choice and counting are one synchronous step. Never talks to the API and never writes replicas.
+ *
+ * @module
+ */
+import type { Clock } from "../base/clock.ts";
+import { Notifier } from "../base/notifier.ts";
+import {
+  type Agreement,
+  closedFrom,
+  NOTHING_SEEN,
+  placeableBelow,
+  promise,
+  type ScalePromise,
+  see,
+  type Seen,
+} from "./agreement.ts";
+import type { Backend } from "./backends.ts";
+import { Condemned } from "./condemned.ts";
+import { neededBy } from "./decide.ts";
+import { Usage } from "./usage.ts";
+
+/** A session's place: it counts for the ordinal from before the dial. */
+export interface Seat {
+  /** The session. */
+  readonly id: number;
+  /** The pod. */
+  readonly backend: Backend;
+}
+
+interface Waiter {
+  readonly id: number;
+  readonly seat: (seat: Seat) => void;
+}
+
+/** Seats sessions. */
+export class Placement {
+  /** What is in use. */
+  readonly usage = new Usage();
+  /** Raised by every change of what can be seen here. */
+  readonly changed = new Notifier();
+  readonly #clock: Clock;
+  readonly #maxReplicas: number;
+  readonly #condemned = new Condemned();
+  readonly #waiting = new Map<number, Waiter>();
+  readonly #roseMs = new Map<number, number>();
+  #agreement: Agreement = NOTHING_SEEN;
+  #backends: readonly Backend[] = [];
+
+  /** No session is ever placed on an ordinal at or above `maxReplicas`. */
+  constructor(clock: Clock, maxReplicas: number) {
+    this.#clock = clock;
+    this.#maxReplicas = maxReplicas;
+  }
+
+  /** The newest state of the StatefulSet that was seen, and the promises that bind. */
+  get agreement(): Agreement {
+    return this.#agreement;
+  }
+
+  /** The pods as last seen. */
+  get backends(): readonly Backend[] {
+    return this.#backends;
+  }
+
+  /** When the count was last seen to rise above each ordinal, monotonic ms. */
+  get roseMs(): ReadonlyMap<number, number> {
+    return this.#roseMs;
+  }
+
+  /** Takes note of a state of the StatefulSet; see `see` of the agreement. Says whether it was news. */
+  see(seen: Seen): boolean {
+    const before = this.#agreement;
+    this.#agreement = see(before, seen);
+    if (this.#agreement === before) return false;
+    this.#condemned.seen(seen.replicas, this.#backends);
+    const nowMs = this.#clock.nowMs();
+    for (let ordinal = before.seen?.replicas ?? 0; ordinal < seen.replicas; ordinal++) {
+      this.#roseMs.set(ordinal, nowMs);
+    }
+    for (const ordinal of this.#roseMs.keys()) if (ordinal >= seen.replicas) this.#roseMs.delete(ordinal);
+    this.usage.forget(seen.replicas);
+    this.#update();
+    return true;
+  }
+
+  /** The StatefulSet controller is known to have worked off the count of the newest version seen. */
+  settled(): void {
+    this.#condemned.settled(this.#agreement.seen?.replicas ?? 0, this.#backends, this.#clock.nowMs());
+    this.#update();
+  }
+
+  /** The pods have changed. */
+  setBackends(backends: readonly Backend[]): void {
+    this.#backends = backends;
+    this.#condemned.keepOnly(backends);
+    this.#condemned.seen(this.#agreement.seen?.replicas ?? 0, backends);
+    this.#update();
+  }
+
+  /**
+   * Makes a promise, if nothing speaks against it: no session on an ordinal that it closes, and none held that needs
+   * one. False if something does.
+   */
+  promise(made: ScalePromise): boolean {
+    if (this.usage.highest >= made.below || neededBy(this.usage.needing) > made.below) return false;
+    this.#agreement = promise(this.#agreement, made);
+    return true;
+  }
+
+  /** True when held sessions need an ordinal that a promise closes: only a claim opens it. */
+  get closedToHeld(): boolean {
+    return neededBy(this.usage.needing) > closedFrom(this.#agreement.promises);
+  }
+
+  /** Seats the session at once if there is a place. Otherwise it is held; `needs` as in {@link Usage.hold}. */
+  open(id: number, needs: boolean): Seat | undefined {
+    this.usage.hold(id, needs, this.#clock.nowMs());
+    const seat = this.#seat(id, needs);
+    this.changed.notify();
+    return seat;
+  }
+
+  /**
+   * Resolves when the held session has a seat.
+   *
+   * @throws the reason of `signal`; the session is still held then
+   */
+  async wait(id: number, signal: AbortSignal): Promise<Seat> {
+    signal.throwIfAborted();
+    let onAbort = () => {};
+    try {
+      return await new Promise<Seat>((resolve, reject) => {
+        onAbort = () => reject(signal.reason);
+        signal.addEventListener("abort", onAbort, { once: true });
+        this.#waiting.set(id, { id, seat: resolve });
+        this.#seatWaiting();
+      });
+    } finally {
+      this.#waiting.delete(id);
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** The check of placing once more, after the dial and before a byte is forwarded: must the seat be given up? */
+  holds({ id, backend }: Seat): boolean {
+    const now = this.#backends.find(({ uid }) => uid === backend.uid);
+    return this.usage.ordinalOf(id) === backend.ordinal && now !== undefined && this.#mayPlace(now);
+  }
+
+  /** The session gives up its seat, if it has one, and is held again. */
+  holdAgain(id: number, needs: boolean): void {
+    this.usage.hold(id, needs, this.#clock.nowMs());
+    this.changed.notify();
+  }
+
+  /** The session has shown that it is a client's. */
+  markUsed(id: number): void {
+    this.usage.markUsed(id, this.#clock.nowMs());
+    this.changed.notify();
+  }
+
+  /** The session has ended. Harmless when it has ended before. */
+  end(id: number): void {
+    this.usage.end(id, this.#clock.nowMs());
+    this.changed.notify();
+  }
+
+  /** When a pod that may not be used yet can be without any further event, monotonic ms; Infinity if none. */
+  get nextTrustMs(): number {
+    const nowMs = this.#clock.nowMs();
+    const times = this.#backends.map(({ uid }) => this.#condemned.trustedAtMs(uid)).filter((ms) =>
+      ms > nowMs
+    );
+    return Math.min(Infinity, ...times);
+  }
+
+  /** Time has passed: what `nextTrustMs` announced may be true now. */
+  lookAgain(): void {
+    this.#seatWaiting();
+  }
+
+  #update(): void {
+    this.#seatWaiting();
+    this.changed.notify();
+  }
+
+  #seatWaiting(): void {
+    for (const { id, seat } of this.#waiting.values()) {
+      const found = this.#seat(id, this.usage.needs(id));
+      if (found === undefined) return;
+      this.#waiting.delete(id);
+      seat(found);
+    }
+  }
+
+  #seat(id: number, used: boolean): Seat | undefined {
+    const backend = this.#backends.find((backend) => backend.ready && this.#mayPlace(backend));
+    if (backend === undefined) return undefined;
+    this.usage.place(id, backend.ordinal, used, this.#clock.nowMs());
+    return { id, backend };
+  }
+
+  #mayPlace({ ordinal, uid, terminating }: Backend): boolean {
+    return !terminating && ordinal < Math.min(placeableBelow(this.#agreement), this.#maxReplicas) &&
+      this.#condemned.trustedAtMs(uid) <= this.#clock.nowMs();
+  }
+}

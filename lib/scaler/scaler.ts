@@ -1,0 +1,252 @@
+/**
+ * The shell around `decide`: feeds it the facts and carries out what it wants by writing the count. It is
+ * level-triggered: each turn looks at the whole state, so a lost event or a failed write is put right by the next turn.
+ * Everything that could cut a session is checked by `placement.ts` and `agreement.ts`, not here.
+ *
+ * @module
+ */
+import type { Clock } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
+import { CauseLog, type Log } from "../base/log.ts";
+import type { Metrics, ScaleReason } from "../base/metrics.ts";
+import { type Random, randomName } from "../base/random.ts";
+import { isConflict } from "../kube/api_error.ts";
+import { retryDelayMs } from "../kube/client.ts";
+import type { Count, ScaleApi } from "../kube/scale.ts";
+import type { ColdStart } from "./cold_start.ts";
+import type { Observer } from "./observer.ts";
+import { decide, type Decision, type Policy } from "./decide.ts";
+import type { Placement } from "./placement.ts";
+
+/** What the scaler is made of. */
+export interface ScalerPorts {
+  /** Measures idle times. */
+  readonly clock: Clock;
+  /** Makes names and spreads waits. */
+  readonly random: Random;
+  /** One line a write, with its reason. */
+  readonly log: Log;
+  /** Counts writes, and shows the counts. */
+  readonly metrics: Metrics;
+  /** The count. */
+  readonly scale: ScaleApi;
+  /** Sessions, pods and promises. */
+  readonly placement: Placement;
+  /** Told whether somebody waits. */
+  readonly observer: Pick<Observer, "urgent">;
+  /** Told when a claim has succeeded. */
+  readonly coldStart: ColdStart;
+}
+
+/** One kind of write: at most one of a kind is under way, and a failed one is tried again later. */
+interface Attempt {
+  running: boolean;
+  failures: number;
+  notBeforeMs: number;
+}
+
+/** Writes the count. */
+export class Scaler {
+  readonly #ports: ScalerPorts;
+  readonly #policy: Policy;
+  readonly #startedMs: number;
+  readonly #name: string;
+  readonly #faults: CauseLog;
+  readonly #claim: Attempt = { running: false, failures: 0, notBeforeMs: -Infinity };
+  readonly #lower: Attempt = { running: false, failures: 0, notBeforeMs: -Infinity };
+  readonly #underWay = new Set<Promise<void>>();
+  #claims = 0;
+  #mustRead = false;
+  #lowers = true;
+  #because = "nothing is known of the StatefulSet yet";
+
+  /** Starts nothing: `run` does. */
+  constructor(ports: ScalerPorts, policy: Policy) {
+    this.#ports = ports;
+    this.#policy = policy;
+    this.#startedMs = ports.clock.nowMs();
+    this.#name = `buildkitd-autoscaler-${randomName(ports.random, 12)}`;
+    this.#faults = new CauseLog(ports.log, "cannot scale");
+  }
+
+  /** Why the pods stay or go, for people. */
+  get because(): string {
+    return this.#because;
+  }
+
+  /** Why the count cannot be read or written at present; undefined if it can. */
+  get fault(): string | undefined {
+    return this.#faults.cause;
+  }
+
+  /** From now on the count is never lowered: the proxy is going, and another may be there. Claims go on. */
+  stopLowering(): void {
+    this.#lowers = false;
+  }
+
+  /**
+   * Reads the count, and has the API server check that the writes would be allowed, without changing anything: missing
+   * rights must show when the proxy starts, not when the first client waits.
+   *
+   * @throws what the API says
+   */
+  async checkRights(signal: AbortSignal): Promise<void> {
+    const { scale, placement } = this.#ports;
+    const count = await scale.read(signal);
+    placement.see(count);
+    for (
+      const write of [
+        () => scale.apply(count, this.#newName(), signal, { dryRun: true }),
+        () => scale.update(count, signal, { dryRun: true }),
+      ]
+    ) {
+      await write().catch((error) => {
+        if (!isConflict(error)) throw error;
+      });
+    }
+  }
+
+  /** Runs until the signal is aborted, and then until no write is under way. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, placement, observer, coldStart } = this.#ports;
+    try {
+      for (;;) {
+        placement.lookAgain();
+        observer.urgent = placement.usage.held > 0;
+        if (placement.usage.held === 0) coldStart.settle();
+        const decision = this.#decide();
+        this.#act(decision, signal);
+        const untilMs = Math.min(decision.wakeAtMs, placement.nextTrustMs, this.#nextTryMs(decision));
+        await placement.changed.wait(clock, untilMs, signal);
+      }
+    } finally {
+      await Promise.all(this.#underWay);
+    }
+  }
+
+  #decide(): Decision {
+    const { clock, placement: { agreement, usage, roseMs }, metrics } = this.#ports;
+    const decision = decide(
+      {
+        replicas: agreement.seen?.replicas,
+        startedMs: this.#startedMs,
+        highestBusy: usage.highest,
+        needing: usage.needing,
+        lastNeededMs: usage.lastNeededMs,
+        lastUsedMs: usage.lastUsedMs,
+        roseMs,
+      },
+      clock.nowMs(),
+      this.#policy,
+    );
+    this.#because = decision.because;
+    metrics.record("replicas_desired", decision.desired, {});
+    metrics.record("replicas_observed", agreement.seen?.replicas ?? 0, {});
+    metrics.record("sessions_held", usage.held, {});
+    return decision;
+  }
+
+  #wantsClaim({ desired }: Decision): boolean {
+    const { agreement: { seen }, closedToHeld } = this.#ports.placement;
+    return seen !== undefined && (desired > seen.replicas || closedToHeld);
+  }
+
+  #wantsLower({ desired }: Decision): boolean {
+    const { seen } = this.#ports.placement.agreement;
+    return this.#lowers && !this.#claim.running && seen !== undefined && desired < seen.replicas;
+  }
+
+  #act(decision: Decision, signal: AbortSignal): void {
+    if (this.#wantsClaim(decision)) this.#start(this.#claim, () => this.#tryClaim(signal), signal);
+    else if (this.#wantsLower(decision)) this.#start(this.#lower, () => this.#tryLower(signal), signal);
+  }
+
+  #nextTryMs(decision: Decision): number {
+    const attempt = this.#wantsClaim(decision)
+      ? this.#claim
+      : this.#wantsLower(decision)
+      ? this.#lower
+      : undefined;
+    return attempt === undefined || attempt.running ? Infinity : attempt.notBeforeMs;
+  }
+
+  #start(attempt: Attempt, work: () => Promise<void>, signal: AbortSignal): void {
+    const { clock, random, placement } = this.#ports;
+    if (attempt.running || clock.nowMs() < attempt.notBeforeMs) return;
+    attempt.running = true;
+    const task = work().then(() => {
+      attempt.failures = 0;
+      this.#faults.succeeded();
+    }, (error) => {
+      if (signal.aborted) return;
+      this.#mustRead = true;
+      // A conflict is no fault: somebody was quicker, so look again at once, but not for ever at once.
+      if (!isConflict(error)) this.#faults.failed(messageOf(error));
+      const delayMs = isConflict(error) && attempt.failures < 3
+        ? 0
+        : retryDelayMs(error, attempt.failures, random);
+      attempt.failures++;
+      attempt.notBeforeMs = clock.nowMs() + delayMs;
+    }).finally(() => {
+      attempt.running = false;
+      this.#underWay.delete(task);
+      placement.changed.notify();
+    });
+    this.#underWay.add(task);
+  }
+
+  /**
+   * Raises the count to what is needed, or writes the same count once more to end a promise of our own. Conditional on
+   * the version that the count was read at; an unknown outcome counts as failed.
+   */
+  async #tryClaim(signal: AbortSignal): Promise<void> {
+    const { scale, placement, coldStart } = this.#ports;
+    if (this.#mustRead) placement.see(await scale.read(signal));
+    this.#mustRead = false;
+    const { seen } = placement.agreement;
+    const decision = this.#decide();
+    if (seen === undefined || !this.#wantsClaim(decision)) return;
+    const replicas = Math.max(seen.replicas, decision.desired);
+    const count = await scale.apply({ replicas, version: seen.version }, this.#newName(), signal);
+    const raised = replicas > seen.replicas;
+    this.#wrote(seen, count, raised ? decision.reason : "closed_by_scale_down", decision.because);
+    coldStart.reached("scale_write");
+  }
+
+  /**
+   * Lowers the count: read, decide again on what was read, promise to place nothing on what goes, write on condition
+   * that nothing has changed since the read. The promise outlives a failure: a write that timed out may still land.
+   */
+  async #tryLower(signal: AbortSignal): Promise<void> {
+    const { scale, placement } = this.#ports;
+    const count = await scale.read(signal);
+    placement.see(count);
+    const decision = this.#decide();
+    if (!this.#wantsLower(decision) || placement.agreement.seen?.version !== count.version) return;
+    if (!placement.promise({ below: decision.desired, version: count.version })) return;
+    try {
+      const written = await scale.update({ ...count, replicas: decision.desired }, signal);
+      this.#wrote(count, written, decision.reason, decision.because);
+    } catch (error) {
+      // The version has moved on, and to see that is what ends the promise.
+      if (isConflict(error)) placement.see(await scale.read(signal));
+      throw error;
+    }
+  }
+
+  #wrote(before: Count, after: Count, reason: ScaleReason, because: string): void {
+    const { log, metrics, placement } = this.#ports;
+    const direction = after.replicas > before.replicas
+      ? "up"
+      : after.replicas < before.replicas
+      ? "down"
+      : "same";
+    metrics.record("scale_writes_total", 1, { direction, reason });
+    log.info("scaled", { from: before.replicas, to: after.replicas, reason, because });
+    placement.see(after);
+  }
+
+  #newName(): string {
+    return `${this.#name}-${++this.#claims}`;
+  }
+}

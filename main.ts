@@ -1,0 +1,159 @@
+/**
+ * The program's entry: signals, arguments, environment and the exit code. What it does stands in `lib/app.ts`. Only
+ * the signal listeners are loaded before they stand; the rest, and what a command does not need, is imported after.
+ *
+ * Exit codes: 0 done, 1 failed, 2 wrong usage.
+ *
+ * @module
+ */
+import { listenForSignals, type StopSignals } from "./lib/signals.ts";
+
+async function main(stop: StopSignals): Promise<number> {
+  const { UsageError } = await import("./lib/base/errors.ts");
+  const { PROGRAM } = await import("./lib/config/settings.ts");
+  try {
+    const request = await readRequest(Deno.args, Deno.env.toObject());
+    switch (request.command) {
+      case "help":
+        await print(request.text);
+        return 0;
+      case "version":
+        await print(`${PROGRAM} ${await version()} (deno ${Deno.version.deno}, ${Deno.build.target})\n`);
+        return 0;
+      case "completions": {
+        const { printCompletions } = await import("./lib/config/command_line.ts");
+        await printCompletions(request.args);
+        return 0;
+      }
+      case "demo": {
+        const { runDemo } = await import("./lib/demo/demo.ts");
+        await runDemo(request.args, { stop: stop.drain });
+        return 0;
+      }
+      case "run":
+        return await run(request.settings, stop);
+    }
+  } catch (error) {
+    const { messageOf } = await import("./lib/base/errors.ts");
+    if (!(error instanceof UsageError)) {
+      await complain(`${PROGRAM}: ${messageOf(error)}\n`);
+      return 1;
+    }
+    const { problems } = error;
+    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+    const lines = problems.map((problem) => `  ${problem}\n`).join("");
+    await complain(`${PROGRAM}: ${count}, nothing was started\n${lines}See "${PROGRAM} --help"\n`);
+    return 2;
+  }
+}
+
+/** The parser of arguments is loaded only for those that are not plain. */
+async function readRequest(
+  args: readonly string[],
+  variables: Readonly<Record<string, string>>,
+): Promise<import("./lib/config/command_line.ts").Request> {
+  const { readPlainArguments } = await import("./lib/config/plain_arguments.ts");
+  const flags = readPlainArguments(args);
+  if (flags !== undefined) {
+    const { parseSettings } = await import("./lib/config/settings.ts");
+    return { command: "run", settings: parseSettings({ flags, variables }) };
+  }
+  const { parseCommandLine } = await import("./lib/config/command_line.ts");
+  return parseCommandLine(args, variables);
+}
+
+async function run(
+  settings: import("./lib/config/settings.ts").Settings,
+  stop: StopSignals,
+): Promise<number> {
+  const { systemClock: clock } = await import("./lib/base/clock.ts");
+  const { systemRandom: random } = await import("./lib/base/random.ts");
+  const { FatalError, messageOf, UsageError } = await import("./lib/base/errors.ts");
+  const { openLog } = await import("./lib/ops/log_output.ts");
+  const { prometheusMetrics } = await import("./lib/ops/prometheus.ts");
+  const { processFacts } = await import("./lib/ops/process_facts.ts");
+  const { serveAdmin } = await import("./lib/ops/admin_server.ts");
+  const { denoNetwork: network } = await import("./lib/proxy/deno_network.ts");
+  const { loadCluster } = await import("./lib/kube/load_cluster.ts");
+  const { systemMachine: machine } = await import("./lib/kube/machine.ts");
+  const { runApp } = await import("./lib/app.ts");
+  const { log, flush } = await openLog({
+    level: settings.logLevel,
+    format: settings.logFormat,
+    terminal: Deno.stderr.isTerminal(),
+    colors: !Deno.noColor,
+    clock,
+    writer: Deno.stderr,
+  });
+  // What nobody has caught is a bug. It is logged, with its stack, and the program goes on: builds may be running.
+  const onBug = (error: unknown) => {
+    log.error("internal error", {
+      cause: messageOf(error),
+      stack: error instanceof Error ? error.stack : undefined,
+    });
+  };
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    onBug(event.reason);
+  });
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    onBug(event.error);
+  });
+  try {
+    await runApp(settings, {
+      version: await version(),
+      runtime: Deno.version.deno,
+      log,
+      clock,
+      random,
+      network,
+      serveAdmin,
+      metrics: prometheusMetrics(processFacts(clock.wallMs())),
+      loadCluster: () => loadCluster(settings, { log, clock, machine }),
+      stop,
+    });
+    return 0;
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    if (!(error instanceof FatalError)) onBug(error);
+    log.error("cannot go on", { cause: messageOf(error) });
+    return 1;
+  } finally {
+    await flush(FLUSH_MS);
+  }
+}
+
+/** How long the last lines of the log may take to write, in ms. */
+const FLUSH_MS = 1000;
+
+async function version(): Promise<string> {
+  const { default: config } = await import("./deno.json", { with: { type: "json" } });
+  return config.version;
+}
+
+function print(text: string): Promise<void> {
+  return writeAll(Deno.stdout, text);
+}
+
+function complain(text: string): Promise<void> {
+  return writeAll(Deno.stderr, text);
+}
+
+/** A reader that has left (`--help | head -1`) is no error. */
+async function writeAll(stream: { write(bytes: Uint8Array): Promise<number> }, text: string): Promise<void> {
+  try {
+    for (let rest = new TextEncoder().encode(text); rest.length > 0;) {
+      rest = rest.subarray(await stream.write(rest));
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+if (import.meta.main) {
+  const stop = listenForSignals();
+  // The first reading of a stack maps source files. Out of descriptors that would abort the process, so it is done now.
+  void new Error().stack;
+  Deno.exit(await main(stop));
+}

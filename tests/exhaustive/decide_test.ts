@@ -1,0 +1,201 @@
+/**
+ * Every sequence of events to a fixed depth, against `Placement` and `decide` together: what is in use is never given
+ * up, what is not in use does not stay, and the decision names the right moment to look again.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Clock } from "../../lib/base/clock.ts";
+import { decide, type Decision, type Policy } from "../../lib/scaler/decide.ts";
+import { Placement, type Seat } from "../../lib/scaler/placement.ts";
+
+const DEPTH = 6;
+const IDLE_MS = 100;
+
+/** One world: the placement as it ships, and what a plain model knows of it. */
+interface World {
+  nowMs: number;
+  readonly placement: Placement;
+  version: number;
+  replicas: number;
+  readonly seats: Map<number, Seat>;
+  readonly held: Set<number>;
+  /** When each ordinal was last in use, by the model's own book-keeping. */
+  readonly usedMs: number[];
+  lastId: number;
+}
+
+type Event = (world: World) => void;
+
+const EVENTS: Readonly<Record<string, Event>> = {
+  "a client comes": (world) => {
+    const id = ++world.lastId;
+    const seat = world.placement.open(id, true);
+    if (seat === undefined) world.held.add(id);
+    else world.seats.set(id, seat);
+  },
+  "the oldest held client leaves": (world) => {
+    const [id] = world.held;
+    if (id === undefined) return;
+    touch(world, 0);
+    world.held.delete(id);
+    world.placement.end(id);
+  },
+  "the oldest session ends": (world) => {
+    const [id, seat] = [...world.seats][0] ?? [];
+    if (id === undefined || seat === undefined) return;
+    touch(world, seat.backend.ordinal);
+    world.seats.delete(id);
+    world.placement.end(id);
+    world.placement.end(id);
+  },
+  "the count rises and the pod is ready": (world) => {
+    if (world.replicas === 2) return;
+    touch(world, world.replicas);
+    setReplicas(world, world.replicas + 1);
+    seatHeld(world);
+  },
+  "the count is lowered by hand": (world) => {
+    if (world.replicas === 0) return;
+    setReplicas(world, world.replicas - 1);
+  },
+  "half an idle timeout passes": (world) => {
+    markBusy(world);
+    world.nowMs += IDLE_MS / 2;
+    markBusy(world);
+  },
+  "an idle timeout passes": (world) => {
+    markBusy(world);
+    world.nowMs += IDLE_MS;
+    markBusy(world);
+  },
+};
+
+function newWorld(): World {
+  const world = {
+    nowMs: 10_000,
+    version: 1,
+    replicas: 0,
+    seats: new Map<number, Seat>(),
+    held: new Set<number>(),
+    usedMs: [] as number[],
+    lastId: 0,
+  };
+  const clock: Clock = { nowMs: () => world.nowMs, wallMs: () => 0, setTimer: () => () => {} };
+  const placement = new Placement(clock, 1);
+  placement.see({ version: "1", replicas: 0 });
+  return Object.assign(world, { placement });
+}
+
+function setReplicas(world: World, replicas: number): void {
+  world.replicas = replicas;
+  world.placement.see({ version: String(++world.version), replicas });
+  const backends = Array.from({ length: replicas }, (_, ordinal) => ({
+    ordinal,
+    pod: `b-${ordinal}`,
+    // A new pod a count, as if the last one had gone: its uid is new.
+    uid: `${ordinal}-${world.version}`,
+    addresses: ["192.0.2.1"],
+    ready: true,
+    terminating: false,
+  }));
+  world.placement.setBackends(backends);
+}
+
+/** Held sessions are seated as `wait` would do it, synchronously. */
+function seatHeld(world: World): void {
+  for (const id of world.held) {
+    const seat = world.placement.open(id, true);
+    if (seat === undefined) continue;
+    world.held.delete(id);
+    world.seats.set(id, seat);
+  }
+}
+
+function touch(world: World, ordinal: number): void {
+  world.usedMs[ordinal] = world.nowMs;
+}
+
+function markBusy(world: World): void {
+  if (world.held.size > 0) touch(world, 0);
+  for (const { backend } of world.seats.values()) touch(world, backend.ordinal);
+}
+
+function decideAt(world: World, nowMs: number, policy: Policy): Decision {
+  const { placement } = world;
+  return decide(
+    {
+      replicas: placement.agreement.seen?.replicas,
+      startedMs: -1e9,
+      highestBusy: placement.usage.highest,
+      needing: placement.usage.needing,
+      lastNeededMs: placement.usage.lastNeededMs,
+      lastUsedMs: placement.usage.lastUsedMs,
+      roseMs: placement.roseMs,
+    },
+    nowMs,
+    policy,
+  );
+}
+
+function check(world: World, policy: Policy): void {
+  const { nowMs, seats, held, replicas } = world;
+  const { desired, wakeAtMs } = decideAt(world, nowMs, policy);
+  const highest = Math.max(-1, ...[...seats.values()].map(({ backend }) => backend.ordinal));
+  assert.ok(desired > highest, "an ordinal with a session is never given up");
+  if (held.size > 0) assert.ok(desired >= 1, "a held session gets a replica");
+  assert.ok(desired >= policy.minReplicas);
+  assert.ok(wakeAtMs > nowMs, "the time to look again is not now");
+
+  // By the model: the highest ordinal that is in use or was less than an idle timeout ago.
+  let wanted = Math.max(policy.minReplicas, highest + 1, held.size > 0 ? 1 : 0);
+  for (let ordinal = 0; ordinal < replicas; ordinal++) {
+    if (nowMs - (world.usedMs[ordinal] ?? -Infinity) < policy.idleTimeoutMs) {
+      wanted = Math.max(wanted, ordinal + 1);
+    }
+  }
+  assert.equal(desired, wanted, "what is not in use does not stay, and nothing else goes");
+
+  if (wakeAtMs !== Infinity) {
+    assert.equal(
+      decideAt(world, wakeAtMs - 0.001, policy).desired,
+      desired,
+      "not before the time to look again",
+    );
+    assert.ok(decideAt(world, wakeAtMs, policy).desired < desired, "but then");
+  } else {
+    assert.equal(decideAt(world, nowMs + 1e9, policy).desired, desired, "nothing falls unannounced");
+  }
+}
+
+function run(names: readonly string[], policy: Policy): void {
+  const world = newWorld();
+  check(world, policy);
+  for (const name of names) {
+    EVENTS[name]!(world);
+    markBusy(world);
+    check(world, policy);
+  }
+}
+
+for (const minReplicas of [0, 1]) {
+  Deno.test(`decide() is right after every sequence of ${DEPTH} events, at least ${minReplicas} replicas`, () => {
+    const policy: Policy = { minReplicas, maxReplicas: 1, idleTimeoutMs: IDLE_MS };
+    const names = Object.keys(EVENTS);
+    let runs = 0;
+    const enumerate = (prefix: readonly string[]) => {
+      if (prefix.length === DEPTH) {
+        try {
+          run(prefix, policy);
+        } catch (error) {
+          throw new Error(`After: ${prefix.join(", ")}`, { cause: error });
+        }
+        runs++;
+        return;
+      }
+      for (const name of names) enumerate([...prefix, name]);
+    };
+    enumerate([]);
+    assert.equal(runs, names.length ** DEPTH);
+  });
+}

@@ -1,0 +1,116 @@
+/**
+ * The rules of the repository as functions from one file to its violations, so that each can be shown to find one.
+ *
+ * @module
+ */
+import { codeOnly, importsOf, type SourceFile } from "./source.ts";
+
+/** The layers, lowest first: a file imports only from its own or a lower one. */
+export const LAYERS = ["base", "config", "kube", "scaler", "ha", "proxy", "ops"] as const;
+
+/** Files that may touch the outside, each with its reason. Everything else takes it through a port. */
+export const OUTSIDE: ReadonlyMap<string, string> = new Map([
+  ["main.ts", "arguments, environment, standard streams, exit code"],
+  ["lib/signals.ts", "signals, and the exit when the program does not end after the second"],
+  ["lib/base/clock.ts", "the machine's clocks and timers"],
+  ["lib/base/random.ts", "the machine's random source"],
+  ["lib/kube/fetch_http.ts", "HTTP by fetch"],
+  ["lib/kube/tls_http.ts", "HTTP over node:tls, for what fetch cannot do"],
+  ["lib/kube/valve.ts", "the socket under node:tls"],
+  ["lib/kube/machine.ts", "files, environment and child processes that credentials come from"],
+  ["lib/proxy/deno_network.ts", "TCP sockets"],
+  ["lib/ops/admin_server.ts", "the admin port's HTTP server"],
+  ["lib/ops/process_facts.ts", "the process's memory and CPU time"],
+]);
+
+/** What reaches outside. `Deno.errors` are only classes. */
+const OUTSIDE_GLOBALS =
+  /\bDeno\.(?!errors\b)\w+|\bnew Date\(\)|\bDate\.now\b|\bMath\.random\b|(?<![.\w])(?:fetch|setTimeout|setInterval|setImmediate|queueMicrotask|crypto|performance|process|prompt|alert|confirm|localStorage|WebSocket|Worker|EventSource)\s*[.(]|\bnew (?:WebSocket|Worker|EventSource|BroadcastChannel)\b|\bAbortSignal\.timeout\b|(?<!\.)\brandom(?:UUID|Bytes|Int|FillSync)\b/g;
+
+/** Modules of Node that reach outside. */
+const OUTSIDE_MODULES =
+  /^node:(?:fs|net|tls|http|https|http2|dns|dgram|child_process|process|os|timers|worker_threads|perf_hooks)\b/;
+
+/** Imports that go up in the layers, or to where nothing of `lib` may go. */
+export function layerViolations(file: SourceFile): string[] {
+  const from = layerOf(file.path);
+  if (from === undefined) return [];
+  return importsOf(file.text).flatMap((specifier) => {
+    if (!specifier.startsWith(".")) return [];
+    const target = new URL(specifier, `file:///${file.path}`).pathname.slice(1);
+    const to = layerOf(target);
+    if (to === undefined) {
+      return target === "deno.json"
+        ? []
+        : [`${file.path} imports ${target}, which is no part of the program`];
+    }
+    return to <= from ? [] : [`${file.path} imports ${target} of a higher layer`];
+  });
+}
+
+/** A file's place in the layers; the demo is above the app, and only `main.ts` is above it. */
+function layerOf(path: string): number | undefined {
+  if (path === "main.ts") return 102;
+  const folder = /^lib\/(?:([^/]+)\/)?/.exec(path);
+  if (folder === null) return undefined;
+  if (folder[1] === undefined) return 100;
+  if (folder[1] === "demo") return 101;
+  const layer = LAYERS.findIndex((name) => name === folder[1]);
+  if (layer < 0) {
+    throw new Error(`Cannot place ${path}: found no layer "${folder[1]}", want ${LAYERS.join(", ")}`);
+  }
+  return layer;
+}
+
+/** Uses of the outside world in files that are not meant to touch it. The demo's own machinery is free to. */
+export function outsideViolations(file: SourceFile): string[] {
+  if (file.path.startsWith("tests/") || file.path.startsWith("lib/demo/") || OUTSIDE.has(file.path)) {
+    return [];
+  }
+  return outsideUses(file).map((use) => `${file.path} uses ${use}: take it through a port`);
+}
+
+/** What of the outside world a file uses. */
+export function outsideUses(file: SourceFile): string[] {
+  const globals = [...codeOnly(file.text).matchAll(OUTSIDE_GLOBALS)].map(([use]) =>
+    use.replace(/[\s.(]+$/, "")
+  );
+  return [...globals, ...importsOf(file.text).filter((specifier) => OUTSIDE_MODULES.test(specifier))];
+}
+
+/** A file without a module comment at its start. */
+export function moduleCommentViolations({ path, text }: SourceFile): string[] {
+  const comment = /^\/\*\*([\s\S]*?)\*\//.exec(text)?.[1] ?? "";
+  const words = comment.replace(/@module|[*\s]+/g, " ").trim();
+  return comment.includes("@module") && words.length >= 10
+    ? []
+    : [`${path} does not start with a module comment`];
+}
+
+/** Imports from where the build cannot or should not fetch. */
+export function importViolations({ path, text }: SourceFile): string[] {
+  return importsOf(text).filter((specifier) => /^(?:jsr|npm|https?):/.test(specifier))
+    .map((specifier) => `${path} imports "${specifier}": name it in deno.json, from npm`);
+}
+
+/** Output that bypasses the log. */
+export function consoleViolations({ path, text }: SourceFile): string[] {
+  if (path.startsWith("tests/")) return [];
+  return /\bconsole\s*[.[]/.test(codeOnly(text)) ? [`${path} uses console: use the log`] : [];
+}
+
+/** Tests that do not run, or keep others from running. */
+export function skippedTestViolations({ path, text }: SourceFile): string[] {
+  if (!path.startsWith("tests/")) return [];
+  const found = /\b(?:test|it|describe|step)\.(?:only|ignore|skip)\b|\b(?:only|ignore)\s*:/.exec(
+    codeOnly(text),
+  );
+  return found === null ? [] : [`${path} has a test with "${found[0]}"`];
+}
+
+/** Names in `imports` of deno.json that do not pin one version. */
+export function pinViolations(imports: Readonly<Record<string, string>>): string[] {
+  return Object.entries(imports)
+    .filter(([, target]) => !/^npm:(?:@[\w.-]+\/)?[\w.-]+@\d+\.\d+\.\d+$/.test(target))
+    .map(([name, target]) => `deno.json maps "${name}" to "${target}": want npm: and one exact version`);
+}

@@ -1,0 +1,160 @@
+/**
+ * The repository keeps its rules, and each rule finds what breaks it.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { ROOT } from "./generated.ts";
+import {
+  consoleViolations,
+  importViolations,
+  layerViolations,
+  moduleCommentViolations,
+  OUTSIDE,
+  outsideUses,
+  outsideViolations,
+  pinViolations,
+  skippedTestViolations,
+} from "./rules.ts";
+import { codeOnly, type SourceFile, sourceFiles } from "./source.ts";
+
+const files = await sourceFiles(ROOT);
+
+function assertNone(rule: (file: SourceFile) => string[]): void {
+  assert.ok(files.length > 20, "the files were found");
+  assert.deepEqual(files.flatMap(rule), []);
+}
+
+function at(path: string, text: string): SourceFile {
+  return { path, text };
+}
+
+Deno.test("repo: a file imports only from its own layer or a lower one", () => {
+  assertNone(layerViolations);
+});
+
+Deno.test("layerViolations() finds imports that go up, to the demo and out of the program", () => {
+  const up = at("lib/base/a.ts", 'import { b } from "../proxy/b.ts";');
+  const type = at("lib/config/a.ts", 'import type { b } from "../kube/b.ts";');
+  const lazy = at("lib/ops/a.ts", 'await import("../app.ts");');
+  const demo = at("lib/app.ts", 'import { runDemo } from "./demo/demo.ts";');
+  const out = at("lib/app.ts", 'export * from "../tests/unit/a.ts";');
+  for (const file of [up, type, lazy, demo, out]) assert.equal(layerViolations(file).length, 1, file.text);
+  assert.throws(() => layerViolations(at("lib/helpers/a.ts", "")), /no layer "helpers"/);
+});
+
+Deno.test("layerViolations() lets imports go down and within a layer", () => {
+  const down = at("lib/proxy/a.ts", 'import { b } from "../base/b.ts";\nimport c from "./c.ts";');
+  const demo = at("lib/demo/a.ts", 'import { runApp } from "../app.ts";');
+  const comment = at("lib/base/a.ts", '// import { b } from "../proxy/b.ts";');
+  for (const file of [down, demo, comment]) assert.deepEqual(layerViolations(file), []);
+});
+
+Deno.test("repo: only the files that are meant to touch the outside do", () => {
+  assertNone(outsideViolations);
+});
+
+Deno.test("repo: every file that may touch the outside is there and does", () => {
+  for (const [path, reason] of OUTSIDE) {
+    const file = files.find((each) => each.path === path);
+    assert.ok(file !== undefined, `${path} exists`);
+    assert.ok(outsideUses(file).length > 0, `${path} touches the outside`);
+    assert.ok(reason.length > 10);
+  }
+});
+
+Deno.test("outsideViolations() finds what reaches outside, also in templates", () => {
+  const uses = [
+    "Deno.readTextFile(path)",
+    "await fetch(url)",
+    "setTimeout(f, 1)",
+    "Date.now()",
+    "new Date()",
+    "Math.random()",
+    "performance.now()",
+    "crypto.randomUUID()",
+    "`${Deno.args}`",
+    "AbortSignal.timeout(5)",
+    'import net from "node:net";',
+    'import { randomBytes } from "node:crypto";',
+  ];
+  for (const use of uses) assert.equal(outsideViolations(at("lib/kube/a.ts", use)).length, 1, use);
+});
+
+Deno.test("outsideViolations() passes over comments, strings, ports and error classes", () => {
+  const text = [
+    "/** Deno.listen is one implementation */ // fetch(x)",
+    'const a = "Deno.args", b = `Date.now()`, c = /Deno.args/;',
+    "error instanceof Deno.errors.AddrInUse; clock.setTimer(5, f); http.fetch(x); new Date(ms);",
+  ].join("\n");
+  assert.deepEqual(outsideViolations(at("lib/kube/a.ts", text)), []);
+});
+
+Deno.test("codeOnly() keeps code after strings, templates and regular expressions", () => {
+  assert.equal(
+    codeOnly('f("/*", `a${b("x")}c`, /[/"]/.test(y) ? a / b : c); // z'),
+    'f("",  b("") "", .test(y) ? a / b : c); ',
+  );
+});
+
+Deno.test("repo: every file starts with a module comment", () => {
+  assertNone(moduleCommentViolations);
+});
+
+Deno.test("moduleCommentViolations() finds a missing and an empty comment", () => {
+  for (const text of ["export const a = 1;", "/** A thing that is documented. */", "/**\n * @module\n */"]) {
+    assert.equal(moduleCommentViolations(at("lib/base/a.ts", text)).length, 1, text);
+  }
+});
+
+Deno.test("repo: imports go by the names in deno.json", () => {
+  assertNone(importViolations);
+});
+
+Deno.test("importViolations() finds direct imports", () => {
+  for (const specifier of ["jsr:@std/assert", "npm:left-pad", "https://example.com/a.ts"]) {
+    assert.equal(importViolations(at("lib/base/a.ts", `import a from "${specifier}";`)).length, 1, specifier);
+  }
+});
+
+Deno.test("repo: nothing is printed past the log", () => {
+  assertNone(consoleViolations);
+});
+
+Deno.test("consoleViolations() finds console", () => {
+  assert.equal(consoleViolations(at("lib/base/a.ts", 'console.log("x");')).length, 1);
+});
+
+Deno.test("repo: no test is left out", () => {
+  assertNone(skippedTestViolations);
+});
+
+Deno.test("skippedTestViolations() finds tests that do not run", () => {
+  for (
+    const text of [
+      'Deno.test.only("a", f);',
+      'Deno.test.ignore("a", f);',
+      "Deno.test({ ignore: true, fn: f });",
+    ]
+  ) {
+    assert.equal(skippedTestViolations(at("tests/unit/a_test.ts", text)).length, 1, text);
+  }
+});
+
+Deno.test("repo: every dependency is pinned, and the lock file is frozen", async () => {
+  const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  const lock = JSON.parse(await Deno.readTextFile(new URL("deno.lock", ROOT)));
+  assert.deepEqual(pinViolations(config.imports), []);
+  assert.equal(config.lock.frozen, true);
+  for (const [name, { integrity }] of Object.entries<{ integrity: string }>(lock.npm)) {
+    assert.match(integrity, /^sha512-/, name);
+  }
+  assert.equal(lock.jsr, undefined);
+});
+
+Deno.test("pinViolations() finds ranges and other registries", () => {
+  assert.equal(
+    pinViolations({ a: "npm:a@^1.0.0", b: "npm:b", c: "jsr:@std/c@1.0.0", d: "npm:d@1.0" }).length,
+    4,
+  );
+});

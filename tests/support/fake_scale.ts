@@ -1,0 +1,92 @@
+/**
+ * A replica count with versions, as `/scale` has it, whose writes a test can delay, lose or refuse one by one.
+ *
+ * @module
+ */
+import { TimeoutError } from "../../lib/base/errors.ts";
+import { ApiError } from "../../lib/kube/api_error.ts";
+import type { Count, ScaleApi, WriteOptions } from "../../lib/kube/scale.ts";
+
+/** What happens to a request: it is carried out and answered, or one of these. */
+export type Fate = "lost" | "unanswered" | { readonly before: Promise<void> } | {
+  readonly after: Promise<void>;
+};
+
+const TARGET = {
+  verb: "update",
+  group: "apps",
+  resource: "statefulsets/scale",
+  namespace: "n",
+  name: "b",
+} as const;
+
+/** The count and what was asked of it. */
+export class FakeScale implements ScaleApi {
+  replicas: number;
+  version = 100;
+  /** Every request that came, in order. */
+  readonly requests: string[] = [];
+  /** Called after every change. */
+  onChange: (count: Count) => void = () => {};
+  readonly #fates: Fate[] = [];
+  readonly #managers = new Set<string>();
+
+  constructor(replicas: number) {
+    this.replicas = replicas;
+  }
+
+  /** What happens to the next requests, in order. */
+  fates(...fates: Fate[]): void {
+    this.#fates.push(...fates);
+  }
+
+  /** Somebody else writes a count. */
+  set(replicas: number): void {
+    this.replicas = replicas;
+    this.version++;
+    this.onChange(this.#count());
+  }
+
+  read(): Promise<Count> {
+    return this.#meet("read", () => this.#count());
+  }
+
+  update(count: Count, _signal: AbortSignal, { dryRun }: WriteOptions = {}): Promise<Count> {
+    return this.#meet(`update ${count.replicas}`, () => {
+      this.#check(count);
+      if (!dryRun && count.replicas !== this.replicas) this.set(count.replicas);
+      return this.#count();
+    });
+  }
+
+  apply(count: Count, manager: string, _signal: AbortSignal, { dryRun }: WriteOptions = {}): Promise<Count> {
+    return this.#meet(`apply ${count.replicas}`, () => {
+      this.#check(count);
+      const fresh = !this.#managers.has(manager);
+      if (!dryRun) this.#managers.add(manager);
+      if (!dryRun && (fresh || count.replicas !== this.replicas)) this.set(count.replicas);
+      return this.#count();
+    });
+  }
+
+  async #meet(request: string, carryOut: () => Count): Promise<Count> {
+    this.requests.push(request);
+    const fate = this.#fates.shift();
+    if (fate === "lost") throw new TimeoutError("no answer");
+    if (typeof fate === "object" && "before" in fate) await fate.before;
+    const count = carryOut();
+    if (fate === "unanswered") throw new TimeoutError("no answer");
+    if (typeof fate === "object" && "after" in fate) await fate.after;
+    return count;
+  }
+
+  #count(): Count {
+    return { replicas: this.replicas, version: String(this.version) };
+  }
+
+  #check({ version }: Count): void {
+    if (version !== String(this.version)) {
+      throw new ApiError(TARGET, 409, { reason: "Conflict", message: "the object has been modified" });
+    }
+  }
+}

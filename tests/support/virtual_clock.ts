@@ -1,0 +1,60 @@
+/**
+ * A clock that stands still until a test moves it. Timers run in the order in which they are due; between two of them
+ * everything that can run without time passing has run.
+ *
+ * @module
+ */
+import type { CancelTimer, Clock } from "../../lib/base/clock.ts";
+
+interface Timer {
+  readonly dueMs: number;
+  readonly order: number;
+  readonly callback: () => void;
+}
+
+/** Lets all promise jobs run, and the callbacks of the runtime that are ready. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setTimeout(resolve, 0));
+}
+
+/** A clock for tests. */
+export class VirtualClock implements Clock {
+  #nowMs = 1_000;
+  #order = 0;
+  readonly #timers = new Set<Timer>();
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  wallMs(): number {
+    return Date.UTC(2024, 0, 1) + this.#nowMs;
+  }
+
+  setTimer(delayMs: number, callback: () => void): CancelTimer {
+    const timer = { dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, callback };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  /** Timers that wait. */
+  get pending(): number {
+    return this.#timers.size;
+  }
+
+  /** Moves time on, running what falls due. */
+  async advance(ms: number): Promise<void> {
+    const endMs = this.#nowMs + ms;
+    await settle();
+    for (;;) {
+      const due = [...this.#timers].filter(({ dueMs }) => dueMs <= endMs)
+        .sort((a, b) => a.dueMs - b.dueMs || a.order - b.order)[0];
+      if (due === undefined) break;
+      this.#nowMs = Math.max(this.#nowMs, due.dueMs);
+      this.#timers.delete(due);
+      due.callback();
+      await settle();
+    }
+    this.#nowMs = endMs;
+  }
+}

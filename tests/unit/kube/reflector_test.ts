@@ -1,0 +1,171 @@
+/** Tests of list and watch, against the miniature API server on a virtual clock. @module */
+import assert from "node:assert/strict";
+import { noMetrics } from "../../../lib/base/metrics.ts";
+import { ApiServer } from "../../../lib/demo/api_server.ts";
+import { STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
+import { KubeClient } from "../../../lib/kube/client.ts";
+import { type Change, Reflector } from "../../../lib/kube/reflector.ts";
+import type { StatefulSet } from "../../../lib/kube/types.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+function setUp() {
+  const clock = new VirtualClock();
+  const api = new ApiServer({ clock });
+  const http = new MemoryHttp(api, clock, "test");
+  const log = recordingLog();
+  const client = new KubeClient({
+    cluster: {
+      server: new URL("http://api.test"),
+      source: "test",
+      namespace: undefined,
+      http,
+      authenticate: () => Promise.resolve({}),
+      refresh: () => {},
+    },
+    clock,
+    metrics: noMetrics,
+  });
+  const changes: string[] = [];
+  const reflector = new Reflector<StatefulSet>(
+    {
+      group: "apps",
+      resource: "statefulsets",
+      namespace: "n",
+      selector: { fieldSelector: "metadata.name=b" },
+    },
+    { client, clock, random: () => 0.5, log, metrics: noMetrics },
+    (change) => changes.push(say(change)),
+  );
+  const controller = new AbortController();
+  const running = reflector.run(controller.signal).catch(() => {});
+  const set = (replicas: number) => {
+    const body = {
+      apiVersion: "apps/v1",
+      kind: "StatefulSet",
+      metadata: { name: "b", namespace: "n" },
+      spec: {
+        replicas,
+        serviceName: "h",
+        selector: { matchLabels: { app: "b" } },
+        template: { metadata: { labels: { app: "b" } }, spec: { containers: [{ name: "c", image: "i" }] } },
+      },
+    };
+    const exists = api.registry.store.get(STATEFULSETS, "n", "b") !== undefined;
+    if (exists) api.registry.replace(STATEFULSETS, "n", "b", body, { manager: "test" });
+    else api.registry.create(STATEFULSETS, "n", body, { manager: "test" });
+  };
+  const requests = (verb: string) => api.requests.filter((request) => request.verb === verb).length;
+  const stop = async () => {
+    controller.abort(new Error("over"));
+    http.set("open");
+    await clock.advance(0);
+    await running;
+  };
+  return { clock, api, http, log, reflector, changes, set, requests, stop };
+}
+
+function say(change: Change<StatefulSet>): string {
+  if (change.type === "list") {
+    return `list ${change.items.map(({ spec }) => spec?.replicas).join(" ")}`.trim();
+  }
+  return `${change.type} ${change.object.spec?.replicas}`;
+}
+
+Deno.test("Reflector lists, then reports each change once", async () => {
+  const { clock, reflector, changes, set, stop } = setUp();
+  assert.equal(reflector.synced, false);
+  await clock.advance(0);
+  assert.equal(reflector.synced, true);
+  set(0);
+  await clock.advance(0);
+  set(1);
+  await clock.advance(0);
+  assert.deepEqual(changes, ["list", "set 0", "set 1"]);
+  await stop();
+});
+
+Deno.test("Reflector goes on where it was when the server ends the watch", async () => {
+  const { clock, changes, set, requests, stop } = setUp();
+  await clock.advance(0);
+  await clock.advance(60_000);
+  set(3);
+  await clock.advance(1_000);
+  assert.deepEqual(changes, ["list", "set 3"]);
+  assert.equal(requests("list"), 1);
+  await stop();
+});
+
+Deno.test("Reflector lists again when its version has expired", async () => {
+  const { clock, api, changes, http, set, requests, stop } = setUp();
+  await clock.advance(0);
+  http.set("refused");
+  await clock.advance(100);
+  set(1);
+  set(2);
+  api.compact();
+  http.set("open");
+  await clock.advance(20_000);
+  assert.deepEqual(changes, ["list", "list 2"]);
+  assert.equal(requests("list"), 2);
+  await stop();
+});
+
+Deno.test("Reflector backs off while the server is away, says so once, and catches up", async () => {
+  const { clock, http, log, changes, set, reflector, requests, stop } = setUp();
+  await clock.advance(0);
+  http.set("refused");
+  await clock.advance(600_000);
+  assert.ok(reflector.fault !== undefined);
+  const causes = log.records.filter(({ level }) => level === "warn").map(({ fields }) => fields["cause"]);
+  assert.deepEqual(causes.length, new Set(causes).size, "each cause is said once");
+  set(1);
+  const before = requests("watch");
+  http.set("open");
+  await clock.advance(20_000);
+  assert.deepEqual(changes, ["list", "set 1"]);
+  assert.equal(reflector.fault, undefined);
+  assert.ok(requests("watch") - before <= 3, "no burst of requests");
+  await stop();
+});
+
+Deno.test("Reflector never loops quickly on a server that ends every watch at once", async () => {
+  const { clock, api, requests, stop } = setUp();
+  await clock.advance(0);
+  const cancel = endless(clock, api);
+  await clock.advance(60_000);
+  cancel();
+  assert.ok(requests("watch") < 40, `found ${requests("watch")} watches in a minute`);
+  await stop();
+});
+
+Deno.test("Reflector gives up a silent watch: soon while somebody waits, else after the server's own limit", async () => {
+  for (const [urgent, silentMs] of [[true, 10_000], [false, 75_000]] as const) {
+    const { clock, http, reflector, changes, set, stop } = setUp();
+    await clock.advance(0);
+    reflector.urgent = urgent;
+    http.set("silent");
+    await clock.advance(1);
+    set(1);
+    await clock.advance(silentMs - 1_000);
+    assert.equal(reflector.fault, undefined);
+    await clock.advance(30_000);
+    assert.match(reflector.fault ?? "", /no headers of an answer/);
+    http.set("open");
+    await clock.advance(20_000);
+    assert.deepEqual(changes, ["list", "set 1"]);
+    await stop();
+  }
+});
+
+/** Ends every watch a moment after it began. */
+function endless(clock: VirtualClock, api: ApiServer): () => void {
+  let cancel = () => {};
+  const again = () => {
+    api.watches.end();
+    cancel = clock.setTimer(100, again);
+  };
+  again();
+  return () => cancel();
+}

@@ -1,0 +1,267 @@
+/** Tests of the scaler's shell: what it writes, when, and what becomes of sessions in between. @module */
+import assert from "node:assert/strict";
+import { noMetrics } from "../../../lib/base/metrics.ts";
+import { ColdStart } from "../../../lib/scaler/cold_start.ts";
+import { Placement, type Seat } from "../../../lib/scaler/placement.ts";
+import { Scaler } from "../../../lib/scaler/scaler.ts";
+import { FakeScale } from "../../support/fake_scale.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+const IDLE_MS = 60_000;
+
+function setUp({ replicas = 0, watch = true, minReplicas = 0 } = {}) {
+  const clock = new VirtualClock();
+  const scale = new FakeScale(replicas);
+  const log = recordingLog();
+  const placement = new Placement(clock, 1);
+  const coldStart = new ColdStart(clock, noMetrics);
+  const scaler = new Scaler(
+    {
+      clock,
+      random: () => 0.5,
+      log,
+      metrics: noMetrics,
+      scale,
+      placement,
+      observer: { urgent: false },
+      coldStart,
+    },
+    { minReplicas, maxReplicas: 1, idleTimeoutMs: IDLE_MS },
+  );
+  const world = { watch };
+  scale.onChange = (count) => {
+    if (world.watch) placement.see(count);
+  };
+  placement.see({ replicas, version: String(scale.version) });
+  const controller = new AbortController();
+  const running = scaler.run(controller.signal).catch(() => {});
+  let uids = 0;
+  const pod = (ready: boolean, terminating = false, fresh = true) =>
+    placement.setBackends([{
+      ordinal: 0,
+      pod: "b-0",
+      uid: `uid-${fresh ? ++uids : uids}`,
+      addresses: ["192.0.2.1"],
+      ready,
+      terminating,
+    }]);
+  const stop = async () => {
+    controller.abort(new Error("over"));
+    await clock.advance(0);
+    await running;
+    assert.equal(clock.pending, 0, "no timer is left");
+  };
+  return { clock, scale, log, placement, scaler, world, pod, stop };
+}
+
+/** A session that waits for its seat; `seat` is what it has. */
+function waiting(placement: Placement, id: number): { seat(): Seat | undefined } {
+  let seat = placement.open(id, true);
+  if (seat === undefined) placement.wait(id, new AbortController().signal).then((found) => seat = found);
+  return { seat: () => seat };
+}
+
+Deno.test("Scaler raises the count at once for a held session, and the session is seated when the pod is ready", async () => {
+  const { clock, scale, placement, pod, stop } = setUp();
+  await clock.advance(0);
+  const session = waiting(placement, 1);
+  await clock.advance(0);
+  assert.deepEqual(scale.requests, ["apply 1"]);
+  pod(false);
+  await clock.advance(5_000);
+  assert.equal(session.seat(), undefined);
+  pod(true, false, false);
+  await clock.advance(0);
+  assert.equal(session.seat()?.backend.pod, "b-0");
+  await stop();
+});
+
+Deno.test("Scaler asks the API nothing for a session to a ready backend", async () => {
+  const { clock, scale, placement, pod, stop } = setUp({ replicas: 1 });
+  pod(true);
+  await clock.advance(0);
+  for (let id = 1; id <= 300; id++) {
+    assert.ok(placement.open(id, true) !== undefined);
+    await clock.advance(1);
+    placement.end(id);
+  }
+  assert.deepEqual(scale.requests, []);
+  await stop();
+});
+
+Deno.test("Scaler lowers the count one idle timeout after the last session, and not before", async () => {
+  const { clock, scale, placement, pod, log, stop } = setUp({ replicas: 1 });
+  pod(true);
+  await clock.advance(IDLE_MS - 1);
+  assert.ok(placement.open(1, true) !== undefined);
+  await clock.advance(10 * IDLE_MS);
+  placement.end(1);
+  await clock.advance(IDLE_MS - 1);
+  assert.deepEqual(scale.requests, []);
+  await clock.advance(1);
+  assert.deepEqual(scale.requests, ["read", "update 0"]);
+  assert.equal(scale.replicas, 0);
+  assert.deepEqual(log.of("scaled").map(({ fields }) => fields["reason"]), ["idle"]);
+  await stop();
+});
+
+Deno.test("Scaler converges from whatever it finds at the start", async () => {
+  for (
+    const [replicas, minReplicas, want] of [[1, 0, 0], [3, 0, 0], [3, 1, 1], [0, 1, 1], [0, 0, 0]] as const
+  ) {
+    const { clock, scale, stop } = setUp({ replicas, minReplicas });
+    await clock.advance(IDLE_MS - 1);
+    assert.equal(scale.replicas, Math.max(replicas, minReplicas), "nothing is taken before one idle timeout");
+    await clock.advance(1);
+    assert.equal(scale.replicas, want);
+    await stop();
+  }
+});
+
+Deno.test("Scaler keeps what was scaled up by hand for one idle timeout", async () => {
+  const { clock, scale, stop } = setUp();
+  await clock.advance(5 * IDLE_MS);
+  scale.set(2);
+  await clock.advance(IDLE_MS - 1);
+  assert.equal(scale.replicas, 2);
+  await clock.advance(1);
+  assert.equal(scale.replicas, 0);
+  await stop();
+});
+
+Deno.test("Scaler places nothing while a scale-down is under way; a session that arrives claims, and wins if it lands first", async () => {
+  const { clock, scale, placement, pod, stop } = setUp({ replicas: 1 });
+  pod(true);
+  const { promise: slow, resolve: land } = Promise.withResolvers<void>();
+  scale.fates({ after: Promise.resolve() }, { before: slow });
+  await clock.advance(IDLE_MS);
+  assert.deepEqual(scale.requests, ["read", "update 0"]);
+  const session = waiting(placement, 1);
+  assert.equal(session.seat(), undefined, "the promise closes the ordinal");
+  await clock.advance(0);
+  assert.deepEqual(scale.requests.slice(2), ["apply 1"]);
+  assert.equal(session.seat()?.backend.ordinal, 0, "the claim has changed the version");
+  land();
+  await clock.advance(1_000);
+  assert.equal(scale.replicas, 1, "the slow write met a conflict");
+  await stop();
+});
+
+Deno.test("Scaler raises the count again when the scale-down has won, and trusts only a new pod", async () => {
+  const { clock, scale, placement, pod, stop } = setUp({ replicas: 1 });
+  pod(true);
+  const { promise: slow, resolve: land } = Promise.withResolvers<void>();
+  scale.fates({ after: Promise.resolve() }, { after: slow });
+  await clock.advance(IDLE_MS);
+  assert.equal(scale.replicas, 0);
+  const session = waiting(placement, 1);
+  await clock.advance(0);
+  assert.equal(scale.replicas, 1);
+  assert.equal(session.seat(), undefined, "the pod that still looks ready is condemned");
+  land();
+  pod(false, true, false);
+  await clock.advance(1_000);
+  pod(true);
+  await clock.advance(0);
+  assert.equal(session.seat()?.backend.uid, "uid-2");
+  await stop();
+});
+
+Deno.test("Scaler trusts a condemned pod again once the controller has let it live for a while", async () => {
+  const { clock, scale, placement, pod, stop } = setUp({ replicas: 1 });
+  pod(true);
+  await clock.advance(IDLE_MS);
+  const session = waiting(placement, 1);
+  await clock.advance(0);
+  assert.equal(scale.replicas, 1);
+  placement.settled();
+  await clock.advance(4_999);
+  assert.equal(session.seat(), undefined);
+  await clock.advance(1);
+  assert.equal(session.seat()?.backend.uid, "uid-1");
+  await stop();
+});
+
+for (const fate of ["lost", "unanswered"] as const) {
+  Deno.test(`Scaler takes a scale-down that was ${fate} for no outcome: nothing is placed until a claim has ended the promise`, async () => {
+    const { clock, scale, placement, pod, world, stop } = setUp({ replicas: 1 });
+    pod(true);
+    world.watch = false;
+    scale.fates({ after: Promise.resolve() }, fate);
+    await clock.advance(IDLE_MS);
+    assert.equal(placement.agreement.promises.length, 1);
+    const session = waiting(placement, 1);
+    assert.equal(session.seat(), undefined);
+    await clock.advance(5_000);
+    assert.equal(scale.replicas, 1);
+    assert.equal(placement.agreement.promises.length, 0);
+    assert.equal(
+      session.seat() === undefined,
+      fate === "unanswered",
+      "a write that landed has condemned the pod",
+    );
+    await stop();
+  });
+}
+
+Deno.test("Scaler makes a scale-down up for later when the API server was away", async () => {
+  const { clock, scale, placement, pod, log, scaler, stop } = setUp({ replicas: 1 });
+  pod(true);
+  scale.fates(...Array.from({ length: 8 }, () => "lost" as const));
+  await clock.advance(IDLE_MS + 5_000);
+  assert.equal(scale.replicas, 1);
+  assert.ok(placement.open(1, true) !== undefined, "a session to a ready backend is served meanwhile");
+  placement.end(1);
+  assert.match(scaler.fault ?? "", /no answer/);
+  await clock.advance(2 * IDLE_MS);
+  assert.equal(scale.replicas, 0);
+  assert.equal(scaler.fault, undefined);
+  assert.equal(log.of("cannot scale").filter(({ level }) => level === "warn").length, 1);
+  await stop();
+});
+
+Deno.test("Scaler keeps trying to claim while the API server is away", async () => {
+  const { clock, scale, placement, stop } = setUp();
+  scale.fates("lost", "lost", "lost");
+  waiting(placement, 1);
+  await clock.advance(0);
+  assert.equal(scale.replicas, 0);
+  await clock.advance(30_000);
+  assert.equal(scale.replicas, 1);
+  await stop();
+});
+
+Deno.test("Scaler looks again after a conflict, and takes over the count that it finds", async () => {
+  const { clock, scale, placement, world, stop } = setUp();
+  world.watch = false;
+  scale.set(2);
+  waiting(placement, 1);
+  await clock.advance(1_000);
+  assert.deepEqual(scale.requests, ["apply 1", "read"]);
+  assert.equal(scale.replicas, 2, "a claim never lowers");
+  await stop();
+});
+
+Deno.test("Scaler never lowers after stopLowering(), but still claims", async () => {
+  const { clock, scale, placement, scaler, stop } = setUp({ replicas: 1 });
+  scaler.stopLowering();
+  await clock.advance(10 * IDLE_MS);
+  assert.equal(scale.replicas, 1);
+  scale.set(0);
+  waiting(placement, 1);
+  await clock.advance(0);
+  assert.equal(scale.replicas, 1);
+  await stop();
+});
+
+Deno.test("Scaler checkRights() changes nothing and reports what is refused", async () => {
+  const { clock, scale, scaler, stop } = setUp({ replicas: 1 });
+  const signal = new AbortController().signal;
+  await scaler.checkRights(signal);
+  assert.equal(scale.version, 100);
+  scale.fates({ after: Promise.resolve() }, "lost");
+  await assert.rejects(scaler.checkRights(signal), /no answer/);
+  await clock.advance(0);
+  await stop();
+});
