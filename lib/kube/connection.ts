@@ -42,7 +42,7 @@ export function needsTls({ serverName, insecure, repeatsHeaders }: Connection): 
  */
 export function runtimeFault(
   connection: Connection,
-  denoVersion: string = Deno.version.deno,
+  denoVersion: string,
 ): string | undefined {
   const [major = 0, minor = 0] = denoVersion.split(".").map(Number);
   if (!needsTls(connection) || major > 2 || (major === 2 && minor >= 9)) return undefined;

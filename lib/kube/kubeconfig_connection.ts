@@ -121,7 +121,7 @@ export function checkTransport(
   cluster: FieldReader,
   user: FieldReader | undefined,
   connection: Connection,
-  denoVersion?: string,
+  denoVersion: string,
 ): void {
   const { proxy, insecure, serverName } = connection;
   if (!needsTls(connection)) return;

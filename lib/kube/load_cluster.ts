@@ -114,7 +114,7 @@ async function chosenParts(
   const secure = entry.server.protocol === "https:";
   const repeatsHeaders = secure && (who?.repeatsHeaders ?? false);
   const connection = { ...entry.connection, repeatsHeaders };
-  checkTransport(cluster, user, connection);
+  checkTransport(cluster, user, connection, ports.machine.denoVersion());
   if (!secure && user !== undefined) {
     ports.log.debug("credentials are not sent over plain http", { server: entry.server.origin });
   }

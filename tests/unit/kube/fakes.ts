@@ -66,6 +66,10 @@ export class FakeMachine implements Machine {
     return "/home/dev";
   }
 
+  denoVersion(): string {
+    return "2.9.6";
+  }
+
   hasTerminal(): boolean {
     return false;
   }
