@@ -31,7 +31,10 @@ export const systemClock: Clock = {
     const dueMs = performance.now() + delayMs;
     const arm = () => {
       const leftMs = dueMs - performance.now();
-      id = leftMs > LONGEST_TIMEOUT_MS ? setTimeout(arm, LONGEST_TIMEOUT_MS) : setTimeout(callback, leftMs);
+      // The runtime warns on standard error of a delay below 0.
+      id = leftMs > LONGEST_TIMEOUT_MS
+        ? setTimeout(arm, LONGEST_TIMEOUT_MS)
+        : setTimeout(callback, Math.max(0, leftMs));
     };
     arm();
     return () => clearTimeout(id);
