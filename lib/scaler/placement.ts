@@ -40,6 +40,8 @@ export class Placement {
   readonly usage = new Usage();
   /** Raised by every change of what can be seen here. */
   readonly changed = new Notifier();
+  /** Counts that writes of this proxy may set at any moment: they are under way. */
+  readonly writing = new Set<number>();
   readonly #clock: Clock;
   readonly #maxReplicas: number;
   readonly #condemned = new Condemned();
