@@ -37,6 +37,7 @@ Deno.test("program: every client of a cold start is held and served, for one wri
     "released by the watch, not by asking",
   );
   assert.equal(program.pods.started.length, 1);
+  assert.deepEqual(program.log.of("replicas were changed by somebody else"), []);
   for (const client of clients) client.close();
   await program.logged("session ended", 32);
 });
