@@ -10,9 +10,9 @@ import { listenForSignals, type StopSignals } from "./lib/signals.ts";
 
 async function main(stop: StopSignals): Promise<number> {
   const { UsageError } = await import("./lib/base/errors.ts");
-  const { parseCommandLine, PROGRAM } = await import("./lib/config/command_line.ts");
+  const { PROGRAM } = await import("./lib/config/settings.ts");
   try {
-    const request = parseCommandLine(Deno.args, Deno.env.toObject());
+    const request = await readRequest(Deno.args, Deno.env.toObject());
     switch (request.command) {
       case "help":
         await print(request.text);
@@ -47,6 +47,21 @@ async function main(stop: StopSignals): Promise<number> {
   }
 }
 
+/** The parser of arguments is loaded only for those that are not plain. */
+async function readRequest(
+  args: readonly string[],
+  variables: Readonly<Record<string, string>>,
+): Promise<import("./lib/config/command_line.ts").Request> {
+  const { readPlainArguments } = await import("./lib/config/plain_arguments.ts");
+  const flags = readPlainArguments(args);
+  if (flags !== undefined) {
+    const { parseSettings } = await import("./lib/config/settings.ts");
+    return { command: "run", settings: parseSettings({ flags, variables }) };
+  }
+  const { parseCommandLine } = await import("./lib/config/command_line.ts");
+  return parseCommandLine(args, variables);
+}
+
 async function run(
   settings: import("./lib/config/settings.ts").Settings,
   stop: StopSignals,
@@ -54,13 +69,13 @@ async function run(
   const { systemClock: clock } = await import("./lib/base/clock.ts");
   const { systemRandom: random } = await import("./lib/base/random.ts");
   const { FatalError, messageOf, UsageError } = await import("./lib/base/errors.ts");
+  const { openLog } = await import("./lib/ops/log_output.ts");
+  const { prometheusMetrics } = await import("./lib/ops/prometheus.ts");
+  const { processFacts } = await import("./lib/ops/process_facts.ts");
+  const { serveAdmin } = await import("./lib/ops/admin_server.ts");
+  const { denoNetwork: network } = await import("./lib/proxy/deno_network.ts");
   const { loadCluster } = await import("./lib/kube/load_cluster.ts");
   const { systemMachine: machine } = await import("./lib/kube/machine.ts");
-  const { openLog } = await import("./lib/ops/log_output.ts");
-  const { serveAdmin } = await import("./lib/ops/admin_server.ts");
-  const { processFacts } = await import("./lib/ops/process_facts.ts");
-  const { prometheusMetrics } = await import("./lib/ops/prometheus.ts");
-  const { denoNetwork: network } = await import("./lib/proxy/deno_network.ts");
   const { runApp } = await import("./lib/app.ts");
   const { log, flush } = await openLog({
     level: settings.logLevel,
@@ -70,22 +85,20 @@ async function run(
     clock,
     writer: Deno.stderr,
   });
-  /** What nobody has caught is a bug: it is logged like all else, with its stack, and ends the program. */
-  const onBug = async (error: unknown) => {
+  // What nobody has caught is a bug. It is logged, with its stack, and the program goes on: builds may be running.
+  const onBug = (error: unknown) => {
     log.error("internal error", {
       cause: messageOf(error),
       stack: error instanceof Error ? error.stack : undefined,
     });
-    await flush(FLUSH_MS);
-    Deno.exit(1);
   };
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    void onBug(event.reason);
+    onBug(event.reason);
   });
   globalThis.addEventListener("error", (event) => {
     event.preventDefault();
-    void onBug(event.error);
+    onBug(event.error);
   });
   try {
     await runApp(settings, {
@@ -97,13 +110,13 @@ async function run(
       network,
       serveAdmin,
       metrics: prometheusMetrics(processFacts(clock.wallMs())),
-      loadCluster: () => loadCluster(settings, { machine, clock, log }),
+      loadCluster: () => loadCluster(settings, { log, clock, machine }),
       stop,
     });
     return 0;
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    if (!(error instanceof FatalError)) await onBug(error);
+    if (!(error instanceof FatalError)) onBug(error);
     log.error("cannot go on", { cause: messageOf(error) });
     return 1;
   } finally {

@@ -30,11 +30,8 @@ export const systemClock: Clock = {
     let id: ReturnType<typeof setTimeout>;
     const dueMs = performance.now() + delayMs;
     const arm = () => {
-      const leftMs = dueMs - performance.now();
-      // The runtime warns on standard error of a delay below 0.
-      id = leftMs > LONGEST_TIMEOUT_MS
-        ? setTimeout(arm, LONGEST_TIMEOUT_MS)
-        : setTimeout(callback, Math.max(0, leftMs));
+      const leftMs = Math.max(0, dueMs - performance.now()); // Deno warns on stderr of negative ones
+      id = leftMs > LONGEST_TIMEOUT_MS ? setTimeout(arm, LONGEST_TIMEOUT_MS) : setTimeout(callback, leftMs);
     };
     arm();
     return () => clearTimeout(id);

@@ -13,15 +13,13 @@ import { UsageError } from "../base/errors.ts";
 import { nearest } from "./nearest.ts";
 import {
   parseSettings,
+  PROGRAM,
   type SettingKey,
   settingRows,
   type Settings,
   type SettingsInput,
   TOPICS,
 } from "./settings.ts";
-
-/** The program's name. */
-export const PROGRAM = "buildkitd-autoscaler";
 
 /** Shells that there are completions for. */
 export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
@@ -44,7 +42,7 @@ export type Request =
  */
 export function parseCommandLine(args: readonly string[], variables: SettingsInput["variables"]): Request {
   // Called by the completion script: everything after it is somebody's unfinished line.
-  if (args[0] === "complete") return { command: "completions", args };
+  if (args[0] === "complete" && args[1] === "--") return { command: "completions", args };
   const program = commandTree();
   const { operands, unknown, problem } = split(program, args);
   const { help, version, ...given } = program.opts() as Record<string, string | boolean | undefined>;
@@ -167,7 +165,8 @@ function commandTree(): Command {
   const add = (name: string, description: string) =>
     program.command(name).description(description).helpOption(false);
   add("run", "proxy and scale (the default)");
-  add("demo", "show it at work on a miniature cluster inside this process");
+  add("demo", "show it at work on a miniature cluster inside this process")
+    .option("--stub", "use stand-ins even where buildkitd and buildctl are installed");
   add("version", "show the version");
   add("completions", "print a script that completes commands and flags")
     .addArgument(program.createArgument("<shell>").choices(SHELLS));
@@ -183,7 +182,7 @@ function optionDescription(
   if (found === undefined) return option.description;
   const { variable, type, help, default: preset } = found[1];
   const choices = type.choices === undefined ? "" : `: ${type.choices.join(", ")}`;
-  return `${help}${choices}${preset === undefined ? "" : ` (default ${preset})`}\n[${variable}]`;
+  return `${help}${choices}\n[${variable}${preset === undefined ? "" : `, default ${preset}`}]`;
 }
 
 const EPILOGUE = `

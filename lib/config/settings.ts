@@ -13,6 +13,9 @@ import { overlaps } from "./address.ts";
 import { nearest } from "./nearest.ts";
 import { address, choice, duration, integer, label, subdomain, text, type ValueType } from "./value_types.ts";
 
+/** The program's name. */
+export const PROGRAM = "buildkitd-autoscaler";
+
 /** The topics of `--help` and of the README's table, in their order. */
 export const TOPICS = {
   proxy: "Proxy",
@@ -317,11 +320,11 @@ function unknownVariables(variables: Readonly<Record<string, string | undefined>
     // What somebody would guess for a setting whose variable has an older name.
     known.set(variableOf(flag), variable);
   }
-  const right = new Set([...known.values()]);
+  const right = new Set(known.values());
+  const isLink = (name: string) =>
+    SERVICE_LINK.test(name) && (!known.has(name) || /^(tcp|udp|sctp):/.test(variables[name]!));
   return Object.keys(variables).sort()
-    .filter((name) =>
-      name.startsWith(PREFIX) && variables[name] && !right.has(name) && !SERVICE_LINK.test(name)
-    )
+    .filter((name) => name.startsWith(PREFIX) && variables[name] && !right.has(name) && !isLink(name))
     .map((name) =>
       `Unknown variable "${name}": the nearest is "${known.get(nearest(name, [...known.keys()]))}"`
     );

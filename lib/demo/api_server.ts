@@ -210,7 +210,9 @@ function selectorIn(url: URL, resource: Resource): Selector {
 function versionIn(url: URL): number {
   const text = url.searchParams.get("resourceVersion") ?? "";
   if (!/^\d*$/.test(text)) {
-    throw badRequest(`Invalid value: "${text}": strconv.ParseUint: parsing "${text}": invalid syntax`);
+    throw badRequest(
+      `invalid resource version: resourceVersion: Invalid value: "${text}": strconv.ParseUint: parsing "${text}": invalid syntax`,
+    );
   }
   return Number(text);
 }

@@ -1,21 +1,312 @@
 /**
- * The `demo` command. Not there yet.
+ * The `demo` subcommand: a miniature cluster, the real program in front of it, clients through it, and a timeline of
+ * what happens. Everything runs in this process and on loopback, but for the real buildkitd where there is one.
  *
  * @module
  */
-import { FatalError } from "../base/errors.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { FatalError, messageOf, UsageError } from "../base/errors.ts";
+import { logTo } from "../base/log.ts";
+import { type Address, formatAddress } from "../base/network.ts";
+import { systemRandom } from "../base/random.ts";
+import { runApp } from "../app.ts";
+import { parseSettings, type SettingKey } from "../config/settings.ts";
+import { serveAdmin } from "../ops/admin_server.ts";
+import { processFacts } from "../ops/process_facts.ts";
+import { prometheusMetrics } from "../ops/prometheus.ts";
+import { denoNetwork as network } from "../proxy/deno_network.ts";
+import { BuildkitdPods, missingForBuildkitd } from "./buildkitd_pods.ts";
+import { buildctlClients, type DemoClients, echoClients } from "./demo_clients.ts";
+import { MemoryHttp } from "./memory_http.ts";
+import { MiniatureCluster } from "./miniature_cluster.ts";
+import { type KubeObject, PODS } from "./objects.ts";
+import type { PodRuntime } from "./pod_process.ts";
+import { isReady } from "./pods.ts";
+import type { StoreEvent } from "./store.ts";
+import { StubPods } from "./stub_pods.ts";
+import { seconds, Timeline } from "./timeline.ts";
 
-/** What the demo uses of the outside world. */
+/** What the demo is given. All but `stop` have defaults. */
 export interface DemoPorts {
-  /** Aborted when the user wants to end it. */
+  /** The user's wish to end. */
   readonly stop: AbortSignal;
+  /** Where the timeline goes: standard output. */
+  readonly write?: (text: string) => void;
+  /** Whether it may be in colour: on a terminal. */
+  readonly colors?: boolean;
+  /** From a pod's creation to the start of its process, in ms: 4000. */
+  readonly podStartMs?: number;
+  /** The program's idle timeout, in ms: 6000. */
+  readonly idleTimeoutMs?: number;
 }
+
+const PARALLEL_CLIENTS = 8;
+const WARM_CLIENTS = 3;
+/** From "the program sees a client leave" to "the client has ended", at most, in ms. */
+const LEAVING_MS = 500;
+/** Each part of the demo has to end within this time, in ms, with buildkitd's first builds on a slow machine in mind. */
+const PART_LIMIT_MS = 120_000;
 
 /**
  * Runs the demo.
  *
- * @throws UsageError for arguments that it does not know, FatalError when a client was not served
+ * @throws FatalError unless every client was served and the scale-down was seen; UsageError for unknown arguments
  */
-export function runDemo(_args: readonly string[], _ports: DemoPorts): Promise<void> {
-  return Promise.reject(new FatalError("Cannot run the demo: it is not built yet"));
+export async function runDemo(args: readonly string[], ports: DemoPorts): Promise<void> {
+  const unknown = args.filter((arg) => arg !== "--stub");
+  if (unknown.length > 0) {
+    throw new UsageError(unknown.map((arg) => `Cannot use "${arg}" with "demo": want nothing, or "--stub"`));
+  }
+  const write = ports.write ?? print;
+  const timeline = new Timeline(
+    write,
+    systemClock,
+    ports.colors ?? (Deno.stdout.isTerminal() && !Deno.noColor),
+  );
+  const missing = args.includes("--stub") ? "" : await missingForBuildkitd();
+  const folder = missing === undefined
+    ? await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-demo-" })
+    : undefined;
+  try {
+    const runtime = folder === undefined
+      ? new StubPods({ network, clock: systemClock, warmUpMs: () => 50 })
+      : new BuildkitdPods(folder, systemClock);
+    const clients = folder === undefined ? echoClients(network) : await buildctlClients(folder);
+    await new Demo(ports, timeline, runtime, clients, missing).run();
+  } finally {
+    if (folder !== undefined) await Deno.remove(folder, { recursive: true }).catch(() => {});
+  }
+}
+
+class Demo {
+  readonly #timeline: Timeline;
+  readonly #clients: DemoClients;
+  readonly #missing: string | undefined;
+  readonly #ports: DemoPorts;
+  readonly #clock: Clock = systemClock;
+  readonly #cluster: MiniatureCluster;
+  readonly #runtime: PodRuntime;
+  readonly #podStartMs: number;
+  readonly #idleTimeoutMs: number;
+  readonly #app = { drain: new AbortController(), now: new AbortController() };
+  #served = 0;
+  #failed = 0;
+
+  constructor(
+    ports: DemoPorts,
+    timeline: Timeline,
+    runtime: PodRuntime,
+    clients: DemoClients,
+    missing: string | undefined,
+  ) {
+    this.#ports = ports;
+    this.#timeline = timeline;
+    this.#runtime = runtime;
+    this.#clients = clients;
+    this.#missing = missing;
+    this.#podStartMs = ports.podStartMs ?? 4000;
+    this.#idleTimeoutMs = ports.idleTimeoutMs ?? 6000;
+    // Every address of 127.0.0.0/8 is there on Linux only; the demo needs just one pod.
+    const podHost = Deno.build.os === "linux" ? "127.0.1.1" : "127.0.0.1";
+    this.#cluster = new MiniatureCluster({
+      clock: this.#clock,
+      runtime,
+      targetPort: freePort(podHost),
+      startMs: () => this.#podStartMs,
+      podAddress: () => podHost,
+    });
+  }
+
+  async run(): Promise<void> {
+    await using cluster = this.#cluster;
+    this.#introduce();
+    const unsubscribe = cluster.api.registry.store.subscribe((event) => this.#showPod(event));
+    const listening = Promise.withResolvers<Address>();
+    const running = this.#runProgram((address) => listening.resolve(address));
+    try {
+      const address = await Promise.race([listening.promise, running.then(unexpectedEnd)]);
+      await Promise.race([this.#play(address), running.then(unexpectedEnd)]);
+    } catch (error) {
+      if (this.#ports.stop.aborted) throw new FatalError("The demo was interrupted");
+      const tail = this.#runtime instanceof BuildkitdPods ? this.#runtime.logTail : "";
+      if (tail !== "") this.#timeline.text(`\nThe end of buildkitd's log:\n${tail}`);
+      throw error;
+    } finally {
+      unsubscribe();
+      this.#app.drain.abort(new Error("The demo is over"));
+      this.#app.now.abort(new Error("The demo is over"));
+      await running.catch(() => {});
+    }
+  }
+
+  #introduce(): void {
+    const timeline = this.#timeline;
+    const hint = this.#missing ? ` (for a real buildkitd the demo wants ${this.#missing})` : "";
+    const pods = `${this.#runtime.description}${hint}`;
+    timeline.text(
+      "buildkitd-autoscaler demo: clients -> the real program -> a Kubernetes cluster in miniature",
+    );
+    timeline.text("");
+    timeline.text(
+      `  cluster  an API server, controllers and a kubelet in this process; a pod takes ${
+        seconds(this.#podStartMs)
+      } to start`,
+    );
+    timeline.text(`  pods     ${pods}`);
+    timeline.text(
+      `  program  scales the StatefulSet between 0 and 1; idle timeout ${seconds(this.#idleTimeoutMs)}`,
+    );
+    timeline.text(`  clients  each ${this.#clients.description}`);
+  }
+
+  async #play(address: Address): Promise<void> {
+    const timeline = this.#timeline;
+    timeline.heading(`1  Cold start: ${PARALLEL_CLIENTS} clients at once, and there is no pod`);
+    timeline.event(
+      "client",
+      `${PARALLEL_CLIENTS} connect to ${formatAddress(address)}; none notices that nothing runs yet`,
+    );
+    await this.#within((signal) => this.#runClients(1, PARALLEL_CLIENTS, address, signal));
+
+    timeline.heading("2  Warm: the pod is there, so connections go straight through");
+    for (let number = PARALLEL_CLIENTS + 1; number <= PARALLEL_CLIENTS + WARM_CLIENTS; number++) {
+      await this.#within((signal) => this.#runClients(number, number, address, signal));
+    }
+    const idleSinceMs = timeline.elapsedMs;
+
+    timeline.heading("3  Idle: nobody is connected, so the pod goes");
+    timeline.event("client", `all have left; the idle timeout of ${seconds(this.#idleTimeoutMs)} runs`);
+    await this.#within((signal) => this.#cluster.until(({ replicas }) => replicas === 0, signal));
+    const idleMs = timeline.elapsedMs - idleSinceMs;
+    await this.#within((signal) => this.#cluster.until(({ pods }) => pods.length === 0, signal));
+    this.#conclude(idleMs);
+  }
+
+  #conclude(idleMs: number): void {
+    const all = PARALLEL_CLIENTS + WARM_CLIENTS;
+    // The program sees the last client leave a moment before the client itself says so.
+    const early = idleMs < this.#idleTimeoutMs - LEAVING_MS;
+    const good = this.#failed === 0 && this.#served === all && !early;
+    const summary = `${this.#served} of ${all} clients were served; ` +
+      `the pod went ${seconds(idleMs)} after the last (idle timeout ${seconds(this.#idleTimeoutMs)})`;
+    this.#timeline.verdict(good, summary);
+    if (!good) throw new FatalError("The demo has failed");
+  }
+
+  async #runClients(first: number, last: number, address: Address, signal: AbortSignal): Promise<void> {
+    const timeline = this.#timeline;
+    const numbers = Array.from({ length: last - first + 1 }, (_, index) => first + index);
+    await Promise.all(numbers.map(async (number) => {
+      const beganMs = timeline.elapsedMs, who = String(number).padStart(2);
+      try {
+        const { text } = await this.#clients.run(number, address, signal);
+        this.#served++;
+        timeline.event("client", `${who} served after ${seconds(timeline.elapsedMs - beganMs)}: ${text}`);
+      } catch (error) {
+        signal.throwIfAborted();
+        this.#failed++;
+        timeline.event(
+          "client",
+          `${number} FAILED after ${seconds(timeline.elapsedMs - beganMs)}: ${messageOf(error)}`,
+        );
+      }
+    }));
+  }
+
+  /** Runs a part of the demo under the time limit and the user's wish to end. */
+  async #within(part: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const limit = new AbortController();
+    const cancel = this.#clock.setTimer(
+      PART_LIMIT_MS,
+      () => limit.abort(new FatalError(`This part of the demo did not end within ${seconds(PART_LIMIT_MS)}`)),
+    );
+    try {
+      await part(AbortSignal.any([limit.signal, this.#ports.stop]));
+    } finally {
+      cancel();
+    }
+  }
+
+  #runProgram(onListening: (address: Address) => void): Promise<void> {
+    const cluster = this.#cluster;
+    const http = new MemoryHttp(cluster.api, this.#clock, "program");
+    const flags: Partial<Record<SettingKey, string>> = {
+      listenAddr: "127.0.0.1:0",
+      adminAddr: "127.0.0.1:0",
+      stsName: cluster.name,
+      stsNamespace: cluster.namespace,
+      headlessServiceName: cluster.serviceName,
+      idleTimeoutMs: `${this.#idleTimeoutMs}ms`,
+      shutdownDelayMs: "0s",
+    };
+    const settings = parseSettings({
+      flags: new Map(Object.entries(flags) as [SettingKey, string][]),
+      variables: {},
+    });
+    return runApp({ ...settings, targetPort: cluster.targetPort }, {
+      version: "demo",
+      runtime: Deno.version.deno,
+      log: logTo((level, event, fields) => {
+        if (this.#app.now.signal.aborted) return; // the demo is over, and what is left of the program with it
+        const { from, to, because, cause } = fields;
+        if (event === "scaled") this.#timeline.event("program", `scales ${from} -> ${to}: ${because}`);
+        else if (level === "warn" || level === "error") {
+          this.#timeline.event("program", `${event}${cause === undefined ? "" : `: ${cause}`}`);
+        }
+      }),
+      clock: this.#clock,
+      random: systemRandom,
+      network,
+      serveAdmin,
+      metrics: prometheusMetrics(processFacts(this.#clock.wallMs())),
+      loadCluster: () =>
+        Promise.resolve({
+          server: new URL("http://miniature.invalid"),
+          source: "miniature cluster",
+          namespace: cluster.namespace,
+          http,
+          authenticate: () => Promise.resolve({}),
+          refresh: () => {},
+        }),
+      stop: { drain: this.#app.drain.signal, now: this.#app.now.signal },
+      onListening: ({ proxy }) => onListening(proxy),
+    });
+  }
+
+  #showPod({ resource, before, after }: StoreEvent): void {
+    if (resource !== PODS) return;
+    const name = (after ?? before)!.metadata.name;
+    const show = (text: string) => this.#timeline.event("cluster", `pod ${name} ${text}`);
+    const became = (test: (pod: KubeObject) => boolean) =>
+      after !== undefined && test(after) && (before === undefined || !test(before));
+    if (before === undefined) show("is created");
+    if (became((pod) => pod.status?.podIP !== undefined)) {
+      show(`has an address, ${after!.status.podIP}, and starts`);
+    }
+    if (became(isReady)) show("is ready");
+    if (became((pod) => pod.metadata.deletionTimestamp !== undefined)) show("is told to stop");
+    if (after === undefined) show("is gone");
+  }
+}
+
+function unexpectedEnd(): never {
+  throw new FatalError("The program has ended during the demo");
+}
+
+/** A port that nobody listens on just now. */
+function freePort(hostname: string): number {
+  const listener = network.listen({ hostname, port: 0 });
+  listener.close();
+  return listener.addr.port;
+}
+
+/** Writes at once. A reader that has left is no error. */
+function print(text: string): void {
+  try {
+    for (let rest = new TextEncoder().encode(text); rest.length > 0;) {
+      rest = rest.subarray(Deno.stdout.writeSync(rest));
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
 }

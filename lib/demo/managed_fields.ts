@@ -59,6 +59,10 @@ export function afterUpdate(
  */
 export function applyTo(live: KubeObject, patch: JsonObject, writer: Writer, force: boolean): KubeObject {
   const wanted = leaves(patch), current = leaves(live);
+  // A Scale leaves a count of 0 out, so an apply through it always sets that field anew, for itself alone.
+  if (writer.subresource === "scale") {
+    for (const [path, value] of current) if (value === "0") current.delete(path);
+  }
   const entries = live.metadata.managedFields ?? [];
   const mine = find(entries, writer, "Apply");
   const others = entries.filter((entry) => entry !== mine);
@@ -70,12 +74,14 @@ export function applyTo(live: KubeObject, patch: JsonObject, writer: Writer, for
   for (const path of mine === undefined ? [] : flatten(mine.fieldsV1)) {
     if (!wanted.has(path) && !owners.includes(path)) set(merged, JSON.parse(path), undefined);
   }
-  const unchanged = mine !== undefined && changed.size === 0 &&
-    same([...flatten(mine.fieldsV1)].sort(), [...wanted.keys()].sort());
   const object = merged as unknown as KubeObject;
-  object.metadata.managedFields = unchanged
-    ? entries
-    : [...without(others, changed), entryOf(writer, "Apply", new Set(wanted.keys()))];
+  const paths = [...wanted.keys()].sort();
+  const entry = mine !== undefined && same([...flatten(mine.fieldsV1)].sort(), paths)
+    ? mine
+    : entryOf(writer, "Apply", new Set(paths));
+  const left = without(others, changed);
+  const isNew = entry !== mine || left.length < others.length || left.some((it) => !others.includes(it));
+  object.metadata.managedFields = isNew ? [...left, entry] : entries;
   return object;
 }
 
@@ -84,9 +90,7 @@ function refuseConflicts(others: readonly ManagedFieldsEntry[], changed: Readonl
     [...flatten(entry.fieldsV1)].filter((path) => changed.has(path)).map((path) => ({
       reason: "FieldManagerConflict",
       message: `conflict with "${entry.manager}"` +
-        `${
-          entry.subresource === undefined ? "" : ` with subresource "${entry.subresource}"`
-        } using ${entry.apiVersion}`,
+        (entry.subresource === undefined ? "" : ` with subresource "${entry.subresource}"`),
       field: (JSON.parse(path) as string[]).map((key) => `.${key}`).join(""),
     }))
   );

@@ -56,10 +56,13 @@ export class MiniatureCluster implements AsyncDisposable {
   readonly name: string;
   /** The name of its headless service. */
   readonly serviceName: string;
+  /** The port that the pods listen on. */
+  readonly targetPort: number;
 
   /** Starts at once. */
   constructor(options: MiniatureClusterOptions) {
     const { clock, runtime, targetPort } = options;
+    this.targetPort = targetPort;
     this.namespace = options.namespace ?? "default";
     this.name = options.name ?? "buildkitd";
     this.serviceName = options.serviceName ?? `${this.name}-headless`;

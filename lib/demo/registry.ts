@@ -13,11 +13,12 @@ import {
   alreadyExists,
   ApiError,
   badRequest,
-  conflict,
+  failedPrecondition,
   invalid,
   modified,
   notFound,
   unsupportedMediaType,
+  wrongUid,
 } from "./status.ts";
 import type { Store } from "./store.ts";
 import { validate, withDefaults } from "./validation.ts";
@@ -83,7 +84,7 @@ export class Registry {
     const name = object.metadata.name ?? this.#generateName(object);
     if (this.store.get(resource, namespace, name) !== undefined) throw alreadyExists(resource, name);
     if (object.metadata.resourceVersion) {
-      throw badRequest("resourceVersion should not be set on objects to be created");
+      throw new ApiError(500, "", "resourceVersion should not be set on objects to be created");
     }
     const fresh = withDefaults(resource, {
       ...object,
@@ -114,15 +115,21 @@ export class Registry {
     const wanted = asObject(resource, body);
     checkName(wanted, name);
     const live = this.store.get(resource, namespace, name);
-    if (live === undefined && resource.createOnUpdate && options.subresource === undefined) {
-      if (wanted.metadata.uid) throw missingUid(resource, name, wanted.metadata.uid);
-      return this.create(resource, namespace, wanted, options);
-    }
-    if (live === undefined) throw notFound(resource, name);
     if (!wanted.metadata.resourceVersion && !resource.unconditionalUpdate) {
       const fault = "Invalid value: 0: must be specified for an update";
-      throw invalid(`${resource.plural}`, resource.group, name, "metadata.resourceVersion", fault);
+      throw invalid(resource.plural, resource.group, name, "metadata.resourceVersion", fault);
     }
+    if (live === undefined && resource.createOnUpdate && options.subresource === undefined) {
+      const { uid } = wanted.metadata;
+      if (uid) throw wrongUid(resource, namespace, name, uid, "");
+      return this.create(
+        resource,
+        namespace,
+        mergePatch(wanted, { metadata: { resourceVersion: null } }),
+        options,
+      );
+    }
+    if (live === undefined) throw notFound(resource, name);
     return this.#update(resource, live, wanted, options);
   }
 
@@ -138,7 +145,7 @@ export class Registry {
     if (!isObject(body)) throw badRequest("the object provided is unrecognized: found no JSON object");
     if (type === PATCH_TYPES.apply) return this.#apply(resource, namespace, name, body, options);
     if (type !== PATCH_TYPES.merge && type !== PATCH_TYPES.strategic) {
-      throw unsupportedMediaType(Object.values(PATCH_TYPES));
+      throw unsupportedMediaType();
     }
     const live = this.get(resource, namespace, name);
     const wanted = asObject(resource, mergePatch(live, body));
@@ -155,16 +162,16 @@ export class Registry {
   ): KubeObject | undefined {
     const live = this.get(resource, namespace, name);
     const { uid, resourceVersion } = options.preconditions ?? {};
-    if (uid !== undefined && uid !== live.metadata.uid) {
-      throw wrongUid(resource, name, uid, live.metadata.uid);
+    const found = live.metadata;
+    if (uid !== undefined && uid !== found.uid) {
+      const why = `the UID in the precondition (${uid}) does not match the UID in record (${found.uid}). ` +
+        "The object might have been deleted and then recreated";
+      throw failedPrecondition(resource, name, why);
     }
-    if (resourceVersion !== undefined && resourceVersion !== live.metadata.resourceVersion) {
-      throw conflict(
-        resource,
-        name,
-        `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ` +
-          `ResourceVersion in object meta: ${live.metadata.resourceVersion}`,
-      );
+    if (resourceVersion !== undefined && resourceVersion !== found.resourceVersion) {
+      const why = `the ResourceVersion in the precondition (${resourceVersion}) does not match the ` +
+        `ResourceVersion in record (${found.resourceVersion}). The object might have been modified`;
+      throw failedPrecondition(resource, name, why);
     }
     const graceSeconds = options.gracePeriodSeconds ?? live.spec?.terminationGracePeriodSeconds ?? 30;
     if (!resource.gracefulDelete || graceSeconds === 0) {
@@ -187,7 +194,7 @@ export class Registry {
   }
 
   #apply(resource: Resource, namespace: string, name: string, body: JsonObject, options: WriteOptions) {
-    checkApply(body, apiVersionOf(resource), name, options);
+    checkApply(body, { apiVersion: apiVersionOf(resource), kind: resource.kind }, name, options);
     const live = this.store.get(resource, namespace, name);
     if (live !== undefined) {
       checkVersion(resource, live, (body["metadata"] ?? {}) as Partial<KubeObject["metadata"]>);
@@ -246,19 +253,18 @@ export class Registry {
 }
 
 /** Checks what every apply must bring. @throws ApiError 400, 422 */
-export function checkApply(body: JsonObject, apiVersion: string, name: string, options: WriteOptions): void {
+export function checkApply(
+  body: JsonObject,
+  { apiVersion, kind }: { readonly apiVersion: string; readonly kind: string },
+  name: string,
+  options: WriteOptions,
+): void {
   if (options.manager === "") {
     const fault = "Required value: is required for apply patch";
     throw invalid("PatchOptions", "meta.k8s.io", "", "fieldManager", fault, "FieldValueRequired");
   }
-  if (typeof body["kind"] !== "string" || body["kind"] === "") {
-    throw badRequest(`error decoding YAML: Object 'Kind' is missing in '${JSON.stringify(body)}'`);
-  }
-  if (body["apiVersion"] !== apiVersion) {
-    throw badRequest(
-      "Incorrect version specified in apply patch. " +
-        `Specified patch version: ${body["apiVersion"] ?? ""}, expected: ${apiVersion}`,
-    );
+  if (body["kind"] !== kind || body["apiVersion"] !== apiVersion) {
+    throw badRequest(`invalid object type: ${body["apiVersion"] ?? "/"}, Kind=${body["kind"] ?? ""}`);
   }
   checkName({ metadata: body["metadata"] ?? {} } as KubeObject, name);
 }
@@ -269,8 +275,8 @@ export function checkVersion(
   live: KubeObject,
   { uid, resourceVersion }: Partial<KubeObject["metadata"]>,
 ): void {
-  const { name } = live.metadata;
-  if (uid && uid !== live.metadata.uid) throw wrongUid(resource, name, uid, live.metadata.uid);
+  const { name, namespace } = live.metadata;
+  if (uid && uid !== live.metadata.uid) throw wrongUid(resource, namespace, name, uid, live.metadata.uid);
   if (resourceVersion && resourceVersion !== live.metadata.resourceVersion) throw modified(resource, name);
 }
 
@@ -292,16 +298,4 @@ function checkName(object: KubeObject, name: string): void {
   if (found !== undefined && found !== name) {
     throw badRequest(`the name of the object (${found}) does not match the name on the URL (${name})`);
   }
-}
-
-function wrongUid(resource: Resource, name: string, wanted: string, found: string): ApiError {
-  return conflict(
-    resource,
-    name,
-    `Precondition failed: UID in precondition: ${wanted}, UID in object meta: ${found}`,
-  );
-}
-
-function missingUid(resource: Resource, name: string, wanted: string): ApiError {
-  return wrongUid(resource, name, wanted, "");
 }

@@ -56,8 +56,8 @@ export function patchScale(
   if (type === PATCH_TYPES.merge || type === PATCH_TYPES.strategic) {
     return writeCount(registry, live, mergePatch(scaleOf(live), body), options);
   }
-  if (type !== PATCH_TYPES.apply) throw unsupportedMediaType(Object.values(PATCH_TYPES));
-  checkApply(body, API_VERSION, name, options);
+  if (type !== PATCH_TYPES.apply) throw unsupportedMediaType();
+  checkApply(body, { apiVersion: API_VERSION, kind: "Scale" }, name, options);
   const count = countIn(body, name);
   checkVersion(STATEFULSETS, live, metadataOf(body));
   const applied = registry.applyFields(STATEFULSETS, live, { spec: { replicas: count } }, {

@@ -26,7 +26,10 @@ export function parseFieldSelector(text: string, resource: Resource): FieldSelec
     if (field === undefined || value === undefined) {
       throw badRequest(`invalid selector: '${text}'; can't understand '${term}'`);
     }
-    if (!selectable.includes(field)) throw badRequest(`field label not supported: ${field}`);
+    if (!selectable.includes(field)) {
+      const known = selectable.map((name) => `"${name}"`).join(", ");
+      throw badRequest(`"${field}" is not a known field selector: only ${known}`);
+    }
     return { path: field.split("."), wanted: operator !== "!=", value };
   });
   return {

@@ -18,7 +18,7 @@ export interface StatusDetails {
   /** The object's uid. */
   readonly uid?: string;
   /** Each single fault. */
-  readonly causes?: readonly { readonly reason: string; readonly message: string; readonly field: string }[];
+  readonly causes?: readonly { readonly reason: string; readonly message: string; readonly field?: string }[];
   /** When to try again. */
   readonly retryAfterSeconds?: number;
 }
@@ -96,6 +96,32 @@ export function conflict(resource: Resource, name: string, why: string): ApiErro
   return new ApiError(409, "Conflict", message, about(resource, name));
 }
 
+/** 409: the request is about another object of this name. */
+export function wrongUid(
+  resource: Resource,
+  namespace: string,
+  name: string,
+  wanted: string,
+  found: string,
+): ApiError {
+  const group = resource.group === "" ? "" : `${resource.group}/`;
+  return conflict(
+    resource,
+    name,
+    `StorageError: invalid object, Code: 4, Key: /registry/${group}${resource.plural}/${namespace}/${name}, ` +
+      "ResourceVersion: 0, AdditionalErrorMsg: " +
+      `Precondition failed: UID in precondition: ${wanted}, UID in object meta: ${found}`,
+  );
+}
+
+/** 409: a delete is bound to what the object is not any more. These messages name the kind, not the resource. */
+export function failedPrecondition(resource: Resource, name: string, why: string): ApiError {
+  const { group, kind } = resource;
+  const subject = group === "" ? kind : `${kind}.${group}`;
+  const message = `Operation cannot be fulfilled on ${subject} "${name}": ${why}`;
+  return new ApiError(409, "Conflict", message, { name, ...(group === "" ? {} : { group }), kind });
+}
+
 /** 409: the request is about an older version. */
 export function modified(resource: Resource, name: string): ApiError {
   return conflict(
@@ -116,7 +142,7 @@ export function invalid(
 ): ApiError {
   const subject = group === "" ? kind : `${kind}.${group}`;
   return new ApiError(422, "Invalid", `${subject} "${name}" is invalid: ${field}: ${fault}`, {
-    name,
+    ...(name === "" ? {} : { name }),
     ...(group === "" ? {} : { group }),
     kind,
     causes: [{ reason, message: fault, field }],
@@ -156,16 +182,14 @@ export function expired(message: string): ApiError {
 }
 
 /** 415: this kind of body is not known here. */
-export function unsupportedMediaType(accepted: readonly string[]): ApiError {
-  const message = "the body of the request was in an unknown format - accepted media types include: " +
-    accepted.join(", ");
-  return new ApiError(415, "UnsupportedMediaType", message);
+export function unsupportedMediaType(): ApiError {
+  return new ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {});
 }
 
 /** 504: the client knows a version that this server has not reached. */
 export function tooLargeVersion(wanted: number, current: number): ApiError {
-  return new ApiError(504, "Timeout", `Too large resource version: ${wanted}, current: ${current}`, {
-    causes: [{ reason: "ResourceVersionTooLarge", message: "Too large resource version", field: "" }],
+  return new ApiError(504, "Timeout", `Timeout: Too large resource version: ${wanted}, current: ${current}`, {
+    causes: [{ reason: "ResourceVersionTooLarge", message: "Too large resource version" }],
     retryAfterSeconds: 1,
   });
 }

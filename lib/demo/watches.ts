@@ -185,12 +185,11 @@ export class Watches {
   }
 
   #bookmark(open: Open): void {
-    if (!open.request.bookmarks || this.#withheld) return;
-    const { resource } = open.request;
-    const metadata = {
-      resourceVersion: String(Math.max(open.sentVersion, this.#store.version)),
-      creationTimestamp: null,
-    };
+    const { resource, bookmarks, sinceVersion } = open.request;
+    const version = Math.max(open.sentVersion, this.#store.version);
+    // As the watch cache does: no bookmark tells a client what it began with.
+    if (!bookmarks || this.#withheld || version <= sinceVersion) return;
+    const metadata = { resourceVersion: String(version), creationTimestamp: null };
     const object = { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata };
     open.write(`${JSON.stringify({ type: "BOOKMARK", object })}\n`);
   }

@@ -89,6 +89,7 @@ export class ExecPlugin implements Credentials {
       if (run.waiting === 0 && this.#run === run) {
         this.#run = undefined;
         run.controller.abort(new DOMException("Nobody waits for the plugin any more", "AbortError"));
+        await run.outcome.catch(() => {}); // it has been killed: leave no process behind
       }
     }
   }

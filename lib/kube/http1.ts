@@ -33,7 +33,8 @@ export class ByteReader {
     while (this.#kept.length === 0) {
       const next = await this.#source.next();
       if (next.done === true) return undefined;
-      this.#kept = next.value;
+      const { buffer, byteOffset, length } = next.value; // a plain view: what comes may be node's Buffer
+      this.#kept = new Uint8Array(buffer, byteOffset, length);
     }
     const bytes = this.#kept.subarray(0, maxBytes);
     this.#kept = this.#kept.subarray(bytes.length);

@@ -12,6 +12,7 @@ import { ByteReader, readBody, readHead, requestHead } from "./http1.ts";
 import type { HttpRequest, HttpResponse } from "./http.ts";
 import { explain } from "./http_errors.ts";
 import type { KeyPair } from "./pem.ts";
+import { Valve } from "./valve.ts";
 
 /** {@link ClientHttp} over `node:tls`. */
 export class TlsHttp implements ClientHttp {
@@ -38,8 +39,8 @@ export class TlsHttp implements ClientHttp {
     });
     const lifetime = new Lifetime(signal, this.#open);
     try {
-      const secure = await this.#connect(url, lifetime);
-      const reader = new ByteReader(chunksOf(secure));
+      const { secure, chunks } = await this.#connect(url, lifetime);
+      const reader = new ByteReader(chunks);
       secure.write(head);
       if (content.length > 0) secure.write(content);
       const answer = await lifetime.race(secure, readHead(reader));
@@ -56,24 +57,29 @@ export class TlsHttp implements ClientHttp {
     return explain(error, url, this.#connection);
   }
 
-  async #connect(url: URL, lifetime: Lifetime): Promise<Socket> {
+  async #connect(url: URL, lifetime: Lifetime) {
     const { ca, insecure, serverName, proxy } = this.#connection;
     const host = bare(url.hostname);
-    const tunnel = proxy === undefined ? undefined : await connectThrough(proxy, url, lifetime);
+    const socket =
+      await (proxy === undefined
+        ? open(host, Number(url.port || 443), lifetime)
+        : connectThrough(proxy, url, lifetime));
     const name = serverName ?? host;
+    const valve = new Valve(socket);
     const secure = connectTls({
-      host,
-      ...(tunnel === undefined ? { port: Number(url.port || 443) } : { socket: tunnel }),
+      socket: valve,
+      host: name,
       // No name is announced for an address (RFC 6066); it is verified all the same.
-      ...(isIP(name) && name === host ? {} : { servername: name }),
+      ...(isIP(name) ? {} : { servername: name }),
       ...(ca === undefined ? {} : { ca }),
       ...this.#pair,
       ALPNProtocols: ["http/1.1"],
       rejectUnauthorized: !insecure,
     });
     lifetime.own(secure);
+
     await lifetime.race(secure, once(secure, "secureConnect"));
-    return secure;
+    return { secure, chunks: valve.chunksOf(secure) };
   }
 
   /** See {@link ClientHttp}. */
@@ -147,16 +153,20 @@ class Lifetime {
 const once = (socket: Socket, event: string) =>
   new Promise<void>((resolve) => socket.once(event, () => resolve()));
 
-const chunksOf = (socket: Socket): AsyncIterator<Uint8Array> => socket[Symbol.asyncIterator]();
-
 /** A host without the brackets of an IPv6 address. */
 const bare = (hostname: string) => hostname.replace(/^\[|\]$/g, "");
 
-/** A TCP connection through an HTTP proxy (RFC 9110, 9.3.6). */
-async function connectThrough(proxy: URL, url: URL, lifetime: Lifetime): Promise<Socket> {
-  const socket = connectTcp({ host: bare(proxy.hostname), port: Number(proxy.port || 80) });
+/** A TCP connection. */
+async function open(host: string, port: number, lifetime: Lifetime): Promise<Socket> {
+  const socket = connectTcp({ host, port });
   lifetime.own(socket);
   await lifetime.race(socket, once(socket, "connect"));
+  return socket;
+}
+
+/** A TCP connection through an HTTP proxy (RFC 9110, 9.3.6). */
+async function connectThrough(proxy: URL, url: URL, lifetime: Lifetime): Promise<Socket> {
+  const socket = await open(bare(proxy.hostname), Number(proxy.port || 80), lifetime);
   const target = `${url.hostname}:${url.port || 443}`;
   const user = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
   const authorization = { "proxy-authorization": `Basic ${btoa(user)}` };

@@ -11,6 +11,7 @@
  * @module
  */
 import type { ScaleReason } from "../base/metrics.ts";
+import { formatDurationMs } from "../config/duration.ts";
 
 /** The settings that matter. */
 export interface Policy {
@@ -95,7 +96,8 @@ function explain(
     return { reason: "held_session", because: `${needing} held session${needing === 1 ? "" : "s"}` };
   }
   if (desired < (replicas ?? 0)) {
-    return { reason: "idle", because: `nothing above has been in use for ${idleTimeoutMs / 1000}s` };
+    const what = desired === 0 ? "nothing" : "no pod above";
+    return { reason: "idle", because: `${what} has been in use for ${formatDurationMs(idleTimeoutMs)}` };
   }
   if (desired === busy) return { reason: "held_session", because: "sessions are running" };
   if (desired === recent) return { reason: "held_session", because: "it was in use lately" };

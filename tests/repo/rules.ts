@@ -16,6 +16,7 @@ export const OUTSIDE: ReadonlyMap<string, string> = new Map([
   ["lib/base/random.ts", "the machine's random source"],
   ["lib/kube/fetch_http.ts", "HTTP by fetch"],
   ["lib/kube/tls_http.ts", "HTTP over node:tls, for what fetch cannot do"],
+  ["lib/kube/valve.ts", "the socket under node:tls"],
   ["lib/kube/machine.ts", "files, environment and child processes that credentials come from"],
   ["lib/proxy/deno_network.ts", "TCP sockets"],
   ["lib/ops/admin_server.ts", "the admin port's HTTP server"],
@@ -24,7 +25,7 @@ export const OUTSIDE: ReadonlyMap<string, string> = new Map([
 
 /** What reaches outside. `Deno.errors` are only classes. */
 const OUTSIDE_GLOBALS =
-  /\bDeno\.(?!errors\b)\w+|\bnew Date\(\)|\bDate\.now\b|\bMath\.random\b|(?<![.\w])(?:fetch|setTimeout|setInterval|setImmediate|queueMicrotask|crypto|performance|process|prompt|alert|confirm|localStorage|WebSocket|Worker|EventSource)\s*[.(]|\bnew (?:WebSocket|Worker|EventSource|BroadcastChannel)\b|\bAbortSignal\.timeout\b|\brandom(?:UUID|Bytes|Int|FillSync)\b/g;
+  /\bDeno\.(?!errors\b)\w+|\bnew Date\(\)|\bDate\.now\b|\bMath\.random\b|(?<![.\w])(?:fetch|setTimeout|setInterval|setImmediate|queueMicrotask|crypto|performance|process|prompt|alert|confirm|localStorage|WebSocket|Worker|EventSource)\s*[.(]|\bnew (?:WebSocket|Worker|EventSource|BroadcastChannel)\b|\bAbortSignal\.timeout\b|(?<!\.)\brandom(?:UUID|Bytes|Int|FillSync)\b/g;
 
 /** Modules of Node that reach outside. */
 const OUTSIDE_MODULES =

@@ -54,6 +54,17 @@ export const LEASE_CONTRACT: readonly Clause[] = [
     },
   },
   {
+    title: "an update without the uid of a Lease that was deleted creates a new one",
+    async run(contract) {
+      const lease = await contract.lease();
+      const path = contract.path("leases", lease.metadata.name);
+      await contract.expect(200, contract.request("DELETE", path));
+      const { uid, ...metadata } = lease.metadata;
+      const made = await contract.expect(201, contract.request("PUT", path, { ...lease, metadata }));
+      assert.notEqual(made.metadata.uid, uid);
+    },
+  },
+  {
     title: "a patch of a Lease changes what it names, and a stale version in it is a 409",
     async run(contract) {
       const lease = await contract.lease();

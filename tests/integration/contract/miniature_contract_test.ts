@@ -15,6 +15,7 @@ registerContractTests("miniature API server", () => {
   return Promise.resolve({
     baseUrl: listener.url.origin,
     namespace: "default",
+    expiredVersion: "1",
     [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),
   });
-});
+}, { hasExpiredVersion: true });

@@ -24,6 +24,11 @@ export interface ContractTarget {
   readonly namespace: string;
   /** Whether a StatefulSet controller runs there: then the tests wait until it has seen what they made. */
   readonly hasControllers?: boolean;
+  /**
+   * A version that watches of StatefulSets cannot resume from. A kube-apiserver that has just been set up keeps
+   * everything since version 1: restart it, and whatever came before is gone.
+   */
+  readonly expiredVersion?: string;
 }
 
 /** What came back. */
@@ -193,6 +198,14 @@ export async function next(watch: AsyncGenerator<WatchLine>): Promise<WatchLine>
   const { done, value } = await watch.next();
   assert.equal(done, false, "The watch has ended");
   return value;
+}
+
+/**
+ * Asserts that something can be done without effect: what a controller does in between may spoil a try, so it has some.
+ */
+export async function unchangedInOneTry(attempt: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 5; tries++) if (await attempt()) return;
+  assert.fail("The version has changed at every try");
 }
 
 /** A name that nothing had before. */

@@ -1,3 +1,8 @@
+/**
+ * The miniature API server without sockets: access, faults, watches, on a virtual clock.
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
 import { ApiServer } from "../../../lib/demo/api_server.ts";
 import { ConnectionDropped } from "../../../lib/demo/faults.ts";
@@ -186,13 +191,17 @@ Deno.test("ApiServer.compact() makes older versions 410, and lets watches go on 
   await current.done;
 });
 
-Deno.test("a watch gets a bookmark each interval and at its time-out", async () => {
-  const { clock, send } = setUp();
+Deno.test("a watch gets a bookmark each interval and at its time-out, once there is something new", async () => {
+  const { clock, api, send } = setUp();
   const query = "watch=1&resourceVersion=1001&allowWatchBookmarks=true&timeoutSeconds=3";
   const watch = textOf(await send(`${PATH}?${query}`));
-  await clock.advance(2500);
-  assert.deepEqual(types(watch.now), ["BOOKMARK", "BOOKMARK"]);
+  await clock.advance(1500);
+  assert.equal(watch.now, "");
+  api.registry.store.touch();
   await clock.advance(1000);
+  assert.deepEqual(types(watch.now), ["BOOKMARK"]);
+  await clock.advance(1000);
+  assert.deepEqual(types(watch.now), ["BOOKMARK", "BOOKMARK"]);
   await watch.done;
   assert.equal(watch.end, "end");
   assert.equal(clock.pending, 0);

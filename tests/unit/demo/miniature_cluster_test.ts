@@ -1,3 +1,8 @@
+/**
+ * The miniature's controllers and kubelet on a virtual clock, with processes that the test ends.
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
 import { ENDPOINT_SLICES, type KubeObject } from "../../../lib/demo/objects.ts";
 import { MiniatureCluster, type MiniatureClusterOptions } from "../../../lib/demo/miniature_cluster.ts";

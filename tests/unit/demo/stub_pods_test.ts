@@ -1,3 +1,8 @@
+/**
+ * Stub pods over real loopback sockets.
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
 import { systemClock } from "../../../lib/base/clock.ts";
 import { ByteReader, closeQuietly, writeAll } from "../../../lib/demo/bytes.ts";

@@ -1,0 +1,126 @@
+/**
+ * A real `buildctl build` through the proxy whose one RUN step goes on until the test lets it end.
+ *
+ * The step connects back to the test (pods use the host's network here) and ends when the test closes that
+ * connection, so a test knows that the build is under way, and decides for how long, without any sleeping. The result
+ * comes back as a file and is compared, so a build only counts when its bytes arrived both ways.
+ */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { Child } from "./child_process.ts";
+import { API_ADDRESS } from "./control_plane.ts";
+import { within } from "./waiting.ts";
+
+export interface BuildOptions {
+  readonly buildctl: string;
+  /** A statically linked one: it is the only program in the image. */
+  readonly busybox: string;
+  /** As buildctl takes it: `tcp://HOST:PORT`. */
+  readonly address: string;
+  readonly folder: string;
+}
+
+export class Build {
+  readonly #child: Child;
+  readonly #listener: Deno.TcpListener;
+  readonly #mark: string;
+  readonly #output: string;
+  readonly #inStep: Promise<Deno.Conn>;
+  #finished = false;
+
+  private constructor(options: BuildOptions, mark: string, listener: Deno.TcpListener) {
+    this.#mark = mark;
+    this.#listener = listener;
+    this.#output = join(options.folder, `output-${mark}`);
+    const context = join(options.folder, `context-${mark}`);
+    this.#inStep = listener.accept();
+    // Unhandled only if the listener is closed before the step ran; `running` reports every other failure.
+    this.#inStep.catch(() => {});
+    this.#child = new Child({
+      name: `buildctl ${mark}`,
+      command: options.buildctl,
+      args: [
+        `--addr=${options.address}`,
+        "build",
+        "--progress=plain",
+        "--frontend=dockerfile.v0",
+        `--local=context=${context}`,
+        `--local=dockerfile=${context}`,
+        `--output=type=local,dest=${this.#output}`,
+      ],
+      logFile: join(options.folder, `buildctl-${mark}.log`),
+    });
+  }
+
+  static async start(options: BuildOptions): Promise<Build> {
+    const mark = crypto.randomUUID().slice(0, 8);
+    const listener = Deno.listen({ hostname: API_ADDRESS, port: 0 });
+    const context = join(options.folder, `context-${mark}`);
+    await Deno.mkdir(context);
+    await Deno.copyFile(options.busybox, join(context, "busybox"));
+    const step =
+      `nc ${API_ADDRESS} ${listener.addr.port} > /dev/null && mkdir /out && echo ${mark} > /out/mark`;
+    await Deno.writeTextFile(
+      join(context, "Dockerfile"),
+      `FROM scratch AS step
+COPY --chmod=755 busybox /bin/sh
+COPY --chmod=755 busybox /bin/nc
+COPY --chmod=755 busybox /bin/mkdir
+RUN ["/bin/sh", "-c", ${JSON.stringify(step)}]
+FROM scratch
+COPY --from=step /out /
+`,
+    );
+    return new Build(options, mark, listener);
+  }
+
+  /** Resolves when the RUN step is under way; fails if the client ends before. */
+  async running(): Promise<this> {
+    const ended = this.#child.exited.then((status) => {
+      throw new Error(`The client ended with ${status.code} before its step ran\n${this.#child.tail()}`);
+    });
+    await within("a build step to run", Promise.race([this.#inStep, ended])).catch((error) => {
+      throw new Error(`${error.message}\n${this.#child.tail()}`, { cause: error });
+    });
+    return this;
+  }
+
+  /** Whether the client has ended, in whatever way. */
+  get ended(): boolean {
+    return this.#child.status !== undefined;
+  }
+
+  /** Lets the step end as soon as it runs, and demands that the client then leaves with 0 and the right result. */
+  async finish(): Promise<void> {
+    await this.running();
+    (await this.#inStep).close();
+    this.#finished = true;
+    const status = await within("the client to end", this.#child.exited);
+    assert.equal(status.code, 0, this.#child.tail());
+    assert.equal(await Deno.readTextFile(join(this.#output, "mark")), `${this.#mark}\n`);
+  }
+
+  /** The client goes away without a word, as when its machine is switched off by the user. */
+  async kill(): Promise<void> {
+    await this.#child.kill();
+  }
+
+  /** The end of the client, with what it printed. */
+  async result(): Promise<{ readonly code: number; readonly output: string }> {
+    const { code } = await within("the client to end", this.#child.exited);
+    return { code, output: this.#child.tail(200) };
+  }
+
+  tail(): string {
+    return this.#child.tail();
+  }
+
+  /** Ends what is still there; for the end of a test. */
+  async dispose(): Promise<void> {
+    await this.#child.kill();
+    this.#listener.close();
+    if (!this.#finished) await this.#inStep.then((conn) => conn.close(), () => {});
+    this.#finished = true;
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * The program under test as a child process: started with flags as a user would, its log records and its admin port
+ * read, its end awaited.
+ *
+ * `AUTOSCALER_BIN` names a compiled program to run instead of the sources. Nothing of the program is imported.
+ */
+
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { Child } from "./child_process.ts";
+import { until, type WaitOptions, within } from "./waiting.ts";
+
+/** One line of the program's JSON log. */
+export interface LogRecord {
+  readonly time: string;
+  readonly level: string;
+  readonly event: string;
+  readonly [field: string]: unknown;
+}
+
+export interface ProgramOptions {
+  readonly kubeconfig: string;
+  readonly namespace: string;
+  readonly logFile: string;
+  /** Added to, and stronger than, the flags that every scenario uses; without the dashes. */
+  readonly flags?: Readonly<Record<string, string>>;
+}
+
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
+
+let programsSoFar = 0;
+
+export class Program {
+  readonly #child: Child;
+  readonly #address: string;
+  readonly records: LogRecord[] = [];
+  /** Lines on standard error that were no JSON record. */
+  readonly strayLines: string[] = [];
+
+  private constructor(options: ProgramOptions) {
+    this.#address = `10.99.2.${1 + programsSoFar++ % 250}`;
+    const flags = {
+      "listen-addr": `${this.#address}:8372`,
+      "admin-addr": `${this.#address}:8081`,
+      "sts-name": "buildkitd",
+      "sts-namespace": options.namespace,
+      "headless-service-name": "buildkitd-headless",
+      "kubeconfig": options.kubeconfig,
+      "log-format": "json",
+      "log-level": "debug",
+      "shutdown-delay": "0s",
+      ...options.flags,
+    };
+    const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+    const compiled = Deno.env.get("AUTOSCALER_BIN");
+    this.#child = new Child({
+      name: "buildkitd-autoscaler",
+      command: compiled ?? Deno.execPath(),
+      args: compiled === undefined ? ["run", "-A", "--no-check", "--cached-only", MAIN, ...args] : args,
+      logFile: options.logFile,
+      onStderrLine: (line) => {
+        try {
+          this.records.push(JSON.parse(line));
+        } catch {
+          this.strayLines.push(line);
+        }
+      },
+    });
+  }
+
+  /** Starts the program and waits until it takes connections, whether or not it is ready. */
+  static async start(options: ProgramOptions): Promise<Program> {
+    const program = new Program(options);
+    await until("the program to answer on its admin port", async () => {
+      if (program.#child.status !== undefined) return true;
+      return (await program.probe("/livez")).status > 0;
+    }, { explain: () => program.tail() });
+    if (program.#child.status !== undefined) throw new Error(`The program ended at once\n${program.tail()}`);
+    return program;
+  }
+
+  /** Where BuildKit clients connect. */
+  get clientAddress(): string {
+    return `tcp://${this.#address}:8372`;
+  }
+
+  connect(): Promise<Deno.TcpConn> {
+    return Deno.connect({ hostname: this.#address, port: 8372 });
+  }
+
+  get exited(): Promise<Deno.CommandStatus> {
+    return this.#child.exited;
+  }
+
+  get running(): boolean {
+    return this.#child.status === undefined;
+  }
+
+  async probe(path: string): Promise<{ readonly status: number; readonly body: string }> {
+    const response = await fetch(`http://${this.#address}:8081${path}`, {
+      signal: AbortSignal.timeout(5_000),
+    });
+    return { status: response.status, body: await response.text() };
+  }
+
+  /** Waits until `/readyz` says so. */
+  async untilReady(): Promise<this> {
+    await until("the program to be ready", async () => (await this.probe("/readyz")).status === 200, {
+      explain: () => this.tail(),
+    });
+    return this;
+  }
+
+  events(event: string): readonly LogRecord[] {
+    return this.records.filter((record) => record.event === event);
+  }
+
+  /** The records that say how sessions ended. */
+  get ended(): readonly LogRecord[] {
+    return this.events("session ended");
+  }
+
+  waitForRecord(
+    what: string,
+    matches: (record: LogRecord) => boolean,
+    options: WaitOptions = {},
+  ): Promise<LogRecord> {
+    return until(`a log record: ${what}`, () => this.records.find(matches), {
+      explain: () => this.tail(),
+      ...options,
+    });
+  }
+
+  /** The value of one series of `/metrics`, summed over its labels; 0 while there is none. */
+  async metric(name: string): Promise<number> {
+    const { body } = await this.probe("/metrics");
+    return body.split("\n")
+      .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
+  }
+
+  /** Waits until so many sessions are held, by the program's own count. */
+  async untilHeld(count: number): Promise<void> {
+    await until(
+      `${count} sessions to be held`,
+      async () => await this.metric("buildkitd_autoscaler_sessions_held") === count,
+      { explain: () => this.tail() },
+    );
+  }
+
+  /** Waits until so many sessions have ended, and gives their records. */
+  async untilEnded(count: number): Promise<readonly LogRecord[]> {
+    await until(`${count} sessions to have ended`, () => this.ended.length >= count, {
+      explain: () => this.tail(),
+    });
+    return this.ended;
+  }
+
+  signal(signal: Deno.Signal): void {
+    this.#child.signal(signal);
+  }
+
+  /** Asks the program to leave and gives its exit code. */
+  async stop(): Promise<number> {
+    this.signal("SIGTERM");
+    return (await within("the program to leave on SIGTERM", this.exited)).code;
+  }
+
+  kill(): Promise<void> {
+    return this.#child.kill();
+  }
+
+  tail(lines = 40): string {
+    return this.#child.tail(lines);
+  }
+}
+
+/**
+ * Demands that a session was served to its end. grpc-go closes its socket while answers are still on their way to it,
+ * so the kernel may reset the connection of a client that has succeeded: that is no fault.
+ */
+export function assertServed(session: LogRecord | undefined): void {
+  assert.ok(["completed", "downstream_reset"].includes(String(session?.outcome)), JSON.stringify(session));
+  assert.equal(session?.pod, "buildkitd-0");
+  assert.equal(session?.ordinal, 0);
+}

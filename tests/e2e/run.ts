@@ -1,0 +1,95 @@
+/**
+ * Runs the end-to-end suite: builds the real programs, makes a place where they can do no harm, runs the tests there.
+ *
+ *     deno run -A tests/e2e/run.ts [FILE_OR_FLAG_OF_DENO_TEST...]
+ *
+ * The place is a network, mount and process namespace: nothing that runs there reaches the machine's network, and
+ * when its first process ends, in whatever way, the kernel ends all others and drops their mounts. Its `lo` carries
+ * 10.99.0.0/16, since EndpointSlices refuse loopback addresses. (`ip netns exec` is not used: it hides the cgroup
+ * mounts, which runc needs.) Needs root. Exits with the code of `deno test`, and never with 0 unless tests ran.
+ */
+
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ensureBuilt, FAMILY_NAMES } from "./tools.ts";
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ROOT = join(HERE, "..", "..");
+
+function say(line: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+/** The path of a program of the machine, or an error that says what to install. */
+async function find(program: string, debianPackage: string): Promise<string> {
+  for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
+    const path = join(folder, program);
+    try {
+      if ((await Deno.stat(path)).isFile) return path;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  throw new Error(`Cannot find "${program}" on PATH: install it (Debian package "${debianPackage}")`);
+}
+
+async function isStatic(path: string): Promise<boolean> {
+  const bytes = await Deno.readFile(path);
+  return !new TextDecoder("latin1").decode(bytes).includes("/ld-linux");
+}
+
+async function testFiles(): Promise<string[]> {
+  const files = (await Array.fromAsync(Deno.readDir(HERE))).map((entry) => entry.name);
+  return files.filter((name) => name.endsWith("_test.ts")).sort().map((name) => join(HERE, name));
+}
+
+async function main(): Promise<number> {
+  if (Deno.uid() !== 0) throw new Error("Cannot make namespaces: the end-to-end suite needs root");
+  await find("unshare", "util-linux");
+  await find("ip", "iproute2");
+  await find("runc", "runc");
+  const busybox = await find("busybox", "busybox-static");
+  if (!await isStatic(busybox)) {
+    throw new Error(
+      `Cannot build images from "${busybox}": found a dynamic program, want that of "busybox-static"`,
+    );
+  }
+  const programs: Record<string, string> = { busybox };
+  for (const family of FAMILY_NAMES) {
+    const bin = await ensureBuilt(family, say);
+    for (const { name } of Deno.readDirSync(bin)) programs[name] = join(bin, name);
+  }
+
+  const named = Deno.args.some((arg) => arg.endsWith(".ts"));
+  const args = named
+    ? Deno.args.map((arg) => arg.endsWith(".ts") ? resolve(arg) : arg)
+    : [...Deno.args, ...await testFiles()];
+  // Inside there is no network: what the sources import must be in the cache before.
+  const cached = await new Deno.Command(Deno.execPath(), {
+    args: ["cache", "--frozen", join(ROOT, "main.ts"), ...await testFiles()],
+  }).output();
+  if (!cached.success) throw new Error(new TextDecoder().decode(cached.stderr));
+
+  const folder = await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-e2e-" });
+  const script = `ip link set lo up && ip addr add 10.99.0.1/16 dev lo && "$@"; exit $?`;
+  const child = new Deno.Command("unshare", {
+    args: [
+      ...["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"],
+      ...["sh", "-c", script, "sh", Deno.execPath(), "test", "-A", "--no-check", "--cached-only", ...args],
+    ],
+    cwd: ROOT,
+    env: { E2E_SURROUNDINGS: JSON.stringify({ folder, programs }) },
+  }).spawn();
+  const stop = () => child.kill("SIGKILL");
+  const signals: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) Deno.addSignalListener(signal, stop);
+  try {
+    return (await child.status).code;
+  } finally {
+    for (const signal of signals) Deno.removeSignalListener(signal, stop);
+    if (Deno.env.get("E2E_KEEP") === undefined) await Deno.remove(folder, { recursive: true });
+    else say(`kept ${folder}`);
+  }
+}
+
+Deno.exit(await main());

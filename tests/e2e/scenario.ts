@@ -1,0 +1,357 @@
+/**
+ * The fixture of every end-to-end test: a control plane for the test's file, and for each test a namespace of its own
+ * with the StatefulSet, its Service, a kubelet stand-in, a service account with exactly the documented rights, and a
+ * timeline of what happened.
+ *
+ * Everything a test starts is ended with it. When a test fails, what the parts printed is added to its error. Runs
+ * only inside the namespace that `run.ts` makes; outside it fails at once instead of leaving tests out.
+ */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { Build } from "./build.ts";
+import { ControlPlane } from "./control_plane.ts";
+import { KubeApi, kubeconfig, statefulSetPath } from "./kube_api.ts";
+import { Kubelet } from "./kubelet.ts";
+import { buildkitdRuntime, type PodRuntime, TARGET_PORT } from "./pod_process.ts";
+import { Program } from "./program.ts";
+import { Timeline } from "./timeline.ts";
+import { until } from "./waiting.ts";
+
+const STATEFUL_SET = "buildkitd";
+const HEADLESS_SERVICE = "buildkitd-headless";
+const SERVICE_ACCOUNT = "buildkitd-autoscaler";
+const NODE = "node-1";
+
+/** One rule of a Role. */
+export interface RbacRule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+/** The rights that the documentation tells users to grant: no more, no less. */
+export const DOCUMENTED_RULES: readonly RbacRule[] = [
+  { apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["get", "list", "watch"] },
+  { apiGroups: ["apps"], resources: ["statefulsets/scale"], verbs: ["get", "update", "patch"] },
+  { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
+];
+
+/** The environment that `run.ts` gives to the tests. */
+interface Surroundings {
+  readonly folder: string;
+  /** Paths of programs by name. */
+  readonly programs: Readonly<Record<string, string>>;
+}
+
+function surroundings(): Surroundings {
+  const text = Deno.env.get("E2E_SURROUNDINGS");
+  if (text === undefined) {
+    throw new Error("Cannot run the end-to-end tests by themselves: use deno run -A tests/e2e/run.ts");
+  }
+  return JSON.parse(text);
+}
+
+function programPath(name: string): string {
+  const path = surroundings().programs[name];
+  if (path === undefined) throw new Error(`Cannot find the program "${name}": run.ts did not name it`);
+  return path;
+}
+
+/** A control plane in a folder of its own. */
+async function startControlPlane(): Promise<ControlPlane> {
+  const folder = await Deno.makeTempDir({ dir: surroundings().folder, prefix: "control-plane-" });
+  return await ControlPlane.start({ folder, program: programPath });
+}
+
+let namespacesSoFar = 0;
+
+/** A namespace for one test. Its name is new in this control plane. */
+async function createNamespace(api: KubeApi): Promise<string> {
+  const name = `e2e-${++namespacesSoFar}`;
+  await api.create("/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name } });
+  return name;
+}
+
+/** A StatefulSet as the chart makes it, as far as the program and the controllers look at it. */
+async function createStatefulSet(api: KubeApi, namespace: string, replicas: number): Promise<void> {
+  await api.create(statefulSetPath(namespace), {
+    apiVersion: "apps/v1",
+    kind: "StatefulSet",
+    metadata: { name: STATEFUL_SET },
+    spec: {
+      replicas,
+      serviceName: HEADLESS_SERVICE,
+      selector: { matchLabels: { app: STATEFUL_SET } },
+      template: {
+        metadata: { labels: { app: STATEFUL_SET } },
+        spec: {
+          containers: [{ name: "buildkitd", image: "buildkitd", ports: [{ containerPort: TARGET_PORT }] }],
+        },
+      },
+    },
+  });
+}
+
+async function createHeadlessService(api: KubeApi, namespace: string): Promise<void> {
+  await api.create(`/api/v1/namespaces/${namespace}/services`, {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: HEADLESS_SERVICE },
+    spec: {
+      clusterIP: "None",
+      publishNotReadyAddresses: false,
+      selector: { app: STATEFUL_SET },
+      ports: [{ name: "buildkitd", port: TARGET_PORT, targetPort: TARGET_PORT }],
+    },
+  });
+}
+
+export interface ScenarioOptions {
+  /** What runs in the pods; a real buildkitd unless said otherwise. */
+  readonly runtime?: PodRuntime;
+  /** The count that the StatefulSet is created with; 0 unless said otherwise. */
+  readonly replicas?: number;
+}
+
+/** What one test works with. */
+export class Cluster {
+  readonly namespace: string;
+  readonly folder: string;
+  readonly plane: ControlPlane;
+  readonly kubelet: Kubelet;
+  readonly timeline: Timeline;
+  readonly #programs: Program[] = [];
+  readonly #builds: Build[] = [];
+  #kubeconfigPath = "";
+
+  private constructor(plane: ControlPlane, namespace: string, folder: string, kubelet: Kubelet) {
+    this.plane = plane;
+    this.namespace = namespace;
+    this.folder = folder;
+    this.kubelet = kubelet;
+    this.timeline = new Timeline(plane.api, namespace, STATEFUL_SET);
+  }
+
+  static async create(plane: ControlPlane, options: ScenarioOptions): Promise<Cluster> {
+    const { api } = plane;
+    const namespace = await createNamespace(api);
+    const folder = await Deno.makeTempDir({ dir: surroundings().folder, prefix: `${namespace}-` });
+    const runtime = options.runtime ?? buildkitdRuntime(programPath("buildkitd"));
+    const kubelet = await Kubelet.start({ api, namespace, nodeName: NODE, runtime, folder });
+    const cluster = new Cluster(plane, namespace, folder, kubelet);
+    try {
+      await createHeadlessService(api, namespace);
+      await createStatefulSet(api, namespace, options.replicas ?? 0);
+      await cluster.#createServiceAccount();
+      await cluster.timeline.settle([options.replicas ?? 0]);
+      return cluster;
+    } catch (error) {
+      await cluster.dispose();
+      throw error;
+    }
+  }
+
+  get api(): KubeApi {
+    return this.plane.api;
+  }
+
+  /** The name under which the API server knows the program. */
+  get programUser(): string {
+    return `system:serviceaccount:${this.namespace}:${SERVICE_ACCOUNT}`;
+  }
+
+  async #createServiceAccount(): Promise<void> {
+    const { api, namespace } = this;
+    const rbac = `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}`;
+    await api.create(`/api/v1/namespaces/${namespace}/serviceaccounts`, {
+      apiVersion: "v1",
+      kind: "ServiceAccount",
+      metadata: { name: SERVICE_ACCOUNT },
+    });
+    await api.create(`${rbac}/roles`, {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "Role",
+      metadata: { name: SERVICE_ACCOUNT },
+      rules: DOCUMENTED_RULES,
+    });
+    await api.create(`${rbac}/rolebindings`, {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "RoleBinding",
+      metadata: { name: SERVICE_ACCOUNT },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: SERVICE_ACCOUNT },
+      subjects: [{ kind: "ServiceAccount", name: SERVICE_ACCOUNT, namespace }],
+    });
+    const token = await api.serviceAccountToken(namespace, SERVICE_ACCOUNT);
+    this.#kubeconfigPath = join(this.folder, "service-account.kubeconfig");
+    await Deno.writeTextFile(this.#kubeconfigPath, kubeconfig({ ...api.access, token }));
+    // The authorizer learns of the binding by a watch of its own, a moment after it was written.
+    await this.#untilAllowed(token, true);
+  }
+
+  /** Grants other rights than the documented ones, and waits until the API server acts on them. */
+  async setRules(rules: readonly RbacRule[], probe: { readonly allowed: boolean }): Promise<void> {
+    await this.api.patch(
+      `/apis/rbac.authorization.k8s.io/v1/namespaces/${this.namespace}/roles/${SERVICE_ACCOUNT}`,
+      { rules },
+    );
+    const token = await this.api.serviceAccountToken(this.namespace, SERVICE_ACCOUNT);
+    await this.#untilAllowed(token, probe.allowed);
+  }
+
+  /** Waits until all documented rights are granted to the holder of `token`, or no longer all. */
+  async #untilAllowed(token: string, wanted: boolean): Promise<void> {
+    const checks = DOCUMENTED_RULES.flatMap((rule) =>
+      rule.verbs.map((verb) => {
+        const [resource, subresource] = (rule.resources[0] ?? "").split("/");
+        return {
+          namespace: this.namespace,
+          verb,
+          group: rule.apiGroups[0],
+          resource,
+          ...(subresource && { subresource }),
+        };
+      })
+    );
+    const asProgram = new KubeApi({ ...this.api.access, token });
+    try {
+      await until(`the rights of ${this.programUser} to take effect`, async () => {
+        const answers = await Promise.all(
+          checks.map((resourceAttributes) =>
+            asProgram.create<{ status: { allowed: boolean } }>(
+              "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+              {
+                apiVersion: "authorization.k8s.io/v1",
+                kind: "SelfSubjectAccessReview",
+                spec: { resourceAttributes },
+              },
+            )
+          ),
+        );
+        return answers.every((answer) => answer.status.allowed) === wanted;
+      });
+    } finally {
+      asProgram.close();
+    }
+  }
+
+  /** Starts the program with the service account's rights; `flags` come without their dashes. */
+  async startProgram(flags: Readonly<Record<string, string>> = {}): Promise<Program> {
+    const program = await Program.start({
+      kubeconfig: this.#kubeconfigPath,
+      namespace: this.namespace,
+      logFile: join(this.folder, `program-${this.#programs.length + 1}.log`),
+      flags,
+    });
+    this.#programs.push(program);
+    return program;
+  }
+
+  /** Starts a real `buildctl build` through `program`. */
+  async build(program: Program): Promise<Build> {
+    const build = await Build.start({
+      buildctl: programPath("buildctl"),
+      busybox: programPath("busybox"),
+      address: program.clientAddress,
+      folder: this.folder,
+    });
+    this.#builds.push(build);
+    return build;
+  }
+
+  replicas(): Promise<number> {
+    return this.api.replicas(this.namespace, STATEFUL_SET);
+  }
+
+  scale(replicas: number): Promise<void> {
+    return this.api.scale(this.namespace, STATEFUL_SET, replicas);
+  }
+
+  /** Waits until no pod is left, not even a terminating one. */
+  async untilNoPods(): Promise<void> {
+    await until("all pods to be removed", () => this.kubelet.podCount === 0, {
+      explain: () => this.report(),
+    });
+  }
+
+  /** With JSON logs, everything on standard error is a record: a warning of the runtime is a fault, too. */
+  assertCleanLogs(): void {
+    for (const program of this.#programs) assert.deepEqual(program.strayLines, []);
+  }
+
+  /** What everything printed, for the report of a failure. */
+  report(): string {
+    const start = this.kubelet.history[0]?.atMs ?? 0;
+    const history = this.kubelet.history.map((entry) =>
+      `${(entry.atMs - start).toFixed(0).padStart(7)} ms  ${entry.pod} ${
+        entry.uid.slice(0, 8)
+      } ${entry.what} ${entry.detail ?? ""}`
+    );
+    const counts = this.timeline.replicas.map((entry) =>
+      `${(entry.atMs - start).toFixed(0).padStart(7)} ms  replicas ${entry.replicas}`
+    );
+    return [
+      "--- pods",
+      ...history,
+      "--- replicas",
+      ...counts,
+      ...this.#builds.map((build) => build.tail()),
+      ...this.#programs.map((program) => program.tail()),
+      this.plane.tails(),
+    ].join("\n");
+  }
+
+  async dispose(): Promise<void> {
+    for (const build of this.#builds) await build.dispose();
+    for (const program of this.#programs) await program.kill();
+    this.plane.thawApiServer();
+    if (this.plane.apiServerGone) await this.plane.restartApiServer();
+    await this.timeline.stop();
+    await this.api.delete(statefulSetPath(this.namespace, STATEFUL_SET), { propagationPolicy: "Background" });
+    await this.kubelet.stop();
+    // With nobody left to end them, the pods would keep their namespace for ever.
+    await this.api.delete(`/api/v1/namespaces/${this.namespace}/pods`, { gracePeriodSeconds: 0 });
+    await this.api.delete(`/api/v1/namespaces/${this.namespace}`);
+  }
+}
+
+let plane: ControlPlane;
+
+Deno.test.beforeAll(async () => {
+  plane = await startControlPlane();
+});
+
+Deno.test.afterAll(async () => {
+  await plane?.stop();
+});
+
+/** Registers a test. The sanitizers are off: the fixture's watches outlive single tests by design. */
+export function scenario(
+  title: string,
+  options: ScenarioOptions,
+  run: (cluster: Cluster) => Promise<void>,
+): void {
+  Deno.test({
+    name: title,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    sanitizeExit: false,
+    fn: async () => {
+      const cluster = await Cluster.create(plane, options);
+      try {
+        await run(cluster);
+        cluster.assertCleanLogs();
+      } catch (error) {
+        Deno.stdout.writeSync(new TextEncoder().encode(`\n=== ${title}\n${cluster.report()}\n===\n`));
+        throw error;
+      } finally {
+        await cluster.dispose();
+      }
+    },
+  });
+}
+
+/** The API server of this test's file as its contract tests want it: a user with all rights, a fresh namespace. */
+export async function contractTarget() {
+  return { ...plane.api.access, namespace: await createNamespace(plane.api), hasControllers: true };
+}

@@ -1,0 +1,156 @@
+/**
+ * The real programs that the end-to-end suite runs, built from the Go modules below `tools/`.
+ *
+ * Each family is a module of its own, so that its dependencies cannot pull another family's versions up. What was
+ * built is kept outside the checkout under a name that holds a hash of everything that decides the result; a family
+ * that is there already costs one look at a file. A build goes to a temporary folder which is renamed when it is
+ * whole, so an interrupted one is never taken for a finished one. Fails by throwing with the compiler's own output.
+ *
+ * Run as a program (`deno run -A tests/e2e/tools.ts [FAMILY...]`) it only builds.
+ */
+
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** One Go module below `tools/` and the programs that are built from it, by name and package. */
+interface Family {
+  readonly programs: Readonly<Record<string, string>>;
+  /** Linker flags beside those that strip symbols, given the contents of the module's `go.mod`. */
+  readonly linkerFlags?: (goMod: string) => readonly string[];
+}
+
+const FAMILIES = {
+  etcd: { programs: { "etcd": "go.etcd.io/etcd/server/v3" } },
+  buildkit: {
+    programs: {
+      "buildctl": "github.com/moby/buildkit/cmd/buildctl",
+      "buildkitd": "github.com/moby/buildkit/cmd/buildkitd",
+    },
+  },
+  kubernetes: {
+    programs: {
+      "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+      "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+    },
+    linkerFlags: kubernetesVersionFlags,
+  },
+} as const satisfies Record<string, Family>;
+
+export type FamilyName = keyof typeof FAMILIES;
+export const FAMILY_NAMES = Object.keys(FAMILIES) as readonly FamilyName[];
+
+/** Where a family's programs lie, or will lie once they are built. */
+export interface ToolFolder {
+  readonly family: FamilyName;
+  readonly bin: string;
+  readonly built: boolean;
+}
+
+const SOURCE = join(dirname(fileURLToPath(import.meta.url)), "tools");
+const COMMON_LINKER_FLAGS = ["-s", "-w"];
+
+/** Without these `/version` answers `v0.0.0-master+$Format:%H$`. */
+function kubernetesVersionFlags(goMod: string): readonly string[] {
+  const found = /k8s\.io\/kubernetes v((\d+)\.(\d+)\.\d+)/.exec(goMod);
+  if (found === null) throw new Error(`Cannot find the version of "k8s.io/kubernetes" in its go.mod`);
+  const [, version, major, minor] = found;
+  const at = "k8s.io/component-base/version";
+  return [`-X ${at}.gitVersion=v${version}`, `-X ${at}.gitMajor=${major}`, `-X ${at}.gitMinor=${minor}`];
+}
+
+async function capture(command: string, args: readonly string[], cwd: string): Promise<string> {
+  const output = await new Deno.Command(command, {
+    args: [...args],
+    cwd,
+    env: { CGO_ENABLED: "0", GOFLAGS: "-buildvcs=false" },
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  if (!output.success) {
+    throw new Error(
+      `Cannot run "${command} ${args.join(" ")}": exit ${output.code}\n${decode(output.stderr)}`,
+    );
+  }
+  return decode(output.stdout).trim();
+}
+
+function cacheRoot(): string {
+  const base = Deno.env.get("XDG_CACHE_HOME") || join(Deno.env.get("HOME") ?? "/root", ".cache");
+  return join(base, "buildkitd-autoscaler", "tools");
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Where the programs of `family` are kept. Builds nothing. */
+export async function locate(family: FamilyName): Promise<ToolFolder> {
+  const source = join(SOURCE, family);
+  const goMod = await Deno.readTextFile(join(source, "go.mod"));
+  const parts = [
+    goMod,
+    await Deno.readTextFile(join(source, "go.sum")),
+    await capture("go", ["env", "GOVERSION", "GOOS", "GOARCH"], source),
+    JSON.stringify(FAMILIES[family].programs),
+    JSON.stringify(linkerFlags(family, goMod)),
+  ];
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(parts.join("\0")));
+  const bin = join(cacheRoot(), `${family}-${new Uint8Array(digest).toHex().slice(0, 16)}`, "bin");
+  return { family, bin, built: await exists(bin) };
+}
+
+function linkerFlags(name: FamilyName, goMod: string): readonly string[] {
+  const family: Family = FAMILIES[name];
+  return [...COMMON_LINKER_FLAGS, ...(family.linkerFlags?.(goMod) ?? [])];
+}
+
+/** Makes sure that the programs of `family` are built and gives their folder. */
+export async function ensureBuilt(name: FamilyName, say: (line: string) => void): Promise<string> {
+  const folder = await locate(name);
+  if (folder.built) {
+    say(`${name}: built before, in ${folder.bin}`);
+    return folder.bin;
+  }
+  const family: Family = FAMILIES[name];
+  const source = join(SOURCE, name);
+  const flags = linkerFlags(name, await Deno.readTextFile(join(source, "go.mod")));
+  const final = dirname(folder.bin);
+  await Deno.mkdir(dirname(final), { recursive: true });
+  const building = await Deno.makeTempDir({ dir: dirname(final), prefix: `building-${name}-` });
+  try {
+    for (const [program, pkg] of Object.entries(family.programs)) {
+      const startedMs = performance.now();
+      say(`${name}: building ${program} from ${pkg}`);
+      const output = join(building, "bin", program);
+      await capture("go", ["build", "-trimpath", "-ldflags", flags.join(" "), "-o", output, pkg], source);
+      say(`${name}: built ${program} in ${((performance.now() - startedMs) / 1000).toFixed(0)} s`);
+    }
+    await Deno.rename(building, final).catch(async (error) => {
+      // Another run may have finished the same family first; its result is as good as ours.
+      if (!await exists(folder.bin)) throw error;
+    });
+  } finally {
+    if (await exists(building)) await Deno.remove(building, { recursive: true });
+  }
+  return folder.bin;
+}
+
+if (import.meta.main) {
+  const wanted = Deno.args.length > 0 ? Deno.args : FAMILY_NAMES;
+  for (const name of wanted) {
+    if (!FAMILY_NAMES.includes(name as FamilyName)) {
+      throw new Error(`Cannot build "${name}": want one of ${FAMILY_NAMES.join(", ")}`);
+    }
+    await ensureBuilt(
+      name as FamilyName,
+      (line) => Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`)),
+    );
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * The short way of reading arguments agrees with commander wherever it is taken.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { UsageError } from "../../lib/base/errors.ts";
+import { parseCommandLine } from "../../lib/config/command_line.ts";
+import { readPlainArguments } from "../../lib/config/plain_arguments.ts";
+import { parseSettings, settingRows } from "../../lib/config/settings.ts";
+
+function outcome(read: () => unknown): unknown {
+  try {
+    return read();
+  } catch (error) {
+    assert.ok(error instanceof UsageError);
+    return error.problems;
+  }
+}
+
+const flag = fc.constantFrom(...settingRows().map(([, each]) => each.flag));
+const value = fc.constantFrom(
+  "1m",
+  "1",
+  "0",
+  "default",
+  ":0",
+  "",
+  "-",
+  "--",
+  "-1s",
+  "a=b",
+  "run",
+  "--target-port",
+  "x\ny",
+);
+const argument = fc.oneof(
+  flag,
+  value,
+  fc.tuple(flag, value).map(([name, text]) => `${name}=${text}`),
+  fc.constantFrom("run", "demo", "--help", "-h", "--unknown", "version"),
+);
+
+Deno.test("readPlainArguments() reads as parseCommandLine() does, or not at all", () => {
+  let plain = 0;
+  fc.assert(
+    fc.property(fc.array(argument, { maxLength: 5 }), (args) => {
+      const flags = readPlainArguments(args);
+      if (flags === undefined) return;
+      plain += 1;
+      assert.deepEqual(
+        outcome(() => ({ command: "run", settings: parseSettings({ flags, variables: {} }) })),
+        outcome(() => parseCommandLine(args, {})),
+      );
+    }),
+    { numRuns: 1000 },
+  );
+  assert.ok(plain > 50, `${plain} command lines were plain`);
+});
+
+Deno.test("readPlainArguments() takes both forms of a flag, and the last of two", () => {
+  const flags = readPlainArguments(["run", "--target-port", "1", "--idle-timeout=5m", "--target-port=2"]);
+  assert.deepEqual([...flags!], [["targetPort", "2"], ["idleTimeoutMs", "5m"]]);
+  for (
+    const args of [["--help"], ["--target-port"], ["x"], ["--target-port", "-1"], ["--unknown=1"], ["demo"]]
+  ) {
+    assert.equal(readPlainArguments(args), undefined, args.join(" "));
+  }
+});

@@ -1,0 +1,101 @@
+/**
+ * Listen addresses as Go writes them.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  bindHostnames,
+  formatListenAddress,
+  isIpv4,
+  isIpv6,
+  overlaps,
+  parseAddress,
+} from "../../../lib/config/address.ts";
+
+Deno.test("parseAddress() takes Go's forms", () => {
+  const right: [string, string, number][] = [
+    [":8080", "::", 8080],
+    [":0", "::", 0],
+    ["127.0.0.1:8080", "127.0.0.1", 8080],
+    ["0.0.0.0:65535", "0.0.0.0", 65535],
+    ["[::1]:8080", "::1", 8080],
+    ["[fe80::1%eth0]:1", "fe80::1%eth0", 1],
+    ["[::ffff:10.0.0.1]:80", "::ffff:10.0.0.1", 80],
+    ["localhost:080", "localhost", 80],
+  ];
+  for (const [text, hostname, port] of right) assert.deepEqual(parseAddress(text), { hostname, port }, text);
+});
+
+Deno.test("parseAddress() refuses what is no address", () => {
+  const wrong = [
+    "",
+    "8080",
+    ":",
+    "localhost",
+    ":65536",
+    ":-1",
+    ":http",
+    "::1:8080",
+    "[::1]",
+    "[]:80",
+    "[1.2.3.4]:80",
+  ];
+  const more = [
+    "256.0.0.1:80",
+    "01.2.3.4:80",
+    "1.2.3:80",
+    "a b:80",
+    ":8080 ",
+    " :8080",
+    "[::1]x:80",
+    "[::g]:1",
+    "-a:1",
+  ];
+  for (const text of [...wrong, ...more]) assert.equal(parseAddress(text), undefined, text);
+});
+
+Deno.test("formatListenAddress() writes what parseAddress() reads", () => {
+  const host = fc.oneof(fc.ipV4(), fc.ipV6(), fc.constant("::"));
+  fc.assert(fc.property(host, fc.nat(65535), (hostname, port) => {
+    assert.deepEqual(parseAddress(formatListenAddress({ hostname, port })), { hostname, port });
+  }));
+});
+
+Deno.test("isIpv4() and isIpv6() tell the two apart", () => {
+  fc.assert(fc.property(fc.ipV4(), (host) => assert.ok(isIpv4(host) && !isIpv6(host))));
+  fc.assert(fc.property(fc.ipV6(), (host) => assert.ok(isIpv6(host) && !isIpv4(host))));
+});
+
+Deno.test("overlaps() sees listeners that are in each other's way", () => {
+  const at = (text: string) => parseAddress(text)!;
+  const pairs: [string, string, boolean][] = [
+    [":80", ":80", true],
+    [":80", "127.0.0.1:80", true],
+    [":80", "[::1]:80", true],
+    ["0.0.0.0:80", "127.0.0.1:80", true],
+    ["0.0.0.0:80", "[::1]:80", false],
+    ["127.0.0.1:80", "127.0.0.2:80", false],
+    [":80", ":81", false],
+    [":0", ":0", false],
+  ];
+  for (const [a, b, expected] of pairs) {
+    assert.equal(overlaps(at(a), at(b)), expected, `${a} ${b}`);
+    assert.equal(overlaps(at(b), at(a)), expected, `${b} ${a}`);
+  }
+});
+
+Deno.test("bindHostnames() falls back to IPv4 where all interfaces are asked for", () => {
+  assert.deepEqual(bindHostnames("::"), ["::", "0.0.0.0"]);
+  assert.deepEqual(bindHostnames("::1"), ["::1"]);
+});
+
+Deno.test("a listener on all interfaces serves IPv4", async () => {
+  const listener = Deno.listen({ hostname: "::", port: 0 });
+  const [client, server] = await Promise.all([
+    Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }),
+    listener.accept(),
+  ]);
+  for (const resource of [client, server, listener]) resource.close();
+});

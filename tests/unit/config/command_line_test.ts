@@ -1,0 +1,198 @@
+/**
+ * The command line, as a function and as the program itself.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { UsageError } from "../../../lib/base/errors.ts";
+import { parseCommandLine, type Request } from "../../../lib/config/command_line.ts";
+import { settingRows } from "../../../lib/config/settings.ts";
+
+function parse(...args: string[]): Request {
+  return parseCommandLine(args, {});
+}
+
+function settingsOf(...args: string[]) {
+  const request = parse(...args);
+  assert.ok(request.command === "run");
+  return request.settings;
+}
+
+function problemsOf(...args: string[]): readonly string[] {
+  try {
+    parse(...args);
+  } catch (error) {
+    assert.ok(error instanceof UsageError);
+    return error.problems;
+  }
+  return [];
+}
+
+function helpOf(...args: string[]): string {
+  const request = parse(...args);
+  assert.ok(request.command === "help");
+  return request.text;
+}
+
+Deno.test("parseCommandLine() runs without a command, and with run", () => {
+  assert.deepEqual(settingsOf(), settingsOf("run"));
+});
+
+Deno.test("parseCommandLine() takes both forms of a flag, before and after the command", () => {
+  for (
+    const args of [
+      ["--idle-timeout", "1m"],
+      ["--idle-timeout=1m"],
+      ["run", "--idle-timeout=1m"],
+      ["--idle-timeout", "1m", "run"],
+    ]
+  ) {
+    assert.equal(settingsOf(...args).idleTimeoutMs, 60_000, args.join(" "));
+  }
+  assert.deepEqual(settingsOf("--listen-addr=[::1]:1").listenAddr, { hostname: "::1", port: 1 });
+});
+
+Deno.test("parseCommandLine() takes the last of a flag given twice", () => {
+  assert.equal(settingsOf("--target-port=1", "--target-port", "2").targetPort, 2);
+});
+
+Deno.test("parseCommandLine() names the nearest of unknown flags, commands and arguments, all together", () => {
+  assert.deepEqual(
+    problemsOf("--idle-timout", "2m", "--target-port=x", "--log_level=info", "extra", "--sts-name"),
+    [
+      'Unknown flag "--idle-timout": the nearest is "--idle-timeout"',
+      'Unknown flag "--log_level": the nearest is "--log-level"',
+      'Unexpected argument "extra"',
+      'Cannot parse "--sts-name": found no value, want one after it',
+      'Cannot parse "--target-port": found "x", want a whole number from 1 to 65535',
+    ],
+  );
+  assert.deepEqual(problemsOf("dmeo"), ['Unknown command "dmeo": the nearest is "demo"']);
+  assert.deepEqual(problemsOf("run", "now"), ['Unexpected argument "now"']);
+  assert.deepEqual(problemsOf("-x"), ['Unknown flag "-x": the nearest is "--help"']);
+});
+
+Deno.test("parseCommandLine() reports unknown variables with the arguments' problems", () => {
+  try {
+    parseCommandLine(["--sts-nam=x"], { AUTOSCALER_UPSTREM: "dns" });
+    assert.fail("no error");
+  } catch (error) {
+    assert.ok(error instanceof UsageError);
+    assert.equal(error.problems.length, 2);
+  }
+});
+
+Deno.test("parseCommandLine() gives the demo its own arguments, and no settings", () => {
+  assert.deepEqual(parse("demo"), { command: "demo", args: [] });
+  assert.deepEqual(parse("demo", "--stub", "x"), { command: "demo", args: ["--stub", "x"] });
+  assert.deepEqual(problemsOf("demo", "--idle-timeout=1m"), [
+    'Cannot use "--idle-timeout" with "demo": it has settings of its own',
+  ]);
+});
+
+Deno.test("parseCommandLine() knows version, completions and their arguments", () => {
+  assert.deepEqual(parse("version"), { command: "version" });
+  assert.deepEqual(parse("--version"), { command: "version" });
+  assert.deepEqual(parse("completions", "fish"), { command: "completions", args: ["completions", "fish"] });
+  assert.deepEqual(parse("complete", "--", "--lo"), {
+    command: "completions",
+    args: ["complete", "--", "--lo"],
+  });
+  assert.deepEqual(problemsOf("complete"), ['Unknown command "complete": the nearest is "completions"']);
+  assert.deepEqual(problemsOf("completions", "tcsh"), [
+    'Cannot make completions: found "tcsh", want bash, zsh, fish, powershell',
+  ]);
+  assert.equal(problemsOf("completions").length, 1);
+  assert.equal(problemsOf("version", "x").length, 1);
+});
+
+Deno.test("--help fits 80 columns and shows every flag with its variable and default", () => {
+  const help = helpOf("--help");
+  for (const line of help.split("\n")) assert.ok(line.length <= 80, line);
+  for (const [, { flag, variable, default: preset }] of settingRows()) {
+    const shown = help.slice(help.indexOf(`  ${flag} `)).split("]")[0]!.replace(/\s+/g, " ");
+    assert.ok(shown.endsWith(`[${variable}${preset === undefined ? "" : `, default ${preset}`}`), flag);
+  }
+  assert.match(help, /A variable \(in brackets\) beats its flag/);
+  assert.match(help, /Exit codes: 0 done, 1 failed, 2 wrong usage/);
+  for (const args of [["-h"], ["help"], ["run", "--help"], ["--idle-timeout=wrong", "--help"]]) {
+    assert.equal(helpOf(...args), help, args.join(" "));
+  }
+  assert.match(helpOf("demo", "--help"), /--stub/);
+  assert.match(helpOf("completions", "--help"), /^Usage: buildkitd-autoscaler completions <shell>/);
+});
+
+/** Runs the program; it inherits no variable but what Deno needs. */
+async function program(args: string[], env: Record<string, string> = {}) {
+  const inherited = Object.fromEntries(
+    ["PATH", "HOME", "DENO_DIR", "SystemRoot", "TMPDIR"].flatMap((name) => {
+      const value = Deno.env.get(name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+  const output = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--allow-all",
+      "--no-check",
+      new URL("../../../main.ts", import.meta.url).pathname,
+      ...args,
+    ],
+    clearEnv: true,
+    env: { ...inherited, NO_COLOR: "1", ...env },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code: output.code, stdout: decoder.decode(output.stdout), stderr: decoder.decode(output.stderr) };
+}
+
+Deno.test("main.ts prints help and version to stdout and exits with 0", async () => {
+  const help = await program(["--help"]);
+  assert.deepEqual([help.code, help.stdout, help.stderr], [0, helpOf("--help"), ""]);
+  const version = await program(["version"]);
+  assert.deepEqual([version.code, version.stderr], [0, ""]);
+  assert.match(version.stdout, /^buildkitd-autoscaler \d+\.\d+\.\d+ \(deno \S+, \S+\)\n$/);
+});
+
+Deno.test("main.ts prints all problems to stderr, without a stack, and exits with 2", async () => {
+  const { code, stdout, stderr } = await program(["--idle-timeout=soon"], { LOG_LEVEL: "loud" });
+  assert.deepEqual([code, stdout], [2, ""]);
+  assert.equal(
+    stderr,
+    [
+      "buildkitd-autoscaler: 2 problems, nothing was started",
+      '  Cannot parse "--idle-timeout": found "soon", want a duration such as "2m0s"',
+      '  Cannot parse "LOG_LEVEL": found "loud", want "debug", "info", "warn" or "error"',
+      'See "buildkitd-autoscaler --help"',
+      "",
+    ].join("\n"),
+  );
+});
+
+Deno.test("main.ts reads variables when there are no arguments", async () => {
+  const { code, stderr } = await program([], { AUTOSCALER_MAX_HELD: "0", BUILDKITD_TARGET_PORT: "x" });
+  assert.equal(code, 2);
+  assert.match(stderr, /^buildkitd-autoscaler: 2 problems, nothing was started\n/);
+});
+
+Deno.test("main.ts reports a kubeconfig that is not there as wrong usage", async () => {
+  const { code, stderr } = await program([
+    "--kubeconfig",
+    "/nowhere/config",
+    "--listen-addr=:0",
+    "--admin-addr=:0",
+  ]);
+  assert.equal(code, 2);
+  assert.match(stderr, /\/nowhere\/config/);
+  assert.doesNotMatch(stderr, /\n\s+at /);
+});
+
+Deno.test("main.ts prints completion scripts and completions", async () => {
+  for (const shell of ["bash", "zsh", "fish", "powershell"]) {
+    const { code, stdout, stderr } = await program(["completions", shell]);
+    assert.deepEqual([code, stderr], [0, ""], shell);
+    assert.match(stdout, /buildkitd-autoscaler/);
+  }
+  assert.match((await program(["complete", "--", "--ad"])).stdout, /^--admin-addr\t/);
+  assert.match((await program(["complete", "--", "--wake-on", ""])).stdout, /^connect\t[\s\S]*^data\t/m);
+});

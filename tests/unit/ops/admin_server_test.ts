@@ -1,0 +1,98 @@
+/**
+ * The admin port over a real socket.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { adminHandler, type AdminServer, serveAdmin } from "../../../lib/ops/admin_server.ts";
+import { Health } from "../../../lib/ops/health.ts";
+
+function open(content: { ready?: boolean; metrics?: () => Promise<string> } = {}): AdminServer {
+  const health = new Health();
+  health.add({ name: "accept", probes: ["live"], check: () => ({ ok: true }) });
+  health.add({
+    name: "joined",
+    probes: ["ready"],
+    check: () => content.ready ? { ok: true } : { ok: false, reason: "no rights yet" },
+  });
+  const metrics = content.metrics ?? (() => Promise.resolve("a 1\n"));
+  return serveAdmin({ hostname: "127.0.0.1", port: 0 }, adminHandler({ version: "1.2.3", health, metrics }));
+}
+
+async function ask(server: AdminServer, path: string, init: RequestInit = {}) {
+  // A client of its own, so that no connection outlives the test.
+  using client = Deno.createHttpClient({});
+  const response = await fetch(`http://127.0.0.1:${server.addr.port}${path}`, { ...init, client });
+  return { status: response.status, headers: response.headers, text: await response.text() };
+}
+
+Deno.test("the admin port answers probes with ok, or with 503 and the reasons", async () => {
+  const server = open();
+  for (const path of ["/livez", "/healthz"]) {
+    const { status, text } = await ask(server, path);
+    assert.deepEqual([status, text], [200, "ok\n"]);
+  }
+  const ready = await ask(server, "/readyz");
+  assert.deepEqual([ready.status, ready.text], [503, "joined: no rights yet\n"]);
+  assert.equal(ready.headers.get("cache-control"), "no-store");
+  const verbose = await ask(server, "/readyz?verbose");
+  assert.deepEqual([verbose.status, verbose.text], [
+    503,
+    "[-]joined failed: no rights yet\nreadyz check failed\n",
+  ]);
+  assert.equal((await ask(server, "/livez?verbose")).text, "[+]accept ok\nlivez check passed\n");
+  await server.close();
+});
+
+Deno.test("the admin port serves metrics and an index", async () => {
+  const server = open();
+  const metrics = await ask(server, "/metrics");
+  assert.deepEqual([metrics.status, metrics.text], [200, "a 1\n"]);
+  assert.equal(metrics.headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+  const index = await ask(server, "/");
+  assert.match(index.text, /^buildkitd-autoscaler 1\.2\.3\n/);
+  for (const path of ["/livez", "/readyz", "/healthz", "/metrics"]) assert.ok(index.text.includes(path));
+  await server.close();
+});
+
+Deno.test("the admin port refuses other paths and methods", async () => {
+  const server = open();
+  assert.equal((await ask(server, "/nothing")).status, 404);
+  assert.equal((await ask(server, "/livez/")).status, 404);
+  const post = await ask(server, "/livez", { method: "POST", body: "x".repeat(100_000) });
+  assert.deepEqual([post.status, post.headers.get("allow")], [405, "GET, HEAD"]);
+  await server.close();
+});
+
+Deno.test("the admin port answers HEAD without a body", async () => {
+  const server = open();
+  const { status, text } = await ask(server, "/readyz", { method: "HEAD" });
+  assert.deepEqual([status, text], [503, ""]);
+  await server.close();
+});
+
+Deno.test("the admin port survives metrics that fail", async () => {
+  const server = open({ metrics: () => Promise.reject(new Error("secret detail")) });
+  const { status, text } = await ask(server, "/metrics");
+  assert.deepEqual([status, text], [500, "Internal error\n"]);
+  assert.equal((await ask(server, "/livez")).status, 200);
+  await server.close();
+});
+
+Deno.test("the admin port closes although a client keeps its connection", async () => {
+  const server = open();
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port: server.addr.port });
+  await conn.write(new TextEncoder().encode("GET /livez HTTP/1.1\r\nhost: a\r\n\r\n"));
+  const buffer = new Uint8Array(1024);
+  assert.ok((await conn.read(buffer))! > 0);
+  await server.close();
+  conn.close();
+});
+
+Deno.test("serveAdmin() on all interfaces serves IPv4, and says when the port is taken", async () => {
+  const handler = () => Promise.resolve(new Response("x"));
+  const server = serveAdmin({ hostname: "::", port: 0 }, handler);
+  assert.equal((await ask(server, "/")).text, "x");
+  assert.throws(() => serveAdmin({ hostname: "::", port: server.addr.port }, handler), Deno.errors.AddrInUse);
+  await server.close();
+});

@@ -1,0 +1,110 @@
+/**
+ * The log's way to a stream that is slow, full or gone.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { LogQueue } from "../../../lib/ops/log_queue.ts";
+import { settle, VirtualClock } from "../../support/virtual_clock.ts";
+
+/** A stream whose writes wait until the test lets them through. */
+class SlowWriter {
+  written = "";
+  #let: (() => void) | undefined;
+  open = false;
+
+  async write(bytes: Uint8Array): Promise<number> {
+    if (!this.open) await new Promise<void>((resolve) => (this.#let = resolve));
+    // A few bytes at a time, as a full pipe takes them.
+    const taken = this.open ? bytes : bytes.subarray(0, 3);
+    this.written += new TextDecoder().decode(taken);
+    return taken.length;
+  }
+
+  release(): void {
+    this.open = true;
+    this.#let?.();
+  }
+}
+
+const lost = (count: number) => `lost ${count}\n`;
+
+Deno.test("LogQueue writes lines in order, also when the stream takes them in pieces", async () => {
+  const writer = new SlowWriter();
+  const queue = new LogQueue(writer, new VirtualClock(), lost);
+  queue.push("one\n");
+  queue.push("two\n");
+  await settle();
+  queue.push("three\n");
+  writer.release();
+  await queue.flush(1000);
+  assert.equal(writer.written, "one\ntwo\nthree\n");
+});
+
+Deno.test("LogQueue bounds what waits, and says how much was lost", async () => {
+  const writer = new SlowWriter();
+  const queue = new LogQueue(writer, new VirtualClock(), lost);
+  const line = `${"x".repeat(1023)}\n`;
+  queue.push("first\n");
+  await settle();
+  for (let i = 0; i < 3000; i++) queue.push(line);
+  writer.release();
+  await queue.flush(1000);
+  const lines = writer.written.trimEnd().split("\n");
+  assert.equal(lines.length, 1 + 1024 + 1);
+  assert.equal(lines.at(-1), `lost ${3000 - 1024}`);
+  queue.push("after\n");
+  await queue.flush(1000);
+  assert.match(writer.written, /\nafter\n$/);
+});
+
+Deno.test("LogQueue.flush() does not wait for a reader that reads no more", async () => {
+  const clock = new VirtualClock();
+  const writer = new SlowWriter();
+  const queue = new LogQueue(writer, clock, lost);
+  queue.push("one\n");
+  let flushed = false;
+  const flushing = queue.flush(1000).then(() => (flushed = true));
+  await clock.advance(999);
+  assert.equal(flushed, false);
+  await clock.advance(1);
+  assert.equal(flushed, true);
+  writer.release();
+  await flushing;
+});
+
+Deno.test("LogQueue goes quiet when its reader has left", async () => {
+  let writes = 0;
+  const writer = {
+    write(): Promise<number> {
+      writes += 1;
+      return Promise.reject(new Deno.errors.BrokenPipe());
+    },
+  };
+  const queue = new LogQueue(writer, new VirtualClock(), lost);
+  for (let i = 0; i < 3; i++) {
+    queue.push("x\n");
+    await queue.flush(1000);
+  }
+  assert.equal(writes, 1);
+});
+
+Deno.test("LogQueue tries again when a non-blocking stream is full", async () => {
+  const clock = new VirtualClock();
+  let full = true;
+  let written = "";
+  const writer = {
+    write(bytes: Uint8Array): Promise<number> {
+      if (full) return Promise.reject(Object.assign(new Error("full"), { code: "EAGAIN" }));
+      written += new TextDecoder().decode(bytes);
+      return Promise.resolve(bytes.length);
+    },
+  };
+  const queue = new LogQueue(writer, clock, lost);
+  queue.push("x\n");
+  await clock.advance(50);
+  full = false;
+  await clock.advance(50);
+  assert.equal(written, "x\n");
+  assert.equal(clock.pending, 0);
+});
