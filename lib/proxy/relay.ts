@@ -56,23 +56,27 @@ export async function relay(
     close(downstream);
     close(upstream);
   };
-  const endOf = async (direction: Promise<End>): Promise<End> => {
+  // The first thing that broke is the cause; what breaks because of it, by our own closing too, says nothing.
+  let broken: Conn | undefined;
+  const watch = async (direction: Promise<End>): Promise<void> => {
     const end = await direction;
-    if (end !== "fin" && end.while === "reading") closeBoth();
-    return end;
+    if (end === "fin") return;
+    broken ??= end.broken;
+    if (end.while === "reading") closeBoth();
   };
-  const ends = await Promise.all([
-    endOf(toUpstream(downstream, upstream, first, (n) => {
+  await Promise.all([
+    watch(toUpstream(downstream, upstream, first, (n) => {
       if (traffic.upstreamBytes === 0) firstBytes.upstream();
       traffic.upstreamBytes += n;
     })),
-    endOf(copyAfter(first.written, upstream, downstream, (n) => {
+    watch(copyAfter(first.written, upstream, downstream, (n) => {
       if (traffic.downstreamBytes === 0) firstBytes.downstream();
       traffic.downstreamBytes += n;
     })),
   ]);
   closeBoth();
-  return outcomeOf(ends, downstream);
+  if (broken === undefined) return "completed";
+  return broken === downstream ? "downstream_reset" : "upstream_reset";
 }
 
 /** Closes a connection that may be closed already. */
@@ -82,14 +86,6 @@ export function close(conn: Conn): void {
   } catch {
     // BadResource: it was closed before.
   }
-}
-
-function outcomeOf(ends: readonly End[], downstream: Conn): RelayEnd {
-  // The first thing that broke is the cause; what broke because of it says nothing.
-  const broken = ends.find((end) => end !== "fin" && end.while === "reading") ??
-    ends.find((end) => end !== "fin");
-  if (broken === undefined || broken === "fin") return "completed";
-  return broken.broken === downstream ? "downstream_reset" : "upstream_reset";
 }
 
 async function toUpstream(

@@ -106,7 +106,9 @@ export class Observer {
     const before = placement.agreement.seen?.replicas;
     // Kubernetes' default for a StatefulSet without `spec.replicas` is 1.
     const replicas = spec?.replicas ?? 1;
-    if (placement.see({ version, replicas }) && before !== undefined && before !== replicas) {
+    // The event of a write of our own may come before its answer.
+    const news = placement.see({ version, replicas }) && !placement.writing.has(replicas);
+    if (news && before !== undefined && before !== replicas) {
       this.#log.info("replicas were changed by somebody else", { from: before, to: replicas });
     }
     const workedOff = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 1);

@@ -48,6 +48,8 @@ export class Placement {
   readonly usage = new Usage();
   /** What makes a pod ready. */
   readonly mode: ReadinessMode;
+  /** Counts that writes of this proxy may set at any moment: they are under way. */
+  readonly writing = new Set<number>();
   readonly #clock: Clock;
   readonly #maxReplicas: number;
   readonly #health = new Map<string, PodHealth>();

@@ -211,7 +211,8 @@ export class Scaler {
     const decision = this.#decide();
     if (seen === undefined || !this.#wantsClaim(decision)) return;
     const replicas = Math.max(seen.replicas, decision.desired);
-    const count = await scale.apply({ replicas, version: seen.version }, this.#newName(), signal);
+    const write = () => scale.apply({ replicas, version: seen.version }, this.#newName(), signal);
+    const count = await this.#announced(replicas, write);
     const raised = replicas > seen.replicas;
     this.#wrote(seen, count, raised ? decision.reason : "closed_by_scale_down", decision.because);
     coldStart.reached("scale_write");
@@ -229,12 +230,24 @@ export class Scaler {
     if (!this.#wantsLower(decision) || placement.agreement.seen?.version !== count.version) return;
     if (!placement.promise({ below: decision.desired, version: count.version })) return;
     try {
-      const written = await scale.update({ ...count, replicas: decision.desired }, signal);
+      const write = () => scale.update({ ...count, replicas: decision.desired }, signal);
+      const written = await this.#announced(decision.desired, write);
       this.#wrote(count, written, decision.reason, decision.because);
     } catch (error) {
       // The version has moved on, and to see that is what ends the promise.
       if (isConflict(error)) placement.see(await scale.read(signal));
       throw error;
+    }
+  }
+
+  /** Writes a count; while that is under way its effect is not taken for somebody else's. */
+  async #announced(replicas: number, write: () => Promise<Count>): Promise<Count> {
+    const { writing } = this.#ports.placement;
+    writing.add(replicas);
+    try {
+      return await write();
+    } finally {
+      writing.delete(replicas);
     }
   }
 

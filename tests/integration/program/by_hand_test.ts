@@ -1,0 +1,138 @@
+/**
+ * The whole program: what people do to the count, what it finds at its start, and a StatefulSet that is not there.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { type Program, startProgram, type World } from "../../support/program.ts";
+
+const IDLE_MS = 250;
+const settings = { idleTimeoutMs: `${IDLE_MS}ms` };
+
+async function untilReplicas(program: Program, replicas: number): Promise<void> {
+  await program.until(`${replicas} replicas`, () => program.cluster.replicas === replicas);
+}
+
+for (const [replicas, minReplicas, want] of [[1, 0, 0], [3, 0, 0], [3, 1, 1]] as const) {
+  Deno.test(`program --min-replicas=${minReplicas}: started at ${replicas} replicas without a session, it takes them down to ${want} after one idle timeout`, async () => {
+    const sinceMs = performance.now();
+    await using program = await startProgram({
+      cluster: { replicas },
+      settings: { ...settings, minReplicas: String(minReplicas) },
+    });
+    await untilReplicas(program, want);
+    assert.ok(performance.now() - sinceMs >= IDLE_MS, "not before the idle timeout");
+    await program.until("the pods", () => program.cluster.pods.length === want);
+  });
+}
+
+Deno.test("program --min-replicas=1: a replica is there without any client, and stays", async () => {
+  await using program = await startProgram({ settings: { ...settings, minReplicas: "1" } });
+  await untilReplicas(program, 1);
+  await program.warm();
+  const sinceMs = performance.now();
+  while (performance.now() - sinceMs < 3 * IDLE_MS) {
+    await program.warm();
+    assert.equal(program.cluster.replicas, 1);
+  }
+  const scaled = program.log.of("scaled").map(({ fields }) => [fields["to"], fields["reason"]]);
+  assert.deepEqual(scaled, [[1, "min_replicas"]]);
+});
+
+Deno.test("program: what was scaled up by hand stays for one idle timeout, then goes", async () => {
+  await using program = await startProgram({ settings });
+  await program.settled();
+  const sinceMs = performance.now();
+  program.cluster.scale(1);
+  const { from, to } = await program.logged("replicas were changed by somebody else");
+  assert.deepEqual([from, to], [0, 1]);
+  await untilReplicas(program, 0);
+  assert.ok(performance.now() - sinceMs >= IDLE_MS, "not before the idle timeout");
+  await program.until("no pod", () => program.cluster.pods.length === 0);
+  assert.equal(program.log.of("replicas were changed by somebody else").length, 1, "and not by ourselves");
+});
+
+Deno.test("program: replicas above the maximum are used no further, and go without the one that is in use", async () => {
+  await using program = await startProgram({ settings });
+  await program.settled();
+  using client = await program.connect();
+  assert.equal(await client.echo("hello"), "hello");
+  program.cluster.scale(3);
+  await program.cluster.untilReady(3, AbortSignal.timeout(30_000));
+  await untilReplicas(program, 1);
+  await program.until("one pod", () => program.cluster.pods.length === 1);
+  assert.equal(await client.echo("still here"), "still here");
+  assert.equal(program.cluster.replicas, 1);
+  assert.deepEqual(program.pods.sessions.map(({ pod, state }) => [pod.name, state]), [[
+    "buildkitd-0",
+    "open",
+  ]]);
+});
+
+Deno.test("program: a count that is taken away from under a session is put back before the session is lost", async () => {
+  // The controller gives the program time; were it quicker, the pod would terminate and its session end in peace.
+  await using program = await startProgram({ cluster: { reactionMs: () => 300 } });
+  await program.settled();
+  using client = await program.connect();
+  assert.equal(await client.echo("hello"), "hello");
+  program.cluster.scale(0);
+  await untilReplicas(program, 1);
+  await program.until("the controller has looked", () => {
+    const { metadata, status } = program.cluster.statefulSet;
+    return status?.observedGeneration === metadata.generation;
+  });
+  assert.equal(await client.echo("still here"), "still here");
+  assert.equal(program.pods.started.length, 1);
+});
+
+Deno.test("program: without its StatefulSet it stays up, unready, holds clients, and serves them once it is created", async () => {
+  let set: ReturnType<World["cluster"]["api"]["registry"]["get"]> | undefined;
+  await using program = await startProgram({
+    home: "somewhere-else",
+    before: ({ cluster }) => {
+      set = cluster.statefulSet;
+      cluster.api.registry.delete(STATEFULSETS, cluster.namespace, cluster.name, { gracePeriodSeconds: 0 });
+    },
+  });
+  const { cause } = await program.logged("StatefulSet is missing");
+  assert.equal(
+    cause,
+    'StatefulSet "buildkitd" not found in namespace "default" (--sts-name, --sts-namespace); ' +
+      'the namespace of the test is "somewhere-else"',
+  );
+  await program.logged("not ready");
+  const { status, text } = await program.admin("/readyz");
+  assert.equal(status, 503);
+  assert.match(text, /^joined: StatefulSet "buildkitd" not found in namespace "default"/);
+  assert.equal((await program.admin("/livez")).status, 200);
+  using client = await program.connect();
+  await program.until("an open session", () => program.metrics.value("sessions_open") === 1);
+  const { metadata: { name }, spec } = set!;
+  program.cluster.api.registry.create(STATEFULSETS, "default", { metadata: { name }, spec }, {
+    manager: "helm",
+  });
+  assert.equal(await client.echo("hello"), "hello");
+  await program.logged("StatefulSet is missing is over");
+  await program.logged("ready");
+  assert.deepEqual(await program.admin("/readyz"), { status: 200, text: "ok" });
+});
+
+Deno.test("program: a StatefulSet that is deleted and made anew is scaled as before", async () => {
+  await using program = await startProgram();
+  await program.settled();
+  await program.warm();
+  const { metadata: { name }, spec } = program.cluster.statefulSet;
+  program.cluster.api.registry.delete(STATEFULSETS, "default", name, { gracePeriodSeconds: 0 });
+  await program.logged("StatefulSet is missing");
+  program.cluster.api.registry.create(
+    STATEFULSETS,
+    "default",
+    { metadata: { name }, spec: { ...spec, replicas: 0 } },
+    { manager: "helm" },
+  );
+  await program.logged("StatefulSet is missing is over");
+  await program.until("no pod of the old one", () => program.cluster.pods.length === 0);
+  using client = await program.connect();
+  assert.equal(await client.echo("hello"), "hello");
+});
