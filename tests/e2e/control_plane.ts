@@ -126,6 +126,7 @@ export class ControlPlane {
    * started anew as well: its own back-off of many seconds is not under test.
    */
   async restartApiServer(): Promise<void> {
+    await this.killApiServer();
     await this.#startApiServer();
     await this.#controllerManager?.kill();
     this.#startControllerManager();

@@ -3,7 +3,10 @@
  */
 
 import { CONTRACT, runClause } from "../integration/contract/contract.ts";
-import { contractTarget } from "./scenario.ts";
+import { contractTarget, restartApiServer } from "./scenario.ts";
+
+// One that starts on an empty store still keeps all versions, from the first on.
+Deno.test.beforeAll(restartApiServer);
 
 for (const clause of CONTRACT) {
   Deno.test({
