@@ -4,6 +4,8 @@
  * The step connects back to the test (pods use the host's network here) and ends when the test closes that
  * connection, so a test knows that the build is under way, and decides for how long, without any sleeping. The result
  * comes back as a file and is compared, so a build only counts when its bytes arrived both ways.
+ *
+ * @module
  */
 
 import assert from "node:assert/strict";

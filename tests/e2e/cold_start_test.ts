@@ -1,4 +1,7 @@
-/** Builds that arrive while there is no pod: real buildctl through the program to a real buildkitd. */
+/** Builds that arrive while there is no pod: real buildctl through the program to a real buildkitd.
+ *
+ * @module
+ */
 
 import assert from "node:assert/strict";
 import { noted } from "./kubelet.ts";

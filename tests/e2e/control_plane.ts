@@ -3,6 +3,8 @@
  *
  * It runs inside the suite's network namespace, so the addresses and ports below are fixed. The API server can be
  * stopped, killed and started again on the same data. Starting throws with the tail of the log that explains it.
+ *
+ * @module
  */
 
 import { join } from "node:path";

@@ -1,5 +1,7 @@
 /**
  * A real kube-apiserver keeps the same contract as the miniature one, which stands in for it in all faster tests.
+ *
+ * @module
  */
 
 import { CONTRACT, runClause } from "../integration/contract/contract.ts";

@@ -3,6 +3,8 @@
  * read, its end awaited.
  *
  * `AUTOSCALER_BIN` names a compiled program to run instead of the sources. Nothing of the program is imported.
+ *
+ * @module
  */
 
 import assert from "node:assert/strict";

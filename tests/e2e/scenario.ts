@@ -5,6 +5,8 @@
  *
  * Everything a test starts is ended with it. When a test fails, what the parts printed is added to its error. Runs
  * only inside the namespace that `run.ts` makes; outside it fails at once instead of leaving tests out.
+ *
+ * @module
  */
 
 import assert from "node:assert/strict";

@@ -1,4 +1,7 @@
-/** SIGTERM: what goes on, what is refused, and with which code the program leaves. */
+/** SIGTERM: what goes on, what is refused, and with which code the program leaves.
+ *
+ * @module
+ */
 
 import assert from "node:assert/strict";
 import { scenario } from "./scenario.ts";
