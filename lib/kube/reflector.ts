@@ -79,7 +79,7 @@ export class Reflector<T extends KubeObject> {
     this.#faults = new CauseLog(ports.log, `cannot watch ${collection.resource}`);
   }
 
-  /** True once a list has succeeded. */
+  /** True once a list was read and a watch from there was granted. */
   get synced(): boolean {
     return this.#synced;
   }
@@ -143,8 +143,6 @@ export class Reflector<T extends KubeObject> {
     if (!version) {
       throw new Error(`Cannot list ${this.#collection.resource}: the answer has no resourceVersion`);
     }
-    this.#synced = true;
-    this.#faults.succeeded();
     this.#onChange({ type: "list", items: list.items ?? [] });
     return version;
   }
@@ -166,6 +164,7 @@ export class Reflector<T extends KubeObject> {
           timeoutSeconds: String(WATCH_SECONDS),
         },
       }, signal);
+      this.#synced = true;
       this.#faults.succeeded();
       for await (const { type, object } of watchEvents<T>(body, target, clock, this.#patience, signal)) {
         onHealthy();
