@@ -4,14 +4,15 @@
  *
  * @module
  */
-import { type Clock, sleep } from "./base/clock.ts";
-import { FatalError, messageOf } from "./base/errors.ts";
+import { type Clock, deadline, sleep } from "./base/clock.ts";
+import { FatalError, messageOf, TimeoutError } from "./base/errors.ts";
 import { CauseLog, type Log } from "./base/log.ts";
 import { type Address, formatAddress, type Listener, type Network } from "./base/network.ts";
 import type { Random } from "./base/random.ts";
 import { TaskGroup } from "./base/task_group.ts";
 import { bindHostnames } from "./config/address.ts";
 import { type Settings, settingsAsText } from "./config/settings.ts";
+import { Proxies } from "./ha/proxies.ts";
 import { KubeClient, retryDelayMs } from "./kube/client.ts";
 import type { Cluster } from "./kube/cluster.ts";
 import { statefulSetScale } from "./kube/scale.ts";
@@ -22,7 +23,7 @@ import { PodHealthChecks } from "./proxy/pod_health.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { ColdStart } from "./scaler/cold_start.ts";
 import { waitExplainer } from "./scaler/explain.ts";
-import { Observer } from "./scaler/observer.ts";
+import { Observer, type ScaleTarget } from "./scaler/observer.ts";
 import { Placement } from "./scaler/placement.ts";
 import { Scaler } from "./scaler/scaler.ts";
 
@@ -78,20 +79,27 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   const coldStart = new ColdStart(clock, metrics);
   const observer = new Observer(target, { client, clock, random, log, metrics, placement });
   const scale = statefulSetScale(client, target.namespace, target.name);
-  const scaler = new Scaler({ clock, random, log, metrics, scale, placement, observer, coldStart }, {
+  const proxies = new Proxies(target, settings, {
+    ...ports,
+    client,
+    placement,
+    scale,
+    claimPresent: (signal) => scaler.claimPresent(signal),
+  });
+  const scaler: Scaler = new Scaler({ ...ports, scale, placement, peers: proxies, observer, coldStart }, {
     minReplicas: settings.minReplicas,
     maxReplicas: MAX_REPLICAS,
     idleTimeoutMs: settings.idleTimeoutMs,
   });
   const podHealth = new PodHealthChecks(settings, { ...ports, placement });
-  const phase = { joined: false, stopping: false };
+  const phase = { mayScale: false, stopping: false };
   const health = new Health();
 
   metrics.record("build_info", 1, { version, deno: runtime });
   const listener = listen(ports.network, settings.listenAddr, "--listen-addr");
   const explainWait = waitExplainer(target, { client, clock, placement, observer, scaler });
   const proxy = new Proxy(listener, settings, { ...ports, placement, coldStart, explainWait });
-  addChecks(health, phase, { proxy, scaler, observer, placement });
+  addChecks(health, phase, { proxy, scaler, observer, placement, proxies });
   const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());
   log.info("listening", {
     addr: formatAddress(listener.addr),
@@ -108,14 +116,19 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   tasks.run("observer", (signal) => observer.run(signal));
   tasks.run("scaler", (signal) => scaler.run(signal));
   if (settings.readiness !== "pod") tasks.run("pod health", (signal) => podHealth.run(signal));
-  tasks.run("join", (signal) => join(scaler, ports, phase, signal));
+  tasks.run("proxies", (signal) => takePart(proxies, observer, target, signal));
+  tasks.run("rights", (signal) => confirmRights(scaler, proxies, ports, phase, signal));
 
   // Shutdown, in this order:
   // 1. The first signal, or a part that fails, makes the proxy unready.
   await aborted(stop.drain, stop.now, tasks.signal);
   phase.stopping = true;
-  // 2. The count is not lowered any more: another proxy may have sessions from now on. Claims for held ones go on.
+  // 2. The lead goes to another proxy as soon as no write is under way. The record stays, and claims for held sessions
+  // go on.
   scaler.stopLowering();
+  const released = scaler.idle().then(() => proxies.release(tasks.signal)).catch((error) => {
+    log.debug("cannot release the lead", { cause: messageOf(error) });
+  });
   log.info("shutting down", { sessions: proxy.open, shutdownDelayMs: settings.shutdownDelayMs });
   // 3. Load balancers get time to notice; until then new connections are served as ever.
   await waitUntil(clock, settings.shutdownDelayMs, stop.now, tasks.signal);
@@ -129,29 +142,71 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     proxy.cutAll(why);
     await proxy.drained();
   }
-  // 5. Everything else.
+  // 5. Everything else; the record last, when nothing can write it any more.
   tasks.stop();
   try {
     await tasks.join();
   } finally {
+    await released;
+    using limit = deadline(
+      clock,
+      LEAVE_MS,
+      stop.now,
+      () => new TimeoutError("The API server does not answer"),
+    );
+    await proxies.leave(limit.signal).catch((error) => {
+      log.warn("cannot delete the record of this proxy", { cause: messageOf(error) });
+    });
     await admin.close();
     cluster.http.close();
     log.info("ended");
   }
 }
 
+/** How long a proxy that ends tries to delete its record, in ms: without that the others wait for its expiry. */
+const LEAVE_MS = 5_000;
+
+/** Takes part in the agreement of all proxies of the StatefulSet, and of the next one if it is made anew. */
+async function takePart(
+  proxies: Proxies,
+  observer: Observer,
+  target: ScaleTarget,
+  signal: AbortSignal,
+): Promise<void> {
+  let uid: string | undefined;
+  for (;;) {
+    uid = await observer.nextUid(uid, signal);
+    const current = new AbortController();
+    const next = observer.nextUid(uid, AbortSignal.any([signal, current.signal])).catch(() => {});
+    const part = AbortSignal.any([signal, current.signal]);
+    next.then(() => current.abort(new Error("The StatefulSet was made anew")));
+    try {
+      await proxies.run({ ...target, uid }, part);
+    } catch (error) {
+      if (!part.aborted) throw error;
+      signal.throwIfAborted();
+    } finally {
+      current.abort();
+      await next;
+    }
+  }
+}
+
 /** Finds out whether the rights suffice, for as long as it takes. */
-async function join(
+async function confirmRights(
   scaler: Scaler,
+  proxies: Proxies,
   { clock, random, log }: AppPorts,
-  phase: { joined: boolean },
+  phase: { mayScale: boolean },
   signal: AbortSignal,
 ): Promise<void> {
   const faults = new CauseLog(log, "not ready");
   for (let attempt = 0;; attempt++) {
     try {
       await scaler.checkRights(signal);
-      phase.joined = true;
+      phase.mayScale = true;
+      await Promise.race([proxies.membership.joined, aborted(signal)]);
+      signal.throwIfAborted();
       return log.info("ready");
     } catch (error) {
       signal.throwIfAborted();
@@ -163,15 +218,16 @@ async function join(
 
 function addChecks(
   health: Health,
-  phase: { readonly joined: boolean; readonly stopping: boolean },
-  { proxy, scaler, observer, placement }: {
+  phase: { readonly mayScale: boolean; readonly stopping: boolean },
+  { proxy, scaler, observer, placement, proxies }: {
+    proxies: Proxies;
     proxy: Proxy;
     scaler: Scaler;
     observer: Observer;
     placement: Placement;
   },
 ): void {
-  let seen = false;
+  let joined = false;
   health.add({
     name: "accept",
     probes: ["live"],
@@ -194,12 +250,18 @@ function addChecks(
     },
   });
   health.add({
+    name: "proxies",
+    probes: ["live"],
+    check: () => ({ ok: true, detail: describeProxies(proxies) }),
+  });
+  health.add({
     name: "joined",
     probes: ["ready"],
     check: () => {
-      seen ||= phase.joined && observer.synced;
-      if (seen) return { ok: true };
-      return { ok: false, reason: observer.fault ?? "the rights on the scale target are not confirmed yet" };
+      joined ||= phase.mayScale && observer.synced && proxies.membership.ready;
+      if (joined) return { ok: true };
+      const fault = observer.fault ?? proxies.membership.fault;
+      return { ok: false, reason: fault ?? "the rights on the scale target are not confirmed yet" };
     },
   });
   health.add({
@@ -207,6 +269,20 @@ function addChecks(
     probes: ["ready"],
     check: () => phase.stopping ? { ok: false, reason: "shutting down" } : { ok: true },
   });
+}
+
+/** Who leads, who is alive, and what each has in use. */
+function describeProxies({ identity, leader, membership, others }: Proxies): string {
+  const parts = [`this is ${identity}, ${membership.state}`];
+  if (membership.fault !== undefined) parts.push(membership.fault);
+  parts.push(leader === "" ? "no leader" : `leader ${leader === identity ? "is this one" : leader}`);
+  for (const { identity: other, body } of others) {
+    const busy = (body?.inUse ?? []).filter(({ busy }) => busy).map(({ ordinal }) => ordinal);
+    const held = body !== undefined && body.needing > 0 ? `, ${body.needing} held` : "";
+    const use = busy.length === 0 ? "idle" : `busy on ${busy.join(", ")}`;
+    parts.push(`${other} is alive: ${body === undefined ? "its record cannot be read" : use + held}`);
+  }
+  return parts.join("; ");
 }
 
 function listen(network: Network, { hostname, port }: Address, flag: string): Listener {

@@ -23,12 +23,18 @@ export const OUTCOMES = [
 export type Outcome = typeof OUTCOMES[number];
 
 /** Why the replica count was written; the label `reason`. */
-export const SCALE_REASONS = ["held_session", "min_replicas", "closed_by_scale_down", "idle"] as const;
+export const SCALE_REASONS = [
+  "held_session",
+  "min_replicas",
+  "closed_by_scale_down",
+  "join",
+  "idle",
+] as const;
 /** One of {@link SCALE_REASONS}. */
 export type ScaleReason = typeof SCALE_REASONS[number];
 
 /** Verbs of the Kubernetes API that the program uses; the label `verb`. */
-export const API_VERBS = ["get", "list", "watch", "update", "patch"] as const;
+export const API_VERBS = ["get", "list", "watch", "create", "update", "patch", "delete"] as const;
 /** One of {@link API_VERBS}. */
 export type ApiVerb = typeof API_VERBS[number];
 
@@ -112,10 +118,28 @@ export const METRICS = {
     help: "Replicas in the newest version of the StatefulSet that was seen.",
     labels: {},
   },
+  buildkitd_autoscaler_leader: {
+    type: "gauge",
+    help: "1 while this proxy leads: it is the one that scales down.",
+    labels: {},
+  },
+  buildkitd_autoscaler_proxies_alive: {
+    type: "gauge",
+    help: "Proxies of this scale target that are alive, this one included.",
+    labels: {},
+  },
+  buildkitd_autoscaler_member_state: {
+    type: "gauge",
+    help: "1 for the state that this proxy is in among the others: joined is the normal one.",
+    labels: { state: ["joining", "joined", "cut_off", "alone"] },
+  },
   buildkitd_autoscaler_watch_restarts_total: {
     type: "counter",
     help: "Watches that were started again, by resource and cause.",
-    labels: { resource: ["statefulsets", "endpointslices"], cause: ["ended", "expired", "silent", "failed"] },
+    labels: {
+      resource: ["statefulsets", "endpointslices", "leases"],
+      cause: ["ended", "expired", "silent", "failed"],
+    },
   },
   buildkitd_autoscaler_api_errors_total: {
     type: "counter",

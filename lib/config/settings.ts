@@ -10,6 +10,7 @@
 import { UsageError } from "../base/errors.ts";
 import { LOG_LEVELS } from "../base/log.ts";
 import { overlaps } from "./address.ts";
+import { formatDurationMs } from "./duration.ts";
 import { nearest } from "./nearest.ts";
 import { address, choice, duration, integer, label, subdomain, text, type ValueType } from "./value_types.ts";
 
@@ -22,6 +23,7 @@ export const TOPICS = {
   target: "What is scaled",
   scaling: "Scaling and waiting",
   kubernetes: "Access to Kubernetes",
+  proxies: "Several proxies",
   shutdown: "Shutdown",
   operations: "Logs, health and metrics",
 } as const;
@@ -205,6 +207,46 @@ export const SETTINGS = {
     topic: "kubernetes",
     help: "context of the kubeconfig instead of its current one",
   }),
+  whenCutOff: row({
+    flag: "--when-cut-off",
+    variable: "AUTOSCALER_WHEN_CUT_OFF",
+    type: choice("what", ["serve", "hold"]),
+    default: "serve",
+    topic: "proxies",
+    help: "new connections while the Kubernetes API is out of reach for longer than --record-expiry",
+  }),
+  recordExpiryMs: row({
+    flag: "--record-expiry",
+    variable: "AUTOSCALER_RECORD_EXPIRY",
+    type: duration(10_000),
+    default: "5m0s",
+    topic: "proxies",
+    help: "a proxy that is not heard of for this long is taken for dead by the others",
+  }),
+  leaseDurationMs: row({
+    flag: "--lease-duration",
+    variable: "AUTOSCALER_LEASE_DURATION",
+    type: duration(1_000),
+    default: "15s",
+    topic: "proxies",
+    help: "another proxy leads when the leader is not heard of for this long",
+  }),
+  renewDeadlineMs: row({
+    flag: "--renew-deadline",
+    variable: "AUTOSCALER_RENEW_DEADLINE",
+    type: duration(1_000),
+    default: "10s",
+    topic: "proxies",
+    help: "a leader that cannot renew for this long leads no more",
+  }),
+  retryPeriodMs: row({
+    flag: "--retry-period",
+    variable: "AUTOSCALER_RETRY_PERIOD",
+    type: duration(100),
+    default: "2s",
+    topic: "proxies",
+    help: "from one try to lead, or to go on leading, to the next",
+  }),
   shutdownDelayMs: row({
     flag: "--shutdown-delay",
     variable: "AUTOSCALER_SHUTDOWN_DELAY",
@@ -352,7 +394,11 @@ function variableOf(flag: string): string {
 }
 
 /** Settings that do not fit together. Values that could not be parsed are `undefined` here. */
-function conflicts({ listenAddr, adminAddr }: Partial<Settings>): string[] {
+function conflicts(settings: Partial<Settings>): string[] {
+  return [...portConflicts(settings), ...electionConflicts(settings)];
+}
+
+function portConflicts({ listenAddr, adminAddr }: Partial<Settings>): string[] {
   if (listenAddr === undefined || adminAddr === undefined || !overlaps(listenAddr, adminAddr)) return [];
   const { listenAddr: listen, adminAddr: admin } = SETTINGS;
   const [proxied, served] = [listen.type.format(listenAddr), admin.type.format(adminAddr)];
@@ -360,4 +406,23 @@ function conflicts({ listenAddr, adminAddr }: Partial<Settings>): string[] {
     `Cannot listen on both "${listen.flag}" and "${admin.flag}": found "${proxied}" and "${served}", ` +
     `want different ports`,
   ];
+}
+
+/** A retry period is drawn up to this much longer, as in client-go. */
+const JITTER = 1.2;
+
+function electionConflicts({ leaseDurationMs, renewDeadlineMs, retryPeriodMs }: Partial<Settings>): string[] {
+  const problems: string[] = [];
+  const compare = (low: SettingKey, high: SettingKey, lowMs?: number, highMs?: number, factor = 1) => {
+    if (lowMs === undefined || highMs === undefined || lowMs * factor < highMs) return;
+    const [a, b] = [SETTINGS[low], SETTINGS[high]];
+    const more = factor === 1 ? "" : `${factor} times `;
+    problems.push(
+      `Cannot use "${a.flag}" and "${b.flag}" together: found "${formatDurationMs(lowMs)}" and ` +
+        `"${formatDurationMs(highMs)}", want the second longer than ${more}the first`,
+    );
+  };
+  compare("renewDeadlineMs", "leaseDurationMs", renewDeadlineMs, leaseDurationMs);
+  compare("retryPeriodMs", "renewDeadlineMs", retryPeriodMs, renewDeadlineMs, JITTER);
+  return problems;
 }

@@ -25,7 +25,7 @@ export interface ApiRequest {
   /** In RBAC's words, for messages and metrics. */
   readonly target: ApiTarget;
   /** The HTTP method. */
-  readonly method: "GET" | "PUT" | "PATCH";
+  readonly method: "GET" | "PUT" | "PATCH" | "POST" | "DELETE";
   /** Query parameters. */
   readonly query?: Readonly<Record<string, string>>;
   /** Sent as JSON. */

@@ -14,6 +14,8 @@ export interface Cluster {
   readonly source: string;
   /** The namespace of the context or service account, where one is known. Only for messages: it is never a default. */
   readonly namespace: string | undefined;
+  /** The uid of the pod that the program runs in, where its service account's token tells it. */
+  readonly podUid?: string | undefined;
   /** The way to the server. */
   readonly http: Http;
   /**

@@ -29,6 +29,8 @@ export interface ClusterParts {
   readonly source: string;
   /** See {@link Cluster}. */
   readonly namespace: string | undefined;
+  /** See {@link Cluster}. */
+  readonly podUid?: string | undefined;
   /** How to connect. */
   readonly connection: Connection;
   /** Who asks. */
@@ -37,7 +39,7 @@ export interface ClusterParts {
 
 /** A {@link Cluster} of these parts. Warns when any certificate is taken. */
 export function makeCluster(
-  { server, source, namespace, connection, credentials }: ClusterParts,
+  { server, source, namespace, podUid, connection, credentials }: ClusterParts,
   log: Log,
 ): Cluster {
   if (connection.insecure) {
@@ -53,6 +55,7 @@ export function makeCluster(
     server,
     source,
     namespace,
+    podUid,
     http,
     async authenticate(signal) {
       const { headers, clientCertificate } = await credentials.get(signal);

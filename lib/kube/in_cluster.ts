@@ -42,7 +42,7 @@ export async function findInCluster(directory: string, ports: LoadPorts): Promis
     clock,
     log,
   });
-  await file.read().catch((error: Error) => problems.push(error.message));
+  const token = await file.read().catch((error: Error) => void problems.push(error.message));
   const caPath = join(directory, "ca.crt");
   let ca: string | undefined;
   let caFault: string | undefined;
@@ -74,6 +74,7 @@ export async function findInCluster(directory: string, ports: LoadPorts): Promis
       server,
       source: "service account",
       namespace: namespace.trim() || undefined,
+      podUid: podUidOf(token ?? ""),
       connection: {
         ca,
         caSource: `the service account's authority "${caPath}"`,
@@ -85,4 +86,18 @@ export async function findInCluster(directory: string, ports: LoadPorts): Promis
       credentials: tokenFile(file),
     },
   };
+}
+
+/**
+ * The pod that a token was issued for. It is only read, not verified: it tells the program about itself.
+ * Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims
+ */
+function podUidOf(token: string): string | undefined {
+  try {
+    const claims = JSON.parse(atob(token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/")));
+    const uid = claims["kubernetes.io"]?.pod?.uid;
+    return typeof uid === "string" ? uid : undefined;
+  } catch {
+    return undefined; // an older cluster's token, or one made by hand
+  }
 }

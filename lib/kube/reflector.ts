@@ -30,7 +30,7 @@ export type Change<T> =
 /** What to keep a view of. */
 export interface Collection {
   /** For RBAC messages and metrics. */
-  readonly resource: "statefulsets" | "endpointslices";
+  readonly resource: "statefulsets" | "endpointslices" | "leases";
   /** The API group. */
   readonly group: string;
   /** The namespace. */

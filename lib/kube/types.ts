@@ -5,6 +5,7 @@
  * @module
  */
 import type { StatefulSet as ApiStatefulSet } from "kubernetes-types/apps/v1.d.ts";
+import type { Lease as ApiLease } from "kubernetes-types/coordination/v1.d.ts";
 import type { Pod as ApiPod } from "kubernetes-types/core/v1.d.ts";
 import type { EndpointSlice as ApiEndpointSlice } from "kubernetes-types/discovery/v1.d.ts";
 
@@ -16,3 +17,6 @@ export type EndpointSlice = ApiEndpointSlice;
 
 /** https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
 export type Pod = ApiPod;
+
+/** https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/ */
+export type Lease = ApiLease;

@@ -5,6 +5,7 @@
  */
 import type { Log } from "../base/log.ts";
 import { CauseLog } from "../base/log.ts";
+import { Notifier } from "../base/notifier.ts";
 import { type Change, Reflector, type ReflectorPorts } from "../kube/reflector.ts";
 import type { EndpointSlice, StatefulSet } from "../kube/types.ts";
 import { backendsOf } from "./backends.ts";
@@ -35,7 +36,9 @@ export class Observer {
   readonly #endpointSlices: Reflector<EndpointSlice>;
   readonly #slices = new Map<string, EndpointSlice>();
   readonly #missing: CauseLog;
+  readonly #changed = new Notifier();
   #ordinalStart = 0;
+  #uid: string | undefined;
   #found = false;
 
   /** Starts nothing: `run` does. */
@@ -78,6 +81,14 @@ export class Observer {
     return this.#found && this.#statefulSets.synced && this.#endpointSlices.synced;
   }
 
+  /** The StatefulSet's uid, once it is known and another than `before`: it may be deleted and made anew. One waiter. */
+  async nextUid(before: string | undefined, signal: AbortSignal): Promise<string> {
+    while (this.#uid === undefined || this.#uid === before) {
+      await this.#changed.wait(this.#ports.clock, Infinity, signal);
+    }
+    return this.#uid;
+  }
+
   /** Somebody waits for a pod (or nobody does any more). */
   set urgent(urgent: boolean) {
     this.#statefulSets.urgent = urgent;
@@ -97,6 +108,10 @@ export class Observer {
     if (version === undefined) return;
     const { placement } = this.#ports;
     this.#found = true;
+    if (metadata?.uid !== this.#uid) {
+      this.#uid = metadata?.uid;
+      this.#changed.notify();
+    }
     this.#missing.succeeded();
     const start = spec?.ordinals?.start ?? 0;
     if (start !== this.#ordinalStart) {

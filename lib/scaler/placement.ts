@@ -48,6 +48,8 @@ export class Placement {
   readonly usage = new Usage();
   /** What makes a pod ready. */
   readonly mode: ReadinessMode;
+  /** Whether this proxy may place at all now: asked at every placing. */
+  gate: () => boolean = () => true;
   /** Counts that writes of this proxy may set at any moment: they are under way. */
   readonly writing = new Set<number>();
   readonly #clock: Clock;
@@ -148,6 +150,22 @@ export class Placement {
     if (this.usage.highest >= made.below || neededBy(this.usage.needing) > made.below) return false;
     this.#agreement = promise(this.#agreement, made);
     return true;
+  }
+
+  /** Places nothing until a version newer than this is seen: what a proxy promises that has just joined. */
+  bind(version: string): void {
+    this.#agreement = promise(this.#agreement, { below: 0, version });
+  }
+
+  /** Forgets all promises: this proxy was cut off for so long that none of the others reckons with it any more. */
+  unbind(): void {
+    this.#agreement = { ...this.#agreement, promises: [] };
+    this.#update();
+  }
+
+  /** Something outside that decides about placing has changed. */
+  gateChanged(): void {
+    this.#update();
   }
 
   /** True when held sessions need an ordinal that a promise closes: only a claim opens it. */
@@ -254,7 +272,8 @@ export class Placement {
   }
 
   #mayPlace({ ordinal, uid, terminating }: Backend): boolean {
-    return !terminating && ordinal < Math.min(placeableBelow(this.#agreement), this.#maxReplicas) &&
+    return this.gate() && !terminating &&
+      ordinal < Math.min(placeableBelow(this.#agreement), this.#maxReplicas) &&
       this.#condemned.trustedAtMs(uid) <= this.#clock.nowMs();
   }
 }

@@ -16,7 +16,8 @@ import { retryDelayMs } from "../kube/client.ts";
 import type { Count, ScaleApi } from "../kube/scale.ts";
 import type { ColdStart } from "./cold_start.ts";
 import type { Observer } from "./observer.ts";
-import { decide, type Decision, type Policy } from "./decide.ts";
+import { decide, type Decision, neededBy, type Policy } from "./decide.ts";
+import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
 
 /** What the scaler is made of. */
@@ -33,6 +34,8 @@ export interface ScalerPorts {
   readonly scale: ScaleApi;
   /** Sessions, pods and promises. */
   readonly placement: Placement;
+  /** The other proxies. */
+  readonly peers: Peers;
   /** Told whether somebody waits. */
   readonly observer: Pick<Observer, "urgent">;
   /** Told when a claim has succeeded. */
@@ -46,11 +49,15 @@ interface Attempt {
   notBeforeMs: number;
 }
 
+/** Another proxy needs what should go, or is silent. */
+class NoConsent extends Error {
+  override readonly name = "NoConsent";
+}
+
 /** Writes the count. */
 export class Scaler {
   readonly #ports: ScalerPorts;
   readonly #policy: Policy;
-  readonly #startedMs: number;
   readonly #name: string;
   readonly #faults: CauseLog;
   readonly #claim: Attempt = { running: false, failures: 0, notBeforeMs: -Infinity };
@@ -66,10 +73,10 @@ export class Scaler {
   constructor(ports: ScalerPorts, policy: Policy) {
     this.#ports = ports;
     this.#policy = policy;
-    this.#startedMs = ports.clock.nowMs();
     this.#name = `buildkitd-autoscaler-${randomName(ports.random, 12)}`;
     this.#faults = new CauseLog(ports.log, "cannot scale");
     ports.placement.subscribe(() => this.#changed.notify());
+    ports.peers.subscribe(() => this.#changed.notify());
   }
 
   /** Why the pods stay or go, for people. */
@@ -128,16 +135,42 @@ export class Scaler {
     }
   }
 
+  /**
+   * Writes the present count once more, so that the version moves on and no promise of an earlier one binds.
+   *
+   * @throws what the API says; a conflict means that the version has moved on by itself
+   */
+  async claimPresent(signal: AbortSignal): Promise<void> {
+    const { scale, placement } = this.#ports;
+    const { seen } = placement.agreement;
+    if (seen === undefined) return;
+    const write = () => scale.apply(seen, this.#newName(), signal);
+    const count = await this.#announced(seen.replicas, write);
+    this.#wrote(seen, count, "join", "the proxy has joined");
+  }
+
+  /** Resolves when no write of the count is under way. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
   #decide(): Decision {
-    const { clock, placement: { agreement, usage, roseMs }, metrics } = this.#ports;
+    const { clock, placement: { agreement, usage, roseMs }, metrics, peers } = this.#ports;
+    const others = peers.use();
+    const replicas = agreement.seen?.replicas;
+    const lastUsedMs = new Map(usage.lastUsedMs);
+    for (const [ordinal, usedMs] of others.lastUsedMs) {
+      lastUsedMs.set(ordinal, Math.max(usedMs, lastUsedMs.get(ordinal) ?? -Infinity));
+    }
     const decision = decide(
       {
-        replicas: agreement.seen?.replicas,
-        startedMs: this.#startedMs,
-        highestBusy: usage.highest,
-        needing: usage.needing,
-        lastNeededMs: usage.lastNeededMs,
-        lastUsedMs: usage.lastUsedMs,
+        replicas,
+        startedMs: others.knownSinceMs,
+        // What cannot be read counts as busy everywhere.
+        highestBusy: Math.max(usage.highest, Math.min(others.highestBusy, (replicas ?? 0) - 1)),
+        needing: usage.needing + others.needing,
+        lastNeededMs: Math.max(usage.lastNeededMs, others.lastNeededMs),
+        lastUsedMs,
         roseMs,
       },
       clock.nowMs(),
@@ -150,14 +183,18 @@ export class Scaler {
     return decision;
   }
 
+  /** Each proxy claims for its own held sessions, at once; what else calls for more is the leader's affair. */
   #wantsClaim({ desired }: Decision): boolean {
-    const { agreement: { seen }, closedToHeld } = this.#ports.placement;
-    return seen !== undefined && (desired > seen.replicas || closedToHeld);
+    const { placement: { agreement: { seen }, closedToHeld, usage }, peers } = this.#ports;
+    if (seen === undefined) return false;
+    return closedToHeld || neededBy(usage.needing) > seen.replicas ||
+      (peers.leads && desired > seen.replicas);
   }
 
   #wantsLower({ desired }: Decision): boolean {
-    const { seen } = this.#ports.placement.agreement;
-    return this.#lowers && !this.#claim.running && seen !== undefined && desired < seen.replicas;
+    const { placement: { agreement: { seen } }, peers } = this.#ports;
+    return this.#lowers && peers.leads && !this.#claim.running && seen !== undefined &&
+      desired < seen.replicas;
   }
 
   #act(decision: Decision, signal: AbortSignal): void {
@@ -185,7 +222,7 @@ export class Scaler {
       if (signal.aborted) return;
       this.#mustRead = true;
       // A conflict is no fault: somebody was quicker, so look again at once, but not for ever at once.
-      if (!isConflict(error)) this.#faults.failed(messageOf(error));
+      if (!isConflict(error) && !(error instanceof NoConsent)) this.#faults.failed(messageOf(error));
       const delayMs = isConflict(error) && attempt.failures < 3
         ? 0
         : retryDelayMs(error, attempt.failures, random);
@@ -219,16 +256,19 @@ export class Scaler {
   }
 
   /**
-   * Lowers the count: read, decide again on what was read, promise to place nothing on what goes, write on condition
-   * that nothing has changed since the read. The promise outlives a failure: a write that timed out may still land.
+   * Lowers the count: read, decide again on what was read, have every proxy promise to place nothing on what goes, write
+   * on condition that nothing has changed since the read. The promise outlives a failure: a write that timed out may still land.
    */
   async #tryLower(signal: AbortSignal): Promise<void> {
-    const { scale, placement } = this.#ports;
+    const { scale, placement, peers } = this.#ports;
     const count = await scale.read(signal);
     placement.see(count);
     const decision = this.#decide();
     if (!this.#wantsLower(decision) || placement.agreement.seen?.version !== count.version) return;
-    if (!placement.promise({ below: decision.desired, version: count.version })) return;
+    const wanted = { below: decision.desired, version: count.version };
+    if (!await peers.consent(wanted, signal)) throw new NoConsent();
+    // The wait may have been long: the right to lower may be gone, or somebody may need it after all.
+    if (!this.#wantsLower(this.#decide()) || placement.agreement.seen?.version !== count.version) return;
     try {
       const write = () => scale.update({ ...count, replicas: decision.desired }, signal);
       const written = await this.#announced(decision.desired, write);

@@ -47,6 +47,11 @@ export class Usage {
     return Math.max(-1, ...this.#onOrdinal.keys());
   }
 
+  /** Ordinals with sessions, lowest first. */
+  get busyOrdinals(): readonly number[] {
+    return [...this.#onOrdinal.keys()].sort((a, b) => a - b);
+  }
+
   /** Sessions on an ordinal. */
   on(ordinal: number): number {
     return this.#onOrdinal.get(ordinal) ?? 0;

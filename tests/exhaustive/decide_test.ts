@@ -81,7 +81,12 @@ function newWorld(): World {
     usedMs: [] as number[],
     lastId: 0,
   };
-  const clock: Clock = { nowMs: () => world.nowMs, wallMs: () => 0, setTimer: () => () => {} };
+  const clock: Clock = {
+    nowMs: () => world.nowMs,
+    bootMs: () => 0,
+    wallMs: () => 0,
+    setTimer: () => () => {},
+  };
   const placement = new Placement(clock, 1, "pod");
   placement.see({ version: "1", replicas: 0 });
   return Object.assign(world, { placement });

@@ -10,6 +10,7 @@ import { type Clock, systemClock } from "../../lib/base/clock.ts";
 export function fastClock(factor: number): Clock {
   return {
     nowMs: () => systemClock.nowMs() * factor,
+    bootMs: () => systemClock.nowMs() * factor,
     wallMs: () => systemClock.wallMs(),
     setTimer: (delayMs, callback) => systemClock.setTimer(delayMs / factor, callback),
   };

@@ -27,6 +27,10 @@ export class VirtualClock implements Clock {
     return this.#nowMs;
   }
 
+  bootMs(): number {
+    return this.nowMs();
+  }
+
   wallMs(): number {
     return Date.UTC(2024, 0, 1) + this.#nowMs;
   }

@@ -54,7 +54,12 @@ Deno.test("parseSettings() gives the defaults when nothing is given", () => {
     maxConnections: 10_000,
     maxHeld: 1_000,
     wakeOn: "connect",
+    leaseDurationMs: 15_000,
     minReplicas: 0,
+    recordExpiryMs: 300_000,
+    renewDeadlineMs: 10_000,
+    retryPeriodMs: 2_000,
+    whenCutOff: "serve",
     readiness: "auto",
     sessionIdleTimeoutMs: 0,
   });

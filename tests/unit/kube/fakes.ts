@@ -18,6 +18,10 @@ export class FakeClock implements Clock {
     return this.#nowMs;
   }
 
+  bootMs(): number {
+    return this.nowMs();
+  }
+
   wallMs(): number {
     return this.startWallMs + this.#nowMs;
   }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { noMetrics } from "../../../lib/base/metrics.ts";
 import { ColdStart } from "../../../lib/scaler/cold_start.ts";
 import { Placement, type Seat } from "../../../lib/scaler/placement.ts";
+import { soleProxy } from "../../../lib/scaler/peers.ts";
 import { Scaler } from "../../../lib/scaler/scaler.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
@@ -24,6 +25,7 @@ function setUp({ replicas = 0, watch = true, minReplicas = 0 } = {}) {
       metrics: noMetrics,
       scale,
       placement,
+      peers: soleProxy(placement, clock.nowMs()),
       observer: { urgent: false },
       coldStart,
     },

@@ -1,0 +1,166 @@
+/**
+ * Leader election with a Lease, as client-go does it: the holder renews, the others wait until they have seen no renewal
+ * for its whole duration by their own clocks. It only keeps proxies out of each other's way: the agreement would be safe
+ * with any number of leaders.
+ *
+ * @module
+ */
+import { type Clock, sleep } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
+import { CauseLog, type Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import { ApiError } from "../kube/api_error.ts";
+import type { LeaseApi } from "../kube/leases.ts";
+import type { Lease } from "../kube/types.ts";
+import { leaseMetadata, leaseName, type RecordTarget } from "./record.ts";
+
+/** The usual timings, in ms. */
+export interface ElectionTimes {
+  /** A holder that was not seen to renew for this long may be replaced. */
+  readonly leaseDurationMs: number;
+  /** A holder that could not renew for this long stops to lead. */
+  readonly renewDeadlineMs: number;
+  /** Between two tries. */
+  readonly retryPeriodMs: number;
+}
+
+/** What the election is made of. */
+export interface ElectionPorts {
+  /** Holds the Lease. */
+  readonly leases: LeaseApi;
+  /** Measures durations. */
+  readonly clock: Clock;
+  /** Spreads tries. */
+  readonly random: Random;
+  /** Says who leads. */
+  readonly log: Log;
+  /** This process. */
+  readonly identity: string;
+}
+
+/** Takes part in the election. */
+export class Election {
+  readonly #ports: ElectionPorts;
+  readonly #times: ElectionTimes;
+  readonly #onChange: () => void;
+  readonly #faults: CauseLog;
+  /** The Lease as last seen, and when it was first seen like that. */
+  #seen: { readonly lease: Lease; readonly nowMs: number } | undefined;
+  #leadsUntil: { readonly nowMs: number; readonly bootMs: number } | undefined;
+  #holder = "";
+  #stands = true;
+
+  /** Starts nothing: `run` does. `onChange` is called when the leader has changed. */
+  constructor(ports: ElectionPorts, times: ElectionTimes, onChange: () => void) {
+    this.#ports = ports;
+    this.#times = times;
+    this.#onChange = onChange;
+    this.#faults = new CauseLog(ports.log, "cannot take part in the election");
+  }
+
+  /** Whether this proxy leads, right now. */
+  get leads(): boolean {
+    const { clock } = this.#ports;
+    const until = this.#leadsUntil;
+    return until !== undefined && clock.nowMs() < until.nowMs && clock.bootMs() < until.bootMs;
+  }
+
+  /** The leader's identity as last seen; empty if there is none. */
+  get holder(): string {
+    return this.#holder;
+  }
+
+  /** Runs until the signal is aborted. */
+  async run(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#ports;
+    for (;;) {
+      const led = this.leads;
+      try {
+        if (this.#stands) await this.#tryOnce(target, signal);
+        this.#faults.succeeded();
+      } catch (error) {
+        signal.throwIfAborted();
+        // A conflict only says that somebody else was quicker.
+        if (!(error instanceof ApiError && error.status === 409)) this.#faults.failed(messageOf(error));
+      }
+      if (led && !this.leads) this.#changed("");
+      await sleep(clock, this.#times.retryPeriodMs * (1 + 0.2 * random()), signal);
+    }
+  }
+
+  /** Gives the lead up, if it has it, and stands no more. */
+  async release(signal: AbortSignal): Promise<void> {
+    this.#stands = false;
+    const { leases, clock, identity } = this.#ports;
+    const held = this.leads;
+    this.#leadsUntil = undefined;
+    if (!held || this.#seen === undefined) return;
+    const { lease } = this.#seen;
+    const free = {
+      ...lease,
+      spec: { ...lease.spec, holderIdentity: "", leaseDurationSeconds: 1, renewTime: stamp(clock) },
+    };
+    if (lease.spec?.holderIdentity === identity) await leases.update(free, signal);
+    this.#changed("");
+  }
+
+  async #tryOnce(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    const { leases, clock, identity } = this.#ports;
+    const { leaseDurationMs } = this.#times;
+    const name = leaseName(target.name, "autoscaler-leader");
+    const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs() };
+    const found = await leases.get(name, signal).catch((error) => {
+      if (!(error instanceof ApiError && error.status === 404)) throw error;
+      return undefined;
+    });
+    if (found !== undefined) this.#observe(found);
+    const holder = found?.spec?.holderIdentity ?? "";
+    if (holder !== "" && holder !== identity && !this.#isOver()) return this.#changed(holder);
+    const spec = {
+      holderIdentity: identity,
+      leaseDurationSeconds: Math.ceil(leaseDurationMs / 1000),
+      renewTime: stamp(clock),
+      acquireTime: holder === identity ? found?.spec?.acquireTime ?? stamp(clock) : stamp(clock),
+      leaseTransitions: (found?.spec?.leaseTransitions ?? 0) + (holder === identity ? 0 : 1),
+    };
+    const metadata = leaseMetadata(target, name, "election");
+    const { uid, resourceVersion } = found?.metadata ?? {};
+    const lease = found === undefined ? await leases.create({ metadata, spec }, signal) : await leases.update(
+      { metadata: { ...metadata, uid: uid!, resourceVersion: resourceVersion! }, spec },
+      signal,
+    );
+    if (!this.#stands) return;
+    this.#observe(lease);
+    const deadlineMs = this.#times.renewDeadlineMs;
+    // The boot clock is only good to the second.
+    this.#leadsUntil = { nowMs: sent.nowMs + deadlineMs, bootMs: sent.bootMs + deadlineMs + 1_000 };
+    this.#changed(identity);
+  }
+
+  #observe(lease: Lease): void {
+    const version = lease.metadata?.resourceVersion;
+    if (this.#seen?.lease.metadata?.resourceVersion === version) return;
+    this.#seen = { lease, nowMs: this.#ports.clock.nowMs() };
+  }
+
+  /** The holder was not seen to renew for its whole duration. Its clock does not matter, only this proxy's. */
+  #isOver(): boolean {
+    if (this.#seen === undefined) return false;
+    const { lease, nowMs } = this.#seen;
+    const durationMs = (lease.spec?.leaseDurationSeconds ?? this.#times.leaseDurationMs / 1000) * 1000;
+    return this.#ports.clock.nowMs() - nowMs >= durationMs;
+  }
+
+  #changed(holder: string): void {
+    if (holder === this.#holder) return;
+    const { log, identity } = this.#ports;
+    this.#holder = holder;
+    if (holder === "") log.info("no proxy leads", {});
+    else log.info("leader", { leader: holder, self: holder === identity });
+    this.#onChange();
+  }
+}
+
+function stamp(clock: Clock): string {
+  return new Date(clock.wallMs()).toISOString().replace("Z", "000Z");
+}

@@ -1,0 +1,291 @@
+/**
+ * Whether this proxy may place sessions: it has to have joined the others, and to be heard of by them often enough.
+ *
+ * - `joining`: its record is not written yet, or was lost: it places nothing.
+ * - `joined`: the others reckon with it. It lapses a margin before its record can expire for them.
+ * - `cut_off`: it has lapsed and cannot join again, since the API is out of reach: by `--when-cut-off=serve` it goes on
+ *   placing, by `hold` it does not. It tries to join all the while.
+ * - `alone`: it has no right to Leases, and no other proxy was found: nobody has to be asked.
+ *
+ * @module
+ */
+import { type Clock, sleep } from "../base/clock.ts";
+import { FatalError, messageOf } from "../base/errors.ts";
+import { CauseLog, type Log } from "../base/log.ts";
+import { Notifier } from "../base/notifier.ts";
+import type { Random } from "../base/random.ts";
+import { ApiError, isConflict } from "../kube/api_error.ts";
+import { retryDelayMs } from "../kube/client.ts";
+import type { LeaseApi } from "../kube/leases.ts";
+import type { ScaleApi } from "../kube/scale.ts";
+import type { Placement } from "../scaler/placement.ts";
+import { type OwnRecord, RecordGone } from "./own_record.ts";
+import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
+
+/** See the module's comment. */
+export type MemberState = "joining" | "joined" | "cut_off" | "alone";
+
+/** The settings that matter. */
+export interface MembershipSettings {
+  /** How long the others wait for a change of the record, in ms. */
+  readonly recordExpiryMs: number;
+  /** What to do with new sessions while cut off for longer than that. */
+  readonly whenCutOff: "serve" | "hold";
+}
+
+/** What the membership is made of. */
+export interface MembershipPorts {
+  /** Measures ages. */
+  readonly clock: Clock;
+  /** Spreads tries. */
+  readonly random: Random;
+  /** Says what has changed. */
+  readonly log: Log;
+  /** Looks for others and for a predecessor. */
+  readonly leases: LeaseApi;
+  /** Reads the count. */
+  readonly scale: ScaleApi;
+  /** Opened and closed. */
+  readonly placement: Placement;
+  /** This proxy's record. */
+  readonly record: OwnRecord;
+  /** This process. */
+  readonly identity: string;
+  /** The pod it runs in, if it runs in one. */
+  readonly podUid: string | undefined;
+  /** Moves the version on, once joined. */
+  claimPresent(signal: AbortSignal): Promise<void>;
+}
+
+/** The record is renewed at least this many times within its expiry: every 30 s of 5 min. */
+const RENEWALS = 10;
+
+/** A proxy lapses this part of the expiry before its record can expire for the others: for the drift of clocks. */
+const MARGIN_PART = 1 / 10;
+
+/** No two writes of the record are closer together, in ms, unless somebody waits for an answer. */
+const RATE_MS = 500;
+
+/** A renewal that failed this recently shows that the proxy is cut off, and did not just stand still. */
+const RECENT_MS = 15_000;
+
+/** How often a proxy without rights looks whether it has been given some, in ms. */
+const ASK_AGAIN_MS = 60_000;
+
+/** One proxy's membership. */
+export class Membership {
+  readonly #settings: MembershipSettings;
+  readonly #ports: MembershipPorts;
+  readonly #changed = new Notifier();
+  readonly #faults: CauseLog;
+  #state: MemberState = "joining";
+  #ready = false;
+  readonly #joined = Promise.withResolvers<void>();
+  #failedMs = -Infinity;
+  #urgent = false;
+
+  /** Closes the placement until it has joined. */
+  constructor(settings: MembershipSettings, ports: MembershipPorts) {
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#faults = new CauseLog(ports.log, "cannot renew the record of this proxy");
+    ports.placement.gate = () => this.mayPlace;
+  }
+
+  /** Where this proxy stands. */
+  get state(): MemberState {
+    return this.#state;
+  }
+
+  /** True once it has joined for the first time and its version has moved on. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** Resolves when it is ready for the first time. */
+  get joined(): Promise<void> {
+    return this.#joined.promise;
+  }
+
+  /** Why it cannot be heard of by the others; undefined if it can. */
+  get fault(): string | undefined {
+    return this.#faults.cause;
+  }
+
+  /** True when the others do not reckon with this proxy any more, or soon will not. */
+  get lapsed(): boolean {
+    return this.#ports.record.ageMs >= this.#settings.recordExpiryMs * (1 - MARGIN_PART);
+  }
+
+  /** May this proxy place a session now? Looks at the clocks anew each time: it may have stood still. */
+  get mayPlace(): boolean {
+    const { clock } = this.#ports;
+    if (this.#state === "joined" && this.lapsed && clock.nowMs() - this.#failedMs <= RECENT_MS) {
+      this.#cutOff();
+    }
+    if (this.#state === "cut_off") return this.#settings.whenCutOff === "serve";
+    return this.#state === "alone" || (this.#state === "joined" && !this.lapsed);
+  }
+
+  /** The record says something else than before; `urgent` if somebody waits for it. */
+  publish(urgent = false): void {
+    this.#urgent ||= urgent;
+    this.#changed.notify();
+  }
+
+  /** Runs until the signal is aborted. @throws FatalError when it may not write a record and another proxy is there */
+  async run(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#ports;
+    for (let failures = 0;;) {
+      try {
+        await this.#join(target, signal);
+        failures = 0;
+        await this.#stay(target, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof FatalError) throw error;
+        if (error instanceof RecordGone) {
+          // It was deleted by somebody: the others do not reckon with this proxy.
+          this.#ports.log.warn("record of this proxy was deleted", { then: "it joins again" });
+          this.#set("joining");
+          continue;
+        }
+        this.#failed(error);
+        await sleep(clock, retryDelayMs(error, failures++, random), signal);
+      }
+    }
+  }
+
+  async #join(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    const { record, scale, placement, claimPresent } = this.#ports;
+    try {
+      await record.write(target, signal);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 403) || this.#state !== "joining" || this.#ready) {
+        throw error;
+      }
+      await this.#joinAlone(target, error, signal);
+    }
+    // From here on the others reckon with this proxy, so it must be bound by what it has not heard.
+    if (this.#state !== "alone") this.#set("joining");
+    await this.#removePredecessor(target, signal);
+    const count = await scale.read(signal);
+    placement.bind(count.version);
+    placement.see(count);
+    if (this.#state !== "alone") this.#set("joined");
+    this.#faults.succeeded();
+    await claimPresent(signal).catch(async (error) => {
+      if (!isConflict(error)) throw error;
+      placement.see(await scale.read(signal));
+    });
+    if (!this.#ready) this.#ports.log.info("joined", { identity: this.#ports.identity, state: this.#state });
+    this.#ready = true;
+    this.#joined.resolve();
+  }
+
+  /** Renews the record, on time and when it changes. Returns when it was alone and has been given the right to write. */
+  async #stay(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    const { clock, random, record } = this.#ports;
+    if (this.#state === "alone") return await sleep(clock, ASK_AGAIN_MS, signal);
+    for (let failures = 0;;) {
+      const dueMs = clock.nowMs() +
+        (failures === 0 ? Math.max(0, this.#settings.recordExpiryMs / RENEWALS - record.ageMs) : 0);
+      if (failures === 0) await this.#changed.wait(clock, dueMs, signal);
+      if (!this.#urgent) await this.#pause(Math.max(0, RATE_MS - record.ageMs), signal);
+      this.#urgent = false;
+      try {
+        await record.write(target, signal);
+        failures = 0;
+        this.#faults.succeeded();
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof RecordGone) throw error;
+        this.#failed(error);
+        if (this.lapsed) throw error;
+        await sleep(clock, Math.min(5_000, retryDelayMs(error, failures++, random)), signal);
+      }
+      if (this.lapsed) throw new Error("The record of this proxy was not renewed in time");
+    }
+  }
+
+  /** Waits, unless something urgent comes. */
+  async #pause(delayMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ports;
+    const untilMs = clock.nowMs() + delayMs;
+    while (!this.#urgent && clock.nowMs() < untilMs) await this.#changed.wait(clock, untilMs, signal);
+  }
+
+  #failed(error: unknown): void {
+    this.#failedMs = this.#ports.clock.nowMs();
+    this.#faults.failed(messageOf(error));
+    if (this.#state === "joined" && this.lapsed) this.#cutOff();
+  }
+
+  #cutOff(): void {
+    if (this.#state === "cut_off") return;
+    const { log, placement } = this.#ports;
+    const { whenCutOff } = this.#settings;
+    log.warn("cut off from the Kubernetes API", {
+      cause: this.#faults.cause,
+      then: whenCutOff === "serve" ? "sessions to ready pods are still served" : "new sessions are held",
+    });
+    this.#set("cut_off");
+    // The others do not wait for this proxy any more, and nothing that it has promised them helps anybody.
+    if (whenCutOff === "serve") placement.unbind();
+  }
+
+  #set(state: MemberState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#ports.placement.gateChanged();
+  }
+
+  /** A restarted container's predecessor in the same pod is dead for certain: nobody need wait for its record. */
+  async #removePredecessor(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    const { leases, podUid, identity, log } = this.#ports;
+    if (podUid === undefined || this.#ready || this.#state === "alone") return;
+    for (const lease of await leases.list(recordSelector(target), signal)) {
+      const found = parseRecord(lease, target);
+      if (found === undefined || found.podUid !== podUid || found.identity === identity) continue;
+      await leases.remove(lease, signal).catch((error) => {
+        if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) throw error;
+      });
+      log.info("record of the predecessor in this pod is deleted", { predecessor: found.identity });
+    }
+  }
+
+  /** Without the right to Leases: only if no other proxy is alive, as far as that can be seen. */
+  async #joinAlone(target: RecordTarget, cause: ApiError, signal: AbortSignal): Promise<void> {
+    const { leases, log, clock } = this.#ports;
+    log.error("no right to Leases", {
+      cause: cause.message,
+      then: "this proxy must stay the only one: others would not know of its sessions",
+    });
+    const versions = new Map<string, string>();
+    for (let untilMs = clock.nowMs();;) {
+      let found;
+      try {
+        found = await leases.list(recordSelector(target), signal);
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 403) break;
+        throw error;
+      }
+      for (const lease of found) {
+        const record = parseRecord(lease, target);
+        if (record === undefined) continue;
+        const version = lease.metadata?.resourceVersion ?? "";
+        const known = versions.get(record.identity);
+        if (known !== undefined && known !== version) {
+          throw new FatalError(
+            `Cannot run beside proxy "${record.identity}" without the right to Leases: ${cause.message}`,
+          );
+        }
+        versions.set(record.identity, version);
+        if (known === undefined) untilMs = Math.max(untilMs, clock.nowMs() + record.expiryMs);
+      }
+      if (clock.nowMs() >= untilMs) break;
+      await sleep(clock, Math.min(10_000, untilMs - clock.nowMs()), signal);
+    }
+    this.#set("alone");
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * This proxy's own record: writes it, keeps it alive and deletes it. One write at a time. It knows for how long the
+ * others can rely on the last write.
+ *
+ * @module
+ */
+import type { Clock } from "../base/clock.ts";
+import { ApiError, isConflict } from "../kube/api_error.ts";
+import type { LeaseApi } from "../kube/leases.ts";
+import type { Lease } from "../kube/types.ts";
+import { type RecordBody, recordLease, type RecordTarget } from "./record.ts";
+
+/** The record is not there any more: somebody has deleted it. The proxy must join again. */
+export class RecordGone extends Error {
+  /** Always `RecordGone`. */
+  override readonly name = "RecordGone";
+}
+
+/** What the record is made of. */
+export interface OwnRecordPorts {
+  /** Writes it. */
+  readonly leases: LeaseApi;
+  /** Dates it. */
+  readonly clock: Clock;
+  /** New with every process. */
+  readonly identity: string;
+  /** The pod that the process runs in, where it runs in one: its uid. */
+  readonly podUid: string | undefined;
+  /** How long the others wait for a change before they take this proxy for dead, in ms. */
+  readonly expiryMs: number;
+  /** What it says, at the moment of the write. */
+  content(): RecordBody;
+}
+
+/** One proxy's record. */
+export class OwnRecord {
+  readonly #ports: OwnRecordPorts;
+  #lease: Lease | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #renewed: { readonly nowMs: number; readonly bootMs: number } | undefined;
+
+  /** Writes nothing yet. */
+  constructor(ports: OwnRecordPorts) {
+    this.#ports = ports;
+  }
+
+  /** Time since the last successful write was sent, in ms, a suspend included; Infinity before the first. */
+  get ageMs(): number {
+    if (this.#renewed === undefined) return Infinity;
+    const { clock } = this.#ports;
+    // The boot clock is only good to the second.
+    const suspendedMs = clock.bootMs() - this.#renewed.bootMs - 1_000;
+    return Math.max(clock.nowMs() - this.#renewed.nowMs, suspendedMs);
+  }
+
+  /**
+   * Writes the record as it now is.
+   *
+   * @throws RecordGone when it was there and is not any more; else what the API says
+   */
+  write(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(() => this.#write(target, signal));
+  }
+
+  /** Deletes it, if it is there. */
+  remove(signal: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => {
+      const lease = this.#lease;
+      if (lease?.metadata?.name === undefined) return;
+      const { leases } = this.#ports;
+      try {
+        // Somebody may have touched it; it is ours all the same.
+        await leases.remove(await leases.get(lease.metadata.name, signal), signal);
+      } catch (error) {
+        if (!(error instanceof ApiError && error.status === 404)) throw error;
+      }
+      this.#forget();
+    });
+  }
+
+  async #write(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    const { clock, identity, podUid, expiryMs } = this.#ports;
+    const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs() };
+    const renewed = new Date(clock.wallMs()).toISOString().replace("Z", "000Z");
+    const wanted = recordLease(target, { identity, podUid, expiryMs, renewed, body: this.#ports.content() });
+    this.#lease = this.#lease === undefined
+      ? await this.#create(wanted, signal)
+      : await this.#update(wanted, this.#lease, signal);
+    this.#renewed = sent;
+  }
+
+  async #create(wanted: Lease, signal: AbortSignal): Promise<Lease> {
+    const { leases } = this.#ports;
+    try {
+      return await leases.create(wanted, signal);
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      // The name is this process's own, so an earlier try did land.
+      const found = await leases.get(wanted.metadata!.name!, signal);
+      return await leases.update(withVersionOf(wanted, found), signal);
+    }
+  }
+
+  async #update(wanted: Lease, known: Lease, signal: AbortSignal): Promise<Lease> {
+    const { leases } = this.#ports;
+    const gone = (error: unknown) => error instanceof ApiError && error.status === 404;
+    try {
+      return await leases.update(withVersionOf(wanted, known), signal);
+    } catch (error) {
+      if (!isConflict(error) && !gone(error)) throw error;
+      // Edited by hand, or written by a try that timed out: then it goes on. Or deleted, and perhaps made anew.
+      const found = await leases.get(wanted.metadata!.name!, signal).catch((failure) => {
+        if (!gone(failure)) throw failure;
+      });
+      if (found?.metadata?.uid === known.metadata?.uid && found !== undefined) {
+        return await leases.update(withVersionOf(wanted, found), signal);
+      }
+      this.#forget();
+      throw new RecordGone("The record of this proxy was deleted", { cause: error });
+    }
+  }
+
+  #forget(): void {
+    this.#lease = undefined;
+    this.#renewed = undefined;
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work, work);
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+}
+
+function withVersionOf(wanted: Lease, { metadata }: Lease): Lease {
+  const { uid, resourceVersion } = metadata ?? {};
+  return {
+    ...wanted,
+    metadata: {
+      ...wanted.metadata,
+      ...(uid === undefined ? {} : { uid }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    },
+  };
+}

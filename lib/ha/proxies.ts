@@ -1,0 +1,289 @@
+/**
+ * All proxies of one scale target, as this one takes part in them: its record, the others' records, the election and the
+ * agreement, put together. It is the real `Peers` of the scaler.
+ *
+ * @module
+ */
+import { sleep } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
+import type { Metrics } from "../base/metrics.ts";
+import { randomName } from "../base/random.ts";
+import { TaskGroup } from "../base/task_group.ts";
+import { ApiError } from "../kube/api_error.ts";
+import { LEASE_GROUP, type LeaseApi, leaseApi } from "../kube/leases.ts";
+import { Reflector, type ReflectorPorts } from "../kube/reflector.ts";
+import type { ScaleApi } from "../kube/scale.ts";
+import type { Lease } from "../kube/types.ts";
+import type { ScalePromise } from "../scaler/agreement.ts";
+import { neededBy } from "../scaler/decide.ts";
+import type { Peers, PeerUse } from "../scaler/peers.ts";
+import type { Placement } from "../scaler/placement.ts";
+import { Consent } from "./consent.ts";
+import { Election, type ElectionTimes } from "./election.ts";
+import { Membership, type MembershipSettings } from "./membership.ts";
+import { OwnRecord } from "./own_record.ts";
+import { PeerMemory } from "./peers.ts";
+import { type RecordBody, recordSelector, type RecordTarget } from "./record.ts";
+import { isExpired, Records, type SeenRecord } from "./records.ts";
+
+/** The settings that matter. */
+export interface ProxiesSettings extends MembershipSettings, ElectionTimes {}
+
+/** What it is made of. */
+export interface ProxiesPorts extends ReflectorPorts {
+  /** Sessions and promises. */
+  readonly placement: Placement;
+  /** The count. */
+  readonly scale: ScaleApi;
+  /** Shows who is there. */
+  readonly metrics: Metrics;
+  /** Writes the present count once more; see `Scaler.claimPresent`. */
+  claimPresent(signal: AbortSignal): Promise<void>;
+}
+
+/** How often a leader reads the records when others are there: so that those of dead proxies expire. */
+const READ_MS = 10_000;
+
+/** This proxy among all. */
+export class Proxies implements Peers {
+  /** New with every process. */
+  readonly identity: string;
+  readonly #namespace: string;
+  readonly #name: string;
+  readonly #settings: ProxiesSettings;
+  readonly #ports: ProxiesPorts;
+  readonly #leases: LeaseApi;
+  readonly #records = new Records();
+  readonly #memory: PeerMemory;
+  readonly #record: OwnRecord;
+  readonly #membership: Membership;
+  readonly #election: Election;
+  readonly #consent: Consent;
+  readonly #listeners = new Set<() => void>();
+  #target: RecordTarget | undefined;
+  #published = "";
+
+  /** Starts nothing: `run` does. From now on nothing is placed before this proxy has joined. */
+  constructor(
+    target: { readonly namespace: string; readonly name: string },
+    settings: ProxiesSettings,
+    ports: ProxiesPorts,
+  ) {
+    const { clock, random, log, placement, scale, client, claimPresent } = ports;
+    this.identity = randomName(random, 12);
+    this.#namespace = target.namespace;
+    this.#name = target.name;
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#memory = new PeerMemory(clock.nowMs());
+    const leases = leaseApi(client, target.namespace);
+    this.#leases = leases;
+    const { identity } = this;
+    const { podUid } = client.cluster;
+    this.#record = new OwnRecord({
+      leases,
+      clock,
+      identity,
+      podUid,
+      expiryMs: settings.recordExpiryMs,
+      content: () => this.#content(),
+    });
+    this.#membership = new Membership(settings, {
+      clock,
+      random,
+      log,
+      leases,
+      scale,
+      placement,
+      record: this.#record,
+      identity,
+      podUid,
+      claimPresent,
+    });
+    this.#election = new Election({ leases, clock, random, log, identity }, settings, () => this.#changed());
+    this.#consent = new Consent({
+      clock,
+      log,
+      placement,
+      identity,
+      seen: () => this.#records.all,
+      list: (signal) => this.#list(signal),
+      write: (signal) => this.#record.write(this.#targetOrThrow(), signal),
+      publish: () => this.#membership.publish(true),
+      answers: () => this.#membership.state === "joined" && !this.#membership.lapsed,
+    });
+    placement.subscribe(() => this.#publishIfChanged());
+  }
+
+  /** Whether this proxy may write a lower count now. */
+  get leads(): boolean {
+    if (this.#membership.state === "alone") return true;
+    return this.#membership.state === "joined" && this.#membership.mayPlace && this.#election.leads;
+  }
+
+  /** The leader as last seen; empty if there is none. */
+  get leader(): string {
+    return this.#election.holder;
+  }
+
+  /** This proxy's membership, for health. */
+  get membership(): Pick<Membership, "state" | "ready" | "joined" | "fault"> {
+    return this.#membership;
+  }
+
+  /** The other proxies that are alive, as far as is known. */
+  get others(): readonly SeenRecord[] {
+    return this.#records.all.filter((record) => record.identity !== this.identity && !isExpired(record));
+  }
+
+  /** See {@link Peers.use}. */
+  use(): PeerUse {
+    return this.#memory.use;
+  }
+
+  /** See {@link Peers.consent}. */
+  consent(wanted: ScalePromise, signal: AbortSignal): Promise<boolean> {
+    if (this.#membership.state === "alone") return Promise.resolve(this.#ports.placement.promise(wanted));
+    return this.#consent.obtain(wanted, signal);
+  }
+
+  /** See {@link Peers.subscribe}. */
+  subscribe(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Takes part until the signal is aborted. `target` is the StatefulSet as it was found. */
+  async run(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    this.#target = target;
+    this.#records.target = target;
+    const tasks = new TaskGroup();
+    const stop = () => tasks.stop();
+    signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
+    tasks.run("membership", (own) => this.#membership.run(target, own));
+    tasks.run("records", (own) => this.#watch(target, own));
+    tasks.run("election", (own) => this.#election.run(target, own));
+    tasks.run("collector", (own) => this.#collect(own));
+    try {
+      await tasks.join();
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+    signal.throwIfAborted();
+  }
+
+  /** Leads no more, so that another proxy can at once. */
+  async release(signal: AbortSignal): Promise<void> {
+    await this.#election.release(signal);
+    this.#changed();
+  }
+
+  /** The last session has ended: nobody need ask this proxy any more. */
+  async leave(signal: AbortSignal): Promise<void> {
+    await this.#record.remove(signal);
+  }
+
+  async #watch(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ports;
+    const reflector = new Reflector<Lease>(
+      {
+        group: LEASE_GROUP,
+        resource: "leases",
+        namespace: this.#namespace,
+        selector: { labelSelector: recordSelector(target) },
+      },
+      this.#ports,
+      (change) => {
+        this.#records.changed(change, clock.nowMs());
+        this.#recordsChanged();
+      },
+    );
+    await reflector.run(signal);
+  }
+
+  /** Reads the records while others are there, and deletes those of dead proxies. */
+  async #collect(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#ports;
+    const everyMs = Math.min(READ_MS, this.#settings.recordExpiryMs / 10);
+    for (;;) {
+      await sleep(clock, everyMs, signal);
+      if (!this.leads || this.#records.all.length <= 1) continue;
+      try {
+        for (const record of await this.#list(signal)) {
+          if (record.identity === this.identity || !isExpired(record)) continue;
+          await this.#leases.remove(record.lease, signal);
+          log.info("record of a dead proxy is deleted", { proxy: record.identity });
+        }
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) {
+          log.debug("cannot read the records", { cause: messageOf(error) });
+        }
+      }
+    }
+  }
+
+  async #list(signal: AbortSignal): Promise<readonly SeenRecord[]> {
+    const leases = await this.#leases.list(recordSelector({ name: this.#name }), signal);
+    this.#records.listed(leases, this.#ports.clock.nowMs());
+    this.#recordsChanged();
+    return this.#records.all;
+  }
+
+  #recordsChanged(): void {
+    const { clock, metrics } = this.#ports;
+    const others = this.others;
+    this.#memory.update(others, clock.nowMs());
+    metrics.record("proxies_alive", 1 + others.length, {});
+    this.#consent.look();
+    this.#publishIfChanged();
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#ports.metrics.record("leader", this.leads ? 1 : 0, {});
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Nobody reads the record of a proxy that is alone, so it is only written when somebody else is there. */
+  #publishIfChanged(): void {
+    if (this.others.length === 0) return;
+    const { usage } = this.#ports.placement;
+    const now = JSON.stringify([usage.busyOrdinals, neededBy(usage.needing), this.#consent.answers]);
+    if (now === this.#published) return;
+    this.#published = now;
+    this.#membership.publish();
+  }
+
+  #content(): RecordBody {
+    const { clock, placement: { usage, agreement } } = this.#ports;
+    const nowMs = clock.nowMs();
+    const { lastUsedMs, lastNeededMs, knownSinceMs } = this.#memory.use;
+    const replicas = agreement.seen?.replicas ?? 0;
+    const inUse: RecordBody["inUse"][number][] = [];
+    for (const ordinal of usage.busyOrdinals) inUse.push({ ordinal, busy: true, idleMs: 0 });
+    for (let ordinal = 0; ordinal < replicas; ordinal++) {
+      const usedMs = Math.max(
+        usage.lastUsedMs.get(ordinal) ?? -Infinity,
+        lastUsedMs.get(ordinal) ?? -Infinity,
+      );
+      if (usage.on(ordinal) === 0 && usedMs > -Infinity) {
+        inUse.push({ ordinal, busy: false, idleMs: nowMs - usedMs });
+      }
+    }
+    const neededMs = Math.max(usage.lastNeededMs, lastNeededMs);
+    return {
+      inUse,
+      needing: usage.needing,
+      neededMs: neededMs === -Infinity ? null : nowMs - neededMs,
+      knowsForMs: nowMs - knownSinceMs,
+      answers: this.#consent.answers,
+      announcement: this.#consent.announcement,
+    };
+  }
+
+  #targetOrThrow(): RecordTarget {
+    if (this.#target === undefined) throw new Error("The StatefulSet was not seen yet");
+    return this.#target;
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * What a proxy tells the others of itself, and how it stands in a Lease. Pure. Durations are as of the write, so that no
+ * clock of another machine matters.
+ *
+ * @module
+ */
+import type { Lease } from "../kube/types.ts";
+
+/** The scale target that records belong to. */
+export interface RecordTarget {
+  /** The StatefulSet's name. */
+  readonly name: string;
+  /** The StatefulSet's namespace; its records and the election's Lease live there, too. */
+  readonly namespace: string;
+  /** The StatefulSet's uid. */
+  readonly uid: string;
+}
+
+/** "I want to lower the count to `below`, on condition of `version`." Stands in the leader's record. */
+export interface Announcement {
+  /** Grows with each announcement of this leader. */
+  readonly generation: number;
+  /** The count that is wanted. */
+  readonly below: number;
+  /** The StatefulSet's version that the write will be conditioned on. */
+  readonly version: string;
+}
+
+/** What one proxy has in use, and what it has agreed to. */
+export interface RecordBody {
+  /** Ordinals with sessions (`idleMs` 0), or that had some lately, with the time since the last one ended. */
+  readonly inUse: readonly { readonly ordinal: number; readonly busy: boolean; readonly idleMs: number }[];
+  /** Held sessions that call for a backend. */
+  readonly needing: number;
+  /** Time since the last held session ceased to call for one; null if there was none. */
+  readonly neededMs: number | null;
+  /** For how long this proxy knows all that was in use, by itself or from others. */
+  readonly knowsForMs: number;
+  /** For each leader the generation of its last announcement that this proxy has answered. */
+  readonly answers: Readonly<Record<string, number>>;
+  /** This proxy's own announcement, while it leads and wants to lower the count. */
+  readonly announcement: Announcement | null;
+}
+
+/** A proxy's record as read. */
+export interface ProxyRecord {
+  /** The Lease that it stands in. */
+  readonly lease: Lease;
+  /** The process that wrote it; new with every start. */
+  readonly identity: string;
+  /** The pod that the process runs in, where it runs in one: its uid. */
+  readonly podUid: string | undefined;
+  /** How long it is good for without a change. */
+  readonly expiryMs: number;
+  /** What it says; undefined if it cannot be read: written by another version of the program, or by hand. */
+  readonly body: RecordBody | undefined;
+}
+
+/** The layout of the record. One that is not known counts as busy everywhere. */
+const FORMAT = "1";
+
+const PREFIX = "buildkitd-autoscaler.earthbuild.dev";
+const NAME_LABEL = `${PREFIX}/statefulset`;
+const UID_LABEL = `${PREFIX}/statefulset-uid`;
+const KIND_LABEL = `${PREFIX}/kind`;
+const FORMAT_ANNOTATION = `${PREFIX}/format`;
+const RECORD_ANNOTATION = `${PREFIX}/record`;
+const POD_ANNOTATION = `${PREFIX}/pod-uid`;
+
+/** Labels that find all proxies' records of a scale target, also those of an earlier StatefulSet of the same name. */
+export function recordSelector({ name }: Pick<RecordTarget, "name">): string {
+  return `${NAME_LABEL}=${labelValue(name)},${KIND_LABEL}=proxy`;
+}
+
+/** The record's Lease, without version and uid. */
+export function recordLease(
+  target: RecordTarget,
+  { identity, podUid, expiryMs, renewed, body }: {
+    identity: string;
+    podUid: string | undefined;
+    expiryMs: number;
+    /** RFC 3339 with microseconds; only for people. */
+    renewed: string;
+    body: RecordBody;
+  },
+): Lease {
+  return {
+    metadata: {
+      ...leaseMetadata(target, leaseName(target.name, `proxy-${identity}`), "proxy"),
+      annotations: {
+        [FORMAT_ANNOTATION]: FORMAT,
+        [RECORD_ANNOTATION]: JSON.stringify(body),
+        ...(podUid === undefined ? {} : { [POD_ANNOTATION]: podUid }),
+      },
+    },
+    spec: {
+      holderIdentity: identity,
+      leaseDurationSeconds: Math.ceil(expiryMs / 1000),
+      renewTime: renewed,
+    },
+  };
+}
+
+/** Reads a record; undefined when it belongs to another StatefulSet of the same name, which is gone. */
+export function parseRecord(lease: Lease, target: RecordTarget): ProxyRecord | undefined {
+  const { metadata, spec } = lease;
+  if (metadata?.labels?.[UID_LABEL] !== target.uid) return undefined;
+  return {
+    lease,
+    identity: spec?.holderIdentity ?? metadata.name ?? "",
+    podUid: metadata.annotations?.[POD_ANNOTATION],
+    expiryMs: (spec?.leaseDurationSeconds ?? LONGEST_EXPIRY_S) * 1000,
+    body: parseBody(metadata.annotations),
+  };
+}
+
+/** A record that does not say how long it is good for is good for this long. */
+const LONGEST_EXPIRY_S = 3600;
+
+function parseBody(annotations: Readonly<Record<string, string>> | undefined): RecordBody | undefined {
+  if (annotations?.[FORMAT_ANNOTATION] !== FORMAT) return undefined;
+  try {
+    const body = JSON.parse(annotations[RECORD_ANNOTATION] ?? "");
+    return isBody(body) ? body : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+// deno-lint-ignore no-explicit-any -- it checks what any JSON may be
+function isBody(body: any): body is RecordBody {
+  const isTime = (value: unknown) => typeof value === "number" && value >= 0;
+  const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0;
+  return typeof body === "object" && body !== null && Array.isArray(body.inUse) &&
+    // deno-lint-ignore no-explicit-any -- as above
+    body.inUse.every((use: any) =>
+      isCount(use?.ordinal) && isTime(use.idleMs) && typeof use.busy === "boolean"
+    ) &&
+    isCount(body.needing) && (body.neededMs === null || isTime(body.neededMs)) && isTime(body.knowsForMs) &&
+    typeof body.answers === "object" && body.answers !== null &&
+    Object.values(body.answers).every(isCount) &&
+    (body.announcement === null || isAnnouncement(body.announcement));
+}
+
+// deno-lint-ignore no-explicit-any -- as above
+function isAnnouncement(value: any): value is Announcement {
+  return Number.isSafeInteger(value?.generation) && Number.isSafeInteger(value.below) && value.below >= 0 &&
+    typeof value.version === "string";
+}
+
+/** What all Leases of a scale target have in common; they go when the StatefulSet goes. */
+export function leaseMetadata(
+  { name, namespace, uid }: RecordTarget,
+  leaseName: string,
+  kind: "proxy" | "election",
+): NonNullable<Lease["metadata"]> {
+  return {
+    name: leaseName,
+    namespace,
+    labels: {
+      "app.kubernetes.io/managed-by": "buildkitd-autoscaler",
+      [KIND_LABEL]: kind,
+      [NAME_LABEL]: labelValue(name),
+      [UID_LABEL]: uid,
+    },
+    ownerReferences: [{ apiVersion: "apps/v1", kind: "StatefulSet", name, uid }],
+  };
+}
+
+/** A Lease's name: of the StatefulSet's as much as fits, and what tells it apart. */
+export function leaseName(statefulSet: string, suffix: string): string {
+  const name = `${statefulSet}-${suffix}`;
+  if (name.length <= 253) return name;
+  return `${statefulSet.slice(0, 230 - suffix.length)}-${hash(statefulSet)}-${suffix}`;
+}
+
+/** A name as a label's value, which has at most 63 characters. */
+function labelValue(name: string): string {
+  return name.length <= 63 ? name : `${name.slice(0, 50).replace(/[^a-z0-9]+$/, "")}-${hash(name)}`;
+}
+
+/** FNV-1a, 32 bits: tells long names apart. */
+function hash(text: string): string {
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193) >>> 0;
+  return value.toString(16).padStart(8, "0");
+}

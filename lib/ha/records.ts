@@ -1,0 +1,88 @@
+/**
+ * The records of all proxies as this one sees them, and since when each has not changed. A record expires when it has
+ * not changed for its own duration, counted only while this proxy could read the API. Pure but for its memory.
+ *
+ * @module
+ */
+import type { Change } from "../kube/reflector.ts";
+import type { Lease } from "../kube/types.ts";
+import { isNewer } from "../scaler/agreement.ts";
+import { parseRecord, type ProxyRecord, type RecordTarget } from "./record.ts";
+
+/** A record with what this proxy has observed of it. */
+export interface SeenRecord extends ProxyRecord {
+  /** When this version of it was first seen, monotonic ms: durations in it are as of then. */
+  readonly seenMs: number;
+  /** For how long it has not changed, while the API could be read, in ms. */
+  readonly unchangedMs: number;
+}
+
+/**
+ * Two reads that are further apart say nothing of the time between: the API may have been out of reach for this proxy
+ * alone, or the program may have stood still.
+ */
+const LONGEST_GAP_MS = 20_000;
+
+/** What is known of all proxies. */
+export class Records {
+  readonly #seen = new Map<string, { record: ProxyRecord; seenMs: number; unchangedMs: number }>();
+  #target: RecordTarget | undefined;
+  #readMs: number | undefined;
+
+  /** The scale target; with another one everything is forgotten. */
+  set target(target: RecordTarget) {
+    if (target.uid === this.#target?.uid) return;
+    this.#target = target;
+    this.#seen.clear();
+  }
+
+  /** All records, this proxy's own included. */
+  get all(): readonly SeenRecord[] {
+    return [...this.#seen.values()].map(({ record, seenMs, unchangedMs }) => ({
+      ...record,
+      seenMs,
+      unchangedMs,
+    }));
+  }
+
+  /** A watch has reported a change. */
+  changed(change: Change<Lease>, nowMs: number): void {
+    if (change.type === "list") this.listed(change.items, nowMs);
+    else if (change.type === "set") this.#set(change.object, nowMs);
+    else this.#seen.delete(change.object.metadata?.name ?? "");
+  }
+
+  /** A list was read: also a proof that the API can be read. */
+  listed(leases: readonly Lease[], nowMs: number): void {
+    const gapMs = this.#readMs === undefined ? 0 : nowMs - this.#readMs;
+    this.#readMs = nowMs;
+    const names = new Set(leases.map(({ metadata }) => metadata?.name ?? ""));
+    for (const name of this.#seen.keys()) if (!names.has(name)) this.#seen.delete(name);
+    for (const lease of leases) this.#set(lease, nowMs, gapMs <= LONGEST_GAP_MS ? gapMs : 0);
+  }
+
+  #set(lease: Lease, nowMs: number, unchangedMs = 0): void {
+    if (this.#target === undefined) return;
+    const record = parseRecord(lease, this.#target);
+    const name = lease.metadata?.name ?? "";
+    if (record === undefined) return;
+    const known = this.#seen.get(name);
+    if (known === undefined) {
+      this.#seen.set(name, { record, seenMs: nowMs, unchangedMs: 0 });
+    } else if (versionOf(lease) === versionOf(known.record.lease)) {
+      // A read covers only time since the record was first seen like this.
+      known.unchangedMs += Math.min(unchangedMs, nowMs - known.seenMs - known.unchangedMs);
+    } else if (isNewer(versionOf(lease), versionOf(known.record.lease))) {
+      this.#seen.set(name, { record, seenMs: nowMs, unchangedMs: 0 });
+    }
+  }
+}
+
+function versionOf({ metadata }: Lease): string {
+  return metadata?.resourceVersion ?? "";
+}
+
+/** True when the record's proxy is taken for dead. */
+export function isExpired({ unchangedMs, expiryMs }: SeenRecord): boolean {
+  return unchangedMs >= expiryMs;
+}

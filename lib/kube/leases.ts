@@ -1,0 +1,63 @@
+/**
+ * Leases of one namespace: what proxies tell each other. Every write and delete names the version it is meant for.
+ *
+ * @module
+ */
+import type { ApiVerb } from "../base/metrics.ts";
+import type { ApiTarget } from "./api_error.ts";
+import type { KubeClient } from "./client.ts";
+import type { Lease } from "./types.ts";
+
+/** The API group of Leases. */
+export const LEASE_GROUP = "coordination.k8s.io";
+
+/** Leases as an interface, so that what is built on it can be tested without HTTP. */
+export interface LeaseApi {
+  /** Lists consistently (never from a cache). */
+  list(labelSelector: string, signal: AbortSignal): Promise<readonly Lease[]>;
+  /** Reads one. @throws ApiError 404 */
+  get(name: string, signal: AbortSignal): Promise<Lease>;
+  /** Creates one. @throws ApiError 409 when it exists */
+  create(lease: Lease, signal: AbortSignal): Promise<Lease>;
+  /**
+   * Replaces one, if it still has the version and uid in `lease.metadata`. The uid matters: without it a PUT of a Lease
+   * that was deleted makes it anew (observed on kube-apiserver 1.36).
+   *
+   * @throws ApiError 404 or 409
+   */
+  update(lease: Lease, signal: AbortSignal): Promise<Lease>;
+  /** Deletes one, if it still is this version of this object. @throws ApiError 404 or 409 */
+  remove(lease: Lease, signal: AbortSignal): Promise<void>;
+}
+
+/** The real {@link LeaseApi}. */
+export function leaseApi(client: KubeClient, namespace: string): LeaseApi {
+  const target = (verb: ApiVerb, name = ""): ApiTarget => {
+    return { verb, group: LEASE_GROUP, resource: "leases", namespace, name };
+  };
+  const body = (lease: Lease): Lease => ({ ...lease, apiVersion: `${LEASE_GROUP}/v1`, kind: "Lease" });
+  const nameOf = ({ metadata }: Lease): string => metadata?.name ?? "";
+  return {
+    async list(labelSelector, signal) {
+      const request = { target: target("list"), method: "GET", query: { labelSelector } } as const;
+      return (await client.json<{ items?: Lease[] | null }>(request, signal)).items ?? [];
+    },
+    get(name, signal) {
+      return client.json({ target: target("get", name), method: "GET" }, signal);
+    },
+    create(lease, signal) {
+      return client.json({ target: target("create"), method: "POST", body: body(lease) }, signal);
+    },
+    update(lease, signal) {
+      return client.json(
+        { target: target("update", nameOf(lease)), method: "PUT", body: body(lease) },
+        signal,
+      );
+    },
+    async remove(lease, signal) {
+      const { uid, resourceVersion } = lease.metadata ?? {};
+      const options = { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid, resourceVersion } };
+      await client.json({ target: target("delete", nameOf(lease)), method: "DELETE", body: options }, signal);
+    },
+  };
+}

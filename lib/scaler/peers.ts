@@ -1,0 +1,54 @@
+/**
+ * What the scaler needs of the other proxies: what they have in use, their consent to a scale-down, and whether it is
+ * this proxy that scales down at all. `lib/ha` brings the real thing; a proxy that is alone needs nobody.
+ *
+ * @module
+ */
+import type { ScalePromise } from "./agreement.ts";
+import type { Placement } from "./placement.ts";
+
+/** What other proxies have in use. Times are this proxy's monotonic ms. */
+export interface PeerUse {
+  /** The highest ordinal on which one of them has a session; -1 without one. Infinity when a record cannot be read. */
+  readonly highestBusy: number;
+  /** Their held sessions that call for a backend. */
+  readonly needing: number;
+  /** When the last of those ceased to call for one; -Infinity if there was none. */
+  readonly lastNeededMs: number;
+  /** When the last of their sessions on an ordinal ended. */
+  readonly lastUsedMs: ReadonlyMap<number, number>;
+  /** Since when everything that was in use is known here; -Infinity if for ever. */
+  readonly knownSinceMs: number;
+}
+
+/** The other proxies. */
+export interface Peers {
+  /** Whether this proxy may write a lower count now. Losing that right ends `leading`. */
+  readonly leads: boolean;
+  /** What the others have in use. */
+  use(): PeerUse;
+  /**
+   * Makes the promise of a scale-down and obtains it from every other proxy. Call it after the count and its version
+   * were read. False when somebody objects or is silent.
+   */
+  consent(wanted: ScalePromise, signal: AbortSignal): Promise<boolean>;
+  /** Calls `listener` when any of this has changed. */
+  subscribe(listener: () => void): void;
+}
+
+/** No other proxies: the promise is this proxy's own. */
+export function soleProxy(placement: Placement, startedMs: number): Peers {
+  const use: PeerUse = {
+    highestBusy: -1,
+    needing: 0,
+    lastNeededMs: -Infinity,
+    lastUsedMs: new Map(),
+    knownSinceMs: startedMs,
+  };
+  return {
+    leads: true,
+    use: () => use,
+    consent: (wanted) => Promise.resolve(placement.promise(wanted)),
+    subscribe: () => {},
+  };
+}
