@@ -299,7 +299,9 @@ export class Scaler {
       ? "down"
       : "same";
     metrics.record("scale_writes_total", 1, { direction, reason });
-    log.info("scaled", { from: before.replicas, to: after.replicas, reason, because });
+    // A proxy that joins changes nothing that an operator would see.
+    if (reason === "join") log.debug("count claimed", { replicas: after.replicas, because });
+    else log.info("scaled", { from: before.replicas, to: after.replicas, reason, because });
     placement.see(after);
   }
 
