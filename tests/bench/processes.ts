@@ -17,7 +17,8 @@ export class Background implements AsyncDisposable {
     this.#name = name;
     this.#child = new Deno.Command("sh", {
       args: ["-c", 'log=$1; shift; exec "$@" 2>> "$log"', "sh", logFile, command, ...args],
-      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+      clearEnv: true,
+      env: environment(),
       stdin: "null",
       stdout: "null",
       stderr: "inherit",
@@ -98,6 +99,15 @@ export class Kept implements AsyncDisposable {
 /** Connects and closes. @throws when nobody listens */
 export async function connectOnce(hostname: string, port: number): Promise<void> {
   (await Deno.connect({ hostname, port })).close();
+}
+
+/** No setting of the user's: only what finds programs and caches. */
+function environment(): Record<string, string> {
+  const kept = ["PATH", "HOME", "TMPDIR", "DENO_DIR", "XDG_CACHE_HOME"].flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...Object.fromEntries(kept) };
 }
 
 /** Lets time pass. */

@@ -18,9 +18,17 @@ const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const POD_HOST = "127.0.1.1";
 
 /** The program's executable and its first arguments. */
-const PROGRAM = Deno.env.get("AUTOSCALER_BIN") === undefined
-  ? [Deno.execPath(), "run", "--allow-all", "--no-check", "--cached-only", MAIN] as const
-  : [Deno.env.get("AUTOSCALER_BIN")!] as const;
+function programCommand(): readonly [string, ...string[]] {
+  const compiled = Deno.env.get("AUTOSCALER_BIN");
+  if (compiled !== undefined) return [compiled];
+  return [Deno.execPath(), "run", "--allow-all", "--no-check", "--cached-only", ...v8Flags(), MAIN];
+}
+
+/** `BENCH_V8_FLAGS`, for experiments. */
+function v8Flags(): readonly string[] {
+  const flags = Deno.env.get("BENCH_V8_FLAGS");
+  return flags === undefined ? [] : [`--v8-flags=${flags}`];
+}
 
 /** A cluster, its API on a port. */
 export class Stage implements AsyncDisposable {
@@ -70,11 +78,12 @@ export class Stage implements AsyncDisposable {
       "max-held": "10000",
       "idle-timeout": "1h",
     };
+    const [command, ...before] = programCommand();
     const args = [
-      ...PROGRAM.slice(1),
+      ...before,
       ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
     ];
-    const process = new Background("the program", `${this.#folder}/program.log`, PROGRAM[0], args);
+    const process = new Background("the program", `${this.#folder}/program.log`, command, args);
     await process.until(async () => {
       const response = await fetch(`http://${adminAddress}/readyz`);
       await response.body?.cancel();
