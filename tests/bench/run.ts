@@ -12,7 +12,7 @@
 import { parseArgs } from "node:util";
 import { buildPeers, type Peers } from "./peers.ts";
 import { Background, connectOnce, delay, freePort, Kept, output } from "./processes.ts";
-import { Stage } from "./stage.ts";
+import { Stage, v8Flags } from "./stage.ts";
 
 /** Our relay may be this many times slower. */
 const SLOWER_BAR = 1.3;
@@ -171,7 +171,9 @@ async function measureMemory(folder: string, peers: Peers): Promise<Row[]> {
 
 async function conditions(peers: Peers, rounds: number, seconds: number): Promise<string> {
   const cpu = /^model name\s*:\s*(.+)$/m.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1] ?? "unknown CPU";
-  const program = Deno.env.get("AUTOSCALER_BIN") === undefined ? `deno ${Deno.version.deno} run` : "compiled";
+  const program = Deno.env.get("AUTOSCALER_BIN") === undefined
+    ? ["deno", Deno.version.deno, "run", ...v8Flags()].join(" ")
+    : "compiled";
   return [
     `program:  ${program}; JSON log at level info into a file; API server without TLS`,
     `peers:    ${peers.go}, default GOMAXPROCS`,

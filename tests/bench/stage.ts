@@ -7,6 +7,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
+import config from "../../deno.json" with { type: "json" };
 import { systemClock } from "../../lib/base/clock.ts";
 import { HttpListener } from "../../lib/demo/http_listener.ts";
 import { MiniatureCluster } from "../../lib/demo/miniature_cluster.ts";
@@ -24,9 +25,9 @@ function programCommand(): readonly [string, ...string[]] {
   return [Deno.execPath(), "run", "--allow-all", "--no-check", "--cached-only", ...v8Flags(), MAIN];
 }
 
-/** `BENCH_V8_FLAGS`, for experiments. */
-function v8Flags(): readonly string[] {
-  const flags = Deno.env.get("BENCH_V8_FLAGS");
+/** The flags of V8 that the `start` task sets; `BENCH_V8_FLAGS` instead, for experiments. */
+export function v8Flags(): readonly string[] {
+  const flags = Deno.env.get("BENCH_V8_FLAGS") ?? /--v8-flags=(\S+)/.exec(config.tasks.start.command)?.[1];
   return flags === undefined ? [] : [`--v8-flags=${flags}`];
 }
 
