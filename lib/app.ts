@@ -103,7 +103,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   tasks.run("accept", (signal) => proxy.run(signal));
   tasks.run("observer", (signal) => observer.run(signal));
   tasks.run("scaler", (signal) => scaler.run(signal));
-  tasks.run("join", (signal) => join(scaler, ports, phase, signal));
+  tasks.run("join", (signal) => join(scaler, observer, ports, phase, signal));
 
   // Shutdown, in this order:
   // 1. The first signal, or a part that fails, makes the proxy unready.
@@ -135,9 +135,10 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   }
 }
 
-/** Finds out whether the rights suffice, for as long as it takes. */
+/** Finds out whether the rights suffice, to write and to watch, for as long as it takes. */
 async function join(
   scaler: Scaler,
+  observer: Observer,
   { clock, random, log }: AppPorts,
   phase: { joined: boolean },
   signal: AbortSignal,
@@ -146,6 +147,7 @@ async function join(
   for (let attempt = 0;; attempt++) {
     try {
       await scaler.checkRights(signal);
+      await observer.whenSynced(signal);
       phase.joined = true;
       return log.info("ready");
     } catch (error) {
@@ -166,7 +168,6 @@ function addChecks(
     placement: Placement;
   },
 ): void {
-  let seen = false;
   health.add({
     name: "accept",
     probes: ["live"],
@@ -192,8 +193,7 @@ function addChecks(
     name: "joined",
     probes: ["ready"],
     check: () => {
-      seen ||= phase.joined && observer.synced;
-      if (seen) return { ok: true };
+      if (phase.joined) return { ok: true };
       return { ok: false, reason: observer.fault ?? "the rights on the scale target are not confirmed yet" };
     },
   });

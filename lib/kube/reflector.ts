@@ -69,7 +69,8 @@ export class Reflector<T extends KubeObject> {
   readonly #onChange: (change: Change<T>) => void;
   readonly #patience = new Patience(CALM_PATIENCE_MS);
   readonly #faults: CauseLog;
-  #synced = false;
+  readonly #synced = Promise.withResolvers<void>();
+  #isSynced = false;
 
   /** Reports to `onChange`, which must not throw. */
   constructor(collection: Collection, ports: ReflectorPorts, onChange: (change: Change<T>) => void) {
@@ -79,9 +80,14 @@ export class Reflector<T extends KubeObject> {
     this.#faults = new CauseLog(ports.log, `cannot watch ${collection.resource}`);
   }
 
-  /** True once a list has succeeded. */
+  /** True once a list has succeeded and a watch was let begin. */
   get synced(): boolean {
-    return this.#synced;
+    return this.#isSynced;
+  }
+
+  /** Resolves when {@link synced} becomes true. */
+  get whenSynced(): Promise<void> {
+    return this.#synced.promise;
   }
 
   /** Why there is no news at present; undefined while the watch works. */
@@ -143,7 +149,6 @@ export class Reflector<T extends KubeObject> {
     if (!version) {
       throw new Error(`Cannot list ${this.#collection.resource}: the answer has no resourceVersion`);
     }
-    this.#synced = true;
     this.#faults.succeeded();
     this.#onChange({ type: "list", items: list.items ?? [] });
     return version;
@@ -167,6 +172,8 @@ export class Reflector<T extends KubeObject> {
         },
       }, signal);
       this.#faults.succeeded();
+      this.#isSynced = true;
+      this.#synced.resolve();
       for await (const { type, object } of watchEvents<T>(body, target, clock, this.#patience, signal)) {
         onHealthy();
         version = object.metadata?.resourceVersion ?? version;
