@@ -117,7 +117,9 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   proxy.stopAccepting();
   // 4. Running sessions end by themselves, or when the time is up, or at the second signal.
   const limitMs = settings.drainTimeoutMs === 0 ? Infinity : settings.drainTimeoutMs;
-  await Promise.race([proxy.drained(), waitUntil(clock, limitMs, stop.now)]);
+  const drained = new AbortController();
+  void proxy.drained().then(() => drained.abort());
+  await waitUntil(clock, limitMs, stop.now, drained.signal);
   if (proxy.open > 0) {
     const why = stop.now.aborted ? "The proxy was told to end at once" : "The drain timeout has passed";
     log.warn("sessions are cut", { sessions: proxy.open, reason: why });
