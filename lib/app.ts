@@ -108,7 +108,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   tasks.run("observer", (signal) => observer.run(signal));
   tasks.run("scaler", (signal) => scaler.run(signal));
   if (settings.readiness !== "pod") tasks.run("pod health", (signal) => podHealth.run(signal));
-  tasks.run("join", (signal) => join(scaler, ports, phase, signal));
+  tasks.run("join", (signal) => join(scaler, observer, ports, phase, signal));
 
   // Shutdown, in this order:
   // 1. The first signal, or a part that fails, makes the proxy unready.
@@ -122,7 +122,9 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   proxy.stopAccepting();
   // 4. Running sessions end by themselves, or when the time is up, or at the second signal.
   const limitMs = settings.drainTimeoutMs === 0 ? Infinity : settings.drainTimeoutMs;
-  await Promise.race([proxy.drained(), waitUntil(clock, limitMs, stop.now)]);
+  const drained = new AbortController();
+  void proxy.drained().then(() => drained.abort());
+  await waitUntil(clock, limitMs, stop.now, drained.signal);
   if (proxy.open > 0) {
     const why = stop.now.aborted ? "The proxy was told to end at once" : "The drain timeout has passed";
     log.warn("sessions are cut", { sessions: proxy.open, reason: why });
@@ -140,9 +142,10 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   }
 }
 
-/** Finds out whether the rights suffice, for as long as it takes. */
+/** Finds out whether the rights suffice, to write and to watch, for as long as it takes. */
 async function join(
   scaler: Scaler,
+  observer: Observer,
   { clock, random, log }: AppPorts,
   phase: { joined: boolean },
   signal: AbortSignal,
@@ -151,6 +154,7 @@ async function join(
   for (let attempt = 0;; attempt++) {
     try {
       await scaler.checkRights(signal);
+      await observer.whenSynced(signal);
       phase.joined = true;
       return log.info("ready");
     } catch (error) {
@@ -171,7 +175,6 @@ function addChecks(
     placement: Placement;
   },
 ): void {
-  let seen = false;
   health.add({
     name: "accept",
     probes: ["live"],
@@ -197,8 +200,7 @@ function addChecks(
     name: "joined",
     probes: ["ready"],
     check: () => {
-      seen ||= phase.joined && observer.synced;
-      if (seen) return { ok: true };
+      if (phase.joined) return { ok: true };
       return { ok: false, reason: observer.fault ?? "the rights on the scale target are not confirmed yet" };
     },
   });
