@@ -92,7 +92,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     idleTimeoutMs: settings.idleTimeoutMs,
   });
   const podHealth = new PodHealthChecks(settings, { ...ports, placement });
-  const phase = { mayScale: false, stopping: false };
+  const phase = { joined: false, stopping: false };
   const health = new Health();
 
   metrics.record("build_info", 1, { version, deno: runtime });
@@ -117,7 +117,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   tasks.run("scaler", (signal) => scaler.run(signal));
   if (settings.readiness !== "pod") tasks.run("pod health", (signal) => podHealth.run(signal));
   tasks.run("proxies", (signal) => takePart(proxies, observer, target, signal));
-  tasks.run("rights", (signal) => confirmRights(scaler, proxies, ports, phase, signal));
+  tasks.run("join", (signal) => join(scaler, proxies, observer, ports, phase, signal));
 
   // Shutdown, in this order:
   // 1. The first signal, or a part that fails, makes the proxy unready.
@@ -135,7 +135,9 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   proxy.stopAccepting();
   // 4. Running sessions end by themselves, or when the time is up, or at the second signal.
   const limitMs = settings.drainTimeoutMs === 0 ? Infinity : settings.drainTimeoutMs;
-  await Promise.race([proxy.drained(), waitUntil(clock, limitMs, stop.now)]);
+  const drained = new AbortController();
+  void proxy.drained().then(() => drained.abort());
+  await waitUntil(clock, limitMs, stop.now, drained.signal);
   if (proxy.open > 0) {
     const why = stop.now.aborted ? "The proxy was told to end at once" : "The drain timeout has passed";
     log.warn("sessions are cut", { sessions: proxy.open, reason: why });
@@ -192,21 +194,23 @@ async function takePart(
   }
 }
 
-/** Finds out whether the rights suffice, for as long as it takes. */
-async function confirmRights(
+/** Finds out whether the rights suffice, to write and to watch, and joins the others, for as long as it takes. */
+async function join(
   scaler: Scaler,
   proxies: Proxies,
+  observer: Observer,
   { clock, random, log }: AppPorts,
-  phase: { mayScale: boolean },
+  phase: { joined: boolean },
   signal: AbortSignal,
 ): Promise<void> {
   const faults = new CauseLog(log, "not ready");
   for (let attempt = 0;; attempt++) {
     try {
       await scaler.checkRights(signal);
-      phase.mayScale = true;
+      await observer.whenSynced(signal);
       await Promise.race([proxies.membership.joined, aborted(signal)]);
       signal.throwIfAborted();
+      phase.joined = true;
       return log.info("ready");
     } catch (error) {
       signal.throwIfAborted();
@@ -218,7 +222,7 @@ async function confirmRights(
 
 function addChecks(
   health: Health,
-  phase: { readonly mayScale: boolean; readonly stopping: boolean },
+  phase: { readonly joined: boolean; readonly stopping: boolean },
   { proxy, scaler, observer, placement, proxies }: {
     proxies: Proxies;
     proxy: Proxy;
@@ -227,7 +231,6 @@ function addChecks(
     placement: Placement;
   },
 ): void {
-  let joined = false;
   health.add({
     name: "accept",
     probes: ["live"],
@@ -258,8 +261,7 @@ function addChecks(
     name: "joined",
     probes: ["ready"],
     check: () => {
-      joined ||= phase.mayScale && observer.synced && proxies.membership.ready;
-      if (joined) return { ok: true };
+      if (phase.joined) return { ok: true };
       const fault = observer.fault ?? proxies.membership.fault;
       return { ok: false, reason: fault ?? "the rights on the scale target are not confirmed yet" };
     },

@@ -79,10 +79,10 @@ export class Kubelet implements AsyncDisposable {
     run.process?.kill();
   }
 
-  /** The pod fails, or passes again, its readiness probe while its process goes on. */
+  /** The pod fails, or passes again, its readiness probe while its process goes on. Nothing without a process. */
   setReady(name: string, ready: boolean): void {
     const run = this.#runOf(name);
-    if (run !== undefined) this.#report(run, { phase: "Running", ready });
+    if (run?.process !== undefined) this.#report(run, { phase: "Running", ready });
   }
 
   /** Kills everything and waits until it is gone. Pods stay in the store. */

@@ -69,7 +69,8 @@ export class Reflector<T extends KubeObject> {
   readonly #onChange: (change: Change<T>) => void;
   readonly #patience = new Patience(CALM_PATIENCE_MS);
   readonly #faults: CauseLog;
-  #synced = false;
+  readonly #synced = Promise.withResolvers<void>();
+  #isSynced = false;
 
   /** Reports to `onChange`, which must not throw. */
   constructor(collection: Collection, ports: ReflectorPorts, onChange: (change: Change<T>) => void) {
@@ -81,7 +82,12 @@ export class Reflector<T extends KubeObject> {
 
   /** True once a list was read and a watch from there was granted. */
   get synced(): boolean {
-    return this.#synced;
+    return this.#isSynced;
+  }
+
+  /** Resolves when {@link synced} becomes true. */
+  get whenSynced(): Promise<void> {
+    return this.#synced.promise;
   }
 
   /** Why there is no news at present; undefined while the watch works. */
@@ -164,8 +170,9 @@ export class Reflector<T extends KubeObject> {
           timeoutSeconds: String(WATCH_SECONDS),
         },
       }, signal);
-      this.#synced = true;
       this.#faults.succeeded();
+      this.#isSynced = true;
+      this.#synced.resolve();
       for await (const { type, object } of watchEvents<T>(body, target, clock, this.#patience, signal)) {
         onHealthy();
         version = object.metadata?.resourceVersion ?? version;

@@ -55,6 +55,8 @@ export class Proxy {
       dialFaults: new CauseLog(log, "cannot connect to a ready pod"),
       heldLimit: new CauseLog(log, "sessions are refused"),
     };
+    const { placement } = ports;
+    placement.subscribe(() => metrics.record("sessions_held", placement.usage.held, {}));
     this.#acceptFaults = new CauseLog(log, "cannot accept connections");
     this.#limit = new CauseLog(log, "connections are refused");
   }

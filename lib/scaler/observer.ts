@@ -39,7 +39,7 @@ export class Observer {
   readonly #changed = new Notifier();
   #ordinalStart = 0;
   #uid: string | undefined;
-  #found = false;
+  readonly #found = Promise.withResolvers<void>();
 
   /** Starts nothing: `run` does. */
   constructor(target: ScaleTarget, ports: ObserverPorts) {
@@ -73,12 +73,27 @@ export class Observer {
   /** Why the view is not to be had, or not fresh; undefined while both watches work and the StatefulSet exists. */
   get fault(): string | undefined {
     return this.#statefulSets.fault ?? this.#endpointSlices.fault ?? this.#missing.cause ??
-      (this.synced ? undefined : "the first list has not been answered yet");
+      (this.#statefulSets.synced && this.#endpointSlices.synced
+        ? undefined
+        : "the first list and watch have not been answered yet");
   }
 
-  /** True once the StatefulSet and the pods were seen. */
-  get synced(): boolean {
-    return this.#found && this.#statefulSets.synced && this.#endpointSlices.synced;
+  /**
+   * Resolves once the StatefulSet and the pods were seen and are watched.
+   *
+   * @throws the reason of `signal`
+   */
+  async whenSynced(signal: AbortSignal): Promise<void> {
+    const { promise: over, reject } = Promise.withResolvers<never>();
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    const parts = [this.#found.promise, this.#statefulSets.whenSynced, this.#endpointSlices.whenSynced];
+    try {
+      await Promise.race([Promise.all(parts), over]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
   }
 
   /** The StatefulSet's uid, once it is known and another than `before`: it may be deleted and made anew. One waiter. */
@@ -107,7 +122,7 @@ export class Observer {
     const version = metadata?.resourceVersion;
     if (version === undefined) return;
     const { placement } = this.#ports;
-    this.#found = true;
+    this.#found.resolve();
     if (metadata?.uid !== this.#uid) {
       this.#uid = metadata?.uid;
       this.#changed.notify();

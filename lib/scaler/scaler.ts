@@ -179,7 +179,6 @@ export class Scaler {
     this.#because = decision.because;
     metrics.record("replicas_desired", decision.desired, {});
     metrics.record("replicas_observed", agreement.seen?.replicas ?? 0, {});
-    metrics.record("sessions_held", usage.held, {});
     return decision;
   }
 

@@ -47,6 +47,8 @@ export interface WorldOptions {
   readonly before?: (world: World) => void;
   /** Keeps debug records; they are many. */
   readonly debug?: boolean;
+  /** Where records go instead of {@link Program.log}, in a run that is too long to keep them all. */
+  readonly log?: Log;
 }
 
 /** A port that nobody listens on: it was free a moment ago. */
@@ -257,7 +259,7 @@ export async function startProgram(options: WorldOptions = {}): Promise<Program>
   const ports: AppPorts = {
     version: "0.0.0-test",
     runtime: Deno.version.deno,
-    log: announcing(log, world, options.debug ?? false),
+    log: announcing(options.log ?? log, world, options.debug ?? false),
     clock: options.clock ?? systemClock,
     random: systemRandom,
     network: options.network ?? denoNetwork,

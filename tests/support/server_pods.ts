@@ -9,7 +9,7 @@ import { closeQuietly, writeAll } from "../../lib/demo/bytes.ts";
 import type { PodContext, PodProcess, PodRuntime } from "../../lib/demo/pod_process.ts";
 
 /** Serves one connection; it is closed when this returns or throws. */
-export type Serve = (conn: Conn, pod: PodContext) => Promise<void>;
+export type Serve = (conn: Conn, pod: PodContext, session: PodSession) => Promise<void>;
 
 /** Sends back what it gets. */
 export const echo: Serve = async (conn) => {
@@ -20,18 +20,22 @@ export const echo: Serve = async (conn) => {
   await conn.closeWrite();
 };
 
-/** What is known of one session. */
+/** One session of a pod. */
 export interface PodSession {
   readonly pod: PodContext;
-  /** `open`, ended by itself, or cut because the process was killed. */
+  /** `open`, ended by itself, or cut because the process was killed or by {@link PodSession.cut}. */
   state: "open" | "closed" | "cut";
+  /** Its pod was told to go while it ran: what a scale-down must never do. */
+  interrupted: boolean;
+  /** Breaks its connection. */
+  cut(): void;
 }
 
 /** Runs a server of the test's in each pod. */
 export class ServerPods implements PodRuntime {
   readonly description = "a server of the test";
-  /** Every session that ever began, oldest first. */
-  readonly sessions: PodSession[] = [];
+  /** Every session that began and was not forgotten, oldest first. */
+  sessions: PodSession[] = [];
   /** Every process that was started, oldest first. */
   readonly started: PodContext[] = [];
   /** Whether processes open their port. While false, connections are refused. */
@@ -51,6 +55,11 @@ export class ServerPods implements PodRuntime {
   /** Sessions that are open now. */
   get open(): number {
     return this.sessions.filter(({ state }) => state === "open").length;
+  }
+
+  /** Keeps only the sessions that are open, so that a long run does not grow. */
+  forget(): void {
+    this.sessions = this.sessions.filter(({ state }) => state === "open");
   }
 
   start(pod: PodContext): PodProcess {
@@ -76,7 +85,7 @@ class ServerProcess implements PodProcess {
   readonly #pods: ServerPods;
   readonly #onChange: () => void;
   readonly #exit = Promise.withResolvers<void>();
-  readonly #conns = new Set<Conn>();
+  readonly #conns = new Map<Conn, PodSession>();
   #listener: Listener | undefined;
   #ended = false;
   #stopping = false;
@@ -101,6 +110,7 @@ class ServerProcess implements PodProcess {
     if (this.#ended) return;
     if (graceMs === 0) return this.kill();
     this.#stopping = true;
+    for (const session of this.#conns.values()) session.interrupted = true;
     this.#closeListener();
     if (this.#conns.size === 0) return this.kill();
     this.#grace ??= setTimeout(() => this.kill(), graceMs);
@@ -111,7 +121,7 @@ class ServerProcess implements PodProcess {
     this.#ended = true;
     clearTimeout(this.#grace);
     this.#closeListener();
-    for (const conn of this.#conns) closeQuietly(conn);
+    for (const session of this.#conns.values()) session.cut();
     this.#exit.resolve();
   }
 
@@ -129,14 +139,23 @@ class ServerProcess implements PodProcess {
         return;
       }
       if (this.#ended) return closeQuietly(conn);
-      this.#conns.add(conn);
-      const session: PodSession = { pod: this.#pod, state: "open" };
+      const session: PodSession = {
+        pod: this.#pod,
+        state: "open",
+        interrupted: false,
+        cut() {
+          if (this.state !== "open") return;
+          this.state = "cut";
+          closeQuietly(conn);
+        },
+      };
+      this.#conns.set(conn, session);
       this.#pods.sessions.push(session);
       this.#onChange();
-      this.#pods.serve(conn, this.#pod).catch(() => {}).finally(() => {
+      this.#pods.serve(conn, this.#pod, session).catch(() => {}).finally(() => {
         this.#conns.delete(conn);
+        if (session.state === "open") session.state = "closed";
         closeQuietly(conn);
-        session.state = this.#ended ? "cut" : "closed";
         if (this.#stopping && this.#conns.size === 0) this.kill();
         this.#onChange();
       });

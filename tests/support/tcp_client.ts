@@ -98,15 +98,20 @@ export interface ResettableClient {
 /** Connects a client that can reset. */
 export async function resettable({ hostname, port }: Address): Promise<ResettableClient> {
   const socket = net.connect({ host: hostname, port, noDelay: true });
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  await new Promise<void>((resolve, reject) => {
+    socket.once("connect", resolve);
+    socket.once("error", reject);
+  });
+  // From now on the server may end it, too.
   socket.on("error", () => {});
-  await new Promise((resolve) => socket.once("connect", resolve));
   return {
-    send: (text) => new Promise((resolve) => socket.write(text, () => resolve())),
-    reset: () =>
-      new Promise((resolve) => {
-        socket.once("close", () => resolve());
-        socket.resetAndDestroy();
-      }),
+    send: (text) =>
+      Promise.race([closed, new Promise<void>((resolve) => socket.write(text, () => resolve()))]),
+    reset() {
+      socket.resetAndDestroy();
+      return closed;
+    },
   };
 }
 

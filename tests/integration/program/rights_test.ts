@@ -1,0 +1,82 @@
+/**
+ * The whole program: each missing right keeps it unready and is named with its rule; once granted, it goes on.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { PolicyRule } from "../../../lib/demo/access.ts";
+import { startProgram } from "../../support/program.ts";
+
+const TOKEN = "token-of-the-proxy";
+
+const RULES: readonly PolicyRule[] = [
+  { apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["list", "watch"] },
+  { apiGroups: ["apps"], resources: ["statefulsets/scale"], verbs: ["get", "update", "patch"] },
+  { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
+];
+
+for (const [i, { apiGroups: [group], resources: [resource], verbs }] of RULES.entries()) {
+  for (const verb of verbs) {
+    Deno.test(`program: without the right to ${verb} ${resource} it is unready, says so, and goes on once it has it`, async () => {
+      const without = RULES.map((rule, at) =>
+        at === i ? { ...rule, verbs: rule.verbs.filter((other) => other !== verb) } : rule
+      );
+      await using program = await startProgram({
+        token: TOKEN,
+        before: ({ cluster: { api: { access } } }) => {
+          access.tokens.set(TOKEN, "proxy");
+          access.rules.set("proxy", without);
+        },
+      });
+      const rule = `the missing rule in a Role of namespace "default" is apiGroups: ["${group}"], ` +
+        `resources: ["${resource}"], verbs: ["${verb}"]`;
+      await program.until(
+        "the rule in the log",
+        () =>
+          program.log.records.some(({ level, fields }) =>
+            level === "warn" && String(fields["cause"]).includes(rule)
+          ),
+      );
+      const [record] = program.log.records.filter(({ fields }) => String(fields["cause"]).includes(rule));
+      assert.match(
+        String(record!.fields["cause"]),
+        new RegExp(`^Cannot ${verb} ${resource}.*: no permission`),
+      );
+      // Everything else has succeeded by now, and it is still not ready.
+      if (resource !== "statefulsets/scale") {
+        await program.until(
+          "the rights on the scale",
+          () => program.metrics.value("api_requests_total", { verb: "update" }) >= 1,
+        );
+      }
+      await program.until(
+        "a second failure",
+        () => program.metrics.value("api_errors_total", { verb: verb as "get", code: "403" }) >= 2,
+      );
+      assert.equal(program.log.of("ready").length, 0);
+      const { status, text } = await program.admin("/readyz");
+      assert.equal(status, 503, "unready");
+      assert.match(text, /^joined: /);
+      assert.equal((await program.admin("/livez")).status, 200);
+      program.cluster.api.access.rules.set("proxy", RULES);
+      using client = await program.connect();
+      assert.equal(await client.echo("hello"), "hello");
+      await program.logged("ready");
+      assert.deepEqual(await program.admin("/readyz"), { status: 200, text: "ok" });
+      assert.ok(!JSON.stringify(program.log.records).includes(TOKEN), "the token is in no record");
+    });
+  }
+}
+
+Deno.test("program: credentials that are not accepted are said to be so, and not shown", async () => {
+  await using program = await startProgram({
+    token: TOKEN,
+    before: ({ cluster: { api: { access } } }) => void access.tokens.set("another-token", "proxy"),
+  });
+  const { cause } = await program.logged("not ready");
+  assert.match(String(cause), /the API server does not accept the credentials \(HTTP 401/);
+  assert.equal((await program.admin("/readyz")).status, 503);
+  program.cluster.api.access.tokens.set(TOKEN, "proxy");
+  await program.logged("ready");
+  assert.ok(!JSON.stringify(program.log.records).includes(TOKEN), "the token is in no record");
+});

@@ -1,0 +1,150 @@
+/**
+ * The program as its users run it: a process of its own, with a kubeconfig, JSON lines on standard error, signals and an
+ * exit code.
+ *
+ * @module
+ */
+import type { Address } from "../../lib/base/network.ts";
+import { within } from "./deadline.ts";
+import type { World } from "./program.ts";
+
+/** One line of the log. */
+export type Line = Readonly<Record<string, unknown>>;
+
+/** How it is started. */
+export interface ChildOptions {
+  /** More arguments. */
+  readonly args?: readonly string[];
+  /** The most descriptors that it may have open. */
+  readonly descriptors?: number;
+  /** The token in its kubeconfig. */
+  readonly token: string;
+}
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** A process that runs the program. */
+export class ChildProgram implements AsyncDisposable {
+  /** The lines of its log. */
+  readonly lines: Line[] = [];
+  /** Everything that it has written. */
+  output = "";
+  readonly #world: World;
+  readonly #child: Deno.ChildProcess;
+  readonly #folder: string;
+  readonly #reading: Promise<void>;
+  #exited = false;
+
+  private constructor(world: World, child: Deno.ChildProcess, folder: string) {
+    this.#world = world;
+    this.#child = child;
+    this.#folder = folder;
+    this.#reading = this.#read();
+  }
+
+  /** Starts it in front of a world, and returns once it listens. */
+  static async start(world: World, { args = [], descriptors, token }: ChildOptions): Promise<ChildProgram> {
+    const folder = await Deno.makeTempDir();
+    const kubeconfig = `${folder}/kubeconfig`;
+    const config = {
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "test",
+      contexts: [{ name: "test", context: { cluster: "test", user: "test" } }],
+      clusters: [{ name: "test", cluster: { server: world.front.url.origin } }],
+      users: [{ name: "test", user: { token } }],
+    };
+    await Deno.writeTextFile(kubeconfig, JSON.stringify(config));
+    const command = [
+      Deno.execPath(),
+      "run",
+      "--no-prompt",
+      "--allow-all",
+      "--no-check",
+      new URL("main.ts", ROOT).pathname,
+      "--listen-addr=127.0.0.1:0",
+      "--admin-addr=127.0.0.1:0",
+      `--target-port=${world.targetPort}`,
+      `--kubeconfig=${kubeconfig}`,
+      "--log-format=json",
+      "--log-level=debug",
+      ...args,
+    ];
+    const limit = descriptors === undefined ? "" : `ulimit -n ${descriptors}; `;
+    const child = new Deno.Command("sh", {
+      args: ["-c", `${limit}exec "$@"`, "sh", ...command],
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const program = new ChildProgram(world, child, folder);
+    await program.logged("listening");
+    return program;
+  }
+
+  /** Where clients connect. */
+  get address(): Address {
+    const [hostname = "", port] = String(this.of("listening")[0]!["addr"]).split(":");
+    return { hostname, port: Number(port) };
+  }
+
+  /** The lines of one event. */
+  of(event: string): readonly Line[] {
+    return this.lines.filter((line) => line["event"] === event);
+  }
+
+  /** Resolves once `count` lines of an event were written. */
+  async logged(event: string, count = 1): Promise<Line> {
+    await this.#world.until(`${count} × "${event}" of the process`, () => {
+      if (this.#exited && this.of(event).length < count) {
+        throw new Error(`The process has ended:\n${this.output}`);
+      }
+      return this.of(event).length >= count;
+    }).catch((error) => {
+      error.message += `\n${this.output.slice(-4000)}`;
+      throw error;
+    });
+    return this.of(event)[count - 1]!;
+  }
+
+  /** Sends a signal. */
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  /** Its exit code. */
+  async exitCode(): Promise<number> {
+    const { code } = await within(this.#child.status, "the end of the process", () => this.output);
+    return code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#exited) this.#child.kill("SIGKILL");
+    await this.#child.status;
+    await this.#reading;
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+
+  async #read(): Promise<void> {
+    const decoder = new TextDecoder();
+    let rest = "";
+    for await (const chunk of this.#child.stderr) {
+      const text = decoder.decode(chunk, { stream: true });
+      this.output += text;
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) {
+        try {
+          this.lines.push(JSON.parse(line));
+        } catch {
+          this.lines.push({ event: "no JSON", line });
+        }
+      }
+      this.#world.changed();
+    }
+    await this.#child.status;
+    this.#exited = true;
+    this.#world.changed();
+  }
+}
