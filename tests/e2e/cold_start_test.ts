@@ -58,8 +58,9 @@ scenario(
       .untilReady();
     cluster.kubelet.behaviour.start.shut();
     const build = await cluster.build(program);
-    const { code } = await build.result();
+    const { code, output } = await build.result();
     assert.notEqual(code, 0);
+    assert.match(output, /buildkitd did not become ready in 3s/, "the client is told why");
     const [session] = await program.untilEnded(1);
     assert.equal(session?.outcome, "timed_out");
     await cluster.timeline.settle([0, 1, 0]);
