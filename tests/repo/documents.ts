@@ -1,0 +1,122 @@
+/**
+ * The documents as the rules look at them, and the rules as functions from one document to its violations: links lead
+ * somewhere, and what a document names (files, flags, variables, metrics, events) exists under that name.
+ *
+ * @module
+ */
+import { METRICS } from "../../lib/base/metrics.ts";
+import { settingRows } from "../../lib/config/settings.ts";
+import { PROCESS_METRICS } from "../../lib/ops/prometheus.ts";
+
+/** One Markdown document. */
+export interface Document {
+  /** Relative to the root, with slashes. */
+  readonly path: string;
+  /** Its content. */
+  readonly text: string;
+}
+
+/** README, changelog and everything under `docs`, sorted by path. */
+export async function documents(root: URL): Promise<readonly Document[]> {
+  const paths = ["README.md", "CHANGELOG.md"];
+  for await (const { name } of Deno.readDir(new URL("docs/", root))) {
+    if (name.endsWith(".md")) paths.push(`docs/${name}`);
+  }
+  return await Promise.all(
+    paths.sort().map(async (path) => ({ path, text: await Deno.readTextFile(new URL(path, root)) })),
+  );
+}
+
+/** The blocks of code between fences that are marked as `language`. */
+export function fenced(text: string, language: string): string[] {
+  return [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)]
+    .filter(([, marked]) => marked === language).map(([, , content]) => content!);
+}
+
+/** The anchors that GitHub makes of a document's headings. */
+export function anchorsOf(text: string): ReadonlySet<string> {
+  const anchors = new Set<string>();
+  const prose = text.replace(/^```[\s\S]*?^```$/gm, "");
+  for (const [, title] of prose.matchAll(/^#{1,6} (.+)$/gm)) {
+    const slug = title!.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").replace(/\s/g, "-");
+    let anchor = slug;
+    for (let n = 1; anchors.has(anchor); n++) anchor = `${slug}-${n}`;
+    anchors.add(anchor);
+  }
+  return anchors;
+}
+
+/** Links to files of the repository, or to headings, that are not there. */
+export function linkViolations(
+  { path, text }: Document,
+  all: readonly Document[],
+  exists: (path: string) => boolean,
+): string[] {
+  return [...text.matchAll(/\]\(([^()\s]+)\)/g)].map(([, target]) => target!)
+    .filter((target) => !/^[a-z]+:/.test(target))
+    .flatMap((target) => {
+      const url = new URL(target, `file:///${path}`);
+      const file = url.pathname.slice(1);
+      if (!exists(file)) return [`${path} links to ${target}, which does not exist`];
+      const found = all.find((each) => each.path === file);
+      const anchor = url.hash.slice(1);
+      if (anchor === "" || found === undefined || anchorsOf(found.text).has(anchor)) return [];
+      return [`${path} links to ${target}, which has no such heading`];
+    });
+}
+
+/** Files and folders that are named in code but are not there. */
+export function pathViolations({ path, text }: Document, exists: (path: string) => boolean): string[] {
+  return codeIn(text).flatMap((code) => code.match(/(?<![\w./-])(?:lib|tests|docs)\/[\w./-]*\w/g) ?? [])
+    .filter((named) => !exists(named)).map((named) => `${path} names ${named}, which does not exist`);
+}
+
+/** Flags of other programs that the documents show, and the mistake that they show. */
+const OTHER_FLAGS = [
+  ...["--addr", "--frontend", "--local", "--name", "--driver", "--builder"], // buildctl, docker buildx
+  ...["--replicas", "--allow-all"], // kubectl, deno
+  ...["--help", "--version", "--stub"], // ours, but no settings
+  "--idle-timout",
+];
+
+/** Names that are no variables of ours: of the end-to-end suite, and the mistake that is shown. */
+const OTHER_VARIABLES = ["AUTOSCALER_BIN", "AUTOSCALER_READYNESS"];
+
+/** Flags and variables that are named in code but do not exist. */
+export function settingViolations({ path, text }: Document): string[] {
+  const flags = new Set<string>([...settingRows().map(([, { flag }]) => flag), ...OTHER_FLAGS]);
+  const variables = new Set<string>([
+    ...settingRows().map(([, { variable }]) => variable),
+    ...OTHER_VARIABLES,
+  ]);
+  return codeIn(text).flatMap((code) => [
+    ...(code.match(/(?<![\w-])--[a-z][a-z-]*[a-z]/g) ?? []).filter((flag) => !flags.has(flag)),
+    ...(code.match(/\bAUTOSCALER_[A-Z_]*[A-Z]\b/g) ?? []).filter((name) => !variables.has(name)),
+  ]).map((name) => `${path} names ${name}, which does not exist`);
+}
+
+/** Metrics that are named but do not exist. */
+export function metricViolations({ path, text }: Document): string[] {
+  const known = new Set([...Object.keys(METRICS), ...Object.keys(PROCESS_METRICS)]);
+  return [...text.matchAll(/\bbuildkitd_autoscaler_\w+/g)].map(([name]) => name)
+    .filter((name) => !known.has(name) && !known.has(name.replace(/_(?:bucket|sum|count)$/, "")))
+    .map((name) => `${path} names the metric ${name}, which does not exist`);
+}
+
+/** Events in the first column of the table under `heading` that no source has. */
+export function eventViolations({ path, text }: Document, heading: string, sources: string): string[] {
+  const section = text.split(/^#+ /m).find((part) => part.startsWith(`${heading}\n`)) ?? "";
+  const cells = [...section.matchAll(/^\| (`[^|]+?) +\|/gm)].map(([, cell]) => cell!);
+  if (cells.length === 0) return [`${path} has no table of events under "${heading}"`];
+  return cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, event]) => event!))
+    // The resource of a watch is put in by the code.
+    .filter((event) => !sources.includes(event.replace(/^(cannot watch) \w+$/, "$1 ${")))
+    .map((event) => `${path} names the event "${event}", which is never logged`);
+}
+
+/** Everything between backticks, blocks included. */
+function codeIn(text: string): string[] {
+  const blocks = [...text.matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].map(([, content]) => content!);
+  const rest = text.replace(/^```[\s\S]*?^```$/gm, "");
+  return [...blocks, ...[...rest.matchAll(/`([^`]+)`/g)].map(([, content]) => content!)];
+}
