@@ -18,8 +18,10 @@ import { statefulSetScale } from "./kube/scale.ts";
 import { adminHandler, type AdminServer, type ServeAdmin } from "./ops/admin_server.ts";
 import { Health } from "./ops/health.ts";
 import type { PrometheusMetrics } from "./ops/prometheus.ts";
+import { PodHealthChecks } from "./proxy/pod_health.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { ColdStart } from "./scaler/cold_start.ts";
+import { waitExplainer } from "./scaler/explain.ts";
 import { Observer } from "./scaler/observer.ts";
 import { Placement } from "./scaler/placement.ts";
 import { Scaler } from "./scaler/scaler.ts";
@@ -72,23 +74,25 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     name: settings.stsName,
     service: settings.headlessServiceName,
   };
-  const placement = new Placement(clock, MAX_REPLICAS);
+  const placement = new Placement(clock, MAX_REPLICAS, settings.readiness);
   const coldStart = new ColdStart(clock, metrics);
-  const observer = new Observer(target, { client, clock, random, log, metrics, placement, coldStart });
+  const observer = new Observer(target, { client, clock, random, log, metrics, placement });
   const scale = statefulSetScale(client, target.namespace, target.name);
   const scaler = new Scaler({ clock, random, log, metrics, scale, placement, observer, coldStart }, {
     minReplicas: settings.minReplicas,
     maxReplicas: MAX_REPLICAS,
     idleTimeoutMs: settings.idleTimeoutMs,
   });
+  const podHealth = new PodHealthChecks(settings, { ...ports, placement });
   const phase = { joined: false, stopping: false };
   const health = new Health();
 
   metrics.record("build_info", 1, { version, deno: runtime });
   const listener = listen(ports.network, settings.listenAddr, "--listen-addr");
-  const proxy = new Proxy(listener, settings, { ...ports, placement, coldStart });
+  const explainWait = waitExplainer(target, { client, clock, placement, observer, scaler });
+  const proxy = new Proxy(listener, settings, { ...ports, placement, coldStart, explainWait });
   addChecks(health, phase, { proxy, scaler, observer, placement });
-  const admin = openAdmin(settings, ports, health, listener);
+  const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());
   log.info("listening", {
     addr: formatAddress(listener.addr),
     adminAddr: formatAddress(admin.addr),
@@ -103,6 +107,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   tasks.run("accept", (signal) => proxy.run(signal));
   tasks.run("observer", (signal) => observer.run(signal));
   tasks.run("scaler", (signal) => scaler.run(signal));
+  if (settings.readiness !== "pod") tasks.run("pod health", (signal) => podHealth.run(signal));
   tasks.run("join", (signal) => join(scaler, observer, ports, phase, signal));
 
   // Shutdown, in this order:
@@ -218,10 +223,20 @@ function listen(network: Network, { hostname, port }: Address, flag: string): Li
   throw cannotListen({ hostname, port }, flag, failure);
 }
 
-function openAdmin(settings: Settings, ports: AppPorts, health: Health, listener: Listener): AdminServer {
+function openAdmin(
+  settings: Settings,
+  ports: AppPorts,
+  health: Health,
+  listener: Listener,
+  beforeMetrics: () => void,
+): AdminServer {
   const { version, metrics } = ports;
   try {
-    const handler = adminHandler({ version, health, metrics: () => metrics.text() });
+    const text = () => {
+      beforeMetrics();
+      return metrics.text();
+    };
+    const handler = adminHandler({ version, health, metrics: text });
     return ports.serveAdmin(settings.adminAddr, handler);
   } catch (error) {
     listener.close();

@@ -12,9 +12,11 @@ export const OUTCOMES = [
   "client_left",
   "timed_out",
   "limited",
+  "protocol_error",
   "downstream_reset",
   "upstream_reset",
   "drain_timeout",
+  "idle_timeout",
   "failed",
 ] as const;
 /** One of {@link OUTCOMES}. */

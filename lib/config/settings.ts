@@ -172,6 +172,23 @@ export const SETTINGS = {
     topic: "scaling",
     help: "what starts buildkitd: a connection, or its first byte (so that a bare TCP check does not)",
   }),
+  readiness: row({
+    flag: "--readiness",
+    variable: "AUTOSCALER_READINESS",
+    type: choice("mode", ["auto", "pod", "grpc"]),
+    default: "auto",
+    topic: "scaling",
+    help: "what makes a pod ready: its condition, buildkitd's health service, or the first of both",
+  }),
+  sessionIdleTimeoutMs: row({
+    flag: "--session-idle-timeout",
+    variable: "AUTOSCALER_SESSION_IDLE_TIMEOUT",
+    type: duration(0),
+    default: "0s",
+    topic: "proxy",
+    help:
+      "close connections that are silent for this long; 0 is never (a live build is never silent for long: try 15m)",
+  }),
   kubeconfig: row({
     flag: "--kubeconfig",
     variable: "KUBECONFIG_PATH",

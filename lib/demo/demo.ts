@@ -6,18 +6,11 @@
  */
 import { type Clock, systemClock } from "../base/clock.ts";
 import { FatalError, messageOf, UsageError } from "../base/errors.ts";
-import { logTo } from "../base/log.ts";
 import { type Address, formatAddress } from "../base/network.ts";
-import { systemRandom } from "../base/random.ts";
-import { runApp } from "../app.ts";
-import { parseSettings, type SettingKey } from "../config/settings.ts";
-import { serveAdmin } from "../ops/admin_server.ts";
-import { processFacts } from "../ops/process_facts.ts";
-import { prometheusMetrics } from "../ops/prometheus.ts";
 import { denoNetwork as network } from "../proxy/deno_network.ts";
 import { BuildkitdPods, missingForBuildkitd } from "./buildkitd_pods.ts";
 import { buildctlClients, type DemoClients, echoClients } from "./demo_clients.ts";
-import { MemoryHttp } from "./memory_http.ts";
+import { runProgram } from "./demo_program.ts";
 import { MiniatureCluster } from "./miniature_cluster.ts";
 import { type KubeObject, PODS } from "./objects.ts";
 import type { PodRuntime } from "./pod_process.ts";
@@ -122,7 +115,13 @@ class Demo {
     this.#introduce();
     const unsubscribe = cluster.api.registry.store.subscribe((event) => this.#showPod(event));
     const listening = Promise.withResolvers<Address>();
-    const running = this.#runProgram((address) => listening.resolve(address));
+    const running = runProgram({
+      cluster,
+      idleTimeoutMs: this.#idleTimeoutMs,
+      stop: { drain: this.#app.drain.signal, now: this.#app.now.signal },
+      onListening: listening.resolve,
+      onEvent: (text) => this.#timeline.event("program", text),
+    });
     try {
       const address = await Promise.race([listening.promise, running.then(unexpectedEnd)]);
       await Promise.race([this.#play(address), running.then(unexpectedEnd)]);
@@ -225,52 +224,6 @@ class Demo {
     } finally {
       cancel();
     }
-  }
-
-  #runProgram(onListening: (address: Address) => void): Promise<void> {
-    const cluster = this.#cluster;
-    const http = new MemoryHttp(cluster.api, this.#clock, "program");
-    const flags: Partial<Record<SettingKey, string>> = {
-      listenAddr: "127.0.0.1:0",
-      adminAddr: "127.0.0.1:0",
-      stsName: cluster.name,
-      stsNamespace: cluster.namespace,
-      headlessServiceName: cluster.serviceName,
-      idleTimeoutMs: `${this.#idleTimeoutMs}ms`,
-      shutdownDelayMs: "0s",
-    };
-    const settings = parseSettings({
-      flags: new Map(Object.entries(flags) as [SettingKey, string][]),
-      variables: {},
-    });
-    return runApp({ ...settings, targetPort: cluster.targetPort }, {
-      version: "demo",
-      runtime: Deno.version.deno,
-      log: logTo((level, event, fields) => {
-        if (this.#app.now.signal.aborted) return; // the demo is over, and what is left of the program with it
-        const { from, to, because, cause } = fields;
-        if (event === "scaled") this.#timeline.event("program", `scales ${from} -> ${to}: ${because}`);
-        else if (level === "warn" || level === "error") {
-          this.#timeline.event("program", `${event}${cause === undefined ? "" : `: ${cause}`}`);
-        }
-      }),
-      clock: this.#clock,
-      random: systemRandom,
-      network,
-      serveAdmin,
-      metrics: prometheusMetrics(processFacts(this.#clock.wallMs())),
-      loadCluster: () =>
-        Promise.resolve({
-          server: new URL("http://miniature.invalid"),
-          source: "miniature cluster",
-          namespace: cluster.namespace,
-          http,
-          authenticate: () => Promise.resolve({}),
-          refresh: () => {},
-        }),
-      stop: { drain: this.#app.drain.signal, now: this.#app.now.signal },
-      onListening: ({ proxy }) => onListening(proxy),
-    });
   }
 
   #showPod({ resource, before, after }: StoreEvent): void {

@@ -168,7 +168,16 @@ export function retryDelayMs(error: unknown, attempt: number, random: Random): n
 function urlOf(server: URL, target: ApiTarget, query: Readonly<Record<string, string>> = {}): URL {
   const { group, namespace, name } = target;
   const [resource, subresource] = target.resource.split("/");
-  const parts = ["apis", group, "v1", "namespaces", namespace, resource, name, subresource];
+  const parts = [
+    group === "" ? "api" : "apis",
+    group,
+    "v1",
+    "namespaces",
+    namespace,
+    resource,
+    name,
+    subresource,
+  ];
   const url = new URL(server);
   const path = parts.filter((part) => part !== undefined && part !== "").map((part) =>
     encodeURIComponent(part!)

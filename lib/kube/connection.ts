@@ -36,6 +36,19 @@ export function needsTls({ serverName, insecure, repeatsHeaders }: Connection): 
   return serverName !== undefined || insecure || repeatsHeaders;
 }
 
+/**
+ * Why this runtime cannot make such a connection; `undefined` when it can. On Deno 2.6 `node:tls` throws where nobody
+ * can catch it when a handshake fails.
+ */
+export function runtimeFault(
+  connection: Connection,
+  denoVersion: string,
+): string | undefined {
+  const [major = 0, minor = 0] = denoVersion.split(".").map(Number);
+  if (!needsTls(connection) || major > 2 || (major === 2 && minor >= 9)) return undefined;
+  return `needs Deno 2.9 or later, this is ${denoVersion}`;
+}
+
 /** HTTP over `fetch` where it can do what is asked, over `node:tls` otherwise. */
 export function makeHttp(connection: Connection): ClientHttp {
   return needsTls(connection) ? new TlsHttp(connection) : new FetchHttp(connection);

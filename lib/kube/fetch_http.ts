@@ -1,7 +1,8 @@
 /**
  * HTTP over `fetch`, for all but what `fetch` cannot do: another server name, no verification, repeated headers. Takes
  * the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` unless one is given, as kubectl does. Speaks HTTP/1.1: a
- * dead HTTP/2 connection would stay pooled and fail every request and watch on it. Follows no redirects.
+ * dead HTTP/2 connection would stay pooled and fail every request and watch on it. Trusts the given authorities beside
+ * those of the runtime (`caCerts` only adds). Follows no redirects.
  *
  * @module
  */

@@ -5,7 +5,7 @@
  */
 import { dirname, resolve } from "node:path";
 import type { LoadPorts } from "./cluster_parts.ts";
-import { type Connection, needsTls } from "./connection.ts";
+import { type Connection, needsTls, runtimeFault } from "./connection.ts";
 import type { FieldReader } from "./fields.ts";
 import { readFault } from "./machine.ts";
 import { faultOfCa } from "./pem.ts";
@@ -116,15 +116,30 @@ export async function readCluster(reader: FieldReader, ports: LoadPorts): Promis
   return { server, connection };
 }
 
-/** Adds a problem when the connection needs what its way of speaking HTTP cannot do. */
-export function checkProxy(reader: FieldReader, connection: Connection): void {
-  const { proxy } = connection;
-  if (proxy === undefined || proxy.protocol === "http:" || !needsTls(connection)) return;
-  reader.problem(
-    "proxy-url",
-    `found a proxy of type "${proxy.protocol.slice(0, -1)}" together with "tls-server-name", ` +
-      '"insecure-skip-tls-verify" or several "as-groups", which is not supported, want an "http" proxy',
-  );
+/** Adds a problem when nothing here can make the connection. */
+export function checkTransport(
+  cluster: FieldReader,
+  user: FieldReader | undefined,
+  connection: Connection,
+  denoVersion: string,
+): void {
+  const { proxy, insecure, serverName } = connection;
+  if (!needsTls(connection)) return;
+  const fault = runtimeFault(connection, denoVersion);
+  if (fault !== undefined) {
+    if (insecure) cluster.problem("insecure-skip-tls-verify", fault);
+    if (serverName !== undefined) cluster.problem("tls-server-name", fault);
+    if (connection.repeatsHeaders) {
+      user?.problem("as-groups", `found several groups or values, which ${fault}`);
+    }
+  }
+  if (proxy !== undefined && proxy.protocol !== "http:") {
+    cluster.problem(
+      "proxy-url",
+      `found a proxy of type "${proxy.protocol.slice(0, -1)}" together with "tls-server-name", ` +
+        '"insecure-skip-tls-verify" or several "as-groups", which is not supported, want an "http" proxy',
+    );
+  }
 }
 
 function readUrl(

@@ -13,7 +13,7 @@ import { fixed } from "./credentials.ts";
 import { Problems } from "./fields.ts";
 import { findInCluster, SERVICE_ACCOUNT_DIRECTORY } from "./in_cluster.ts";
 import { chooseContext, type Kubeconfig, mergeKubeconfigs, parseKubeconfig } from "./kubeconfig.ts";
-import { checkProxy, readCluster } from "./kubeconfig_connection.ts";
+import { checkTransport, readCluster } from "./kubeconfig_connection.ts";
 import { readUser } from "./kubeconfig_user.ts";
 import { isMissing, readFault } from "./machine.ts";
 
@@ -114,7 +114,7 @@ async function chosenParts(
   const secure = entry.server.protocol === "https:";
   const repeatsHeaders = secure && (who?.repeatsHeaders ?? false);
   const connection = { ...entry.connection, repeatsHeaders };
-  checkProxy(cluster, connection);
+  checkTransport(cluster, user, connection, ports.machine.denoVersion());
   if (!secure && user !== undefined) {
     ports.log.debug("credentials are not sent over plain http", { server: entry.server.origin });
   }

@@ -41,6 +41,8 @@ export interface Machine {
   readText(path: string): Promise<string>;
   /** The user's home directory, if there is one. */
   home(): string | undefined;
+  /** The version of Deno. */
+  denoVersion(): string;
   /** Whether a person can answer questions on stdin. */
   hasTerminal(): boolean;
   /** Runs a program to its end; kills it when `signal` is aborted. Rejects with code `ENOENT` when there is none. */
@@ -54,6 +56,7 @@ export const systemMachine: Machine = {
   env: (name) => Deno.env.get(name) || undefined,
   readText: (path) => Deno.readTextFile(path),
   home: () => homedir() || undefined,
+  denoVersion: () => Deno.version.deno,
   hasTerminal: () => Deno.stdin.isTerminal(),
   async run({ program, args, env, interactive, maxOutputBytes }, signal) {
     signal.throwIfAborted();

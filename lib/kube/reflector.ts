@@ -80,7 +80,7 @@ export class Reflector<T extends KubeObject> {
     this.#faults = new CauseLog(ports.log, `cannot watch ${collection.resource}`);
   }
 
-  /** True once a list has succeeded and a watch was let begin. */
+  /** True once a list was read and a watch from there was granted. */
   get synced(): boolean {
     return this.#isSynced;
   }
@@ -149,7 +149,6 @@ export class Reflector<T extends KubeObject> {
     if (!version) {
       throw new Error(`Cannot list ${this.#collection.resource}: the answer has no resourceVersion`);
     }
-    this.#faults.succeeded();
     this.#onChange({ type: "list", items: list.items ?? [] });
     return version;
   }

@@ -212,6 +212,7 @@ function streamOf(
   return new ReadableStream<Uint8Array>({
     start(controller) {
       const onAbort = () => controller.error(signal.reason);
+      if (signal.aborted) return onAbort();
       signal.addEventListener("abort", onAbort, { once: true });
       socket.once("close", () => signal.removeEventListener("abort", onAbort));
     },

@@ -7,6 +7,7 @@
 import { type Clock, deadline } from "../base/clock.ts";
 import { codeOf, messageOf, TimeoutError } from "../base/errors.ts";
 import { type Conn, formatAddress, type Network } from "../base/network.ts";
+import { formatDurationMs } from "../config/duration.ts";
 import type { Backend } from "../scaler/backends.ts";
 
 /** The settings that matter. */
@@ -54,7 +55,7 @@ export async function dial(
       clock,
       connectTimeoutMs,
       signal,
-      () => new TimeoutError(`no answer within ${connectTimeoutMs / 1000}s`),
+      () => new TimeoutError(`no answer within ${formatDurationMs(connectTimeoutMs)}`),
     );
     try {
       return await network.connect({ hostname, port: targetPort }, limit.signal);

@@ -1,11 +1,15 @@
 /**
  * What a client does while it has no backend: the bytes that it sends are kept, in order and bounded, and that it leaves
- * is noticed at once. A pending read is how that is noticed; it is handed on to the relay, since only closing the socket
- * cancels it. This is the plain hold: it sends nothing to the client.
+ * is noticed at once. A client that speaks HTTP/2 is kept patient (`http2_opening.ts`), and told why when the hold fails.
+ * A pending read is how a leaving client is noticed; it is handed on to the relay, since only closing the socket cancels
+ * it.
  *
  * @module
  */
 import type { Conn } from "../base/network.ts";
+import { goAway } from "./http2_frames.ts";
+import { Http2Opening, type Malformed, type OpeningKind, type Refusal, type Step } from "./http2_opening.ts";
+import { writeAll } from "./relay.ts";
 
 /** Kept bytes of one session never exceed this; past it reading stops until there is a backend. */
 export const SESSION_LIMIT_BYTES = 128 * 1024;
@@ -51,27 +55,47 @@ export interface HandOver {
   readonly pending: Promise<Uint8Array | null> | undefined;
   /** The client has sent a FIN: nothing comes after the chunks. */
   readonly ended: boolean;
+  /** Resolves when all that the hold had to say to the client is written: the daemon's bytes come after it. */
+  readonly written: Promise<void>;
+  /** Takes out of the client's bytes what was not meant for the daemon; until it is blind, all bytes must go through. */
+  readonly opening: Pick<Http2Opening, "blind" | "take">;
+}
+
+/** What a hold tells. */
+export interface HoldEvents {
+  /** The client has sent something. */
+  bytes(): void;
+  /** The client has left; the last event. */
+  left(how: Leaving): void;
+  /** The client breaks the protocol: it has been told, and should be closed; the last event. */
+  malformed(what: Malformed): void;
 }
 
 /** The hold of one session. */
 export class Hold {
   readonly #conn: Conn;
   readonly #budget: HoldBudget;
-  readonly #onBytes: () => void;
-  readonly #onLeave: (how: Leaving) => void;
+  readonly #events: HoldEvents;
   readonly #buffer = new Uint8Array(READ_BYTES);
-  #chunks: Uint8Array[] = [];
+  readonly #opening = new Http2Opening();
+  /** For the daemon, in order; has been through the opening. */
+  #kept: Uint8Array[] = [];
+  /** What came while the hold did not look at it. */
+  #unseen: Uint8Array[] = [];
   #keptBytes = 0;
   #pending: Promise<Uint8Array | null> | undefined;
+  #written = Promise.resolve();
+  readonly #gone = new AbortController();
   #left: Leaving | undefined;
+  #looks = false;
+  #refuses = false;
   #over = false;
 
-  /** `onBytes` is called whenever the client has sent something, `onLeave` once when it has left. */
-  constructor(conn: Conn, budget: HoldBudget, onBytes: () => void, onLeave: (how: Leaving) => void) {
+  /** Reads nothing before `start`. */
+  constructor(conn: Conn, budget: HoldBudget, events: HoldEvents) {
     this.#conn = conn;
     this.#budget = budget;
-    this.#onBytes = onBytes;
-    this.#onLeave = onLeave;
+    this.#events = events;
   }
 
   /** How the client left, if it has. */
@@ -79,54 +103,148 @@ export class Hold {
     return this.#left;
   }
 
-  /** Bytes that the client has sent so far. */
-  get keptBytes(): number {
-    return this.#keptBytes;
+  /** Aborted when the client has left, or when nothing can be said to it: it speaks something else. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
   }
 
-  /** Begins to read. */
+  /** What the client speaks, as far as that is known. */
+  get speaks(): OpeningKind {
+    return this.#opening.kind;
+  }
+
+  /** The client has said that it is about to leave. */
+  get goAway(): boolean {
+    return this.#opening.goAway;
+  }
+
+  /** Resolves when all that was said to the client so far is written. */
+  get written(): Promise<void> {
+    return this.#written;
+  }
+
+  /** Begins to read, without a look at the bytes: there may be a backend at once. */
   start(): void {
     this.#read();
   }
 
+  /** There is no backend: looks at the bytes, and keeps an HTTP/2 client patient. */
+  wait(): void {
+    this.#looks = true;
+    const unseen = this.#unseen;
+    this.#unseen = [];
+    for (const bytes of unseen) {
+      this.#count(-bytes.byteLength);
+      if (!this.#look(bytes)) return;
+    }
+  }
+
+  /** There may be a backend: stops looking, unless something was said to the client already. */
+  dial(): void {
+    this.#looks = this.#opening.kind === "http2";
+  }
+
   /** Ends the hold. Everything that was read, and the read under way, is the relay's now. */
   handOver(): HandOver {
-    const handOver = { chunks: this.#chunks, pending: this.#pending, ended: this.#left === "fin" };
+    const chunks = [...this.#kept, ...this.#opening.connect(), ...this.#unseen];
+    const handOver = {
+      chunks,
+      pending: this.#pending,
+      ended: this.#left === "fin",
+      written: this.#written,
+      opening: this.#opening,
+    };
     this.end();
     return handOver;
+  }
+
+  /**
+   * The hold has failed: answers every call of an HTTP/2 client with an error, those that wait and those to come, and
+   * forgets what was kept. The client is then to be closed when it has left or after a while, not at once: it makes
+   * another call before it exits, and on a closed connection it would dial again.
+   */
+  refuse(refusal: Refusal): void {
+    if (!this.#looks) this.wait();
+    this.#refuses = true;
+    this.#reply(this.#opening.refuse(refusal));
+    this.#forget();
+    if (this.#opening.kind === "other") this.#gone.abort(new Error("The client cannot be told"));
+    if (this.#pending === undefined && this.#left === undefined) this.#read();
   }
 
   /** Ends the hold and forgets what was kept. Harmless after `handOver`. */
   end(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#forget();
+  }
+
+  #forget(): void {
     this.#budget.add(-this.#keptBytes);
-    this.#chunks = [];
+    this.#keptBytes = 0;
+    this.#kept = [];
   }
 
   #read(): void {
-    if (this.#keptBytes + READ_BYTES > SESSION_LIMIT_BYTES || this.#budget.leftBytes < READ_BYTES) {
-      this.#pending = undefined;
-      return;
-    }
+    this.#pending = undefined;
+    const full = this.#keptBytes + READ_BYTES > SESSION_LIMIT_BYTES || this.#budget.leftBytes < READ_BYTES;
+    if (full && !this.#refuses) return;
     const pending = this.#conn.read(this.#buffer).then((n) => n === null ? null : this.#buffer.slice(0, n));
     this.#pending = pending;
-    pending.then((bytes) => {
-      if (this.#over) return;
-      if (bytes === null) return this.#leave("fin");
-      this.#chunks.push(bytes);
-      this.#keptBytes += bytes.byteLength;
-      this.#budget.add(bytes.byteLength);
-      this.#onBytes();
-      this.#read();
-    }, () => {
-      if (!this.#over) this.#leave("reset");
-    });
+    pending.then((bytes) => this.#came(bytes), () => this.#leave("reset"));
+  }
+
+  #came(bytes: Uint8Array | null): void {
+    if (this.#over) return;
+    if (bytes === null) return this.#leave("fin");
+    this.#pending = undefined;
+    if (this.#looks) {
+      if (!this.#look(bytes)) return;
+    } else {
+      this.#unseen.push(bytes);
+      this.#count(bytes.byteLength);
+    }
+    this.#events.bytes();
+    // A client that does not read our replies is not read from either: nothing piles up.
+    if (this.#opening.kind === "http2") this.#written.then(() => this.#over || this.#read());
+    else this.#read();
+  }
+
+  /** False when the client has broken the protocol. */
+  #look(bytes: Uint8Array): boolean {
+    const step: Step = this.#opening.take(bytes);
+    for (const kept of step.kept) {
+      this.#kept.push(kept);
+      this.#count(kept.byteLength);
+    }
+    this.#reply(step.replies);
+    if (this.#refuses && this.#opening.kind === "other") {
+      this.#gone.abort(new Error("The client cannot be told"));
+    }
+    if (step.malformed === undefined) return true;
+    this.#reply([goAway(step.malformed.code)]);
+    this.#events.malformed(step.malformed);
+    return false;
+  }
+
+  #count(bytes: number): void {
+    this.#keptBytes += bytes;
+    this.#budget.add(bytes);
+  }
+
+  #reply(replies: readonly Uint8Array[]): void {
+    for (const bytes of replies) {
+      this.#written = this.#written.then(() => writeAll(this.#conn, bytes)).catch(() => {
+        // The client is gone: the read under way says so.
+      });
+    }
   }
 
   #leave(how: Leaving): void {
+    if (this.#over) return;
     this.#pending = undefined;
     this.#left = how;
-    this.#onLeave(how);
+    this.#events.left(how);
+    this.#gone.abort(new Error("The client has left"));
   }
 }

@@ -8,8 +8,8 @@ import { messageOf } from "../base/errors.ts";
 import { CauseLog } from "../base/log.ts";
 import type { Conn, Listener } from "../base/network.ts";
 import { HoldBudget, TOTAL_LIMIT_BYTES } from "./hold.ts";
-import { close } from "./relay.ts";
-import { runSession, type SessionPorts, type SessionSettings } from "./session.ts";
+import { close, type Traffic } from "./relay.ts";
+import { refuseSession, runSession, type SessionPorts, type SessionSettings } from "./session.ts";
 
 /** The settings that matter. */
 export interface ProxySettings extends SessionSettings {
@@ -20,6 +20,9 @@ export interface ProxySettings extends SessionSettings {
 /** How long to wait after an accept that failed, in ms: descriptors may be free again by then. */
 const ACCEPT_PAUSE_MS = 100;
 
+/** Clients beyond the limit that are told so at a time; more are closed without a word. */
+const REFUSED_AT_A_TIME = 100;
+
 /** Accepts connections and runs their sessions. */
 export class Proxy {
   readonly #listener: Listener;
@@ -29,6 +32,11 @@ export class Proxy {
   readonly #sessions = new Set<Promise<void>>();
   readonly #acceptFaults: CauseLog;
   readonly #limit: CauseLog;
+  readonly #refused = new Set<Promise<void>>();
+  /** What sessions that run have carried so far. */
+  readonly #traffic = new Set<Traffic>();
+  /** What sessions that have ended carried since the last `countBytes`, less what that had counted already. */
+  #uncounted: Traffic = { upstreamBytes: 0, downstreamBytes: 0 };
   #accepting = true;
   #lastId = 0;
 
@@ -95,7 +103,24 @@ export class Proxy {
 
   /** Resolves when no session is left. */
   async drained(): Promise<void> {
-    while (this.#sessions.size > 0) await Promise.all(this.#sessions);
+    while (this.#sessions.size + this.#refused.size > 0) {
+      await Promise.all([...this.#sessions, ...this.#refused]);
+    }
+  }
+
+  /** Brings the byte counters up to date: before they are read, so that long sessions show while they run. */
+  countBytes(): void {
+    const { metrics } = this.#ports;
+    const sum = this.#uncounted;
+    this.#uncounted = { upstreamBytes: 0, downstreamBytes: 0 };
+    for (const { upstreamBytes, downstreamBytes } of this.#traffic) {
+      sum.upstreamBytes += upstreamBytes;
+      sum.downstreamBytes += downstreamBytes;
+      this.#uncounted.upstreamBytes -= upstreamBytes;
+      this.#uncounted.downstreamBytes -= downstreamBytes;
+    }
+    metrics.record("bytes_total", sum.upstreamBytes, { direction: "upstream" });
+    metrics.record("bytes_total", sum.downstreamBytes, { direction: "downstream" });
   }
 
   /** Ends all sessions at once. */
@@ -104,22 +129,33 @@ export class Proxy {
   }
 
   #begin(conn: Conn): void {
-    const { metrics } = this.#ports;
     const { maxConnections } = this.#settings;
-    if (this.#sessions.size >= maxConnections) {
-      metrics.record("sessions_opened_total", 1, {});
-      metrics.record("sessions_ended_total", 1, { outcome: "limited" });
-      this.#limit.failed(`${maxConnections} connections are open already (--max-connections)`);
-      return close(conn);
-    }
+    if (this.#sessions.size >= maxConnections) return this.#refuse(conn, maxConnections);
     this.#limit.succeeded();
-    const session = runSession(++this.#lastId, conn, this.#settings, this.#ports, this.#cut.signal);
+    const traffic: Traffic = { upstreamBytes: 0, downstreamBytes: 0 };
+    this.#traffic.add(traffic);
+    const session = runSession(++this.#lastId, conn, traffic, this.#settings, this.#ports, this.#cut.signal);
     this.#sessions.add(session);
     session.finally(() => {
       this.#sessions.delete(session);
+      this.#traffic.delete(traffic);
+      this.#uncounted.upstreamBytes += traffic.upstreamBytes;
+      this.#uncounted.downstreamBytes += traffic.downstreamBytes;
       this.#count();
     });
     this.#count();
+  }
+
+  #refuse(conn: Conn, maxConnections: number): void {
+    const { metrics } = this.#ports;
+    const cause = `${maxConnections} connections are open already (--max-connections)`;
+    metrics.record("sessions_opened_total", 1, {});
+    metrics.record("sessions_ended_total", 1, { outcome: "limited" });
+    this.#limit.failed(cause);
+    if (this.#refused.size >= REFUSED_AT_A_TIME) return close(conn);
+    const told = refuseSession(conn, cause, this.#ports, this.#cut.signal);
+    this.#refused.add(told);
+    told.finally(() => this.#refused.delete(told));
   }
 
   #count(): void {

@@ -69,7 +69,7 @@ export async function relay(
       if (traffic.upstreamBytes === 0) firstBytes.upstream();
       traffic.upstreamBytes += n;
     })),
-    watch(copy(upstream, downstream, (n) => {
+    watch(copyAfter(first.written, upstream, downstream, (n) => {
       if (traffic.downstreamBytes === 0) firstBytes.downstream();
       traffic.downstreamBytes += n;
     })),
@@ -91,7 +91,7 @@ export function close(conn: Conn): void {
 async function toUpstream(
   downstream: Conn,
   upstream: Conn,
-  { chunks, pending, ended }: HandOver,
+  { chunks, pending, ended, opening }: HandOver,
   count: (bytes: number) => void,
 ): Promise<End> {
   try {
@@ -99,19 +99,39 @@ async function toUpstream(
   } catch {
     return { broken: upstream, while: "writing" };
   }
-  let bytes: Uint8Array | null | undefined;
-  try {
-    bytes = ended ? null : await pending;
-  } catch {
-    return { broken: downstream, while: "reading" };
-  }
-  if (bytes === null) return await finish(upstream);
-  try {
-    if (bytes !== undefined) await writeAll(upstream, bytes, count);
-  } catch {
-    return { broken: upstream, while: "writing" };
+  if (ended) return await finish(upstream);
+  // The read that was under way comes first, and then more until nothing has to be taken out.
+  for (let reading = pending; reading !== undefined || !opening.blind; reading = undefined) {
+    let bytes: Uint8Array | null;
+    try {
+      bytes = await (reading ?? readSome(downstream));
+    } catch {
+      return { broken: downstream, while: "reading" };
+    }
+    if (bytes === null) return await finish(upstream);
+    try {
+      for (const part of opening.take(bytes).kept) await writeAll(upstream, part, count);
+    } catch {
+      return { broken: upstream, while: "writing" };
+    }
   }
   return await copy(downstream, upstream, count);
+}
+
+async function readSome(from: Conn): Promise<Uint8Array | null> {
+  const buffer = new Uint8Array(SMALLEST_BUFFER_BYTES);
+  const n = await from.read(buffer);
+  return n === null ? null : buffer.subarray(0, n);
+}
+
+async function copyAfter(
+  before: Promise<void>,
+  from: Conn,
+  to: Conn,
+  count: (n: number) => void,
+): Promise<End> {
+  await before;
+  return await copy(from, to, count);
 }
 
 async function copy(from: Conn, to: Conn, count: (bytes: number) => void): Promise<End> {
@@ -141,7 +161,12 @@ export function nextBufferBytes(sizeBytes: number, n: number): number {
   return n > SMALLEST_BUFFER_BYTES ? Math.min(sizeBytes, DRAINED_BUFFER_BYTES) : SMALLEST_BUFFER_BYTES;
 }
 
-async function writeAll(to: Conn, bytes: Uint8Array, count: (bytes: number) => void): Promise<void> {
+/** Writes all of `bytes`, telling `count` of each part. */
+export async function writeAll(
+  to: Conn,
+  bytes: Uint8Array,
+  count: (bytes: number) => void = () => {},
+): Promise<void> {
   for (let rest = bytes;;) {
     const n = await to.write(rest);
     count(n);

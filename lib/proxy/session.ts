@@ -1,21 +1,25 @@
 /**
  * One session, from accept until both directions have ended: hold, seat, dial, relay. It asks `Placement` for a seat and
- * never talks to the API. Whatever happens, it ends with its sockets closed, its seat given up and one log line.
+ * never writes replicas. Whatever happens, it ends with its sockets closed, its seat given up and one log line.
  *
  * @module
  */
 import { backoffMs } from "../base/backoff.ts";
-import { type Clock, deadline, sleep } from "../base/clock.ts";
-import { messageOf, TimeoutError } from "../base/errors.ts";
+import { type Clock, sleep } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
 import type { CauseLog, Log } from "../base/log.ts";
 import type { Metrics, Outcome } from "../base/metrics.ts";
 import { type Conn, formatAddress, type Network } from "../base/network.ts";
 import type { Random } from "../base/random.ts";
+import { formatDurationMs } from "../config/duration.ts";
 import type { ColdStart } from "../scaler/cold_start.ts";
 import type { Placement, Seat } from "../scaler/placement.ts";
 import { dial, DialError, type DialSettings } from "./dial.ts";
-import { Hold, type HoldBudget } from "./hold.ts";
+import { Hold, type HoldBudget, type Leaving } from "./hold.ts";
+import { GRPC_STATUS } from "./http2_frames.ts";
+import type { Refusal } from "./http2_opening.ts";
 import { close, relay, type Traffic } from "./relay.ts";
+import { onSilence } from "./silence.ts";
 
 /** The settings that matter. */
 export interface SessionSettings extends DialSettings {
@@ -25,6 +29,8 @@ export interface SessionSettings extends DialSettings {
   readonly wakeOn: "connect" | "data";
   /** Sessions that may be held at a time. */
   readonly maxHeld: number;
+  /** A relayed session that is silent both ways for this long is closed, in ms; 0 is never. */
+  readonly sessionIdleTimeoutMs: number;
 }
 
 /** What a session is made of. */
@@ -49,17 +55,26 @@ export interface SessionPorts {
   readonly dialFaults: CauseLog;
   /** Refusals for want of room. */
   readonly heldLimit: CauseLog;
+  /** Says why no backend is ready, for the client whose time is up. Never throws. */
+  explainWait(signal: AbortSignal): Promise<string>;
 }
 
-/** The client has left while it was held. */
-class ClientLeft extends Error {
-  override readonly name = "ClientLeft";
+/** The hold has ended without a backend. */
+class HoldEnded extends Error {
+  override readonly name = "HoldEnded";
+  readonly outcome: Outcome;
+  /** What an HTTP/2 client is told, as a gRPC status; nothing if it has left. */
+  readonly status: number | undefined;
+
+  constructor(outcome: Outcome, message: string, status?: number) {
+    super(message);
+    this.outcome = outcome;
+    this.status = status;
+  }
 }
 
-/** Too many sessions are held. */
-class HeldLimit extends Error {
-  override readonly name = "HeldLimit";
-}
+/** How long a client that was refused may stay, in ms: for the calls that it makes before it exits. */
+const LINGER_MS = 5_000;
 
 /** What the log line says. */
 interface Story {
@@ -74,6 +89,7 @@ interface Story {
 export async function runSession(
   id: number,
   downstream: Conn,
+  traffic: Traffic,
   settings: SessionSettings,
   ports: SessionPorts,
   cut: AbortSignal,
@@ -81,19 +97,16 @@ export async function runSession(
   const { clock, log, metrics, placement } = ports;
   const startedMs = clock.nowMs();
   const client = formatAddress(downstream.remoteAddr);
-  const traffic: Traffic = { upstreamBytes: 0, downstreamBytes: 0 };
   const story: Story = { outcome: "completed" };
   metrics.record("sessions_opened_total", 1, {});
   log.debug("session opened", { session: id, client });
   try {
     prepare(downstream);
-    await serve(id, downstream, settings, ports, cut, traffic, story);
+    await serve(id, downstream, traffic, settings, ports, cut, story);
   } catch (error) {
     story.reason = messageOf(error);
     if (cut.aborted) story.outcome = "drain_timeout";
-    else if (error instanceof ClientLeft) story.outcome = "client_left";
-    else if (error instanceof HeldLimit) story.outcome = "limited";
-    else if (error instanceof TimeoutError) story.outcome = "timed_out";
+    else if (error instanceof HoldEnded) story.outcome = error.outcome;
     else {
       story.outcome = "failed";
       log.error("session failed", { session: id, client, cause: messageOf(error) });
@@ -105,10 +118,12 @@ export async function runSession(
   const { outcome } = story;
   const durationMs = Math.round(clock.nowMs() - startedMs);
   metrics.record("sessions_ended_total", 1, { outcome });
-  metrics.record("bytes_total", traffic.upstreamBytes, { direction: "upstream" });
-  metrics.record("bytes_total", traffic.downstreamBytes, { direction: "downstream" });
-  const line = outcome === "timed_out" ? log.warn : outcome === "limited" ? log.debug : log.info;
-  line("session ended", {
+  const level = outcome === "timed_out" || outcome === "protocol_error"
+    ? "warn"
+    : outcome === "limited"
+    ? "debug"
+    : "info";
+  log[level]("session ended", {
     session: id,
     client,
     outcome,
@@ -117,8 +132,26 @@ export async function runSession(
     ordinal: story.ordinal,
     heldMs: story.heldMs ?? durationMs,
     durationMs,
-    ...traffic,
+    upstreamBytes: traffic.upstreamBytes,
+    downstreamBytes: traffic.downstreamBytes,
   });
+}
+
+/** Tells a client that there is no room for its session, if it can be told, and closes it. Never throws. */
+export async function refuseSession(
+  downstream: Conn,
+  message: string,
+  { clock, budget }: Pick<SessionPorts, "clock" | "budget">,
+  cut: AbortSignal,
+): Promise<void> {
+  const hold = new Hold(downstream, budget, { bytes: () => {}, left: () => {}, malformed: () => {} });
+  try {
+    prepare(downstream);
+    await tell(hold, { status: GRPC_STATUS.resourceExhausted, message }, clock, cut);
+  } finally {
+    hold.end();
+    close(downstream);
+  }
 }
 
 function prepare(conn: Conn): void {
@@ -133,89 +166,110 @@ function prepare(conn: Conn): void {
 async function serve(
   id: number,
   downstream: Conn,
+  traffic: Traffic,
   settings: SessionSettings,
   ports: SessionPorts,
   cut: AbortSignal,
-  traffic: Traffic,
   story: Story,
 ): Promise<void> {
   const { clock, metrics, placement, coldStart, budget } = ports;
   const startedMs = clock.nowMs();
-  const timeoutS = settings.readyWaitTimeoutMs / 1000;
-  using limit = deadline(
-    clock,
-    settings.readyWaitTimeoutMs,
-    cut,
-    () => new TimeoutError(`No pod was ready within ${timeoutS}s (--ready-wait-timeout)`),
-  );
-  // A client that leaves ends the wait, but not a dial: a FIN then is a half-close that the relay passes on.
+  // Ends the wait for a backend: the client has left, or the time is up, or the session is cut.
   const waiting = new AbortController();
-  const onLimit = () => waiting.abort(limit.signal.reason);
-  if (limit.signal.aborted) onLimit();
-  limit.signal.addEventListener("abort", onLimit, { once: true });
-  const hold = new Hold(downstream, budget, () => placement.markUsed(id), (how) => {
-    const said = how === "fin" ? "closed its connection" : "reset its connection";
-    waiting.abort(new ClientLeft(`The client ${said} while it waited for a pod`));
+  // Ends a dial, too. A FIN does not: then it is a half-close, which the relay passes on.
+  const dialling = new AbortController();
+  const end = (reason: unknown) => {
+    dialling.abort(reason);
+    waiting.abort(reason);
+  };
+  const cancelLimit = clock.setTimer(settings.readyWaitTimeoutMs, () => {
+    end(new HoldEnded("timed_out", "", GRPC_STATUS.deadlineExceeded));
   });
-  hold.start();
+  const onCut = () => end(cut.reason);
+  cut.addEventListener("abort", onCut, { once: true });
+  if (cut.aborted) onCut();
+  const hold: Hold = new Hold(downstream, budget, {
+    bytes: () => placement.markUsed(id),
+    left: (how) => waiting.abort(new HoldEnded("client_left", describeLeaving(how, hold))),
+    malformed: ({ why }) => {
+      end(new HoldEnded("protocol_error", `The client breaks the HTTP/2 protocol: ${why}`));
+    },
+  });
   let upstream: Conn | undefined;
   try {
-    const seat = placement.open(id, settings.wakeOn === "connect");
-    if (seat === undefined) {
-      refuseBeyond(settings.maxHeld, ports);
-      coldStart.begin();
-    }
-    const seated = await connect(id, seat, settings, ports, limit.signal, waiting.signal);
+    hold.start();
+    const seated = await connect(id, hold, settings, ports, dialling.signal, waiting.signal);
     upstream = seated.upstream;
-    limit.clear();
+    cancelLimit();
     story.pod = seated.seat.backend.pod;
     story.ordinal = seated.seat.backend.ordinal;
     story.heldMs = Math.round(clock.nowMs() - startedMs);
     metrics.record("hold_seconds", (clock.nowMs() - startedMs) / 1000, {});
     const closeBoth = () => {
       close(downstream);
-      close(upstream!);
+      close(seated.upstream);
     };
     cut.addEventListener("abort", closeBoth, { once: true });
+    let silent = false;
+    const cancelWatch = onSilence(clock, traffic, settings.sessionIdleTimeoutMs, () => {
+      silent = true;
+      closeBoth();
+    });
     try {
-      const end = await relay(downstream, upstream, hold.handOver(), traffic, {
+      story.outcome = await relay(downstream, upstream, hold.handOver(), traffic, {
         upstream: () => placement.markUsed(id),
         downstream: () => coldStart.reached("first_byte"),
       });
       cut.throwIfAborted();
-      story.outcome = end;
+      if (silent) {
+        story.outcome = "idle_timeout";
+        story.reason = `Silent for ${
+          formatDurationMs(settings.sessionIdleTimeoutMs)
+        } (--session-idle-timeout)`;
+      }
     } finally {
+      cancelWatch();
       cut.removeEventListener("abort", closeBoth);
     }
+  } catch (error) {
+    if (!(error instanceof HoldEnded) || cut.aborted) throw error;
+    story.heldMs = Math.round(clock.nowMs() - startedMs);
+    // It waits no more, whatever it is told.
+    placement.end(id);
+    const ended = error.outcome === "timed_out" ? await timedOut(error, hold, settings, ports, cut) : error;
+    await sayGoodbye(ended, hold, clock, cut);
+    throw ended;
   } finally {
-    limit.signal.removeEventListener("abort", onLimit);
+    cancelLimit();
+    cut.removeEventListener("abort", onCut);
     hold.end();
     if (upstream !== undefined) close(upstream);
   }
 }
 
-function refuseBeyond(maxHeld: number, { placement, heldLimit }: SessionPorts): void {
-  if (placement.usage.held <= maxHeld) return heldLimit.succeeded();
-  const cause = `${maxHeld} sessions are held already (--max-held)`;
-  heldLimit.failed(cause);
-  throw new HeldLimit(`Cannot hold the session: ${cause}`);
-}
-
-/** Finds a seat and connects to it, again and again until it works, the client leaves or the time is up. */
+/** Finds a seat and connects to it, again and again until it works or one of the signals ends it. */
 async function connect(
   id: number,
-  first: Seat | undefined,
+  hold: Hold,
   settings: SessionSettings,
-  { clock, random, network, metrics, placement, dialFaults }: SessionPorts,
-  limit: AbortSignal,
+  ports: SessionPorts,
+  dialling: AbortSignal,
   waiting: AbortSignal,
 ): Promise<{ seat: Seat; upstream: Conn }> {
-  for (let attempt = 0, seat = first;; attempt++, seat = undefined) {
+  const { clock, random, network, metrics, placement, coldStart, dialFaults } = ports;
+  let seat = placement.open(id, settings.wakeOn === "connect");
+  if (seat === undefined) {
+    coldStart.begin();
+    hold.wait();
+    refuseBeyond(settings.maxHeld, ports);
+  }
+  for (let attempt = 0;; attempt++) {
     seat ??= await placement.wait(id, waiting);
+    hold.dial();
     try {
-      const upstream = await dial(network, clock, seat.backend, settings, limit);
+      const upstream = await dial(network, clock, seat.backend, settings, dialling);
       // The seat may have been lost meanwhile: then this connection must not carry a byte.
-      if (placement.holds(seat)) {
+      if (placement.holds(seat) && !dialling.aborted) {
         dialFaults.succeeded();
         prepare(upstream);
         return { seat, upstream };
@@ -225,8 +279,64 @@ async function connect(
       if (!(error instanceof DialError)) throw error;
       metrics.record("dial_errors_total", 1, {});
       dialFaults.failed(error.message, { pod: seat.backend.pod });
+      placement.doubt(seat.backend.uid);
     }
+    seat = undefined;
     placement.holdAgain(id, placement.usage.needs(id));
+    hold.wait();
     await sleep(clock, backoffMs(attempt, { baseMs: 50, capMs: 1_000 }, random), waiting);
   }
+}
+
+function refuseBeyond(maxHeld: number, { placement, heldLimit }: SessionPorts): void {
+  if (placement.usage.held <= maxHeld) return heldLimit.succeeded();
+  const cause = `${maxHeld} sessions wait for buildkitd already (--max-held)`;
+  heldLimit.failed(cause);
+  throw new HoldEnded("limited", cause, GRPC_STATUS.resourceExhausted);
+}
+
+function describeLeaving(how: Leaving, hold: Hold): string {
+  const said = hold.goAway
+    ? "said goodbye"
+    : how === "fin"
+    ? "closed its connection"
+    : "reset its connection";
+  return `The client ${said} while it waited for buildkitd${describeProtocol(hold)}`;
+}
+
+/** Why a client could not be kept patient, where that is so. */
+function describeProtocol({ speaks }: Hold): string {
+  if (speaks !== "other") return "";
+  return "; it does not speak plain HTTP/2 (with TLS its bytes cannot be read), so that its own limit for a new " +
+    "connection holds, which is 20s in gRPC clients";
+}
+
+/** The same end, with all that is known of the reason. */
+async function timedOut(
+  { outcome, status }: HoldEnded,
+  hold: Hold,
+  { readyWaitTimeoutMs }: SessionSettings,
+  { explainWait }: SessionPorts,
+  cut: AbortSignal,
+): Promise<HoldEnded> {
+  const why = await explainWait(cut);
+  const message = `buildkitd did not become ready in ${formatDurationMs(readyWaitTimeoutMs)}: ${why}`;
+  return new HoldEnded(outcome, `${message}${describeProtocol(hold)}`, status);
+}
+
+/** Tells the client what it can be told before its connection is closed. */
+async function sayGoodbye(ended: HoldEnded, hold: Hold, clock: Clock, cut: AbortSignal): Promise<void> {
+  const { outcome, status, message } = ended;
+  if (outcome === "protocol_error") {
+    const written = new AbortController();
+    hold.written.then(() => written.abort());
+    await sleep(clock, LINGER_MS, AbortSignal.any([written.signal, cut])).catch(() => {});
+  }
+  if (status !== undefined) await tell(hold, { status, message }, clock, cut);
+}
+
+/** Answers every call of an HTTP/2 client with an error, until it leaves or has had its time. */
+async function tell(hold: Hold, refusal: Refusal, clock: Clock, cut: AbortSignal): Promise<void> {
+  hold.refuse(refusal);
+  await sleep(clock, LINGER_MS, AbortSignal.any([hold.gone, cut])).catch(() => {});
 }

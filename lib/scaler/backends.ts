@@ -16,7 +16,7 @@ export interface Backend {
   readonly uid: string;
   /** Its addresses, IPv4 first. */
   readonly addresses: readonly string[];
-  /** It passes its readiness probe and is not being deleted. */
+  /** It passes its readiness probe and is not being deleted, says Kubernetes. */
   readonly ready: boolean;
   /** It is being deleted. */
   readonly terminating: boolean;

@@ -43,10 +43,10 @@ export class ColdStart {
     if (phase === "first_byte") this.#sinceMs = undefined;
   }
 
-  /** The pods have changed. */
-  look(backends: readonly Backend[]): void {
+  /** The pods, or what is known of them, may have changed. */
+  look({ backends, isReady }: { backends: readonly Backend[]; isReady(backend: Backend): boolean }): void {
     const alive = backends.filter(({ terminating }) => !terminating);
     if (alive.some(({ addresses }) => addresses.length > 0)) this.reached("pod_address");
-    if (alive.some(({ ready }) => ready)) this.reached("ready");
+    if (alive.some(isReady)) this.reached("ready");
   }
 }

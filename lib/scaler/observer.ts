@@ -8,7 +8,6 @@ import { CauseLog } from "../base/log.ts";
 import { type Change, Reflector, type ReflectorPorts } from "../kube/reflector.ts";
 import type { EndpointSlice, StatefulSet } from "../kube/types.ts";
 import { backendsOf } from "./backends.ts";
-import type { ColdStart } from "./cold_start.ts";
 import type { Placement } from "./placement.ts";
 
 /** What is watched. */
@@ -25,8 +24,6 @@ export interface ScaleTarget {
 export interface ObserverPorts extends ReflectorPorts {
   /** Told of versions, counts and pods. */
   readonly placement: Placement;
-  /** Told of pods. */
-  readonly coldStart: ColdStart;
 }
 
 /** Watches one scale target. */
@@ -155,12 +152,11 @@ export class Observer {
   }
 
   #showBackends(): void {
-    const { placement, coldStart, log } = this.#ports;
+    const { placement, log } = this.#ports;
     const backends = backendsOf(this.#slices.values(), this.#target.name, this.#ordinalStart);
     for (const { pod, uid, addresses, ready, terminating } of backends) {
       log.debug("pod seen", { pod, uid, addresses, ready, terminating });
     }
-    coldStart.look(backends);
     placement.setBackends(backends);
   }
 }

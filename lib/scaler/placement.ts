@@ -5,7 +5,6 @@
  * @module
  */
 import type { Clock } from "../base/clock.ts";
-import { Notifier } from "../base/notifier.ts";
 import {
   type Agreement,
   closedFrom,
@@ -19,6 +18,15 @@ import {
 import type { Backend } from "./backends.ts";
 import { Condemned } from "./condemned.ts";
 import { neededBy } from "./decide.ts";
+import {
+  checked,
+  doubted,
+  type HealthAnswer,
+  isReady,
+  type PodHealth,
+  type ReadinessMode,
+  UNCHECKED,
+} from "./readiness.ts";
 import { Usage } from "./usage.ts";
 
 /** A session's place: it counts for the ordinal from before the dial. */
@@ -38,20 +46,23 @@ interface Waiter {
 export class Placement {
   /** What is in use. */
   readonly usage = new Usage();
-  /** Raised by every change of what can be seen here. */
-  readonly changed = new Notifier();
+  /** What makes a pod ready. */
+  readonly mode: ReadinessMode;
   /** Counts that writes of this proxy may set at any moment: they are under way. */
   readonly writing = new Set<number>();
   readonly #clock: Clock;
   readonly #maxReplicas: number;
+  readonly #health = new Map<string, PodHealth>();
   readonly #condemned = new Condemned();
+  readonly #listeners = new Set<() => void>();
   readonly #waiting = new Map<number, Waiter>();
   readonly #roseMs = new Map<number, number>();
   #agreement: Agreement = NOTHING_SEEN;
   #backends: readonly Backend[] = [];
 
   /** No session is ever placed on an ordinal at or above `maxReplicas`. */
-  constructor(clock: Clock, maxReplicas: number) {
+  constructor(clock: Clock, maxReplicas: number, mode: ReadinessMode) {
+    this.mode = mode;
     this.#clock = clock;
     this.#maxReplicas = maxReplicas;
   }
@@ -64,6 +75,11 @@ export class Placement {
   /** The pods as last seen. */
   get backends(): readonly Backend[] {
     return this.#backends;
+  }
+
+  /** Calls `listener` after every change of what can be seen here. It must be quick and must not throw. */
+  subscribe(listener: () => void): void {
+    this.#listeners.add(listener);
   }
 
   /** When the count was last seen to rise above each ordinal, monotonic ms. */
@@ -97,8 +113,31 @@ export class Placement {
   setBackends(backends: readonly Backend[]): void {
     this.#backends = backends;
     this.#condemned.keepOnly(backends);
+    for (const uid of this.#health.keys()) {
+      if (!backends.some((backend) => backend.uid === uid)) this.#health.delete(uid);
+    }
     this.#condemned.seen(this.#agreement.seen?.replicas ?? 0, backends);
     this.#update();
+  }
+
+  /** What health checks have shown of a pod. */
+  healthOf(uid: string): PodHealth {
+    return this.#health.get(uid) ?? UNCHECKED;
+  }
+
+  /** A health check of a pod has ended. */
+  checked(uid: string, answer: HealthAnswer): void {
+    this.#setHealth(uid, checked(this.healthOf(uid), answer));
+  }
+
+  /** A dial to a pod has failed although it was ready. */
+  doubt(uid: string): void {
+    this.#setHealth(uid, doubted(this.healthOf(uid)));
+  }
+
+  /** May the pod take sessions, as far as it and its daemon say? */
+  isReady(backend: Backend): boolean {
+    return isReady(this.mode, backend, this.healthOf(backend.uid));
   }
 
   /**
@@ -120,7 +159,7 @@ export class Placement {
   open(id: number, needs: boolean): Seat | undefined {
     this.usage.hold(id, needs, this.#clock.nowMs());
     const seat = this.#seat(id, needs);
-    this.changed.notify();
+    this.#notify();
     return seat;
   }
 
@@ -154,19 +193,19 @@ export class Placement {
   /** The session gives up its seat, if it has one, and is held again. */
   holdAgain(id: number, needs: boolean): void {
     this.usage.hold(id, needs, this.#clock.nowMs());
-    this.changed.notify();
+    this.#notify();
   }
 
   /** The session has shown that it is a client's. */
   markUsed(id: number): void {
     this.usage.markUsed(id, this.#clock.nowMs());
-    this.changed.notify();
+    this.#notify();
   }
 
   /** The session has ended. Harmless when it has ended before. */
   end(id: number): void {
     this.usage.end(id, this.#clock.nowMs());
-    this.changed.notify();
+    this.#notify();
   }
 
   /** When a pod that may not be used yet can be without any further event, monotonic ms; Infinity if none. */
@@ -183,9 +222,19 @@ export class Placement {
     this.#seatWaiting();
   }
 
+  #setHealth(uid: string, health: PodHealth): void {
+    if (!this.#backends.some((backend) => backend.uid === uid)) return;
+    this.#health.set(uid, health);
+    this.#update();
+  }
+
   #update(): void {
     this.#seatWaiting();
-    this.changed.notify();
+    this.#notify();
+  }
+
+  #notify(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   #seatWaiting(): void {
@@ -198,7 +247,7 @@ export class Placement {
   }
 
   #seat(id: number, used: boolean): Seat | undefined {
-    const backend = this.#backends.find((backend) => backend.ready && this.#mayPlace(backend));
+    const backend = this.#backends.find((backend) => this.isReady(backend) && this.#mayPlace(backend));
     if (backend === undefined) return undefined;
     this.usage.place(id, backend.ordinal, used, this.#clock.nowMs());
     return { id, backend };

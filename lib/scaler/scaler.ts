@@ -9,6 +9,7 @@ import type { Clock } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
 import type { Metrics, ScaleReason } from "../base/metrics.ts";
+import { Notifier } from "../base/notifier.ts";
 import { type Random, randomName } from "../base/random.ts";
 import { isConflict } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
@@ -54,6 +55,7 @@ export class Scaler {
   readonly #faults: CauseLog;
   readonly #claim: Attempt = { running: false, failures: 0, notBeforeMs: -Infinity };
   readonly #lower: Attempt = { running: false, failures: 0, notBeforeMs: -Infinity };
+  readonly #changed = new Notifier();
   readonly #underWay = new Set<Promise<void>>();
   #claims = 0;
   #mustRead = false;
@@ -67,6 +69,7 @@ export class Scaler {
     this.#startedMs = ports.clock.nowMs();
     this.#name = `buildkitd-autoscaler-${randomName(ports.random, 12)}`;
     this.#faults = new CauseLog(ports.log, "cannot scale");
+    ports.placement.subscribe(() => this.#changed.notify());
   }
 
   /** Why the pods stay or go, for people. */
@@ -112,12 +115,13 @@ export class Scaler {
     try {
       for (;;) {
         placement.lookAgain();
+        coldStart.look({ backends: placement.backends, isReady: (backend) => placement.isReady(backend) });
         observer.urgent = placement.usage.held > 0;
         if (placement.usage.held === 0) coldStart.settle();
         const decision = this.#decide();
         this.#act(decision, signal);
         const untilMs = Math.min(decision.wakeAtMs, placement.nextTrustMs, this.#nextTryMs(decision));
-        await placement.changed.wait(clock, untilMs, signal);
+        await this.#changed.wait(clock, untilMs, signal);
       }
     } finally {
       await Promise.all(this.#underWay);
@@ -171,7 +175,7 @@ export class Scaler {
   }
 
   #start(attempt: Attempt, work: () => Promise<void>, signal: AbortSignal): void {
-    const { clock, random, placement } = this.#ports;
+    const { clock, random } = this.#ports;
     if (attempt.running || clock.nowMs() < attempt.notBeforeMs) return;
     attempt.running = true;
     const task = work().then(() => {
@@ -190,7 +194,7 @@ export class Scaler {
     }).finally(() => {
       attempt.running = false;
       this.#underWay.delete(task);
-      placement.changed.notify();
+      this.#changed.notify();
     });
     this.#underWay.add(task);
   }

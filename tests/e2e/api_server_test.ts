@@ -1,4 +1,7 @@
-/** The API server stops answering, or goes away and comes back: what needs it waits, what does not goes on. */
+/** The API server stops answering, or goes away and comes back: what needs it waits, what does not goes on.
+ *
+ * @module
+ */
 
 import assert from "node:assert/strict";
 import { noted } from "./kubelet.ts";

@@ -4,6 +4,8 @@
  * The step connects back to the test (pods use the host's network here) and ends when the test closes that
  * connection, so a test knows that the build is under way, and decides for how long, without any sleeping. The result
  * comes back as a file and is compared, so a build only counts when its bytes arrived both ways.
+ *
+ * @module
  */
 
 import assert from "node:assert/strict";
@@ -19,6 +21,8 @@ export interface BuildOptions {
   /** As buildctl takes it: `tcp://HOST:PORT`. */
   readonly address: string;
   readonly folder: string;
+  /** So many random bytes are sent with the context, come back with the result, and are compared. */
+  readonly payloadBytes?: number;
 }
 
 export class Build {
@@ -27,10 +31,12 @@ export class Build {
   readonly #mark: string;
   readonly #output: string;
   readonly #inStep: Promise<Deno.Conn>;
+  readonly #payload: Uint8Array;
   #finished = false;
 
-  private constructor(options: BuildOptions, mark: string, listener: Deno.TcpListener) {
+  private constructor(options: BuildOptions, mark: string, payload: Uint8Array, listener: Deno.TcpListener) {
     this.#mark = mark;
+    this.#payload = payload;
     this.#listener = listener;
     this.#output = join(options.folder, `output-${mark}`);
     const context = join(options.folder, `context-${mark}`);
@@ -59,6 +65,8 @@ export class Build {
     const context = join(options.folder, `context-${mark}`);
     await Deno.mkdir(context);
     await Deno.copyFile(options.busybox, join(context, "busybox"));
+    const payload = randomBytes(options.payloadBytes ?? 0);
+    await Deno.writeFile(join(context, "payload"), payload);
     const step =
       `nc ${API_ADDRESS} ${listener.addr.port} > /dev/null && mkdir /out && echo ${mark} > /out/mark`;
     await Deno.writeTextFile(
@@ -70,9 +78,10 @@ COPY --chmod=755 busybox /bin/mkdir
 RUN ["/bin/sh", "-c", ${JSON.stringify(step)}]
 FROM scratch
 COPY --from=step /out /
+COPY payload /payload
 `,
     );
-    return new Build(options, mark, listener);
+    return new Build(options, mark, payload, listener);
   }
 
   /** Resolves when the RUN step is under way; fails if the client ends before. */
@@ -99,6 +108,8 @@ COPY --from=step /out /
     const status = await within("the client to end", this.#child.exited);
     assert.equal(status.code, 0, this.#child.tail());
     assert.equal(await Deno.readTextFile(join(this.#output, "mark")), `${this.#mark}\n`);
+    const payload = await Deno.readFile(join(this.#output, "payload"));
+    assert.ok(bytesEqual(payload, this.#payload), "the payload came back as it was sent");
   }
 
   /** The client goes away without a word, as when its machine is switched off by the user. */
@@ -123,4 +134,15 @@ COPY --from=step /out /
     if (!this.#finished) await this.#inStep.then((conn) => conn.close(), () => {});
     this.#finished = true;
   }
+}
+
+function randomBytes(length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  // One call may fill 64 KiB at most.
+  for (let at = 0; at < length; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+  return bytes;
+}
+
+function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

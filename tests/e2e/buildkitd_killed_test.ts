@@ -1,4 +1,7 @@
-/** buildkitd dies by itself: the next client waits for its successor; a running one learns of it. */
+/** buildkitd dies by itself: the next client waits for its successor; a running one learns of it.
+ *
+ * @module
+ */
 
 import assert from "node:assert/strict";
 import { noted } from "./kubelet.ts";

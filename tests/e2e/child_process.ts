@@ -3,6 +3,8 @@
  *
  * Output goes to a file (so that a full pipe can never stop the process) and, where asked for, line by line to a
  * listener. May not know what it runs.
+ *
+ * @module
  */
 
 import { delay, within } from "./waiting.ts";

@@ -1,4 +1,7 @@
-/** Builds that arrive while there is no pod: real buildctl through the program to a real buildkitd. */
+/** Builds that arrive while there is no pod: real buildctl through the program to a real buildkitd.
+ *
+ * @module
+ */
 
 import assert from "node:assert/strict";
 import { noted } from "./kubelet.ts";
@@ -76,4 +79,15 @@ scenario("a build on a warm pod changes no replicas and uses the same pod", {}, 
   await noted(cluster.kubelet, "ready");
   assert.equal(await program.stop(), 0);
   assert.equal(await cluster.replicas(), 1, "leaving is no reason to scale");
+});
+
+scenario("a large context arrives whole, and so does the result", {}, async (cluster) => {
+  const program = await (await cluster.startProgram({ "idle-timeout": "10m" })).untilReady();
+  const payloadBytes = 64 * 1024 * 1024;
+  await (await cluster.build(program, { payloadBytes })).finish();
+  const [session] = await program.untilEnded(1);
+  assertServed(session);
+  assert.ok(Number(session?.upstreamBytes) > payloadBytes, JSON.stringify(session));
+  assert.ok(Number(session?.downstreamBytes) > payloadBytes, JSON.stringify(session));
+  assert.equal(await program.stop(), 0);
 });

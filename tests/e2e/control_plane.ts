@@ -3,6 +3,8 @@
  *
  * It runs inside the suite's network namespace, so the addresses and ports below are fixed. The API server can be
  * stopped, killed and started again on the same data. Starting throws with the tail of the log that explains it.
+ *
+ * @module
  */
 
 import { join } from "node:path";
@@ -126,6 +128,7 @@ export class ControlPlane {
    * started anew as well: its own back-off of many seconds is not under test.
    */
   async restartApiServer(): Promise<void> {
+    await this.killApiServer();
     await this.#startApiServer();
     await this.#controllerManager?.kill();
     this.#startControllerManager();

@@ -1,4 +1,7 @@
-/** When replicas go down, and when they must not. */
+/** When replicas go down, and when they must not.
+ *
+ * @module
+ */
 
 import assert from "node:assert/strict";
 import { scenario } from "./scenario.ts";

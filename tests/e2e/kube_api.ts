@@ -3,6 +3,8 @@
  *
  * It shares no code with the program, so that a mistake there cannot hide itself here. A refused call throws
  * `ApiError`; there is no retry, since callers wait with a deadline of their own.
+ *
+ * @module
  */
 
 import { within } from "./waiting.ts";

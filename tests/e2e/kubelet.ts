@@ -5,6 +5,8 @@
  * As a real one it keeps working while the API server is away, and makes up for it later; a process that ends by
  * itself is started again. When a pod starts, becomes ready and goes away is decided by the gates and counts in
  * `behaviour`, which a test may change at any time. It never touches the StatefulSet or its Service.
+ *
+ * @module
  */
 
 import { join } from "node:path";

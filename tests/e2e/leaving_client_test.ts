@@ -1,4 +1,7 @@
-/** Clients that go away while they are held no longer count, and disturb nobody else. */
+/** Clients that go away while they are held no longer count, and disturb nobody else.
+ *
+ * @module
+ */
 
 import assert from "node:assert/strict";
 import { assertServed } from "./program.ts";

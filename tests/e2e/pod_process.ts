@@ -2,6 +2,8 @@
  * What runs in a pod: a real buildkitd, or an echo server where only the path to a pod is under test.
  *
  * A pod process listens on its pod's own address. It knows nothing of the API server.
+ *
+ * @module
  */
 
 import { join } from "node:path";

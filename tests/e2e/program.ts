@@ -3,6 +3,8 @@
  * read, its end awaited.
  *
  * `AUTOSCALER_BIN` names a compiled program to run instead of the sources. Nothing of the program is imported.
+ *
+ * @module
  */
 
 import assert from "node:assert/strict";
@@ -22,6 +24,8 @@ export interface ProgramOptions {
   readonly kubeconfig: string;
   readonly namespace: string;
   readonly logFile: string;
+  /** Run it as the first process of a process namespace, as a container does. */
+  readonly asInit?: boolean;
   /** Added to, and stronger than, the flags that every scenario uses; without the dashes. */
   readonly flags?: Readonly<Record<string, string>>;
 }
@@ -33,6 +37,7 @@ let programsSoFar = 0;
 export class Program {
   readonly #child: Child;
   readonly #address: string;
+  readonly #asInit: boolean;
   readonly records: LogRecord[] = [];
   /** Lines on standard error that were no JSON record. */
   readonly strayLines: string[] = [];
@@ -53,10 +58,15 @@ export class Program {
     };
     const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
     const compiled = Deno.env.get("AUTOSCALER_BIN");
+    const command = compiled === undefined
+      ? [Deno.execPath(), "run", "-A", "--no-check", "--cached-only", MAIN, ...args]
+      : [compiled, ...args];
+    if (options.asInit) command.unshift("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--");
+    this.#asInit = options.asInit ?? false;
     this.#child = new Child({
       name: "buildkitd-autoscaler",
-      command: compiled ?? Deno.execPath(),
-      args: compiled === undefined ? ["run", "-A", "--no-check", "--cached-only", MAIN, ...args] : args,
+      command: command[0] ?? "",
+      args: command.slice(1),
       logFile: options.logFile,
       onStderrLine: (line) => {
         try {
@@ -157,7 +167,10 @@ export class Program {
   }
 
   signal(signal: Deno.Signal): void {
-    this.#child.signal(signal);
+    if (!this.#asInit) return this.#child.signal(signal);
+    const { pid } = this.#child;
+    const [init] = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim().split(" ");
+    Deno.kill(Number(init), signal);
   }
 
   /** Asks the program to leave and gives its exit code. */

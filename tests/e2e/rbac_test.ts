@@ -1,4 +1,7 @@
-/** The documented rights are enough, and each one that is missing is named to whoever reads the log. */
+/** The documented rights are enough, and each one that is missing is named to whoever reads the log.
+ *
+ * @module
+ */
 
 import assert from "node:assert/strict";
 import { DOCUMENTED_RULES, type RbacRule, scenario } from "./scenario.ts";

@@ -7,6 +7,8 @@
  * when its first process ends, in whatever way, the kernel ends all others and drops their mounts. Its `lo` carries
  * 10.99.0.0/16, since EndpointSlices refuse loopback addresses. (`ip netns exec` is not used: it hides the cgroup
  * mounts, which runc needs.) Needs root. Exits with the code of `deno test`, and never with 0 unless tests ran.
+ *
+ * @module
  */
 
 import { dirname, join, resolve } from "node:path";

@@ -5,16 +5,18 @@
  *
  * Everything a test starts is ended with it. When a test fails, what the parts printed is added to its error. Runs
  * only inside the namespace that `run.ts` makes; outside it fails at once instead of leaving tests out.
+ *
+ * @module
  */
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { Build } from "./build.ts";
+import { Build, type BuildOptions } from "./build.ts";
 import { ControlPlane } from "./control_plane.ts";
 import { KubeApi, kubeconfig, statefulSetPath } from "./kube_api.ts";
 import { Kubelet } from "./kubelet.ts";
 import { buildkitdRuntime, type PodRuntime, TARGET_PORT } from "./pod_process.ts";
-import { Program } from "./program.ts";
+import { Program, type ProgramOptions } from "./program.ts";
 import { Timeline } from "./timeline.ts";
 import { until } from "./waiting.ts";
 
@@ -236,24 +238,29 @@ export class Cluster {
   }
 
   /** Starts the program with the service account's rights; `flags` come without their dashes. */
-  async startProgram(flags: Readonly<Record<string, string>> = {}): Promise<Program> {
+  async startProgram(
+    flags: Readonly<Record<string, string>> = {},
+    options: Pick<ProgramOptions, "asInit"> = {},
+  ): Promise<Program> {
     const program = await Program.start({
       kubeconfig: this.#kubeconfigPath,
       namespace: this.namespace,
       logFile: join(this.folder, `program-${this.#programs.length + 1}.log`),
       flags,
+      ...options,
     });
     this.#programs.push(program);
     return program;
   }
 
   /** Starts a real `buildctl build` through `program`. */
-  async build(program: Program): Promise<Build> {
+  async build(program: Program, options: Pick<BuildOptions, "payloadBytes"> = {}): Promise<Build> {
     const build = await Build.start({
       buildctl: programPath("buildctl"),
       busybox: programPath("busybox"),
       address: program.clientAddress,
       folder: this.folder,
+      ...options,
     });
     this.#builds.push(build);
     return build;
@@ -301,6 +308,7 @@ export class Cluster {
     ].join("\n");
   }
 
+  /** Ends everything that the test started; what it did to the API server is undone. */
   async dispose(): Promise<void> {
     for (const build of this.#builds) await build.dispose();
     for (const program of this.#programs) await program.kill();
@@ -349,6 +357,11 @@ export function scenario(
       }
     },
   });
+}
+
+/** Restarts the API server of this test's file, so that it knows nothing of the versions before. */
+export function restartApiServer(): Promise<void> {
+  return plane.restartApiServer();
 }
 
 /** The API server of this test's file as its contract tests want it: a user with all rights, a fresh namespace. */

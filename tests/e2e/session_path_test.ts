@@ -1,4 +1,7 @@
-/** What the program adds to the path of a session: time at a cold start, and requests to the API server. */
+/** What the program adds to the path of a session: time at a cold start, and requests to the API server.
+ *
+ * @module
+ */
 
 import assert from "node:assert/strict";
 import { echoRuntime } from "./pod_process.ts";

@@ -1,4 +1,7 @@
-/** SIGTERM: what goes on, what is refused, and with which code the program leaves. */
+/** SIGTERM: what goes on, what is refused, and with which code the program leaves.
+ *
+ * @module
+ */
 
 import assert from "node:assert/strict";
 import { scenario } from "./scenario.ts";
@@ -65,3 +68,14 @@ scenario("a second SIGTERM ends the program at once", {}, async (cluster) => {
   await within("the program to leave", program.exited);
   assert.notEqual((await build.result()).code, 0);
 });
+
+scenario(
+  "as the first process of a container it serves builds and leaves with 0 on SIGTERM",
+  {},
+  async (cluster) => {
+    const program = await (await cluster.startProgram({ "idle-timeout": "10m" }, { asInit: true }))
+      .untilReady();
+    await (await cluster.build(program)).finish();
+    assert.equal(await program.stop(), 0);
+  },
+);

@@ -4,6 +4,8 @@
  *
  * It watches as any client does, so the times are those at which a client could know. Times are milliseconds on the
  * monotonic clock of this process.
+ *
+ * @module
  */
 
 import { type KubeApi, type KubeObject, statefulSetPath } from "./kube_api.ts";

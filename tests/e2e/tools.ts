@@ -7,6 +7,8 @@
  * whole, so an interrupted one is never taken for a finished one. Fails by throwing with the compiler's own output.
  *
  * Run as a program (`deno run -A tests/e2e/tools.ts [FAMILY...]`) it only builds.
+ *
+ * @module
  */
 
 import { dirname, join } from "node:path";

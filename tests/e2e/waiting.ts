@@ -3,6 +3,8 @@
  *
  * Every wait has a deadline which only exists so that a hang fails with a name; no test may pass or fail by being
  * quick or slow. All durations are milliseconds on the monotonic clock.
+ *
+ * @module
  */
 
 /** Long enough for a loaded machine: reaching it means that what was waited for is not going to happen. */

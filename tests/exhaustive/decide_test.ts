@@ -82,7 +82,7 @@ function newWorld(): World {
     lastId: 0,
   };
   const clock: Clock = { nowMs: () => world.nowMs, wallMs: () => 0, setTimer: () => () => {} };
-  const placement = new Placement(clock, 1);
+  const placement = new Placement(clock, 1, "pod");
   placement.see({ version: "1", replicas: 0 });
   return Object.assign(world, { placement });
 }

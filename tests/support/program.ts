@@ -286,6 +286,8 @@ function settingsOf(world: World, { settings = {} }: WorldOptions) {
       targetPort: String(world.targetPort),
       shutdownDelayMs: "0s",
       idleTimeoutMs: "1h",
+      // Health checks are sessions, too, at the pods; they have tests of their own.
+      readiness: "pod",
       ...settings,
     }) as [SettingKey, string][],
   );

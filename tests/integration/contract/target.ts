@@ -226,8 +226,9 @@ export function assertStatus(body: any, code: number, reason: string): void {
 }
 
 // deno-lint-ignore no-explicit-any -- tests look at whatever a server sends
-function isAtRest({ metadata, status }: any): boolean {
-  return status?.observedGeneration === metadata.generation && status?.currentRevision !== undefined;
+function isAtRest({ metadata, spec, status }: any): boolean {
+  return status?.observedGeneration === metadata.generation && status?.currentRevision !== undefined &&
+    status?.replicas === spec.replicas;
 }
 
 async function* lines(response: Response): AsyncGenerator<WatchLine> {

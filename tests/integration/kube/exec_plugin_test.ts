@@ -258,7 +258,9 @@ Deno.test(
         });
       },
     );
-    await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", () => resolve()));
+    const listening = new Promise<void>((resolve) => listener.once("listening", resolve));
+    listener.listen(0, "127.0.0.1");
+    await listening;
     const { port } = listener.address() as { port: number };
     await withScript('cat "$(dirname "$0")/answer"', async (_, folder) => {
       const exec = { apiVersion: V1, command: "./plugin", interactiveMode: "IfAvailable" };

@@ -52,7 +52,9 @@ async function withNodeServer(server: Server, use: (port: number) => Promise<voi
     socket.on("error", () => {});
     sockets.add(socket);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+  const listening = new Promise<void>((resolve) => server.once("listening", resolve));
+  server.listen(0, "127.0.0.1");
+  await listening;
   try {
     await use((server.address() as { port: number }).port);
   } finally {

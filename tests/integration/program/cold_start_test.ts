@@ -70,6 +70,7 @@ Deno.test("program: an idle pod goes one idle timeout after the last session, an
   assert.ok(performance.now() - endedMs >= idleMs, "not before the idle timeout");
   await program.until("no pod", () => program.cluster.pods.length === 0);
   assert.deepEqual(program.pods.sessions.map(({ state }) => state), ["closed"]);
+  await program.logged("scaled", 2);
   const scaled = program.log.of("scaled").map(({ fields: { from, to, reason } }) => [from, to, reason]);
   assert.deepEqual(scaled, [[0, 1, "held_session"], [1, 0, "idle"]]);
 });

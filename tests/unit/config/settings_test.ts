@@ -55,6 +55,8 @@ Deno.test("parseSettings() gives the defaults when nothing is given", () => {
     maxHeld: 1_000,
     wakeOn: "connect",
     minReplicas: 0,
+    readiness: "auto",
+    sessionIdleTimeoutMs: 0,
   });
 });
 

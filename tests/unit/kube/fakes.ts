@@ -50,14 +50,6 @@ export class FakeMachine implements Machine {
   readonly variables = new Map<string, string>();
   /** How often each file was read. */
   readonly reads = new Map<string, number>();
-  /** What was run. */
-  readonly commands: Command[] = [];
-  /** Whether somebody sits there. */
-  terminal = false;
-  /** Stands in for every program. */
-  program: (command: Command, signal: AbortSignal) => Promise<CommandOutcome> = () =>
-    Promise.reject(Object.assign(new Error("No such program"), { code: "ENOENT" }));
-
   env(name: string): string | undefined {
     return this.variables.get(name) || undefined;
   }
@@ -74,13 +66,18 @@ export class FakeMachine implements Machine {
     return "/home/dev";
   }
 
-  hasTerminal(): boolean {
-    return this.terminal;
+  denoVersion(): string {
+    return "2.9.6";
   }
 
-  run(command: Command, signal: AbortSignal): Promise<CommandOutcome> {
-    this.commands.push(command);
-    return this.program(command, signal);
+  hasTerminal(): boolean {
+    return false;
+  }
+
+  run(command: Command): Promise<CommandOutcome> {
+    return Promise.reject(
+      Object.assign(new Error(`No such program: ${command.program}`), { code: "ENOENT" }),
+    );
   }
 }
 

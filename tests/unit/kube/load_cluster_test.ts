@@ -6,6 +6,8 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { loadCluster, type LoadOptions } from "../../../lib/kube/load_cluster.ts";
+import { FieldReader, Problems } from "../../../lib/kube/fields.ts";
+import { checkTransport } from "../../../lib/kube/kubeconfig_connection.ts";
 import { SERVICE_ACCOUNT_DIRECTORY } from "../../../lib/kube/in_cluster.ts";
 import { makeCa } from "../../integration/kube/certificates.ts";
 import { fakePorts, never } from "./fakes.ts";
@@ -317,4 +319,26 @@ Deno.test("authenticate() reads a client certificate's files again when they are
   cluster.refresh();
   await cluster.authenticate(never);
   cluster.http.close();
+});
+
+Deno.test("checkTransport() names each field that an older runtime cannot do", () => {
+  const problems = new Problems();
+  const cluster = new FieldReader(problems, "/k", "clusters[0].cluster", {});
+  const user = new FieldReader(problems, "/k", "users[0].user", {});
+  const connection = {
+    ca: undefined,
+    caSource: "",
+    proxy: undefined,
+    serverName: "x",
+    insecure: true,
+    repeatsHeaders: true,
+  };
+  checkTransport(cluster, user, connection, "2.6.10");
+  const k = (field: string) => `Cannot use kubeconfig "/k": field "${field}": `;
+  assert.deepEqual(problems.lines, [
+    k("clusters[0].cluster.insecure-skip-tls-verify") + "needs Deno 2.9 or later, this is 2.6.10",
+    k("clusters[0].cluster.tls-server-name") + "needs Deno 2.9 or later, this is 2.6.10",
+    k("users[0].user.as-groups") +
+    "found several groups or values, which needs Deno 2.9 or later, this is 2.6.10",
+  ]);
 });

@@ -6,10 +6,10 @@
 import assert from "node:assert/strict";
 import type { HandOver } from "../../../lib/proxy/hold.ts";
 import { nextBufferBytes, relay, type RelayEnd } from "../../../lib/proxy/relay.ts";
+import { handOver, zerosTakenOut } from "../../support/hand_over.ts";
 import { MemoryConn, type MemoryOptions, readAll, writeAll } from "../../support/memory_network.ts";
 import { settle } from "../../support/virtual_clock.ts";
 
-const NOTHING: HandOver = { chunks: [], pending: undefined, ended: false };
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -19,7 +19,7 @@ function takesNothing(conn: MemoryConn): void {
 }
 
 function setUp(
-  first: HandOver = NOTHING,
+  given: Partial<HandOver> = {},
   options: MemoryOptions = {},
   prepare: (upstream: MemoryConn) => void = () => {},
 ) {
@@ -29,7 +29,7 @@ function setUp(
   const traffic = { upstreamBytes: 0, downstreamBytes: 0 };
   const firsts: string[] = [];
   const ended: { how?: RelayEnd } = {};
-  const running = relay(downstream, upstream, first, traffic, {
+  const running = relay(downstream, upstream, handOver(given), traffic, {
     upstream: () => firsts.push("upstream"),
     downstream: () => firsts.push("downstream"),
   }).then((how) => {
@@ -84,6 +84,30 @@ Deno.test("relay() sends what was held before all else, then the read under way,
   assert.equal(traffic.upstreamBytes, 18);
 });
 
+Deno.test("relay() has the opening take out what was not meant for the server, and then looks no more", async () => {
+  const pending = Promise.resolve(Uint8Array.of(1, 0, 2));
+  const { client, server, traffic, running } = setUp({ pending, opening: zerosTakenOut(6) });
+  for (const byte of [0, 3, 0, 0, 4]) await writeAll(client, Uint8Array.of(byte));
+  await client.closeWrite();
+  assert.deepEqual([...await readAll(server)], [1, 2, 3, 0, 4]);
+  server.close();
+  assert.equal(await running, "completed");
+  assert.equal(traffic.upstreamBytes, 5);
+});
+
+Deno.test("relay() sends the server's bytes only after what the hold had to say", async () => {
+  const said = Promise.withResolvers<void>();
+  const { client, server, downstream, running } = setUp({ written: said.promise });
+  await writeAll(server, bytes("from the server"));
+  await server.closeWrite();
+  await settle();
+  await writeAll(downstream, bytes("from the hold, "));
+  said.resolve();
+  assert.equal(text(await readAll(client)), "from the hold, from the server");
+  await client.closeWrite();
+  assert.equal(await running, "completed");
+});
+
 Deno.test("relay() passes on a FIN that came during the hold, after what was held", async () => {
   for (
     const first of [{ ended: true, pending: undefined }, { ended: false, pending: Promise.resolve(null) }]
@@ -136,7 +160,7 @@ Deno.test("relay() blames the server when what was held cannot be written to it"
 });
 
 Deno.test("relay() reads no more than it can write on", async () => {
-  const { client, traffic, running, server } = setUp(NOTHING, { capacityBytes: 1_000 });
+  const { client, traffic, running, server } = setUp({}, { capacityBytes: 1_000 });
   let sent = 0;
   const sending = (async () => {
     for (let i = 0; i < 1_000; i++) sent += await client.write(new Uint8Array(100));
@@ -154,7 +178,7 @@ Deno.test("relay() reads no more than it can write on", async () => {
 });
 
 Deno.test("relay() grows its buffer for a stream and gives it back when the stream is over", async () => {
-  const { client, downstream, server, running } = setUp(NOTHING, { capacityBytes: 4 * 1024 * 1024 });
+  const { client, downstream, server, running } = setUp({}, { capacityBytes: 4 * 1024 * 1024 });
   const reading = readAll(server);
   await writeAll(client, new Uint8Array(3 * 1024 * 1024));
   for (let i = 0; i < 5; i++) {

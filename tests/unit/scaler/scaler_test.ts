@@ -14,7 +14,7 @@ function setUp({ replicas = 0, watch = true, minReplicas = 0 } = {}) {
   const clock = new VirtualClock();
   const scale = new FakeScale(replicas);
   const log = recordingLog();
-  const placement = new Placement(clock, 1);
+  const placement = new Placement(clock, 1, "pod");
   const coldStart = new ColdStart(clock, noMetrics);
   const scaler = new Scaler(
     {

@@ -1,0 +1,81 @@
+/**
+ * The real program inside the demo: the same wiring as `main.ts`, on the miniature cluster's API server, with its log
+ * turned into events of the timeline.
+ *
+ * @module
+ */
+import { runApp } from "../app.ts";
+import { systemClock } from "../base/clock.ts";
+import { logTo } from "../base/log.ts";
+import type { Address } from "../base/network.ts";
+import { systemRandom } from "../base/random.ts";
+import { parseSettings, type SettingKey } from "../config/settings.ts";
+import { serveAdmin } from "../ops/admin_server.ts";
+import { processFacts } from "../ops/process_facts.ts";
+import { prometheusMetrics } from "../ops/prometheus.ts";
+import { denoNetwork } from "../proxy/deno_network.ts";
+import { MemoryHttp } from "./memory_http.ts";
+import type { MiniatureCluster } from "./miniature_cluster.ts";
+
+/** What the program is run with. */
+export interface DemoProgramOptions {
+  /** What it scales. */
+  readonly cluster: MiniatureCluster;
+  /** Its idle timeout, in ms. */
+  readonly idleTimeoutMs: number;
+  /** As the program's signals. */
+  readonly stop: { readonly drain: AbortSignal; readonly now: AbortSignal };
+  /** Told where clients connect, once they can. */
+  readonly onListening: (address: Address) => void;
+  /** Told what a reader of the timeline wants to know. */
+  readonly onEvent: (text: string) => void;
+}
+
+/** Runs the program until it is told to stop. @throws as {@link runApp} */
+export function runProgram(
+  { cluster, idleTimeoutMs, stop, onListening, onEvent }: DemoProgramOptions,
+): Promise<void> {
+  const flags: Partial<Record<SettingKey, string>> = {
+    listenAddr: "127.0.0.1:0",
+    adminAddr: "127.0.0.1:0",
+    stsName: cluster.name,
+    stsNamespace: cluster.namespace,
+    headlessServiceName: cluster.serviceName,
+    targetPort: String(cluster.targetPort),
+    idleTimeoutMs: `${idleTimeoutMs}ms`,
+    shutdownDelayMs: "0s",
+  };
+  const settings = parseSettings({
+    flags: new Map(Object.entries(flags) as [SettingKey, string][]),
+    variables: {}, // the user's environment is about another cluster
+  });
+  const http = new MemoryHttp(cluster.api, systemClock, "program");
+  return runApp(settings, {
+    version: "demo",
+    runtime: Deno.version.deno,
+    log: logTo((level, event, fields) => {
+      if (stop.now.aborted) return; // the demo is over, and what is left of the program with it
+      const { from, to, because, cause } = fields;
+      if (event === "scaled") onEvent(`scales ${from} -> ${to}: ${because}`);
+      else if (level === "warn" || level === "error") {
+        onEvent(cause === undefined ? event : `${event}: ${cause}`);
+      }
+    }),
+    clock: systemClock,
+    random: systemRandom,
+    network: denoNetwork,
+    serveAdmin,
+    metrics: prometheusMetrics(processFacts(systemClock.wallMs())),
+    loadCluster: () =>
+      Promise.resolve({
+        server: new URL("http://miniature.invalid"),
+        source: "miniature cluster",
+        namespace: cluster.namespace,
+        http,
+        authenticate: () => Promise.resolve({}),
+        refresh: () => {},
+      }),
+    stop,
+    onListening: ({ proxy }) => onListening(proxy),
+  });
+}

@@ -1,0 +1,113 @@
+/**
+ * One gRPC health check of a daemon: is it there, and does it serve? It speaks just enough HTTP/2 for that, over the
+ * network port. Source: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+ *
+ * @module
+ */
+import type { Conn } from "../base/network.ts";
+import type { HealthAnswer } from "../scaler/readiness.ts";
+import {
+  EMPTY_SETTINGS,
+  FLAG,
+  FRAME,
+  frame,
+  FRAME_HEADER_BYTES,
+  headerBlock,
+  LARGEST_FRAME_BYTES,
+  parseFrameHeader,
+  PREFACE,
+  SETTINGS_ACK,
+} from "./http2_frames.ts";
+import { close, writeAll } from "./relay.ts";
+
+/** A daemon that has sent more than this without an answer has none. */
+const LONGEST_ANSWER_BYTES = 64 * 1024;
+
+const CALL = headerBlock([
+  [":method", "POST"],
+  [":scheme", "http"],
+  [":path", "/grpc.health.v1.Health/Check"],
+  [":authority", "buildkitd"],
+  ["content-type", "application/grpc"],
+  ["te", "trailers"],
+  ["user-agent", "buildkitd-autoscaler"],
+]);
+
+/** `HealthCheckRequest{}`: the health of the whole server. */
+const REQUEST = Uint8Array.of(0, 0, 0, 0, 0);
+
+/** `HealthCheckResponse{status: SERVING}`. */
+const SERVING = "0,0,0,0,2,8,1";
+
+const QUESTION = concat([
+  PREFACE,
+  EMPTY_SETTINGS,
+  frame(FRAME.headers, FLAG.endHeaders, 1, CALL),
+  frame(FRAME.data, FLAG.endStream, 1, REQUEST),
+]);
+
+/**
+ * Asks over a fresh connection, which it closes. `signal` ends it.
+ *
+ * @returns `unsupported` when the other side ends the connection without an HTTP/2 answer, or ends the call with an error
+ */
+export async function checkHealth(conn: Conn, signal: AbortSignal): Promise<HealthAnswer> {
+  const onAbort = () => close(conn);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    await writeAll(conn, QUESTION);
+    return await readAnswer(conn);
+  } catch {
+    return signal.aborted ? "missed" : "unsupported";
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    close(conn);
+  }
+}
+
+async function readAnswer(conn: Conn): Promise<HealthAnswer> {
+  const buffer = new Uint8Array(4 * 1024);
+  let bytes: Uint8Array = new Uint8Array();
+  let message: Uint8Array = new Uint8Array();
+  for (let sum = 0; sum <= LONGEST_ANSWER_BYTES;) {
+    const n = await conn.read(buffer);
+    if (n === null) return "unsupported";
+    sum += n;
+    bytes = concat([bytes, buffer.subarray(0, n)]);
+    while (bytes.byteLength >= FRAME_HEADER_BYTES) {
+      const { lengthBytes, type, flags, stream } = parseFrameHeader(bytes);
+      if (lengthBytes > LARGEST_FRAME_BYTES) return "unsupported"; // TLS and other protocols look like this
+      const end = FRAME_HEADER_BYTES + lengthBytes;
+      if (bytes.byteLength < end) break;
+      const payload = bytes.slice(FRAME_HEADER_BYTES, end);
+      bytes = bytes.slice(end);
+      const ack = (flags & FLAG.ack) !== 0;
+      if (type === FRAME.settings && !ack) await writeAll(conn, SETTINGS_ACK);
+      if (type === FRAME.ping && !ack) await writeAll(conn, frame(FRAME.ping, FLAG.ack, 0, payload));
+      if (type === FRAME.goAway) return "missed";
+      if (stream !== 1) continue;
+      if (type === FRAME.data) message = concat([message, payload]);
+      if (message.byteLength >= 5 && message.byteLength >= 5 + messageLength(message)) {
+        return message.join() === SERVING ? "serving" : "not_serving";
+      }
+      // The call has ended without a message: it has failed, mostly since there is no such service.
+      if (type === FRAME.rstStream || (flags & FLAG.endStream) !== 0) return "unsupported";
+    }
+  }
+  return "unsupported";
+}
+
+/** A gRPC message's length stands in its bytes 1 to 4. */
+function messageLength(message: Uint8Array): number {
+  return new DataView(message.buffer, message.byteOffset).getUint32(1);
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.byteLength;
+  }
+  return bytes;
+}

@@ -1,0 +1,161 @@
+/**
+ * The little of HTTP/2's wire format that the hold and the health check need: frames and literal header fields. Pure.
+ * Sources: RFC 9113 (HTTP/2), RFC 7541 (HPACK), and gRPC's "PROTOCOL-HTTP2" for what an error looks like.
+ *
+ * @module
+ */
+
+/** A client's first bytes (RFC 9113, section 3.4). */
+export const PREFACE: Uint8Array = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+/** Length, type, flags and stream come before each frame's payload (RFC 9113, section 4.1). */
+export const FRAME_HEADER_BYTES = 9;
+
+/** No frame is larger until a peer has allowed it (SETTINGS_MAX_FRAME_SIZE, RFC 9113, section 6.5.2). */
+export const LARGEST_FRAME_BYTES = 16_384;
+
+/** Frame types (RFC 9113, section 6). */
+export const FRAME = {
+  /** A stream's content. */
+  data: 0x0,
+  /** Opens a stream, or ends it with trailers. */
+  headers: 0x1,
+  /** Gives a stream up. */
+  rstStream: 0x3,
+  /** How a peer wants to be spoken to. */
+  settings: 0x4,
+  /** Are you there? */
+  ping: 0x6,
+  /** No new streams. */
+  goAway: 0x7,
+} as const;
+
+/** Frame flags (RFC 9113, section 6). */
+export const FLAG = {
+  /** Of SETTINGS and PING. */
+  ack: 0x1,
+  /** Of DATA and HEADERS. */
+  endStream: 0x1,
+  /** Of HEADERS. */
+  endHeaders: 0x4,
+} as const;
+
+/** Error codes (RFC 9113, section 7). */
+export const ERROR = {
+  /** The peer breaks the protocol. */
+  protocol: 0x1,
+  /** A frame has a size that it must not have. */
+  frameSize: 0x6,
+} as const;
+
+/** What stands before a payload. */
+export interface FrameHeader {
+  /** The payload's length. */
+  readonly lengthBytes: number;
+  /** One of {@link FRAME}, or another. */
+  readonly type: number;
+  /** Its flags. */
+  readonly flags: number;
+  /** Its stream; 0 is the connection. */
+  readonly stream: number;
+}
+
+/** Reads a frame header from its nine bytes. */
+export function parseFrameHeader(bytes: Uint8Array): FrameHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEADER_BYTES);
+  return {
+    lengthBytes: view.getUint32(0) >>> 8,
+    type: view.getUint8(3),
+    flags: view.getUint8(4),
+    // The highest bit is reserved and must be ignored.
+    stream: view.getUint32(5) & 0x7fff_ffff,
+  };
+}
+
+/** A frame's bytes. */
+export function frame(type: number, flags: number, stream: number, payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(FRAME_HEADER_BYTES + payload.byteLength);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, payload.byteLength << 8 | type);
+  view.setUint8(4, flags);
+  view.setUint32(5, stream);
+  bytes.set(payload, FRAME_HEADER_BYTES);
+  return bytes;
+}
+
+/** A SETTINGS frame that changes nothing: all that a client needs to believe in a server. */
+export const EMPTY_SETTINGS: Uint8Array = frame(FRAME.settings, 0, 0, new Uint8Array());
+
+/** The answer to a peer's SETTINGS. */
+export const SETTINGS_ACK: Uint8Array = frame(FRAME.settings, FLAG.ack, 0, new Uint8Array());
+
+/** The connection ends because of an error of the peer's (RFC 9113, section 6.8). */
+export function goAway(code: number): Uint8Array {
+  const payload = new Uint8Array(8);
+  new DataView(payload.buffer).setUint32(4, code);
+  return frame(FRAME.goAway, 0, 0, payload);
+}
+
+/** A header block of literal fields without indexing and without Huffman coding (RFC 7541, section 6.2.2). */
+export function headerBlock(fields: readonly (readonly [name: string, value: string])[]): Uint8Array {
+  const encoder = new TextEncoder();
+  const bytes: number[] = [];
+  for (const field of fields) {
+    bytes.push(0);
+    for (const text of field) {
+      const encoded = encoder.encode(text);
+      bytes.push(...prefixedLength(encoded.byteLength), ...encoded);
+    }
+  }
+  return Uint8Array.from(bytes);
+}
+
+/** An integer with a 7-bit prefix (RFC 7541, section 5.1). */
+function prefixedLength(length: number): number[] {
+  if (length < 127) return [length];
+  const bytes = [127];
+  let rest = length - 127;
+  for (; rest >= 128; rest >>>= 7) bytes.push(rest & 127 | 128);
+  return [...bytes, rest];
+}
+
+/** gRPC's status codes that are used here. Source: https://grpc.io/docs/guides/status-codes/ */
+export const GRPC_STATUS = {
+  /** The wait was too long. */
+  deadlineExceeded: 4,
+  /** A limit was reached. */
+  resourceExhausted: 8,
+} as const;
+
+/** The message that still fits, with the other fields, into one frame of the default size. */
+const LONGEST_MESSAGE_BYTES = 8 * 1024;
+
+/**
+ * A whole answer to one call in one frame: "trailers-only", an error with a message for people. Longer messages are cut.
+ */
+export function grpcError(stream: number, status: number, message: string): Uint8Array {
+  const block = headerBlock([
+    [":status", "200"],
+    ["content-type", "application/grpc"],
+    ["grpc-status", String(status)],
+    ["grpc-message", percentEncode(message)],
+  ]);
+  return frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, stream, block);
+}
+
+/** As gRPC wants `grpc-message`: space to tilde as they are but for the percent sign, all else as UTF-8 in hex. */
+function percentEncode(message: string): string {
+  let encoded = "";
+  for (const character of message) {
+    let next = character;
+    if (!/^[ -$&-~]$/.test(character)) {
+      next = "";
+      for (const byte of new TextEncoder().encode(character)) {
+        next += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+      }
+    }
+    if (encoded.length + next.length > LONGEST_MESSAGE_BYTES) break;
+    encoded += next;
+  }
+  return encoded;
+}

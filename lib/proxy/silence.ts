@@ -1,0 +1,33 @@
+/**
+ * Notices sessions that carry nothing: a peer that is gone without a word would otherwise keep its pod for ever.
+ *
+ * @module
+ */
+import type { CancelTimer, Clock } from "../base/clock.ts";
+import type { Traffic } from "./relay.ts";
+
+/** Looks this many times within the timeout: a silence is noticed at most this fraction of it too late. */
+const LOOKS = 10;
+
+/** Calls `onSilent` once when `traffic` has not changed for `timeoutMs`; never when that is 0. */
+export function onSilence(
+  clock: Clock,
+  traffic: Traffic,
+  timeoutMs: number,
+  onSilent: () => void,
+): CancelTimer {
+  if (timeoutMs === 0) return () => {};
+  let lastBytes = -1;
+  let changedMs = clock.nowMs();
+  let cancel: CancelTimer;
+  const look = () => {
+    const bytes = traffic.upstreamBytes + traffic.downstreamBytes;
+    if (bytes !== lastBytes) {
+      lastBytes = bytes;
+      changedMs = clock.nowMs();
+    } else if (clock.nowMs() - changedMs >= timeoutMs) return onSilent();
+    cancel = clock.setTimer(timeoutMs / LOOKS, look);
+  };
+  cancel = clock.setTimer(timeoutMs / LOOKS, look);
+  return () => cancel();
+}

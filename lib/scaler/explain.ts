@@ -1,0 +1,106 @@
+/**
+ * Why no backend is ready, in words for the client whose time is up: what is known anyway and, where the rights permit,
+ * what the API says of the pod. Reads only; decides nothing.
+ *
+ * @module
+ */
+import { type Clock, deadline } from "../base/clock.ts";
+import { TimeoutError } from "../base/errors.ts";
+import type { KubeClient } from "../kube/client.ts";
+import type { Pod } from "../kube/types.ts";
+import type { Observer, ScaleTarget } from "./observer.ts";
+import type { Placement } from "./placement.ts";
+import type { Scaler } from "./scaler.ts";
+
+/** What the explanation is drawn from. */
+export interface ExplainPorts {
+  /** Asks for the pod. */
+  readonly client: KubeClient;
+  /** Bounds that request. */
+  readonly clock: Clock;
+  /** The pods as seen. */
+  readonly placement: Placement;
+  /** Knows why nothing is seen. */
+  readonly observer: Pick<Observer, "fault">;
+  /** Knows why nothing is written. */
+  readonly scaler: Pick<Scaler, "fault">;
+}
+
+/** How long a client is kept waiting for a better explanation, in ms. */
+const ASK_MS = 2_000;
+
+/** How long an explanation serves all clients whose time is up, in ms. */
+const KEEP_MS = 2_000;
+
+/** Makes the function that explains. It never throws. */
+export function waitExplainer(
+  target: ScaleTarget,
+  ports: ExplainPorts,
+): (signal: AbortSignal) => Promise<string> {
+  let last: { readonly text: Promise<string>; readonly atMs: number } | undefined;
+  return (signal) => {
+    const nowMs = ports.clock.nowMs();
+    if (last === undefined || nowMs - last.atMs > KEEP_MS) {
+      last = { text: explain(target, ports, signal), atMs: nowMs };
+    }
+    return last.text;
+  };
+}
+
+async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSignal): Promise<string> {
+  const { placement: { agreement, backends }, observer, scaler } = ports;
+  if (agreement.seen === undefined) return observer.fault ?? "nothing is known of the StatefulSet yet";
+  if (agreement.seen.replicas === 0) return scaler.fault ?? "the replicas could not be raised";
+  const backend = backends.find(({ terminating }) => !terminating) ?? backends[0];
+  const name = backend?.pod ?? `${target.name}-0`;
+  const said = await ask(target, name, ports, signal);
+  if (said !== undefined) return `pod ${name} is ${said}`;
+  if (observer.fault !== undefined) return observer.fault;
+  if (backend === undefined) return `pod ${name} has no address yet`;
+  if (backend.terminating) return `pod ${name} is still terminating`;
+  if (!backend.ready) return `pod ${name} is not ready`;
+  return `pod ${name} is ready, but cannot be connected to`;
+}
+
+/** What the API says of the pod; undefined where it says nothing of use, or may not be asked. */
+async function ask(
+  { namespace }: ScaleTarget,
+  name: string,
+  { client, clock }: ExplainPorts,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  using limit = deadline(clock, ASK_MS, signal, () => new TimeoutError("The pod's state came too late"));
+  try {
+    const target = { verb: "get", group: "", resource: "pods", namespace, name } as const;
+    return describePod(await client.json<Pod>({ target, method: "GET" }, limit.signal));
+  } catch {
+    return undefined;
+  }
+}
+
+/** `Pending: Unschedulable: 0/3 nodes are available`, or undefined when the pod has nothing to say for itself. */
+export function describePod({ metadata, status }: Pod): string | undefined {
+  if (metadata?.deletionTimestamp !== undefined) return "still terminating";
+  const phase = status?.phase ?? "Pending";
+  const containers = [...status?.initContainerStatuses ?? [], ...status?.containerStatuses ?? []];
+  for (const { name, state, lastState, restartCount } of containers) {
+    if (state?.waiting?.reason !== undefined && state.waiting.reason !== "PodInitializing") {
+      const ended = lastState?.terminated;
+      const before = ended === undefined
+        ? ""
+        : `; it ended with exit code ${ended.exitCode}, ${restartCount} restarts`;
+      return `${phase}: container ${name}: ${sentence(state.waiting)}${before}`;
+    }
+  }
+  const failed = status?.conditions?.find(({ type, status }) =>
+    type === "PodScheduled" && status === "False"
+  );
+  if (failed !== undefined) return `${phase}: ${sentence(failed)}`;
+  if (status?.reason !== undefined) return `${phase}: ${sentence(status)}`;
+  const unready = containers.find(({ ready, state }) => !ready && state?.running !== undefined);
+  return unready === undefined ? undefined : `${phase}: container ${unready.name} runs but is not ready`;
+}
+
+function sentence({ reason, message }: { reason?: string; message?: string }): string {
+  return [reason, message?.trim().replace(/\.$/, "")].filter(Boolean).join(": ");
+}

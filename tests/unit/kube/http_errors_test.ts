@@ -1,0 +1,76 @@
+/**
+ * What is said of errors in the words in which the runtimes report them. The common ones are provoked for real in the
+ * integration tests.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Connection } from "../../../lib/kube/connection.ts";
+import { explain } from "../../../lib/kube/http_errors.ts";
+
+const connection: Connection = {
+  ca: undefined,
+  caSource: 'the authority in field "x"',
+  proxy: undefined,
+  serverName: undefined,
+  insecure: false,
+  repeatsHeaders: false,
+};
+const url = new URL("https://api.example:6443/secret/path?token=abc");
+
+/** An error as `fetch` throws it on Deno 2.9. */
+function fetchError(text: string): Error {
+  return new TypeError("fetch failed", {
+    cause: new Error(`error sending request for url (${url}): ${text}`),
+  });
+}
+
+const CASES: readonly (readonly [string, string])[] = [
+  [
+    "client error (Connect): tcp connect error: No route to host (os error 113)",
+    "there is no route to it, check the network, VPN and firewall",
+  ],
+  [
+    "client error (Connect): tcp connect error: Connection timed out (os error 110)",
+    "the connection timed out, check the network, VPN and firewall",
+  ],
+  [
+    "client error (Connect): invalid peer certificate: certificate expired: verification time 1795515701 (UNIX), " +
+    "but certificate is not valid after 1795512101 (3600 seconds ago)",
+    "the server's certificate has expired at 2026-11-24T09:21:41Z, renew it on the server",
+  ],
+  [
+    "client error (Connect): invalid peer certificate: certificate not valid yet: verification time 1 (UNIX)",
+    "the server's certificate is not valid yet, check the clocks of server and client",
+  ],
+  [
+    "received fatal alert: CertificateRequired",
+    "the server ended the TLS handshake (CertificateRequired), " +
+    "check that the client certificate is there, has not expired and is signed for this cluster",
+  ],
+  [
+    'client error (Connect): invalid peer certificate: certificate not valid for name "api.example"; certificate is ' +
+    'only valid for DnsName("kubernetes") or DnsName("kubernetes.default")',
+    'the server\'s certificate is not for the name "api.example" but for "kubernetes", "kubernetes.default", ' +
+    'set "tls-server-name" of the cluster in the kubeconfig to a name that it is for, or use another server address',
+  ],
+  [
+    "client error (Connect): invalid peer certificate: UnknownIssuer",
+    'the server\'s certificate is not signed by the authority in field "x", ' +
+    "check that this is the right cluster and its certificate authority",
+  ],
+];
+
+for (const [text, message] of CASES) {
+  Deno.test(`explain() puts into words: ${text.slice(0, 70)}`, () => {
+    const cause = fetchError(text);
+    const error = explain(cause, url, connection);
+    assert.equal(error.message, `Cannot reach the API server "https://api.example:6443": ${message}`);
+    assert.equal(error.cause, cause);
+  });
+}
+
+Deno.test("explain() passes on what it does not know", () => {
+  const error = explain(new Error("something new"), url, connection);
+  assert.equal(error.message, 'Cannot reach the API server "https://api.example:6443": something new');
+});

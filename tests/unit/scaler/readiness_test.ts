@@ -1,0 +1,75 @@
+/** Tests of what makes a pod ready. @module */
+import assert from "node:assert/strict";
+import {
+  checked,
+  doubted,
+  type HealthAnswer,
+  isReady,
+  type PodHealth,
+  type ReadinessMode,
+  UNCHECKED,
+} from "../../../lib/scaler/readiness.ts";
+
+const backend = (ready: boolean, terminating = false) => ({
+  ordinal: 0,
+  pod: "b-0",
+  uid: "u",
+  addresses: ["192.0.2.1"],
+  ready,
+  terminating,
+});
+const after = (...answers: HealthAnswer[]): PodHealth => answers.reduce(checked, UNCHECKED);
+const ready = (mode: ReadinessMode, condition: boolean, health: PodHealth) =>
+  isReady(mode, backend(condition), health);
+
+Deno.test("isReady() is never true of a terminating pod", () => {
+  for (const mode of ["auto", "pod", "grpc"] as const) {
+    assert.equal(isReady(mode, backend(true, true), after("serving")), false);
+  }
+});
+
+Deno.test("isReady() in auto takes whichever says yes first", () => {
+  assert.equal(ready("auto", false, UNCHECKED), false);
+  assert.equal(ready("auto", true, UNCHECKED), true);
+  assert.equal(ready("auto", false, after("serving")), true);
+  assert.equal(ready("auto", true, after("missed", "missed", "missed", "missed")), true);
+});
+
+Deno.test("isReady() in auto takes a pod out after three missed checks in a row, whatever its condition says", () => {
+  assert.equal(ready("auto", false, after("serving", "missed", "missed")), true);
+  assert.equal(ready("auto", true, after("serving", "missed", "not_serving", "missed")), false);
+  assert.equal(ready("auto", true, after("serving", "missed", "missed", "serving", "missed")), true);
+  assert.equal(ready("auto", false, after("serving", "missed", "missed", "missed", "serving")), true);
+});
+
+Deno.test("isReady() in auto believes only the daemon itself after a dial that failed", () => {
+  const health = doubted(after("serving"));
+  assert.equal(ready("auto", true, health), false);
+  assert.equal(ready("auto", true, checked(health, "missed")), false);
+  assert.equal(ready("auto", true, checked(health, "serving")), true);
+  assert.equal(ready("auto", true, checked(health, "unsupported")), true);
+});
+
+Deno.test("isReady() in auto falls back to the condition for a daemon without a health service", () => {
+  assert.equal(ready("auto", true, after("unsupported")), true);
+  assert.equal(ready("auto", false, after("unsupported")), false);
+});
+
+Deno.test("isReady() in pod looks at the condition only", () => {
+  for (const health of [UNCHECKED, after("serving"), after("serving", "missed", "missed", "missed")]) {
+    assert.equal(ready("pod", true, health), true);
+    assert.equal(ready("pod", false, health), false);
+  }
+});
+
+Deno.test("isReady() in grpc insists on the daemon's answer", () => {
+  for (const health of [UNCHECKED, after("unsupported"), after("not_serving"), doubted(after("serving"))]) {
+    assert.equal(ready("grpc", true, health), false);
+  }
+  assert.equal(ready("grpc", false, after("serving")), true);
+});
+
+Deno.test("checked() takes an odd answer of a daemon that has served for a missed check", () => {
+  assert.equal(after("serving", "unsupported").unsupported, false);
+  assert.equal(after("serving", "unsupported").missed, 1);
+});
