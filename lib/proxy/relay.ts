@@ -8,13 +8,20 @@ import type { Conn } from "../base/network.ts";
 import type { HandOver } from "./hold.ts";
 
 /**
- * Buffers start at the smallest size, since an idle session must not hold a large one, and grow to the largest while
- * reads fill them: 256 KiB is where a stream reaches the throughput of a splicing proxy (`tests/bench`).
+ * What a connection waits with, each way, for as long as nothing comes: an idle session holds no more. One byte above a
+ * round size, so that a message of one does not fill it.
  */
-const SMALLEST_BUFFER_BYTES = 8 * 1024;
-/** The next read of a socket that was just drained waits with no more than this. */
-const DRAINED_BUFFER_BYTES = 64 * 1024;
+const WAITING_BUFFER_BYTES = 1024 + 1;
+/**
+ * What is read with while reads fill their buffers, from the smallest on: 256 KiB is where a stream reaches the
+ * throughput of a splicing proxy (`tests/bench`).
+ */
+const SMALLEST_BUFFER_BYTES = 16 * 1024;
 const LARGEST_BUFFER_BYTES = 256 * 1024;
+/** The factor from one size to the next. */
+const GROWTH = 4;
+/** Buffers that are kept for the next one who needs them, of each size. A stream in full flow needs one each way. */
+const KEPT_BUFFERS = 8;
 
 /** What has gone through a session so far. */
 export interface Traffic {
@@ -58,29 +65,36 @@ export async function relay(
   };
   // The first thing that broke is the cause; what breaks because of it, by our own closing too, says nothing.
   let broken: Conn | undefined;
-  const watch = async (direction: Promise<End>): Promise<void> => {
-    const end = await direction;
+  const onEnd = (end: End): void => {
     if (end === "fin") return;
     broken ??= end.broken;
     if (end.while === "reading") closeBoth();
   };
+  const countUpstream = (n: number) => {
+    if (traffic.upstreamBytes === 0) firstBytes.upstream();
+    traffic.upstreamBytes += n;
+  };
+  const countDownstream = (n: number) => {
+    if (traffic.downstreamBytes === 0) firstBytes.downstream();
+    traffic.downstreamBytes += n;
+  };
+  const sent = sendFirst(downstream, upstream, first, countUpstream);
   await Promise.all([
-    watch(toUpstream(downstream, upstream, first, (n) => {
-      if (traffic.upstreamBytes === 0) firstBytes.upstream();
-      traffic.upstreamBytes += n;
-    })),
-    watch(copyAfter(first.written, upstream, downstream, (n) => {
-      if (traffic.downstreamBytes === 0) firstBytes.downstream();
-      traffic.downstreamBytes += n;
-    })),
+    copy(sent, downstream, upstream, countUpstream).then(onEnd),
+    copy(first.written, upstream, downstream, countDownstream).then(onEnd),
   ]);
   closeBoth();
   if (broken === undefined) return "completed";
   return broken === downstream ? "downstream_reset" : "upstream_reset";
 }
 
+/** What `close` has closed: closing twice throws, and an error costs more than all else at the end of a session. */
+const closed = new WeakSet<Conn>();
+
 /** Closes a connection that may be closed already. */
 export function close(conn: Conn): void {
+  if (closed.has(conn)) return;
+  closed.add(conn);
   try {
     conn.close();
   } catch {
@@ -88,14 +102,19 @@ export function close(conn: Conn): void {
   }
 }
 
-async function toUpstream(
+/** Sends what the hold has kept, and what must be looked at before the rest can be copied. How it ended, if it has. */
+async function sendFirst(
   downstream: Conn,
   upstream: Conn,
   { chunks, pending, ended, opening }: HandOver,
   count: (bytes: number) => void,
-): Promise<End> {
+): Promise<End | undefined> {
+  // Taken out one by one: whatever refers to the hand-over lives as long as the session, and kept bytes are large.
+  const left = chunks as Uint8Array[];
   try {
-    for (const chunk of chunks) await writeAll(upstream, chunk, count);
+    for (let chunk = left.shift(); chunk !== undefined; chunk = left.shift()) {
+      await writeAll(upstream, chunk, count);
+    }
   } catch {
     return { broken: upstream, while: "writing" };
   }
@@ -115,50 +134,69 @@ async function toUpstream(
       return { broken: upstream, while: "writing" };
     }
   }
-  return await copy(downstream, upstream, count);
+  return undefined;
 }
 
 async function readSome(from: Conn): Promise<Uint8Array | null> {
-  const buffer = new Uint8Array(SMALLEST_BUFFER_BYTES);
+  const buffer = new Uint8Array(WAITING_BUFFER_BYTES);
   const n = await from.read(buffer);
   return n === null ? null : buffer.subarray(0, n);
 }
 
-async function copyAfter(
-  before: Promise<void>,
+/** Copies after `before`, unless that has brought the direction to its end. */
+async function copy(
+  before: Promise<End | undefined | void>,
   from: Conn,
   to: Conn,
-  count: (n: number) => void,
+  count: (bytes: number) => void,
 ): Promise<End> {
-  await before;
-  return await copy(from, to, count);
-}
-
-async function copy(from: Conn, to: Conn, count: (bytes: number) => void): Promise<End> {
-  let buffer = new Uint8Array(SMALLEST_BUFFER_BYTES);
+  const end = await before;
+  if (end !== undefined) return end;
+  const waiting = new Uint8Array(WAITING_BUFFER_BYTES);
+  let sizeBytes = SMALLEST_BUFFER_BYTES;
+  let filled = false;
   for (;;) {
+    const buffer: Uint8Array = filled ? borrow(sizeBytes) : waiting;
     let n: number | null;
     try {
       n = await from.read(buffer);
     } catch {
       return { broken: from, while: "reading" };
     }
-    if (n === null) return await finish(to);
+    if (n === null) {
+      if (buffer !== waiting) giveBack(buffer);
+      return await finish(to);
+    }
+    filled = n === buffer.byteLength;
     try {
-      await writeAll(to, n === buffer.byteLength ? buffer : buffer.subarray(0, n), count);
+      await writeAll(to, filled ? buffer : buffer.subarray(0, n), count);
     } catch {
       return { broken: to, while: "writing" };
     }
-    const nextBytes = nextBufferBytes(buffer.byteLength, n);
-    if (nextBytes !== buffer.byteLength) buffer = new Uint8Array(nextBytes);
+    if (buffer === waiting) continue;
+    giveBack(buffer);
+    sizeBytes = nextBufferBytes(sizeBytes, n);
   }
 }
 
-/** The size of the next read's buffer, after a read of `n` bytes into one of `sizeBytes`. */
+/** The size of the next buffer, after a read of `n` bytes into one of `sizeBytes`. */
 export function nextBufferBytes(sizeBytes: number, n: number): number {
-  if (n === sizeBytes) return Math.min(LARGEST_BUFFER_BYTES, sizeBytes * 2);
-  if (n > DRAINED_BUFFER_BYTES / 2) return DRAINED_BUFFER_BYTES;
-  return n > SMALLEST_BUFFER_BYTES ? Math.min(sizeBytes, DRAINED_BUFFER_BYTES) : SMALLEST_BUFFER_BYTES;
+  if (n === sizeBytes) return Math.min(LARGEST_BUFFER_BYTES, sizeBytes * GROWTH);
+  return n <= sizeBytes / GROWTH ? Math.max(SMALLEST_BUFFER_BYTES, sizeBytes / GROWTH) : sizeBytes;
+}
+
+/** Buffers that nobody uses now, by size: a new one costs more than to fill it, since the kernel zeroes its pages. */
+const spare = new Map<number, Uint8Array[]>();
+
+function borrow(sizeBytes: number): Uint8Array {
+  return spare.get(sizeBytes)?.pop() ?? new Uint8Array(sizeBytes);
+}
+
+/** Nothing may read from the buffer or write to it after this. */
+function giveBack(buffer: Uint8Array): void {
+  const kept = spare.get(buffer.byteLength);
+  if (kept === undefined) spare.set(buffer.byteLength, [buffer]);
+  else if (kept.length < KEPT_BUFFERS) kept.push(buffer);
 }
 
 /** Writes all of `bytes`, telling `count` of each part. */

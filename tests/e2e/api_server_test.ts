@@ -1,4 +1,5 @@
-/** The API server stops answering, or goes away and comes back: what needs it waits, what does not goes on.
+/**
+ * The API server stops answering, or goes away and comes back: what needs it waits, what does not goes on.
  *
  * @module
  */

@@ -1,4 +1,5 @@
-/** buildkitd dies by itself: the next client waits for its successor; a running one learns of it.
+/**
+ * buildkitd dies by itself: the next client waits for its successor; a running one learns of it.
  *
  * @module
  */

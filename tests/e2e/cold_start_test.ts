@@ -1,4 +1,5 @@
-/** Builds that arrive while there is no pod: real buildctl through the program to a real buildkitd.
+/**
+ * Builds that arrive while there is no pod: real buildctl through the program to a real buildkitd.
  *
  * @module
  */

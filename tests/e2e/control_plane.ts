@@ -14,7 +14,7 @@ import { until } from "./waiting.ts";
 
 /** An address of the namespace's `lo` that is no loopback address: EndpointSlices refuse those. */
 export const API_ADDRESS = "10.99.0.1";
-const API_PORT = 6443;
+export const API_PORT = 6443;
 const ETCD_URL = "http://127.0.0.1:2379";
 const ETCD_PEER_URL = "http://127.0.0.1:2380";
 

@@ -1,4 +1,5 @@
-/** When replicas go down, and when they must not.
+/**
+ * When replicas go down, and when they must not.
  *
  * @module
  */

@@ -171,11 +171,21 @@ export class KubeApi {
     }
   }
 
-  /** A token for a service account, as the projected volume of a pod would hold. */
-  async serviceAccountToken(namespace: string, name: string): Promise<string> {
+  /**
+   * A token for a service account, as the projected volume of a pod would hold. One that is bound to a Secret loses
+   * its validity with it.
+   */
+  async serviceAccountToken(namespace: string, name: string, boundSecret?: string): Promise<string> {
     const answer = await this.create<{ status: { token: string } }>(
       `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`,
-      { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: { expirationSeconds: 3600 } },
+      {
+        apiVersion: "authentication.k8s.io/v1",
+        kind: "TokenRequest",
+        spec: {
+          expirationSeconds: 3600,
+          ...(boundSecret && { boundObjectRef: { apiVersion: "v1", kind: "Secret", name: boundSecret } }),
+        },
+      },
     );
     return answer.status.token;
   }

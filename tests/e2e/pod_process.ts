@@ -31,12 +31,15 @@ export interface PodProcess {
 
 export type PodRuntime = (pod: PodIdentity) => Promise<PodProcess>;
 
-/** A real buildkitd whose root lies on the pod's volume, so that its cache outlives the pod. */
-export function buildkitdRuntime(command: string): PodRuntime {
+/**
+ * A real buildkitd whose root lies on the pod's volume, so that its cache outlives the pod. Its containers get control
+ * groups below one of the given name, so that whoever chose the name can remove what a killed daemon leaves behind.
+ */
+export function buildkitdRuntime(command: string, cgroupParent: string): PodRuntime {
   return async (pod) => {
     await Deno.mkdir(pod.volume, { recursive: true });
     const config = join(pod.volume, "buildkitd.toml");
-    await Deno.writeTextFile(config, "");
+    await Deno.writeTextFile(config, `[worker.oci]\ndefaultCgroupParent = "/${cgroupParent}"\n`);
     const child = new Child({
       name: `${pod.name} (buildkitd)`,
       command,

@@ -21,7 +21,9 @@ export interface LogRecord {
 }
 
 export interface ProgramOptions {
-  readonly kubeconfig: string;
+  /** Without one the program finds its credentials as a pod does. */
+  readonly kubeconfig?: string;
+  readonly env?: Readonly<Record<string, string>>;
   readonly namespace: string;
   readonly logFile: string;
   /** Run it as the first process of a process namespace, as a container does. */
@@ -50,7 +52,7 @@ export class Program {
       "sts-name": "buildkitd",
       "sts-namespace": options.namespace,
       "headless-service-name": "buildkitd-headless",
-      "kubeconfig": options.kubeconfig,
+      ...(options.kubeconfig === undefined ? {} : { kubeconfig: options.kubeconfig }),
       "log-format": "json",
       "log-level": "debug",
       "shutdown-delay": "0s",
@@ -67,6 +69,7 @@ export class Program {
       name: "buildkitd-autoscaler",
       command: command[0] ?? "",
       args: command.slice(1),
+      env: options.env ?? {},
       logFile: options.logFile,
       onStderrLine: (line) => {
         try {

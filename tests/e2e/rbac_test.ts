@@ -1,4 +1,5 @@
-/** The documented rights are enough, and each one that is missing is named to whoever reads the log.
+/**
+ * The documented rights are enough, and each one that is missing is named to whoever reads the log.
  *
  * @module
  */

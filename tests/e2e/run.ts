@@ -6,14 +6,16 @@
  * The place is a network, mount and process namespace: nothing that runs there reaches the machine's network, and
  * when its first process ends, in whatever way, the kernel ends all others and drops their mounts. Its `lo` carries
  * 10.99.0.0/16, since EndpointSlices refuse loopback addresses. (`ip netns exec` is not used: it hides the cgroup
- * mounts, which runc needs.) Needs root. Exits with the code of `deno test`, and never with 0 unless tests ran.
+ * mounts, which runc needs.) `/run` is empty, for a service account's files
+ * and the state of runc. Needs root. Exits with the code of `deno test`, and never with 0 unless tests ran.
  *
  * @module
  */
 
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ensureBuilt, FAMILY_NAMES } from "./tools.ts";
+import { until } from "./waiting.ts";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, "..", "..");
@@ -45,6 +47,28 @@ async function testFiles(): Promise<string[]> {
   return files.filter((name) => name.endsWith("_test.ts")).sort().map((name) => join(HERE, name));
 }
 
+const CGROUPS = "/sys/fs/cgroup";
+
+/** Killed processes take a moment to leave their control groups. */
+const LEAVE_MS = 10_000;
+
+/** Removes a control group and those below it. One that is not there is no error. */
+async function removeCgroup(path: string): Promise<void> {
+  try {
+    for await (const entry of Deno.readDir(path)) {
+      if (entry.isDirectory) await removeCgroup(join(path, entry.name));
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  // Its files cannot be removed and go with it, so this must be a plain rmdir.
+  await until(`control group ${path} to be empty`, async () => {
+    await Deno.remove(path);
+    return true;
+  }, { deadlineMs: LEAVE_MS });
+}
+
 async function main(): Promise<number> {
   if (Deno.uid() !== 0) throw new Error("Cannot make namespaces: the end-to-end suite needs root");
   await find("unshare", "util-linux");
@@ -73,7 +97,8 @@ async function main(): Promise<number> {
   if (!cached.success) throw new Error(new TextDecoder().decode(cached.stderr));
 
   const folder = await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-e2e-" });
-  const script = `ip link set lo up && ip addr add 10.99.0.1/16 dev lo && "$@"; exit $?`;
+  const script =
+    `mount -t tmpfs tmpfs /run && ip link set lo up && ip addr add 10.99.0.1/16 dev lo && "$@"; exit $?`;
   const child = new Deno.Command("unshare", {
     args: [
       ...["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"],
@@ -89,6 +114,10 @@ async function main(): Promise<number> {
     return (await child.status).code;
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, stop);
+    for (const hierarchy of Deno.readDirSync(CGROUPS)) {
+      if (hierarchy.isDirectory) await removeCgroup(join(CGROUPS, hierarchy.name, basename(folder)));
+    }
+    await removeCgroup(join(CGROUPS, basename(folder)));
     if (Deno.env.get("E2E_KEEP") === undefined) await Deno.remove(folder, { recursive: true });
     else say(`kept ${folder}`);
   }

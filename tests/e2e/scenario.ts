@@ -10,10 +10,10 @@
  */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { Build, type BuildOptions } from "./build.ts";
-import { ControlPlane } from "./control_plane.ts";
-import { KubeApi, kubeconfig, statefulSetPath } from "./kube_api.ts";
+import { API_ADDRESS, API_PORT, ControlPlane } from "./control_plane.ts";
+import { ApiError, KubeApi, kubeconfig, scalePath, statefulSetPath } from "./kube_api.ts";
 import { Kubelet } from "./kubelet.ts";
 import { buildkitdRuntime, type PodRuntime, TARGET_PORT } from "./pod_process.ts";
 import { Program, type ProgramOptions } from "./program.ts";
@@ -24,6 +24,9 @@ const STATEFUL_SET = "buildkitd";
 const HEADLESS_SERVICE = "buildkitd-headless";
 const SERVICE_ACCOUNT = "buildkitd-autoscaler";
 const NODE = "node-1";
+
+/** Where the kubelet mounts a pod's service-account files. `run.ts` makes an empty `/run` for the suite. */
+const POD_FILES = "/run/secrets/kubernetes.io/serviceaccount";
 
 /** One rule of a Role. */
 export interface RbacRule {
@@ -139,7 +142,8 @@ export class Cluster {
     const { api } = plane;
     const namespace = await createNamespace(api);
     const folder = await Deno.makeTempDir({ dir: surroundings().folder, prefix: `${namespace}-` });
-    const runtime = options.runtime ?? buildkitdRuntime(programPath("buildkitd"));
+    const runtime = options.runtime ??
+      buildkitdRuntime(programPath("buildkitd"), basename(surroundings().folder));
     const kubelet = await Kubelet.start({ api, namespace, nodeName: NODE, runtime, folder });
     const cluster = new Cluster(plane, namespace, folder, kubelet);
     try {
@@ -238,19 +242,67 @@ export class Cluster {
   }
 
   /** Starts the program with the service account's rights; `flags` come without their dashes. */
-  async startProgram(
+  startProgram(
     flags: Readonly<Record<string, string>> = {},
     options: Pick<ProgramOptions, "asInit"> = {},
   ): Promise<Program> {
+    return this.#startProgram({ kubeconfig: this.#kubeconfigPath, flags, ...options });
+  }
+
+  /** Starts the program with what a pod finds: the files that {@link mountToken} writes, and the API's address. */
+  startProgramInPod(flags: Readonly<Record<string, string>>): Promise<Program> {
+    const env = { KUBERNETES_SERVICE_HOST: API_ADDRESS, KUBERNETES_SERVICE_PORT: String(API_PORT) };
+    return this.#startProgram({ env, flags });
+  }
+
+  async #startProgram(options: Omit<ProgramOptions, "namespace" | "logFile">): Promise<Program> {
     const program = await Program.start({
-      kubeconfig: this.#kubeconfigPath,
       namespace: this.namespace,
       logFile: join(this.folder, `program-${this.#programs.length + 1}.log`),
-      flags,
       ...options,
     });
     this.#programs.push(program);
     return program;
+  }
+
+  /** Puts a token of the service account where pods find theirs, in place of the one before, and gives it. */
+  async mountToken(boundSecret: string): Promise<string> {
+    await this.api.create(`/api/v1/namespaces/${this.namespace}/secrets`, {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: boundSecret },
+    });
+    const token = await this.api.serviceAccountToken(this.namespace, SERVICE_ACCOUNT, boundSecret);
+    await Deno.mkdir(POD_FILES, { recursive: true });
+    const files = { token, "ca.crt": this.api.access.caPem, namespace: this.namespace };
+    for (const [name, text] of Object.entries(files)) {
+      await Deno.writeTextFile(join(POD_FILES, `.${name}`), text);
+      await Deno.rename(join(POD_FILES, `.${name}`), join(POD_FILES, name));
+    }
+    return token;
+  }
+
+  /** Deletes the Secret that a token is bound to, and waits until the API server refuses the token. */
+  async revoke(token: string, boundSecret: string): Promise<void> {
+    await this.api.delete(`/api/v1/namespaces/${this.namespace}/secrets/${boundSecret}`);
+    const holder = new KubeApi({ ...this.api.access, token });
+    try {
+      await until("the token to be refused", async () => {
+        const answer = await holder.get(scalePath(this.namespace, STATEFUL_SET)).catch((error) => error);
+        return answer instanceof ApiError && answer.status === 401;
+      }, { pollMs: 200 });
+    } finally {
+      holder.close();
+    }
+  }
+
+  /** Takes the StatefulSet away, or makes it, for tests of what the program does without one. */
+  deleteStatefulSet(): Promise<void> {
+    return this.api.delete(statefulSetPath(this.namespace, STATEFUL_SET));
+  }
+
+  createStatefulSet(): Promise<void> {
+    return createStatefulSet(this.api, this.namespace, 0);
   }
 
   /** Starts a real `buildctl build` through `program`. */
@@ -364,7 +416,11 @@ export function restartApiServer(): Promise<void> {
   return plane.restartApiServer();
 }
 
-/** The API server of this test's file as its contract tests want it: a user with all rights, a fresh namespace. */
+/**
+ * The API server of this test's file as its contract tests want it: a user with all rights, a fresh namespace. Its
+ * `expiredVersion` holds after {@link restartApiServer}.
+ */
 export async function contractTarget() {
-  return { ...plane.api.access, namespace: await createNamespace(plane.api), hasControllers: true };
+  const namespace = await createNamespace(plane.api);
+  return { ...plane.api.access, namespace, hasControllers: true, expiredVersion: "1" };
 }

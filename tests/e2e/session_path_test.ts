@@ -1,4 +1,5 @@
-/** What the program adds to the path of a session: time at a cold start, and requests to the API server.
+/**
+ * What the program adds to the path of a session: time at a cold start, and requests to the API server.
  *
  * @module
  */

@@ -1,4 +1,5 @@
-/** SIGTERM: what goes on, what is refused, and with which code the program leaves.
+/**
+ * SIGTERM: what goes on, what is refused, and with which code the program leaves.
  *
  * @module
  */

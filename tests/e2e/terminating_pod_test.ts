@@ -1,4 +1,5 @@
-/** Builds that arrive while the only pod is on its way out: it is never used again, and a new one is made.
+/**
+ * Builds that arrive while the only pod is on its way out: it is never used again, and a new one is made.
  *
  * @module
  */

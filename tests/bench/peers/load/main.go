@@ -1,0 +1,223 @@
+// Command load is the client of the benchmark: it loads what listens at an address, in one of several ways, and prints
+// one figure.
+//
+// Usage:
+//
+//	load up HOST:PORT SECONDS              one stream to a sink: bytes a second
+//	load down HOST:PORT SECONDS            one stream from a source: bytes a second
+//	load pingpong HOST:PORT SECONDS CONNS  64 bytes there and back on each connection: round trips a second
+//	load connect HOST:PORT SECONDS CONNS   connect, echo, close, so many at a time: sessions a second
+//	load sessions HOST:PORT COUNT CONNS    the same, so many sessions in all: sessions a second
+//	load idle HOST:PORT COUNT BYTES        opens sessions, sends and gets back so many bytes on each, prints "ready" and
+//	                                       keeps them until its standard input ends
+//	load held HOST:PORT COUNT              the same without an answer: what a BuildKit client says first is sent
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	bufferBytes  = 256 << 10
+	messageBytes = 64
+)
+
+func main() {
+	mode, address := os.Args[1], os.Args[2]
+	switch mode {
+	case "up":
+		fmt.Println(up(address, seconds(3)))
+	case "down":
+		fmt.Println(down(address, seconds(3)))
+	case "pingpong":
+		fmt.Println(pingPong(address, seconds(3), number(4)))
+	case "connect":
+		fmt.Println(connect(address, seconds(3), 0, number(4)))
+	case "sessions":
+		fmt.Println(connect(address, 0, number(3), number(4)))
+	case "idle":
+		keep(number(3), func() net.Conn { return idle(address, number(4)) })
+	case "held":
+		keep(number(3), func() net.Conn { return held(address) })
+	default:
+		log.Fatalf("Cannot run %q", mode)
+	}
+}
+
+func number(at int) int {
+	n, err := strconv.Atoi(os.Args[at])
+	must(err)
+	return n
+}
+
+func seconds(at int) time.Duration {
+	n, err := strconv.ParseFloat(os.Args[at], 64)
+	must(err)
+	return time.Duration(n * float64(time.Second))
+}
+
+func must(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func dial(address string, opening []byte) *net.TCPConn {
+	conn, err := net.Dial("tcp", address)
+	must(err)
+	_, err = conn.Write(opening)
+	must(err)
+	return conn.(*net.TCPConn)
+}
+
+// up counts the time until the sink has confirmed the last byte.
+func up(address string, duration time.Duration) float64 {
+	conn := dial(address, []byte{'s'})
+	defer conn.Close()
+	buffer := make([]byte, bufferBytes)
+	began := time.Now()
+	var sent uint64
+	for time.Since(began) < duration {
+		n, err := conn.Write(buffer)
+		must(err)
+		sent += uint64(n)
+	}
+	must(conn.CloseWrite())
+	var length [8]byte
+	_, err := io.ReadFull(conn, length[:])
+	must(err)
+	if got := binary.BigEndian.Uint64(length[:]); got != sent {
+		log.Fatalf("%d bytes were sent and %d arrived", sent, got)
+	}
+	return float64(sent) / time.Since(began).Seconds()
+}
+
+// down asks for a little, to learn how much to ask for.
+func down(address string, duration time.Duration) float64 {
+	rate := download(address, 256<<20)
+	return download(address, uint64(rate*duration.Seconds()))
+}
+
+func download(address string, length uint64) float64 {
+	began := time.Now()
+	conn := dial(address, binary.BigEndian.AppendUint64([]byte{'d'}, length))
+	defer conn.Close()
+	buffer := make([]byte, bufferBytes)
+	var got uint64
+	for {
+		n, err := conn.Read(buffer)
+		got += uint64(n)
+		if err == io.EOF {
+			break
+		}
+		must(err)
+	}
+	if got != length {
+		log.Fatalf("%d bytes were asked for and %d arrived", length, got)
+	}
+	return float64(got) / time.Since(began).Seconds()
+}
+
+func pingPong(address string, duration time.Duration, conns int) float64 {
+	all := make([]*net.TCPConn, conns)
+	for i := range all {
+		all[i] = dial(address, []byte{'e'})
+		defer all[i].Close()
+		exchange(all[i], make([]byte, messageBytes))
+	}
+	var trips atomic.Int64
+	var workers sync.WaitGroup
+	began := time.Now()
+	for _, conn := range all {
+		workers.Go(func() {
+			message := make([]byte, messageBytes)
+			var n int64
+			for time.Since(began) < duration {
+				exchange(conn, message)
+				n++
+			}
+			trips.Add(n)
+		})
+	}
+	workers.Wait()
+	return float64(trips.Load()) / time.Since(began).Seconds()
+}
+
+func exchange(conn net.Conn, message []byte) {
+	_, err := conn.Write(message)
+	must(err)
+	_, err = io.ReadFull(conn, message)
+	must(err)
+}
+
+// connect ends after a time, or after a count if there is one.
+func connect(address string, duration time.Duration, count, conns int) float64 {
+	var begun, ended atomic.Int64
+	var workers sync.WaitGroup
+	began := time.Now()
+	more := func() bool {
+		if count > 0 {
+			return begun.Add(1) <= int64(count)
+		}
+		return time.Since(began) < duration
+	}
+	for range conns {
+		workers.Go(func() {
+			message := make([]byte, messageBytes)
+			for more() {
+				conn := dial(address, []byte{'e'})
+				exchange(conn, message)
+				// The other side closes last, so that its end of the session is over, too.
+				must(conn.CloseWrite())
+				if n, err := conn.Read(message); n != 0 || err != io.EOF {
+					log.Fatalf("Want the end of the stream, found %d bytes, %v", n, err)
+				}
+				conn.Close()
+				ended.Add(1)
+			}
+		})
+	}
+	workers.Wait()
+	return float64(ended.Load()) / time.Since(began).Seconds()
+}
+
+func keep(count int, open func() net.Conn) {
+	all := make([]net.Conn, count)
+	for i := range all {
+		all[i] = open()
+	}
+	fmt.Println("ready")
+	io.Copy(io.Discard, os.Stdin)
+	for _, conn := range all {
+		conn.Close()
+	}
+}
+
+func idle(address string, size int) net.Conn {
+	conn := dial(address, []byte{'e'})
+	message := make([]byte, size)
+	go conn.Write(message)
+	_, err := io.ReadFull(conn, message)
+	must(err)
+	return conn
+}
+
+// held sends the HTTP/2 client preface, an empty SETTINGS frame and its acknowledgement of the server's, as grpc-go does.
+func held(address string) net.Conn {
+	settings := []byte{0, 0, 0, 4, 0, 0, 0, 0, 0}
+	conn := dial(address, append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), settings...))
+	_, err := io.ReadFull(conn, make([]byte, len(settings)))
+	must(err)
+	_, err = conn.Write([]byte{0, 0, 0, 4, 1, 0, 0, 0, 0})
+	must(err)
+	return conn
+}

@@ -1,0 +1,156 @@
+/**
+ * What the benchmark plays on: a miniature cluster in this process whose one pod is the Go backend (or one that never
+ * becomes ready), and the program itself as a process in front of it.
+ *
+ * `AUTOSCALER_BIN` names a compiled program to measure instead of the sources.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import config from "../../deno.json" with { type: "json" };
+import { systemClock } from "../../lib/base/clock.ts";
+import { HttpListener } from "../../lib/demo/http_listener.ts";
+import { MiniatureCluster } from "../../lib/demo/miniature_cluster.ts";
+import type { PodContext, PodProcess, PodRuntime } from "../../lib/demo/pod_process.ts";
+import { denoNetwork } from "../../lib/proxy/deno_network.ts";
+import { Background, connectOnce, freePort } from "./processes.ts";
+
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
+const POD_HOST = "127.0.1.1";
+
+/** The program's executable and its first arguments. */
+function programCommand(): readonly [string, ...string[]] {
+  const compiled = Deno.env.get("AUTOSCALER_BIN");
+  if (compiled !== undefined) return [compiled];
+  return [Deno.execPath(), "run", "--allow-all", "--no-check", "--cached-only", ...v8Flags(), MAIN];
+}
+
+/** The flags of V8 that the `start` task sets; `BENCH_V8_FLAGS` instead, for experiments. */
+export function v8Flags(): readonly string[] {
+  const flags = Deno.env.get("BENCH_V8_FLAGS") ?? /--v8-flags=(\S+)/.exec(config.tasks.start.command)?.[1];
+  return flags === undefined ? [] : [`--v8-flags=${flags}`];
+}
+
+/** A cluster, its API on a port. */
+export class Stage implements AsyncDisposable {
+  readonly #cluster: MiniatureCluster;
+  readonly #api: HttpListener;
+  readonly #folder: string;
+  readonly #targetPort: number;
+
+  private constructor(cluster: MiniatureCluster, api: HttpListener, folder: string, targetPort: number) {
+    this.#cluster = cluster;
+    this.#api = api;
+    this.#folder = folder;
+    this.#targetPort = targetPort;
+  }
+
+  /** Sets it up. With a `backend` there is one ready pod that runs it, without one there are none. */
+  static async open(folder: string, backend: string | undefined): Promise<Stage> {
+    const targetPort = freePort(POD_HOST);
+    const cluster = new MiniatureCluster({
+      clock: systemClock,
+      runtime: backend === undefined ? new StuckPods() : new BackendPods(backend, `${folder}/backend.log`),
+      targetPort,
+      replicas: backend === undefined ? 0 : 1,
+      podAddress: () => POD_HOST,
+    });
+    const api = new HttpListener(cluster.api, denoNetwork, { hostname: "127.0.0.1", port: 0 });
+    const stage = new Stage(cluster, api, folder, targetPort);
+    await Deno.writeTextFile(`${folder}/kubeconfig`, stage.#kubeconfig());
+    if (backend !== undefined) await cluster.untilReady(1, AbortSignal.timeout(30_000));
+    return stage;
+  }
+
+  /** Where the pod listens. */
+  get backendAddress(): string {
+    return `${POD_HOST}:${this.#targetPort}`;
+  }
+
+  /** Starts the program and waits until it is ready. */
+  async startProgram(): Promise<Program> {
+    const address = `127.0.0.1:${freePort("127.0.0.1")}`;
+    const adminAddress = `127.0.0.1:${freePort("127.0.0.1")}`;
+    const flags = {
+      "listen-addr": address,
+      "admin-addr": adminAddress,
+      "target-port": `${this.#targetPort}`,
+      "kubeconfig": `${this.#folder}/kubeconfig`,
+      "max-held": "10000",
+      "idle-timeout": "1h",
+    };
+    const [command, ...before] = programCommand();
+    const args = [
+      ...before,
+      ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
+    ];
+    const process = new Background("the program", `${this.#folder}/program.log`, command, args);
+    await process.until(async () => {
+      const response = await fetch(`http://${adminAddress}/readyz`);
+      await response.body?.cancel();
+      if (!response.ok) throw new Error("not ready");
+    });
+    return { address, process };
+  }
+
+  /** As a kubeconfig that points to the API server. */
+  #kubeconfig(): string {
+    return JSON.stringify({
+      apiVersion: "v1",
+      kind: "Config",
+      "current-context": "bench",
+      clusters: [{ name: "bench", cluster: { server: this.#api.url.href } }],
+      users: [{ name: "bench", user: {} }],
+      contexts: [{ name: "bench", context: { cluster: "bench", user: "bench" } }],
+    });
+  }
+
+  /** Ends everything. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#cluster[Symbol.asyncDispose]();
+    await this.#api[Symbol.asyncDispose]();
+  }
+}
+
+/** The program as it runs. */
+export interface Program {
+  /** Where it takes sessions. */
+  readonly address: string;
+  /** What it costs. */
+  readonly process: Background;
+}
+
+/** Pods that are the Go backend. */
+class BackendPods implements PodRuntime {
+  readonly description = "the Go backend";
+  readonly #command: string;
+  readonly #logFile: string;
+
+  constructor(command: string, logFile: string) {
+    this.#command = command;
+    this.#logFile = logFile;
+  }
+
+  start({ address: { hostname, port } }: PodContext): PodProcess {
+    const process = new Background("the backend", this.#logFile, this.#command, [`${hostname}:${port}`]);
+    const exit = Promise.withResolvers<void>();
+    const kill = () => void process[Symbol.asyncDispose]().then(exit.resolve);
+    const serving = process.until(() => connectOnce(hostname, port));
+    return { serving, exited: exit.promise, stop: kill, kill };
+  }
+}
+
+/** Pods that never serve. */
+class StuckPods implements PodRuntime {
+  readonly description = "nothing";
+
+  start(): PodProcess {
+    const exit = Promise.withResolvers<void>();
+    return {
+      serving: new Promise(() => {}),
+      exited: exit.promise,
+      stop: () => exit.resolve(),
+      kill: () => exit.resolve(),
+    };
+  }
+}
