@@ -37,16 +37,20 @@ interface Script {
   readonly goodbye: Uint8Array;
 }
 
-/** Makes attempts until one is served. `onGivenUp` is awaited after each that was not. */
+/**
+ * Makes attempts until one is served, or until its user stops it after `most` of them. `onGivenUp` is awaited after each
+ * that was not served.
+ */
 export async function runEarth(
   connect: () => Promise<Deno.Conn>,
   onGivenUp: (attempt: number) => Promise<void>,
+  most = Infinity,
 ): Promise<EarthOutcome> {
   const script = await loadScript();
   const startedMs = performance.now();
   for (let attempt = 1, limitMs = FIRST_LIMIT_MS;; attempt++, limitMs *= 2) {
     const leftMs = ALL_MS - (performance.now() - startedMs);
-    if (leftMs <= 0) return { attempts: attempt - 1, served: false };
+    if (leftMs <= 0 || attempt > most) return { attempts: attempt - 1, served: false };
     if (await tryOnce(connect, script, Math.min(limitMs, leftMs))) return { attempts: attempt, served: true };
     await onGivenUp(attempt);
     await delay(PAUSE_MS);
