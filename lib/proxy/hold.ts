@@ -26,6 +26,7 @@ export type Leaving = "fin" | "reset";
 export class HoldBudget {
   readonly #limitBytes: number;
   readonly #onChange: (usedBytes: number) => void;
+  readonly #waiting = new Set<() => void>();
   #usedBytes = 0;
 
   /** Reports the sum to `onChange`. */
@@ -44,6 +45,20 @@ export class HoldBudget {
     if (bytes === 0) return;
     this.#usedBytes += bytes;
     this.#onChange(this.#usedBytes);
+    if (bytes > 0) return;
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const look of waiting) look();
+  }
+
+  /** Calls `look` once, when bytes were given back. */
+  onRoom(look: () => void): void {
+    this.#waiting.add(look);
+  }
+
+  /** Undoes `onRoom`. */
+  forget(look: () => void): void {
+    this.#waiting.delete(look);
   }
 }
 
@@ -89,7 +104,12 @@ export class Hold {
   #left: Leaving | undefined;
   #looks = false;
   #refuses = false;
+  /** The bounds have stopped the reading. */
+  #stopped = false;
   #over = false;
+  readonly #onRoom = () => {
+    if (this.#stopped && !this.#over) this.#read();
+  };
 
   /** Reads nothing before `start`. */
   constructor(conn: Conn, budget: HoldBudget, events: HoldEvents) {
@@ -133,10 +153,14 @@ export class Hold {
     this.#looks = true;
     const unseen = this.#unseen;
     this.#unseen = [];
+    // What is counted back here is not room: it is counted again at once.
+    const stopped = this.#stopped;
+    this.#stopped = false;
     for (const bytes of unseen) {
       this.#count(-bytes.byteLength);
       if (!this.#look(bytes)) return;
     }
+    if (stopped) this.#read();
   }
 
   /** There may be a backend: stops looking, unless something was said to the client already. */
@@ -169,13 +193,14 @@ export class Hold {
     this.#reply(this.#opening.refuse(refusal));
     this.#forget();
     if (this.#opening.kind === "other") this.#gone.abort(new Error("The client cannot be told"));
-    if (this.#pending === undefined && this.#left === undefined) this.#read();
+    if (this.#stopped) this.#read();
   }
 
   /** Ends the hold and forgets what was kept. Harmless after `handOver`. */
   end(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#budget.forget(this.#onRoom);
     this.#forget();
   }
 
@@ -188,7 +213,8 @@ export class Hold {
   #read(): void {
     this.#pending = undefined;
     const full = this.#keptBytes + READ_BYTES > SESSION_LIMIT_BYTES || this.#budget.leftBytes < READ_BYTES;
-    if (full && !this.#refuses) return;
+    this.#stopped = full && !this.#refuses;
+    if (this.#stopped) return this.#budget.onRoom(this.#onRoom);
     const pending = this.#conn.read(this.#buffer).then((n) => n === null ? null : this.#buffer.slice(0, n));
     this.#pending = pending;
     pending.then((bytes) => this.#came(bytes), () => this.#leave("reset"));

@@ -147,6 +147,7 @@ export async function refuseSession(
   const hold = new Hold(downstream, budget, { bytes: () => {}, left: () => {}, malformed: () => {} });
   try {
     prepare(downstream);
+    hold.start();
     await tell(hold, { status: GRPC_STATUS.resourceExhausted, message }, clock, cut);
   } finally {
     hold.end();

@@ -1,5 +1,5 @@
 /**
- * A real `buildctl build` through the proxy whose one RUN step goes on until the test lets it end.
+ * A real build through the proxy, by `buildctl` or `docker buildx`, whose one RUN step goes on until the test lets it end.
  *
  * The step connects back to the test (pods use the host's network here) and ends when the test closes that
  * connection, so a test knows that the build is under way, and decides for how long, without any sleeping. The result
@@ -10,12 +10,15 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { buildCommand, type ClientName } from "./build_clients.ts";
 import { Child } from "./child_process.ts";
 import { API_ADDRESS } from "./control_plane.ts";
 import { within } from "./waiting.ts";
 
 export interface BuildOptions {
-  readonly buildctl: string;
+  readonly client: ClientName;
+  /** The client's program. */
+  readonly program: string;
   /** A statically linked one: it is the only program in the image. */
   readonly busybox: string;
   /** As buildctl takes it: `tcp://HOST:PORT`. */
@@ -44,18 +47,14 @@ export class Build {
     // Unhandled only if the listener is closed before the step ran; `running` reports every other failure.
     this.#inStep.catch(() => {});
     this.#child = new Child({
-      name: `buildctl ${mark}`,
-      command: options.buildctl,
-      args: [
-        `--addr=${options.address}`,
-        "build",
-        "--progress=plain",
-        "--frontend=dockerfile.v0",
-        `--local=context=${context}`,
-        `--local=dockerfile=${context}`,
-        `--output=type=local,dest=${this.#output}`,
-      ],
-      logFile: join(options.folder, `buildctl-${mark}.log`),
+      name: `${options.client} ${mark}`,
+      ...buildCommand(options.client, {
+        ...options,
+        context,
+        output: this.#output,
+        settings: join(options.folder, `settings-${mark}`),
+      }),
+      logFile: join(options.folder, `${options.client}-${mark}.log`),
     });
   }
 
@@ -64,6 +63,7 @@ export class Build {
     const listener = Deno.listen({ hostname: API_ADDRESS, port: 0 });
     const context = join(options.folder, `context-${mark}`);
     await Deno.mkdir(context);
+    await Deno.mkdir(join(options.folder, `settings-${mark}`));
     await Deno.copyFile(options.busybox, join(context, "busybox"));
     const payload = randomBytes(options.payloadBytes ?? 0);
     await Deno.writeFile(join(context, "payload"), payload);

@@ -57,7 +57,8 @@ function surroundings(): Surroundings {
   return JSON.parse(text);
 }
 
-function programPath(name: string): string {
+/** The path of a program that `run.ts` has built or found. */
+export function programPath(name: string): string {
   const path = surroundings().programs[name];
   if (path === undefined) throw new Error(`Cannot find the program "${name}": run.ts did not name it`);
   return path;
@@ -128,6 +129,7 @@ export class Cluster {
   readonly timeline: Timeline;
   readonly #programs: Program[] = [];
   readonly #builds: Build[] = [];
+  readonly #siblings: Cluster[] = [];
   #kubeconfigPath = "";
 
   private constructor(plane: ControlPlane, namespace: string, folder: string, kubelet: Kubelet) {
@@ -156,6 +158,13 @@ export class Cluster {
       await cluster.dispose();
       throw error;
     }
+  }
+
+  /** Another namespace with all that belongs to it, beside this one, for what is to happen at the same time. */
+  async sibling(options: ScenarioOptions = {}): Promise<Cluster> {
+    const sibling = await Cluster.create(this.plane, options);
+    this.#siblings.push(sibling);
+    return sibling;
   }
 
   get api(): KubeApi {
@@ -305,10 +314,15 @@ export class Cluster {
     return createStatefulSet(this.api, this.namespace, 0);
   }
 
-  /** Starts a real `buildctl build` through `program`. */
-  async build(program: Program, options: Pick<BuildOptions, "payloadBytes"> = {}): Promise<Build> {
+  /** Starts a real build through `program`, by `buildctl` unless said otherwise. */
+  async build(
+    program: Program,
+    options: Partial<Pick<BuildOptions, "client" | "payloadBytes">> = {},
+  ): Promise<Build> {
+    const client = options.client ?? "buildctl";
     const build = await Build.start({
-      buildctl: programPath("buildctl"),
+      client,
+      program: programPath(client),
       busybox: programPath("busybox"),
       address: program.clientAddress,
       folder: this.folder,
@@ -336,6 +350,7 @@ export class Cluster {
   /** With JSON logs, everything on standard error is a record: a warning of the runtime is a fault, too. */
   assertCleanLogs(): void {
     for (const program of this.#programs) assert.deepEqual(program.strayLines, []);
+    for (const sibling of this.#siblings) sibling.assertCleanLogs();
   }
 
   /** What everything printed, for the report of a failure. */
@@ -356,12 +371,14 @@ export class Cluster {
       ...counts,
       ...this.#builds.map((build) => build.tail()),
       ...this.#programs.map((program) => program.tail()),
+      ...this.#siblings.flatMap((sibling) => [`--- beside it: ${sibling.namespace}`, sibling.report()]),
       this.plane.tails(),
     ].join("\n");
   }
 
   /** Ends everything that the test started; what it did to the API server is undone. */
   async dispose(): Promise<void> {
+    for (const sibling of this.#siblings) await sibling.dispose();
     for (const build of this.#builds) await build.dispose();
     for (const program of this.#programs) await program.kill();
     this.plane.thawApiServer();

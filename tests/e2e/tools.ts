@@ -29,6 +29,7 @@ const FAMILIES = {
       "buildkitd": "github.com/moby/buildkit/cmd/buildkitd",
     },
   },
+  buildx: { programs: { "docker-buildx": "github.com/docker/buildx/cmd/buildx" } },
   kubernetes: {
     programs: {
       "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",

@@ -1,0 +1,62 @@
+/**
+ * The clients that builds are made with: how each is called for the same build.
+ *
+ * A client gets a folder of its own for its settings, so that it sees none of the user's. May not start anything.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+
+/** A client of the suite. */
+export type ClientName = "buildctl" | "docker-buildx";
+
+/** Both, for scenarios that must hold for each. */
+export const CLIENT_NAMES: readonly ClientName[] = ["buildctl", "docker-buildx"];
+
+/** What is to be built, and where. */
+export interface ClientCall {
+  /** Path of the client's program. */
+  readonly program: string;
+  /** As both take it: `tcp://HOST:PORT`. */
+  readonly address: string;
+  /** The folder with the Dockerfile. */
+  readonly context: string;
+  /** Where the result's files go. */
+  readonly output: string;
+  /** The client's own settings go below this folder. */
+  readonly settings: string;
+}
+
+/** A command with its environment. */
+export interface ClientCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** The command that builds with `name`. */
+export function buildCommand(name: ClientName, call: ClientCall): ClientCommand {
+  const { program, address, context, output, settings } = call;
+  const env = {
+    HOME: settings,
+    DOCKER_CONFIG: join(settings, ".docker"),
+    BUILDX_CONFIG: join(settings, "buildx"),
+  };
+  if (name === "buildctl") {
+    const args = [
+      `--addr=${address}`,
+      "build",
+      "--progress=plain",
+      "--frontend=dockerfile.v0",
+      `--local=context=${context}`,
+      `--local=dockerfile=${context}`,
+      `--output=type=local,dest=${output}`,
+    ];
+    return { command: program, args, env };
+  }
+  // As users do it: a builder is made once, without a connection, and then used.
+  const script = `"$1" create --name remote --driver remote "$2" && ` +
+    `exec "$1" build --builder remote --progress plain --provenance=false --output "type=local,dest=$4" "$3"`;
+  return { command: "/bin/sh", args: ["-ec", script, "sh", program, address, context, output], env };
+}

@@ -1,0 +1,148 @@
+/**
+ * The whole program: the health of a daemon that has sessions, and sessions that carry nothing. Time is moved by the test.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { HealthDaemon, type HealthHabit } from "../../support/health_daemons.ts";
+import { NOT_READY, type Program, startProgram } from "../../support/program.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+import type { TcpClient } from "../../support/tcp_client.ts";
+
+const INTERVAL_MS = 5_000;
+const CHECK_TIMEOUT_MS = 4_000;
+
+class World implements AsyncDisposable {
+  readonly clock: VirtualClock;
+  readonly daemon: HealthDaemon;
+  readonly #program: Program;
+
+  private constructor(program: Program, clock: VirtualClock, daemon: HealthDaemon) {
+    this.#program = program;
+    this.clock = clock;
+    this.daemon = daemon;
+  }
+
+  /** A program with one session, on a pod that has said SERVING and whose condition is true. */
+  static async start(): Promise<{ world: World; program: Program; first: TcpClient }> {
+    const clock = new VirtualClock();
+    const daemon = new HealthDaemon("serving");
+    const program = await startProgram({
+      clock,
+      cluster: NOT_READY,
+      settings: { readiness: "auto" },
+      serve: daemon.serve,
+      before: (world) => daemon.onChange = () => world.changed(),
+      debug: true,
+    });
+    await program.settled();
+    const first = await program.connect();
+    if (await first.echo("first") !== "first") throw new Error("the echo differs");
+    await program.makeReady();
+    await program.until("the condition", () => program.log.of("pod seen").at(-1)?.fields["ready"] === true);
+    return { world: new World(program, clock, daemon), program, first };
+  }
+
+  /** Lets the next check begin and end. */
+  async check(habit: HealthHabit): Promise<void> {
+    this.daemon.habit = habit;
+    const { begun } = this.daemon;
+    await this.clock.advance(INTERVAL_MS);
+    await this.#program.until("the next check", () => this.daemon.begun === begun + 1);
+    if (habit === "silent") await this.clock.advance(CHECK_TIMEOUT_MS);
+    await this.#program.until("its end", () => this.daemon.over === begun + 1);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#program[Symbol.asyncDispose]();
+  }
+}
+
+for (const habit of ["not_serving", "silent", "tls"] as const) {
+  Deno.test(`health: three checks in a row that are ${habit} take a pod out for newcomers only, and one SERVING brings it back`, async () => {
+    const { world, program, first } = await World.start();
+    await using _ = world;
+    using _first = first;
+    for (let i = 0; i < 2; i++) await world.check(habit);
+    using second = await program.connect();
+    assert.equal(await second.echo("after two"), "after two");
+    await world.check(habit);
+    await program.logged("pod does not answer health checks");
+    using third = await program.connect();
+    await third.send("third");
+    await program.held(1);
+    assert.equal(await first.echo("untouched"), "untouched");
+    assert.equal(await second.echo("untouched"), "untouched");
+    await world.check(habit);
+    assert.equal(program.metrics.value("sessions_held"), 1, "whatever the condition says");
+    await world.check("serving");
+    assert.equal(new TextDecoder().decode(await third.receive(5)), "third");
+    await program.logged("pod answers health checks again");
+    assert.equal(program.log.of("pod does not answer health checks").length, 1);
+    assert.equal(program.log.of("pod has no health service").length, 0);
+  });
+}
+
+Deno.test("health: misses that are not in a row take nothing out", async () => {
+  const { world, program, first } = await World.start();
+  await using _ = world;
+  using _first = first;
+  for (let round = 0; round < 3; round++) {
+    await world.check("not_serving");
+    await world.check("not_serving");
+    await world.check("serving");
+  }
+  using second = await program.connect();
+  assert.equal(await second.echo("second"), "second");
+  assert.equal(program.log.of("pod does not answer health checks").length, 0);
+});
+
+Deno.test("health: a pod without sessions is not asked", async () => {
+  const { world, program, first } = await World.start();
+  await using _ = world;
+  await world.check("serving");
+  first.close();
+  await program.until("no session", () => program.metrics.value("sessions_open") === 0);
+  const { begun } = world.daemon;
+  await world.clock.advance(60_000);
+  assert.equal(world.daemon.begun, begun);
+  using second = await program.connect();
+  assert.equal(await second.echo("second"), "second");
+  await world.check("serving");
+});
+
+async function warm(sessionIdleTimeoutMs: string) {
+  const clock = new VirtualClock();
+  const program = await startProgram({ clock, cluster: { replicas: 1 }, settings: { sessionIdleTimeoutMs } });
+  await program.settled();
+  const client = await program.connect();
+  assert.equal(await client.echo("hello"), "hello");
+  return { clock, program, client };
+}
+
+Deno.test("--session-idle-timeout: a session that carries something now and then stays, one that is silent is closed", async () => {
+  const { clock, program, client } = await warm("15m");
+  await using _ = program;
+  using __ = client;
+  for (let i = 0; i < 3; i++) {
+    await clock.advance(13 * 60_000);
+    assert.equal(await client.echo("still here"), "still here");
+  }
+  await clock.advance(17 * 60_000);
+  assert.equal((await client.rest()).bytes, 0);
+  const { outcome, reason, pod } = await program.logged("session ended");
+  assert.deepEqual([outcome, reason, pod], [
+    "idle_timeout",
+    "Silent for 15m0s (--session-idle-timeout)",
+    "buildkitd-0",
+  ]);
+  await program.until("no session at the pod", () => program.pods.open === 0);
+});
+
+Deno.test("--session-idle-timeout: by default a session may be silent for ever", async () => {
+  const { clock, program, client } = await warm("0s");
+  await using _ = program;
+  using __ = client;
+  await clock.advance(3_600_000);
+  assert.equal(await client.echo("still here"), "still here");
+});

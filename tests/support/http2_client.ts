@@ -1,0 +1,162 @@
+/**
+ * An HTTP/2 client on a real socket that does exactly what a test tells it to, frame by frame.
+ *
+ * @module
+ */
+import type { Address, Conn } from "../../lib/base/network.ts";
+import { ByteReader, closeQuietly, writeAll } from "../../lib/demo/bytes.ts";
+import {
+  ACK,
+  END_HEADERS,
+  END_STREAM,
+  FRAME,
+  type Frame,
+  frameBytes,
+  headerBlock,
+  PREFACE,
+  readFrame,
+} from "../../lib/demo/stub_http2.ts";
+import { denoNetwork } from "../../lib/proxy/deno_network.ts";
+import { within } from "./deadline.ts";
+
+/** An acknowledgement of the peer's SETTINGS. */
+export const SETTINGS_ACK: Frame = { type: FRAME.settings, flags: ACK, stream: 0, payload: new Uint8Array() };
+
+/** The client's first bytes: preface and an empty SETTINGS frame. */
+export const OPENING: Uint8Array = bytesOf(
+  new TextEncoder().encode(PREFACE),
+  { type: FRAME.settings, flags: 0, stream: 0, payload: new Uint8Array() },
+);
+
+/** A PING with eight times the same byte. */
+export function ping(byte: number, flags = 0): Frame {
+  return { type: FRAME.ping, flags, stream: 0, payload: new Uint8Array(8).fill(byte) };
+}
+
+/** A call as gRPC makes it: HEADERS, then DATA that ends the stream. */
+export function call(stream: number, message = "hello"): readonly Frame[] {
+  const payload = headerBlock([
+    [":method", "POST"],
+    [":scheme", "http"],
+    [":path", `/moby.buildkit.v1.Control/Info${stream}`],
+    ["content-type", "application/grpc"],
+  ]);
+  return [
+    { type: FRAME.headers, flags: END_HEADERS, stream, payload },
+    { type: FRAME.data, flags: END_STREAM, stream, payload: new TextEncoder().encode(message) },
+  ];
+}
+
+/** The client gives a call up. */
+export function resetStream(stream: number): Frame {
+  return { type: FRAME.rstStream, flags: 0, stream, payload: Uint8Array.of(0, 0, 0, 8) };
+}
+
+/** The client is about to leave. */
+export const GOODBYE: Frame = { type: FRAME.goAway, flags: 0, stream: 0, payload: new Uint8Array(8) };
+
+/** Bytes and frames in a row. */
+export function bytesOf(...parts: readonly (Uint8Array | Frame)[]): Uint8Array {
+  const all = parts.map((part) => part instanceof Uint8Array ? part : frameBytes(part));
+  const bytes = new Uint8Array(all.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of all) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** The whole frames of `bytes`. */
+export function framesOf(bytes: Uint8Array): readonly Frame[] {
+  const frames: Frame[] = [];
+  for (let at = 0; at + 9 <= bytes.length;) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset + at);
+    const end = at + 9 + (view.getUint32(0) >>> 8);
+    if (end > bytes.length) break;
+    frames.push({
+      type: bytes[at + 3]!,
+      flags: bytes[at + 4]!,
+      stream: view.getUint32(5) & 0x7fff_ffff,
+      payload: bytes.slice(at + 9, end),
+    });
+    at = end;
+  }
+  return frames;
+}
+
+/** The fields of a block that consists of literals without indexing and without Huffman coding. */
+export function literalFields(block: Uint8Array): Readonly<Record<string, string>> {
+  const fields: Record<string, string> = {};
+  let at = 0;
+  const text = () => {
+    let length = block[at++]! & 127;
+    if (length === 127) {
+      for (let shift = 0;; shift += 7) {
+        const byte = block[at++]!;
+        length += (byte & 127) << shift;
+        if (byte < 128) break;
+      }
+    }
+    return new TextDecoder().decode(block.subarray(at, at += length));
+  };
+  while (at < block.length) {
+    if (block[at++] !== 0) throw new Error(`Cannot read a header block: found an indexed field at ${at - 1}`);
+    const name = text();
+    fields[name] = text();
+  }
+  return fields;
+}
+
+/** One client. Dispose of it. */
+export class Http2Client implements Disposable {
+  readonly #conn: Conn;
+  readonly #reader: ByteReader;
+
+  constructor(conn: Conn) {
+    this.#conn = conn;
+    this.#reader = new ByteReader(conn);
+  }
+
+  /** Connects and says nothing. */
+  static async connect(address: Address): Promise<Http2Client> {
+    const conn = await denoNetwork.connect(address, new AbortController().signal);
+    conn.setNoDelay(true);
+    return new Http2Client(conn);
+  }
+
+  /** Sends bytes and frames, in one write. */
+  async send(...parts: readonly (Uint8Array | Frame)[]): Promise<void> {
+    await writeAll(this.#conn, bytesOf(...parts));
+  }
+
+  /** The server's next frame; `null` when it has closed the connection. */
+  async next(what = "a frame of the server's"): Promise<Frame | null> {
+    return await within(readFrame(this.#reader), what);
+  }
+
+  /** Resolves when the server has closed the connection; throws if it says anything before. */
+  async closed(): Promise<void> {
+    const frame = await this.next("the end of the connection").catch((error) => {
+      if (error instanceof Deno.errors.ConnectionReset) return null;
+      throw error;
+    });
+    if (frame !== null) {
+      throw new Error(`Cannot see the end of the connection: found ${JSON.stringify(frame)}`);
+    }
+  }
+
+  /** Sends a FIN. */
+  async end(): Promise<void> {
+    await this.#conn.closeWrite();
+  }
+
+  /** Closes the socket. */
+  close(): void {
+    closeQuietly(this.#conn);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
