@@ -5,7 +5,6 @@
  * @module
  */
 import type { Address, Conn } from "../../lib/base/network.ts";
-import type { HandOver } from "../../lib/proxy/hold.ts";
 
 /** How a connection behaves. */
 export interface MemoryOptions {
@@ -169,9 +168,3 @@ export function concat(chunks: readonly Uint8Array[]): Uint8Array {
   }
   return whole;
 }
-
-/** The opening of a client that was held without a word: nothing is taken out of what it sends. */
-export const BLIND: HandOver["opening"] = {
-  blind: true,
-  take: (bytes) => ({ kept: [bytes], replies: [] }),
-};
