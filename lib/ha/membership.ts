@@ -81,6 +81,7 @@ export class Membership {
   #state: MemberState = "joining";
   #ready = false;
   readonly #joined = Promise.withResolvers<void>();
+  readonly #recorded = Promise.withResolvers<void>();
   #failedMs = -Infinity;
   #urgent = false;
 
@@ -105,6 +106,11 @@ export class Membership {
   /** Resolves when it is ready for the first time. */
   get joined(): Promise<void> {
     return this.#joined.promise;
+  }
+
+  /** Resolves when it has joined with a record: the others can see it. */
+  get recorded(): Promise<void> {
+    return this.#recorded.promise;
   }
 
   /** Why it cannot be heard of by the others; undefined if it can. */
@@ -172,7 +178,10 @@ export class Membership {
     const count = await scale.read(signal);
     placement.bind(count.version);
     placement.see(count);
-    if (this.#state !== "alone") this.#set("joined");
+    if (this.#state !== "alone") {
+      this.#set("joined");
+      this.#recorded.resolve();
+    }
     this.#faults.succeeded();
     await claimPresent(signal).catch(async (error) => {
       if (!isConflict(error)) throw error;
@@ -186,7 +195,7 @@ export class Membership {
   /** Renews the record, on time and when it changes. Returns when it was alone and has been given the right to write. */
   async #stay(target: RecordTarget, signal: AbortSignal): Promise<void> {
     const { clock, random, record } = this.#ports;
-    if (this.#state === "alone") return await sleep(clock, ASK_AGAIN_MS, signal);
+    if (this.#state === "alone") return await this.#untilAllowed(target, signal);
     for (let failures = 0;;) {
       const dueMs = clock.nowMs() +
         (failures === 0 ? Math.max(0, this.#settings.recordExpiryMs / RENEWALS - record.ageMs) : 0);
@@ -205,6 +214,19 @@ export class Membership {
         await sleep(clock, Math.min(5_000, retryDelayMs(error, failures++, random)), signal);
       }
       if (this.lapsed) throw new Error("The record of this proxy was not renewed in time");
+    }
+  }
+
+  /** Resolves when a proxy that was alone has been given the right to write its record. */
+  async #untilAllowed(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    const { clock, record } = this.#ports;
+    for (;;) {
+      await sleep(clock, ASK_AGAIN_MS, signal);
+      try {
+        return await record.write(target, signal);
+      } catch {
+        signal.throwIfAborted();
+      }
     }
   }
 

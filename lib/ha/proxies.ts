@@ -161,8 +161,16 @@ export class Proxies implements Peers {
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();
     tasks.run("membership", (own) => this.#membership.run(target, own));
-    tasks.run("records", (own) => this.#watch(target, own));
-    tasks.run("election", (own) => this.#election.run(target, own));
+    // A proxy without the right to Leases takes no part in the rest.
+    const recorded = (own: AbortSignal) => orAborted(this.#membership.recorded, own);
+    tasks.run("records", async (own) => {
+      await recorded(own);
+      await this.#watch(target, own);
+    });
+    tasks.run("election", async (own) => {
+      await recorded(own);
+      await this.#election.run(target, own);
+    });
     tasks.run("collector", (own) => this.#collect(own));
     try {
       await tasks.join();
@@ -285,5 +293,18 @@ export class Proxies implements Peers {
   #targetOrThrow(): RecordTarget {
     if (this.#target === undefined) throw new Error("The StatefulSet was not seen yet");
     return this.#target;
+  }
+}
+
+/** Resolves with `promise`, or rejects with the signal's reason. */
+async function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const { promise: over, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    await Promise.race([promise, over]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }

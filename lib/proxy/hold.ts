@@ -19,6 +19,8 @@ export const TOTAL_LIMIT_BYTES = 64 * 1024 * 1024;
 
 const READ_BYTES = 4 * 1024;
 
+const NO_BYTES = new Uint8Array();
+
 /** How a held client left: with a FIN (which may also be a half-close), or with an RST. */
 export type Leaving = "fin" | "reset";
 
@@ -64,8 +66,8 @@ export class HoldBudget {
 
 /** What a hold hands to the relay. */
 export interface HandOver {
-  /** What the client has sent, in order. */
-  readonly chunks: readonly Uint8Array[];
+  /** What the client has sent, in order; the relay takes them out. */
+  readonly chunks: Uint8Array[];
   /** The read that is still under way: its bytes come next. `null` is the client's FIN. */
   readonly pending: Promise<Uint8Array | null> | undefined;
   /** The client has sent a FIN: nothing comes after the chunks. */
@@ -91,7 +93,7 @@ export class Hold {
   readonly #conn: Conn;
   readonly #budget: HoldBudget;
   readonly #events: HoldEvents;
-  readonly #buffer = new Uint8Array(READ_BYTES);
+  #buffer = new Uint8Array(READ_BYTES);
   readonly #opening = new Http2Opening();
   /** For the daemon, in order; has been through the opening. */
   #kept: Uint8Array[] = [];
@@ -202,6 +204,9 @@ export class Hold {
     this.#over = true;
     this.#budget.forget(this.#onRoom);
     this.#forget();
+    this.#unseen = [];
+    // The session refers to its hold to the end; only a read that is under way still needs the buffer.
+    this.#buffer = NO_BYTES;
   }
 
   #forget(): void {
@@ -215,7 +220,8 @@ export class Hold {
     const full = this.#keptBytes + READ_BYTES > SESSION_LIMIT_BYTES || this.#budget.leftBytes < READ_BYTES;
     this.#stopped = full && !this.#refuses;
     if (this.#stopped) return this.#budget.onRoom(this.#onRoom);
-    const pending = this.#conn.read(this.#buffer).then((n) => n === null ? null : this.#buffer.slice(0, n));
+    const buffer = this.#buffer;
+    const pending = this.#conn.read(buffer).then((n) => n === null ? null : buffer.slice(0, n));
     this.#pending = pending;
     pending.then((bytes) => this.#came(bytes), () => this.#leave("reset"));
   }

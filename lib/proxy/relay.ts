@@ -110,9 +110,8 @@ async function sendFirst(
   count: (bytes: number) => void,
 ): Promise<End | undefined> {
   // Taken out one by one: whatever refers to the hand-over lives as long as the session, and kept bytes are large.
-  const left = chunks as Uint8Array[];
   try {
-    for (let chunk = left.shift(); chunk !== undefined; chunk = left.shift()) {
+    for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {
       await writeAll(upstream, chunk, count);
     }
   } catch {

@@ -68,15 +68,12 @@ Deno.test("program /metrics: a cold start of three, a warm session, one that lef
     'scale_writes_total{direction="same",reason="closed_by_scale_down"}': 0,
     "replicas_desired": 0,
     "replicas_observed": 0,
-    'api_requests_total{verb="list"}': 2,
-    'api_requests_total{verb="watch"}': 2,
-    // One each for the rights at the start.
-    'api_requests_total{verb="get"}': 2,
-    'api_requests_total{verb="patch"}': 2,
-    'api_requests_total{verb="update"}': 2,
   };
   const found = Object.fromEntries(Object.keys(expected).map((name) => [name, metrics.get(name)]));
   assert.deepEqual(found, expected);
+  for (const verb of ["get", "list", "watch", "create", "update", "patch"]) {
+    assert.ok(now(`api_requests_total{verb="${verb}"}`)! >= 1, verb);
+  }
   assert.ok(now('cold_start_seconds_sum{phase="ready"}')! >= 0.12, "the pod took 120 ms");
   const errors = [...metrics].filter(([name, value]) => name.startsWith("api_errors_total") && value > 0);
   assert.deepEqual(errors, []);
