@@ -12,7 +12,7 @@ async function main(stop: StopSignals): Promise<number> {
   const { UsageError } = await import("./lib/base/errors.ts");
   const { PROGRAM } = await import("./lib/config/settings.ts");
   try {
-    const request = await readRequest(Deno.args, Deno.env.toObject());
+    const request = await readRequest(withoutSeparator(Deno.args), Deno.env.toObject());
     switch (request.command) {
       case "help":
         await print(request.text);
@@ -45,6 +45,11 @@ async function main(stop: StopSignals): Promise<number> {
     await complain(`${PROGRAM}: ${count}, nothing was started\n${lines}See "${PROGRAM} --help"\n`);
     return 2;
   }
+}
+
+/** `deno task start -- --flag` hands the `--` on, which ends the task's own arguments. */
+function withoutSeparator(args: readonly string[]): readonly string[] {
+  return args[0] === "--" ? args.slice(1) : args;
 }
 
 /** The parser of arguments is loaded only for those that are not plain. */

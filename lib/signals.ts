@@ -16,12 +16,23 @@ export interface StopSignals {
 /** How long the program may take after the second signal, in ms. */
 const LAST_GRACE_MS = 2000;
 
+/**
+ * A second signal this soon is the first one again, in ms: a terminal's Ctrl-C goes to all its processes, and task
+ * runners pass it on once more.
+ */
+const ECHO_MS = 500;
+
 /** Listens for the signals that this system knows. A program that does not end after the second is ended. */
 export function listenForSignals(): StopSignals {
   const drain = new AbortController();
   const now = new AbortController();
+  let askedMs = 0;
   const onSignal = () => {
-    if (!drain.signal.aborted) return drain.abort(new DOMException("Asked to stop", "AbortError"));
+    if (!drain.signal.aborted) {
+      askedMs = performance.now();
+      return drain.abort(new DOMException("Asked to stop", "AbortError"));
+    }
+    if (performance.now() - askedMs < ECHO_MS) return;
     if (now.signal.aborted) return Deno.exit(1);
     Deno.unrefTimer(setTimeout(() => Deno.exit(1), LAST_GRACE_MS));
     now.abort(new DOMException("Asked to stop at once", "AbortError"));

@@ -31,13 +31,19 @@ export class TimeoutError extends Error {
   override readonly name = "TimeoutError";
 }
 
+/** An error whose message says all that a user needs: its causes are for debugging. */
+export class ExplainedError extends Error {
+  /** Always `ExplainedError`. */
+  override readonly name = "ExplainedError";
+}
+
 /** An error's message with those of its causes, for a log line. Never a stack. */
 export function messageOf(error: unknown): string {
   const parts: string[] = [];
   for (let e = error; e !== undefined && e !== null && parts.length < 5;) {
     const message = e instanceof Error ? e.message || e.name : String(e);
     if (!parts.some((part) => part.includes(message))) parts.push(message);
-    e = e instanceof Error ? e.cause : undefined;
+    e = e instanceof Error && !(e instanceof ExplainedError) ? e.cause : undefined;
   }
   return parts.join(": ");
 }

@@ -81,7 +81,7 @@ export const SETTINGS = {
     type: integer(1, 1_000_000),
     default: "10000",
     topic: "proxy",
-    help: "most connections at a time, held ones included; more are closed at once",
+    help: "most connections at a time, held ones included; more are refused",
   }),
   maxHeld: row({
     flag: "--max-held",

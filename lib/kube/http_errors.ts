@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { codeOf, messageOf, TimeoutError } from "../base/errors.ts";
+import { codeOf, ExplainedError, messageOf, TimeoutError } from "../base/errors.ts";
 import type { Connection } from "./connection.ts";
 
 interface Context {
@@ -106,7 +106,8 @@ const RULES: readonly Rule[] = [
     explain: () => "it ended the connection during the TLS handshake, check host and port",
   },
   {
-    pattern: /ECONNRESET|connection reset|connection closed|broken pipe|EPIPE|ended early|unexpected eof/i,
+    pattern:
+      /error reading a body|ECONNRESET|connection reset|connection closed|broken pipe|EPIPE|ended early|unexpected eof/i,
     explain: () => "it ended the connection",
   },
 ];
@@ -137,5 +138,8 @@ export function explain(error: unknown, url: URL, connection: Connection): Error
   const text = `${messageOf(error)} ${codeOf(error) ?? ""}`;
   const rule = error instanceof TimeoutError ? undefined : RULES.find(({ pattern }) => pattern.test(text));
   const what = rule?.explain({ url, connection, text }) ?? messageOf(error);
-  return new Error(`Cannot reach the API server "${url.origin}": ${what}`, { cause: error });
+  const message = `Cannot reach the API server "${url.origin}": ${what}`;
+  return rule === undefined
+    ? new Error(message, { cause: error })
+    : new ExplainedError(message, { cause: error });
 }

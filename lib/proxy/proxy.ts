@@ -150,7 +150,7 @@ export class Proxy {
 
   #refuse(conn: Conn, maxConnections: number): void {
     const { metrics } = this.#ports;
-    const cause = `${maxConnections} connections are open already (--max-connections)`;
+    const cause = `The limit of ${maxConnections} connections is reached (--max-connections)`;
     metrics.record("sessions_opened_total", 1, {});
     metrics.record("sessions_ended_total", 1, { outcome: "limited" });
     this.#limit.failed(cause);

@@ -191,7 +191,8 @@ async function serve(
   if (cut.aborted) onCut();
   const hold: Hold = new Hold(downstream, budget, {
     bytes: () => placement.markUsed(id),
-    left: (how) => waiting.abort(new HoldEnded("client_left", describeLeaving(how, hold))),
+    left: (how) =>
+      waiting.abort(new HoldEnded("client_left", describeLeaving(how, hold, clock.nowMs() - startedMs))),
     malformed: ({ why }) => {
       end(new HoldEnded("protocol_error", `The client breaks the HTTP/2 protocol: ${why}`));
     },
@@ -291,18 +292,22 @@ async function connect(
 
 function refuseBeyond(maxHeld: number, { placement, heldLimit }: SessionPorts): void {
   if (placement.usage.held <= maxHeld) return heldLimit.succeeded();
-  const cause = `${maxHeld} sessions wait for buildkitd already (--max-held)`;
+  const cause = `The limit of ${maxHeld} waiting sessions is reached (--max-held)`;
   heldLimit.failed(cause);
   throw new HoldEnded("limited", cause, GRPC_STATUS.resourceExhausted);
 }
 
-function describeLeaving(how: Leaving, hold: Hold): string {
+/** gRPC clients give a new connection 20 s: one that leaves well before has other reasons. */
+const CLIENT_LIMIT_MS = 15_000;
+
+function describeLeaving(how: Leaving, hold: Hold, heldMs: number): string {
   const said = hold.goAway
     ? "said goodbye"
     : how === "fin"
     ? "closed its connection"
     : "reset its connection";
-  return `The client ${said} while it waited for buildkitd${describeProtocol(hold)}`;
+  const why = heldMs >= CLIENT_LIMIT_MS ? describeProtocol(hold) : "";
+  return `The client ${said} while it waited for buildkitd${why}`;
 }
 
 /** Why a client could not be kept patient, where that is so. */

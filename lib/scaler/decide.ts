@@ -99,6 +99,7 @@ function explain(
     const what = desired === 0 ? "nothing" : "no pod above";
     return { reason: "idle", because: `${what} has been in use for ${formatDurationMs(idleTimeoutMs)}` };
   }
+  if (desired === 0) return { reason: "idle", because: "nothing is in use" };
   if (desired === busy) return { reason: "held_session", because: "sessions are running" };
   if (desired === recent) return { reason: "held_session", because: "it was in use lately" };
   return { reason: "min_replicas", because: `at least ${minReplicas} wanted` };

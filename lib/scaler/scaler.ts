@@ -11,7 +11,7 @@ import { CauseLog, type Log } from "../base/log.ts";
 import type { Metrics, ScaleReason } from "../base/metrics.ts";
 import { Notifier } from "../base/notifier.ts";
 import { type Random, randomName } from "../base/random.ts";
-import { isConflict } from "../kube/api_error.ts";
+import { ApiError, isConflict } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import type { Count, ScaleApi } from "../kube/scale.ts";
 import type { ColdStart } from "./cold_start.ts";
@@ -219,7 +219,9 @@ export class Scaler {
       this.#faults.succeeded();
     }, (error) => {
       if (signal.aborted) return;
-      this.#mustRead = true;
+      // After an answer that says no for certain, the count is as it was.
+      this.#mustRead = !(error instanceof ApiError && error.status >= 400 && error.status < 500) ||
+        isConflict(error);
       // A conflict is no fault: somebody was quicker, so look again at once, but not for ever at once.
       if (!isConflict(error) && !(error instanceof NoConsent)) this.#faults.failed(messageOf(error));
       const delayMs = isConflict(error) && attempt.failures < 3

@@ -104,8 +104,8 @@ for (const limit of ["max-held", "max-connections"]) {
       const first = await cluster.build(program);
       await program.untilHeld(1);
       const message = limit === "max-held"
-        ? "1 sessions wait for buildkitd already (--max-held)"
-        : "1 connections are open already (--max-connections)";
+        ? "The limit of 1 waiting sessions is reached (--max-held)"
+        : "The limit of 1 connections is reached (--max-connections)";
       for (const client of CLIENT_NAMES) await refused(cluster, program, client, message);
       await program.untilHeld(1);
       cluster.kubelet.behaviour.start.open();

@@ -37,10 +37,20 @@ export interface RbacRule {
 
 /** The rights that the documentation tells users to grant: no more, no less. */
 export const DOCUMENTED_RULES: readonly RbacRule[] = [
-  { apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["get", "list", "watch"] },
+  { apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["list", "watch"] },
   { apiGroups: ["apps"], resources: ["statefulsets/scale"], verbs: ["get", "update", "patch"] },
   { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
+  {
+    apiGroups: ["coordination.k8s.io"],
+    resources: ["leases"],
+    verbs: ["get", "list", "watch", "create", "update", "delete"],
+  },
 ];
+
+/** The control group below which a real buildkitd puts its containers: the runner removes it. */
+export function cgroupParent(): string {
+  return basename(surroundings().folder);
+}
 
 /** The environment that `run.ts` gives to the tests. */
 interface Surroundings {
@@ -145,7 +155,7 @@ export class Cluster {
     const namespace = await createNamespace(api);
     const folder = await Deno.makeTempDir({ dir: surroundings().folder, prefix: `${namespace}-` });
     const runtime = options.runtime ??
-      buildkitdRuntime(programPath("buildkitd"), basename(surroundings().folder));
+      buildkitdRuntime(programPath("buildkitd"), cgroupParent());
     const kubelet = await Kubelet.start({ api, namespace, nodeName: NODE, runtime, folder });
     const cluster = new Cluster(plane, namespace, folder, kubelet);
     try {

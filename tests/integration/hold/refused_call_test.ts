@@ -156,7 +156,7 @@ Deno.test("hold: one client too many is told so at once, on each of its calls", 
   using client = await Http2Client.connect(program.address);
   await client.send(OPENING, SETTINGS_ACK, ...call(1));
   assert.equal((await client.next())?.type, FRAME.settings);
-  const message = "2 sessions wait for buildkitd already (--max-held)";
+  const message = "The limit of 2 waiting sessions is reached (--max-held)";
   assert.deepEqual(errorOf(await client.next()), { stream: 1, status: RESOURCE_EXHAUSTED, message });
   await client.send(...call(3));
   assert.deepEqual(errorOf(await client.next()), { stream: 3, status: RESOURCE_EXHAUSTED, message });
@@ -176,7 +176,7 @@ Deno.test("hold: one connection too many is told so at once, on each of its call
   using client = await Http2Client.connect(program.address);
   await client.send(OPENING, SETTINGS_ACK, ...call(1));
   assert.equal((await client.next())?.type, FRAME.settings);
-  const message = "1 connections are open already (--max-connections)";
+  const message = "The limit of 1 connections is reached (--max-connections)";
   assert.deepEqual(errorOf(await client.next()), { stream: 1, status: RESOURCE_EXHAUSTED, message });
   await client.send(...call(3));
   assert.deepEqual(errorOf(await client.next()), { stream: 3, status: RESOURCE_EXHAUSTED, message });

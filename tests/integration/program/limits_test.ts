@@ -36,7 +36,7 @@ Deno.test("program: no connection beyond --max-connections, and room again when 
   using third = await program.connect();
   await third.ending();
   const { cause } = await program.logged("connections are refused");
-  assert.equal(cause, "2 connections are open already (--max-connections)");
+  assert.equal(cause, "The limit of 2 connections is reached (--max-connections)");
   assert.equal(program.metrics.value("sessions_ended_total", { outcome: "limited" }), 1);
   assert.equal(await second.echo("still there"), "still there");
   first.close();
@@ -55,7 +55,7 @@ Deno.test("program: no session is held beyond --max-held; those that are held ar
   using third = await program.connect();
   await third.ending();
   const { cause } = await program.logged("sessions are refused");
-  assert.equal(cause, "2 sessions wait for buildkitd already (--max-held)");
+  assert.equal(cause, "The limit of 2 waiting sessions is reached (--max-held)");
   await program.held(2);
   await program.makeReady();
   assert.equal(await first.echo("1"), "1");
