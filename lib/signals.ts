@@ -17,7 +17,7 @@ export interface StopSignals {
 const LAST_GRACE_MS = 2000;
 
 /**
- * A second signal this soon is the first one again, in ms: a terminal's Ctrl-C goes to all its processes, and task
+ * The same signal this soon is the first one again, in ms: a terminal's Ctrl-C goes to all its processes, and task
  * runners pass it on once more.
  */
 const ECHO_MS = 500;
@@ -26,13 +26,13 @@ const ECHO_MS = 500;
 export function listenForSignals(): StopSignals {
   const drain = new AbortController();
   const now = new AbortController();
-  let askedMs = 0;
-  const onSignal = () => {
-    if (!drain.signal.aborted) {
-      askedMs = performance.now();
+  let first: { readonly name: Deno.Signal; readonly atMs: number } | undefined;
+  const onSignal = (name: Deno.Signal) => {
+    if (first === undefined) {
+      first = { name, atMs: performance.now() };
       return drain.abort(new DOMException("Asked to stop", "AbortError"));
     }
-    if (performance.now() - askedMs < ECHO_MS) return;
+    if (name === first.name && performance.now() - first.atMs < ECHO_MS) return;
     if (now.signal.aborted) return Deno.exit(1);
     Deno.unrefTimer(setTimeout(() => Deno.exit(1), LAST_GRACE_MS));
     now.abort(new DOMException("Asked to stop at once", "AbortError"));
@@ -40,6 +40,6 @@ export function listenForSignals(): StopSignals {
   const names: readonly Deno.Signal[] = Deno.build.os === "windows"
     ? ["SIGINT", "SIGBREAK", "SIGHUP"]
     : ["SIGTERM", "SIGINT"];
-  for (const name of names) Deno.addSignalListener(name, onSignal);
+  for (const name of names) Deno.addSignalListener(name, () => onSignal(name));
   return { drain: drain.signal, now: now.signal };
 }
