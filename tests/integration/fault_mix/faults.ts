@@ -28,7 +28,8 @@ export interface FaultMixState {
 /** From the end of a lane's fault to its next. */
 const LONGEST_GAP_MS = { api: 2_500, watch: 1_500, pod: 2_000, hand: 5_000 } as const;
 const LONGEST_FAULT_MS = 1_000;
-const VERBS = ["get", "list", "watch", "patch", "update"] as const;
+/** The writes come up more often: there are few of them, and what they meet matters most. */
+const VERBS = ["get", "list", "watch", "patch", "update", "patch", "update"] as const;
 const NOTHING: Lift = () => {};
 
 function request(name: string, draw: (random: SeededRandom) => FaultKind): FaultClass {
@@ -37,8 +38,8 @@ function request(name: string, draw: (random: SeededRandom) => FaultKind): Fault
     lane: "api",
     begin({ cluster: { api } }, random) {
       const fault = draw(random);
-      const verb = random.chance(0.5) ? undefined : random.pick(VERBS);
-      const times = random.chance(0.5) ? { times: random.integer(1, 3) } : {};
+      const verb = random.chance(0.3) ? undefined : random.pick(VERBS);
+      const times = random.chance(0.3) ? { times: random.integer(1, 3) } : {};
       return api.faults.add({ fault, matches: (info) => verb === undefined || info.verb === verb, ...times });
     },
   };

@@ -141,7 +141,8 @@ export async function runFaultMix(
     while (!stop.signal.aborted) {
       await pause(own.integer(300, 4_000));
       quiet = true;
-      await pause(own.integer(300, 3_000));
+      // Half of the time clients come back just when the scale-down is being written.
+      await pause(own.chance(0.5) ? own.integer(200, 700) : own.integer(300, 3_000));
       quiet = false;
     }
   };
