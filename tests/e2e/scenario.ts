@@ -64,6 +64,11 @@ export function programPath(name: string): string {
   return path;
 }
 
+/** The real buildkitd, as pods run it. */
+export function daemonRuntime(): PodRuntime {
+  return buildkitdRuntime(programPath("buildkitd"), basename(surroundings().folder));
+}
+
 /** A control plane in a folder of its own. */
 async function startControlPlane(): Promise<ControlPlane> {
   const folder = await Deno.makeTempDir({ dir: surroundings().folder, prefix: "control-plane-" });
@@ -145,7 +150,7 @@ export class Cluster {
     const namespace = await createNamespace(api);
     const folder = await Deno.makeTempDir({ dir: surroundings().folder, prefix: `${namespace}-` });
     const runtime = options.runtime ??
-      buildkitdRuntime(programPath("buildkitd"), basename(surroundings().folder));
+      daemonRuntime();
     const kubelet = await Kubelet.start({ api, namespace, nodeName: NODE, runtime, folder });
     const cluster = new Cluster(plane, namespace, folder, kubelet);
     try {

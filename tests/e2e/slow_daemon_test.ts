@@ -5,8 +5,7 @@
 
 import assert from "node:assert/strict";
 import { CLIENT_NAMES } from "./build_clients.ts";
-import { buildkitdRuntime } from "./pod_process.ts";
-import { programPath, scenario } from "./scenario.ts";
+import { daemonRuntime, scenario } from "./scenario.ts";
 import { type Probe, slowDaemon } from "./slow_daemon.ts";
 
 const SILENT_MS = 10_000;
@@ -19,7 +18,7 @@ const CASES: readonly { readonly readiness: string; readonly probe: Probe; reado
 ];
 
 for (const { readiness, probe, title } of CASES) {
-  const runtime = slowDaemon((pod) => buildkitdRuntime(programPath("buildkitd"))(pod), SILENT_MS, probe);
+  const runtime = slowDaemon((pod) => daemonRuntime()(pod), SILENT_MS, probe);
   scenario(
     `both clients build on a daemon that listens ${SILENT_MS / 1_000} s before it answers, ${title}`,
     { runtime },

@@ -5,8 +5,8 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { HandOver } from "../../lib/proxy/hold.ts";
 import { nextBufferBytes, relay } from "../../lib/proxy/relay.ts";
+import { handOver } from "../support/hand_over.ts";
 import { concat, MemoryConn, readAll, writeAll } from "../support/memory_network.ts";
 
 const chunks = fc.array(fc.uint8Array({ minLength: 1, maxLength: 3_000 }), { maxLength: 12 });
@@ -36,11 +36,10 @@ Deno.test("relay() gives out what it was given, whatever the slicing, and counts
         const options = () => ({ readBytes: cycle(reads), writeBytes: cycle(writes), capacityBytes });
         const [client, downstream] = MemoryConn.pair(options(), options());
         const [upstream, server] = MemoryConn.pair(options(), options());
-        const first: HandOver = {
-          chunks: held,
+        const first = handOver({
+          chunks: [...held],
           pending: pending === undefined ? undefined : Promise.resolve(pending),
-          ended: false,
-        };
+        });
         const traffic = { upstreamBytes: 0, downstreamBytes: 0 };
         const counted = { upstream: 0, downstream: 0 };
         const running = relay(downstream, upstream, first, traffic, {
@@ -94,7 +93,7 @@ Deno.test("relay() ends, with both sides closed, at whatever moment either side 
         const running = relay(
           downstream,
           upstream,
-          { chunks: [], pending: undefined, ended: false },
+          handOver(),
           traffic,
           {
             upstream: () => {},

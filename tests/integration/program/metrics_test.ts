@@ -26,6 +26,8 @@ Deno.test("program /metrics: a cold start of three, a warm session, one that lef
   const clients = await Promise.all(Array.from({ length: 4 }, () => program.connect()));
   await program.held(4);
   using refused = await program.connect();
+  // A client that might be about to speak HTTP/2 would be waited for, to be told why.
+  await refused.send("no HTTP/2");
   await refused.ending();
   let metrics = parse((await program.admin("/metrics")).text);
   const now = (name: string) => metrics.get(name);

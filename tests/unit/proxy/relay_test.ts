@@ -6,10 +6,11 @@
 import assert from "node:assert/strict";
 import type { HandOver } from "../../../lib/proxy/hold.ts";
 import { nextBufferBytes, relay, type RelayEnd } from "../../../lib/proxy/relay.ts";
+import { handOver } from "../../support/hand_over.ts";
 import { MemoryConn, type MemoryOptions, readAll, writeAll } from "../../support/memory_network.ts";
 import { settle } from "../../support/virtual_clock.ts";
 
-const NOTHING: HandOver = { chunks: [], pending: undefined, ended: false };
+const NOTHING = handOver();
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -70,11 +71,8 @@ Deno.test("relay() passes a FIN on at once, and lets the other direction go on",
 
 Deno.test("relay() sends what was held before all else, then the read under way, then the rest", async () => {
   const pending = Promise.withResolvers<Uint8Array | null>();
-  const { client, server, traffic, running } = setUp({
-    chunks: [bytes("one "), bytes("two ")],
-    pending: pending.promise,
-    ended: false,
-  }, { writeBytes: () => 3 });
+  const first = handOver({ chunks: [bytes("one "), bytes("two ")], pending: pending.promise });
+  const { client, server, traffic, running } = setUp(first, { writeBytes: () => 3 });
   await writeAll(client, bytes("four"));
   await client.closeWrite();
   pending.resolve(bytes("three "));
@@ -88,7 +86,7 @@ Deno.test("relay() passes on a FIN that came during the hold, after what was hel
   for (
     const first of [{ ended: true, pending: undefined }, { ended: false, pending: Promise.resolve(null) }]
   ) {
-    const { client, server, running } = setUp({ chunks: [bytes("last words")], ...first });
+    const { client, server, running } = setUp(handOver({ chunks: [bytes("last words")], ...first }));
     assert.equal(text(await readAll(server)), "last words");
     await writeAll(server, bytes("heard"));
     server.close();
@@ -112,7 +110,7 @@ Deno.test("relay() ends both sides when one resets, and says which", async () =>
 Deno.test("relay() blames the client whose reset ended the read under way since the hold", async () => {
   const pending = Promise.reject(new Deno.errors.ConnectionReset("Connection reset by peer"));
   pending.catch(() => {});
-  const { server, running } = setUp({ chunks: [], pending, ended: false });
+  const { server, running } = setUp(handOver({ pending }));
   assert.equal(await running, "downstream_reset");
   assert.equal((await readAll(server)).byteLength, 0);
 });
@@ -129,7 +127,7 @@ Deno.test("relay() still delivers what a server had sent before it stopped takin
 });
 
 Deno.test("relay() blames the server when what was held cannot be written to it", async () => {
-  const held = { chunks: [bytes("held")], pending: undefined, ended: false };
+  const held = handOver({ chunks: [bytes("held")] });
   const { server, running } = setUp(held, {}, takesNothing);
   await server.closeWrite();
   assert.equal(await running, "upstream_reset");

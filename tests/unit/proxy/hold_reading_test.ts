@@ -1,5 +1,5 @@
 /**
- * `Hold` on a connection whose reads and writes end when the test says so.
+ * When `Hold` reads, on a connection whose reads and writes end when the test says so.
  *
  * @module
  */
