@@ -42,11 +42,16 @@ class HandConn implements Conn {
   }
 
   /** Ends the oldest read. */
-  async bring(bytes: Uint8Array | null): Promise<void> {
+  async bring(bytes: Uint8Array): Promise<void> {
     const { buffer, done } = this.#reads.shift()!;
-    if (bytes !== null) buffer.set(bytes);
-    done(bytes?.length ?? null);
+    buffer.set(bytes);
+    done(bytes.length);
     await settle();
+  }
+
+  /** Ends reads with bytes that are no HTTP/2, for as long as there are any. */
+  async fill(): Promise<void> {
+    while (this.reading > 0) await this.bring(new Uint8Array(1_000).fill(1));
   }
 
   async release(): Promise<void> {
@@ -81,8 +86,7 @@ Deno.test("Hold.refuse() reads on where the bounds had stopped it", async () => 
   const hold = new Hold(conn, new HoldBudget(5_000, () => {}), SILENT);
   hold.start();
   hold.wait();
-  await conn.bring(new Uint8Array(4_000));
-  assert.equal(conn.reading, 0);
+  await conn.fill();
   hold.refuse({ status: 4, message: "too late" });
   assert.equal(conn.reading, 1);
 });
@@ -93,8 +97,7 @@ Deno.test("Hold reads on when others have given back what it may keep", async ()
   const holds = [greedy, late].map((conn) => new Hold(conn, budget, SILENT)) as [Hold, Hold];
   holds[0].start();
   holds[0].wait();
-  await greedy.bring(new Uint8Array(4_096).fill(1));
-  await greedy.bring(new Uint8Array(1_000).fill(1));
+  await greedy.fill();
   holds[1].start();
   holds[1].wait();
   assert.equal(late.reading, 0, "there is no room");
@@ -110,7 +113,7 @@ Deno.test("Hold does not read on once it is over", async () => {
   const holds = [greedy, late].map((conn) => new Hold(conn, budget, SILENT)) as [Hold, Hold];
   holds[0].start();
   holds[0].wait();
-  await greedy.bring(new Uint8Array(4_000).fill(1));
+  await greedy.fill();
   holds[1].start();
   holds[1].wait();
   assert.deepEqual(holds[1].handOver().chunks, []);
@@ -125,7 +128,7 @@ Deno.test("Hold keeps no more than its bound when it looks at what it has only n
   const budget = new HoldBudget(TOTAL_LIMIT_BYTES, (bytes) => mostBytes = Math.max(mostBytes, bytes));
   const hold = new Hold(conn, budget, SILENT);
   hold.start();
-  while (conn.reading > 0) await conn.bring(new Uint8Array(4_096).fill(1));
+  await conn.fill();
   hold.wait();
   assert.equal(conn.reading, 0);
   assert.ok(mostBytes > SESSION_LIMIT_BYTES - 4_096 && mostBytes <= SESSION_LIMIT_BYTES, `${mostBytes}`);
