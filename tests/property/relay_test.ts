@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { nextBufferBytes, relay } from "../../lib/proxy/relay.ts";
-import { handOver } from "../support/hand_over.ts";
+import { handOver, zerosTakenOut } from "../support/hand_over.ts";
 import { concat, MemoryConn, readAll, writeAll } from "../support/memory_network.ts";
 
 const chunks = fc.array(fc.uint8Array({ minLength: 1, maxLength: 3_000 }), { maxLength: 12 });
@@ -27,18 +27,21 @@ Deno.test("relay() gives out what it was given, whatever the slicing, and counts
         pending: fc.option(fc.uint8Array({ minLength: 1, maxLength: 100 }), { nil: undefined }),
         up: chunks,
         down: chunks,
+        /** How far the opening looks, beyond what was held. */
+        lookedAt: fc.integer({ min: 0, max: 2_000 }),
         reads: slices,
         writes: slices,
         capacityBytes: capacity,
         serverEndsFirst: fc.boolean(),
       }),
-      async ({ held, pending, up, down, reads, writes, capacityBytes, serverEndsFirst }) => {
+      async ({ held, pending, up, down, lookedAt, reads, writes, capacityBytes, serverEndsFirst }) => {
         const options = () => ({ readBytes: cycle(reads), writeBytes: cycle(writes), capacityBytes });
         const [client, downstream] = MemoryConn.pair(options(), options());
         const [upstream, server] = MemoryConn.pair(options(), options());
         const first = handOver({
           chunks: [...held],
           pending: pending === undefined ? undefined : Promise.resolve(pending),
+          opening: zerosTakenOut(lookedAt),
         });
         const traffic = { upstreamBytes: 0, downstreamBytes: 0 };
         const counted = { upstream: 0, downstream: 0 };
@@ -56,7 +59,10 @@ Deno.test("relay() gives out what it was given, whatever the slicing, and counts
           send(client, up, serverEndsFirst ? atClient : undefined),
           send(server, down, serverEndsFirst ? undefined : atServer),
         ]);
-        const wanted = concat([...held, ...(pending === undefined ? [] : [pending]), ...up]);
+        // Reads are looked at whole, so what follows the last of them in the same read is handed on as it is.
+        const afterHold = concat([...(pending === undefined ? [] : [pending]), ...up]);
+        const looked = afterHold.subarray(0, lookedAt), rest = afterHold.subarray(lookedAt);
+        const wanted = concat([...held, looked.filter((byte) => byte !== 0), rest]);
         assert.deepEqual(await atServer, wanted);
         assert.deepEqual(await atClient, concat(down));
         assert.equal(await running, "completed");
@@ -118,14 +124,14 @@ Deno.test("relay() ends, with both sides closed, at whatever moment either side 
   );
 });
 
-Deno.test("nextBufferBytes() stays between 8 and 256 KiB and is never smaller for a fuller read", () => {
-  const sizeBytes = fc.integer({ min: 3, max: 8 }).map((power) => 1024 * 2 ** power);
+Deno.test("nextBufferBytes() stays between 16 and 256 KiB and is never smaller for a fuller read", () => {
+  const sizeBytes = fc.constantFrom(16, 64, 256).map((kib) => kib * 1024);
   fc.assert(
     fc.property(sizeBytes, fc.double({ min: 0, max: 1, noNaN: true }), (size, share) => {
       const n = Math.max(1, Math.round(size * share));
       const next = nextBufferBytes(size, n);
-      assert.ok(next >= 8 * 1024 && next <= 256 * 1024);
-      assert.ok(Number.isInteger(Math.log2(next)));
+      assert.ok(next >= 16 * 1024 && next <= 256 * 1024);
+      assert.ok(Number.isInteger(Math.log2(next / 1024) / 2));
       if (n < size) assert.ok(nextBufferBytes(size, n + 1) >= next);
     }),
   );

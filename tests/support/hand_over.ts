@@ -1,18 +1,37 @@
 /**
- * What a hold hands to the relay, for tests of the relay alone: bytes that nobody has to look at.
+ * What a hold hands to the relay, made by hand.
  *
  * @module
  */
 import type { HandOver } from "../../lib/proxy/hold.ts";
 
-/** A hand-over that is empty but for some parts. */
-export function handOver(parts: Partial<Pick<HandOver, "chunks" | "pending" | "ended">> = {}): HandOver {
+/** Nothing was held, but for what is given. */
+export function handOver(given: Partial<HandOver> = {}): HandOver {
   return {
     chunks: [],
     pending: undefined,
     ended: false,
     written: Promise.resolve(),
     opening: { blind: true, take: (bytes) => ({ kept: [bytes], replies: [] }) },
-    ...parts,
+    ...given,
+  };
+}
+
+/** An opening that looks at `bytes` more bytes and takes out every zero among them; blind after that. */
+export function zerosTakenOut(bytes: number): HandOver["opening"] {
+  let left = bytes;
+  return {
+    get blind() {
+      return left <= 0;
+    },
+    take(taken) {
+      const seen = taken.subarray(0, left);
+      const rest = taken.subarray(seen.byteLength);
+      left -= seen.byteLength;
+      return {
+        kept: [seen.filter((byte) => byte !== 0), rest].filter(({ byteLength }) => byteLength > 0),
+        replies: [],
+      };
+    },
   };
 }

@@ -15,7 +15,7 @@ type Lift = () => void;
 interface FaultClass {
   readonly name: string;
   /** Of one lane only one fault is in force at a time. */
-  readonly lane: "api" | "watch" | "pod" | "hand";
+  readonly lane: keyof typeof LONGEST_GAP_MS;
   begin(world: World, random: SeededRandom, mix: FaultMixState): Lift;
 }
 
@@ -23,12 +23,16 @@ interface FaultClass {
 export interface FaultMixState {
   /** When pods or connections were killed, monotonic ms. */
   readonly killedMs: number[];
+  /** Has clients come now. */
+  ambush(): void;
 }
 
 /** From the end of a lane's fault to its next. */
-const LONGEST_GAP_MS = { api: 2_500, watch: 1_500, pod: 2_000, hand: 5_000 } as const;
-const LONGEST_FAULT_MS = 1_000;
-const VERBS = ["get", "list", "watch", "patch", "update"] as const;
+const LONGEST_GAP_MS = { api: 2_500, watch: 1_500, pod: 2_000, hand: 12_000, scale_down: 100 } as const;
+/** A scale-down is waited for. */
+const LONGEST_FAULT_MS = { api: 1_000, watch: 1_000, pod: 1_000, hand: 0, scale_down: 4_000 } as const;
+/** The writes come up more often: there are few of them, and what they meet matters most. */
+const VERBS = ["get", "list", "watch", "patch", "update", "patch", "update"] as const;
 const NOTHING: Lift = () => {};
 
 function request(name: string, draw: (random: SeededRandom) => FaultKind): FaultClass {
@@ -37,8 +41,8 @@ function request(name: string, draw: (random: SeededRandom) => FaultKind): Fault
     lane: "api",
     begin({ cluster: { api } }, random) {
       const fault = draw(random);
-      const verb = random.chance(0.5) ? undefined : random.pick(VERBS);
-      const times = random.chance(0.5) ? { times: random.integer(1, 3) } : {};
+      const verb = random.chance(0.3) ? undefined : random.pick(VERBS);
+      const times = random.chance(0.3) ? { times: random.integer(1, 3) } : {};
       return api.faults.add({ fault, matches: (info) => verb === undefined || info.verb === verb, ...times });
     },
   };
@@ -65,6 +69,23 @@ function killing(how: "crash" | "evict"): FaultClass {
       killedMs.push(performance.now());
       world.cluster.kubelet[how](name);
       return NOTHING;
+    },
+  };
+}
+
+/** A scale-down whose write meets a fault, and clients that come while it is under way. */
+function ambush(name: string, draw: (random: SeededRandom) => FaultKind): FaultClass {
+  return {
+    name: `scale_down_${name}`,
+    lane: "scale_down",
+    begin({ cluster: { api } }, random, state) {
+      return api.faults.add({
+        fault: draw(random),
+        matches({ verb }) {
+          if (verb === "update") state.ambush();
+          return verb === "update";
+        },
+      });
     },
   };
 }
@@ -101,6 +122,10 @@ export const FAULTS: readonly FaultClass[] = [
       api.watches.end();
     };
   }),
+  ambush("latency", (random) => ({ kind: "latency", delayMs: random.integer(150, 400) })),
+  ambush("lose_answer", () => ({ kind: "lose_answer" })),
+  ambush("freeze_answer", () => ({ kind: "freeze_answer" })),
+  ambush("freeze", () => ({ kind: "freeze" })),
   killing("crash"),
   killing("evict"),
   {
@@ -150,7 +175,7 @@ export async function makeTrouble(
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, number>> {
   const counts = new Map<string, number>();
-  const classes = FAULTS.filter(() => random.chance(0.8));
+  const classes = FAULTS.filter(({ lane }) => lane === "scale_down" || random.chance(0.8));
   const lanes = new Set(classes.map(({ lane }) => lane));
   await Promise.all([...lanes].map(async (lane) => {
     const own = random.fork();
@@ -162,7 +187,7 @@ export async function makeTrouble(
       counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1);
       const lift = fault.begin(world, own, state);
       if (lift === NOTHING) continue;
-      await pause(own.integer(20, LONGEST_FAULT_MS));
+      await pause(own.integer(0, LONGEST_FAULT_MS[lane]));
       lift();
     }
   }));

@@ -14,8 +14,8 @@ import { logTo } from "../../../lib/base/log.ts";
 import { fastClock } from "../../support/fast_clock.ts";
 import { type Program, startProgram } from "../../support/program.ts";
 import type { PodSession } from "../../support/server_pods.ts";
-import { seededRandom } from "../../support/seeded_random.ts";
-import { drawPattern, type Loss, PATTERNS, pause, runSession } from "./clients.ts";
+import { type SeededRandom, seededRandom } from "../../support/seeded_random.ts";
+import { drawPattern, type Loss, type Pattern, PATTERNS, pause, runSession } from "./clients.ts";
 import { type FaultMixState, makeTrouble } from "./faults.ts";
 import { numberedEcho } from "./pods.ts";
 
@@ -44,6 +44,8 @@ export interface FaultMixReport {
   readonly lostToFaults: number;
   readonly scaleUps: number;
   readonly scaleDowns: number;
+  /** Scale-downs that clients came in the middle of. */
+  readonly ambushes: number;
   readonly claimsOfTheSameCount: number;
   readonly watchRestarts: number;
   readonly apiErrors: number;
@@ -61,7 +63,20 @@ export async function runFaultMix(
   const random = seededRandom(seed);
   const times = random.fork();
   const byNumber = new Map<number, PodSession>();
-  const state: FaultMixState = { killedMs: [] };
+  const ambushed = new Set<Promise<void>>();
+  let ambushes = 0;
+  const state: FaultMixState = {
+    killedMs: [],
+    ambush() {
+      ambushes++;
+      for (let n = 0; n < 3; n++) {
+        const own = random.fork();
+        const coming = pause(own.integer(0, 150)).then(() => session(own.pick(["short", "long"]), own));
+        ambushed.add(coming);
+        coming.then(() => ambushed.delete(coming), () => {});
+      }
+    },
+  };
   const recent: string[] = [];
   /** By the client's address: when its session was connected to a pod, monotonic ms; undefined if it never was. */
   const connectedMs = new Map<string, number | undefined>();
@@ -90,29 +105,30 @@ export async function runFaultMix(
 
   const counts: Record<string, number> = Object.fromEntries(PATTERNS.map((pattern) => [pattern, 0]));
   const losses: Loss[] = [];
-  let served = 0, left = 0, interrupted = 0, numbers = 0, quiet = false, nextNumber = 1;
+  let served = 0, left = 0, interrupted = 0, active = 0, quiet = false, nextNumber = 1;
   const stop = new AbortController();
   const startedMs = performance.now();
 
-  const client = async (own: ReturnType<typeof seededRandom>) => {
+  const client = async (own: SeededRandom) => {
     while (!stop.signal.aborted) {
       await pause(own.chance(0.1) ? own.integer(200, 1_500) : own.integer(0, 120));
-      if (quiet) continue;
-      const number = nextNumber++;
-      const pattern = drawPattern(own);
-      counts[pattern]!++;
-      const outcome = await runSession(number, pattern, program.address, own);
-      if (outcome.ended === "served") served++;
-      else if (outcome.ended === "left") left++;
-      else losses.push(await explain(outcome.loss));
-      numbers++;
-      if (byNumber.get(number)?.interrupted) interrupted++;
-      byNumber.delete(number);
-      if (numbers % 50 === 0) {
-        pods.forget();
-        connectedMs.clear();
-        state.killedMs.splice(0, Math.max(0, state.killedMs.length - 200));
-      }
+      if (!quiet) await session(drawPattern(own), own);
+    }
+  };
+  const session = async (pattern: Pattern, own: SeededRandom) => {
+    const number = nextNumber++;
+    counts[pattern]!++;
+    active++;
+    const outcome = await runSession(number, pattern, program.address, own).finally(() => active--);
+    if (outcome.ended === "served") served++;
+    else if (outcome.ended === "left") left++;
+    else losses.push(await explain(outcome.loss));
+    if (byNumber.get(number)?.interrupted) interrupted++;
+    byNumber.delete(number);
+    if (number % 50 === 0) {
+      pods.forget();
+      connectedMs.clear();
+      state.killedMs.splice(0, Math.max(0, state.killedMs.length - 200));
     }
   };
   /** A loss that a fault explains, or an error. */
@@ -137,11 +153,13 @@ export async function runFaultMix(
         }\n` + recent.join("\n"),
     );
   };
-  const quietTimes = async (own: ReturnType<typeof seededRandom>) => {
+  const quietTimes = async (own: SeededRandom) => {
     while (!stop.signal.aborted) {
-      await pause(own.integer(300, 4_000));
-      quiet = true;
       await pause(own.integer(300, 3_000));
+      quiet = true;
+      while (active > 0 && !stop.signal.aborted) await pause(20);
+      // Half of the time clients come back about when the scale-down is being written.
+      await pause(own.chance(0.5) ? own.integer(200, 400) : own.integer(300, 1_500));
       quiet = false;
     }
   };
@@ -164,6 +182,7 @@ export async function runFaultMix(
     program.cluster.api.faults.clear();
   }
   await Promise.all(running);
+  while (ambushed.size > 0) await Promise.all(ambushed);
   await settle(program, recent);
   const end = settledMemory();
   const faults = Object.fromEntries([...await trouble].sort());
@@ -176,6 +195,7 @@ export async function runFaultMix(
     lostToFaults: losses.length,
     scaleUps: metrics.value("scale_writes_total", { direction: "up" }),
     scaleDowns: metrics.value("scale_writes_total", { direction: "down" }),
+    ambushes,
     claimsOfTheSameCount: metrics.value("scale_writes_total", { direction: "same" }),
     watchRestarts: metrics.value("watch_restarts_total"),
     apiErrors: metrics.value("api_errors_total"),

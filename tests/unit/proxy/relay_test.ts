@@ -6,11 +6,10 @@
 import assert from "node:assert/strict";
 import type { HandOver } from "../../../lib/proxy/hold.ts";
 import { nextBufferBytes, relay, type RelayEnd } from "../../../lib/proxy/relay.ts";
-import { handOver } from "../../support/hand_over.ts";
+import { handOver, zerosTakenOut } from "../../support/hand_over.ts";
 import { MemoryConn, type MemoryOptions, readAll, writeAll } from "../../support/memory_network.ts";
 import { settle } from "../../support/virtual_clock.ts";
 
-const NOTHING = handOver();
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -20,7 +19,7 @@ function takesNothing(conn: MemoryConn): void {
 }
 
 function setUp(
-  first: HandOver = NOTHING,
+  given: Partial<HandOver> = {},
   options: MemoryOptions = {},
   prepare: (upstream: MemoryConn) => void = () => {},
 ) {
@@ -30,7 +29,7 @@ function setUp(
   const traffic = { upstreamBytes: 0, downstreamBytes: 0 };
   const firsts: string[] = [];
   const ended: { how?: RelayEnd } = {};
-  const running = relay(downstream, upstream, first, traffic, {
+  const running = relay(downstream, upstream, handOver(given), traffic, {
     upstream: () => firsts.push("upstream"),
     downstream: () => firsts.push("downstream"),
   }).then((how) => {
@@ -71,8 +70,11 @@ Deno.test("relay() passes a FIN on at once, and lets the other direction go on",
 
 Deno.test("relay() sends what was held before all else, then the read under way, then the rest", async () => {
   const pending = Promise.withResolvers<Uint8Array | null>();
-  const first = handOver({ chunks: [bytes("one "), bytes("two ")], pending: pending.promise });
-  const { client, server, traffic, running } = setUp(first, { writeBytes: () => 3 });
+  const { client, server, traffic, running } = setUp({
+    chunks: [bytes("one "), bytes("two ")],
+    pending: pending.promise,
+    ended: false,
+  }, { writeBytes: () => 3 });
   await writeAll(client, bytes("four"));
   await client.closeWrite();
   pending.resolve(bytes("three "));
@@ -82,11 +84,35 @@ Deno.test("relay() sends what was held before all else, then the read under way,
   assert.equal(traffic.upstreamBytes, 18);
 });
 
+Deno.test("relay() has the opening take out what was not meant for the server, and then looks no more", async () => {
+  const pending = Promise.resolve(Uint8Array.of(1, 0, 2));
+  const { client, server, traffic, running } = setUp({ pending, opening: zerosTakenOut(6) });
+  for (const byte of [0, 3, 0, 0, 4]) await writeAll(client, Uint8Array.of(byte));
+  await client.closeWrite();
+  assert.deepEqual([...await readAll(server)], [1, 2, 3, 0, 4]);
+  server.close();
+  assert.equal(await running, "completed");
+  assert.equal(traffic.upstreamBytes, 5);
+});
+
+Deno.test("relay() sends the server's bytes only after what the hold had to say", async () => {
+  const said = Promise.withResolvers<void>();
+  const { client, server, downstream, running } = setUp({ written: said.promise });
+  await writeAll(server, bytes("from the server"));
+  await server.closeWrite();
+  await settle();
+  await writeAll(downstream, bytes("from the hold, "));
+  said.resolve();
+  assert.equal(text(await readAll(client)), "from the hold, from the server");
+  await client.closeWrite();
+  assert.equal(await running, "completed");
+});
+
 Deno.test("relay() passes on a FIN that came during the hold, after what was held", async () => {
   for (
     const first of [{ ended: true, pending: undefined }, { ended: false, pending: Promise.resolve(null) }]
   ) {
-    const { client, server, running } = setUp(handOver({ chunks: [bytes("last words")], ...first }));
+    const { client, server, running } = setUp({ chunks: [bytes("last words")], ...first });
     assert.equal(text(await readAll(server)), "last words");
     await writeAll(server, bytes("heard"));
     server.close();
@@ -110,7 +136,7 @@ Deno.test("relay() ends both sides when one resets, and says which", async () =>
 Deno.test("relay() blames the client whose reset ended the read under way since the hold", async () => {
   const pending = Promise.reject(new Deno.errors.ConnectionReset("Connection reset by peer"));
   pending.catch(() => {});
-  const { server, running } = setUp(handOver({ pending }));
+  const { server, running } = setUp({ chunks: [], pending, ended: false });
   assert.equal(await running, "downstream_reset");
   assert.equal((await readAll(server)).byteLength, 0);
 });
@@ -127,14 +153,14 @@ Deno.test("relay() still delivers what a server had sent before it stopped takin
 });
 
 Deno.test("relay() blames the server when what was held cannot be written to it", async () => {
-  const held = handOver({ chunks: [bytes("held")] });
+  const held = { chunks: [bytes("held")], pending: undefined, ended: false };
   const { server, running } = setUp(held, {}, takesNothing);
   await server.closeWrite();
   assert.equal(await running, "upstream_reset");
 });
 
 Deno.test("relay() reads no more than it can write on", async () => {
-  const { client, traffic, running, server } = setUp(NOTHING, { capacityBytes: 1_000 });
+  const { client, traffic, running, server } = setUp({}, { capacityBytes: 1_000 });
   let sent = 0;
   const sending = (async () => {
     for (let i = 0; i < 1_000; i++) sent += await client.write(new Uint8Array(100));
@@ -152,7 +178,7 @@ Deno.test("relay() reads no more than it can write on", async () => {
 });
 
 Deno.test("relay() grows its buffer for a stream and gives it back when the stream is over", async () => {
-  const { client, downstream, server, running } = setUp(NOTHING, { capacityBytes: 4 * 1024 * 1024 });
+  const { client, downstream, server, running } = setUp({}, { capacityBytes: 4 * 1024 * 1024 });
   const reading = readAll(server);
   await writeAll(client, new Uint8Array(3 * 1024 * 1024));
   for (let i = 0; i < 5; i++) {
@@ -164,17 +190,40 @@ Deno.test("relay() grows its buffer for a stream and gives it back when the stre
   server.close();
   await running;
   const sizes = downstream.bufferBytes;
-  assert.equal(sizes[0], 8 * 1024);
+  assert.ok(sizes[0]! < 2 * 1024);
   assert.equal(Math.max(...sizes), 256 * 1024);
-  assert.equal(sizes.at(-1), 8 * 1024, "an idle session holds a small buffer");
+  assert.ok(sizes.at(-1)! < 2 * 1024, "an idle session holds a small buffer");
 });
 
-Deno.test("nextBufferBytes() doubles what was filled up to 256 KiB and shrinks what was not", () => {
+Deno.test("relay() mixes up no bytes of sessions that share their buffers", async () => {
+  const sessions = Array.from(
+    { length: 20 },
+    (_, i) => ({ value: i + 1, ...setUp({}, { capacityBytes: 300_000 }) }),
+  );
+  await Promise.all(sessions.map(async ({ value, client, server, downstream, running }) => {
+    const reading = readAll(server);
+    await writeAll(client, new Uint8Array(1_500_000).fill(value));
+    if (value % 5 === 0) {
+      downstream.reset();
+      await reading;
+      assert.equal(await running, "downstream_reset");
+      return;
+    }
+    await client.closeWrite();
+    const received = await reading;
+    assert.equal(received.byteLength, 1_500_000);
+    assert.ok(received.every((byte) => byte === value));
+    server.close();
+    assert.equal(await running, "completed");
+  }));
+});
+
+Deno.test("nextBufferBytes() grows by four while reads fill the buffer, to 256 KiB, and shrinks when they do not", () => {
   const kib = 1024;
-  assert.equal(nextBufferBytes(8 * kib, 8 * kib), 16 * kib);
-  assert.equal(nextBufferBytes(128 * kib, 128 * kib), 256 * kib);
+  assert.equal(nextBufferBytes(16 * kib, 16 * kib), 64 * kib);
+  assert.equal(nextBufferBytes(64 * kib, 64 * kib), 256 * kib);
   assert.equal(nextBufferBytes(256 * kib, 256 * kib), 256 * kib);
-  assert.equal(nextBufferBytes(256 * kib, 10), 8 * kib);
-  assert.equal(nextBufferBytes(256 * kib, 40 * kib), 64 * kib);
-  assert.equal(nextBufferBytes(16 * kib, 10 * kib), 16 * kib);
+  assert.equal(nextBufferBytes(256 * kib, 65 * kib), 256 * kib);
+  assert.equal(nextBufferBytes(256 * kib, 64 * kib), 64 * kib);
+  assert.equal(nextBufferBytes(16 * kib, 1), 16 * kib);
 });

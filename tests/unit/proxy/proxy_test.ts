@@ -1,0 +1,161 @@
+/**
+ * Tests of the accept loop: no error of accept ends it, each new cause is said once, and limits hold.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Conn, Listener } from "../../../lib/base/network.ts";
+import { noMetrics } from "../../../lib/base/metrics.ts";
+import { Proxy, type ProxySettings } from "../../../lib/proxy/proxy.ts";
+import { ColdStart } from "../../../lib/scaler/cold_start.ts";
+import { Placement } from "../../../lib/scaler/placement.ts";
+import { countedMetrics } from "../../support/counted_metrics.ts";
+import { MemoryConn } from "../../support/memory_network.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+/** A listener whose accepts a test answers. */
+class ScriptedListener implements Listener {
+  readonly addr = { hostname: "192.0.2.1", port: 1 };
+  closed = false;
+  accepts = 0;
+  #next = Promise.withResolvers<Conn>();
+
+  async accept(): Promise<Conn> {
+    this.accepts++;
+    try {
+      return await this.#next.promise;
+    } finally {
+      this.#next = Promise.withResolvers();
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    this.#next.reject(new Deno.errors.BadResource("Listener has been closed"));
+  }
+
+  fail(code: string): void {
+    this.#next.reject(Object.assign(new Error(`Too many open files (${code})`), { code }));
+  }
+
+  connect(): MemoryConn {
+    const [client, downstream] = MemoryConn.pair();
+    this.#next.resolve(downstream);
+    return client;
+  }
+}
+
+function setUp(settings: Partial<ProxySettings> = {}) {
+  const clock = new VirtualClock();
+  const log = recordingLog();
+  const listener = new ScriptedListener();
+  const metrics = countedMetrics(() => {});
+  const proxy = new Proxy(listener, {
+    upstream: "slices",
+    targetPort: 1234,
+    connectTimeoutMs: 5_000,
+    headlessServiceName: "h",
+    stsNamespace: "n",
+    clusterDomain: "c",
+    readyWaitTimeoutMs: 60_000,
+    wakeOn: "connect",
+    maxHeld: 10,
+    maxConnections: 10,
+    sessionIdleTimeoutMs: 0,
+    ...settings,
+  }, {
+    clock,
+    random: () => 0.5,
+    log,
+    metrics,
+    network: { listen: () => assert.fail(), connect: () => assert.fail() },
+    placement: new Placement(clock, 1, "pod"),
+    coldStart: new ColdStart(clock, noMetrics),
+    explainWait: () => Promise.resolve("no pod"),
+  });
+  const controller = new AbortController();
+  const running = proxy.run(controller.signal);
+  return { clock, log, listener, metrics, proxy, controller, running };
+}
+
+Deno.test("Proxy goes on accepting after errors, with a pause, and says each new cause once", async () => {
+  const { clock, log, listener, metrics, proxy, running } = setUp();
+  for (let i = 0; i < 5; i++) {
+    listener.fail("EMFILE");
+    await clock.advance(0);
+    assert.equal(listener.accepts, i + 1, "no busy loop");
+    assert.match(proxy.fault ?? "", /EMFILE/);
+    await clock.advance(100);
+  }
+  assert.equal(metrics.value("accept_errors_total"), 5);
+  assert.equal(log.of("cannot accept connections").filter(({ level }) => level === "warn").length, 1);
+  const client = listener.connect();
+  await clock.advance(0);
+  assert.equal(proxy.open, 1);
+  assert.equal(proxy.fault, undefined);
+  assert.equal(log.of("cannot accept connections is over").length, 1);
+  client.close();
+  await clock.advance(0);
+  assert.equal(proxy.open, 0);
+  proxy.stopAccepting();
+  await running;
+  assert.equal(clock.pending, 0, "no timer is left");
+});
+
+Deno.test("Proxy stops accepting without a fault, and its sessions go on", async () => {
+  const { clock, log, listener, proxy, running } = setUp();
+  const client = listener.connect();
+  await clock.advance(0);
+  proxy.stopAccepting();
+  proxy.stopAccepting();
+  await running;
+  assert.ok(listener.closed && !proxy.accepting);
+  assert.equal(proxy.open, 1);
+  assert.equal(log.of("cannot accept connections").length, 0);
+  let drained = false;
+  const draining = proxy.drained().then(() => drained = true);
+  await clock.advance(0);
+  assert.equal(drained, false);
+  client.close();
+  await clock.advance(0);
+  await draining;
+  assert.equal(log.of("session ended").length, 1);
+});
+
+Deno.test("Proxy cuts all sessions when told to, and says why", async () => {
+  const { clock, log, listener, proxy, running } = setUp();
+  for (let i = 0; i < 3; i++) {
+    listener.connect();
+    await clock.advance(0);
+  }
+  assert.equal(proxy.open, 3);
+  proxy.stopAccepting();
+  proxy.cutAll("The time is up");
+  await clock.advance(0);
+  await proxy.drained();
+  await running;
+  const ended = log.of("session ended").map(({ fields: { outcome, reason } }) => `${outcome}: ${reason}`);
+  assert.deepEqual(ended, Array(3).fill("drain_timeout: The time is up"));
+  assert.equal(clock.pending, 0, "no timer is left");
+});
+
+Deno.test("Proxy takes no more connections than it may, and lets go of the rest", async () => {
+  const { clock, log, listener, metrics, proxy, running } = setUp({ maxConnections: 2 });
+  const clients: MemoryConn[] = [];
+  for (let i = 0; i < 4; i++) {
+    clients.push(listener.connect());
+    await clock.advance(0);
+  }
+  assert.equal(proxy.open, 2);
+  assert.equal(metrics.value("sessions_ended_total", { outcome: "limited" }), 2);
+  assert.equal(log.of("connections are refused").filter(({ level }) => level === "warn").length, 1);
+  await clock.advance(10_000);
+  for (const client of clients.slice(2)) assert.equal(await client.read(new Uint8Array(1)), null);
+  for (const client of clients) client.close();
+  proxy.stopAccepting();
+  await clock.advance(0);
+  await proxy.drained();
+  await running;
+  assert.equal(clock.pending, 0, "no timer is left");
+});
