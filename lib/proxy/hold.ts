@@ -17,7 +17,8 @@ export const SESSION_LIMIT_BYTES = 128 * 1024;
 /** Kept bytes of all sessions together never exceed this. */
 export const TOTAL_LIMIT_BYTES = 64 * 1024 * 1024;
 
-const READ_BYTES = 4 * 1024;
+/** What a held session waits with, as long as nothing comes: thousands may be held, and openings are small. */
+const READ_BYTES = 1024;
 
 const NO_BYTES = new Uint8Array();
 

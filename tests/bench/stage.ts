@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
 import { systemClock } from "../../lib/base/clock.ts";
 import { HttpListener } from "../../lib/demo/http_listener.ts";
-import { MiniatureCluster } from "../../lib/demo/miniature_cluster.ts";
+import { MiniatureCluster, type MiniatureClusterOptions } from "../../lib/demo/miniature_cluster.ts";
 import type { PodContext, PodProcess, PodRuntime } from "../../lib/demo/pod_process.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
 import { Background, connectOnce, freePort } from "./processes.ts";
@@ -45,8 +45,15 @@ export class Stage implements AsyncDisposable {
     this.#targetPort = targetPort;
   }
 
-  /** Sets it up. With a `backend` there is one ready pod that runs it, without one there are none. */
-  static async open(folder: string, backend: string | undefined): Promise<Stage> {
+  /**
+   * Sets it up. With a `backend` there is one ready pod that runs it, without one there are none; `options` replace
+   * parts of that.
+   */
+  static async open(
+    folder: string,
+    backend: string | undefined,
+    options: Partial<MiniatureClusterOptions> = {},
+  ): Promise<Stage> {
     const targetPort = freePort(POD_HOST);
     const cluster = new MiniatureCluster({
       clock: systemClock,
@@ -54,12 +61,18 @@ export class Stage implements AsyncDisposable {
       targetPort,
       replicas: backend === undefined ? 0 : 1,
       podAddress: () => POD_HOST,
+      ...options,
     });
     const api = new HttpListener(cluster.api, denoNetwork, { hostname: "127.0.0.1", port: 0 });
     const stage = new Stage(cluster, api, folder, targetPort);
     await Deno.writeTextFile(`${folder}/kubeconfig`, stage.#kubeconfig());
     if (backend !== undefined) await cluster.untilReady(1, AbortSignal.timeout(30_000));
     return stage;
+  }
+
+  /** The cluster. */
+  get cluster(): MiniatureCluster {
+    return this.#cluster;
   }
 
   /** Where the pod listens. */

@@ -47,11 +47,6 @@ export const DOCUMENTED_RULES: readonly RbacRule[] = [
   },
 ];
 
-/** The control group below which a real buildkitd puts its containers: the runner removes it. */
-export function cgroupParent(): string {
-  return basename(surroundings().folder);
-}
-
 /** The environment that `run.ts` gives to the tests. */
 interface Surroundings {
   readonly folder: string;
@@ -72,6 +67,11 @@ export function programPath(name: string): string {
   const path = surroundings().programs[name];
   if (path === undefined) throw new Error(`Cannot find the program "${name}": run.ts did not name it`);
   return path;
+}
+
+/** The real buildkitd, as pods run it. */
+export function daemonRuntime(): PodRuntime {
+  return buildkitdRuntime(programPath("buildkitd"), basename(surroundings().folder));
 }
 
 /** A control plane in a folder of its own. */
@@ -155,7 +155,7 @@ export class Cluster {
     const namespace = await createNamespace(api);
     const folder = await Deno.makeTempDir({ dir: surroundings().folder, prefix: `${namespace}-` });
     const runtime = options.runtime ??
-      buildkitdRuntime(programPath("buildkitd"), cgroupParent());
+      daemonRuntime();
     const kubelet = await Kubelet.start({ api, namespace, nodeName: NODE, runtime, folder });
     const cluster = new Cluster(plane, namespace, folder, kubelet);
     try {

@@ -108,6 +108,47 @@ export function literalFields(block: Uint8Array): Readonly<Record<string, string
   return fields;
 }
 
+/** One field of a header block as it is encoded, with or without Huffman coding. */
+export interface RawField {
+  /** How it refers to the tables, and its name where that is spelled out. */
+  readonly name: Uint8Array;
+  /** Its value where that is spelled out. */
+  readonly value: Uint8Array;
+}
+
+/** Takes a header block apart without decoding it (RFC 7541, section 6). */
+export function rawFields(block: Uint8Array): readonly RawField[] {
+  const fields: RawField[] = [];
+  let at = 0;
+  const integer = (prefixBits: number): number => {
+    const limit = 2 ** prefixBits - 1;
+    let value = block[at++]! & limit;
+    if (value < limit) return value;
+    for (let shift = 0;; shift += 7) {
+      const byte = block[at++]!;
+      value += (byte & 127) * 2 ** shift;
+      if (byte < 128) return value;
+    }
+  };
+  const text = () => {
+    const length = integer(7);
+    at += length;
+  };
+  while (at < block.length) {
+    const start = at;
+    const first = block[at]!;
+    const indexed = (first & 0x80) !== 0;
+    const resize = (first & 0xe0) === 0x20;
+    const index = integer(indexed ? 7 : (first & 0x40) !== 0 ? 6 : resize ? 5 : 4);
+    const literal = !indexed && !resize;
+    if (literal && index === 0) text();
+    const middle = at;
+    if (literal) text();
+    fields.push({ name: block.slice(start, middle), value: block.slice(middle, at) });
+  }
+  return fields;
+}
+
 /** One client. Dispose of it. */
 export class Http2Client implements Disposable {
   readonly #conn: Conn;

@@ -58,7 +58,10 @@ export class RecordingDaemon {
   onChange: () => void = () => {};
 
   /** For pods. */
-  readonly serve: Serve = async (conn) => {
+  readonly serve: Serve = (conn) => this.record(conn);
+
+  /** Serves and records one connection until its client has ended it. */
+  async record(conn: Conn): Promise<void> {
     const recording = new Recording(conn);
     this.recordings.push(recording);
     this.onChange();
@@ -85,5 +88,5 @@ export class RecordingDaemon {
       recording.ended = true;
       this.onChange();
     }
-  };
+  }
 }

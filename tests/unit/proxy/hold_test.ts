@@ -1,132 +1,147 @@
 /**
- * `Hold` on a connection whose reads and writes end when the test says so.
+ * Tests of the hold on connections in memory: what is kept, how much of it, who leaves, and what is handed on. What an
+ * HTTP/2 client hears is in `tests/property/http2_opening_test.ts`.
  *
  * @module
  */
 import assert from "node:assert/strict";
-import type { Conn } from "../../../lib/base/network.ts";
-import {
-  Hold,
-  HoldBudget,
-  type HoldEvents,
-  SESSION_LIMIT_BYTES,
-  TOTAL_LIMIT_BYTES,
-} from "../../../lib/proxy/hold.ts";
-import { FRAME, frame, PREFACE } from "../../../lib/proxy/http2_frames.ts";
+import { Hold, HoldBudget, SESSION_LIMIT_BYTES } from "../../../lib/proxy/hold.ts";
+import { FLAG, FRAME, PREFACE } from "../../../lib/proxy/http2_frames.ts";
+import { concat, MemoryConn, type MemoryOptions, readAll, writeAll } from "../../support/memory_network.ts";
 import { settle } from "../../support/virtual_clock.ts";
 
-const OPENING = Uint8Array.from([...PREFACE, ...frame(FRAME.settings, 0, 0, new Uint8Array())]);
-const SILENT: HoldEvents = { bytes: () => {}, left: () => {}, malformed: () => {} };
+const MIB = 1024 * 1024;
+const bytes = (text: string) => new TextEncoder().encode(text);
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-/** A connection in the test's hand. */
-class HandConn implements Conn {
-  readonly remoteAddr = { hostname: "192.0.2.1", port: 1 };
-  readonly #reads: { readonly buffer: Uint8Array; readonly done: (n: number | null) => void }[] = [];
-  readonly #writes: (() => void)[] = [];
-  /** While true, writes do not end. */
-  stuck = false;
-
-  get reading(): number {
-    return this.#reads.length;
-  }
-
-  read(buffer: Uint8Array): Promise<number | null> {
-    return new Promise((done) => this.#reads.push({ buffer, done }));
-  }
-
-  write(bytes: Uint8Array): Promise<number> {
-    return new Promise((resolve) => {
-      if (this.stuck) this.#writes.push(() => resolve(bytes.length));
-      else resolve(bytes.length);
-    });
-  }
-
-  /** Ends the oldest read. */
-  async bring(bytes: Uint8Array | null): Promise<void> {
-    const { buffer, done } = this.#reads.shift()!;
-    if (bytes !== null) buffer.set(bytes);
-    done(bytes?.length ?? null);
-    await settle();
-  }
-
-  async release(): Promise<void> {
-    this.stuck = false;
-    for (const release of this.#writes.splice(0)) release();
-    await settle();
-  }
-
-  closeWrite(): Promise<void> {
-    return Promise.resolve();
-  }
-  close(): void {}
-  setNoDelay(): void {}
-  setKeepAlive(): void {}
+function setUp(
+  { budget = new HoldBudget(64 * MIB, () => {}), ...options }: MemoryOptions & { budget?: HoldBudget } = {},
+) {
+  const [client, downstream] = MemoryConn.pair(options);
+  const events: string[] = [];
+  const hold = new Hold(downstream, budget, {
+    bytes: () => events.push("bytes"),
+    left: (how) => events.push(how),
+    malformed: ({ why }) => events.push(why),
+  });
+  return { client, downstream, hold, events };
 }
 
-Deno.test("Hold reads one read at a time when it refuses while a reply is under way", async () => {
-  const conn = new HandConn();
-  const hold = new Hold(conn, new HoldBudget(1_000_000, () => {}), SILENT);
+Deno.test("Hold keeps what the client sends, in order, and hands it over with the read under way", async () => {
+  for (const waits of [false, true]) {
+    const { client, hold } = setUp({ writeBytes: () => 3 });
+    hold.start();
+    await writeAll(client, bytes("one two "));
+    await settle();
+    if (waits) hold.wait();
+    await writeAll(client, bytes("three "));
+    await settle();
+    const { chunks, pending, ended, opening } = hold.handOver();
+    assert.equal(text(concat(chunks)), "one two three ");
+    assert.equal(ended, false);
+    assert.ok(opening.blind, "nothing has to be taken out of what is no HTTP/2");
+    await writeAll(client, bytes("four"));
+    assert.equal(text((await pending)!), "fou");
+  }
+});
+
+Deno.test("Hold stops reading at its own limit, and tells the budget what it keeps and gives back", async () => {
+  const used: number[] = [];
+  const { client, downstream, hold } = setUp({
+    budget: new HoldBudget(64 * MIB, (usedBytes) => used.push(usedBytes)),
+    capacityBytes: 4 * MIB,
+  });
   hold.start();
   hold.wait();
-  conn.stuck = true;
-  await conn.bring(OPENING);
-  assert.equal(conn.reading, 0, "a client that does not read is not read from");
-  hold.refuse({ status: 4, message: "too late" });
-  await conn.release();
-  assert.equal(conn.reading, 1);
-});
-
-Deno.test("Hold.refuse() reads on where the bounds had stopped it", async () => {
-  const conn = new HandConn();
-  const hold = new Hold(conn, new HoldBudget(5_000, () => {}), SILENT);
-  hold.start();
-  hold.wait();
-  await conn.bring(new Uint8Array(4_000));
-  assert.equal(conn.reading, 0);
-  hold.refuse({ status: 4, message: "too late" });
-  assert.equal(conn.reading, 1);
-});
-
-Deno.test("Hold reads on when others have given back what it may keep", async () => {
-  const budget = new HoldBudget(9_000, () => {});
-  const [greedy, late] = [new HandConn(), new HandConn()];
-  const holds = [greedy, late].map((conn) => new Hold(conn, budget, SILENT)) as [Hold, Hold];
-  holds[0].start();
-  holds[0].wait();
-  await greedy.bring(new Uint8Array(4_096).fill(1));
-  await greedy.bring(new Uint8Array(1_000).fill(1));
-  holds[1].start();
-  holds[1].wait();
-  assert.equal(late.reading, 0, "there is no room");
-  holds[0].end();
-  assert.equal(late.reading, 1, "there is");
-  await late.bring(OPENING);
-  assert.equal(holds[1].speaks, "http2");
-});
-
-Deno.test("Hold does not read on once it is over", async () => {
-  const budget = new HoldBudget(5_000, () => {});
-  const [greedy, late] = [new HandConn(), new HandConn()];
-  const holds = [greedy, late].map((conn) => new Hold(conn, budget, SILENT)) as [Hold, Hold];
-  holds[0].start();
-  holds[0].wait();
-  await greedy.bring(new Uint8Array(4_000).fill(1));
-  holds[1].start();
-  holds[1].wait();
-  assert.deepEqual(holds[1].handOver().chunks, []);
-  holds[0].end();
+  await writeAll(client, new Uint8Array(MIB));
   await settle();
-  assert.equal(late.reading, 0, "the relay reads");
+  const most = Math.max(...used);
+  assert.ok(most <= SESSION_LIMIT_BYTES && most > SESSION_LIMIT_BYTES - 8 * 1024, `${most} bytes were kept`);
+  const { chunks, pending } = hold.handOver();
+  assert.equal(concat(chunks).byteLength, most);
+  assert.equal(pending, undefined, "no read is under way");
+  assert.equal(used.at(-1), 0);
+  await client.closeWrite();
+  assert.equal((await readAll(downstream)).byteLength, MIB - most, "the rest is still there to be read");
 });
 
-Deno.test("Hold keeps no more than its bound when it looks at what it has only now", async () => {
-  const conn = new HandConn();
-  let mostBytes = 0;
-  const budget = new HoldBudget(TOTAL_LIMIT_BYTES, (bytes) => mostBytes = Math.max(mostBytes, bytes));
-  const hold = new Hold(conn, budget, SILENT);
+Deno.test("Hold stops reading when all holds together keep enough", async () => {
+  const budget = new HoldBudget(100_000, () => {});
+  const first = setUp({ budget, capacityBytes: MIB });
+  const second = setUp({ budget, capacityBytes: MIB });
+  for (const { hold, client } of [first, second]) {
+    hold.start();
+    await writeAll(client, new Uint8Array(200_000));
+    await settle();
+  }
+  assert.ok(budget.leftBytes < 4 * 1024);
+  assert.ok(concat(second.hold.handOver().chunks).byteLength < 8 * 1024);
+  first.hold.end();
+  first.hold.end();
+  assert.equal(budget.leftBytes, 100_000, "everything is given back, once");
+});
+
+Deno.test("Hold says at once how the client has left, and says nothing after it is over", async () => {
+  const leaving = {
+    fin: (client: MemoryConn) => void client.close(),
+    reset: (_: MemoryConn, downstream: MemoryConn) => downstream.reset(),
+  };
+  for (const [how, leave] of Object.entries(leaving)) {
+    const held = setUp();
+    held.hold.start();
+    await writeAll(held.client, bytes("hello"));
+    await settle();
+    leave(held.client, held.downstream);
+    await settle();
+    assert.deepEqual(held.events, ["bytes", how]);
+    assert.equal(held.hold.left, how);
+    assert.ok(held.hold.gone.aborted);
+
+    const over = setUp();
+    over.hold.start();
+    const { pending } = over.hold.handOver();
+    leave(over.client, over.downstream);
+    await (how === "fin" ? pending!.then((end) => assert.equal(end, null)) : assert.rejects(pending!));
+    assert.deepEqual(over.events, []);
+  }
+});
+
+Deno.test("Hold hands a FIN on that came while there was a backend to dial already", async () => {
+  const { client, hold } = setUp();
   hold.start();
-  while (conn.reading > 0) await conn.bring(new Uint8Array(4_096).fill(1));
+  await writeAll(client, bytes("all of it"));
+  await client.closeWrite();
+  await settle();
+  const { chunks, ended } = hold.handOver();
+  assert.equal(text(concat(chunks)), "all of it");
+  assert.ok(ended);
+});
+
+Deno.test("Hold says nothing to an HTTP/2 client before it has to wait, and then SETTINGS", async () => {
+  const { client, downstream, hold } = setUp();
+  const settings = Uint8Array.of(0, 0, 0, FRAME.settings, 0, 0, 0, 0, 0);
+  const heard: number[] = [];
+  const listening = (async () => {
+    const buffer = new Uint8Array(100);
+    for (let n = await client.read(buffer); n !== null; n = await client.read(buffer)) {
+      heard.push(...buffer.subarray(0, n));
+    }
+  })();
+  hold.start();
+  await writeAll(client, concat([PREFACE, settings]));
+  await settle();
+  assert.deepEqual(heard, []);
   hold.wait();
-  assert.equal(conn.reading, 0);
-  assert.ok(mostBytes > SESSION_LIMIT_BYTES - 4_096 && mostBytes <= SESSION_LIMIT_BYTES, `${mostBytes}`);
+  await hold.written;
+  await settle();
+  assert.equal(heard[3], FRAME.settings);
+  assert.equal(heard[4]! & FLAG.ack, 0);
+  const { chunks, opening } = hold.handOver();
+  assert.deepEqual(concat(chunks), concat([PREFACE, settings]), "the daemon gets what the client has said");
+  assert.equal(opening.blind, false, "the client still owes the acknowledgement of those settings");
+  const ack = Uint8Array.of(0, 0, 0, FRAME.settings, FLAG.ack, 0, 0, 0, 0);
+  assert.deepEqual(opening.take(ack).kept, []);
+  assert.ok(opening.blind);
+  downstream.close();
+  await listening.catch(() => {});
 });

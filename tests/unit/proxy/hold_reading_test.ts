@@ -1,0 +1,135 @@
+/**
+ * When `Hold` reads, on a connection whose reads and writes end when the test says so.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Conn } from "../../../lib/base/network.ts";
+import {
+  Hold,
+  HoldBudget,
+  type HoldEvents,
+  SESSION_LIMIT_BYTES,
+  TOTAL_LIMIT_BYTES,
+} from "../../../lib/proxy/hold.ts";
+import { FRAME, frame, PREFACE } from "../../../lib/proxy/http2_frames.ts";
+import { settle } from "../../support/virtual_clock.ts";
+
+const OPENING = Uint8Array.from([...PREFACE, ...frame(FRAME.settings, 0, 0, new Uint8Array())]);
+const SILENT: HoldEvents = { bytes: () => {}, left: () => {}, malformed: () => {} };
+
+/** A connection in the test's hand. */
+class HandConn implements Conn {
+  readonly remoteAddr = { hostname: "192.0.2.1", port: 1 };
+  readonly #reads: { readonly buffer: Uint8Array; readonly done: (n: number | null) => void }[] = [];
+  readonly #writes: (() => void)[] = [];
+  /** While true, writes do not end. */
+  stuck = false;
+
+  get reading(): number {
+    return this.#reads.length;
+  }
+
+  read(buffer: Uint8Array): Promise<number | null> {
+    return new Promise((done) => this.#reads.push({ buffer, done }));
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return new Promise((resolve) => {
+      if (this.stuck) this.#writes.push(() => resolve(bytes.length));
+      else resolve(bytes.length);
+    });
+  }
+
+  /** Ends the oldest read. */
+  async bring(bytes: Uint8Array): Promise<void> {
+    const { buffer, done } = this.#reads.shift()!;
+    buffer.set(bytes);
+    done(bytes.length);
+    await settle();
+  }
+
+  /** Ends reads with bytes that are no HTTP/2, for as long as there are any. */
+  async fill(): Promise<void> {
+    while (this.reading > 0) await this.bring(new Uint8Array(1_000).fill(1));
+  }
+
+  async release(): Promise<void> {
+    this.stuck = false;
+    for (const release of this.#writes.splice(0)) release();
+    await settle();
+  }
+
+  closeWrite(): Promise<void> {
+    return Promise.resolve();
+  }
+  close(): void {}
+  setNoDelay(): void {}
+  setKeepAlive(): void {}
+}
+
+Deno.test("Hold reads one read at a time when it refuses while a reply is under way", async () => {
+  const conn = new HandConn();
+  const hold = new Hold(conn, new HoldBudget(1_000_000, () => {}), SILENT);
+  hold.start();
+  hold.wait();
+  conn.stuck = true;
+  await conn.bring(OPENING);
+  assert.equal(conn.reading, 0, "a client that does not read is not read from");
+  hold.refuse({ status: 4, message: "too late" });
+  await conn.release();
+  assert.equal(conn.reading, 1);
+});
+
+Deno.test("Hold.refuse() reads on where the bounds had stopped it", async () => {
+  const conn = new HandConn();
+  const hold = new Hold(conn, new HoldBudget(5_000, () => {}), SILENT);
+  hold.start();
+  hold.wait();
+  await conn.fill();
+  hold.refuse({ status: 4, message: "too late" });
+  assert.equal(conn.reading, 1);
+});
+
+Deno.test("Hold reads on when others have given back what it may keep", async () => {
+  const budget = new HoldBudget(9_000, () => {});
+  const [greedy, late] = [new HandConn(), new HandConn()];
+  const holds = [greedy, late].map((conn) => new Hold(conn, budget, SILENT)) as [Hold, Hold];
+  holds[0].start();
+  holds[0].wait();
+  await greedy.fill();
+  holds[1].start();
+  holds[1].wait();
+  assert.equal(late.reading, 0, "there is no room");
+  holds[0].end();
+  assert.equal(late.reading, 1, "there is");
+  await late.bring(OPENING);
+  assert.equal(holds[1].speaks, "http2");
+});
+
+Deno.test("Hold does not read on once it is over", async () => {
+  const budget = new HoldBudget(5_000, () => {});
+  const [greedy, late] = [new HandConn(), new HandConn()];
+  const holds = [greedy, late].map((conn) => new Hold(conn, budget, SILENT)) as [Hold, Hold];
+  holds[0].start();
+  holds[0].wait();
+  await greedy.fill();
+  holds[1].start();
+  holds[1].wait();
+  assert.deepEqual(holds[1].handOver().chunks, []);
+  holds[0].end();
+  await settle();
+  assert.equal(late.reading, 0, "the relay reads");
+});
+
+Deno.test("Hold keeps no more than its bound when it looks at what it has only now", async () => {
+  const conn = new HandConn();
+  let mostBytes = 0;
+  const budget = new HoldBudget(TOTAL_LIMIT_BYTES, (bytes) => mostBytes = Math.max(mostBytes, bytes));
+  const hold = new Hold(conn, budget, SILENT);
+  hold.start();
+  await conn.fill();
+  hold.wait();
+  assert.equal(conn.reading, 0);
+  assert.ok(mostBytes > SESSION_LIMIT_BYTES - 4_096 && mostBytes <= SESSION_LIMIT_BYTES, `${mostBytes}`);
+});
