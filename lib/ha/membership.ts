@@ -166,11 +166,12 @@ export class Membership {
     const { record, scale, placement, claimPresent } = this.#ports;
     try {
       await record.write(target, signal);
+      if (this.#state === "alone") this.#set("joining");
     } catch (error) {
-      if (!(error instanceof ApiError && error.status === 403) || this.#state !== "joining" || this.#ready) {
-        throw error;
-      }
-      await this.#joinAlone(target, error, signal);
+      const forbidden = error instanceof ApiError && error.status === 403;
+      // A proxy that has joined before and loses its rights is cut off, not alone.
+      if (!forbidden || (this.#ready && this.#state !== "alone")) throw error;
+      if (this.#state !== "alone") await this.#joinAlone(target, error, signal);
     }
     // From here on the others reckon with this proxy, so it must be bound by what it has not heard.
     if (this.#state !== "alone") this.#set("joining");

@@ -28,6 +28,8 @@ export interface ApiRequest {
   readonly method: "GET" | "PUT" | "PATCH" | "POST" | "DELETE";
   /** Query parameters. */
   readonly query?: Readonly<Record<string, string>>;
+  /** Statuses that are answers like any other, not failures to count; they are thrown all the same. */
+  readonly expected?: readonly number[];
   /** Sent as JSON. */
   readonly body?: unknown;
   /** The body's media type, if it is not plain JSON. */
@@ -94,7 +96,8 @@ export class KubeClient {
       if (response.status >= 200 && response.status < 300) return response;
       throw await this.#apiError(request.target, response, signal);
     } catch (error) {
-      if (!signal.aborted) {
+      const expected = error instanceof ApiError && request.expected?.includes(error.status);
+      if (!signal.aborted && !expected) {
         const code = error instanceof ApiError ? String(error.status) : "none";
         metrics.record("api_errors_total", 1, { verb, code });
       }

@@ -43,7 +43,7 @@ export function leaseApi(client: KubeClient, namespace: string): LeaseApi {
       return (await client.json<{ items?: Lease[] | null }>(request, signal)).items ?? [];
     },
     get(name, signal) {
-      return client.json({ target: target("get", name), method: "GET" }, signal);
+      return client.json({ target: target("get", name), method: "GET", expected: [404] }, signal);
     },
     create(lease, signal) {
       return client.json({ target: target("create"), method: "POST", body: body(lease) }, signal);

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { fastClock } from "../../support/fast_clock.ts";
 import { NOT_READY, startProgram } from "../../support/program.ts";
 import { RecordingDaemon } from "../../support/recording_daemon.ts";
 import { pattern } from "../../support/tcp_client.ts";
@@ -58,12 +59,15 @@ for (const [what, bytes] of [["TLS", CLIENT_HELLO], ["almost a preface", ALMOST]
   });
 }
 
-Deno.test("hold: the log of a TLS client that gives up says that its own limit holds", async () => {
-  await using program = await startProgram({ cluster: NOT_READY });
+Deno.test("hold: the log of a TLS client that gives up after as long as gRPC waits says that its own limit holds", async () => {
+  const clock = fastClock(100);
+  await using program = await startProgram({ cluster: NOT_READY, clock });
   await program.settled();
   using client = await program.connect();
   await client.send(CLIENT_HELLO);
   await program.until("all is kept", () => program.metrics.value("hold_bytes") === CLIENT_HELLO.length);
+  const sinceMs = clock.nowMs();
+  await program.until("a gRPC client's patience to be over", () => clock.nowMs() - sinceMs >= 20_000);
   client.close();
   const { outcome, reason } = await program.logged("session ended");
   assert.equal(outcome, "client_left");

@@ -229,7 +229,7 @@ for (const [kind, make] of KINDS) {
       await using(make(), async (http) => {
         await assert.rejects(
           fetchText(http, url),
-          /^Error: Cannot reach the API server "https:\/\/127.0.0.1:\d+": /,
+          /Error: Cannot reach the API server "https:\/\/127.0.0.1:\d+": /,
         );
         http.useClientCertificate(await ca.issue({ commonName: "alice" }));
         assert.equal(await fetchText(http, url), "alice");
