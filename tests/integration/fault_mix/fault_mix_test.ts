@@ -8,6 +8,7 @@
 import { runFaultMix } from "./mix.ts";
 
 const seconds = Number(Deno.env.get("FAULT_MIX_SECONDS") || 20);
+if (!(seconds > 0)) throw new Error("Cannot parse FAULT_MIX_SECONDS: want a number of seconds");
 const seed = Number(Deno.env.get("FAULT_MIX_SEED") || Math.floor(Math.random() * 2 ** 32));
 
 Deno.test(`fault mix: no session is lost, and everything settles (seed ${seed}, ${seconds}s)`, async () => {
