@@ -23,7 +23,9 @@ import { type OwnRecord, RecordGone } from "./own_record.ts";
 import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
 
 /** See the module's comment. */
-export type MemberState = "joining" | "joined" | "cut_off" | "alone";
+export const MEMBER_STATES = ["joining", "joined", "cut_off", "alone"] as const;
+/** One of {@link MEMBER_STATES}. */
+export type MemberState = typeof MEMBER_STATES[number];
 
 /** The settings that matter. */
 export interface MembershipSettings {
@@ -84,6 +86,7 @@ export class Membership {
   readonly #recorded = Promise.withResolvers<void>();
   #failedMs = -Infinity;
   #urgent = false;
+  #onChange = () => {};
 
   /** Closes the placement until it has joined. */
   constructor(settings: MembershipSettings, ports: MembershipPorts) {
@@ -131,6 +134,12 @@ export class Membership {
     }
     if (this.#state === "cut_off") return this.#settings.whenCutOff === "serve";
     return this.#state === "alone" || (this.#state === "joined" && !this.lapsed);
+  }
+
+  /** Calls `listener`, the only one, when the state has changed. */
+  subscribe(listener: () => void): void {
+    this.#onChange = listener;
+    listener();
   }
 
   /** The record says something else than before; `urgent` if somebody waits for it. */
@@ -260,6 +269,7 @@ export class Membership {
   #set(state: MemberState): void {
     if (state === this.#state) return;
     this.#state = state;
+    this.#onChange();
     this.#ports.placement.gateChanged();
   }
 

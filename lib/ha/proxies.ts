@@ -20,7 +20,7 @@ import type { Peers, PeerUse } from "../scaler/peers.ts";
 import type { Placement } from "../scaler/placement.ts";
 import { Consent } from "./consent.ts";
 import { Election, type ElectionTimes } from "./election.ts";
-import { Membership, type MembershipSettings } from "./membership.ts";
+import { MEMBER_STATES, Membership, type MembershipSettings } from "./membership.ts";
 import { OwnRecord } from "./own_record.ts";
 import { PeerMemory } from "./peers.ts";
 import { type RecordBody, recordSelector, type RecordTarget } from "./record.ts";
@@ -113,6 +113,7 @@ export class Proxies implements Peers {
       answers: () => this.#membership.state === "joined" && !this.#membership.lapsed,
     });
     placement.subscribe(() => this.#publishIfChanged());
+    this.#membership.subscribe(() => this.#changed());
   }
 
   /** Whether this proxy may write a lower count now. */
@@ -249,7 +250,11 @@ export class Proxies implements Peers {
   }
 
   #changed(): void {
-    this.#ports.metrics.record("leader", this.leads ? 1 : 0, {});
+    const { metrics } = this.#ports;
+    metrics.record("leader", this.leads ? 1 : 0, {});
+    for (const state of MEMBER_STATES) {
+      metrics.record("member_state", state === this.#membership.state ? 1 : 0, { state });
+    }
     for (const listener of this.#listeners) listener();
   }
 

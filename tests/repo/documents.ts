@@ -74,7 +74,7 @@ export function pathViolations({ path, text }: Document, exists: (path: string) 
 /** Flags of other programs that the documents show, and the mistake that they show. */
 const OTHER_FLAGS = [
   ...["--addr", "--frontend", "--local", "--name", "--driver", "--builder"], // buildctl, docker buildx
-  ...["--replicas", "--allow-all"], // kubectl, deno
+  ...["--replicas", "--type", "--allow-all"], // kubectl, deno
   ...["--help", "--version", "--stub"], // ours, but no settings
   "--idle-timout",
 ];
