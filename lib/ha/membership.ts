@@ -19,7 +19,7 @@ import { retryDelayMs } from "../kube/client.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { ScaleApi } from "../kube/scale.ts";
 import type { Placement } from "../scaler/placement.ts";
-import { type OwnRecord, RecordGone } from "./own_record.ts";
+import { type OwnRecord, RecordGone, RecordLapsed } from "./own_record.ts";
 import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
 
 /** See the module's comment. */
@@ -61,9 +61,6 @@ export interface MembershipPorts {
 
 /** The record is renewed at least this many times within its expiry: every 30 s of 5 min. */
 const RENEWALS = 10;
-
-/** A proxy lapses this part of the expiry before its record can expire for the others: for the drift of clocks. */
-const MARGIN_PART = 1 / 10;
 
 /** No two writes of the record are closer together, in ms, unless somebody waits for an answer. */
 const RATE_MS = 500;
@@ -123,13 +120,13 @@ export class Membership {
 
   /** True when the others do not reckon with this proxy any more, or soon will not. */
   get lapsed(): boolean {
-    return this.#ports.record.ageMs >= this.#settings.recordExpiryMs * (1 - MARGIN_PART);
+    return this.#ports.record.lapsed;
   }
 
   /** May this proxy place a session now? Looks at the clocks anew each time: it may have stood still. */
   get mayPlace(): boolean {
     const { clock } = this.#ports;
-    if (this.#state === "joined" && this.lapsed && clock.nowMs() - this.#failedMs <= RECENT_MS) {
+    if (this.#state === "joined" && this.#fellSilent && clock.nowMs() - this.#failedMs <= RECENT_MS) {
       this.#cutOff();
     }
     if (this.#state === "cut_off") return this.#settings.whenCutOff === "serve";
@@ -159,9 +156,12 @@ export class Membership {
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof FatalError) throw error;
-        if (error instanceof RecordGone) {
-          // It was deleted by somebody: the others do not reckon with this proxy.
-          this.#ports.log.warn("record of this proxy was deleted", { then: "it joins again" });
+        if (error instanceof RecordGone || error instanceof RecordLapsed) {
+          // Deleted by somebody, or not renewed for too long: the others do not reckon with this proxy.
+          const event = error instanceof RecordGone
+            ? "record of this proxy was deleted"
+            : "record of this proxy was not renewed in time";
+          this.#ports.log.warn(event, { then: "it joins again" });
           this.#set("joining");
           continue;
         }
@@ -174,7 +174,7 @@ export class Membership {
   async #join(target: RecordTarget, signal: AbortSignal): Promise<void> {
     const { record, scale, placement, claimPresent } = this.#ports;
     try {
-      await record.write(target, signal);
+      await record.join(target, signal);
       if (this.#state === "alone") this.#set("joining");
     } catch (error) {
       const forbidden = error instanceof ApiError && error.status === 403;
@@ -218,12 +218,11 @@ export class Membership {
         this.#faults.succeeded();
       } catch (error) {
         signal.throwIfAborted();
-        if (error instanceof RecordGone) throw error;
+        if (error instanceof RecordGone || error instanceof RecordLapsed) throw error;
         this.#failed(error);
         if (this.lapsed) throw error;
         await sleep(clock, Math.min(5_000, retryDelayMs(error, failures++, random)), signal);
       }
-      if (this.lapsed) throw new Error("The record of this proxy was not renewed in time");
     }
   }
 
@@ -233,7 +232,7 @@ export class Membership {
     for (;;) {
       await sleep(clock, ASK_AGAIN_MS, signal);
       try {
-        return await record.write(target, signal);
+        return await record.join(target, signal);
       } catch {
         signal.throwIfAborted();
       }
@@ -250,7 +249,14 @@ export class Membership {
   #failed(error: unknown): void {
     this.#failedMs = this.#ports.clock.nowMs();
     this.#faults.failed(messageOf(error));
-    if (this.#state === "joined" && this.lapsed) this.#cutOff();
+    if (this.#fellSilent && (this.#state === "joined" || (this.#state === "joining" && this.#ready))) {
+      this.#cutOff();
+    }
+  }
+
+  /** True when it has lapsed with a record. Without one, since it was deleted, it has to join again first. */
+  get #fellSilent(): boolean {
+    return this.lapsed && this.#ports.record.ageMs !== Infinity;
   }
 
   #cutOff(): void {

@@ -16,6 +16,15 @@ export class RecordGone extends Error {
   override readonly name = "RecordGone";
 }
 
+/** The record was not renewed in time: the others may not reckon with this proxy any more. It must join again. */
+export class RecordLapsed extends Error {
+  /** Always `RecordLapsed`. */
+  override readonly name = "RecordLapsed";
+}
+
+/** A proxy lapses this part of the expiry before its record can expire for the others: for the drift of clocks. */
+const MARGIN_PART = 1 / 10;
+
 /** What the record is made of. */
 export interface OwnRecordPorts {
   /** Writes it. */
@@ -53,13 +62,37 @@ export class OwnRecord {
     return Math.max(clock.nowMs() - this.#renewed.nowMs, suspendedMs);
   }
 
+  /** True when the others do not reckon with this proxy any more, or soon will not. */
+  get lapsed(): boolean {
+    return this.ageMs >= this.#ports.expiryMs * (1 - MARGIN_PART);
+  }
+
   /**
-   * Writes the record as it now is.
+   * Writes the record of a proxy that joins, and makes it if it is not there. What the others had agreed while it was
+   * not heard of binds it, so it has to read the count after that.
    *
    * @throws RecordGone when it was there and is not any more; else what the API says
    */
-  write(target: RecordTarget, signal: AbortSignal): Promise<void> {
+  join(target: RecordTarget, signal: AbortSignal): Promise<void> {
     return this.#inTurn(() => this.#write(target, signal));
+  }
+
+  /**
+   * Writes the record as it now is. A write that succeeds too late does not make up for that.
+   *
+   * @throws RecordGone when it is not there any more, RecordLapsed when the one before was too long ago; else what the
+   * API says
+   */
+  write(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => {
+      const before = this.#renewed;
+      if (before === undefined) throw new RecordGone("This proxy has no record");
+      await this.#write(target, signal);
+      const after = this.#renewed;
+      this.#renewed = before;
+      if (this.lapsed) throw new RecordLapsed("The record of this proxy was not renewed in time");
+      this.#renewed = after;
+    });
   }
 
   /** Deletes it, if it is there. */
