@@ -20,6 +20,7 @@ export async function settle(): Promise<void> {
 /** A clock for tests. */
 export class VirtualClock implements Clock {
   #nowMs = 1_000;
+  #bootMs = 0;
   #order = 0;
   readonly #timers = new Set<Timer>();
 
@@ -28,7 +29,7 @@ export class VirtualClock implements Clock {
   }
 
   bootMs(): number {
-    return this.nowMs();
+    return this.nowMs() + this.#bootMs;
   }
 
   wallMs(): number {
@@ -44,6 +45,16 @@ export class VirtualClock implements Clock {
   /** Timers that wait. */
   get pending(): number {
     return this.#timers.size;
+  }
+
+  /** The process stands still for this long, as after SIGSTOP: what fell due meanwhile runs afterwards, all at once. */
+  freeze(ms: number): void {
+    this.#nowMs += ms;
+  }
+
+  /** The machine sleeps for this long: only the boot clock runs on. */
+  suspend(ms: number): void {
+    this.#bootMs += ms;
   }
 
   /** Moves time on, running what falls due. */

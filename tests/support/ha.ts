@@ -1,0 +1,135 @@
+/**
+ * One proxy's part among others, in pieces and in memory: what unit tests of `lib/ha` are set up with.
+ *
+ * @module
+ */
+import type { Clock } from "../../lib/base/clock.ts";
+import { Membership, type MembershipSettings } from "../../lib/ha/membership.ts";
+import { OwnRecord } from "../../lib/ha/own_record.ts";
+import { type RecordBody, recordLease, type RecordTarget } from "../../lib/ha/record.ts";
+import type { Lease } from "../../lib/kube/types.ts";
+import { Placement } from "../../lib/scaler/placement.ts";
+import type { FakeLeases } from "./fake_leases.ts";
+import { FakeScale } from "./fake_scale.ts";
+import { type RecordingLog, recordingLog } from "./recording_log.ts";
+
+/** The scale target of all. */
+export const TARGET: RecordTarget = { namespace: "n", name: "buildkitd", uid: "sts-1" };
+
+/** The default of `--record-expiry`, in ms. */
+export const EXPIRY_MS = 300_000;
+
+/** A record of a proxy that has nothing in use and has been asked nothing. */
+export const IDLE: RecordBody = {
+  inUse: [],
+  needing: 0,
+  neededMs: null,
+  knowsForMs: 0,
+  answers: {},
+  announcement: null,
+};
+
+/** A record with a session on ordinal 0. */
+export const BUSY: RecordBody = { ...IDLE, inUse: [{ ordinal: 0, busy: true, idleMs: 0 }] };
+
+/** Another proxy's record, as it stands in its Lease. */
+export function leaseOf(identity: string, body: RecordBody = IDLE, options: {
+  readonly podUid?: string;
+  readonly expiryMs?: number;
+  readonly target?: RecordTarget;
+} = {}): Lease {
+  const { podUid, expiryMs = EXPIRY_MS, target = TARGET } = options;
+  return recordLease(target, { identity, podUid, expiryMs, renewed: "2024-01-01T00:00:00.000000Z", body });
+}
+
+/** The name of a proxy's Lease. */
+export function nameOf(identity: string): string {
+  return leaseOf(identity).metadata!.name!;
+}
+
+/** A version of a record: a Lease with what the API server adds. */
+export function versionOf(lease: Lease, version: number, uid = "uid-1"): Lease {
+  return { ...lease, metadata: { ...lease.metadata, uid, resourceVersion: String(version) } };
+}
+
+/** A pod of ordinal 0 that is ready. */
+export function readyPod(placement: Placement, uid = "pod-1"): void {
+  placement.setBackends([{
+    ordinal: 0,
+    pod: "buildkitd-0",
+    uid,
+    addresses: ["192.0.2.1"],
+    ready: true,
+    terminating: false,
+  }]);
+}
+
+/** One proxy: its record and its membership. */
+export interface Member {
+  readonly membership: Membership;
+  readonly record: OwnRecord;
+  readonly placement: Placement;
+  readonly scale: FakeScale;
+  readonly log: RecordingLog;
+  /** What its record says. */
+  content: RecordBody;
+  /** How often it has claimed the present count. */
+  claims: number;
+  /** Starts it. The promise settles when it ends. */
+  run(): Promise<void>;
+  /** Stops it. */
+  stop(): void;
+}
+
+/** Makes one. */
+export function member(clock: Clock, leases: FakeLeases, options: {
+  readonly identity?: string;
+  readonly podUid?: string;
+  readonly replicas?: number;
+  readonly settings?: Partial<MembershipSettings>;
+} = {}): Member {
+  const { identity = "one", podUid, replicas = 1 } = options;
+  const settings = { recordExpiryMs: EXPIRY_MS, whenCutOff: "serve", ...options.settings } as const;
+  const scale = new FakeScale(replicas);
+  const placement = new Placement(clock, 1, "pod");
+  const log = recordingLog();
+  const controller = new AbortController();
+  const record = new OwnRecord({
+    leases,
+    clock,
+    identity,
+    podUid,
+    expiryMs: settings.recordExpiryMs,
+    content: () => made.content,
+  });
+  const membership = new Membership(settings, {
+    clock,
+    random: () => 0.5,
+    log,
+    leases,
+    scale,
+    placement,
+    record,
+    identity,
+    podUid,
+    async claimPresent(signal) {
+      const { seen } = placement.agreement;
+      placement.see(await scale.apply(seen!, `${identity}-${++made.claims}`, signal));
+    },
+  });
+  const made: Member = {
+    membership,
+    record,
+    placement,
+    scale,
+    log,
+    content: IDLE,
+    claims: 0,
+    run: () =>
+      membership.run(TARGET, controller.signal).catch((error) => {
+        if (!controller.signal.aborted) throw error;
+      }),
+    stop: () => controller.abort(new Error("over")),
+  };
+  return made;
+}

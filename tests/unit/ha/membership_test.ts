@@ -1,0 +1,322 @@
+/** Tests of a proxy's membership: joining, lapsing, being cut off, and coming back. @module */
+import assert from "node:assert/strict";
+import { FatalError } from "../../../lib/base/errors.ts";
+import { FakeLeases } from "../../support/fake_leases.ts";
+import { BUSY, EXPIRY_MS, leaseOf, member, nameOf, readyPod } from "../../support/ha.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+/** When a proxy lapses that was not heard of, in ms. */
+const LAPSE_MS = EXPIRY_MS * 0.9;
+
+function setUp(options: Parameters<typeof member>[2] = {}) {
+  const clock = new VirtualClock();
+  const leases = new FakeLeases();
+  const one = member(clock, leases, options);
+  one.placement.see({ replicas: 1, version: "99" });
+  readyPod(one.placement);
+  return { clock, leases, one };
+}
+
+async function joined(options: Parameters<typeof member>[2] = {}) {
+  const world = setUp(options);
+  const running = world.one.run();
+  await world.clock.advance(0);
+  assert.equal(world.one.membership.state, "joined");
+  const stop = async () => {
+    world.one.stop();
+    await world.clock.advance(0);
+    await running;
+    assert.equal(world.clock.pending, 0, "no timer is left");
+  };
+  return { ...world, running, stop };
+}
+
+Deno.test("Membership joins in order: the record, then a read of the count with the promise to place nothing, then a claim", async () => {
+  const { clock, leases, one } = setUp();
+  const { promise: read, resolve: reads } = Promise.withResolvers<void>();
+  const { promise: claimed, resolve: claims } = Promise.withResolvers<void>();
+  one.scale.fates({ before: read }, { before: claimed });
+  assert.equal(one.membership.mayPlace, false);
+  const running = one.run();
+  await clock.advance(0);
+  assert.deepEqual(leases.requests, [`create ${nameOf("one")}`]);
+  assert.deepEqual(one.scale.requests, ["read"], "only after the record was written");
+  assert.equal(one.membership.mayPlace, false);
+  reads();
+  await clock.advance(0);
+  assert.deepEqual(one.scale.requests, ["read", "apply 1"]);
+  assert.deepEqual(one.placement.agreement.promises, [{ below: 0, version: "100" }]);
+  assert.equal(one.placement.open(1, true), undefined, "bound until its version has moved on");
+  assert.equal(one.membership.ready, false, "no session must pay for that");
+  claims();
+  await clock.advance(0);
+  await one.membership.joined;
+  assert.deepEqual(one.placement.agreement.promises, []);
+  assert.ok(one.placement.open(2, true) !== undefined);
+  one.stop();
+  await clock.advance(0);
+  await running;
+});
+
+Deno.test("Membership does not read the count before its record is written", async () => {
+  const { clock, leases, one } = setUp();
+  leases.fates("create", "lost", 500);
+  const running = one.run();
+  await clock.advance(0);
+  assert.deepEqual(one.scale.requests, []);
+  assert.equal(one.membership.state, "joining");
+  await clock.advance(20_000);
+  assert.equal(one.membership.state, "joined");
+  one.stop();
+  await clock.advance(0);
+  await running;
+});
+
+Deno.test("Membership, joining: a claim that meets a conflict is none the worse, the version has moved on by itself", async () => {
+  const { clock, one } = setUp();
+  const { promise: claimed, resolve: claims } = Promise.withResolvers<void>();
+  one.scale.fates({ before: Promise.resolve() }, { before: claimed });
+  const running = one.run();
+  await clock.advance(0);
+  one.scale.set(1);
+  claims();
+  await clock.advance(0);
+  assert.equal(one.membership.ready, true);
+  assert.ok(one.placement.open(1, true) !== undefined);
+  one.stop();
+  await clock.advance(0);
+  await running;
+});
+
+Deno.test("Membership renews its record ten times within its expiry, and at once when somebody waits for it", async () => {
+  const { clock, leases, one, stop } = await joined();
+  leases.requests.length = 0;
+  await clock.advance(EXPIRY_MS);
+  assert.equal(leases.requests.length, 10);
+  one.membership.publish();
+  await clock.advance(0);
+  one.membership.publish();
+  one.membership.publish();
+  await clock.advance(0);
+  assert.ok(leases.requests.length <= 12);
+  const before = leases.requests.length;
+  await clock.advance(499);
+  assert.ok(leases.requests.length <= before + 1, "changes are not written more often than twice a second");
+  one.membership.publish(true);
+  await clock.advance(0);
+  assert.ok(leases.requests.length > before, "unless it is urgent");
+  await stop();
+});
+
+Deno.test("Membership lapses a margin before its record can expire, counted from when the last renewal was sent", async () => {
+  const { clock, leases, one, stop } = await joined({ settings: { whenCutOff: "hold" } });
+  const { promise: answered, resolve: answers } = Promise.withResolvers<void>();
+  leases.fates("update", { after: answered });
+  await clock.advance(30_000);
+  assert.equal(leases.requests.at(-1), `update ${nameOf("one")}`);
+  await clock.advance(5_000);
+  leases.always.set("update", "lost");
+  answers();
+  await clock.advance(0);
+  await clock.advance(LAPSE_MS - 5_000 - 1);
+  assert.equal(one.membership.mayPlace, true);
+  await clock.advance(1);
+  assert.equal(one.membership.mayPlace, false);
+  await stop();
+});
+
+Deno.test("Membership, cut off with `serve`: it goes on placing, even where it had promised not to", async () => {
+  const { clock, leases, one, stop } = await joined();
+  leases.reachable = false;
+  one.scale.fates("lost");
+  await clock.advance(LAPSE_MS - 1_000);
+  one.placement.bind(String(one.scale.version));
+  assert.equal(one.placement.open(1, true), undefined, "before the lapse a promise binds");
+  await clock.advance(60_000);
+  assert.equal(one.membership.state, "cut_off");
+  assert.ok(one.placement.open(2, true) !== undefined);
+  assert.equal(one.log.of("cut off from the Kubernetes API").length, 1);
+  leases.reachable = true;
+  await clock.advance(60_000);
+  assert.equal(one.membership.state, "joined");
+  assert.ok(one.claims >= 2, "it has joined again");
+  await stop();
+});
+
+Deno.test("Membership, cut off with `hold`: it places nothing until it has joined again", async () => {
+  const { clock, leases, one, stop } = await joined({ settings: { whenCutOff: "hold" } });
+  leases.reachable = false;
+  await clock.advance(LAPSE_MS + 60_000);
+  assert.equal(one.membership.state, "cut_off");
+  assert.equal(one.placement.open(1, true), undefined);
+  leases.reachable = true;
+  await clock.advance(60_000);
+  assert.equal(one.membership.state, "joined");
+  assert.equal(one.claims, 2);
+  assert.ok(one.placement.open(2, true) !== undefined);
+  await stop();
+});
+
+for (const status of [401, 403]) {
+  Deno.test(`Membership: a proxy that has joined and is refused with ${status} is cut off, not alone`, async () => {
+    const { clock, leases, one, stop } = await joined();
+    leases.always.set("update", status);
+    leases.always.set("create", status);
+    await clock.advance(LAPSE_MS + 30_000);
+    assert.equal(one.membership.state, "cut_off");
+    assert.equal(one.membership.mayPlace, true);
+    await stop();
+  });
+}
+
+for (const whenCutOff of ["serve", "hold"] as const) {
+  for (const how of ["freeze", "suspend"] as const) {
+    Deno.test(`Membership, back from a ${how} past its lapse with \`${whenCutOff}\`: it joins again before it places`, async () => {
+      const { clock, one, stop } = await joined({ settings: { whenCutOff } });
+      const { promise: read, resolve: reads } = Promise.withResolvers<void>();
+      one.scale.fates({ before: read });
+      clock[how](EXPIRY_MS + 10_000);
+      assert.equal(one.membership.mayPlace, false, "before anything has run");
+      await clock.advance(60_000);
+      assert.equal(
+        one.placement.open(1, true),
+        undefined,
+        "its record is written again, and that is not enough",
+      );
+      assert.equal(one.scale.requests.at(-1), "read");
+      reads();
+      await clock.advance(0);
+      assert.equal(one.claims, 2);
+      assert.ok(one.placement.open(2, true) !== undefined);
+      await stop();
+    });
+  }
+}
+
+Deno.test("Membership: a renewal that succeeds only after the lapse does not make up for it", async () => {
+  const { clock, leases, one, stop } = await joined({ settings: { whenCutOff: "hold" } });
+  leases.always.set("update", "lost");
+  await clock.advance(LAPSE_MS - 1);
+  leases.always.delete("update");
+  const { promise: answered, resolve: answers } = Promise.withResolvers<void>();
+  leases.fates("update", { before: answered });
+  await clock.advance(5_000);
+  assert.equal(one.membership.mayPlace, false);
+  const { promise: read, resolve: reads } = Promise.withResolvers<void>();
+  one.scale.fates({ before: read });
+  answers();
+  await clock.advance(10_000);
+  assert.equal(one.membership.mayPlace && one.placement.open(1, true) !== undefined, false);
+  reads();
+  await clock.advance(0);
+  assert.equal(one.claims, 2);
+  assert.ok(one.placement.open(2, true) !== undefined);
+  await stop();
+});
+
+Deno.test("Membership: a record that was deleted makes it join again before it places", async () => {
+  const { clock, leases, one, stop } = await joined();
+  const { promise: read, resolve: reads } = Promise.withResolvers<void>();
+  one.scale.fates({ before: read });
+  leases.drop(nameOf("one"));
+  await clock.advance(30_000);
+  assert.equal(one.log.of("record of this proxy was deleted").length, 1);
+  assert.equal(one.placement.open(1, true), undefined);
+  reads();
+  await clock.advance(0);
+  assert.equal(one.claims, 2);
+  assert.ok(one.placement.open(2, true) !== undefined);
+  assert.ok(leases.named(nameOf("one")) !== undefined);
+  await stop();
+});
+
+Deno.test("Membership: a deleted record that another part of the program finds makes it join again all the same", async () => {
+  const { clock, leases, one, stop } = await joined();
+  const { promise: read, resolve: reads } = Promise.withResolvers<void>();
+  one.scale.fates({ before: read });
+  leases.drop(nameOf("one"));
+  // As the leader does when it announces.
+  await assert.rejects(
+    one.record.write({ namespace: "n", name: "buildkitd", uid: "sts-1" }, new AbortController().signal),
+  );
+  one.membership.publish(true);
+  await clock.advance(1_000);
+  assert.equal(one.placement.open(1, true), undefined);
+  reads();
+  await clock.advance(0);
+  assert.equal(one.claims, 2);
+  await stop();
+});
+
+Deno.test("Membership, cut off with `serve`: an API that fails again in the middle of joining stops nothing for long", async () => {
+  const { clock, leases, one, stop } = await joined();
+  leases.reachable = false;
+  await clock.advance(LAPSE_MS + 30_000);
+  assert.equal(one.membership.state, "cut_off");
+  // The record can be written once, the count cannot be read.
+  one.scale.fates(...Array.from({ length: 200 }, () => "lost" as const));
+  leases.fates("update", "ok");
+  leases.fates("get", "ok");
+  await clock.advance(EXPIRY_MS + 60_000);
+  assert.equal(one.membership.state, "cut_off");
+  assert.ok(one.placement.open(1, true) !== undefined);
+  await stop();
+});
+
+Deno.test("Membership deletes the record of its predecessor in the same pod, and no other", async () => {
+  const { clock, leases, one } = setUp({ podUid: "pod-a" });
+  leases.put(leaseOf("before", BUSY, { podUid: "pod-a" }));
+  leases.put(leaseOf("other", BUSY, { podUid: "pod-b" }));
+  leases.put(leaseOf("outside", BUSY));
+  const running = one.run();
+  await clock.advance(0);
+  assert.deepEqual(leases.all.map(({ spec }) => spec?.holderIdentity).sort(), ["one", "other", "outside"]);
+  one.stop();
+  await clock.advance(0);
+  await running;
+});
+
+Deno.test("Membership without the right to Leases: alone, ready, and it says so", async () => {
+  const { clock, leases, one } = setUp();
+  for (const verb of ["list", "get", "create", "update", "delete"] as const) leases.always.set(verb, 403);
+  const running = one.run();
+  await clock.advance(0);
+  assert.equal(one.membership.state, "alone");
+  assert.equal(one.membership.ready, true);
+  assert.equal(one.log.of("no right to Leases").length, 1);
+  assert.ok(one.placement.open(1, true) !== undefined);
+  leases.always.clear();
+  await clock.advance(120_000);
+  assert.equal(one.membership.state, "joined", "given the right, it takes part");
+  assert.ok(leases.named(nameOf("one")) !== undefined);
+  one.stop();
+  await clock.advance(0);
+  await running;
+});
+
+Deno.test("Membership without the right to write Leases ends when another proxy's record is alive", async () => {
+  const { clock, leases, one } = setUp();
+  leases.always.set("create", 403);
+  leases.put(leaseOf("other"));
+  const running = one.run();
+  const ended = assert.rejects(running, FatalError);
+  await clock.advance(30_000);
+  assert.equal(one.membership.mayPlace, false, "it is not known yet whether that proxy lives");
+  leases.put(leaseOf("other", BUSY));
+  await clock.advance(20_000);
+  await ended;
+});
+
+Deno.test("Membership without the right to write Leases goes on alone when the other record does not change for its expiry", async () => {
+  const { clock, leases, one } = setUp();
+  leases.always.set("create", 403);
+  leases.put(leaseOf("other"));
+  const running = one.run();
+  await clock.advance(EXPIRY_MS - 1_000);
+  assert.equal(one.membership.mayPlace, false);
+  await clock.advance(2_000);
+  assert.equal(one.membership.state, "alone");
+  one.stop();
+  await clock.advance(0);
+  await running;
+});
