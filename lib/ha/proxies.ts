@@ -233,8 +233,10 @@ export class Proxies implements Peers {
   }
 
   async #list(signal: AbortSignal): Promise<readonly SeenRecord[]> {
+    const { clock } = this.#ports;
+    const askedMs = clock.nowMs();
     const leases = await this.#leases.list(recordSelector({ name: this.#name }), signal);
-    this.#records.listed(leases, this.#ports.clock.nowMs());
+    this.#records.listed(leases, askedMs, clock.nowMs());
     this.#recordsChanged();
     return this.#records.all;
   }
@@ -290,7 +292,8 @@ export class Proxies implements Peers {
       needing: usage.needing,
       neededMs: neededMs === -Infinity ? null : nowMs - neededMs,
       knowsForMs: nowMs - knownSinceMs,
-      answers: this.#consent.answers,
+      // Of what it promised before it lapsed nothing need bind it any more.
+      answers: this.#membership.state === "joined" ? this.#consent.answers : {},
       announcement: this.#consent.announcement,
     };
   }

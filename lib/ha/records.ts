@@ -47,32 +47,52 @@ export class Records {
 
   /** A watch has reported a change. */
   changed(change: Change<Lease>, nowMs: number): void {
-    if (change.type === "list") this.listed(change.items, nowMs);
+    if (change.type === "list") this.#take(change.items, nowMs, nowMs);
     else if (change.type === "set") this.#set(change.object, nowMs);
-    else this.#seen.delete(change.object.metadata?.name ?? "");
+    else this.#gone(change.object);
   }
 
-  /** A list was read: also a proof that the API can be read. */
-  listed(leases: readonly Lease[], nowMs: number): void {
-    const gapMs = this.#readMs === undefined ? 0 : nowMs - this.#readMs;
-    this.#readMs = nowMs;
+  /**
+   * A list was read: also a proof that the API could be read until `askedMs`, when it was asked for. Nothing is proved
+   * of the time that its answer took.
+   */
+  listed(leases: readonly Lease[], askedMs: number, nowMs: number): void {
+    const gapMs = this.#readMs === undefined ? 0 : askedMs - this.#readMs;
+    this.#readMs = askedMs;
+    this.#take(leases, askedMs, nowMs);
+    if (gapMs > LONGEST_GAP_MS) return;
+    for (const lease of leases) {
+      const known = this.#seen.get(lease.metadata?.name ?? "");
+      if (known === undefined || versionOf(lease) !== versionOf(known.record.lease)) continue;
+      // Only time since the record was first seen like this.
+      known.unchangedMs += Math.max(0, Math.min(gapMs, askedMs - known.seenMs - known.unchangedMs));
+    }
+  }
+
+  #take(leases: readonly Lease[], askedMs: number, nowMs: number): void {
     const names = new Set(leases.map(({ metadata }) => metadata?.name ?? ""));
-    for (const name of this.#seen.keys()) if (!names.has(name)) this.#seen.delete(name);
-    for (const lease of leases) this.#set(lease, nowMs, gapMs <= LONGEST_GAP_MS ? gapMs : 0);
+    for (const [name, { seenMs }] of this.#seen) {
+      if (!names.has(name) && seenMs <= askedMs) this.#seen.delete(name);
+    }
+    for (const lease of leases) this.#set(lease, nowMs);
   }
 
-  #set(lease: Lease, nowMs: number, unchangedMs = 0): void {
+  /** Late news of an earlier record of the same name says nothing of the present one. */
+  #gone(lease: Lease): void {
+    const name = lease.metadata?.name ?? "";
+    const known = this.#seen.get(name);
+    if (known !== undefined && !isNewer(versionOf(known.record.lease), versionOf(lease))) {
+      this.#seen.delete(name);
+    }
+  }
+
+  #set(lease: Lease, nowMs: number): void {
     if (this.#target === undefined) return;
     const record = parseRecord(lease, this.#target);
     const name = lease.metadata?.name ?? "";
     if (record === undefined) return;
     const known = this.#seen.get(name);
-    if (known === undefined) {
-      this.#seen.set(name, { record, seenMs: nowMs, unchangedMs: 0 });
-    } else if (versionOf(lease) === versionOf(known.record.lease)) {
-      // A read covers only time since the record was first seen like this.
-      known.unchangedMs += Math.min(unchangedMs, nowMs - known.seenMs - known.unchangedMs);
-    } else if (isNewer(versionOf(lease), versionOf(known.record.lease))) {
+    if (known === undefined || isNewer(versionOf(lease), versionOf(known.record.lease))) {
       this.#seen.set(name, { record, seenMs: nowMs, unchangedMs: 0 });
     }
   }
