@@ -49,6 +49,7 @@ export class Election {
   #leadsUntil: { readonly nowMs: number; readonly bootMs: number } | undefined;
   #holder = "";
   #stands = true;
+  #try: Promise<void> = Promise.resolve();
 
   /** Starts nothing: `run` does. `onChange` is called when the leader has changed. */
   constructor(ports: ElectionPorts, times: ElectionTimes, onChange: () => void) {
@@ -76,7 +77,7 @@ export class Election {
     for (;;) {
       const led = this.leads;
       try {
-        if (this.#stands) await this.#tryOnce(target, signal);
+        if (this.#stands) await (this.#try = this.#tryOnce(target, signal));
         this.#faults.succeeded();
       } catch (error) {
         signal.throwIfAborted();
@@ -94,14 +95,13 @@ export class Election {
     const { leases, clock, identity } = this.#ports;
     const held = this.leads;
     this.#leadsUntil = undefined;
-    if (!held || this.#seen === undefined) return;
-    const { lease } = this.#seen;
-    const free = {
-      ...lease,
-      spec: { ...lease.spec, holderIdentity: "", leaseDurationSeconds: 1, renewTime: stamp(clock) },
-    };
-    if (lease.spec?.holderIdentity === identity) await leases.update(free, signal);
-    this.#changed("");
+    if (held) this.#changed("");
+    // A try that is under way may bring the Lease, or a newer version of it.
+    await this.#try.catch(() => {});
+    const lease = this.#seen?.lease;
+    if (lease?.spec?.holderIdentity !== identity) return;
+    const free = { holderIdentity: "", leaseDurationSeconds: 1, renewTime: stamp(clock) };
+    await leases.update({ ...lease, spec: { ...lease.spec, ...free } }, signal);
   }
 
   async #tryOnce(target: RecordTarget, signal: AbortSignal): Promise<void> {
@@ -129,8 +129,8 @@ export class Election {
       { metadata: { ...metadata, uid: uid!, resourceVersion: resourceVersion! }, spec },
       signal,
     );
-    if (!this.#stands) return;
     this.#observe(lease);
+    if (!this.#stands) return;
     const deadlineMs = this.#times.renewDeadlineMs;
     // The boot clock is only good to the second.
     this.#leadsUntil = { nowMs: sent.nowMs + deadlineMs, bootMs: sent.bootMs + deadlineMs + 1_000 };
