@@ -45,6 +45,8 @@ export interface OwnRecordPorts {
 export class OwnRecord {
   readonly #ports: OwnRecordPorts;
   #lease: Lease | undefined;
+  /** Its Lease's name, from the first try to make it on: it may be there although no answer said so. */
+  #name: string | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #renewed: { readonly nowMs: number; readonly bootMs: number } | undefined;
 
@@ -98,12 +100,11 @@ export class OwnRecord {
   /** Deletes it, if it is there. */
   remove(signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
-      const lease = this.#lease;
-      if (lease?.metadata?.name === undefined) return;
+      if (this.#name === undefined) return;
       const { leases } = this.#ports;
       try {
         // Somebody may have touched it; it is ours all the same.
-        await leases.remove(await leases.get(lease.metadata.name, signal), signal);
+        await leases.remove(await leases.get(this.#name, signal), signal);
       } catch (error) {
         if (!(error instanceof ApiError && error.status === 404)) throw error;
       }
@@ -116,6 +117,7 @@ export class OwnRecord {
     const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs() };
     const renewed = new Date(clock.wallMs()).toISOString().replace("Z", "000Z");
     const wanted = recordLease(target, { identity, podUid, expiryMs, renewed, body: this.#ports.content() });
+    this.#name = wanted.metadata!.name!;
     this.#lease = this.#lease === undefined
       ? await this.#create(wanted, signal)
       : await this.#update(wanted, this.#lease, signal);

@@ -171,12 +171,17 @@ export function leaseMetadata(
 export function leaseName(statefulSet: string, suffix: string): string {
   const name = `${statefulSet}-${suffix}`;
   if (name.length <= 253) return name;
-  return `${statefulSet.slice(0, 230 - suffix.length)}-${hash(statefulSet)}-${suffix}`;
+  return `${cut(statefulSet, 230 - suffix.length)}-${hash(statefulSet)}-${suffix}`;
 }
 
 /** A name as a label's value, which has at most 63 characters. */
 function labelValue(name: string): string {
-  return name.length <= 63 ? name : `${name.slice(0, 50).replace(/[^a-z0-9]+$/, "")}-${hash(name)}`;
+  return name.length <= 63 ? name : `${cut(name, 50)}-${hash(name)}`;
+}
+
+/** The beginning of a name: no part of a name may end with a dot or a dash. */
+function cut(name: string, length: number): string {
+  return name.slice(0, length).replace(/[^a-z0-9]+$/, "");
 }
 
 /** FNV-1a, 32 bits: tells long names apart. */
