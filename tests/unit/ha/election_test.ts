@@ -1,0 +1,205 @@
+/** Tests of the election: who leads, from when, and until when. @module */
+import assert from "node:assert/strict";
+import type { Clock } from "../../../lib/base/clock.ts";
+import { Election } from "../../../lib/ha/election.ts";
+import { FakeLeases } from "../../support/fake_leases.ts";
+import { TARGET } from "../../support/ha.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+const TIMES = { leaseDurationMs: 15_000, renewDeadlineMs: 10_000, retryPeriodMs: 2_000 };
+const NAME = "buildkitd-autoscaler-leader";
+
+function candidate(clock: Clock, leases: FakeLeases, identity: string) {
+  const controller = new AbortController();
+  const log = recordingLog();
+  const changes: string[] = [];
+  const election = new Election({ leases, clock, random: () => 0, log, identity }, TIMES, () => {
+    changes.push(election.holder);
+  });
+  const running = () =>
+    election.run(TARGET, controller.signal).catch((error) => {
+      if (!controller.signal.aborted) throw error;
+    });
+  return { election, changes, log, start: running, stop: () => controller.abort(new Error("over")) };
+}
+
+async function two() {
+  const clock = new VirtualClock();
+  const leases = new FakeLeases();
+  const [a, b] = [candidate(clock, leases, "a"), candidate(clock, leases, "b")];
+  const ends = [a.start()];
+  await clock.advance(0);
+  ends.push(b.start());
+  await clock.advance(100);
+  assert.deepEqual([a.election.leads, b.election.leads], [true, false]);
+  const stop = async () => {
+    a.stop();
+    b.stop();
+    await clock.advance(0);
+    await Promise.all(ends);
+    assert.equal(clock.pending, 0);
+  };
+  return { clock, leases, a, b, stop };
+}
+
+Deno.test("Election: the first leads, renews, and both know who it is", async () => {
+  const { clock, leases, a, b, stop } = await two();
+  await clock.advance(3_600_000);
+  assert.deepEqual([a.election.leads, b.election.leads], [true, false]);
+  assert.deepEqual([a.election.holder, b.election.holder], ["a", "a"]);
+  assert.deepEqual(b.changes, ["a"], "told once");
+  const { spec } = leases.named(NAME)!;
+  assert.equal(spec?.leaseTransitions, 1);
+  assert.equal(spec?.leaseDurationSeconds, 15);
+  assert.ok(Date.parse(spec!.renewTime!) - Date.parse(spec!.acquireTime!) > 3_500_000);
+  await stop();
+});
+
+Deno.test("Election: a leader that cannot renew stops before another one can take its place", async () => {
+  const { clock, leases, a, b, stop } = await two();
+  // Only what `a` writes gets lost.
+  const update = leases.update.bind(leases);
+  leases.update = (lease, signal) =>
+    lease.spec?.holderIdentity === "a" ? Promise.reject(new Error("cut off")) : update(lease, signal);
+  let lostMs = Infinity;
+  let wonMs = Infinity;
+  for (let i = 0; i < 300; i++) {
+    await clock.advance(100);
+    assert.ok(!(a.election.leads && b.election.leads), "never both");
+    if (!a.election.leads) lostMs = Math.min(lostMs, clock.nowMs());
+    if (b.election.leads) wonMs = Math.min(wonMs, clock.nowMs());
+  }
+  assert.ok(wonMs - lostMs >= 4_000, `lost at ${lostMs}, won at ${wonMs}`);
+  assert.equal(a.election.holder, "b");
+  await stop();
+});
+
+Deno.test("Election: the deadline counts from when the renewal was sent, and a freeze or suspend past it ends the lead at once", async () => {
+  for (const how of ["freeze", "suspend"] as const) {
+    const { clock, a, stop } = await two();
+    clock[how](12_000);
+    assert.equal(a.election.leads, false);
+    await clock.advance(3_000);
+    assert.equal(a.election.leads, true, "nobody has taken it, so it is its own again");
+    await stop();
+  }
+  const { clock, leases, a, stop } = await two();
+  const { promise: answered, resolve: answers } = Promise.withResolvers<void>();
+  leases.fates("update", { after: answered });
+  await clock.advance(9_000);
+  answers();
+  await clock.advance(0);
+  leases.always.set("update", "lost");
+  await clock.advance(3_200);
+  assert.equal(a.election.leads, false);
+  await stop();
+});
+
+Deno.test("Election: takes a Lease over only when it was not seen to change for its whole duration", async () => {
+  const { clock, a, b, stop } = await two();
+  a.stop();
+  await clock.advance(14_000);
+  assert.equal(b.election.leads, false);
+  await clock.advance(4_000);
+  assert.equal(b.election.leads, true);
+  await stop();
+});
+
+Deno.test("Election: other machines' clocks do not matter", async () => {
+  const clock = new VirtualClock();
+  const leases = new FakeLeases();
+  const ahead: Clock = {
+    nowMs: () => clock.nowMs(),
+    bootMs: () => clock.bootMs(),
+    wallMs: () => clock.wallMs() + 3_600_000,
+    setTimer: (delayMs, callback) => clock.setTimer(delayMs, callback),
+  };
+  const a = candidate(clock, leases, "a");
+  const b = candidate(ahead, leases, "b");
+  const ends = [a.start()];
+  await clock.advance(0);
+  ends.push(b.start());
+  await clock.advance(600_000);
+  assert.deepEqual([a.election.leads, b.election.leads], [true, false]);
+  a.stop();
+  await clock.advance(20_000);
+  assert.equal(b.election.leads, true);
+  b.stop();
+  await clock.advance(0);
+  await Promise.all(ends);
+});
+
+Deno.test("Election: a Lease that was deleted is made anew by whoever is first, and never two lead", async () => {
+  const { clock, leases, a, b, stop } = await two();
+  for (let i = 0; i < 5; i++) {
+    leases.drop(NAME);
+    for (let j = 0; j < 100; j++) {
+      await clock.advance(100);
+      assert.ok(!(a.election.leads && b.election.leads), "never both");
+    }
+    assert.ok(a.election.leads || b.election.leads);
+  }
+  await stop();
+});
+
+Deno.test("Election.release() lets another lead at the next try, and does not stand again", async () => {
+  const { clock, leases, a, b, stop } = await two();
+  await a.election.release(new AbortController().signal);
+  assert.equal(a.election.leads, false);
+  assert.equal(leases.named(NAME)?.spec?.holderIdentity, "");
+  await clock.advance(2_500);
+  assert.equal(b.election.leads, true);
+  b.stop();
+  await clock.advance(60_000);
+  assert.equal(a.election.leads, false);
+  await stop();
+});
+
+Deno.test("Election.release() by one that does not lead changes nothing", async () => {
+  const { clock, leases, a, b, stop } = await two();
+  await b.election.release(new AbortController().signal);
+  await clock.advance(2_500);
+  assert.equal(a.election.leads, true);
+  assert.equal(leases.named(NAME)?.spec?.holderIdentity, "a");
+  await stop();
+});
+
+for (const fate of ["before", "after"] as const) {
+  Deno.test(`Election.release() in the middle of a renewal (held up ${fate} it is carried out) frees the Lease all the same`, async () => {
+    const { clock, leases, a, b, stop } = await two();
+    const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+    leases.fates("update", fate === "before" ? { before: held } : { after: held });
+    await clock.advance(2_000);
+    const released = a.election.release(new AbortController().signal);
+    assert.equal(a.election.leads, false, "at once");
+    await clock.advance(0);
+    letGo();
+    await clock.advance(0);
+    await released;
+    assert.equal(leases.named(NAME)?.spec?.holderIdentity, "");
+    assert.equal(a.election.leads, false);
+    await clock.advance(2_500);
+    assert.equal(b.election.leads, true);
+    await stop();
+  });
+}
+
+Deno.test("Election.release() in the middle of a first try frees the Lease that it brings", async () => {
+  const clock = new VirtualClock();
+  const leases = new FakeLeases();
+  const a = candidate(clock, leases, "a");
+  const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+  leases.fates("create", { before: held });
+  const end = a.start();
+  await clock.advance(0);
+  const released = a.election.release(new AbortController().signal);
+  letGo();
+  await clock.advance(0);
+  await released;
+  assert.equal(a.election.leads, false);
+  assert.equal(leases.named(NAME)?.spec?.holderIdentity, "");
+  a.stop();
+  await clock.advance(0);
+  await end;
+});

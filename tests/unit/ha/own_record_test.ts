@@ -1,0 +1,181 @@
+/** Tests of a proxy's own record: what becomes of it when writes fail, are lost, or somebody else touches it. @module */
+import assert from "node:assert/strict";
+import { OwnRecord, RecordGone, RecordLapsed } from "../../../lib/ha/own_record.ts";
+import { parseRecord, type RecordBody } from "../../../lib/ha/record.ts";
+import { FakeLeases } from "../../support/fake_leases.ts";
+import { BUSY, EXPIRY_MS, IDLE, leaseOf, nameOf, TARGET } from "../../support/ha.ts";
+import { settle, VirtualClock } from "../../support/virtual_clock.ts";
+
+const SIGNAL = new AbortController().signal;
+const NAME = nameOf("one");
+
+function setUp() {
+  const clock = new VirtualClock();
+  const leases = new FakeLeases();
+  const state: { body: RecordBody } = { body: IDLE };
+  const record = new OwnRecord({
+    leases,
+    clock,
+    identity: "one",
+    podUid: undefined,
+    expiryMs: EXPIRY_MS,
+    content: () => state.body,
+  });
+  const written = () => parseRecord(leases.named(NAME)!, TARGET)?.body;
+  return { clock, leases, record, state, written };
+}
+
+Deno.test("OwnRecord is created once, and updated from then on with what it says at that moment", async () => {
+  const { leases, record, state, written } = setUp();
+  assert.equal(record.ageMs, Infinity);
+  await record.join(TARGET, SIGNAL);
+  state.body = BUSY;
+  await record.write(TARGET, SIGNAL);
+  assert.deepEqual(leases.requests, [`create ${NAME}`, `update ${NAME}`]);
+  assert.deepEqual(written(), BUSY);
+});
+
+Deno.test("OwnRecord.write() makes no record of a proxy that has not joined", async () => {
+  const { leases, record } = setUp();
+  await assert.rejects(record.write(TARGET, SIGNAL), RecordGone);
+  assert.deepEqual(leases.all, []);
+});
+
+Deno.test("OwnRecord.ageMs counts from when the last successful write was sent, through a suspend", async () => {
+  const { clock, leases, record } = setUp();
+  const { promise: answered, resolve: answers } = Promise.withResolvers<void>();
+  leases.fates("create", { after: answered });
+  const joining = record.join(TARGET, SIGNAL);
+  await clock.advance(4_000);
+  answers();
+  await joining;
+  assert.equal(record.ageMs, 4_000);
+  leases.fates("update", "unanswered", 500, "lost");
+  for (let i = 0; i < 3; i++) await assert.rejects(record.write(TARGET, SIGNAL));
+  assert.equal(record.ageMs, 4_000, "a failed write, or one with an unknown outcome, is none");
+  clock.suspend(60_000);
+  assert.equal(record.ageMs, 63_000, "the boot clock is only good to the second");
+  await record.write(TARGET, SIGNAL);
+  assert.equal(record.ageMs, 0);
+});
+
+for (const fate of ["unanswered", "lost"] as const) {
+  Deno.test(`OwnRecord: after a create that was ${fate} the next one brings it about`, async () => {
+    const { leases, record, state, written } = setUp();
+    leases.fates("create", fate);
+    await assert.rejects(record.join(TARGET, SIGNAL));
+    assert.equal(record.ageMs, Infinity);
+    state.body = BUSY;
+    await record.join(TARGET, SIGNAL);
+    assert.deepEqual(written(), BUSY);
+    assert.equal(leases.all.length, 1);
+  });
+
+  Deno.test(`OwnRecord: after an update that was ${fate} the next one brings it about`, async () => {
+    const { leases, record, state, written } = setUp();
+    await record.join(TARGET, SIGNAL);
+    leases.fates("update", fate);
+    await assert.rejects(record.write(TARGET, SIGNAL));
+    state.body = BUSY;
+    await record.write(TARGET, SIGNAL);
+    assert.deepEqual(written(), BUSY);
+  });
+}
+
+Deno.test("OwnRecord: a record edited by hand is written over", async () => {
+  const { leases, record, state, written } = setUp();
+  await record.join(TARGET, SIGNAL);
+  leases.put(leaseOf("one", BUSY));
+  state.body = IDLE;
+  await record.write(TARGET, SIGNAL);
+  assert.deepEqual(written(), IDLE);
+});
+
+for (const anew of [false, true]) {
+  Deno.test(`OwnRecord: a record that was deleted${anew ? " and made anew" : ""} is gone, and never brought back by an update`, async () => {
+    const { leases, record } = setUp();
+    await record.join(TARGET, SIGNAL);
+    leases.drop(NAME);
+    if (anew) leases.put(leaseOf("one", BUSY));
+    await assert.rejects(record.write(TARGET, SIGNAL), RecordGone);
+    assert.equal(leases.all.length, anew ? 1 : 0);
+    assert.equal(record.ageMs, Infinity);
+    await assert.rejects(record.write(TARGET, SIGNAL), RecordGone, "not until the proxy has joined again");
+    assert.equal(leases.all.length, anew ? 1 : 0);
+    await record.join(TARGET, SIGNAL);
+    assert.equal(leases.all.length, 1);
+    assert.equal(record.ageMs, 0);
+  });
+}
+
+Deno.test("OwnRecord.write(): success after the lapse is no renewal, only joining is", async () => {
+  const { clock, record } = setUp();
+  await record.join(TARGET, SIGNAL);
+  clock.freeze(EXPIRY_MS * 0.9 - 1);
+  assert.equal(record.lapsed, false);
+  clock.freeze(1);
+  assert.equal(record.lapsed, true);
+  await assert.rejects(record.write(TARGET, SIGNAL), RecordLapsed);
+  assert.equal(record.lapsed, true);
+  await record.join(TARGET, SIGNAL);
+  assert.equal(record.lapsed, false);
+});
+
+Deno.test("OwnRecord.write(): an answer that comes after the lapse is no renewal", async () => {
+  const { clock, leases, record } = setUp();
+  await record.join(TARGET, SIGNAL);
+  clock.freeze(EXPIRY_MS * 0.9 - 1);
+  const { promise: answered, resolve: answers } = Promise.withResolvers<void>();
+  leases.fates("update", { after: answered });
+  const writing = record.write(TARGET, SIGNAL);
+  await settle();
+  clock.freeze(1_000);
+  answers();
+  await assert.rejects(writing, RecordLapsed);
+  assert.equal(record.lapsed, true);
+});
+
+Deno.test("OwnRecord writes one at a time", async () => {
+  const { leases, record, state, written } = setUp();
+  await record.join(TARGET, SIGNAL);
+  const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+  leases.fates("update", { before: held });
+  const first = record.write(TARGET, SIGNAL);
+  state.body = BUSY;
+  const second = record.write(TARGET, SIGNAL);
+  await settle();
+  assert.equal(leases.requests.length, 2);
+  letGo();
+  await Promise.all([first, second]);
+  assert.deepEqual(written(), BUSY);
+});
+
+Deno.test("OwnRecord.remove() deletes it, also when somebody has touched it, and is content when it is gone", async () => {
+  for (
+    const before of [
+      () => {},
+      (leases: FakeLeases) => leases.put(leaseOf("one", BUSY)),
+      (leases: FakeLeases) => leases.drop(NAME),
+    ]
+  ) {
+    const { leases, record } = setUp();
+    await record.join(TARGET, SIGNAL);
+    before(leases);
+    await record.remove(SIGNAL);
+    assert.deepEqual(leases.all, []);
+  }
+});
+
+Deno.test("OwnRecord.remove() deletes nothing when there never was a record", async () => {
+  const { leases, record } = setUp();
+  await record.remove(SIGNAL);
+  assert.deepEqual(leases.requests, []);
+});
+
+Deno.test("OwnRecord.remove() deletes a record whose making was never answered", async () => {
+  const { leases, record } = setUp();
+  leases.fates("create", "unanswered");
+  await assert.rejects(record.join(TARGET, SIGNAL));
+  await record.remove(SIGNAL);
+  assert.deepEqual(leases.all, []);
+});

@@ -1,0 +1,158 @@
+/** Tests of what a record says, and of what is made of one that says something else. @module */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  leaseMetadata,
+  leaseName,
+  parseRecord,
+  type RecordBody,
+  recordLease,
+  recordSelector,
+} from "../../../lib/ha/record.ts";
+import type { Lease } from "../../../lib/kube/types.ts";
+import { BUSY, leaseOf, TARGET } from "../../support/ha.ts";
+
+const PREFIX = "buildkitd-autoscaler.earthbuild.dev";
+
+const bodies = fc.record({
+  inUse: fc.array(fc.record({ ordinal: fc.nat(9), busy: fc.boolean(), idleMs: fc.nat() }), { maxLength: 3 }),
+  needing: fc.nat(99),
+  neededMs: fc.option(fc.nat()),
+  knowsForMs: fc.nat(),
+  answers: fc.dictionary(fc.stringMatching(/^[a-z0-9]{12}$/), fc.nat()),
+  announcement: fc.option(
+    fc.record({ generation: fc.nat(), below: fc.nat(9), version: fc.stringMatching(/^[1-9][0-9]{0,25}$/) }),
+  ),
+}) as fc.Arbitrary<RecordBody>;
+
+Deno.test("parseRecord() reads what recordLease() writes", () => {
+  fc.assert(fc.property(bodies, fc.integer({ min: 1, max: 3600 }), (made, seconds) => {
+    const body: RecordBody = JSON.parse(JSON.stringify(made)); // plain objects
+    const lease = recordLease(TARGET, {
+      identity: "abc",
+      podUid: "pod",
+      expiryMs: seconds * 1000,
+      renewed: "2024-01-01T00:00:00.000000Z",
+      body,
+    });
+    const read = parseRecord(JSON.parse(JSON.stringify(lease)), TARGET);
+    assert.deepEqual({ ...read, lease: undefined }, {
+      lease: undefined,
+      identity: "abc",
+      podUid: "pod",
+      expiryMs: seconds * 1000,
+      body,
+    });
+  }));
+});
+
+Deno.test("parseRecord() rounds an expiry up: nobody is taken for dead before its time", () => {
+  assert.equal(parseRecord(leaseOf("a", BUSY, { expiryMs: 10_001 }), TARGET)?.expiryMs, 11_000);
+});
+
+Deno.test("parseRecord() ignores the record of another StatefulSet of the same name, and one without labels", () => {
+  assert.equal(parseRecord(leaseOf("a", BUSY, { target: { ...TARGET, uid: "sts-0" } }), TARGET), undefined);
+  assert.equal(parseRecord({ metadata: { name: "x" }, spec: {} }, TARGET), undefined);
+  assert.equal(parseRecord({}, TARGET), undefined);
+});
+
+function withRecord(text: string | undefined, format: string | undefined = "1"): Lease {
+  const lease = leaseOf("a");
+  const annotations = {
+    ...(format === undefined ? {} : { [`${PREFIX}/format`]: format }),
+    ...(text === undefined ? {} : { [`${PREFIX}/record`]: text }),
+  };
+  return { ...lease, metadata: { ...lease.metadata, annotations } };
+}
+
+Deno.test("parseRecord() keeps a record that it cannot read, with nothing that it says", () => {
+  const good = JSON.stringify(BUSY);
+  assert.notEqual(parseRecord(withRecord(good), TARGET)?.body, undefined);
+  const cases: readonly Lease[] = [
+    withRecord(good, "2"),
+    withRecord(good, ""),
+    withRecord(undefined),
+    withRecord(""),
+    withRecord("{"),
+    withRecord("null"),
+    withRecord("[]"),
+    withRecord('"text"'),
+    withRecord("{}"),
+    ...[
+      { inUse: null },
+      { inUse: [null] },
+      { inUse: [{ ordinal: -1, busy: true, idleMs: 0 }] },
+      { inUse: [{ ordinal: 0.5, busy: true, idleMs: 0 }] },
+      { inUse: [{ ordinal: 0, busy: "yes", idleMs: 0 }] },
+      { inUse: [{ ordinal: 0, busy: false, idleMs: -1 }] },
+      { inUse: [{ ordinal: 0, busy: false, idleMs: "1" }] },
+      { needing: -1 },
+      { needing: null },
+      { neededMs: "1" },
+      { knowsForMs: -1 },
+      { answers: null },
+      { answers: { other: "1" } },
+      { announcement: {} },
+      { announcement: { generation: 1, below: -1, version: "1" } },
+      { announcement: { generation: 1, below: 0, version: 1 } },
+      { announcement: undefined },
+    ].map((change) => withRecord(JSON.stringify({ ...BUSY, ...change }))),
+  ];
+  for (const lease of cases) {
+    const read = parseRecord(lease, TARGET);
+    assert.equal(read?.identity, "a");
+    assert.equal(read?.body, undefined, JSON.stringify(lease.metadata?.annotations));
+  }
+});
+
+Deno.test("parseRecord() finds any JSON either readable or not, and never throws", () => {
+  fc.assert(fc.property(fc.json(), (text) => void parseRecord(withRecord(text), TARGET)));
+});
+
+Deno.test("parseRecord() takes a record that does not say how long it is good for to be good for an hour", () => {
+  const { metadata } = leaseOf("a");
+  assert.equal(parseRecord({ metadata: metadata! }, TARGET)?.expiryMs, 3_600_000);
+  assert.equal(parseRecord({ metadata: metadata!, spec: {} }, TARGET)?.identity, metadata?.name);
+});
+
+Deno.test("recordLease(): names and labels stay within the limits of the API, whatever the StatefulSet is called", () => {
+  // RFC 1123 subdomains, as a StatefulSet may be called.
+  const names = fc.array(fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/), {
+    minLength: 1,
+    maxLength: 8,
+  })
+    .map((parts) => parts.join(".").slice(0, 253).replace(/[^a-z0-9]+$/, ""));
+  const check = (name: string) => {
+    const target = { ...TARGET, name };
+    const { metadata } = leaseOf("abcdefghijkl", BUSY, { target });
+    assert.ok(metadata!.name!.length <= 253, metadata!.name);
+    assert.match(metadata!.name!, /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/);
+    assert.doesNotMatch(metadata!.name!, /\.-|-\.|\.\./, "no part of a name may begin or end with a dash");
+    for (const [key, value] of Object.entries(metadata!.labels!)) {
+      assert.ok(key.split("/")[1]!.length <= 63);
+      assert.ok(value.length <= 63, value);
+      assert.match(value, /^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/);
+    }
+    const wanted = recordSelector(target).split(",").map((pair) => pair.split("="));
+    for (const [key, value] of wanted) assert.equal(metadata!.labels![key!], value);
+  };
+  fc.assert(fc.property(names, check), { numRuns: 500 });
+  for (const length of [1, 60, 63, 64, 200, 230, 240, 250, 253]) check("b".repeat(length));
+  for (const length of [64, 230, 253]) check(`${"b.".repeat(length / 2 - 1)}bb`);
+});
+
+Deno.test("recordLease(): long names that differ only in the end do not share a Lease or a label", () => {
+  const [a, b] = ["a", "b"].map((end) =>
+    leaseOf("x", BUSY, { target: { ...TARGET, name: "b".repeat(252) + end } })
+  );
+  assert.notEqual(a!.metadata!.name, b!.metadata!.name);
+  assert.notDeepEqual(a!.metadata!.labels, b!.metadata!.labels);
+});
+
+Deno.test("recordLease() and the election's Lease are owned by the StatefulSet, and only the record is found by its selector", () => {
+  const election = leaseMetadata(TARGET, leaseName(TARGET.name, "autoscaler-leader"), "election");
+  const owner = { apiVersion: "apps/v1", kind: "StatefulSet", name: TARGET.name, uid: TARGET.uid };
+  assert.deepEqual(election.ownerReferences, [owner]);
+  assert.deepEqual(leaseOf("a").metadata!.ownerReferences, [owner]);
+  assert.notEqual(election.labels![`${PREFIX}/kind`], leaseOf("a").metadata!.labels![`${PREFIX}/kind`]);
+});

@@ -1,0 +1,119 @@
+/** Tests of what a proxy sees of all records, and of when one has expired. @module */
+import assert from "node:assert/strict";
+import { isExpired, Records } from "../../../lib/ha/records.ts";
+import { BUSY, EXPIRY_MS, IDLE, leaseOf, TARGET, versionOf } from "../../support/ha.ts";
+
+const lease = versionOf(leaseOf("a"), 5);
+
+function seen(): Records {
+  const records = new Records();
+  records.target = TARGET;
+  return records;
+}
+
+/** Reads the same list every 10 s, until `untilMs`. */
+function read(records: Records, fromMs: number, untilMs: number, stepMs = 10_000): void {
+  for (let ms = fromMs; ms <= untilMs; ms += stepMs) records.listed([lease], ms, ms);
+}
+
+const expired = (records: Records) => records.all.map(isExpired);
+
+Deno.test("Records: a record expires when it has not changed for its duration while the API was read", () => {
+  const records = seen();
+  read(records, 0, EXPIRY_MS - 10_000);
+  assert.deepEqual(expired(records), [false]);
+  read(records, EXPIRY_MS, EXPIRY_MS);
+  assert.deepEqual(expired(records), [true]);
+});
+
+Deno.test("Records: time in which the API was not read does not count", () => {
+  const records = seen();
+  read(records, 0, EXPIRY_MS - 10_000);
+  // Cut off for an hour; and each read after that is too far from the one before.
+  read(records, 3_600_000, 3_600_000 + 10 * EXPIRY_MS, 21_000);
+  assert.deepEqual(expired(records), [false]);
+  const last = 3_600_000 + 10 * EXPIRY_MS;
+  read(records, last, last + 30_000);
+  assert.deepEqual(expired(records), [true]);
+});
+
+Deno.test("Records: any change begins its time anew, by a watch or by a list", () => {
+  const records = seen();
+  read(records, 0, EXPIRY_MS - 10_000);
+  records.changed({ type: "set", object: versionOf(leaseOf("a"), 6) }, EXPIRY_MS - 5_000);
+  records.listed([versionOf(leaseOf("a"), 6)], EXPIRY_MS, EXPIRY_MS);
+  assert.deepEqual(expired(records), [false]);
+  records.listed([versionOf(leaseOf("a"), 7)], EXPIRY_MS + 10_000, EXPIRY_MS + 10_000);
+  assert.equal(records.all[0]?.unchangedMs, 0);
+});
+
+Deno.test("Records: a list counts for the time before it was asked for, not for how long its answer took", () => {
+  const records = seen();
+  read(records, 0, EXPIRY_MS - 10_000);
+  // The record may have been renewed right after the list was made.
+  records.listed([lease], EXPIRY_MS - 5_000, EXPIRY_MS + 4_000);
+  assert.deepEqual(expired(records), [false]);
+  records.listed([lease], EXPIRY_MS + 5_000, EXPIRY_MS + 6_000);
+  assert.deepEqual(expired(records), [true]);
+});
+
+Deno.test("Records: the list that a watch begins with is no proof of the time before it", () => {
+  const records = seen();
+  read(records, 0, EXPIRY_MS - 10_000);
+  records.changed({ type: "list", items: [lease] }, EXPIRY_MS);
+  assert.deepEqual(expired(records), [false]);
+});
+
+Deno.test("Records: an older version of a record, from a slow list or a stale watch, changes nothing", () => {
+  const records = seen();
+  records.changed({ type: "set", object: versionOf(leaseOf("a", BUSY), 10) }, 0);
+  records.listed([versionOf(leaseOf("a", IDLE), 9)], 1_000, 1_000);
+  assert.deepEqual(records.all[0]?.body, BUSY);
+  records.changed({ type: "set", object: versionOf(leaseOf("a", IDLE), 8) }, 2_000);
+  assert.deepEqual(records.all[0]?.body, BUSY);
+});
+
+Deno.test("Records: a record that is deleted is forgotten, whichever way that is seen", () => {
+  const records = seen();
+  records.changed({ type: "set", object: lease }, 0);
+  records.changed({ type: "gone", object: versionOf(leaseOf("a"), 6) }, 1);
+  assert.deepEqual(records.all, []);
+  records.changed({ type: "set", object: versionOf(leaseOf("a"), 7, "uid-2") }, 2);
+  records.listed([], 3, 3);
+  assert.deepEqual(records.all, []);
+});
+
+Deno.test("Records: the late news that an earlier record of the same name was deleted does not hide the new one", () => {
+  const records = seen();
+  records.listed([versionOf(leaseOf("a"), 9, "uid-2")], 0, 0);
+  records.changed({ type: "gone", object: versionOf(leaseOf("a"), 8) }, 1);
+  assert.equal(records.all.length, 1);
+});
+
+Deno.test("Records: a list that was asked for before a record was seen does not hide it", () => {
+  const records = seen();
+  records.changed({ type: "set", object: lease }, 1_000);
+  records.listed([], 500, 2_000);
+  assert.equal(records.all.length, 1);
+  records.listed([], 2_500, 2_600);
+  assert.equal(records.all.length, 0);
+});
+
+Deno.test("Records: with another StatefulSet of the same name all is forgotten", () => {
+  const records = seen();
+  records.listed([lease], 0, 0);
+  records.target = TARGET;
+  assert.equal(records.all.length, 1);
+  records.target = { ...TARGET, uid: "sts-2" };
+  assert.equal(records.all.length, 0);
+  records.listed([lease], 1, 1);
+  assert.equal(records.all.length, 0, "its label says that it belongs to the other one");
+});
+
+Deno.test("Records: a record made anew under the same name is another one", () => {
+  const records = seen();
+  read(records, 0, EXPIRY_MS);
+  records.listed([versionOf(leaseOf("a", BUSY), 9, "uid-2")], EXPIRY_MS + 1, EXPIRY_MS + 1);
+  assert.deepEqual(expired(records), [false]);
+  assert.equal(records.all[0]?.lease.metadata?.uid, "uid-2");
+});
