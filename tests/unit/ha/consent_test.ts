@@ -1,0 +1,270 @@
+/** Tests of the agreement: what a leader takes for consent, and what a proxy gives it for. @module */
+import assert from "node:assert/strict";
+import { Consent } from "../../../lib/ha/consent.ts";
+import { parseRecord, type RecordBody } from "../../../lib/ha/record.ts";
+import type { SeenRecord } from "../../../lib/ha/records.ts";
+import { Placement } from "../../../lib/scaler/placement.ts";
+import { BUSY, EXPIRY_MS, IDLE, leaseOf, readyPod, TARGET } from "../../support/ha.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+const SIGNAL = new AbortController().signal;
+const WANTED = { below: 0, version: "100" };
+
+function setUp() {
+  const clock = new VirtualClock();
+  const placement = new Placement(clock, 1, "pod");
+  placement.see({ replicas: 1, version: "100" });
+  readyPod(placement);
+  const state = {
+    others: new Map<string, SeenRecord>(),
+    answers: true,
+    writes: 0,
+    lists: 0,
+    published: 0,
+    write: () => Promise.resolve(),
+  };
+  const consent: Consent = new Consent({
+    clock,
+    log: recordingLog(),
+    placement,
+    identity: "me",
+    seen: () => [...state.others.values()],
+    list() {
+      state.lists++;
+      return Promise.resolve([...state.others.values()]);
+    },
+    write() {
+      state.writes++;
+      return state.write();
+    },
+    publish: () => void state.published++,
+    answers: () => state.answers,
+  });
+  /** Another proxy's record is heard of. */
+  const hear = (identity: string, body: RecordBody | undefined, unchangedMs = 0) => {
+    const record = parseRecord(leaseOf(identity, body ?? IDLE), TARGET)!;
+    state.others.set(identity, {
+      ...record,
+      body: body === undefined ? undefined : record.body,
+      seenMs: clock.nowMs(),
+      unchangedMs,
+    });
+    consent.look();
+  };
+  const lose = (identity: string) => {
+    state.others.delete(identity);
+    consent.look();
+  };
+  /** Asks for consent; `outcome` is what came of it so far. */
+  const ask = (wanted = WANTED) => {
+    const asked: { outcome: boolean | undefined | Error } = { outcome: undefined };
+    consent.obtain(wanted, SIGNAL).then((given) => asked.outcome = given, (error) => asked.outcome = error);
+    return asked;
+  };
+  return { clock, placement, state, consent, hear, lose, ask };
+}
+
+const answered = (generation: number): RecordBody => ({ ...IDLE, answers: { me: generation } });
+const announces = (generation: number, below = 0, version = "100"): RecordBody => ({
+  ...IDLE,
+  announcement: { generation, below, version },
+});
+
+Deno.test("Consent.obtain() alone: its own promise, no announcement", async () => {
+  const { clock, placement, state, ask } = setUp();
+  const asked = ask();
+  await clock.advance(0);
+  assert.equal(asked.outcome, true);
+  assert.equal(state.writes, 0);
+  assert.deepEqual(placement.agreement.promises, [WANTED]);
+  assert.equal(placement.open(1, true), undefined, "it binds this proxy, too");
+});
+
+Deno.test("Consent.obtain(): this proxy's own sessions count", async () => {
+  for (const needs of [true, false]) {
+    const { clock, placement, state, ask } = setUp();
+    placement.open(1, needs);
+    const asked = ask();
+    await clock.advance(0);
+    assert.equal(asked.outcome, false);
+    assert.deepEqual(placement.agreement.promises, []);
+    assert.equal(state.writes, 0);
+  }
+});
+
+Deno.test("Consent.obtain(): all others must answer, to this very generation, before the write", async () => {
+  const { clock, consent, state, hear, ask } = setUp();
+  hear("a", answered(0));
+  hear("b", IDLE);
+  const asked = ask();
+  await clock.advance(0);
+  assert.deepEqual(consent.announcement, { generation: 1, ...WANTED });
+  assert.equal(state.writes, 1);
+  hear("a", answered(1));
+  await clock.advance(1_000);
+  assert.equal(asked.outcome, undefined);
+  hear("b", answered(1));
+  await clock.advance(0);
+  assert.equal(asked.outcome, true);
+  assert.equal(consent.announcement, null);
+});
+
+Deno.test("Consent.obtain(): an answer to an earlier generation is none, also after a failed attempt on the same version", async () => {
+  const { clock, hear, ask } = setUp();
+  hear("a", IDLE);
+  hear("b", IDLE);
+  const first = ask();
+  await clock.advance(0);
+  hear("a", answered(1));
+  await clock.advance(11_000);
+  assert.equal(first.outcome, false);
+  const second = ask();
+  await clock.advance(0);
+  hear("b", answered(2));
+  await clock.advance(1_000);
+  assert.equal(second.outcome, undefined, "a has answered the first only");
+  hear("a", answered(2));
+  await clock.advance(0);
+  assert.equal(second.outcome, true);
+});
+
+Deno.test("Consent.obtain(): silence is no consent", async () => {
+  const { clock, placement, consent, hear, ask } = setUp();
+  hear("a", IDLE);
+  const asked = ask();
+  await clock.advance(60_000);
+  assert.equal(asked.outcome, false);
+  assert.equal(consent.announcement, null);
+  assert.deepEqual(placement.agreement.promises, [WANTED], "the promise binds all the same");
+  assert.equal(clock.pending, 0);
+});
+
+Deno.test("Consent.obtain(): an announcement that cannot be written is no consent, and is withdrawn", async () => {
+  const { clock, consent, state, hear, ask } = setUp();
+  hear("a", answered(1));
+  state.write = () => Promise.reject(new Error("no answer"));
+  const asked = ask();
+  await clock.advance(0);
+  assert.ok(asked.outcome instanceof Error);
+  assert.equal(consent.announcement, null);
+});
+
+Deno.test("Consent.obtain(): who objects ends the attempt at once", async () => {
+  for (const body of [BUSY, { ...IDLE, needing: 1 }]) {
+    const { clock, hear, ask } = setUp();
+    hear("a", IDLE);
+    const asked = ask();
+    await clock.advance(0);
+    hear("a", body);
+    await clock.advance(0);
+    assert.equal(asked.outcome, false);
+  }
+});
+
+Deno.test("Consent.obtain(): a record that cannot be read neither answers nor goes away", async () => {
+  const { clock, hear, ask } = setUp();
+  hear("a", undefined);
+  const asked = ask();
+  await clock.advance(30_000);
+  assert.equal(asked.outcome, false);
+});
+
+Deno.test("Consent.obtain(): who has expired on the list is not asked; who is gone, or expires, by a later list is not waited for", async () => {
+  const { clock, state, hear, lose, ask } = setUp();
+  hear("dead", BUSY, EXPIRY_MS);
+  hear("leaves", IDLE);
+  hear("dies", IDLE);
+  const asked = ask();
+  await clock.advance(0);
+  lose("leaves");
+  hear("dies", IDLE, EXPIRY_MS);
+  await clock.advance(0);
+  assert.equal(asked.outcome, undefined, "only a consistent list says so");
+  const { lists } = state;
+  await clock.advance(2_100);
+  assert.ok(state.lists > lists);
+  assert.equal(asked.outcome, true);
+});
+
+Deno.test("Consent.obtain(): who joins after the list need not answer: it has its own promise", async () => {
+  const { clock, hear, ask } = setUp();
+  hear("a", IDLE);
+  const asked = ask();
+  await clock.advance(0);
+  hear("late", IDLE);
+  hear("a", answered(1));
+  await clock.advance(0);
+  assert.equal(asked.outcome, true);
+});
+
+Deno.test("Consent.look(): promises before it answers", async () => {
+  const { placement, consent, state, hear } = setUp();
+  hear("leader", announces(7));
+  assert.deepEqual(placement.agreement.promises.map(({ below, version }) => ({ below, version })), [WANTED]);
+  assert.deepEqual(consent.answers, { leader: 7 });
+  assert.equal(state.published, 1);
+  assert.equal(placement.open(1, true), undefined);
+  hear("leader", announces(7));
+  assert.equal(state.published, 1, "once");
+});
+
+Deno.test("Consent.look(): no answer while a session is there, dialling ones included, or a held one needs it; it says so once", () => {
+  for (const needs of [true, false]) {
+    const { placement, consent, state, hear } = setUp();
+    placement.open(1, needs);
+    hear("leader", announces(1));
+    hear("leader", announces(1));
+    assert.deepEqual(consent.answers, {});
+    assert.deepEqual(placement.agreement.promises, []);
+    assert.equal(state.published, 1);
+    placement.end(1);
+    hear("leader", announces(1));
+    assert.deepEqual(consent.answers, { leader: 1 });
+  }
+  const { placement, consent, hear } = setUp();
+  placement.setBackends([]);
+  placement.open(1, true);
+  hear("leader", announces(1));
+  assert.deepEqual(consent.answers, {});
+});
+
+Deno.test("Consent.look(): no answer by a proxy that has not joined, or has lapsed", () => {
+  const { placement, consent, state, hear } = setUp();
+  state.answers = false;
+  hear("leader", announces(1));
+  assert.deepEqual([consent.answers, placement.agreement.promises], [{}, []]);
+  state.answers = true;
+  consent.look();
+  assert.deepEqual(consent.answers, { leader: 1 });
+});
+
+Deno.test("Consent.look(): a promise outlives the announcement, its withdrawal and its leader; later ones replace none", () => {
+  const { placement, hear, lose } = setUp();
+  hear("leader", announces(1, 0));
+  hear("leader", IDLE);
+  assert.equal(placement.open(1, true), undefined);
+  placement.end(1);
+  hear("leader", announces(2, 1));
+  lose("leader");
+  assert.equal(placement.open(2, true), undefined);
+  placement.see({ replicas: 1, version: "101" });
+  assert.ok(placement.open(3, true) !== undefined, "until a newer version is seen");
+});
+
+Deno.test("Consent.look(): a promise on a version that is old already binds nothing, and is an answer all the same", () => {
+  const { placement, consent, hear } = setUp();
+  placement.see({ replicas: 1, version: "105" });
+  hear("leader", announces(1, 0, "100"));
+  assert.deepEqual(consent.answers, { leader: 1 });
+  assert.ok(placement.open(1, true) !== undefined);
+});
+
+Deno.test("Consent: two leaders at once are answered each by its own generation", () => {
+  const { consent, hear, lose } = setUp();
+  hear("x", announces(3));
+  hear("y", announces(9));
+  assert.deepEqual(consent.answers, { x: 3, y: 9 });
+  lose("x");
+  assert.deepEqual(consent.answers, { y: 9 });
+});

@@ -1,0 +1,98 @@
+/** Tests of what the records of others say together, and of what is remembered of those that have gone. @module */
+import assert from "node:assert/strict";
+import { PeerMemory } from "../../../lib/ha/peers.ts";
+import type { RecordBody } from "../../../lib/ha/record.ts";
+import { parseRecord } from "../../../lib/ha/record.ts";
+import type { SeenRecord } from "../../../lib/ha/records.ts";
+import { BUSY, EXPIRY_MS, IDLE, leaseOf, TARGET } from "../../support/ha.ts";
+
+function seen(
+  identity: string,
+  body: Partial<RecordBody> | undefined,
+  seenMs: number,
+  unchangedMs = 0,
+): SeenRecord {
+  const record = parseRecord(leaseOf(identity, { ...IDLE, ...body }), TARGET)!;
+  return { ...record, body: body === undefined ? undefined : record.body, seenMs, unchangedMs };
+}
+
+const idleFor = (ordinal: number, idleMs: number) => ({ inUse: [{ ordinal, busy: false, idleMs }] });
+
+Deno.test("PeerMemory: nobody else, nothing known", () => {
+  const memory = new PeerMemory(50);
+  memory.update([], 100);
+  assert.deepEqual(memory.use, {
+    highestBusy: -1,
+    needing: 0,
+    lastNeededMs: -Infinity,
+    lastUsedMs: new Map(),
+    knownSinceMs: 50,
+  });
+});
+
+Deno.test("PeerMemory: the highest busy ordinal of all, and the sum of held sessions", () => {
+  const memory = new PeerMemory(0);
+  const on = (...ordinals: number[]) => ({
+    inUse: ordinals.map((ordinal) => ({ ordinal, busy: true, idleMs: 0 })),
+  });
+  memory.update([seen("a", { ...on(0, 2), needing: 1 }, 1), seen("b", { ...on(1), needing: 2 }, 1)], 2);
+  assert.equal(memory.use.highestBusy, 2);
+  assert.equal(memory.use.needing, 3);
+});
+
+Deno.test("PeerMemory: idle times are as of the write, and grow by what was measured here since then", () => {
+  const memory = new PeerMemory(0);
+  memory.update(
+    [seen("a", { ...idleFor(0, 40_000), neededMs: 50_000, knowsForMs: 70_000 }, 100_000)],
+    160_000,
+  );
+  assert.equal(memory.use.lastUsedMs.get(0), 60_000);
+  assert.equal(memory.use.lastNeededMs, 50_000);
+  assert.equal(memory.use.knownSinceMs, 0);
+  memory.update([seen("a", { ...idleFor(0, 40_000), knowsForMs: 170_000 }, 100_000)], 160_000);
+  assert.equal(memory.use.knownSinceMs, -70_000, "what another one knows from before this one started");
+});
+
+Deno.test("PeerMemory: the latest use by any of them counts, in whatever order it is heard", () => {
+  const memory = new PeerMemory(0);
+  memory.update([seen("a", idleFor(0, 10_000), 100_000), seen("b", idleFor(0, 90_000), 100_000)], 100_000);
+  assert.equal(memory.use.lastUsedMs.get(0), 90_000);
+  memory.update([seen("b", idleFor(0, 95_000), 105_000)], 105_000);
+  assert.equal(memory.use.lastUsedMs.get(0), 90_000);
+});
+
+Deno.test("PeerMemory: what a proxy said that has left is remembered", () => {
+  const memory = new PeerMemory(0);
+  memory.update(
+    [seen("a", { ...idleFor(0, 30_000), neededMs: 20_000, knowsForMs: 500_000 }, 100_000)],
+    100_000,
+  );
+  memory.update([], 200_000);
+  assert.equal(memory.use.lastUsedMs.get(0), 70_000);
+  assert.equal(memory.use.lastNeededMs, 80_000);
+  assert.equal(memory.use.knownSinceMs, -400_000);
+  assert.equal(memory.use.needing, 0);
+});
+
+Deno.test("PeerMemory: a proxy that was busy when last heard of has used its ordinals until it is gone, or is expired", () => {
+  const memory = new PeerMemory(0);
+  memory.update([seen("a", BUSY, 100_000)], 100_000);
+  assert.equal(memory.use.lastUsedMs.has(0), false);
+  memory.update([], 150_000);
+  assert.equal(memory.use.highestBusy, -1);
+  assert.equal(memory.use.lastUsedMs.get(0), 150_000);
+  memory.update([seen("b", BUSY, 160_000)], 160_000);
+  memory.update([seen("b", BUSY, 160_000, EXPIRY_MS)], 500_000);
+  assert.equal(memory.use.highestBusy, -1);
+  assert.equal(memory.use.lastUsedMs.get(0), 500_000);
+  memory.update([seen("b", BUSY, 160_000, EXPIRY_MS)], 600_000);
+  assert.equal(memory.use.lastUsedMs.get(0), 500_000, "once");
+});
+
+Deno.test("PeerMemory: a record that cannot be read is busy everywhere, and until it is gone", () => {
+  const memory = new PeerMemory(0);
+  memory.update([seen("a", undefined, 100), seen("b", IDLE, 100)], 100);
+  assert.equal(memory.use.highestBusy, Infinity);
+  memory.update([seen("a", undefined, 100, EXPIRY_MS)], 200);
+  assert.equal(memory.use.highestBusy, -1);
+});
