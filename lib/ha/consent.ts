@@ -8,11 +8,11 @@
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
-import { neededBy } from "../scaler/decide.ts";
 import type { ScalePromise } from "../scaler/agreement.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { Announcement } from "./record.ts";
-import { isExpired, type SeenRecord } from "./records.ts";
+import type { SeenRecord } from "./records.ts";
+import { hasAnswered, mustAnswer, objects, stillThere } from "./votes.ts";
 
 /** What the agreement is reached with. */
 export interface ConsentPorts {
@@ -93,9 +93,7 @@ export class Consent {
   /** The leader's side; see `Peers.consent`. */
   async obtain(wanted: ScalePromise, signal: AbortSignal): Promise<boolean> {
     const { clock, log, placement, identity, list, write } = this.#ports;
-    const others = (await list(signal)).filter((record) =>
-      record.identity !== identity && !isExpired(record)
-    );
+    const others = mustAnswer(await list(signal), identity);
     if (!placement.promise(wanted)) return false;
     if (others.length === 0) return true;
     const announcement = { generation: ++this.#generation, ...wanted };
@@ -104,19 +102,17 @@ export class Consent {
       await write(signal);
       const untilMs = clock.nowMs() + PATIENCE_MS;
       for (let readMs = clock.nowMs(), missing = others;;) {
-        missing = missing.filter(({ identity: other }) => !this.#hasAnswered(other, announcement.generation));
+        const { generation } = announcement;
+        missing = missing.filter((record) => !hasAnswered(this.#newest(record), identity, generation));
         if (missing.length === 0) return true;
-        if (missing.some(({ identity: other }) => this.#objects(other, wanted.below))) return false;
+        if (missing.some((record) => objects(this.#newest(record), wanted.below))) return false;
         if (clock.nowMs() >= untilMs) {
           log.debug("no consent", { silent: missing.map(({ identity }) => identity) });
           return false;
         }
         if (clock.nowMs() - readMs >= READ_AGAIN_MS) {
           readMs = clock.nowMs();
-          const now = await list(signal);
-          missing = missing.filter(({ identity: other }) =>
-            now.some((record) => record.identity === other && !isExpired(record))
-          );
+          missing = stillThere(missing, await list(signal));
           continue;
         }
         await this.#changed.wait(clock, Math.min(untilMs, readMs + READ_AGAIN_MS), signal);
@@ -128,14 +124,8 @@ export class Consent {
     }
   }
 
-  #objects(other: string, below: number): boolean {
-    const body = this.#ports.seen().find(({ identity }) => identity === other)?.body;
-    return body !== undefined &&
-      (neededBy(body.needing) > below || body.inUse.some(({ busy, ordinal }) => busy && ordinal >= below));
-  }
-
-  #hasAnswered(other: string, generation: number): boolean {
-    const record = this.#ports.seen().find(({ identity }) => identity === other);
-    return record?.body?.answers[this.#ports.identity] === generation;
+  /** What is known of a proxy by now. */
+  #newest({ identity }: SeenRecord): SeenRecord | undefined {
+    return this.#ports.seen().find((record) => record.identity === identity);
   }
 }

@@ -71,6 +71,16 @@ const RECENT_MS = 15_000;
 /** How often a proxy without rights looks whether it has been given some, in ms. */
 const ASK_AGAIN_MS = 60_000;
 
+/** Whether a proxy places sessions, by where it stands. */
+export function placesAs(
+  state: MemberState,
+  lapsed: boolean,
+  whenCutOff: MembershipSettings["whenCutOff"],
+): boolean {
+  if (state === "cut_off") return whenCutOff === "serve";
+  return state === "alone" || (state === "joined" && !lapsed);
+}
+
 /** One proxy's membership. */
 export class Membership {
   readonly #settings: MembershipSettings;
@@ -129,8 +139,7 @@ export class Membership {
     if (this.#state === "joined" && this.#fellSilent && clock.nowMs() - this.#failedMs <= RECENT_MS) {
       this.#cutOff();
     }
-    if (this.#state === "cut_off") return this.#settings.whenCutOff === "serve";
-    return this.#state === "alone" || (this.#state === "joined" && !this.lapsed);
+    return placesAs(this.#state, this.lapsed, this.#settings.whenCutOff);
   }
 
   /** Calls `listener`, the only one, when the state has changed. */

@@ -103,6 +103,6 @@ function versionOf({ metadata }: Lease): string {
 }
 
 /** True when the record's proxy is taken for dead. */
-export function isExpired({ unchangedMs, expiryMs }: SeenRecord): boolean {
+export function isExpired({ unchangedMs, expiryMs }: Pick<SeenRecord, "unchangedMs" | "expiryMs">): boolean {
   return unchangedMs >= expiryMs;
 }

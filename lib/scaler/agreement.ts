@@ -57,6 +57,27 @@ export function see(agreement: Agreement, seen: Seen): Agreement {
   return { seen, promises: agreement.promises.filter(({ version }) => !isNewer(seen.version, version)) };
 }
 
+/** What somebody has in use that a lower count would take away. */
+export interface InTheWay {
+  /** The highest ordinal with a session, dialling ones included; -1 without one. */
+  readonly highest: number;
+  /** How many pods its held sessions need. */
+  readonly needed: number;
+}
+
+/** Whether that speaks against a count: then no promise is made, and no answer given. */
+export function speaksAgainst({ highest, needed }: InTheWay, below: number): boolean {
+  return highest >= below || needed > below;
+}
+
+/**
+ * What a claim writes: never fewer than there are, on condition of the version that the count was read at. Its reply is
+ * newer than every promise that was made before it landed, if its field manager is new.
+ */
+export function claimOf({ replicas, version }: Seen, needed: number): Seen {
+  return { replicas: Math.max(replicas, needed), version };
+}
+
 /** Makes a promise. Only if no session is on an ordinal at or above `below`, and none that is held needs one. */
 export function promise(agreement: Agreement, made: ScalePromise): Agreement {
   const { seen, promises } = agreement;

@@ -14,6 +14,7 @@ import {
   type ScalePromise,
   see,
   type Seen,
+  speaksAgainst,
 } from "./agreement.ts";
 import type { Backend } from "./backends.ts";
 import { Condemned } from "./condemned.ts";
@@ -147,7 +148,8 @@ export class Placement {
    * one. False if something does.
    */
   promise(made: ScalePromise): boolean {
-    if (this.usage.highest >= made.below || neededBy(this.usage.needing) > made.below) return false;
+    const { highest, needing } = this.usage;
+    if (speaksAgainst({ highest, needed: neededBy(needing) }, made.below)) return false;
     this.#agreement = promise(this.#agreement, made);
     return true;
   }

@@ -14,6 +14,7 @@ import { type Random, randomName } from "../base/random.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import type { Count, ScaleApi } from "../kube/scale.ts";
+import { claimOf } from "./agreement.ts";
 import type { ColdStart } from "./cold_start.ts";
 import type { Observer } from "./observer.ts";
 import { decide, type Decision, neededBy, type Policy } from "./decide.ts";
@@ -248,10 +249,10 @@ export class Scaler {
     const { seen } = placement.agreement;
     const decision = this.#decide();
     if (seen === undefined || !this.#wantsClaim(decision)) return;
-    const replicas = Math.max(seen.replicas, decision.desired);
-    const write = () => scale.apply({ replicas, version: seen.version }, this.#newName(), signal);
-    const count = await this.#announced(replicas, write);
-    const raised = replicas > seen.replicas;
+    const claim = claimOf(seen, decision.desired);
+    const write = () => scale.apply(claim, this.#newName(), signal);
+    const count = await this.#announced(claim.replicas, write);
+    const raised = claim.replicas > seen.replicas;
     this.#wrote(seen, count, raised ? decision.reason : "closed_by_scale_down", decision.because);
     coldStart.reached("scale_write");
   }

@@ -1,0 +1,45 @@
+/**
+ * Who has to consent to a scale-down, and who has. Pure. Safety rests on this and on the promises alone: silence is no
+ * consent, and an answer counts only for the very announcement that it was given to.
+ *
+ * @module
+ */
+import { neededBy } from "../scaler/decide.ts";
+import { speaksAgainst } from "../scaler/agreement.ts";
+import type { ProxyRecord, RecordBody } from "./record.ts";
+import { isExpired, type SeenRecord } from "./records.ts";
+
+/** What matters of a record here. */
+export type Voter = Pick<SeenRecord, "identity" | "unchangedMs" | "expiryMs">;
+
+/**
+ * The other proxies that must answer, as judged on this very list, which was read after the count and its version. This
+ * proxy's own vote is its promise.
+ */
+export function mustAnswer<T extends Voter>(list: readonly T[], self: string): readonly T[] {
+  return list.filter((record) => record.identity !== self && !isExpired(record));
+}
+
+/** Who of those need not answer any more by a later list: its record is gone, or has expired. */
+export function stillThere<T extends Voter>(missing: readonly T[], later: readonly Voter[]): readonly T[] {
+  return missing.filter(({ identity }) =>
+    later.some((record) => record.identity === identity && !isExpired(record))
+  );
+}
+
+/** Whether a proxy has answered this announcement of `leader`. */
+export function hasAnswered(
+  record: { readonly body: Pick<RecordBody, "answers"> | undefined } | undefined,
+  leader: string,
+  generation: number,
+): boolean {
+  return record?.body?.answers[leader] === generation;
+}
+
+/** Whether a record says that its proxy will not answer. One that cannot be read says nothing. */
+export function objects(record: Pick<ProxyRecord, "body"> | undefined, below: number): boolean {
+  if (record?.body === undefined) return false;
+  const { inUse, needing } = record.body;
+  const highest = Math.max(-1, ...inUse.filter(({ busy }) => busy).map(({ ordinal }) => ordinal));
+  return speaksAgainst({ highest, needed: neededBy(needing) }, below);
+}
