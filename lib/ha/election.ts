@@ -106,8 +106,8 @@ export class Election {
 
   async #tryOnce(target: RecordTarget, signal: AbortSignal): Promise<void> {
     const { leases, clock, identity } = this.#ports;
-    const { leaseDurationMs } = this.#times;
     const name = leaseName(target.name, "autoscaler-leader");
+    if (await this.#renewed(target, signal)) return;
     const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs() };
     const found = await leases.get(name, signal).catch((error) => {
       if (!(error instanceof ApiError && error.status === 404)) throw error;
@@ -115,7 +115,38 @@ export class Election {
     });
     if (found !== undefined) this.#observe(found);
     const holder = found?.spec?.holderIdentity ?? "";
-    if (holder !== "" && holder !== identity && !this.#isOver()) return this.#changed(holder);
+    if (holder !== "" && holder !== identity && !this.#isOver()) {
+      this.#leadsUntil = undefined;
+      return this.#changed(holder);
+    }
+    await this.#write(target, found, sent, signal);
+  }
+
+  /** The short way of a holder: it knows what it wrote last. False when that is not there any more. */
+  async #renewed(target: RecordTarget, signal: AbortSignal): Promise<boolean> {
+    const { clock, identity } = this.#ports;
+    const own = this.#seen?.lease;
+    if (!this.leads || own?.spec?.holderIdentity !== identity) return false;
+    const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs() };
+    try {
+      await this.#write(target, own, sent, signal);
+      return true;
+    } catch (error) {
+      if (error instanceof ApiError && (error.status === 404 || error.status === 409)) return false;
+      throw error;
+    }
+  }
+
+  /** Takes or renews the Lease, as it was `found`. */
+  async #write(
+    target: RecordTarget,
+    found: Lease | undefined,
+    sent: { readonly nowMs: number; readonly bootMs: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { leases, clock, identity } = this.#ports;
+    const { leaseDurationMs } = this.#times;
+    const holder = found?.spec?.holderIdentity ?? "";
     const spec = {
       holderIdentity: identity,
       leaseDurationSeconds: Math.ceil(leaseDurationMs / 1000),
@@ -123,7 +154,7 @@ export class Election {
       acquireTime: holder === identity ? found?.spec?.acquireTime ?? stamp(clock) : stamp(clock),
       leaseTransitions: (found?.spec?.leaseTransitions ?? 0) + (holder === identity ? 0 : 1),
     };
-    const metadata = leaseMetadata(target, name, "election");
+    const metadata = leaseMetadata(target, leaseName(target.name, "autoscaler-leader"), "election");
     const { uid, resourceVersion } = found?.metadata ?? {};
     const lease = found === undefined ? await leases.create({ metadata, spec }, signal) : await leases.update(
       { metadata: { ...metadata, uid: uid!, resourceVersion: resourceVersion! }, spec },

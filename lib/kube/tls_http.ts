@@ -5,14 +5,12 @@
  *
  * @module
  */
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import type { Socket } from "node:net";
 import type { ClientHttp, Connection } from "./connection.ts";
 import { ByteReader, readBody, readHead, requestHead } from "./http1.ts";
 import type { HttpRequest, HttpResponse } from "./http.ts";
 import { explain } from "./http_errors.ts";
 import type { KeyPair } from "./pem.ts";
-import { Valve } from "./valve.ts";
 
 /** {@link ClientHttp} over `node:tls`. */
 export class TlsHttp implements ClientHttp {
@@ -65,6 +63,12 @@ export class TlsHttp implements ClientHttp {
         ? open(host, Number(url.port || 443), lifetime)
         : connectThrough(proxy, url, lifetime));
     const name = serverName ?? host;
+    // Loaded only here: most programs never need it, and it costs memory for as long as they run.
+    const [{ isIP }, { connect: connectTls }, { Valve }] = await Promise.all([
+      import("node:net"),
+      import("node:tls"),
+      import("./valve.ts"),
+    ]);
     const valve = new Valve(socket);
     const secure = connectTls({
       socket: valve,
@@ -158,7 +162,8 @@ const bare = (hostname: string) => hostname.replace(/^\[|\]$/g, "");
 
 /** A TCP connection. */
 async function open(host: string, port: number, lifetime: Lifetime): Promise<Socket> {
-  const socket = connectTcp({ host, port });
+  const { connect } = await import("node:net");
+  const socket = connect({ host, port });
   lifetime.own(socket);
   await lifetime.race(socket, once(socket, "connect"));
   return socket;
