@@ -198,7 +198,7 @@ Deno.test("Consent.obtain(): who joins after the list need not answer: it has it
   assert.equal(asked.outcome, true);
 });
 
-Deno.test("Consent.look(): promises before it answers", async () => {
+Deno.test("Consent.look(): promises before it answers", () => {
   const { placement, consent, state, hear } = setUp();
   hear("leader", announces(7));
   assert.deepEqual(placement.agreement.promises.map(({ below, version }) => ({ below, version })), [WANTED]);
