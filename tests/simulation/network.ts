@@ -163,7 +163,10 @@ class SimulatedListener implements Listener {
     this.#closed = true;
     this.#onClose();
     for (const { reject } of this.#waiting) reject(new Deno.errors.BadResource("Listener has been closed"));
-    for (const end of this.#backlog) end.abandon();
+    for (const end of this.#backlog) {
+      end.pair.broken = true;
+      end.abandon();
+    }
   }
 
   #match(): void {
@@ -380,6 +383,12 @@ export class End implements Conn {
       for (const wake of waiting) wake();
     });
   }
+}
+
+/** The client that a connection belongs to, by its first bytes. */
+export function clientOf(end: End): number | undefined {
+  const match = /#C(\d+)#/.exec(end.opening);
+  return match === null ? undefined : Number(match[1]);
 }
 
 function latin1(bytes: Uint8Array): string {

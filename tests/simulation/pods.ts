@@ -133,6 +133,13 @@ export class Daemons implements PodRuntime {
     this.#options = options;
   }
 
+  /** Whether the pod's process runs. */
+  runs(name: string): boolean {
+    return [...this.byAddress.values()].some(({ alive, stopping, pod }) =>
+      alive && !stopping && pod.name === name
+    );
+  }
+
   start(pod: PodContext): PodProcess {
     const daemon = new Daemon(pod, this.#options);
     this.byAddress.set(pod.address.hostname, daemon);

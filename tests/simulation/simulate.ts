@@ -5,7 +5,7 @@
  */
 import { sleep } from "../../lib/base/clock.ts";
 import { seededRandom } from "../support/seeded_random.ts";
-import { type FaultName, FAULTS } from "./faults.ts";
+import { type FaultName, FAULTS, runFault } from "./faults.ts";
 import type { Pattern } from "./clients.ts";
 import { type Mutation, type Plan, type Report, Violation, World } from "./world.ts";
 
@@ -19,8 +19,8 @@ export interface Options {
   readonly durationMs?: number;
   /** A rule that is broken on purpose. */
   readonly mutation?: Mutation;
-  /** Prints the trace. */
-  readonly verbose?: boolean;
+  /** Is given each line of the trace. */
+  readonly print?: (line: string) => void;
 }
 
 /** How a run went. */
@@ -148,7 +148,7 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   const calmDown = new AbortController();
   const troubles = faults.map((name) => {
     const random = world.random(`fault ${name}`);
-    return FAULTS[name].run(world, random, calmDown.signal);
+    return runFault(name, world, random, calmDown.signal);
   });
   await pass(plan.durationMs);
 

@@ -12,9 +12,9 @@ import { MiniatureCluster } from "../../lib/demo/miniature_cluster.ts";
 import { type KubeObject, LEASES, PODS, STATEFULSETS } from "../../lib/demo/objects.ts";
 import type { StoreEvent } from "../../lib/demo/store.ts";
 import { type SeededRandom, seededRandom } from "../support/seeded_random.ts";
-import { ApiPath, type Fate } from "./api_path.ts";
+import { ApiPath, type Fate, type PathState } from "./api_path.ts";
 import { connectionsOf, type Pattern, type Progress, runConnection } from "./clients.ts";
-import { type End, SimulatedNetwork } from "./network.ts";
+import { clientOf, type End, SimulatedNetwork } from "./network.ts";
 import { type Daemon, Daemons } from "./pods.ts";
 import { Machine, WorldTime } from "./time.ts";
 
@@ -45,6 +45,12 @@ export interface ProxyProcess {
   unrecorded: boolean;
   /** Why the others may not have heard of it lately, and until when that lasted; Infinity if it still does. */
   impairedUntilMs: number;
+  /** How many of those reasons last. */
+  impairments: number;
+  /** Until when it was cut off from the pods, true ms. */
+  podsCutOffMs: number;
+  /** It was killed. */
+  killed: boolean;
   /** It was told to stop. */
   stopping: boolean;
   /** It was told to end at once, or its drain timeout may have passed. */
@@ -75,7 +81,8 @@ export interface Weather {
   latencyMs: () => number;
   apiLatencyMs: () => number;
   slice: (bytes: number) => number;
-  fate: (proxy: ProxyProcess, method: string, path: string) => Fate | undefined;
+  /** The first that has something to say decides. */
+  readonly fates: Set<(proxy: ProxyProcess, method: string, path: string) => Fate | undefined>;
 }
 
 const LINES_KEPT = 400;
@@ -118,8 +125,13 @@ export class World {
   readonly mutation: Mutation;
   violation: Violation | undefined;
   #hash = 0x811c9dc5;
-  #verbose: boolean;
+  readonly #print: ((line: string) => void) | undefined;
+  /** Where clients run. */
   readonly outside: Machine;
+  /** How much longer pods take to start, in ms. */
+  podDelayMs = 0;
+  /** How the API server is to be reached by everybody. */
+  outage: PathState = "open";
   /** Pods that somebody else's write, a fault or a person has doomed: by uid. */
   readonly doomed = new Set<string>();
   /** Pods that a write of ours has removed: by uid. */
@@ -133,9 +145,9 @@ export class World {
   rate: () => number = () => 1;
   readonly #randoms: (name: string) => SeededRandom;
 
-  constructor(plan: Plan, options: { verbose?: boolean; mutation?: Mutation } = {}) {
+  constructor(plan: Plan, options: { print?: (line: string) => void; mutation?: Mutation } = {}) {
     this.plan = plan;
-    this.#verbose = options.verbose ?? false;
+    this.#print = options.print;
     this.mutation = options.mutation ?? {};
     this.#randoms = (name) => seededRandom(plan.seed ^ hashOf(name));
     const network = this.random("network"), api = this.random("api"), pods = this.random("pods");
@@ -143,7 +155,7 @@ export class World {
       latencyMs: () => 0.1 + network.next(),
       apiLatencyMs: () => 0.5 + 3 * api.next(),
       slice: (bytes) => bytes,
-      fate: () => undefined,
+      fates: new Set(),
     };
     this.outside = new Machine("outside", this.time);
     this.network = new SimulatedNetwork(this.time, {
@@ -151,7 +163,7 @@ export class World {
       slice: (bytes) => this.weather.slice(bytes),
     });
     this.daemons = new Daemons({
-      network: this.network.of(this.outside),
+      network: this.network.of(new Machine("pods", this.time)),
       clock: this.time,
       warmUpMs: () => pods.integer(0, 3_000) * (pods.chance(0.1) ? 10 : 1),
       onStop: (daemon) => this.#podStops(daemon),
@@ -162,7 +174,7 @@ export class World {
       runtime: this.daemons,
       targetPort: 8372,
       gracePeriodSeconds: 30,
-      startMs: () => pods.integer(50, 3_000),
+      startMs: () => pods.integer(50, 3_000) + this.podDelayMs,
       probeMs: () => pods.integer(0, 3_000),
       restartMs: () => pods.integer(500, 5_000),
       reactionMs: () => pods.integer(1, pods.chance(0.1) ? 1_500 : 20),
@@ -191,7 +203,7 @@ export class World {
     for (let i = 0; i < line.length; i++) {
       this.#hash = Math.imul(this.#hash ^ line.charCodeAt(i), 0x01000193) >>> 0;
     }
-    if (this.#verbose) console.log(line);
+    this.#print?.(line);
     this.lines.push(line);
     if (this.lines.length > 2 * LINES_KEPT) this.lines.splice(0, LINES_KEPT);
   }
@@ -210,13 +222,19 @@ export class World {
   }
 
   /** Starts a proxy. */
-  start({ podUid, rate = 1 }: { podUid?: string; rate?: number } = {}): ProxyProcess {
+  start({ podUid, rate = this.rate() }: { podUid?: string; rate?: number } = {}): ProxyProcess {
     const number = ++this.#born;
     const name = `proxy${number}`;
     const machine = new Machine(name, this.time, rate);
     const path = new ApiPath(this.cluster.api, this.time, machine, {
       latencyMs: () => this.weather.apiLatencyMs(),
-      fate: (request) => this.weather.fate(proxy, request.method, request.url.pathname),
+      fate: ({ method, url }) => {
+        for (const draw of this.weather.fates) {
+          const fate = draw(proxy, method, url.pathname);
+          if (fate !== undefined) return fate;
+        }
+        return undefined;
+      },
       arrivesAnyway: () => arrives.chance(0.7),
     });
     const arrives = this.random(`${name} arrives`);
@@ -229,6 +247,9 @@ export class World {
       recordedMs: -Infinity,
       unrecorded: false,
       impairedUntilMs: -Infinity,
+      impairments: 0,
+      podsCutOffMs: -Infinity,
+      killed: false,
       stopping: false,
       cuts: false,
       ended: false,
@@ -242,6 +263,7 @@ export class World {
       this.#noteRequest(proxy, request.method, request.url.pathname, request.body);
       return request;
     };
+    path.set(this.outage);
     this.mutation.path?.(path, proxy);
     this.proxies.push(proxy);
     this.trace(name, `starts in ${proxy.podUid}`);
@@ -283,6 +305,7 @@ export class World {
   /** SIGKILL. */
   kill(proxy: ProxyProcess): void {
     proxy.ended = true;
+    proxy.killed = true;
     this.trace(proxy.machine.name, "is killed");
     proxy.machine.kill();
     proxy.path.kill();
@@ -295,9 +318,29 @@ export class World {
     proxy.stopping = true;
     this.trace(proxy.machine.name, "is told to stop");
     proxy.machine.deliver(() => proxy.drain.abort(new Error("SIGTERM")));
-    this.time.setTimer(this.settings.shutdownDelayMs + this.settings.drainTimeoutMs * 0.95, () => {
-      proxy.cuts = true;
-    });
+    const { shutdownDelayMs, drainTimeoutMs } = this.settings;
+    const cutsInMs = drainTimeoutMs === 0 ? Infinity : (shutdownDelayMs + drainTimeoutMs) * 0.9;
+    this.time.setTimer(cutsInMs, () => proxy.cuts = true);
+  }
+
+  /** Something keeps the proxy from being heard of by the others, until the function that it returns is called. */
+  impair(proxy: ProxyProcess): () => void {
+    proxy.impairments++;
+    proxy.impairedUntilMs = Infinity;
+    return () => {
+      if (--proxy.impairments === 0) proxy.impairedUntilMs = this.time.nowMs();
+    };
+  }
+
+  /** One of those that live. */
+  pick(random: SeededRandom): ProxyProcess | undefined {
+    const { alive } = this;
+    return alive.length === 0 ? undefined : random.pick(alive);
+  }
+
+  /** Somebody deletes a Lease. */
+  removeLease(name: string): void {
+    this.cluster.api.registry.delete(LEASES, this.cluster.namespace, name, {});
   }
 
   /** Somebody else does something to the cluster. */
@@ -340,9 +383,9 @@ export class World {
     let served = false;
     for (const plan of connectionsOf(pattern, random, () => served)) {
       for (let attempt = 0;; attempt++) {
-        const ready = this.proxies.filter(({ ended, stopping }) => !ended && !stopping);
-        if (ready.length === 0 || attempt > 20) return;
-        const ending = await this.connection({ ...plan, id: ++this.#numbers }, random.pick(ready), signal);
+        const proxy = this.pick(random);
+        if (proxy === undefined || attempt > 20) return;
+        const ending = await this.connection({ ...plan, id: ++this.#numbers }, proxy, signal);
         served = ending === "served";
         if (served || (ending === "left" && pattern === "earth")) break;
         if (ending === "left" || signal.aborted) return;
@@ -367,7 +410,7 @@ export class World {
     let late = 0;
     const watch = () => {
       if (progress.served || !this.#connections.has(plan.id)) return;
-      const stood = machine.stopped || machine.lastStoppedMs > startedMs;
+      const stood = machine.stopped || Math.max(machine.lastStoppedMs, proxy.podsCutOffMs) > startedMs;
       if (proxy.ended || this.#excused.has(plan.id) || progress.conn?.pair.broken) return;
       if (stood && late++ < 3) return void this.time.setTimer(limitMs, watch);
       if (progress.conn?.pair.isCut) return void this.time.setTimer(limitMs, watch);
@@ -385,7 +428,7 @@ export class World {
     );
     this.#connections.delete(plan.id);
     const excuse = this.#excused.get(plan.id) ??
-      (proxy.ended ? "proxy ended" : progress.conn?.pair.broken ? "connection" : undefined);
+      (proxy.killed ? "proxy killed" : progress.conn?.pair.broken ? "connection" : undefined);
     this.trace(`client${plan.id}`, `${ending}${excuse === undefined ? "" : ` (${excuse})`}`);
     if (ending !== "refused") this.report.sessions++;
     if (ending === "served") this.report.served++;
@@ -393,7 +436,8 @@ export class World {
     if (ending === "broken" || ending === "not_served") {
       const waitedMs = (this.time.nowMs() - progress.connectedMs) * 1.05;
       const timedOut = ending === "not_served" &&
-        (waitedMs >= readyWaitTimeoutMs || machine.lastStoppedMs > startedMs);
+        (waitedMs >= readyWaitTimeoutMs || machine.lastStoppedMs > startedMs ||
+          proxy.podsCutOffMs > startedMs);
       if (excuse !== undefined || timedOut || proxy.cuts) this.report.lostToFaults++;
       else this.fail(`Client ${plan.id} at ${machine.name} was cut (${ending}), and no fault has done it`);
     }
@@ -408,6 +452,9 @@ export class World {
     proxy.path.kill();
     const alone = describe(error).includes("without the right to Leases");
     if (error !== undefined && !alone) this.fail(`${proxy.machine.name} has failed: ${describe(error)}`);
+    if (error === undefined && proxy.open > 0 && !proxy.cuts) {
+      this.fail(`${proxy.machine.name} has left sessions`);
+    }
     if (!proxy.stopping && error === undefined) this.fail(`${proxy.machine.name} has ended by itself`);
   }
 
@@ -537,12 +584,6 @@ export class World {
     const pods = this.cluster.pods.map(({ metadata, status }) => `${metadata.name} ${status?.phase}`);
     return `replicas ${this.cluster.replicas}, pods [${pods}], leases [${leases}], proxies [${proxies}]`;
   }
-}
-
-/** The client that a connection belongs to, by its first bytes. */
-export function clientOf(end: End): number | undefined {
-  const match = /#C(\d+)#/.exec(end.opening);
-  return match === null ? undefined : Number(match[1]);
 }
 
 function describe(error: unknown): string {
