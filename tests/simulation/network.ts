@@ -28,6 +28,8 @@ const WINDOW_BYTES = 16 * 1024;
 export class SimulatedNetwork {
   /** Every connection that is not closed on both ends. */
   readonly pairs = new Set<Pair>();
+  /** Told when something is written to a connection that a fault has broken. */
+  onBroken: (end: End) => void = () => {};
   readonly #world: WorldTime;
   readonly #weather: NetworkWeather;
   readonly #listeners = new Map<string, SimulatedListener>();
@@ -278,6 +280,11 @@ export class End implements Conn {
 
   async write(bytes: Uint8Array): Promise<number> {
     const peer = this.pair.other(this);
+    // Whose bytes would have gone to a connection that a fault has broken before?
+    if (this.pair.broken && this.opening.length < 400) {
+      this.opening += latin1(bytes.subarray(0, 400));
+      this.pair.network.onBroken(this);
+    }
     for (;;) {
       this.#check();
       if (this.#finished) throw new Deno.errors.BrokenPipe("Broken pipe (os error 32)");

@@ -171,12 +171,15 @@ export class Machine implements Clock {
     let cancelled = false;
     let cancel = () => {};
     const arm = () => {
-      cancel = this.#world.setTimer((dueMs - this.nowMs()) / this.rate, () =>
-        this.deliver(() => {
-          if (cancelled) return;
-          if (dueMs - this.nowMs() > SHORTEST_MS) return arm();
-          callback();
-        }));
+      cancel = this.#world.setTimer(
+        Math.max(SHORTEST_MS, (dueMs - this.nowMs()) / this.rate),
+        () =>
+          this.deliver(() => {
+            if (cancelled) return;
+            if (dueMs - this.nowMs() > SHORTEST_MS) return arm();
+            callback();
+          }),
+      );
     };
     if (dueMs < Infinity) arm();
     return () => {

@@ -162,6 +162,7 @@ export class World {
       latencyMs: () => this.weather.latencyMs(),
       slice: (bytes) => this.weather.slice(bytes),
     });
+    this.network.onBroken = (end) => this.excuse(clientOf(end), "connection");
     this.daemons = new Daemons({
       network: this.network.of(new Machine("pods", this.time)),
       clock: this.time,
@@ -555,10 +556,12 @@ export class World {
 
   #podEnds(daemon: Daemon): void {
     this.trace("cluster", `daemon ${daemon.pod.name} ${daemon.pod.uid.slice(-3)} ends`);
-    for (const { client, daemon: own } of this.#sessionsOf()) {
-      if (own === daemon && (this.doomed.has(daemon.pod.uid) || !this.#removed.has(daemon.pod.uid))) {
-        this.excuse(client, "pod ended");
-      }
+    if (this.#removed.has(daemon.pod.uid) && !this.doomed.has(daemon.pod.uid)) return;
+    for (const pair of this.network.pairs) {
+      const [dialler] = pair.ends;
+      if (dialler.remoteAddr.hostname !== daemon.pod.address.hostname) continue;
+      pair.broken = true;
+      this.excuse(clientOf(dialler), "pod ended");
     }
   }
 
