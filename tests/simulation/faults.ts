@@ -80,8 +80,7 @@ export const FAULTS = {
     everyMs: [0, 20 * S],
     async once({ world: { weather }, random, lasts }) {
       const before = weather.slice;
-      // Single bytes only of what is short: each piece costs an event.
-      weather.slice = (bytes) => random.integer(bytes < 64 ? 1 : Math.ceil(bytes / 8), bytes);
+      weather.slice = (bytes) => random.chance(0.75) ? bytes : random.integer(1, bytes);
       await lasts(5 * S, 30 * S);
       weather.slice = before;
     },
@@ -158,10 +157,10 @@ export const FAULTS = {
   apiErrors: {
     chance: 0.3,
     everyMs: [0, 40 * S],
-    once: requests((random, _proxy, method, path) => {
+    once: requests((random, proxy, method, path) => {
       const code = random.pick([500, 429, 403, 503, 409]);
       // Without the right to Leases from the start a proxy works alone: that has tests of its own.
-      if (code === 403 && path.includes("/leases") && method !== "PUT") return undefined;
+      if (code === 403 && path.includes("/leases") && !(method === "PUT" && proxy.ready)) return undefined;
       if (code === 409 && (method === "GET" || method === "DELETE")) return undefined;
       return { kind: "status", code, ...(code === 429 ? { retryAfterSeconds: random.integer(0, 5) } : {}) };
     }),

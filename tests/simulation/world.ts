@@ -49,6 +49,8 @@ export interface ProxyProcess {
   impairments: number;
   /** Until when it was cut off from the pods, true ms. */
   podsCutOffMs: number;
+  /** It has said that it is ready. */
+  ready: boolean;
   /** It was killed. */
   killed: boolean;
   /** It was told to stop. */
@@ -250,6 +252,7 @@ export class World {
       impairedUntilMs: -Infinity,
       impairments: 0,
       podsCutOffMs: -Infinity,
+      ready: false,
       killed: false,
       stopping: false,
       cuts: false,
@@ -272,7 +275,10 @@ export class World {
     const ports: AppPorts = {
       version: "0.0.0",
       runtime: "simulated",
-      log: logTo((level, event, fields) => this.trace(name, `${level} ${event} ${JSON.stringify(fields)}`)),
+      log: logTo((level, event, fields) => {
+        this.trace(name, `${level} ${event} ${JSON.stringify(fields)}`);
+        if (event === "ready") proxy.ready = true;
+      }),
       clock: machine,
       random: random.next,
       network: {
