@@ -178,7 +178,10 @@ export function* connectionsOf(
   const http2 = random.chance(0.5);
   const long = (patienceMs: number): Omit<Plan, "id"> => ({
     http2,
-    pausesMs: Array.from({ length: random.integer(0, 6) }, () => random.integer(100, 12_000)),
+    pausesMs: Array.from(
+      { length: random.integer(0, 4) },
+      () => random.integer(10, random.pick([300, 8_000])),
+    ),
     bytes: random.pick([0, 100, 2_000, http2 ? 16_000 : 30_000]),
     patienceMs,
   });

@@ -385,7 +385,13 @@ export async function runFault(
     note: (what) => world.fault(name, what),
   };
   for (;;) {
-    await trouble.lasts(...everyMs);
+    // Some wait for the worst moment.
+    const due = trouble.lasts(...everyMs);
+    if (!random.chance(0.3)) await due;
+    else {
+      await Promise.race([due, new Promise<void>((resolve) => world.atMoment(resolve))]);
+      await sleep(world.time, random.next() * random.pick([2, 20, 200]), signal).catch(() => {});
+    }
     if (signal.aborted) return;
     await once(trouble);
   }

@@ -49,9 +49,9 @@ export function draw({ seed, without, proxies, clients, durationMs }: Options): 
   const random = seededRandom(seed);
   const count = random.pick([1, 2, 2, 3, 3, 4]);
   const drawnMs = random.integer(60, 360) * SECOND;
-  const drawnClients = random.integer(1, 10);
+  const drawnClients = random.integer(1, 6);
   const settings = {
-    idleTimeoutMs: `${random.pick([2, 5, 10, 30])}s`,
+    idleTimeoutMs: `${random.pick([1, 1, 2, 5, 10])}s`,
     readyWaitTimeoutMs: `${random.pick([60, 120])}s`,
     recordExpiryMs: `${random.pick([30, 60, 120])}s`,
     shutdownDelayMs: `${random.pick([0, 1, 5])}s`,
@@ -139,7 +139,16 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
     const random = world.random(`client ${i}`);
     begin((async () => {
       while (!over.signal.aborted) {
-        await sleep(time, random.integer(0, random.pick([2, 20, 90]) * SECOND), over.signal).catch(() => {});
+        // Some come in the middle of a scale-down, the others whenever they like.
+        if (random.chance(0.6)) {
+          await Promise.race([
+            new Promise<void>((resolve) => world.atMoment(resolve)),
+            sleep(time, 60 * SECOND, over.signal).catch(() => {}),
+          ]);
+          await sleep(time, random.next() * random.pick([2, 20, 300]), over.signal).catch(() => {});
+        } else {
+          await sleep(time, random.integer(0, random.pick([5, 30]) * SECOND), over.signal).catch(() => {});
+        }
         if (over.signal.aborted) return;
         await world.client(random.pick<Pattern>(["buildctl", "buildx", "earth"]), random, over.signal);
       }

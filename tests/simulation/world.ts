@@ -141,6 +141,7 @@ export class World {
   #byHand = false;
   readonly #connections = new Map<number, Progress>();
   readonly #excused = new Map<number, string>();
+  #atMoment: (() => void)[] = [];
   #numbers = 0;
   #born = 0;
   /** The clock rate of the next proxy. */
@@ -451,6 +452,17 @@ export class World {
     return ending;
   }
 
+  /** Calls `look` at the next moment in which a scale-down is about to happen; once. */
+  atMoment(look: () => void): void {
+    this.#atMoment.push(look);
+  }
+
+  #moment(): void {
+    const looks = this.#atMoment;
+    this.#atMoment = [];
+    for (const look of looks) look();
+  }
+
   #exited(proxy: ProxyProcess, error: unknown): void {
     if (proxy.ended) return;
     proxy.ended = true;
@@ -466,6 +478,8 @@ export class World {
   }
 
   #noteRequest(proxy: ProxyProcess, method: string, path: string, body: string | undefined): void {
+    const lowers = method === "PUT" && path.endsWith("/scale");
+    if (lowers || (path.includes("/leases/") && body?.includes('\\"announcement\\":{'))) this.#moment();
     if (method === "POST" && path.endsWith("/leases") && body?.includes("-proxy-")) {
       proxy.record = JSON.parse(body).metadata.name;
     }
