@@ -53,7 +53,7 @@ export function draw({ seed, without, proxies, clients, durationMs }: Options): 
   const settings = {
     idleTimeoutMs: `${random.pick([1, 1, 2, 5, 10])}s`,
     readyWaitTimeoutMs: `${random.pick([60, 120])}s`,
-    recordExpiryMs: `${random.pick([30, 60, 120])}s`,
+    recordExpiryMs: `${random.pick([12, 20, 40, 90])}s`,
     shutdownDelayMs: `${random.pick([0, 1, 5])}s`,
     drainTimeoutMs: random.pick(["0s", "1h", "60s"]),
     whenCutOff: random.pick(["serve", "hold"]),

@@ -141,6 +141,7 @@ export class World {
   #byHand = false;
   readonly #connections = new Map<number, Progress>();
   readonly #excused = new Map<number, string>();
+  #podEndedMs = -Infinity;
   #atMoment: (() => void)[] = [];
   #numbers = 0;
   #born = 0;
@@ -446,7 +447,9 @@ export class World {
       const timedOut = ending === "not_served" &&
         (waitedMs >= readyWaitTimeoutMs || machine.lastStoppedMs > startedMs ||
           proxy.podsCutOffMs > startedMs);
-      if (excuse !== undefined || timedOut || proxy.cuts) this.report.lostToFaults++;
+      // Its session may have been on that pod before its first bytes came.
+      const podEnded = ending === "not_served" && this.#podEndedMs > startedMs;
+      if (excuse !== undefined || timedOut || podEnded || proxy.cuts) this.report.lostToFaults++;
       else this.fail(`Client ${plan.id} at ${machine.name} was cut (${ending}), and no fault has done it`);
     }
     return ending;
@@ -577,6 +580,7 @@ export class World {
   #podEnds(daemon: Daemon): void {
     this.trace("cluster", `daemon ${daemon.pod.name} ${daemon.pod.uid.slice(-3)} ends`);
     if (this.#removed.has(daemon.pod.uid) && !this.doomed.has(daemon.pod.uid)) return;
+    this.#podEndedMs = this.time.nowMs();
     for (const pair of this.network.pairs) {
       const [dialler] = pair.ends;
       if (dialler.remoteAddr.hostname !== daemon.pod.address.hostname) continue;
