@@ -41,6 +41,9 @@ export interface OwnRecordPorts {
   content(): RecordBody;
 }
 
+/** Deletes that meet a conflict before it is given up: then the others wait for the expiry. */
+const REMOVE_TRIES = 5;
+
 /** One proxy's record. */
 export class OwnRecord {
   readonly #ports: OwnRecordPorts;
@@ -102,11 +105,16 @@ export class OwnRecord {
     return this.#inTurn(async () => {
       if (this.#name === undefined) return;
       const { leases } = this.#ports;
-      try {
-        // Somebody may have touched it; it is ours all the same.
-        await leases.remove(await leases.get(this.#name, signal), signal);
-      } catch (error) {
-        if (!(error instanceof ApiError && error.status === 404)) throw error;
+      for (let conflicts = 0;;) {
+        try {
+          // Somebody may have touched it; it is ours all the same.
+          await leases.remove(await leases.get(this.#name, signal), signal);
+          break;
+        } catch (error) {
+          if (error instanceof ApiError && error.status === 404) break;
+          // A write of our own that was given up may land in between.
+          if (!isConflict(error) || ++conflicts === REMOVE_TRIES) throw error;
+        }
       }
       this.#forget();
     });

@@ -1,0 +1,233 @@
+/**
+ * One proxy's way to the simulated API server. A request that has left arrives, however late, whatever its sender does
+ * meanwhile; what comes back waits while the sender stands still. Faults are drawn for each request.
+ *
+ * @module
+ */
+import { sleep } from "../../lib/base/clock.ts";
+import type { ApiServer } from "../../lib/demo/api_server.ts";
+import type { Http, HttpRequest, HttpResponse } from "../../lib/kube/http.ts";
+import type { Machine, WorldTime } from "./time.ts";
+
+/** What happens to one request. */
+export type Fate =
+  | { readonly kind: "status"; readonly code: number; readonly retryAfterSeconds?: number }
+  /** It never arrives, and nobody is told. */
+  | { readonly kind: "lost" }
+  /** It arrives this much later. */
+  | { readonly kind: "late"; readonly byMs: number }
+  /** The connection breaks before it is carried out. */
+  | { readonly kind: "dropped" }
+  /** It is carried out, and the answer is lost: with a reset, or in silence. */
+  | { readonly kind: "unanswered"; readonly silent: boolean };
+
+/** Chance and faults on the way. */
+export interface PathWeather {
+  /** One way, one message. */
+  latencyMs(): number;
+  /** What happens to a request, other than that it is answered. */
+  fate(request: HttpRequest): Fate | undefined;
+  /** Whether a request that could not pass, and that its sender has given up, arrives all the same. */
+  arrivesAnyway(): boolean;
+}
+
+/** How the way behaves now. */
+export type PathState = "open" | "silent" | "refused";
+
+/** One way. */
+export class ApiPath implements Http {
+  /** May change requests and answers: for rules that are broken on purpose. */
+  tamper: {
+    request?: (request: HttpRequest) => HttpRequest;
+    answer?: (request: HttpRequest, text: string) => string;
+  } = {};
+  readonly #api: ApiServer;
+  readonly #world: WorldTime;
+  readonly #machine: Machine;
+  readonly #weather: PathWeather;
+  readonly #streams = new Set<AbortController>();
+  #state: PathState = "open";
+  #staleWatches = false;
+  #changed = Promise.withResolvers<void>();
+
+  /** Open at first. */
+  constructor(api: ApiServer, world: WorldTime, machine: Machine, weather: PathWeather) {
+    this.#api = api;
+    this.#world = world;
+    this.#machine = machine;
+    this.#weather = weather;
+  }
+
+  /** How it behaves. */
+  get state(): PathState {
+    return this.#state;
+  }
+
+  /** Changes how it behaves. */
+  set(state: PathState): void {
+    this.#state = state;
+    if (state === "refused") this.#api.watches.drop(this.#machine.name);
+    this.#notify();
+  }
+
+  /** From now on watches bring nothing, though requests are answered; or they do again. */
+  set staleWatches(stale: boolean) {
+    this.#staleWatches = stale;
+    this.#notify();
+  }
+
+  /** The process is gone. */
+  kill(): void {
+    for (const stream of this.#streams) stream.abort(new Error("The client is gone"));
+  }
+
+  /** As {@link Http.send}. */
+  send(request: HttpRequest): Promise<HttpResponse> {
+    const { signal } = request;
+    if (signal.aborted) return Promise.reject(signal.reason);
+    const { promise, resolve, reject } = Promise.withResolvers<HttpResponse>();
+    const call = { over: false };
+    const onAbort = () => {
+      call.over = true;
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    const end = (what: () => void) =>
+      this.#machine.deliver(() => {
+        signal.removeEventListener("abort", onAbort);
+        what();
+      });
+    this.#carry(request, call).then(
+      ({ response, cancel }) => end(() => call.over ? cancel() : resolve(response)),
+      (error) => end(() => reject(error)),
+    );
+    return promise;
+  }
+
+  /** Nothing is pooled. */
+  reset(): void {}
+
+  /** Nothing is kept. */
+  close(): void {}
+
+  async #carry(
+    original: HttpRequest,
+    call: { readonly over: boolean },
+  ): Promise<{ response: HttpResponse; cancel: () => void }> {
+    const request = this.tamper.request?.(original) ?? original;
+    const watches = request.url.searchParams.has("watch");
+    const fate = this.#weather.fate(request);
+    await this.#travel();
+    if (fate?.kind === "late") await this.#pause(fate.byMs);
+    if (fate?.kind === "lost" || (call.over && !this.#weather.arrivesAnyway())) return await never();
+    if (fate?.kind === "dropped") throw await this.#back(new Error("connection reset by peer"));
+    if (fate?.kind === "status") {
+      const status = { kind: "Status", status: "Failure", code: fate.code, message: "injected fault" };
+      const headers = new Headers({ "content-type": "application/json" });
+      if (fate.retryAfterSeconds !== undefined) headers.set("retry-after", String(fate.retryAfterSeconds));
+      await this.#travel();
+      return answer({ status: fate.code, headers, body: whole(JSON.stringify(status)) });
+    }
+    const server = new AbortController();
+    const response = await this.#api.handle({ ...request, signal: server.signal }, this.#machine.name);
+    if (watches && response.status === 200) return await this.#stream(response, server);
+    let text = await readAll(response.body);
+    text = this.tamper.answer?.(request, text) ?? text;
+    await this.#travel();
+    if (fate?.kind === "unanswered") {
+      if (fate.silent) return await never();
+      throw new Error("connection reset by peer");
+    }
+    return answer({ ...response, body: whole(text) });
+  }
+
+  /** A watch: lines arrive one after the other. */
+  async #stream(
+    response: HttpResponse,
+    server: AbortController,
+  ): Promise<{ response: HttpResponse; cancel: () => void }> {
+    const reader = response.body.getReader();
+    this.#streams.add(server);
+    let open = true;
+    const cancel = () => {
+      open = false;
+      this.#streams.delete(server);
+      server.abort(new Error("The client has ended the watch"));
+    };
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => void this.#pump(reader, controller, () => open),
+      cancel,
+    }, { highWaterMark: Infinity });
+    await this.#travel();
+    return { response: { ...response, body }, cancel };
+  }
+
+  async #pump(
+    reader: ReadableStreamDefaultReader<Uint8Array>,
+    controller: ReadableStreamDefaultController<Uint8Array>,
+    isOpen: () => boolean,
+  ): Promise<void> {
+    const deliver = (what: () => void) => this.#machine.deliver(() => isOpen() && what());
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        await this.#travel(true);
+        if (done) return deliver(() => controller.close());
+        deliver(() => controller.enqueue(value));
+      }
+    } catch (error) {
+      await this.#travel(true).catch(() => {});
+      deliver(() => controller.error(error));
+    }
+  }
+
+  async #travel(inWatch = false): Promise<void> {
+    await this.#pause(this.#weather.latencyMs());
+    while (this.#state === "silent" || (inWatch && this.#staleWatches)) await this.#changed.promise;
+    if (this.#state === "refused") throw new Error("Cannot connect to the API server: connection refused");
+  }
+
+  async #back(error: Error): Promise<Error> {
+    await this.#travel();
+    return error;
+  }
+
+  #pause(ms: number): Promise<void> {
+    return sleep(this.#world, ms, NEVER_ABORTED);
+  }
+
+  #notify(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+}
+
+const NEVER_ABORTED = new AbortController().signal;
+
+async function readAll(body: ReadableStream<Uint8Array>): Promise<string> {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    text += decoder.decode(next.value, { stream: true });
+  }
+  return text;
+}
+
+function never(): Promise<never> {
+  return new Promise(() => {});
+}
+
+function answer(response: HttpResponse): { response: HttpResponse; cancel: () => void } {
+  return { response, cancel: () => {} };
+}
+
+function whole(text: string): ReadableStream<Uint8Array> {
+  const bytes = new TextEncoder().encode(text);
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(bytes);
+      controller.close();
+    },
+  });
+}

@@ -1,0 +1,215 @@
+/**
+ * One run from one seed: a time with clients and faults, then a time in which everything must settle.
+ *
+ * @module
+ */
+import { sleep } from "../../lib/base/clock.ts";
+import { seededRandom } from "../support/seeded_random.ts";
+import { type FaultName, FAULTS, runFault } from "./faults.ts";
+import type { Pattern } from "./clients.ts";
+import { type Mutation, type Plan, type Report, Violation, World } from "./world.ts";
+
+/** What a run is made of, where it is not drawn. */
+export interface Options {
+  readonly seed: number;
+  /** These classes are switched off, whatever the seed says. */
+  readonly without?: ReadonlySet<FaultName>;
+  readonly proxies?: number;
+  readonly clients?: number;
+  readonly durationMs?: number;
+  /** A rule that is broken on purpose. */
+  readonly mutation?: Mutation;
+  /** Is given each line of the trace. */
+  readonly print?: (line: string) => void;
+}
+
+/** How a run went. */
+export interface Outcome {
+  readonly options: Options;
+  readonly plan: Plan;
+  /** The classes that were switched on. */
+  readonly faults: readonly FaultName[];
+  readonly hash: string;
+  readonly simulatedMs: number;
+  readonly events: number;
+  readonly report: Report;
+  /** What did not hold; undefined if all did. */
+  readonly violation: string | undefined;
+  /** The end of the trace, if something did not hold. */
+  readonly trace: readonly string[];
+}
+
+const SECOND = 1_000;
+
+/** What the seed says. */
+export function draw({ seed, without, proxies, clients, durationMs }: Options): {
+  plan: Plan;
+  faults: FaultName[];
+} {
+  const random = seededRandom(seed);
+  const count = random.pick([1, 2, 2, 3, 3, 4]);
+  const drawnMs = random.integer(60, 360) * SECOND;
+  const drawnClients = random.integer(1, 6);
+  const settings = {
+    idleTimeoutMs: `${random.pick([1, 1, 2, 5, 10])}s`,
+    readyWaitTimeoutMs: `${random.pick([60, 120])}s`,
+    recordExpiryMs: `${random.pick([12, 20, 40, 90])}s`,
+    shutdownDelayMs: `${random.pick([0, 1, 5])}s`,
+    drainTimeoutMs: random.pick(["0s", "1h", "60s"]),
+    whenCutOff: random.pick(["serve", "hold"]),
+    readiness: random.pick(["auto", "auto", "pod", "grpc"]),
+  };
+  const calm = random.chance(0.05);
+  const faults = (Object.keys(FAULTS) as FaultName[]).filter((name) => {
+    const on = seededRandom(seed ^ hash(name)).chance(FAULTS[name].chance);
+    return on && !calm && !without?.has(name);
+  });
+  return {
+    plan: {
+      seed,
+      proxies: proxies ?? count,
+      durationMs: durationMs ?? drawnMs,
+      clients: clients ?? drawnClients,
+      settings,
+    },
+    faults,
+  };
+}
+
+/** Runs it. Never throws for what it finds. */
+export async function simulate(options: Options): Promise<Outcome> {
+  const { plan, faults } = draw(options);
+  const world = new World(plan, options);
+  const startedMs = world.time.nowMs();
+  let failure: string | undefined;
+  const undo = options.mutation?.patch?.();
+  try {
+    await run(world, faults);
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error;
+    failure = error.message;
+  } finally {
+    undo?.();
+  }
+  return {
+    options,
+    plan,
+    faults,
+    hash: world.hash,
+    simulatedMs: world.time.nowMs() - startedMs,
+    events: world.time.events,
+    report: world.report,
+    violation: failure,
+    trace: failure === undefined ? [] : world.lines,
+  };
+}
+
+async function run(world: World, faults: readonly FaultName[]): Promise<void> {
+  const { time, plan, settings } = world;
+  const pass = async (ms: number, over: () => boolean = () => false) => {
+    await time.run(time.nowMs() + ms, () => world.violation !== undefined || over());
+    if (world.violation !== undefined) throw world.violation;
+  };
+  /** Passes time until `holds`, but no longer than `ms`. */
+  const until = async (what: string, ms: number, holds: () => boolean) => {
+    const endMs = time.nowMs() + ms;
+    while (!holds()) {
+      if (time.nowMs() >= endMs) {
+        world.fail(`It does not settle within ${ms / SECOND}s: no ${what}; ${world.describe()}`);
+      }
+      await pass(250);
+    }
+  };
+  const over = new AbortController();
+  const rates = world.random("rates");
+  const drifts = faults.includes("drift") ? 0.015 : 0;
+  const lots = faults.includes("wildClocks");
+  world.lenient = lots;
+  const rate = () => 1 + (lots ? 0.3 : drifts) * (2 * rates.next() - 1);
+  world.rate = rate;
+  for (let i = 0; i < plan.proxies; i++) world.start({ rate: rate() });
+
+  // Clients and faults.
+  const clients = new Set<Promise<void>>();
+  const begin = (work: Promise<void>) => {
+    clients.add(work);
+    void work.finally(() => clients.delete(work));
+  };
+  for (let i = 0; i < plan.clients; i++) {
+    const random = world.random(`client ${i}`);
+    begin((async () => {
+      while (!over.signal.aborted) {
+        // Some come in the middle of a scale-down, the others whenever they like.
+        if (random.chance(0.6)) {
+          await Promise.race([
+            new Promise<void>((resolve) => world.atMoment(resolve)),
+            sleep(time, 60 * SECOND, over.signal).catch(() => {}),
+          ]);
+          await sleep(time, random.next() * random.pick([2, 20, 300]), over.signal).catch(() => {});
+        } else {
+          await sleep(time, random.integer(0, random.pick([5, 30]) * SECOND), over.signal).catch(() => {});
+        }
+        if (over.signal.aborted) return;
+        await world.client(random.pick<Pattern>(["buildctl", "buildx", "earth"]), random, over.signal);
+      }
+    })());
+  }
+  const calmDown = new AbortController();
+  const troubles = faults.map((name) => {
+    const random = world.random(`fault ${name}`);
+    return runFault(name, world, random, calmDown.signal);
+  });
+  await pass(plan.durationMs);
+
+  // The faults stop.
+  world.trace("simulation", "no more faults, no more clients");
+  calmDown.abort(new Error("The faults are over"));
+  over.abort(new Error("The clients are done"));
+  let calm = false;
+  void Promise.all(troubles).then(() => calm = true);
+  await until("end of the faults", 10 * SECOND, () => calm);
+  for (const pair of [...world.network.pairs]) if (pair.silent) pair.reset();
+  if (world.alive.filter(({ stopping }) => !stopping).length === 0) world.start({ rate: rate() });
+  const { readyWaitTimeoutMs, recordExpiryMs, idleTimeoutMs } = settings;
+  await until("end of the clients", readyWaitTimeoutMs * 2 + 120 * SECOND, () => clients.size === 0);
+
+  // Who comes now is served.
+  const probes = world.alive.filter(({ stopping }) => !stopping);
+  let served = 0;
+  for (const proxy of probes) {
+    const plan = {
+      id: 1_000_000 + probes.indexOf(proxy),
+      http2: true,
+      pausesMs: [],
+      bytes: 10,
+      patienceMs: 3_600_000,
+    };
+    void world.connection(plan, proxy, new AbortController().signal).then((ending) => {
+      if (ending === "served") served++;
+    });
+  }
+  await until("service for everybody", readyWaitTimeoutMs + 60 * SECOND, () => served === probes.length);
+
+  // Nothing is left.
+  const settledMs = idleTimeoutMs * 2 + recordExpiryMs * 3 + 180 * SECOND;
+  await until("rest", settledMs, () => {
+    const { alive, cluster, records, leases } = world;
+    const live = alive.filter(({ stopping }) => !stopping);
+    return cluster.replicas === 0 && cluster.pods.length === 0 && alive.length === live.length &&
+      alive.every(({ held, open }) => held === 0 && open === 0) &&
+      records.length === alive.length && leases.length === alive.length + 1;
+  });
+
+  // They leave.
+  for (const proxy of world.alive) world.stop(proxy);
+  await until("end of the proxies", settings.shutdownDelayMs + 60 * SECOND, () => world.alive.length === 0);
+  if (world.records.length > 0) world.fail(`Records are left: ${world.describe()}`);
+  await world.cluster[Symbol.asyncDispose]();
+  if (world.violation !== undefined) throw world.violation;
+}
+
+function hash(text: string): number {
+  let value = 0x9e3779b9;
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x85ebca6b) >>> 0;
+  return value;
+}
