@@ -50,6 +50,14 @@ interface Attempt {
   notBeforeMs: number;
 }
 
+/** The count that was read is not the newest that was seen: something has changed meanwhile, or the server's view is old. */
+class OutOfDate extends Error {
+  override readonly name = "OutOfDate";
+}
+
+/** Tries that somebody quicker has spoiled: so many in a row are made again at once, and are no fault. */
+const SPOILT_AT_ONCE = 3;
+
 /** Another proxy needs what should go, or is silent. */
 class NoConsent extends Error {
   override readonly name = "NoConsent";
@@ -223,11 +231,10 @@ export class Scaler {
       // After an answer that says no for certain, the count is as it was.
       this.#mustRead = !(error instanceof ApiError && error.status >= 400 && error.status < 500) ||
         isConflict(error);
-      // A conflict is no fault: somebody was quicker, so look again at once, but not for ever at once.
-      if (!isConflict(error) && !(error instanceof NoConsent)) this.#faults.failed(messageOf(error));
-      const delayMs = isConflict(error) && attempt.failures < 3
-        ? 0
-        : retryDelayMs(error, attempt.failures, random);
+      // Somebody was quicker: that is no fault, so look again at once, but not for ever at once.
+      const spoilt = (isConflict(error) || error instanceof OutOfDate) && attempt.failures < SPOILT_AT_ONCE;
+      if (!spoilt && !(error instanceof NoConsent)) this.#faults.failed(messageOf(error));
+      const delayMs = spoilt ? 0 : retryDelayMs(error, attempt.failures, random);
       attempt.failures++;
       attempt.notBeforeMs = clock.nowMs() + delayMs;
     }).finally(() => {
@@ -266,7 +273,14 @@ export class Scaler {
     const count = await scale.read(signal);
     placement.see(count);
     const decision = this.#decide();
-    if (!this.#wantsLower(decision) || placement.agreement.seen?.version !== count.version) return;
+    if (!this.#wantsLower(decision)) return;
+    const { seen } = placement.agreement;
+    if (seen?.version !== count.version) {
+      throw new OutOfDate(
+        `The replica count as read has version ${count.version}, but version ${seen?.version} was seen before: if the ` +
+          "API server's data was restored from a backup, restart this program",
+      );
+    }
     const wanted = { below: decision.desired, version: count.version };
     if (!await peers.consent(wanted, signal)) throw new NoConsent();
     // The wait may have been long: the right to lower may be gone, or somebody may need it after all.

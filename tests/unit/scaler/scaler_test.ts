@@ -267,3 +267,14 @@ Deno.test("Scaler checkRights() changes nothing and reports what is refused", as
   await clock.advance(0);
   await stop();
 });
+
+Deno.test("Scaler asks ever more seldom, and says so, when the API server's versions have gone back", async () => {
+  const { clock, scale, placement, log, scaler, stop } = setUp({ replicas: 1 });
+  placement.see({ replicas: 1, version: "100000" });
+  await clock.advance(IDLE_MS);
+  await clock.advance(60_000);
+  assert.ok(scale.requests.length < 25, `${scale.requests.length} requests in a minute`);
+  assert.match(scaler.fault ?? "", /version 100000 was seen before/);
+  assert.equal(log.of("cannot scale").length > 0, true);
+  await stop();
+});
