@@ -22,6 +22,44 @@ const READ_BYTES = 1024;
 
 const NO_BYTES = new Uint8Array();
 
+/**
+ * Bytes in order. Small pieces are copied together: each costs some 200 bytes of its own, and a client may send its bytes
+ * one by one.
+ */
+class Pieces {
+  #whole: Uint8Array[] = [];
+  #block = NO_BYTES;
+  #usedBytes = 0;
+
+  /** Adds some bytes at the end. */
+  push(bytes: Uint8Array): void {
+    if (this.#usedBytes + bytes.byteLength > this.#block.byteLength) {
+      this.#close();
+      if (bytes.byteLength >= READ_BYTES) {
+        this.#whole.push(bytes);
+        return;
+      }
+      this.#block = new Uint8Array(READ_BYTES);
+    }
+    this.#block.set(bytes, this.#usedBytes);
+    this.#usedBytes += bytes.byteLength;
+  }
+
+  /** Takes out all of them. */
+  take(): Uint8Array[] {
+    this.#close();
+    const all = this.#whole;
+    this.#whole = [];
+    return all;
+  }
+
+  #close(): void {
+    if (this.#usedBytes > 0) this.#whole.push(this.#block.subarray(0, this.#usedBytes));
+    this.#block = NO_BYTES;
+    this.#usedBytes = 0;
+  }
+}
+
 /** How a held client left: with a FIN (which may also be a half-close), or with an RST. */
 export type Leaving = "fin" | "reset";
 
@@ -97,9 +135,9 @@ export class Hold {
   #buffer = new Uint8Array(READ_BYTES);
   readonly #opening = new Http2Opening();
   /** For the daemon, in order; has been through the opening. */
-  #kept: Uint8Array[] = [];
+  readonly #kept = new Pieces();
   /** What came while the hold did not look at it. */
-  #unseen: Uint8Array[] = [];
+  readonly #unseen = new Pieces();
   #keptBytes = 0;
   #pending: Promise<Uint8Array | null> | undefined;
   #written = Promise.resolve();
@@ -154,8 +192,7 @@ export class Hold {
   /** There is no backend: looks at the bytes, and keeps an HTTP/2 client patient. */
   wait(): void {
     this.#looks = true;
-    const unseen = this.#unseen;
-    this.#unseen = [];
+    const unseen = this.#unseen.take();
     // What is counted back here is not room: it is counted again at once.
     const stopped = this.#stopped;
     this.#stopped = false;
@@ -173,7 +210,7 @@ export class Hold {
 
   /** Ends the hold. Everything that was read, and the read under way, is the relay's now. */
   handOver(): HandOver {
-    const chunks = [...this.#kept, ...this.#opening.connect(), ...this.#unseen];
+    const chunks = [...this.#kept.take(), ...this.#opening.connect(), ...this.#unseen.take()];
     const handOver = {
       chunks,
       pending: this.#pending,
@@ -205,7 +242,7 @@ export class Hold {
     this.#over = true;
     this.#budget.forget(this.#onRoom);
     this.#forget();
-    this.#unseen = [];
+    this.#unseen.take();
     // The session refers to its hold to the end; only a read that is under way still needs the buffer.
     this.#buffer = NO_BYTES;
   }
@@ -213,7 +250,7 @@ export class Hold {
   #forget(): void {
     this.#budget.add(-this.#keptBytes);
     this.#keptBytes = 0;
-    this.#kept = [];
+    this.#kept.take();
   }
 
   #read(): void {

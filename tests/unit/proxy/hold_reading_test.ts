@@ -133,3 +133,28 @@ Deno.test("Hold keeps no more than its bound when it looks at what it has only n
   assert.equal(conn.reading, 0);
   assert.ok(mostBytes > SESSION_LIMIT_BYTES - 4_096 && mostBytes <= SESSION_LIMIT_BYTES, `${mostBytes}`);
 });
+
+for (const [speaks, first] of [["HTTP/2", OPENING], ["something else", Uint8Array.of(0x16)]] as const) {
+  Deno.test(`Hold keeps the bytes of a client that speaks ${speaks} and sends them one by one in few pieces`, async () => {
+    const sent = [...first];
+    // Frames without content are the shortest there are.
+    while (sent.length < 32 * 1024) sent.push(...frame(FRAME.data, 0, 1, new Uint8Array()));
+    let at = 0;
+    const conn = new HandConn();
+    conn.read = (buffer) => {
+      if (at === sent.length) return new Promise(() => {});
+      buffer[0] = sent[at++]!;
+      return Promise.resolve(1);
+    };
+    const budget = new HoldBudget(TOTAL_LIMIT_BYTES, () => {});
+    const hold = new Hold(conn, budget, SILENT);
+    hold.start();
+    hold.wait();
+    while (at < sent.length) await settle();
+    await settle();
+    const { chunks } = hold.handOver();
+    assert.ok(chunks.flatMap((chunk) => [...chunk]).every((byte, i) => byte === sent[i]));
+    assert.equal(chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0), sent.length);
+    assert.ok(chunks.length <= 64, `${chunks.length} pieces`);
+  });
+}
