@@ -136,8 +136,10 @@ export class Membership {
   /** May this proxy place a session now? Looks at the clocks anew each time: it may have stood still. */
   get mayPlace(): boolean {
     const { clock } = this.#ports;
-    if (this.#state === "joined" && this.#fellSilent && clock.nowMs() - this.#failedMs <= RECENT_MS) {
-      this.#cutOff();
+    if (this.#state === "joined" && this.#fellSilent) {
+      if (clock.nowMs() - this.#failedMs <= RECENT_MS) this.#cutOff();
+      // It stood still: whoever wants a place now need not wait for the next renewal to be due.
+      else this.#changed.notify();
     }
     return placesAs(this.#state, this.lapsed, this.#settings.whenCutOff);
   }

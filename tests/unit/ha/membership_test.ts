@@ -193,6 +193,18 @@ for (const whenCutOff of ["serve", "hold"] as const) {
   }
 }
 
+Deno.test("Membership, back from a suspend past its lapse: a client that comes makes it join again at once", async () => {
+  const { clock, one, stop } = await joined();
+  await clock.advance(1_000);
+  clock.suspend(EXPIRY_MS + 10_000);
+  assert.equal(one.placement.open(1, true), undefined);
+  // The next renewal is due in half a minute, and a client that speaks TLS waits for 20 s only.
+  await clock.advance(1_000);
+  assert.equal(one.claims, 2);
+  assert.ok(one.placement.open(2, true) !== undefined);
+  await stop();
+});
+
 Deno.test("Membership: a renewal that succeeds only after the lapse does not make up for it", async () => {
   const { clock, leases, one, stop } = await joined({ settings: { whenCutOff: "hold" } });
   leases.always.set("update", "lost");
