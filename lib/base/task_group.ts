@@ -4,6 +4,8 @@
  * @module
  */
 
+import { FatalError } from "./errors.ts";
+
 /** A set of tasks under one signal. */
 export class TaskGroup {
   readonly #controller = new AbortController();
@@ -22,7 +24,9 @@ export class TaskGroup {
         await task(this.signal);
       } catch (error) {
         if (this.signal.aborted) return;
-        this.#failure = { error: new Error(`Task "${name}" failed`, { cause: error }) };
+        // What is meant for the user says all that there is to say.
+        const isForUser = error instanceof FatalError;
+        this.#failure = { error: isForUser ? error : new Error(`Task "${name}" failed`, { cause: error }) };
         this.#controller.abort(error);
       }
     })();

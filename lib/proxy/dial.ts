@@ -30,6 +30,14 @@ export interface DialSettings {
 export class DialError extends Error {
   /** Always `DialError`. */
   override readonly name = "DialError";
+  /** True when this machine could not even try: that says nothing of the pod. */
+  readonly isLocal: boolean;
+
+  /** Takes what to say. */
+  constructor(message: string, isLocal: boolean) {
+    super(message);
+    this.isLocal = isLocal;
+  }
 }
 
 /**
@@ -49,6 +57,7 @@ export async function dial(
   const name = `${backend.pod}.${headlessServiceName}.${stsNamespace}.svc.${clusterDomain}`;
   const hostnames = upstream === "dns" ? [name] : backend.addresses;
   const failed: string[] = [];
+  let isLocal = hostnames.length > 0;
   for (const hostname of hostnames) {
     const address = formatAddress({ hostname, port: targetPort });
     using limit = deadline(
@@ -61,11 +70,13 @@ export async function dial(
       return await network.connect({ hostname, port: targetPort }, limit.signal);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
+      isLocal &&= ["EMFILE", "ENFILE", "EADDRNOTAVAIL"].includes(codeOf(error) ?? "");
       failed.push(`${address}: ${messageOf(error)}${cure(error, upstream)}`);
     }
   }
   throw new DialError(
     `Cannot connect to ready pod "${backend.pod}": ${failed.join("; ") || "it has no address"}`,
+    isLocal,
   );
 }
 

@@ -108,7 +108,9 @@ export class PodHealthChecks {
 
   #needed({ addresses, terminating, ordinal }: Backend, health: PodHealth): boolean {
     const { usage } = this.#ports.placement;
-    if (terminating || addresses.length === 0 || health.unsupported) return false;
+    if (terminating || addresses.length === 0) return false;
+    // In `grpc` there is nothing to fall back on, so the daemon is asked again and again.
+    if (health.unsupported && this.#ports.placement.mode !== "grpc") return false;
     return usage.held > 0 || (health.served && usage.on(ordinal) > 0);
   }
 

@@ -281,7 +281,7 @@ async function connect(
       if (!(error instanceof DialError)) throw error;
       metrics.record("dial_errors_total", 1, {});
       dialFaults.failed(error.message, { pod: seat.backend.pod });
-      placement.doubt(seat.backend.uid);
+      if (!error.isLocal) placement.doubt(seat.backend.uid);
     }
     seat = undefined;
     placement.holdAgain(id, placement.usage.needs(id));

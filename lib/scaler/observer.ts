@@ -123,13 +123,14 @@ export class Observer {
     if (version === undefined) return;
     const { placement } = this.#ports;
     this.#found.resolve();
+    const isFirst = this.#uid === undefined;
     if (metadata?.uid !== this.#uid) {
       this.#uid = metadata?.uid;
       this.#changed.notify();
     }
     this.#missing.succeeded();
     const start = spec?.ordinals?.start ?? 0;
-    if (start !== this.#ordinalStart) {
+    if (isFirst || start !== this.#ordinalStart) {
       this.#ordinalStart = start;
       this.#showBackends();
     }
@@ -137,7 +138,8 @@ export class Observer {
     // Kubernetes' default for a StatefulSet without `spec.replicas` is 1.
     const replicas = spec?.replicas ?? 1;
     // The event of a write of our own may come before its answer.
-    const news = placement.see({ version, replicas }) && !placement.writing.has(replicas);
+    const news = placement.see({ version, replicas }, change.type === "set" ? "watch" : undefined) &&
+      !placement.writing.has(replicas);
     if (news && before !== undefined && before !== replicas) {
       this.#log.info("replicas were changed by somebody else", { from: before, to: replicas });
     }
@@ -167,6 +169,8 @@ export class Observer {
   }
 
   #showBackends(): void {
+    // Which ordinal a pod has is known only with the StatefulSet.
+    if (this.#uid === undefined) return;
     const { placement, log } = this.#ports;
     const backends = backendsOf(this.#slices.values(), this.#target.name, this.#ordinalStart);
     for (const { pod, uid, addresses, ready, terminating } of backends) {

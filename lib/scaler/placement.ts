@@ -90,12 +90,23 @@ export class Placement {
     return this.#roseMs;
   }
 
-  /** Takes note of a state of the StatefulSet; see `see` of the agreement. Says whether it was news. */
-  see(seen: Seen): boolean {
+  /**
+   * Takes note of a state of the StatefulSet; see `see` of the agreement. Says whether it was news.
+   *
+   * What ends a promise may have skipped the scale-down that the promise was made for: then the count has fallen and
+   * risen unseen, and the pods are condemned. `proof` says why that cannot be: `"watch"`, since a watch skips no
+   * version, or the version that a write of our own was conditioned on, since then no other write on it has landed.
+   */
+  see(seen: Seen, proof?: string): boolean {
     const before = this.#agreement;
     this.#agreement = see(before, seen);
     if (this.#agreement === before) return false;
     this.#condemned.seen(seen.replicas, this.#backends);
+    if (proof !== "watch") {
+      const kept = new Set(this.#agreement.promises);
+      const ended = before.promises.filter((made) => !kept.has(made) && made.version !== proof);
+      this.#condemned.seen(closedFrom(ended), this.#backends);
+    }
     const nowMs = this.#clock.nowMs();
     for (let ordinal = before.seen?.replicas ?? 0; ordinal < seen.replicas; ordinal++) {
       this.#roseMs.set(ordinal, nowMs);

@@ -291,7 +291,7 @@ export class Scaler {
       this.#wrote(count, written, decision.reason, decision.because);
     } catch (error) {
       // The version has moved on, and to see that is what ends the promise.
-      if (isConflict(error)) placement.see(await scale.read(signal));
+      if (isConflict(error)) placement.see(await scale.read(signal), count.version);
       throw error;
     }
   }
@@ -318,7 +318,7 @@ export class Scaler {
     // A proxy that joins changes nothing that an operator would see.
     if (reason === "join") log.debug("count claimed", { replicas: after.replicas, because });
     else log.info("scaled", { from: before.replicas, to: after.replicas, reason, because });
-    placement.see(after);
+    placement.see(after, before.version);
   }
 
   #newName(): string {

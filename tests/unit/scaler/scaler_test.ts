@@ -33,7 +33,7 @@ function setUp({ replicas = 0, watch = true, minReplicas = 0 } = {}) {
   );
   const world = { watch };
   scale.onChange = (count) => {
-    if (world.watch) placement.see(count);
+    if (world.watch) placement.see(count, "watch");
   };
   placement.see({ replicas, version: String(scale.version) });
   const controller = new AbortController();
@@ -168,6 +168,22 @@ Deno.test("Scaler raises the count again when the scale-down has won, and trusts
   await clock.advance(0);
   assert.equal(session.seat()?.backend.uid, "uid-2");
   await stop();
+});
+
+Deno.test("Placement trusts no pod when a promise ends by a version that may have skipped the fall of the count", async () => {
+  for (
+    const [proof, trusted] of [[undefined, false], ["watch", true], ["101", true], ["99", false]] as const
+  ) {
+    const { clock, placement, pod, stop } = setUp();
+    placement.see({ version: "101", replicas: 1 }, "watch");
+    pod(true);
+    assert.ok(placement.promise({ below: 0, version: "101" }));
+    placement.see({ version: "103", replicas: 1 }, proof);
+    assert.equal(placement.open(1, true) !== undefined, trusted, `proof ${proof}`);
+    placement.end(1);
+    await clock.advance(0);
+    await stop();
+  }
 });
 
 Deno.test("Scaler trusts a condemned pod again once the controller has let it live for a while", async () => {
