@@ -277,7 +277,10 @@ function addChecks(
 function describeProxies({ identity, leader, membership, others }: Proxies): string {
   const parts = [`this is ${identity}, ${membership.state}`];
   if (membership.fault !== undefined) parts.push(membership.fault);
-  parts.push(leader === "" ? "no leader" : `leader ${leader === identity ? "is this one" : leader}`);
+  // A proxy that is alone takes no part in the election.
+  if (membership.state !== "alone") {
+    parts.push(leader === "" ? "no leader" : `leader ${leader === identity ? "is this one" : leader}`);
+  }
   for (const { identity: other, body } of others) {
     const busy = (body?.inUse ?? []).filter(({ busy }) => busy).map(({ ordinal }) => ordinal);
     const held = body !== undefined && body.needing > 0 ? `, ${body.needing} held` : "";

@@ -87,6 +87,7 @@ export class Membership {
   readonly #ports: MembershipPorts;
   readonly #changed = new Notifier();
   readonly #faults: CauseLog;
+  readonly #joinFaults: CauseLog;
   #state: MemberState = "joining";
   #ready = false;
   readonly #joined = Promise.withResolvers<void>();
@@ -100,6 +101,7 @@ export class Membership {
     this.#settings = settings;
     this.#ports = ports;
     this.#faults = new CauseLog(ports.log, "cannot renew the record of this proxy");
+    this.#joinFaults = new CauseLog(ports.log, "cannot join the other proxies");
     ports.placement.gate = () => this.mayPlace;
   }
 
@@ -125,7 +127,7 @@ export class Membership {
 
   /** Why it cannot be heard of by the others; undefined if it can. */
   get fault(): string | undefined {
-    return this.#faults.cause;
+    return this.#joinFaults.cause ?? this.#faults.cause;
   }
 
   /** True when the others do not reckon with this proxy any more, or soon will not. */
@@ -160,9 +162,11 @@ export class Membership {
   async run(target: RecordTarget, signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#ports;
     for (let failures = 0;;) {
+      let faults = this.#joinFaults;
       try {
         await this.#join(target, signal);
         failures = 0;
+        faults = this.#faults;
         await this.#stay(target, signal);
       } catch (error) {
         signal.throwIfAborted();
@@ -176,7 +180,7 @@ export class Membership {
           this.#set("joining");
           continue;
         }
-        this.#failed(error);
+        this.#failed(error, faults);
         await sleep(clock, retryDelayMs(error, failures++, random), signal);
       }
     }
@@ -203,11 +207,12 @@ export class Membership {
       this.#set("joined");
       this.#recorded.resolve();
     }
-    this.#faults.succeeded();
     await claimPresent(signal).catch(async (error) => {
       if (!isConflict(error)) throw error;
       placement.see(await scale.read(signal));
     });
+    this.#joinFaults.succeeded();
+    this.#faults.succeeded();
     if (!this.#ready) this.#ports.log.info("joined", { identity: this.#ports.identity, state: this.#state });
     this.#ready = true;
     this.#joined.resolve();
@@ -230,7 +235,7 @@ export class Membership {
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof RecordGone || error instanceof RecordLapsed) throw error;
-        this.#failed(error);
+        this.#failed(error, this.#faults);
         if (this.lapsed) throw error;
         await sleep(clock, Math.min(5_000, retryDelayMs(error, failures++, random)), signal);
       }
@@ -257,9 +262,9 @@ export class Membership {
     while (!this.#urgent && clock.nowMs() < untilMs) await this.#changed.wait(clock, untilMs, signal);
   }
 
-  #failed(error: unknown): void {
+  #failed(error: unknown, faults: CauseLog): void {
     this.#failedMs = this.#ports.clock.nowMs();
-    this.#faults.failed(messageOf(error));
+    faults.failed(messageOf(error));
     if (this.#fellSilent && (this.#state === "joined" || (this.#state === "joining" && this.#ready))) {
       this.#cutOff();
     }
@@ -275,7 +280,7 @@ export class Membership {
     const { log, placement } = this.#ports;
     const { whenCutOff } = this.#settings;
     log.warn("cut off from the Kubernetes API", {
-      cause: this.#faults.cause,
+      cause: this.fault,
       then: whenCutOff === "serve" ? "sessions to ready pods are still served" : "new sessions are held",
     });
     this.#set("cut_off");

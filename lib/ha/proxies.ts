@@ -114,6 +114,7 @@ export class Proxies implements Peers {
     });
     placement.subscribe(() => this.#publishIfChanged());
     this.#membership.subscribe(() => this.#changed());
+    ports.metrics.record("proxies_alive", 1, {});
   }
 
   /** Whether this proxy may write a lower count now. */

@@ -26,7 +26,8 @@ export async function findInCluster(directory: string, ports: LoadPorts): Promis
   const { machine, clock, log } = ports;
   const host = machine.env("KUBERNETES_SERVICE_HOST");
   const port = machine.env("KUBERNETES_SERVICE_PORT");
-  if (host === undefined || port === undefined) return { absent: "KUBERNETES_SERVICE_HOST is not set" };
+  if (host === undefined) return { absent: "KUBERNETES_SERVICE_HOST is not set" };
+  if (port === undefined) return { absent: "KUBERNETES_SERVICE_PORT is not set" };
   const tokenPath = join(directory, "token");
   try {
     await machine.readText(tokenPath);

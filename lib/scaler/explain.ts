@@ -6,6 +6,7 @@
  */
 import { type Clock, deadline } from "../base/clock.ts";
 import { TimeoutError } from "../base/errors.ts";
+import { ApiError } from "../kube/api_error.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Pod } from "../kube/types.ts";
 import type { Observer, ScaleTarget } from "./observer.ts";
@@ -53,28 +54,34 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   if (agreement.seen.replicas === 0) return scaler.fault ?? "the replicas could not be raised";
   const backend = backends.find(({ terminating }) => !terminating) ?? backends[0];
   const name = backend?.pod ?? `${target.name}-0`;
-  const said = await ask(target, name, ports, signal);
+  const pod = await ask(target, name, ports, signal);
+  if (pod === "missing") return `pod ${name} does not exist yet`;
+  const said = pod === undefined ? undefined : describePod(pod);
   if (said !== undefined) return `pod ${name} is ${said}`;
   if (observer.fault !== undefined) return observer.fault;
+  if (backend === undefined && pod?.status?.podIP !== undefined) {
+    return `pod ${name} is ${pod.status.phase} at ${pod.status.podIP}, but no EndpointSlice of the Service ` +
+      `"${target.service}" lists it (--headless-service-name)`;
+  }
   if (backend === undefined) return `pod ${name} has no address yet`;
   if (backend.terminating) return `pod ${name} is still terminating`;
   if (!backend.ready) return `pod ${name} is not ready`;
   return `pod ${name} is ready, but cannot be connected to`;
 }
 
-/** What the API says of the pod; undefined where it says nothing of use, or may not be asked. */
+/** The pod as the API has it; undefined where it cannot or may not be asked. */
 async function ask(
   { namespace }: ScaleTarget,
   name: string,
   { client, clock }: ExplainPorts,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<Pod | "missing" | undefined> {
   using limit = deadline(clock, ASK_MS, signal, () => new TimeoutError("The pod's state came too late"));
   try {
     const target = { verb: "get", group: "", resource: "pods", namespace, name } as const;
-    return describePod(await client.json<Pod>({ target, method: "GET" }, limit.signal));
-  } catch {
-    return undefined;
+    return await client.json<Pod>({ target, method: "GET", expected: [403, 404] }, limit.signal);
+  } catch (error) {
+    return error instanceof ApiError && error.status === 404 ? "missing" : undefined;
   }
 }
 

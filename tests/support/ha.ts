@@ -114,7 +114,7 @@ export function member(clock: Clock, leases: FakeLeases, options: {
     podUid,
     async claimPresent(signal) {
       const { seen } = placement.agreement;
-      placement.see(await scale.apply(seen!, `${identity}-${++made.claims}`, signal));
+      placement.see(await scale.apply(seen!, `${identity}-${++made.claims}`, signal), seen!.version);
     },
   });
   const made: Member = {

@@ -248,13 +248,13 @@ Deno.test("Consent.look(): a promise outlives the announcement, its withdrawal a
   hear("leader", announces(2, 1));
   lose("leader");
   assert.equal(placement.open(2, true), undefined);
-  placement.see({ replicas: 1, version: "101" });
+  placement.see({ replicas: 1, version: "101" }, "watch");
   assert.ok(placement.open(3, true) !== undefined, "until a newer version is seen");
 });
 
 Deno.test("Consent.look(): a promise on a version that is old already binds nothing, and is an answer all the same", () => {
   const { placement, consent, hear } = setUp();
-  placement.see({ replicas: 1, version: "105" });
+  placement.see({ replicas: 1, version: "105" }, "watch");
   hear("leader", announces(1, 0, "100"));
   assert.deepEqual(consent.answers, { leader: 1 });
   assert.ok(placement.open(1, true) !== undefined);
