@@ -41,6 +41,10 @@ export interface WorldOptions {
   readonly network?: Network;
   /** The bearer token that the program shows; none. */
   readonly token?: string;
+  /** The label of the program's requests in the API server's log, for faults that meet one of several programs. */
+  readonly client?: string;
+  /** The uid of the pod that it runs in; it runs in none. */
+  readonly podUid?: string;
   /** The namespace of the program's credentials, for messages. */
   readonly home?: string;
   /** Called before the program starts. */
@@ -138,11 +142,14 @@ export class Program implements AsyncDisposable {
   /** Settles when the program has ended, as it has. */
   readonly exited: Promise<void>;
   readonly #stop: { readonly drain: AbortController; readonly now: AbortController };
+  readonly #ownsWorld: boolean;
 
   constructor(
     parts: Pick<Program, "world" | "log" | "metrics" | "address" | "adminUrl" | "exited">,
     stop: { readonly drain: AbortController; readonly now: AbortController },
+    ownsWorld: boolean,
   ) {
+    this.#ownsWorld = ownsWorld;
     this.world = parts.world;
     this.log = parts.log;
     this.metrics = parts.metrics;
@@ -242,14 +249,22 @@ export class Program implements AsyncDisposable {
     try {
       await within(this.exited, "the end of the program", () => this.world.describe());
     } finally {
-      await this.world[Symbol.asyncDispose]();
+      if (this.#ownsWorld) await this.world[Symbol.asyncDispose]();
     }
   }
 }
 
 /** Starts a program, and a world around it. It listens when this returns. */
 export async function startProgram(options: WorldOptions = {}): Promise<Program> {
-  const world = new World(options);
+  return await start(new World(options), options, true);
+}
+
+/** Starts a program in a world that is there already, and that outlives it. */
+export async function startBeside(world: World, options: WorldOptions = {}): Promise<Program> {
+  return await start(world, options, false);
+}
+
+async function start(world: World, options: WorldOptions, ownsWorld: boolean): Promise<Program> {
   const log = recordingLog();
   const metrics = countedMetrics(() => world.changed());
   const drain = new AbortController();
@@ -275,6 +290,7 @@ export async function startProgram(options: WorldOptions = {}): Promise<Program>
   return new Program(
     { world, log, metrics, address: proxy, adminUrl: `http://${admin.hostname}:${admin.port}`, exited },
     { drain, now },
+    ownsWorld,
   );
 }
 
@@ -294,11 +310,12 @@ function settingsOf(world: World, { settings = {} }: WorldOptions) {
   return parseSettings({ flags, variables: {} });
 }
 
-function clusterOf({ front }: World, { token, home }: WorldOptions): Cluster {
+function clusterOf({ front }: World, { token, home, client, podUid }: WorldOptions): Cluster {
   return {
     server: front.url,
     source: "test",
     namespace: home,
+    podUid,
     http: new FetchHttp({
       ca: undefined,
       caSource: "the runtime",
@@ -309,7 +326,10 @@ function clusterOf({ front }: World, { token, home }: WorldOptions): Cluster {
     }),
     authenticate: () =>
       Promise.resolve<Record<string, string>>(
-        token === undefined ? {} : { authorization: `Bearer ${token}` },
+        {
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(client === undefined ? {} : { "x-client": client }),
+        },
       ),
     refresh: () => {},
   };

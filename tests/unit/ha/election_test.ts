@@ -45,14 +45,14 @@ async function two() {
 
 Deno.test("Election: the first leads, renews, and both know who it is", async () => {
   const { clock, leases, a, b, stop } = await two();
-  await clock.advance(3_600_000);
+  await clock.advance(300_000);
   assert.deepEqual([a.election.leads, b.election.leads], [true, false]);
   assert.deepEqual([a.election.holder, b.election.holder], ["a", "a"]);
   assert.deepEqual(b.changes, ["a"], "told once");
   const { spec } = leases.named(NAME)!;
   assert.equal(spec?.leaseTransitions, 1);
   assert.equal(spec?.leaseDurationSeconds, 15);
-  assert.ok(Date.parse(spec!.renewTime!) - Date.parse(spec!.acquireTime!) > 3_500_000);
+  assert.ok(Date.parse(spec!.renewTime!) - Date.parse(spec!.acquireTime!) > 290_000);
   await stop();
 });
 
