@@ -96,12 +96,19 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     change: [["if (placement.holds(seat) && !dialling.aborted) {", "if (!dialling.aborted) {"]],
   },
   "counts-after-dial": {
-    what: "a session counts for its ordinal only after the dial",
+    what: "a session counts for its ordinal only when it sends its first bytes",
     file: "scaler/usage.ts",
     change: [
+      ["    this.#onOrdinal.set(ordinal, this.on(ordinal) + 1);\n", ""],
       [
-        "this.#onOrdinal.set(ordinal, this.on(ordinal) + 1);\n  }",
-        "void Promise.resolve().then(() => setTimeout(() => this.#onOrdinal.set(ordinal, this.on(ordinal) + 1)));\n  }",
+        'if (state?.at === "ordinal" && !state.used) this.#sessions.set(id, { ...state, used: true });',
+        'if (state?.at === "ordinal" && !state.counted) {\n' +
+        "      this.#onOrdinal.set(state.ordinal, this.on(state.ordinal) + 1);\n" +
+        "      this.#sessions.set(id, { ...state, used: true, counted: true });\n    }",
+      ],
+      [
+        "const left = this.on(state.ordinal) - 1;",
+        "const left = this.on(state.ordinal) - (state.counted ? 1 : 0);",
       ],
     ],
   },
