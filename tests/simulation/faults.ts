@@ -36,6 +36,9 @@ export interface FaultClass {
 
 const S = 1_000;
 
+/** No pod starts later than this, in ms. */
+export const SLOWEST_START_MS = 95 * S;
+
 /** A fault of all requests for a while. */
 function requests(
   draw: (random: SeededRandom, proxy: ProxyProcess, method: string, path: string) => Fate | undefined,

@@ -5,7 +5,7 @@
  */
 import { sleep } from "../../lib/base/clock.ts";
 import { seededRandom } from "../support/seeded_random.ts";
-import { type FaultName, FAULTS, runFault } from "./faults.ts";
+import { type FaultName, FAULTS, runFault, SLOWEST_START_MS } from "./faults.ts";
 import type { Pattern } from "./clients.ts";
 import { type Mutation, type Plan, type Report, Violation, World } from "./world.ts";
 
@@ -173,7 +173,8 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   const { readyWaitTimeoutMs, recordExpiryMs, idleTimeoutMs } = settings;
   await until("end of the clients", readyWaitTimeoutMs * 2 + 120 * SECOND, () => clients.size === 0);
 
-  // Who comes now is served.
+  // Who comes now is served; not by a pod that began slowly, though.
+  if (faults.includes("slowStart")) await pass(SLOWEST_START_MS);
   const probes = world.alive.filter(({ stopping }) => !stopping);
   let served = 0;
   for (const proxy of probes) {

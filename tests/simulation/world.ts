@@ -43,6 +43,8 @@ export interface ProxyProcess {
   recordedMs: number;
   /** Its record was deleted by hand, and it has not written it again. */
   unrecorded: boolean;
+  /** Why it was not heard of for too long, and the StatefulSet's version when it was again. */
+  exposed: { readonly why: string; readonly version: string } | undefined;
   /** Why the others may not have heard of it lately, and until when that lasted; Infinity if it still does. */
   impairedUntilMs: number;
   /** How many of those reasons last. */
@@ -141,6 +143,8 @@ export class World {
   #byHand = false;
   readonly #connections = new Map<number, Progress>();
   readonly #excused = new Map<number, string>();
+  /** Sessions that a named exception has exposed. */
+  readonly #exempt = new Set<number>();
   #podEndedMs = -Infinity;
   #atMoment: (() => void)[] = [];
   #numbers = 0;
@@ -251,6 +255,7 @@ export class World {
       record: undefined,
       recordedMs: -Infinity,
       unrecorded: false,
+      exposed: undefined,
       impairedUntilMs: -Infinity,
       impairments: 0,
       podsCutOffMs: -Infinity,
@@ -443,7 +448,7 @@ export class World {
     if (ending === "served") this.report.served++;
     if (ending === "corrupt") this.fail(`Client ${plan.id} got other bytes than it has sent`);
     if (ending === "broken" || ending === "not_served") {
-      const waitedMs = (this.time.nowMs() - progress.connectedMs) * 1.05;
+      const waitedMs = (this.time.nowMs() - startedMs) * 1.05;
       const timedOut = ending === "not_served" &&
         (waitedMs >= readyWaitTimeoutMs || machine.lastStoppedMs > startedMs ||
           proxy.podsCutOffMs > startedMs);
@@ -518,8 +523,10 @@ export class World {
   }
 
   #stored({ resource, before, after }: StoreEvent): void {
-    if (resource === STATEFULSETS) this.#scaled(before?.spec.replicas ?? 0, after?.spec.replicas ?? 0);
-    else if (resource === LEASES) this.#recorded(before, after);
+    if (resource === STATEFULSETS) {
+      const { resourceVersion = "" } = before?.metadata ?? {};
+      this.#scaled(before?.spec.replicas ?? 0, after?.spec.replicas ?? 0, resourceVersion);
+    } else if (resource === LEASES) this.#recorded(before, after);
     else if (resource === PODS) {
       const uid = after?.metadata.uid ?? before?.metadata.uid;
       const gone = after?.metadata.deletionTimestamp !== undefined &&
@@ -528,7 +535,7 @@ export class World {
     }
   }
 
-  #scaled(before: number, after: number): void {
+  #scaled(before: number, after: number, version: string): void {
     if (after === before) return;
     const whose = this.#byHand ? "by hand" : "by a proxy";
     this.trace("cluster", `replicas ${before} -> ${after} ${whose}`);
@@ -543,27 +550,31 @@ export class World {
     for (const { client, proxy, daemon } of this.#sessionsOf()) {
       const { ordinal } = daemon.pod;
       if (ordinal < after || ordinal >= before) continue;
-      this.#exposed(client, proxy, `A write of ours (${before} -> ${after}) removes the pod`);
+      this.#exposed(client, proxy, `A write of ours (${before} -> ${after}) removes the pod`, version);
     }
   }
 
   /** A session of a live proxy is on a pod that our write has removed. */
-  #exposed(client: number, proxy: ProxyProcess, what: string): void {
-    const silentMs = this.time.nowMs() - proxy.recordedMs;
+  #exposed(client: number, proxy: ProxyProcess, what: string, version?: string): void {
+    if (this.#exempt.has(client)) return;
     const why = this.lenient
       ? "clocks beyond the margin"
-      : proxy.unrecorded
-      ? "record deleted by hand"
-      : silentMs >= this.settings.recordExpiryMs * 0.85 &&
-          proxy.impairedUntilMs > proxy.recordedMs
-      ? "not heard of for longer than the expiry"
-      : undefined;
+      : this.#unheard(proxy) ?? (proxy.exposed?.version === version ? proxy.exposed?.why : undefined);
     if (why === undefined) {
       return this.fail(`${what} of client ${client}, whose proxy ${proxy.machine.name} lives`);
     }
     this.excuse(client, why);
+    this.#exempt.add(client);
     this.report.exceptions[why] = (this.report.exceptions[why] ?? 0) + 1;
     this.trace("exception", `${what} of client ${client} of ${proxy.machine.name}: ${why}`);
+  }
+
+  /** By which of the named exceptions the others do not know of a proxy now. */
+  #unheard(proxy: ProxyProcess): string | undefined {
+    if (proxy.unrecorded) return "record deleted by hand";
+    const silentMs = this.time.nowMs() - proxy.recordedMs;
+    const long = silentMs >= this.settings.recordExpiryMs * 0.85 && proxy.impairedUntilMs > proxy.recordedMs;
+    return long ? "not heard of for longer than the expiry" : undefined;
   }
 
   #podStops(daemon: Daemon): void {
@@ -594,6 +605,10 @@ export class World {
     const proxy = this.proxies.find(({ record }) => record === name);
     if (proxy === undefined) return;
     if (after !== undefined) {
+      // A write that was agreed on meanwhile lands only as long as nothing else has changed.
+      const why = this.#unheard(proxy);
+      const version: string = this.cluster.statefulSet.metadata.resourceVersion ?? "";
+      if (why !== undefined) proxy.exposed = { why, version };
       proxy.recordedMs = this.time.nowMs();
       proxy.unrecorded = false;
     } else if (this.#byHand) proxy.unrecorded = true;
