@@ -62,6 +62,8 @@ scenario("a build through the follower keeps the pod, though the leader is idle"
   await build.finish();
   assert.deepEqual(cluster.timeline.counts, [0, 1]);
   await cluster.timeline.settle([0, 1, 0]);
+  // The log is written a moment after the count.
+  await until("the leader's line", () => leader.events("scaled").length > 0);
   assert.deepEqual(leader.events("scaled").map(({ from, to }) => [from, to]), [[1, 0]]);
   assert.deepEqual(follower!.events("scaled").map(({ from, to }) => [from, to]), [[0, 1]]);
   assert.equal(await leader.stop(), 0);
