@@ -7,11 +7,26 @@
 import type { PeerUse } from "../scaler/peers.ts";
 import { isExpired, type SeenRecord } from "./records.ts";
 
+/** What one proxy was last heard to have used. */
+interface Said {
+  readonly busy: readonly number[];
+  readonly usedMs: ReadonlyMap<number, number>;
+  readonly neededMs: number;
+}
+
+/** When ordinals were last used, and a held session last needed one. */
+export interface LastUse {
+  /** When the last session on an ordinal ended, monotonic ms. */
+  readonly lastUsedMs: ReadonlyMap<number, number>;
+  /** When the last held session ceased to call for a backend; -Infinity if there was none. */
+  readonly lastNeededMs: number;
+}
+
 /** Folds records. */
 export class PeerMemory {
-  readonly #lastUsedMs = new Map<number, number>();
-  readonly #busy = new Map<string, readonly number[]>();
-  #lastNeededMs = -Infinity;
+  readonly #inheritedMs = new Map<number, number>();
+  #inheritedNeedMs = -Infinity;
+  #said: ReadonlyMap<string, Said> = new Map();
   #knownSinceMs: number;
   #use: PeerUse;
 
@@ -26,49 +41,65 @@ export class PeerMemory {
     return this.#use;
   }
 
+  /**
+   * What proxies said that have gone. Only this is passed on: if living ones repeated each other, each round would make
+   * the last use seem later by the time that a record takes from one to the other.
+   */
+  get inherited(): LastUse {
+    return { lastUsedMs: this.#inheritedMs, lastNeededMs: this.#inheritedNeedMs };
+  }
+
   /** Takes over the present records of all other proxies. */
   update(others: readonly SeenRecord[], nowMs: number): void {
     const alive = others.filter((record) => !isExpired(record));
-    for (const { body, seenMs } of alive) if (body !== undefined) this.#remember(body, seenMs);
-    this.#endOfTheGone(alive, nowMs);
+    const said = new Map<string, Said>();
+    for (const { identity, body, seenMs } of alive) {
+      if (body === undefined) continue;
+      this.#knownSinceMs = Math.min(this.#knownSinceMs, seenMs - body.knowsForMs);
+      const idle = body.inUse.filter(({ busy }) => !busy);
+      said.set(identity, {
+        busy: body.inUse.filter(({ busy }) => busy).map(({ ordinal }) => ordinal),
+        usedMs: new Map(idle.map(({ ordinal, idleMs }) => [ordinal, seenMs - idleMs])),
+        neededMs: body.neededMs === null ? -Infinity : seenMs - body.neededMs,
+      });
+    }
+    for (const [identity, before] of this.#said) this.#inherit(before, said.get(identity), nowMs);
+    this.#said = said;
     this.#use = this.#fold(alive);
   }
 
-  #remember(body: NonNullable<SeenRecord["body"]>, seenMs: number): void {
-    for (const { ordinal, busy, idleMs } of body.inUse) if (!busy) this.#used(ordinal, seenMs - idleMs);
-    if (body.neededMs !== null) this.#lastNeededMs = Math.max(this.#lastNeededMs, seenMs - body.neededMs);
-    this.#knownSinceMs = Math.min(this.#knownSinceMs, seenMs - body.knowsForMs);
-  }
-
-  /** A proxy that was busy when it was last heard of has been so until now, at the latest. */
-  #endOfTheGone(alive: readonly SeenRecord[], nowMs: number): void {
-    for (const [identity, ordinals] of this.#busy) {
-      const still = alive.find((record) => record.identity === identity)?.body;
-      for (const ordinal of ordinals) {
-        const busy = still?.inUse.some((use) => use.ordinal === ordinal);
-        if (!busy) this.#used(ordinal, nowMs);
+  /** Remembers what a proxy says no more. Where it was busy when last heard of, it has been until now, at the latest. */
+  #inherit({ busy, usedMs, neededMs }: Said, now: Said | undefined, nowMs: number): void {
+    for (const ordinal of busy) {
+      if (now === undefined || !(now.busy.includes(ordinal) || now.usedMs.has(ordinal))) {
+        latest(this.#inheritedMs, ordinal, nowMs);
       }
     }
-    this.#busy.clear();
-    for (const { identity, body } of alive) {
-      this.#busy.set(identity, (body?.inUse ?? []).filter(({ busy }) => busy).map(({ ordinal }) => ordinal));
-    }
-  }
-
-  #used(ordinal: number, atMs: number): void {
-    this.#lastUsedMs.set(ordinal, Math.max(atMs, this.#lastUsedMs.get(ordinal) ?? -Infinity));
+    if (now !== undefined) return;
+    for (const [ordinal, ms] of usedMs) latest(this.#inheritedMs, ordinal, ms);
+    this.#inheritedNeedMs = Math.max(this.#inheritedNeedMs, neededMs);
   }
 
   #fold(alive: readonly SeenRecord[]): PeerUse {
+    const lastUsedMs = new Map(this.#inheritedMs);
+    let lastNeededMs = this.#inheritedNeedMs;
+    for (const { usedMs, neededMs } of this.#said.values()) {
+      for (const [ordinal, ms] of usedMs) latest(lastUsedMs, ordinal, ms);
+      lastNeededMs = Math.max(lastNeededMs, neededMs);
+    }
     const busy = alive.flatMap(({ body }) =>
       body === undefined ? [Infinity] : body.inUse.filter(({ busy }) => busy).map(({ ordinal }) => ordinal)
     );
     return {
       highestBusy: Math.max(-1, ...busy),
       needing: alive.reduce((sum, { body }) => sum + (body?.needing ?? 0), 0),
-      lastNeededMs: this.#lastNeededMs,
-      lastUsedMs: this.#lastUsedMs,
+      lastNeededMs,
+      lastUsedMs,
       knownSinceMs: this.#knownSinceMs,
     };
   }
+}
+
+function latest(times: Map<number, number>, ordinal: number, ms: number): void {
+  times.set(ordinal, Math.max(ms, times.get(ordinal) ?? -Infinity));
 }

@@ -274,7 +274,8 @@ export class Proxies implements Peers {
   #content(): RecordBody {
     const { clock, placement: { usage, agreement } } = this.#ports;
     const nowMs = clock.nowMs();
-    const { lastUsedMs, lastNeededMs, knownSinceMs } = this.#memory.use;
+    const { lastUsedMs, lastNeededMs } = this.#memory.inherited;
+    const { knownSinceMs } = this.#memory.use;
     const replicas = agreement.seen?.replicas ?? 0;
     const inUse: RecordBody["inUse"][number][] = [];
     for (const ordinal of usage.busyOrdinals) inUse.push({ ordinal, busy: true, idleMs: 0 });

@@ -96,3 +96,20 @@ Deno.test("PeerMemory: a record that cannot be read is busy everywhere, and unti
   memory.update([seen("a", undefined, 100, EXPIRY_MS)], 200);
   assert.equal(memory.use.highestBusy, -1);
 });
+
+Deno.test("PeerMemory: two living proxies do not keep each other awake, however long a record takes on its way", () => {
+  const [a, b] = [new PeerMemory(0), new PeerMemory(0)];
+  // `b` has used the pod at 0. Each record arrives 5 s after it was written.
+  const says = ({ inherited: { lastUsedMs } }: PeerMemory, ownMs: number, nowMs: number) =>
+    idleFor(0, nowMs - Math.max(ownMs, lastUsedMs.get(0) ?? -Infinity));
+  for (let nowMs = 30_000; nowMs <= 600_000; nowMs += 30_000) {
+    a.update([seen("b", says(b, 0, nowMs), nowMs + 5_000)], nowMs + 5_000);
+    const { lastUsedMs } = a.inherited;
+    const body = lastUsedMs.has(0) ? idleFor(0, nowMs - lastUsedMs.get(0)!) : {};
+    b.update([seen("a", body, nowMs + 10_000)], nowMs + 10_000);
+  }
+  assert.equal(a.use.lastUsedMs.get(0), 5_000);
+  assert.equal(b.use.lastUsedMs.has(0), false);
+  a.update([], 700_000);
+  assert.equal(a.inherited.lastUsedMs.get(0), 5_000, "once `b` has gone, `a` tells it on");
+});

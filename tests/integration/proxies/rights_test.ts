@@ -1,0 +1,68 @@
+/**
+ * Whole programs without the right to Leases: one that is alone goes on and says so; beside a living one it ends.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { FatalError } from "../../../lib/base/errors.ts";
+import type { PolicyRule } from "../../../lib/demo/access.ts";
+import { within } from "../../support/deadline.ts";
+import { IDLE_MS, Stage } from "./stage.ts";
+
+const RULES: readonly PolicyRule[] = [
+  { apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["list", "watch"] },
+  { apiGroups: ["apps"], resources: ["statefulsets/scale"], verbs: ["get", "update", "patch"] },
+  { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
+];
+const LOOK: PolicyRule = {
+  apiGroups: ["coordination.k8s.io"],
+  resources: ["leases"],
+  verbs: ["get", "list", "watch"],
+};
+
+function stageWith(rules: readonly PolicyRule[]): Stage {
+  return new Stage({
+    before: ({ cluster: { api: { access } } }) => {
+      access.tokens.set("poor", "poor").set("rich", "rich");
+      access.rules.set("poor", rules);
+    },
+  });
+}
+
+for (const [what, rules] of [["none", RULES], ["to look only", [...RULES, LOOK]]] as const) {
+  Deno.test(`a program without rights to Leases (${what}) and without others goes on alone, says so, and scales down`, async () => {
+    await using stage = stageWith(rules);
+    const program = await stage.startOnly("a", { token: "poor" });
+    await program.logged("ready");
+    await program.logged("no right to Leases");
+    assert.match((await program.admin("/healthz?verbose")).text, /alone/);
+    await program.warm();
+    await stage.pass(IDLE_MS + 60_000);
+    await program.until("no pod", () => stage.world.cluster.replicas === 0);
+    using client = await program.connect();
+    assert.equal(await client.echo("cold"), "cold");
+    assert.deepEqual(stage.leases, []);
+  });
+}
+
+Deno.test("a program that may only look at Leases ends beside one that is alive, and harms nobody", async () => {
+  await using stage = stageWith([...RULES, LOOK]);
+  const rich = await stage.startOnly("a", { token: "rich" });
+  await rich.settled();
+  using client = await rich.connect();
+  assert.equal(await client.echo("hello"), "hello");
+  const poor = await stage.startOnly("b", { token: "poor" });
+  const ended = assert.rejects(poor.exited, (error) => {
+    for (let cause = error; cause instanceof Error; cause = cause.cause) {
+      if (cause instanceof FatalError) return /without the right to Leases/.test(cause.message);
+    }
+    return false;
+  });
+  await poor.logged("no right to Leases");
+  await stage.pass(60_000, "a");
+  await within(ended, "the end of the poor one");
+  stage.forget("b");
+  assert.equal(poor.log.of("ready").length, 0);
+  assert.equal(await client.echo("still"), "still");
+  assert.equal(stage.world.cluster.replicas, 1);
+});
