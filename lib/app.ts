@@ -126,7 +126,16 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   // 2. The lead goes to another proxy as soon as no write is under way. The record stays, and claims for held sessions
   // go on.
   scaler.stopLowering();
-  const released = scaler.idle().then(() => proxies.release(tasks.signal)).catch((error) => {
+  const released = scaler.idle().then(async () => {
+    // Not by the tasks' signal: a proxy without sessions may be through with them before this is answered.
+    using limit = deadline(
+      clock,
+      LEAVE_MS,
+      stop.now,
+      () => new TimeoutError("The API server does not answer"),
+    );
+    await proxies.release(limit.signal);
+  }).catch((error) => {
     log.debug("cannot release the lead", { cause: messageOf(error) });
   });
   log.info("shutting down", { sessions: proxy.open, shutdownDelayMs: settings.shutdownDelayMs });
@@ -165,7 +174,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   }
 }
 
-/** How long a proxy that ends tries to delete its record, in ms: without that the others wait for its expiry. */
+/** How long a proxy that ends tries to give up the lead and to delete its record, in ms: else the others wait for both. */
 const LEAVE_MS = 5_000;
 
 /** Takes part in the agreement of all proxies of the StatefulSet, and of the next one if it is made anew. */

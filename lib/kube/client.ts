@@ -113,6 +113,8 @@ export class KubeClient {
       ...await cluster.authenticate(signal),
     };
     using limit = deadline(clock, REQUEST_TIMEOUT_MS, signal, () => this.#timedOut(target, "headers"));
+    // Nothing would end the request: a signal that is aborted already says so no more, and no time-out can follow.
+    limit.signal.throwIfAborted();
     if (body !== undefined) headers["content-type"] = contentType ?? "application/json";
     // The deadline of the headers must not end the body's stream, so the request gets a signal of its own.
     const whole = new AbortController();
