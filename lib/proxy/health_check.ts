@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { concat } from "../base/bytes.ts";
 import type { Conn } from "../base/network.ts";
 import type { HealthAnswer } from "../scaler/readiness.ts";
 import {
@@ -100,14 +101,4 @@ async function readAnswer(conn: Conn): Promise<HealthAnswer> {
 /** A gRPC message's length stands in its bytes 1 to 4. */
 function messageLength(message: Uint8Array): number {
   return new DataView(message.buffer, message.byteOffset).getUint32(1);
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.byteLength;
-  }
-  return bytes;
 }

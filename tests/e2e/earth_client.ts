@@ -9,6 +9,7 @@
  * @module
  */
 
+import { concat as join } from "../../lib/base/bytes.ts";
 import { delay } from "./waiting.ts";
 
 const FIRST_LIMIT_MS = 1_000;
@@ -121,14 +122,4 @@ function framesOf(bytes: Uint8Array): Uint8Array[] {
     at = end;
   }
   return frames;
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.byteLength;
-  }
-  return bytes;
 }

@@ -7,6 +7,7 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { concat as join } from "../../lib/base/bytes.ts";
 import {
   FLAG,
   FRAME,
@@ -44,16 +45,6 @@ function run(pieces: readonly Uint8Array[], connectAfter: number) {
   }
   if (malformed === undefined && connectAfter >= pieces.length) kept.push(...opening.connect());
   return { opening, malformed, kept: join(kept), replies: join(replies) };
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.byteLength;
-  }
-  return bytes;
 }
 
 function cut(bytes: Uint8Array, cuts: readonly number[]): Uint8Array[] {

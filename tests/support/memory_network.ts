@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { concat } from "../../lib/base/bytes.ts";
 import type { Address, Conn } from "../../lib/base/network.ts";
 
 /** How a connection behaves. */
@@ -158,13 +159,4 @@ export async function readAll(conn: Conn): Promise<Uint8Array> {
   return concat(chunks);
 }
 
-/** One array of many. */
-export function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
-}
+export { concat };
