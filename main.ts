@@ -18,7 +18,7 @@ async function main(stop: StopSignals): Promise<number> {
         await print(request.text);
         return 0;
       case "version":
-        await print(`${PROGRAM} ${await version()} (deno ${Deno.version.deno}, ${Deno.build.target})\n`);
+        await print(`${PROGRAM} ${await describeVersion()}\n`);
         return 0;
       case "completions": {
         const { printCompletions } = await import("./lib/config/command_line.ts");
@@ -135,6 +135,14 @@ const FLUSH_MS = 1000;
 async function version(): Promise<string> {
   const { default: config } = await import("./deno.json", { with: { type: "json" } });
   return config.version;
+}
+
+/** The commit is there in what `deno task compile` made. */
+async function describeVersion(): Promise<string> {
+  const { default: config } = await import("./deno.json", { with: { type: "json" } });
+  const { version, commit }: { readonly version: string; readonly commit?: string } = config;
+  const made = commit === undefined ? [] : [`commit ${commit}`];
+  return `${version} (${[...made, `deno ${Deno.version.deno}`, Deno.build.target].join(", ")})`;
 }
 
 function print(text: string): Promise<void> {

@@ -111,6 +111,9 @@ async function isServing(address: Address, client: Deno.HttpClient): Promise<boo
 /** Whether this machine can run real builds, and if not, what is missing. */
 export async function missingForBuildkitd(): Promise<string | undefined> {
   if (Deno.build.os !== "linux") return "Linux";
+  // The compiled program may write no files.
+  const { state } = await Deno.permissions.query({ name: "write" });
+  if (state !== "granted") return "`deno task demo` in a checkout";
   for (const program of ["buildkitd", "buildctl", "runc"]) {
     if (await findProgram(program) === undefined) return `"${program}" on PATH`;
   }

@@ -1,0 +1,215 @@
+/**
+ * Compiles the program to one file that needs nothing else, in `dist/`:
+ *
+ *     deno task compile [--commit=SHA] [--no-fallback] [TARGET...]
+ *
+ * Without a target it is for this machine. The sources are bundled to one file first, with the commit put into the
+ * copy of `deno.json` that the program reads its version from, and that file is compiled with the permissions and
+ * flags of the `start` task. What was compiled for this machine has to run and to tell its version and commit; what
+ * is for another one has to be a program for that one with this bundle in it. Otherwise nothing is left in `dist/`.
+ *
+ * `deno compile` downloads a base runtime for the target. Where that cannot be had, an older Deno compiles, and this
+ * is said; with `--no-fallback` it is an error. Exit codes: 0 done, 1 failed, 2 wrong usage.
+ *
+ * @module
+ */
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { exists, run } from "./commands.ts";
+import { ensureOlderDeno, OLDER_DENO } from "./older_deno.ts";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+const PROGRAM = "buildkitd-autoscaler";
+
+/** A machine that Deno can compile for. */
+interface Target {
+  /** As Deno calls it. */
+  readonly triple: string;
+  /** The first bytes of its programs, and for ELF the machine's number. */
+  readonly starts: (bytes: Uint8Array) => boolean;
+}
+
+/** By the name in the file's name. */
+export const TARGETS: Readonly<Record<string, Target>> = {
+  "linux-amd64": { triple: "x86_64-unknown-linux-gnu", starts: elf(0x3e) },
+  "linux-arm64": { triple: "aarch64-unknown-linux-gnu", starts: elf(0xb7) },
+  "darwin-amd64": { triple: "x86_64-apple-darwin", starts: machO(0x01000007) },
+  "darwin-arm64": { triple: "aarch64-apple-darwin", starts: machO(0x0100000c) },
+  "windows-amd64": {
+    triple: "x86_64-pc-windows-msvc",
+    starts: (bytes) => bytes[0] === 0x4d && bytes[1] === 0x5a,
+  },
+};
+
+function elf(machine: number): Target["starts"] {
+  return (bytes) => new DataView(bytes.buffer).getUint32(0) === 0x7f454c46 && bytes[18] === machine;
+}
+
+function machO(machine: number): Target["starts"] {
+  return (bytes) => {
+    const view = new DataView(bytes.buffer);
+    return view.getUint32(0, true) === 0xfeedfacf && view.getUint32(4, true) === machine;
+  };
+}
+
+/** A mistake of the caller's. */
+class UsageError extends Error {}
+
+/** The sources as one file, in a folder of its own. */
+interface Bundle {
+  readonly folder: string;
+  readonly version: string;
+  readonly commit: string;
+  /** Permissions and flags to compile with. */
+  readonly flags: readonly string[];
+}
+
+/** Permissions and flags of the `start` task's command. */
+export function flagsOf(command: string): readonly string[] {
+  return command.split(" ").filter((word) => word.startsWith("--"));
+}
+
+async function bundle(folder: string, commit: string): Promise<Bundle> {
+  const config = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
+  const source = join(folder, "source");
+  await copy("lib", source);
+  for (const name of ["main.ts", "deno.lock"]) await copy(name, source);
+  await Deno.writeTextFile(join(source, "deno.json"), JSON.stringify({ ...config, commit }));
+  const out = join(folder, "app");
+  await Deno.mkdir(out);
+  await run(Deno.execPath(), ["bundle", "--quiet", "--minify", "--output", join(out, "main.js"), "main.ts"], {
+    cwd: source,
+  });
+  return { folder: out, version: config.version, commit, flags: flagsOf(config.tasks.start.command) };
+}
+
+async function copy(name: string, to: string): Promise<void> {
+  const path = join(ROOT, name);
+  await Deno.mkdir(dirname(join(to, name)), { recursive: true });
+  if ((await Deno.stat(path)).isFile) return await Deno.copyFile(path, join(to, name));
+  for await (const entry of Deno.readDir(path)) await copy(join(name, entry.name), to);
+}
+
+/** Compiles with this Deno, or else with the older one; gives the version of the base runtime. */
+async function compile(bundle: Bundle, triple: string, output: string, fallback: boolean): Promise<string> {
+  const args = [
+    ...["compile", "--quiet", "--no-config", "--no-lock", "--no-check", "--no-code-cache", ...bundle.flags],
+    ...["--target", triple, "--output", output, "main.js"],
+  ];
+  const cwd = bundle.folder;
+  try {
+    await run(Deno.execPath(), args, { cwd });
+    return Deno.version.deno;
+  } catch (error) {
+    const missing = !await hasBaseRuntime(triple);
+    if (!missing || !fallback) throw error;
+    const older = await ensureOlderDeno();
+    say(
+      `The base runtime of Deno ${Deno.version.deno} for ${triple} cannot be downloaded here: ` +
+        `this program runs on Deno ${OLDER_DENO}, do not release it`,
+    );
+    await run(older.deno, args, { cwd, env: { DENO_DIR: older.denoDir } });
+    return OLDER_DENO;
+  }
+}
+
+/** Whether Deno has downloaded the base runtime that it wanted. */
+async function hasBaseRuntime(triple: string): Promise<boolean> {
+  const { denoDir } = JSON.parse(await run(Deno.execPath(), ["info", "--json"]));
+  return await exists(join(denoDir, "dl", "release", `v${Deno.version.deno}`, `denort-${triple}.zip`));
+}
+
+/** A compiler that ends with 0 may still have made something else, so what it made is looked at. */
+async function check(path: string, target: Target, bundle: Bundle, runtime: string): Promise<string> {
+  if (target.triple === Deno.build.target) {
+    const found = (await run(path, ["version"])).trim();
+    const wanted =
+      `${PROGRAM} ${bundle.version} (commit ${bundle.commit}, deno ${runtime}, ${target.triple})`;
+    if (found !== wanted) {
+      throw new Error(`Cannot use what was compiled: it says "${found}", want "${wanted}"`);
+    }
+    return found;
+  }
+  const bytes = await Deno.readFile(path);
+  if (!target.starts(bytes)) {
+    throw new Error(`Cannot use what was compiled: found no program for ${target.triple}`);
+  }
+  if (!new TextDecoder("latin1").decode(bytes).includes(bundle.commit)) {
+    throw new Error(
+      `Cannot use what was compiled for ${target.triple}: found no bundle of ${bundle.commit} in it`,
+    );
+  }
+  return `for ${target.triple}, with deno ${runtime}; not run, since this is ${Deno.build.target}`;
+}
+
+/** The checkout's commit, marked if files differ from it. */
+async function commitOfCheckout(): Promise<string> {
+  try {
+    const commit = await run("git", ["rev-parse", "--short=12", "HEAD"], { cwd: ROOT });
+    const changed = await run("git", ["status", "--porcelain", "--untracked-files=no"], { cwd: ROOT });
+    return commit.trim() + (changed === "" ? "" : "-dirty");
+  } catch (error) {
+    throw new UsageError(`Cannot tell the commit: name it with --commit=SHA (${(error as Error).message})`);
+  }
+}
+
+function say(line: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+function fileName(name: string): string {
+  return `${PROGRAM}-${name}${name.startsWith("windows-") ? ".exe" : ""}`;
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const { values, positionals } = readArguments(args);
+  const own = Object.keys(TARGETS).find((name) => TARGETS[name]!.triple === Deno.build.target);
+  const wanted = positionals.length > 0
+    ? positionals.map((name) => [name, fileName(name)] as const)
+    : [[own ?? Deno.build.target, Deno.build.os === "windows" ? `${PROGRAM}.exe` : PROGRAM] as const];
+  const unknown = wanted.map(([name]) => name).filter((name) => TARGETS[name] === undefined);
+  if (unknown.length > 0) {
+    throw new UsageError(`Cannot compile for "${unknown[0]}": want ${Object.keys(TARGETS).join(", ")}`);
+  }
+  const commit = values.commit ?? await commitOfCheckout();
+  const folder = await Deno.makeTempDir({ prefix: `${PROGRAM}-compile-` });
+  try {
+    const bundled = await bundle(folder, commit);
+    await Deno.mkdir(join(ROOT, "dist"), { recursive: true });
+    for (const [name, file] of wanted) {
+      const target = TARGETS[name]!;
+      const made = join(folder, file);
+      const runtime = await compile(bundled, target.triple, made, !values["no-fallback"]);
+      const verdict = await check(made, target, bundled, runtime);
+      // Beside its place first: a program that runs from there may not be written to, but may be replaced.
+      const beside = join(ROOT, "dist", `.${file}`);
+      await Deno.copyFile(made, beside);
+      await Deno.rename(beside, join(ROOT, "dist", file));
+      say(`dist/${file}: ${verdict}`);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function readArguments(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: { commit: { type: "string" }, "no-fallback": { type: "boolean", default: false } },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+  } catch (error) {
+    Deno.stderr.writeSync(new TextEncoder().encode(`${(error as Error).message}\n`));
+    Deno.exit(error instanceof UsageError ? 2 : 1);
+  }
+}
