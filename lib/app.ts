@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { anySignal } from "./base/any_signal.ts";
 import { type Clock, deadline, sleep } from "./base/clock.ts";
 import { FatalError, messageOf, TimeoutError } from "./base/errors.ts";
 import { CauseLog, type Log } from "./base/log.ts";
@@ -188,8 +189,9 @@ async function takePart(
   for (;;) {
     uid = await observer.nextUid(uid, signal);
     const current = new AbortController();
-    const next = observer.nextUid(uid, AbortSignal.any([signal, current.signal])).catch(() => {});
-    const part = AbortSignal.any([signal, current.signal]);
+    using joined = anySignal(signal, current.signal);
+    const part = joined.signal;
+    const next = observer.nextUid(uid, part).catch(() => {});
     next.then(() => current.abort(new Error("The StatefulSet was made anew")));
     try {
       await proxies.run({ ...target, uid }, part);
@@ -337,16 +339,16 @@ function cannotListen(address: Address, flag: string, cause: unknown): FatalErro
 }
 
 /** Resolves when one of the signals is aborted. */
-function aborted(...signals: readonly AbortSignal[]): Promise<void> {
-  const any = AbortSignal.any([...signals]);
-  return new Promise((resolve) => {
-    if (any.aborted) return resolve();
-    any.addEventListener("abort", () => resolve(), { once: true });
-  });
+async function aborted(...signals: readonly AbortSignal[]): Promise<void> {
+  using any = anySignal(...signals);
+  const { signal } = any;
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 /** Resolves after `delayMs`, or when one of the signals is aborted. */
 async function waitUntil(clock: Clock, delayMs: number, ...signals: readonly AbortSignal[]): Promise<void> {
   if (delayMs === Infinity) return await aborted(...signals);
-  await sleep(clock, delayMs, AbortSignal.any([...signals])).catch(() => {});
+  using any = anySignal(...signals);
+  await sleep(clock, delayMs, any.signal).catch(() => {});
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { anySignal } from "../base/any_signal.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { FatalError, messageOf, UsageError } from "../base/errors.ts";
 import { type Address, formatAddress } from "../base/network.ts";
@@ -220,7 +221,8 @@ class Demo {
       () => limit.abort(new FatalError(`This part of the demo did not end within ${seconds(PART_LIMIT_MS)}`)),
     );
     try {
-      await part(AbortSignal.any([limit.signal, this.#ports.stop]));
+      using over = anySignal(limit.signal, this.#ports.stop);
+      await part(over.signal);
     } finally {
       cancel();
     }

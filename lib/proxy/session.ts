@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { anySignal } from "../base/any_signal.ts";
 import { backoffMs } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
@@ -336,7 +337,8 @@ async function sayGoodbye(ended: HoldEnded, hold: Hold, clock: Clock, cut: Abort
   if (outcome === "protocol_error") {
     const written = new AbortController();
     hold.written.then(() => written.abort());
-    await sleep(clock, LINGER_MS, AbortSignal.any([written.signal, cut])).catch(() => {});
+    using over = anySignal(written.signal, cut);
+    await sleep(clock, LINGER_MS, over.signal).catch(() => {});
   }
   if (status !== undefined) await tell(hold, { status, message }, clock, cut);
 }
@@ -344,5 +346,6 @@ async function sayGoodbye(ended: HoldEnded, hold: Hold, clock: Clock, cut: Abort
 /** Answers every call of an HTTP/2 client with an error, until it leaves or has had its time. */
 async function tell(hold: Hold, refusal: Refusal, clock: Clock, cut: AbortSignal): Promise<void> {
   hold.refuse(refusal);
-  await sleep(clock, LINGER_MS, AbortSignal.any([hold.gone, cut])).catch(() => {});
+  using over = anySignal(hold.gone, cut);
+  await sleep(clock, LINGER_MS, over.signal).catch(() => {});
 }

@@ -64,9 +64,7 @@ function layerOf(path: string): number | undefined {
 
 /** Uses of the outside world in files that are not meant to touch it. The demo's own machinery is free to. */
 export function outsideViolations(file: SourceFile): string[] {
-  if (file.path.startsWith("tests/") || file.path.startsWith("lib/demo/") || OUTSIDE.has(file.path)) {
-    return [];
-  }
+  if (/^(?:tests|\.ci|lib\/demo)\//.test(file.path) || OUTSIDE.has(file.path)) return [];
   return outsideUses(file).map((use) => `${file.path} uses ${use}: take it through a port`);
 }
 
@@ -91,6 +89,12 @@ export function moduleCommentViolations({ path, text }: SourceFile): string[] {
 export function importViolations({ path, text }: SourceFile): string[] {
   return importsOf(text).filter((specifier) => /^(?:jsr|npm|https?):/.test(specifier))
     .map((specifier) => `${path} imports "${specifier}": name it in deno.json, from npm`);
+}
+
+/** What does not work in every Deno that the program is compiled with. */
+export function runtimeViolations({ path, text }: SourceFile): string[] {
+  if (path.startsWith("tests/")) return [];
+  return /\bAbortSignal\.any\b/.test(codeOnly(text)) ? [`${path} uses AbortSignal.any: use anySignal()`] : [];
 }
 
 /** Output that bypasses the log. */

@@ -14,6 +14,7 @@ import {
   outsideUses,
   outsideViolations,
   pinViolations,
+  runtimeViolations,
   skippedTestViolations,
 } from "./rules.ts";
 import { codeOnly, type SourceFile, sourceFiles } from "./source.ts";
@@ -115,6 +116,14 @@ Deno.test("importViolations() finds direct imports", () => {
   for (const specifier of ["jsr:@std/assert", "npm:left-pad", "https://example.com/a.ts"]) {
     assert.equal(importViolations(at("lib/base/a.ts", `import a from "${specifier}";`)).length, 1, specifier);
   }
+});
+
+Deno.test("repo: the program runs on each Deno that it is compiled with", () => {
+  assertNone(runtimeViolations);
+});
+
+Deno.test("runtimeViolations() finds AbortSignal.any", () => {
+  assert.equal(runtimeViolations(at("lib/base/a.ts", "AbortSignal.any([a, b])")).length, 1);
 });
 
 Deno.test("repo: nothing is printed past the log", () => {

@@ -12,7 +12,7 @@ export interface SourceFile {
   readonly text: string;
 }
 
-/** Every TypeScript file of the program and its tests, sorted by path. */
+/** Every TypeScript file of the program, its tests and its build, sorted by path. */
 export async function sourceFiles(root: URL): Promise<readonly SourceFile[]> {
   const files: SourceFile[] = [];
   const walk = async (folder: string) => {
@@ -22,7 +22,7 @@ export async function sourceFiles(root: URL): Promise<readonly SourceFile[]> {
       else if (name.endsWith(".ts")) files.push({ path, text: await Deno.readTextFile(new URL(path, root)) });
     }
   };
-  for (const folder of ["lib/", "tests/"]) await walk(folder);
+  for (const folder of [".ci/", "lib/", "tests/"]) await walk(folder);
   files.push({ path: "main.ts", text: await Deno.readTextFile(new URL("main.ts", root)) });
   return files.sort((a, b) => a.path < b.path ? -1 : 1);
 }
