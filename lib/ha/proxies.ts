@@ -41,8 +41,11 @@ export interface ProxiesPorts extends ReflectorPorts {
   claimPresent(signal: AbortSignal): Promise<void>;
 }
 
-/** How often a leader reads the records when others are there: so that those of dead proxies expire. */
+/** How often a leader reads the records when others are there, at least: so that those of dead proxies expire. */
 const READ_MS = 10_000;
+
+/** The same within the duration of each record. */
+const READS = 10;
 
 /** This proxy among all. */
 export class Proxies implements Peers {
@@ -214,9 +217,10 @@ export class Proxies implements Peers {
   /** Reads the records while others are there, and deletes those of dead proxies. */
   async #collect(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#ports;
-    const everyMs = Math.min(READ_MS, this.#settings.recordExpiryMs / 10);
     for (;;) {
-      await sleep(clock, everyMs, signal);
+      // Another proxy may have been started with another --record-expiry.
+      const expiryMs = Math.min(this.#settings.recordExpiryMs, ...this.#records.all.map((it) => it.expiryMs));
+      await sleep(clock, Math.min(READ_MS, expiryMs / READS), signal);
       if (!this.leads || this.#records.all.length <= 1) continue;
       try {
         for (const record of await this.#list(signal)) {

@@ -18,10 +18,13 @@ export interface SeenRecord extends ProxyRecord {
 }
 
 /**
- * Two reads that are further apart say nothing of the time between: the API may have been out of reach for this proxy
- * alone, or the program may have stood still.
+ * Two reads that are further apart say nothing of the time between: the API may have been out of reach for all, or for
+ * this proxy alone, or the program may have stood still.
  */
 const LONGEST_GAP_MS = 20_000;
+
+/** The same as a part of a record's own duration: no single outage may use that up. */
+const LONGEST_GAP_PART = 1 / 4;
 
 /** What is known of all proxies. */
 export class Records {
@@ -60,10 +63,10 @@ export class Records {
     const gapMs = this.#readMs === undefined ? 0 : askedMs - this.#readMs;
     this.#readMs = askedMs;
     this.#take(leases, askedMs, nowMs);
-    if (gapMs > LONGEST_GAP_MS) return;
     for (const lease of leases) {
       const known = this.#seen.get(lease.metadata?.name ?? "");
       if (known === undefined || versionOf(lease) !== versionOf(known.record.lease)) continue;
+      if (gapMs > Math.min(LONGEST_GAP_MS, known.record.expiryMs * LONGEST_GAP_PART)) continue;
       // Only time since the record was first seen like this.
       known.unchangedMs += Math.max(0, Math.min(gapMs, askedMs - known.seenMs - known.unchangedMs));
     }

@@ -37,6 +37,19 @@ Deno.test("Records: time in which the API was not read does not count", () => {
   assert.deepEqual(expired(records), [true]);
 });
 
+Deno.test("Records: an outage shorter than a record's own duration does not count either", () => {
+  const records = seen();
+  const short = versionOf(leaseOf("a", IDLE, { expiryMs: 12_000 }), 5);
+  for (const ms of [0, 1_200, 2_400]) records.listed([short], ms, ms);
+  // Nobody could reach the API for 17 s: its proxy could not renew it either.
+  records.listed([short], 19_400, 19_400);
+  assert.deepEqual(expired(records), [false]);
+  for (let ms = 20_600; ms < 29_000; ms += 1_200) records.listed([short], ms, ms);
+  assert.deepEqual(expired(records), [false]);
+  records.listed([short], 29_000, 29_000);
+  assert.deepEqual(expired(records), [true], "1.2 s twice before, and 8 times since");
+});
+
 Deno.test("Records: any change begins its time anew, by a watch or by a list", () => {
   const records = seen();
   read(records, 0, EXPIRY_MS - 10_000);
