@@ -4,11 +4,13 @@
  *
  * @module
  */
+import { concat } from "../base/bytes.ts";
 import type { Conn } from "../base/network.ts";
 
 /** Reads a connection with a memory of what it has read too much. One call at a time, `peek` aside. */
 export class ByteReader {
   readonly #conn: Conn;
+  readonly #buffer = new Uint8Array(16 * 1024);
   #kept: Uint8Array = new Uint8Array();
   #reading: Promise<boolean> | undefined;
 
@@ -60,21 +62,17 @@ export class ByteReader {
   }
 
   #take(length: number): Uint8Array {
-    const taken = this.#kept.slice(0, length);
-    this.#kept = this.#kept.slice(length);
+    const taken = this.#kept.subarray(0, length);
+    this.#kept = this.#kept.subarray(length);
     return taken;
   }
 
   #more(): Promise<boolean> {
     this.#reading ??= (async () => {
       try {
-        const buffer = new Uint8Array(16 * 1024);
-        const count = await this.#conn.read(buffer);
+        const count = await this.#conn.read(this.#buffer);
         if (count === null) return false;
-        const longer = new Uint8Array(this.#kept.length + count);
-        longer.set(this.#kept);
-        longer.set(buffer.subarray(0, count), this.#kept.length);
-        this.#kept = longer;
+        this.#kept = concat([this.#kept, this.#buffer.subarray(0, count)]);
         return true;
       } finally {
         this.#reading = undefined;

@@ -1,13 +1,13 @@
 /**
  * The StatefulSet and EndpointSlice controllers of the miniature cluster. Level-triggered: every write in the store
- * brings one look at everything, a chosen time later. They write through the registry, as clients without network.
+ * (but of Leases, of which they know nothing) brings one look at everything, a chosen time later. They write through the registry, as clients without network.
  * Sources: k8s.io/kubernetes/pkg/controller/statefulset/stateful_set_control.go, k8s.io/endpointslice.
  *
  * @module
  */
 import type { Clock } from "../base/clock.ts";
 import { equal } from "./json.ts";
-import { ENDPOINT_SLICES, type KubeObject, PODS, STATEFULSETS } from "./objects.ts";
+import { ENDPOINT_SLICES, type KubeObject, LEASES, PODS, STATEFULSETS } from "./objects.ts";
 import { isReady, ordinalOf } from "./pods.ts";
 import type { Registry } from "./registry.ts";
 
@@ -35,7 +35,9 @@ export class Controllers implements Disposable {
     this.#registry = registry;
     this.#clock = clock;
     this.#options = options;
-    this.#unsubscribe = registry.store.subscribe(() => this.#schedule());
+    this.#unsubscribe = registry.store.subscribe(({ resource }) => {
+      if (resource !== LEASES) this.#schedule();
+    });
     this.#schedule();
   }
 

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { JsonObject } from "./json.ts";
+import { isObject, type JsonObject } from "./json.ts";
 import type { FieldsV1, KubeObject, ManagedFieldsEntry } from "./objects.ts";
 import { ApiError } from "./status.ts";
 
@@ -40,16 +40,16 @@ export function afterUpdate(
   after: KubeObject,
   writer: Writer,
 ): readonly ManagedFieldsEntry[] {
-  const old = leaves(before), now = leaves(after);
-  const changed = new Set([...now.keys()].filter((path) => old.get(path) !== now.get(path)));
-  const gone = new Set([...old.keys()].filter((path) => !now.has(path)));
+  const { changed, gone } = compare(before, after);
   const entries = before?.metadata.managedFields ?? [];
   if (changed.size === 0 && gone.size === 0) return entries;
   const mine = find(entries, writer, "Update");
-  const owned = new Set([...mine === undefined ? [] : flatten(mine.fieldsV1), ...changed]);
-  for (const path of gone) owned.delete(path);
   const others = without(entries.filter((entry) => entry !== mine), new Set([...changed, ...gone]));
-  return owned.size === 0 ? others : [...others, entryOf(writer, "Update", owned)];
+  const had = mine === undefined ? new Set<string>() : fieldsOf(mine);
+  const owned = had.union(changed).difference(gone);
+  if (owned.size === 0) return others;
+  const isSame = mine !== undefined && owned.size === had.size && owned.isSubsetOf(had);
+  return [...others, isSame ? { ...mine, time: writer.time } : entryOf(writer, "Update", owned)];
 }
 
 /**
@@ -70,13 +70,13 @@ export function applyTo(live: KubeObject, patch: JsonObject, writer: Writer, for
   if (!force) refuseConflicts(others, changed);
   const merged = structuredClone(live) as unknown as JsonObject;
   for (const path of wanted.keys()) set(merged, JSON.parse(path), at(patch, JSON.parse(path)));
-  const owners = others.flatMap((entry) => [...flatten(entry.fieldsV1)]);
-  for (const path of mine === undefined ? [] : flatten(mine.fieldsV1)) {
+  const owners = others.flatMap((entry) => [...fieldsOf(entry)]);
+  for (const path of mine === undefined ? [] : fieldsOf(mine)) {
     if (!wanted.has(path) && !owners.includes(path)) set(merged, JSON.parse(path), undefined);
   }
   const object = merged as unknown as KubeObject;
   const paths = [...wanted.keys()].sort();
-  const entry = mine !== undefined && same([...flatten(mine.fieldsV1)].sort(), paths)
+  const entry = mine !== undefined && same([...fieldsOf(mine)].sort(), paths)
     ? mine
     : entryOf(writer, "Apply", new Set(paths));
   const left = without(others, changed);
@@ -87,7 +87,7 @@ export function applyTo(live: KubeObject, patch: JsonObject, writer: Writer, for
 
 function refuseConflicts(others: readonly ManagedFieldsEntry[], changed: ReadonlySet<string>): void {
   const causes = others.flatMap((entry) =>
-    [...flatten(entry.fieldsV1)].filter((path) => changed.has(path)).map((path) => ({
+    [...fieldsOf(entry)].filter((path) => changed.has(path)).map((path) => ({
       reason: "FieldManagerConflict",
       message: `conflict with "${entry.manager}"` +
         (entry.subresource === undefined ? "" : ` with subresource "${entry.subresource}"`),
@@ -132,14 +132,22 @@ function entryOf(
 
 function without(entries: readonly ManagedFieldsEntry[], lost: ReadonlySet<string>): ManagedFieldsEntry[] {
   return entries.flatMap((entry) => {
-    const paths = flatten(entry.fieldsV1);
-    const left = new Set([...paths].filter((path) => !lost.has(path)));
-    if (left.size === paths.size) return [entry];
+    const paths = fieldsOf(entry);
+    if (paths.isDisjointFrom(lost)) return [entry];
+    const left = paths.difference(lost);
     return left.size === 0 ? [] : [{ ...entry, ...entryOf(entry, entry.operation, left) }];
   });
 }
 
-/** The set's fields as JSON arrays of keys. */
+const known = new WeakMap<FieldsV1, ReadonlySet<string>>();
+
+/** The entry's fields as JSON arrays of keys. Entries are never changed in place. */
+function fieldsOf({ fieldsV1 }: ManagedFieldsEntry): ReadonlySet<string> {
+  let fields = known.get(fieldsV1);
+  if (fields === undefined) known.set(fieldsV1, fields = flatten(fieldsV1));
+  return fields;
+}
+
 function flatten(fields: FieldsV1, prefix: readonly string[] = []): Set<string> {
   const paths = new Set<string>();
   for (const [key, below] of Object.entries(fields)) {
@@ -150,14 +158,41 @@ function flatten(fields: FieldsV1, prefix: readonly string[] = []): Set<string> 
   return paths;
 }
 
+/** Whether no manager owns what is there, whatever it is. */
+function isUnowned(path: readonly string[]): boolean {
+  return path.length === 1 && (path[0] === "apiVersion" || path[0] === "kind") ||
+    path.length === 2 && path[0] === "metadata" && UNOWNED.has(path[1]!);
+}
+
+/** The owned fields, as JSON arrays of keys, that are new or have another value, and those that are not there any more. */
+function compare(before: unknown, after: unknown): { changed: Set<string>; gone: Set<string> } {
+  const changed = new Set<string>(), gone = new Set<string>();
+  const walk = (old: unknown, now: unknown, path: readonly string[]) => {
+    if (old === now || isUnowned(path)) return;
+    const oldTree = isObject(old) ? old : {}, nowTree = isObject(now) ? now : {};
+    for (const key of new Set([...Object.keys(oldTree), ...Object.keys(nowTree)])) {
+      walk(oldTree[key], nowTree[key], [...path, key]);
+    }
+    const oldText = isObject(old) ? undefined : textOf(old),
+      nowText = isObject(now) ? undefined : textOf(now);
+    if (oldText === nowText) return;
+    (nowText === undefined ? gone : changed).add(JSON.stringify(path));
+  };
+  walk(before, after, []);
+  return { changed, gone };
+}
+
+/** A value as JSON; none for one that is not there. */
+function textOf(value: unknown): string | undefined {
+  return value === null ? undefined : JSON.stringify(value);
+}
+
 /** Every owned field of an object: path as a JSON array of keys → value as JSON. */
 function leaves(object: unknown): Map<string, string> {
   const found = new Map<string, string>();
   const walk = (value: unknown, path: readonly string[]) => {
-    if (path.length === 1 && (path[0] === "apiVersion" || path[0] === "kind")) return;
-    if (path.length === 2 && path[0] === "metadata" && UNOWNED.has(path[1]!)) return;
-    if (value === null || value === undefined) return;
-    if (typeof value === "object" && !Array.isArray(value)) {
+    if (isUnowned(path) || value === null || value === undefined) return;
+    if (isObject(value)) {
       for (const [key, below] of Object.entries(value)) walk(below, [...path, key]);
     } else found.set(JSON.stringify(path), JSON.stringify(value));
   };

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { concat } from "../base/bytes.ts";
 import type { Conn } from "../base/network.ts";
 import { type ByteReader, writeAll } from "./bytes.ts";
 
@@ -71,7 +72,7 @@ const SERVING = Uint8Array.of(0, 0, 0, 0, 2, 8, 1);
 /** Serves one connection whose preface was read, until the client is done. */
 export async function serveHttp2(conn: Conn, reader: ByteReader): Promise<void> {
   await writeAll(conn, frameBytes({ type: FRAME.settings, flags: 0, stream: 0, payload: new Uint8Array() }));
-  const bodies = new Map<number, number[]>();
+  const bodies = new Map<number, Uint8Array[]>();
   for (let frame = await readFrame(reader); frame !== null; frame = await readFrame(reader)) {
     const { type, flags, stream, payload } = frame;
     if ((type === FRAME.settings || type === FRAME.ping) && (flags & ACK) === 0) {
@@ -81,11 +82,11 @@ export async function serveHttp2(conn: Conn, reader: ByteReader): Promise<void> 
     if (type === FRAME.rstStream) bodies.delete(stream);
     if (type !== FRAME.headers && type !== FRAME.data) continue;
     const body = bodies.get(stream) ?? [];
-    if (type === FRAME.data) body.push(...payload);
+    if (type === FRAME.data) body.push(payload);
     bodies.set(stream, body);
     if ((flags & END_STREAM) === 0) continue;
     bodies.delete(stream);
-    await answer(conn, stream, Uint8Array.from(body));
+    await answer(conn, stream, concat(body));
   }
   await conn.closeWrite();
 }

@@ -195,8 +195,13 @@ export class Watches {
   }
 }
 
+/** Every watch of an object gets the same text. Objects in the store are never changed in place. */
+const texts = new WeakMap<KubeObject, string>();
+
 function lineOf(type: string, object: KubeObject): string {
-  return `${JSON.stringify({ type, object })}\n`;
+  let text = texts.get(object);
+  if (text === undefined) texts.set(object, text = JSON.stringify(object));
+  return `{"type":"${type}","object":${text}}\n`;
 }
 
 /** An event as this watch sees it: a change of what the selector matches is an arrival or a departure. */

@@ -183,13 +183,12 @@ function urlOf(server: URL, target: ApiTarget, query: Readonly<Record<string, st
     name,
     subresource,
   ];
-  const url = new URL(server);
   const path = parts.filter((part) => part !== undefined && part !== "").map((part) =>
     encodeURIComponent(part!)
   );
-  url.pathname = `${server.pathname.replace(/\/$/, "")}/${path.join("/")}`;
-  for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
-  return url;
+  const search = new URLSearchParams(query).toString();
+  const base = server.pathname.replace(/\/$/, "");
+  return new URL(`${base}/${path.join("/")}${search === "" ? "" : `?${search}`}`, server);
 }
 
 async function readText({ body }: HttpResponse, signal: AbortSignal): Promise<string> {
