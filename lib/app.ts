@@ -272,6 +272,8 @@ function addChecks(
     name: "joined",
     probes: ["ready"],
     check: () => {
+      const { holding } = proxies.membership;
+      if (holding !== undefined) return { ok: false, reason: holding };
       if (phase.joined) return { ok: true };
       const fault = observer.fault ?? proxies.membership.fault;
       return { ok: false, reason: fault ?? "the rights on the scale target are not confirmed yet" };

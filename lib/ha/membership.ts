@@ -102,7 +102,7 @@ export class Membership {
     this.#ports = ports;
     this.#faults = new CauseLog(ports.log, "cannot renew the record of this proxy");
     this.#joinFaults = new CauseLog(ports.log, "cannot join the other proxies");
-    ports.placement.gate = () => this.mayPlace;
+    ports.placement.gate = () => this.#admits();
   }
 
   /** Where this proxy stands. */
@@ -135,15 +135,15 @@ export class Membership {
     return this.#ports.record.lapsed;
   }
 
-  /** May this proxy place a session now? Looks at the clocks anew each time: it may have stood still. */
-  get mayPlace(): boolean {
-    const { clock } = this.#ports;
-    if (this.#state === "joined" && this.#fellSilent) {
-      if (clock.nowMs() - this.#failedMs <= RECENT_MS) this.#cutOff();
-      // It stood still: whoever wants a place now need not wait for the next renewal to be due.
-      else this.#changed.notify();
-    }
+  /** Whether this proxy places sessions, as it stands. Looks at the clocks anew each time. */
+  get places(): boolean {
     return placesAs(this.#state, this.lapsed, this.#settings.whenCutOff);
+  }
+
+  /** Why new sessions are held although it was ready, where they are for longer than it takes to join again. */
+  get holding(): string | undefined {
+    if (!this.#ready || this.places || this.#settings.whenCutOff === "serve") return undefined;
+    return `New sessions are held (--when-cut-off=hold): ${this.fault ?? "this proxy has to join again"}`;
   }
 
   /** Calls `listener`, the only one, when the state has changed. */
@@ -268,6 +268,16 @@ export class Membership {
     if (this.#fellSilent && (this.#state === "joined" || (this.#state === "joining" && this.#ready))) {
       this.#cutOff();
     }
+  }
+
+  /** Asked before each placing: notices that it stood still, which nothing else may have told it yet. */
+  #admits(): boolean {
+    if (this.#state === "joined" && this.#fellSilent) {
+      if (this.#ports.clock.nowMs() - this.#failedMs <= RECENT_MS) this.#cutOff();
+      // Whoever wants a place now need not wait for the next renewal to be due.
+      else this.#changed.notify();
+    }
+    return this.places;
   }
 
   /** True when it has lapsed with a record. Without one, since it was deleted, it has to join again first. */

@@ -123,7 +123,7 @@ export class Proxies implements Peers {
   /** Whether this proxy may write a lower count now. */
   get leads(): boolean {
     if (this.#membership.state === "alone") return true;
-    return this.#membership.state === "joined" && this.#membership.mayPlace && this.#election.leads;
+    return this.#membership.state === "joined" && this.#membership.places && this.#election.leads;
   }
 
   /** The leader as last seen; empty if there is none. */
@@ -132,7 +132,7 @@ export class Proxies implements Peers {
   }
 
   /** This proxy's membership, for health. */
-  get membership(): Pick<Membership, "state" | "ready" | "joined" | "fault"> {
+  get membership(): Pick<Membership, "state" | "ready" | "joined" | "fault" | "holding"> {
     return this.#membership;
   }
 

@@ -129,6 +129,45 @@ Deno.test("two programs: the follower cut off from the API keeps its session and
   assert.equal(stage.interrupted, false);
 });
 
+for (const whenCutOff of ["serve", "hold"]) {
+  Deno.test(`a program that is cut off for longer than its record is good for, with \`${whenCutOff}\`: is it ready, and does it serve?`, async () => {
+    await using stage = new Stage();
+    const program = await stage.start("a", { whenCutOff });
+    const probes = async () => {
+      const answers = await Promise.all(["/readyz", "/livez", "/healthz"].map((path) => program.admin(path)));
+      return answers.map(({ status }) => status);
+    };
+    using client = await program.connect();
+    assert.equal(await client.echo("hello"), "hello");
+    assert.deepEqual(await probes(), [200, 200, 200]);
+    const lift = stage.cutOff("a");
+    await stage.pass(EXPIRY_MS);
+    await program.logged("cut off from the Kubernetes API");
+    assert.equal(await client.echo("still"), "still", "what runs goes on");
+    using late = await program.connect();
+    const echo = late.echo("late");
+    // Awaited below; a failure before must show as itself.
+    echo.catch(() => {});
+    if (whenCutOff === "serve") {
+      assert.equal(await echo, "late");
+      assert.deepEqual(await probes(), [200, 200, 200]);
+    } else {
+      await program.held(1);
+      assert.deepEqual(await probes(), [503, 200, 200]);
+      const { text } = await program.admin("/readyz");
+      assert.match(
+        text,
+        /^joined: New sessions are held \(--when-cut-off=hold\): Cannot reach the API server/,
+      );
+    }
+    lift();
+    await stage.pass(30_000, "a");
+    await program.until("its return", () => program.metrics.value("member_state", { state: "joined" }) === 1);
+    assert.equal(await echo, "late");
+    assert.deepEqual(await probes(), [200, 200, 200]);
+  });
+}
+
 Deno.test("a container that is restarted in its pod deletes the record of its predecessor, and need not wait for it", async () => {
   await using stage = new Stage();
   const other = await stage.start("other");

@@ -37,12 +37,12 @@ Deno.test("Membership joins in order: the record, then a read of the count with 
   const { promise: read, resolve: reads } = Promise.withResolvers<void>();
   const { promise: claimed, resolve: claims } = Promise.withResolvers<void>();
   one.scale.fates({ before: read }, { before: claimed });
-  assert.equal(one.membership.mayPlace, false);
+  assert.equal(one.membership.places, false);
   const running = one.run();
   await clock.advance(0);
   assert.deepEqual(leases.requests, [`create ${nameOf("one")}`]);
   assert.deepEqual(one.scale.requests, ["read"], "only after the record was written");
-  assert.equal(one.membership.mayPlace, false);
+  assert.equal(one.membership.places, false);
   reads();
   await clock.advance(0);
   assert.deepEqual(one.scale.requests, ["read", "apply 1"]);
@@ -125,9 +125,9 @@ Deno.test("Membership lapses a margin before its record can expire, counted from
   answers();
   await clock.advance(0);
   await clock.advance(LAPSE_MS - 5_000 - 1);
-  assert.equal(one.membership.mayPlace, true);
+  assert.equal(one.membership.places, true);
   await clock.advance(1);
-  assert.equal(one.membership.mayPlace, false);
+  assert.equal(one.membership.places, false);
   await stop();
 });
 
@@ -170,7 +170,7 @@ for (const status of [401, 403]) {
     leases.always.set("create", status);
     await clock.advance(LAPSE_MS + 30_000);
     assert.equal(one.membership.state, "cut_off");
-    assert.equal(one.membership.mayPlace, true);
+    assert.equal(one.membership.places, true);
     await stop();
   });
 }
@@ -182,7 +182,7 @@ for (const whenCutOff of ["serve", "hold"] as const) {
       const { promise: read, resolve: reads } = Promise.withResolvers<void>();
       one.scale.fates({ before: read });
       clock[how](EXPIRY_MS + 10_000);
-      assert.equal(one.membership.mayPlace, false, "before anything has run");
+      assert.equal(one.membership.places, false, "before anything has run");
       await clock.advance(60_000);
       assert.equal(
         one.placement.open(1, true),
@@ -219,12 +219,12 @@ Deno.test("Membership: a renewal that succeeds only after the lapse does not mak
   const { promise: answered, resolve: answers } = Promise.withResolvers<void>();
   leases.fates("update", { before: answered });
   await clock.advance(5_000);
-  assert.equal(one.membership.mayPlace, false);
+  assert.equal(one.membership.places, false);
   const { promise: read, resolve: reads } = Promise.withResolvers<void>();
   one.scale.fates({ before: read });
   answers();
   await clock.advance(10_000);
-  assert.equal(one.membership.mayPlace && one.placement.open(1, true) !== undefined, false);
+  assert.equal(one.membership.places && one.placement.open(1, true) !== undefined, false);
   reads();
   await clock.advance(0);
   assert.equal(one.claims, 2);
@@ -319,7 +319,7 @@ Deno.test("Membership without the right to write Leases ends when another proxy'
   const running = one.run();
   const ended = assert.rejects(running, FatalError);
   await clock.advance(30_000);
-  assert.equal(one.membership.mayPlace, false, "it is not known yet whether that proxy lives");
+  assert.equal(one.membership.places, false, "it is not known yet whether that proxy lives");
   leases.put(leaseOf("other", BUSY));
   await clock.advance(20_000);
   await ended;
@@ -331,7 +331,7 @@ Deno.test("Membership without the right to write Leases goes on alone when the o
   leases.put(leaseOf("other"));
   const running = one.run();
   await clock.advance(EXPIRY_MS - 1_000);
-  assert.equal(one.membership.mayPlace, false);
+  assert.equal(one.membership.places, false);
   await clock.advance(2_000);
   assert.equal(one.membership.state, "alone");
   one.stop();
