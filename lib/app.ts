@@ -124,6 +124,17 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   // 1. The first signal, or a part that fails, makes the proxy unready.
   await aborted(stop.drain, stop.now, tasks.signal);
   phase.stopping = true;
+  // When a part has failed, now or later, nobody waits in vain, and the record goes on to keep what runs.
+  const drained = new AbortController();
+  let outlasted: Promise<void> | undefined;
+  const onFailure = () => {
+    const cause = messageOf(tasks.signal.reason);
+    log.error("a part has failed", { cause, then: "the program ends when its running sessions have" });
+    proxy.refuseHeld(`The proxy in front of buildkitd has failed, start the build again: ${cause}`);
+    outlasted = proxies.outlast(drained.signal);
+  };
+  if (tasks.signal.aborted) onFailure();
+  else tasks.signal.addEventListener("abort", onFailure, { once: true });
   // 2. The lead goes to another proxy as soon as no write is under way. The record stays, and claims for held sessions
   // go on.
   scaler.stopLowering();
@@ -145,7 +156,6 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   proxy.stopAccepting();
   // 4. Running sessions end by themselves, or when the time is up, or at the second signal.
   const limitMs = settings.drainTimeoutMs === 0 ? Infinity : settings.drainTimeoutMs;
-  const drained = new AbortController();
   void proxy.drained().then(() => drained.abort());
   await waitUntil(clock, limitMs, stop.now, drained.signal);
   if (proxy.open > 0) {
@@ -155,10 +165,12 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     await proxy.drained();
   }
   // 5. Everything else; the record last, when nothing can write it any more.
+  tasks.signal.removeEventListener("abort", onFailure);
   tasks.stop();
   try {
     await tasks.join();
   } finally {
+    await outlasted;
     await released;
     using limit = deadline(
       clock,

@@ -60,7 +60,7 @@ export interface MembershipPorts {
 }
 
 /** The record is renewed at least this many times within its expiry: every 30 s of 5 min. */
-const RENEWALS = 10;
+export const RENEWALS = 10;
 
 /** No two writes of the record are closer together, in ms, unless somebody waits for an answer. */
 const RATE_MS = 500;

@@ -20,7 +20,7 @@ import type { Peers, PeerUse } from "../scaler/peers.ts";
 import type { Placement } from "../scaler/placement.ts";
 import { Consent } from "./consent.ts";
 import { Election, type ElectionTimes } from "./election.ts";
-import { MEMBER_STATES, Membership, type MembershipSettings } from "./membership.ts";
+import { MEMBER_STATES, Membership, type MembershipSettings, RENEWALS } from "./membership.ts";
 import { OwnRecord } from "./own_record.ts";
 import { PeerMemory } from "./peers.ts";
 import { type RecordBody, recordSelector, type RecordTarget } from "./record.ts";
@@ -46,6 +46,9 @@ const READ_MS = 10_000;
 
 /** The same within the duration of each record. */
 const READS = 10;
+
+/** How soon a proxy that only keeps its record alive tries again, in ms. */
+const RETRY_MS = 5_000;
 
 /** This proxy among all. */
 export class Proxies implements Peers {
@@ -183,6 +186,22 @@ export class Proxies implements Peers {
       signal.removeEventListener("abort", stop);
     }
     signal.throwIfAborted();
+  }
+
+  /**
+   * Only keeps this proxy's record alive, until the signal is aborted: for running sessions of a program that has failed
+   * otherwise. It consents to nothing more, so that nobody scales those sessions away.
+   */
+  async outlast(signal: AbortSignal): Promise<void> {
+    const target = this.#target;
+    if (target === undefined || this.#membership.state === "alone") return;
+    const { clock } = this.#ports;
+    while (!signal.aborted) {
+      const renewed = await this.#record.join(target, signal).then(() => true, () => false);
+      await sleep(clock, renewed ? this.#settings.recordExpiryMs / RENEWALS : RETRY_MS, signal).catch(
+        () => {},
+      );
+    }
   }
 
   /** Leads no more, so that another proxy can at once. */

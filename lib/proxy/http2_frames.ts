@@ -125,6 +125,8 @@ export const GRPC_STATUS = {
   deadlineExceeded: 4,
   /** A limit was reached. */
   resourceExhausted: 8,
+  /** It will not come, however long the client waits here. */
+  failedPrecondition: 9,
 } as const;
 
 /** The message that still fits, with the other fields, into one frame of the default size. */

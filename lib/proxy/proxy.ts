@@ -29,6 +29,7 @@ export class Proxy {
   readonly #settings: ProxySettings;
   readonly #ports: SessionPorts;
   readonly #cut = new AbortController();
+  readonly #hopeless = new AbortController();
   readonly #sessions = new Set<Promise<void>>();
   readonly #acceptFaults: CauseLog;
   readonly #limit: CauseLog;
@@ -125,6 +126,11 @@ export class Proxy {
     metrics.record("bytes_total", sum.downstreamBytes, { direction: "downstream" });
   }
 
+  /** Ends what is held, now or later, and tells the clients why. Sessions that have a backend go on. */
+  refuseHeld(why: string): void {
+    this.#hopeless.abort(new Error(why));
+  }
+
   /** Ends all sessions at once. */
   cutAll(why: string): void {
     this.#cut.abort(new Error(why));
@@ -136,7 +142,10 @@ export class Proxy {
     this.#limit.succeeded();
     const traffic: Traffic = { upstreamBytes: 0, downstreamBytes: 0 };
     this.#traffic.add(traffic);
-    const session = runSession(++this.#lastId, conn, traffic, this.#settings, this.#ports, this.#cut.signal);
+    const session = runSession(++this.#lastId, conn, traffic, this.#settings, this.#ports, {
+      cut: this.#cut.signal,
+      refuse: this.#hopeless.signal,
+    });
     this.#sessions.add(session);
     session.finally(() => {
       this.#sessions.delete(session);

@@ -86,14 +86,22 @@ interface Story {
   heldMs?: number;
 }
 
-/** Runs one session to its end; `cut` ends it at once. Never throws. */
+/** What ends sessions before their time. */
+export interface SessionEnds {
+  /** Ends them all at once. */
+  readonly cut: AbortSignal;
+  /** Ends those that are held, now or later: no backend is going to come. Its reason is an Error that says why. */
+  readonly refuse: AbortSignal;
+}
+
+/** Runs one session to its end. Never throws. */
 export async function runSession(
   id: number,
   downstream: Conn,
   traffic: Traffic,
   settings: SessionSettings,
   ports: SessionPorts,
-  cut: AbortSignal,
+  ends: SessionEnds,
 ): Promise<void> {
   const { clock, log, metrics, placement } = ports;
   const startedMs = clock.nowMs();
@@ -103,10 +111,10 @@ export async function runSession(
   log.debug("session opened", { session: id, client });
   try {
     prepare(downstream);
-    await serve(id, downstream, traffic, settings, ports, cut, story);
+    await serve(id, downstream, traffic, settings, ports, ends, story);
   } catch (error) {
     story.reason = messageOf(error);
-    if (cut.aborted) story.outcome = "drain_timeout";
+    if (ends.cut.aborted) story.outcome = "drain_timeout";
     else if (error instanceof HoldEnded) story.outcome = error.outcome;
     else {
       story.outcome = "failed";
@@ -171,7 +179,7 @@ async function serve(
   traffic: Traffic,
   settings: SessionSettings,
   ports: SessionPorts,
-  cut: AbortSignal,
+  { cut, refuse }: SessionEnds,
   story: Story,
 ): Promise<void> {
   const { clock, metrics, placement, coldStart, budget } = ports;
@@ -190,6 +198,10 @@ async function serve(
   const onCut = () => end(cut.reason);
   cut.addEventListener("abort", onCut, { once: true });
   if (cut.aborted) onCut();
+  const onRefuse = () =>
+    waiting.abort(new HoldEnded("failed", messageOf(refuse.reason), GRPC_STATUS.failedPrecondition));
+  refuse.addEventListener("abort", onRefuse, { once: true });
+  if (refuse.aborted) onRefuse();
   const hold: Hold = new Hold(downstream, budget, {
     bytes: () => placement.markUsed(id),
     left: (how) =>
@@ -245,6 +257,7 @@ async function serve(
   } finally {
     cancelLimit();
     cut.removeEventListener("abort", onCut);
+    refuse.removeEventListener("abort", onRefuse);
     hold.end();
     if (upstream !== undefined) close(upstream);
   }

@@ -6,7 +6,9 @@
 import assert from "node:assert/strict";
 import { FatalError } from "../../../lib/base/errors.ts";
 import type { PolicyRule } from "../../../lib/demo/access.ts";
+import { FRAME } from "../../../lib/demo/stub_http2.ts";
 import { within } from "../../support/deadline.ts";
+import { call, Http2Client, literalFields, OPENING, SETTINGS_ACK } from "../../support/http2_client.ts";
 import { IDLE_MS, Stage } from "./stage.ts";
 
 const RULES: readonly PolicyRule[] = [
@@ -58,8 +60,17 @@ Deno.test("a program that may only look at Leases ends beside one that is alive,
     }
     return false;
   });
-  await poor.logged("no right to Leases");
+  using held = await Http2Client.connect(poor.address);
+  await held.send(OPENING, SETTINGS_ACK, ...call(1));
+  assert.equal((await held.next())?.type, FRAME.settings);
+  await poor.held(1);
   await stage.pass(60_000, "a");
+  const answer = await held.next();
+  assert.match(
+    decodeURIComponent(literalFields(answer!.payload)["grpc-message"]!),
+    /without the right to Leases/,
+  );
+  held.close();
   await within(ended, "the end of the poor one");
   stage.forget("b");
   assert.equal(poor.log.of("ready").length, 0);
