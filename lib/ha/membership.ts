@@ -21,6 +21,7 @@ import type { ScaleApi } from "../kube/scale.ts";
 import type { Placement } from "../scaler/placement.ts";
 import { type OwnRecord, RecordGone, RecordLapsed } from "./own_record.ts";
 import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
+import { isAlone, isForbidden, untilAllowed } from "./rights.ts";
 
 /** See the module's comment. */
 export const MEMBER_STATES = ["joining", "joined", "cut_off", "alone"] as const;
@@ -67,9 +68,6 @@ const RATE_MS = 500;
 
 /** A renewal that failed this recently shows that the proxy is cut off, and did not just stand still. */
 const RECENT_MS = 15_000;
-
-/** How often a proxy without rights looks whether it has been given some, in ms. */
-const ASK_AGAIN_MS = 60_000;
 
 /** Whether a proxy places sessions, by where it stands. */
 export function placesAs(
@@ -192,10 +190,12 @@ export class Membership {
       await record.join(target, signal);
       if (this.#state === "alone") this.#set("joining");
     } catch (error) {
-      const forbidden = error instanceof ApiError && error.status === 403;
       // A proxy that has joined before and loses its rights is cut off, not alone.
-      if (!forbidden || (this.#ready && this.#state !== "alone")) throw error;
-      if (this.#state !== "alone") await this.#joinAlone(target, error, signal);
+      if (!isForbidden(error) || (this.#ready && this.#state !== "alone")) throw error;
+      if (this.#state !== "alone") {
+        this.#failed(error, this.#joinFaults);
+        if (await isAlone(target, error, this.#ports, signal)) this.#set("alone");
+      }
     }
     // From here on the others reckon with this proxy, so it must be bound by what it has not heard.
     if (this.#state !== "alone") this.#set("joining");
@@ -221,7 +221,7 @@ export class Membership {
   /** Renews the record, on time and when it changes. Returns when it was alone and has been given the right to write. */
   async #stay(target: RecordTarget, signal: AbortSignal): Promise<void> {
     const { clock, random, record } = this.#ports;
-    if (this.#state === "alone") return await this.#untilAllowed(target, signal);
+    if (this.#state === "alone") return await untilAllowed(target, this.#ports, signal);
     for (let failures = 0;;) {
       const dueMs = clock.nowMs() +
         (failures === 0 ? Math.max(0, this.#settings.recordExpiryMs / RENEWALS - record.ageMs) : 0);
@@ -238,19 +238,6 @@ export class Membership {
         this.#failed(error, this.#faults);
         if (this.lapsed) throw error;
         await sleep(clock, Math.min(5_000, retryDelayMs(error, failures++, random)), signal);
-      }
-    }
-  }
-
-  /** Resolves when a proxy that was alone has been given the right to write its record. */
-  async #untilAllowed(target: RecordTarget, signal: AbortSignal): Promise<void> {
-    const { clock, record } = this.#ports;
-    for (;;) {
-      await sleep(clock, ASK_AGAIN_MS, signal);
-      try {
-        return await record.join(target, signal);
-      } catch {
-        signal.throwIfAborted();
       }
     }
   }
@@ -317,40 +304,5 @@ export class Membership {
       });
       log.info("record of the predecessor in this pod is deleted", { predecessor: found.identity });
     }
-  }
-
-  /** Without the right to Leases: only if no other proxy is alive, as far as that can be seen. */
-  async #joinAlone(target: RecordTarget, cause: ApiError, signal: AbortSignal): Promise<void> {
-    const { leases, log, clock } = this.#ports;
-    log.error("no right to Leases", {
-      cause: cause.message,
-      then: "this proxy must stay the only one: others would not know of its sessions",
-    });
-    const versions = new Map<string, string>();
-    for (let untilMs = clock.nowMs();;) {
-      let found;
-      try {
-        found = await leases.list(recordSelector(target), signal);
-      } catch (error) {
-        if (error instanceof ApiError && error.status === 403) break;
-        throw error;
-      }
-      for (const lease of found) {
-        const record = parseRecord(lease, target);
-        if (record === undefined) continue;
-        const version = lease.metadata?.resourceVersion ?? "";
-        const known = versions.get(record.identity);
-        if (known !== undefined && known !== version) {
-          throw new FatalError(
-            `Cannot run beside proxy "${record.identity}" without the right to Leases: ${cause.message}`,
-          );
-        }
-        versions.set(record.identity, version);
-        if (known === undefined) untilMs = Math.max(untilMs, clock.nowMs() + record.expiryMs);
-      }
-      if (clock.nowMs() >= untilMs) break;
-      await sleep(clock, Math.min(10_000, untilMs - clock.nowMs()), signal);
-    }
-    this.#set("alone");
   }
 }

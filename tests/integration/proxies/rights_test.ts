@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { FatalError } from "../../../lib/base/errors.ts";
 import type { PolicyRule } from "../../../lib/demo/access.ts";
 import { FRAME } from "../../../lib/demo/stub_http2.ts";
+import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
 import { within } from "../../support/deadline.ts";
 import { call, Http2Client, literalFields, OPENING, SETTINGS_ACK } from "../../support/http2_client.ts";
 import { IDLE_MS, Stage } from "./stage.ts";
@@ -22,6 +23,8 @@ const LOOK: PolicyRule = {
   verbs: ["get", "list", "watch"],
 };
 
+const ALL: PolicyRule = { ...LOOK, verbs: [...LOOK.verbs, "create", "update", "delete"] };
+
 function stageWith(rules: readonly PolicyRule[]): Stage {
   return new Stage({
     before: ({ cluster: { api: { access } } }) => {
@@ -35,6 +38,8 @@ for (const [what, rules] of [["none", RULES], ["to look only", [...RULES, LOOK]]
   Deno.test(`a program without rights to Leases (${what}) and without others goes on alone, says so, and scales down`, async () => {
     await using stage = stageWith(rules);
     const program = await stage.startOnly("a", { token: "poor" });
+    await program.logged("cannot join the other proxies");
+    await stage.pass(RIGHTS_PATIENCE_MS);
     await program.logged("ready");
     await program.logged("no right to Leases");
     assert.match((await program.admin("/healthz?verbose")).text, /alone/);
@@ -46,6 +51,17 @@ for (const [what, rules] of [["none", RULES], ["to look only", [...RULES, LOOK]]
     assert.deepEqual(stage.leases, []);
   });
 }
+
+Deno.test("a program that is given the rights to Leases a moment after its start takes part, and is never alone", async () => {
+  await using stage = stageWith(RULES);
+  const program = await stage.startOnly("a", { token: "poor" });
+  await program.logged("cannot join the other proxies");
+  stage.world.cluster.api.access.rules.set("poor", [...RULES, ALL]);
+  await stage.pass(5_000);
+  await program.settled();
+  assert.equal(stage.records.length, 1);
+  assert.equal(program.log.of("no right to Leases").length, 0);
+});
 
 Deno.test("a program that may only look at Leases ends beside one that is alive, and harms nobody", async () => {
   await using stage = stageWith([...RULES, LOOK]);

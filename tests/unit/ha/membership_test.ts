@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { TRUST_AFTER_MS } from "../../../lib/scaler/condemned.ts";
 import { FatalError } from "../../../lib/base/errors.ts";
+import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
 import { BUSY, EXPIRY_MS, leaseOf, member, nameOf, readyPod } from "../../support/ha.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -294,11 +295,43 @@ Deno.test("Membership deletes the record of its predecessor in the same pod, and
   await running;
 });
 
+Deno.test("Membership: a first 403 is not believed, for rights that have just been given take a moment to be heard of", async () => {
+  const { clock, leases, one } = setUp();
+  leases.fates("create", 403, 403, 403);
+  const running = one.run();
+  await clock.advance(RIGHTS_PATIENCE_MS - 1);
+  assert.equal(one.membership.state, "joined");
+  assert.equal(one.log.of("no right to Leases").length, 0);
+  assert.equal(one.log.of("cannot join the other proxies is over").length, 1);
+  assert.ok(one.placement.open(1, true) !== undefined);
+  one.stop();
+  await clock.advance(0);
+  await running;
+});
+
+Deno.test("Membership: rights that come while it looks whether others are alive are used", async () => {
+  const { clock, leases, one } = setUp();
+  leases.always.set("create", 403);
+  leases.put(leaseOf("other"));
+  const running = one.run();
+  await clock.advance(EXPIRY_MS / 2);
+  assert.equal(one.membership.places, false);
+  leases.always.clear();
+  await clock.advance(10_000);
+  assert.equal(one.membership.state, "joined");
+  one.stop();
+  await clock.advance(0);
+  await running;
+});
+
 Deno.test("Membership without the right to Leases: alone, ready, and it says so", async () => {
   const { clock, leases, one } = setUp();
   for (const verb of ["list", "get", "create", "update", "delete"] as const) leases.always.set(verb, 403);
   const running = one.run();
-  await clock.advance(0);
+  await clock.advance(RIGHTS_PATIENCE_MS - 1_000);
+  assert.equal(one.placement.open(9, true), undefined, "it may be given the right in a moment");
+  one.placement.end(9);
+  await clock.advance(1_000);
   assert.equal(one.membership.state, "alone");
   assert.equal(one.membership.ready, true);
   assert.equal(one.log.of("no right to Leases").length, 1);

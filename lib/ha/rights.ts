@@ -1,0 +1,137 @@
+/**
+ * What becomes of a proxy that may not write its record: it is not believed at once, then it goes on alone if no other
+ * proxy is alive, and asks again from time to time. Others would not know of its sessions, so beside them it must not be.
+ *
+ * @module
+ */
+import { type Clock, sleep } from "../base/clock.ts";
+import { FatalError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { ApiError } from "../kube/api_error.ts";
+import type { LeaseApi } from "../kube/leases.ts";
+import type { Lease } from "../kube/types.ts";
+import type { OwnRecord } from "./own_record.ts";
+import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
+
+/** What it is found out with. */
+export interface RightsPorts {
+  /** Measures patience. */
+  readonly clock: Clock;
+  /** Says that there is no right. */
+  readonly log: Log;
+  /** Looks for others. */
+  readonly leases: LeaseApi;
+  /** What this proxy would write. */
+  readonly record: OwnRecord;
+}
+
+/**
+ * For how long a proxy must be refused before it believes that it has no right to Leases, in ms: in a fresh install the
+ * binding may come after the program, and the API server's authorizer hears of it a moment later still.
+ */
+export const RIGHTS_PATIENCE_MS = 15_000;
+
+/** How often it asks meanwhile, in ms. */
+const ASK_SOON_MS = 1_000;
+
+/** How often it asks while it looks whether others are alive, in ms. */
+const ASK_MS = 10_000;
+
+/** How often a proxy that is alone asks again, in ms. */
+const ASK_AGAIN_MS = 60_000;
+
+/** True of the answer to a request that the program has no right to. */
+export function isForbidden(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.status === 403;
+}
+
+/**
+ * Refused: false when the right to write its record has come after all. True when it has not, and no other proxy is
+ * alive, as far as that can be seen.
+ *
+ * @throws FatalError when another is
+ */
+export async function isAlone(
+  target: RecordTarget,
+  refused: ApiError,
+  { clock, log, leases, record }: RightsPorts,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const patientUntilMs = clock.nowMs() + RIGHTS_PATIENCE_MS;
+  const others = new OtherRecords(target);
+  for (let untilMs = patientUntilMs, cause = refused;;) {
+    const isPatient = clock.nowMs() < patientUntilMs;
+    await sleep(clock, Math.min(isPatient ? ASK_SOON_MS : ASK_MS, untilMs - clock.nowMs()), signal);
+    try {
+      await record.join(target, signal);
+      return false;
+    } catch (error) {
+      if (!isForbidden(error)) throw error;
+      cause = error;
+    }
+    const found = await leases.list(recordSelector(target), signal).catch((error) => {
+      if (!isForbidden(error)) throw error;
+      return [];
+    });
+    untilMs = Math.max(untilMs, others.look(found, clock.nowMs()));
+    if (clock.nowMs() < patientUntilMs) continue;
+    if (others.alive !== undefined) {
+      throw new FatalError(
+        `Cannot run beside proxy "${others.alive}" without the right to Leases: ${cause.message}`,
+      );
+    }
+    if (clock.nowMs() < untilMs) continue;
+    log.error("no right to Leases", {
+      cause: cause.message,
+      then: "this proxy must stay the only one: others would not know of its sessions",
+    });
+    return true;
+  }
+}
+
+/** Resolves when a proxy that was alone has been given the right to write its record, and has written it. */
+export async function untilAllowed(
+  target: RecordTarget,
+  { clock, record }: Pick<RightsPorts, "clock" | "record">,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    await sleep(clock, ASK_AGAIN_MS, signal);
+    try {
+      return await record.join(target, signal);
+    } catch {
+      signal.throwIfAborted();
+    }
+  }
+}
+
+/** The records of others, as a proxy sees them that has none: the first that changes belongs to one that is alive. */
+class OtherRecords {
+  readonly #target: RecordTarget;
+  readonly #versions = new Map<string, string>();
+  #alive: string | undefined;
+  #untilMs = -Infinity;
+
+  constructor(target: RecordTarget) {
+    this.#target = target;
+  }
+
+  /** The identity of one that is alive, as far as is known. */
+  get alive(): string | undefined {
+    return this.#alive;
+  }
+
+  /** Takes a list. Says when all that were ever on one will have expired, if they do not change, monotonic ms. */
+  look(leases: readonly Lease[], nowMs: number): number {
+    for (const lease of leases) {
+      const record = parseRecord(lease, this.#target);
+      if (record === undefined) continue;
+      const version = lease.metadata?.resourceVersion ?? "";
+      const known = this.#versions.get(record.identity);
+      this.#versions.set(record.identity, version);
+      if (known === undefined) this.#untilMs = Math.max(this.#untilMs, nowMs + record.expiryMs);
+      else if (known !== version) this.#alive = record.identity;
+    }
+    return this.#untilMs;
+  }
+}
