@@ -51,6 +51,8 @@ export class OwnRecord {
   /** Its Lease's name, from the first try to make it on: it may be there although no answer said so. */
   #name: string | undefined;
   #turn: Promise<unknown> = Promise.resolve();
+  /** The uid of a Lease of this record that is known to be deleted. */
+  #goneUid: string | undefined;
   #renewed: { readonly nowMs: number; readonly bootMs: number } | undefined;
 
   /** Writes nothing yet. */
@@ -100,6 +102,15 @@ export class OwnRecord {
     });
   }
 
+  /** A watch says that a Lease is gone. True if that was this record: then this proxy must join again. */
+  deleted({ metadata }: Lease): boolean {
+    const uid = metadata?.uid;
+    if (uid === undefined || uid !== this.#lease?.metadata?.uid) return false;
+    this.#goneUid = uid;
+    this.#forget();
+    return true;
+  }
+
   /** Deletes it, if it is there. */
   remove(signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
@@ -126,9 +137,15 @@ export class OwnRecord {
     const renewed = new Date(clock.wallMs()).toISOString().replace("Z", "000Z");
     const wanted = recordLease(target, { identity, podUid, expiryMs, renewed, body: this.#ports.content() });
     this.#name = wanted.metadata!.name!;
-    this.#lease = this.#lease === undefined
+    const written = this.#lease === undefined
       ? await this.#create(wanted, signal)
       : await this.#update(wanted, this.#lease, signal);
+    // The news of its end may be quicker than the answer to a write before.
+    const { uid } = written.metadata ?? {};
+    if (uid !== undefined && uid === this.#goneUid) {
+      throw new RecordGone("The record of this proxy was deleted");
+    }
+    this.#lease = written;
     this.#renewed = sent;
   }
 

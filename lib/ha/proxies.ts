@@ -226,6 +226,8 @@ export class Proxies implements Peers {
       },
       this.#ports,
       (change) => {
+        // Until it is there again, nobody need ask this proxy: not a moment is to be lost.
+        if (change.type === "gone" && this.#record.deleted(change.object)) this.#membership.publish(true);
         this.#records.changed(change, clock.nowMs());
         this.#recordsChanged();
       },

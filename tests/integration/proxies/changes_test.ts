@@ -129,6 +129,33 @@ Deno.test("two programs: the follower cut off from the API keeps its session and
   assert.equal(stage.interrupted, false);
 });
 
+Deno.test("a record that is deleted by hand is made anew at once, and not with the next renewal", async () => {
+  await using stage = new Stage();
+  const [first, second] = [await stage.start("a"), await stage.start("b")];
+  await stage.acquainted(first, second);
+  using client = await second.connect();
+  assert.equal(await client.echo("hello"), "hello");
+  const { registry, requests } = stage.world.cluster.api;
+  const before = stage.records.map(({ metadata }) => metadata.uid);
+  const sent = requests.length;
+  for (const { metadata } of stage.records) {
+    registry.delete(LEASES, stage.world.cluster.namespace, metadata.name, {});
+  }
+  // No time passes for the programs: the next renewal is half a minute away.
+  await second.until("both records", () => stage.records.length === 2);
+  for (const { metadata } of stage.records) assert.equal(before.includes(metadata.uid), false);
+  for (const name of ["a", "b"]) {
+    // A create names no object yet; what else is written there is for the election.
+    const own = requests.slice(sent).find(({ client, verb, name: lease }) =>
+      client === name && (verb === "create" || lease?.includes("-proxy-"))
+    );
+    assert.equal(own?.verb, "create", "one round trip");
+  }
+  for (const program of [first, second]) await program.logged("record of this proxy was deleted");
+  await stage.acquainted(first, second);
+  assert.equal(await client.echo("still"), "still");
+});
+
 for (const whenCutOff of ["serve", "hold"]) {
   Deno.test(`a program that is cut off for longer than its record is good for, with \`${whenCutOff}\`: is it ready, and does it serve?`, async () => {
     await using stage = new Stage();

@@ -179,3 +179,34 @@ Deno.test("OwnRecord.remove() deletes a record whose making was never answered",
   await record.remove(SIGNAL);
   assert.deepEqual(leases.all, []);
 });
+
+Deno.test("OwnRecord.deleted() believes only news of the very Lease that it stands in", async () => {
+  const { leases, record } = setUp();
+  await record.join(TARGET, SIGNAL);
+  const lease = leases.named(NAME)!;
+  assert.equal(record.deleted({ ...lease, metadata: { ...lease.metadata, uid: "before" } }), false);
+  assert.equal(record.lapsed, false);
+  leases.drop(NAME);
+  assert.equal(record.deleted(lease), true);
+  assert.equal(record.ageMs, Infinity);
+  assert.equal(record.deleted(lease), false, "once is enough");
+  leases.requests.length = 0;
+  await assert.rejects(record.write(TARGET, SIGNAL), RecordGone);
+  await record.join(TARGET, SIGNAL);
+  assert.deepEqual(leases.requests, [`create ${NAME}`]);
+});
+
+Deno.test("OwnRecord.deleted(): a write that was answered before, and whose answer comes after, does not bring it back", async () => {
+  const { leases, record } = setUp();
+  await record.join(TARGET, SIGNAL);
+  const { promise: answered, resolve: answers } = Promise.withResolvers<void>();
+  leases.fates("update", { after: answered });
+  const writing = record.write(TARGET, SIGNAL);
+  await settle();
+  const lease = leases.named(NAME)!;
+  leases.drop(NAME);
+  assert.equal(record.deleted(lease), true);
+  answers();
+  await assert.rejects(writing, RecordGone);
+  assert.equal(record.ageMs, Infinity);
+});
