@@ -161,12 +161,17 @@ export class KubeClient {
 
 /**
  * How long to wait before try `attempt` (0 is the first retry): what the server asks for, else growing waits with
- * jitter, 100 ms to 10 s. A server's wish is followed up to a minute.
+ * jitter, 100 ms to 10 s. A server's wish is followed up to `longestAskedMs`, a minute unless somebody waits.
  */
-export function retryDelayMs(error: unknown, attempt: number, random: Random): number {
+export function retryDelayMs(
+  error: unknown,
+  attempt: number,
+  random: Random,
+  longestAskedMs = 60_000,
+): number {
   const ownMs = backoffMs(attempt, { baseMs: 200, capMs: 10_000 }, random);
   const askedMs = error instanceof ApiError ? error.retryAfterMs ?? 0 : 0;
-  return Math.max(ownMs, Math.min(askedMs, 60_000));
+  return Math.max(ownMs, Math.min(askedMs, longestAskedMs));
 }
 
 /** Paths: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris */

@@ -45,9 +45,15 @@ export interface ScalerPorts {
 
 /** One kind of write: at most one of a kind is under way, and a failed one is tried again later. */
 interface Attempt {
+  /** A server's wish to wait before the next try is followed for so long, in ms. */
+  readonly longestAskedMs: number;
   running: boolean;
   failures: number;
   notBeforeMs: number;
+}
+
+function attempt(longestAskedMs: number): Attempt {
+  return { longestAskedMs, running: false, failures: 0, notBeforeMs: -Infinity };
 }
 
 /** The count that was read is not the newest that was seen: something has changed meanwhile, or the server's view is old. */
@@ -57,6 +63,9 @@ class OutOfDate extends Error {
 
 /** Tries that somebody quicker has spoiled: so many in a row are made again at once, and are no fault. */
 const SPOILT_AT_ONCE = 3;
+
+/** With clients that wait for a claim, a server's `Retry-After` is followed for so long, in ms; else for a minute. */
+export const CLAIM_PATIENCE_MS = 5_000;
 
 /** Another proxy needs what should go, or is silent. */
 class NoConsent extends Error {
@@ -69,8 +78,8 @@ export class Scaler {
   readonly #policy: Policy;
   readonly #name: string;
   readonly #faults: CauseLog;
-  readonly #claim: Attempt = { running: false, failures: 0, notBeforeMs: -Infinity };
-  readonly #lower: Attempt = { running: false, failures: 0, notBeforeMs: -Infinity };
+  readonly #claim = attempt(CLAIM_PATIENCE_MS);
+  readonly #lower = attempt(60_000);
   readonly #changed = new Notifier();
   readonly #underWay = new Set<Promise<void>>();
   #claims = 0;
@@ -234,7 +243,7 @@ export class Scaler {
       // Somebody was quicker: that is no fault, so look again at once, but not for ever at once.
       const spoilt = (isConflict(error) || error instanceof OutOfDate) && attempt.failures < SPOILT_AT_ONCE;
       if (!spoilt && !(error instanceof NoConsent)) this.#faults.failed(messageOf(error));
-      const delayMs = spoilt ? 0 : retryDelayMs(error, attempt.failures, random);
+      const delayMs = spoilt ? 0 : retryDelayMs(error, attempt.failures, random, attempt.longestAskedMs);
       attempt.failures++;
       attempt.notBeforeMs = clock.nowMs() + delayMs;
     }).finally(() => {

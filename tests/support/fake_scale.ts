@@ -10,6 +10,9 @@ import type { Count, ScaleApi, WriteOptions } from "../../lib/kube/scale.ts";
 /** What happens to a request: it is carried out and answered, or one of these. */
 export type Fate = "lost" | "unanswered" | { readonly before: Promise<void> } | {
   readonly after: Promise<void>;
+} | {
+  /** Refused with 429, and this in its Retry-After. */
+  readonly retryAfterMs: number;
 };
 
 const TARGET = {
@@ -74,6 +77,9 @@ export class FakeScale implements ScaleApi {
     const fate = this.#fates.shift();
     if (fate === "lost") throw new TimeoutError("no answer");
     if (typeof fate === "object" && "before" in fate) await fate.before;
+    if (typeof fate === "object" && "retryAfterMs" in fate) {
+      throw new ApiError(TARGET, 429, { reason: "TooManyRequests" }, fate.retryAfterMs);
+    }
     const count = carryOut();
     if (fate === "unanswered") throw new TimeoutError("no answer");
     if (typeof fate === "object" && "after" in fate) await fate.after;

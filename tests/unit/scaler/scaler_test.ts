@@ -4,7 +4,7 @@ import { noMetrics } from "../../../lib/base/metrics.ts";
 import { ColdStart } from "../../../lib/scaler/cold_start.ts";
 import { Placement, type Seat } from "../../../lib/scaler/placement.ts";
 import { soleProxy } from "../../../lib/scaler/peers.ts";
-import { Scaler } from "../../../lib/scaler/scaler.ts";
+import { CLAIM_PATIENCE_MS, Scaler } from "../../../lib/scaler/scaler.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -89,6 +89,28 @@ Deno.test("Scaler asks the API nothing for a session to a ready backend", async 
     placement.end(id);
   }
   assert.deepEqual(scale.requests, []);
+  await stop();
+});
+
+Deno.test("Scaler follows a Retry-After for a few seconds where clients wait, and longer where nobody does", async () => {
+  const { clock, scale, placement, pod, stop } = setUp();
+  await clock.advance(0);
+  scale.fates({ retryAfterMs: 50_000 });
+  const session = waiting(placement, 1);
+  await clock.advance(0);
+  await clock.advance(CLAIM_PATIENCE_MS - 1);
+  assert.deepEqual(scale.requests, ["apply 1"]);
+  await clock.advance(1);
+  assert.deepEqual(scale.requests, ["apply 1", "apply 1"]);
+  pod(true);
+  await clock.advance(0);
+  assert.ok(session.seat() !== undefined);
+  placement.end(1);
+  scale.fates({ retryAfterMs: 50_000 });
+  await clock.advance(IDLE_MS + 50_000 - 1);
+  assert.equal(scale.requests.length, 3);
+  await clock.advance(1);
+  assert.equal(scale.replicas, 0);
   await stop();
 });
 
