@@ -118,7 +118,9 @@ function flagOf(key: SettingKey): string {
 
 function unknownCommand(name: string, program: Command): string {
   const names = program.commands.map((each) => each.name());
-  return `Unknown command "${name}": the nearest is "${nearest(name, names)}"`;
+  const near = nearest(name, names);
+  return `Unknown command "${name}": ` +
+    (near === undefined ? `want one of ${names.join(", ")}` : `the nearest is "${near}"`);
 }
 
 function unknownFlags(unknown: readonly string[], program: Command): string[] {
@@ -127,7 +129,8 @@ function unknownFlags(unknown: readonly string[], program: Command): string[] {
   for (const [i, argument] of unknown.entries()) {
     if (argument.startsWith("-") && argument.length > 1) {
       const [flag = ""] = argument.split("=", 1);
-      problems.push(`Unknown flag "${flag}": the nearest is "${nearest(flag, names)}"`);
+      const near = nearest(flag, names, "--");
+      problems.push(`Unknown flag "${flag}"${near === undefined ? "" : `: the nearest is "${near}"`}`);
       // What follows an unknown flag may be its value, and is no mistake of its own.
     } else if (!/^-[^=]+$/.test(unknown[i - 1] ?? "")) {
       problems.push(`Unexpected argument "${argument}"`);
@@ -169,7 +172,7 @@ function commandTree(): Command {
     .option("--stub", "use stand-ins even where buildkitd and buildctl are installed");
   add("version", "show the version");
   add("completions", "print a script that completes commands and flags")
-    .addArgument(program.createArgument("<shell>").choices(SHELLS));
+    .addArgument(program.createArgument("<shell>", "the shell to make it for").choices(SHELLS));
   program.addHelpText("after", EPILOGUE);
   return program as unknown as Command;
 }

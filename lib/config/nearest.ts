@@ -4,9 +4,17 @@
  * @module
  */
 
-/** The name with the fewest edits from `wrong`; the first of equals. `names` is not empty. */
-export function nearest(wrong: string, names: readonly string[]): string {
-  const ranked = names.map((name) => ({ name, edits: editDistance(wrong, name) }));
+/**
+ * The name with the fewest edits from `wrong`, the first of equals; undefined when even that one is another word. What
+ * names have in common, `prefix`, makes them no more alike.
+ */
+export function nearest(wrong: string, names: readonly string[], prefix = ""): string | undefined {
+  const word = (name: string) => name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  const ranked = names.map((name) => {
+    const edits = editDistance(word(wrong), word(name));
+    return { name, edits, isNear: edits * 3 <= Math.max(word(wrong).length, word(name).length) };
+  }).filter(({ isNear }) => isNear);
+  if (ranked.length === 0) return undefined;
   return ranked.reduce((best, next) => next.edits < best.edits ? next : best).name;
 }
 

@@ -384,9 +384,10 @@ function unknownVariables(variables: Readonly<Record<string, string | undefined>
     SERVICE_LINK.test(name) && (!known.has(name) || /^(tcp|udp|sctp):/.test(variables[name]!));
   return Object.keys(variables).sort()
     .filter((name) => name.startsWith(PREFIX) && variables[name] && !right.has(name) && !isLink(name))
-    .map((name) =>
-      `Unknown variable "${name}": the nearest is "${known.get(nearest(name, [...known.keys()]))}"`
-    );
+    .map((name) => {
+      const near = known.get(nearest(name, [...known.keys()], PREFIX) ?? "");
+      return `Unknown variable "${name}"${near === undefined ? "" : `: the nearest is "${near}"`}`;
+    });
 }
 
 function variableOf(flag: string): string {

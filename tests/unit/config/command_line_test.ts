@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { UsageError } from "../../../lib/base/errors.ts";
-import { parseCommandLine, type Request } from "../../../lib/config/command_line.ts";
+import { parseCommandLine, type Request, SHELLS } from "../../../lib/config/command_line.ts";
 import { settingRows } from "../../../lib/config/settings.ts";
 
 function parse(...args: string[]): Request {
@@ -69,7 +69,10 @@ Deno.test("parseCommandLine() names the nearest of unknown flags, commands and a
   );
   assert.deepEqual(problemsOf("dmeo"), ['Unknown command "dmeo": the nearest is "demo"']);
   assert.deepEqual(problemsOf("run", "now"), ['Unexpected argument "now"']);
-  assert.deepEqual(problemsOf("-x"), ['Unknown flag "-x": the nearest is "--help"']);
+  assert.deepEqual(problemsOf("-x"), ['Unknown flag "-x"']);
+  assert.deepEqual(problemsOf("deploy"), [
+    'Unknown command "deploy": want one of run, demo, version, completions',
+  ]);
 });
 
 Deno.test("parseCommandLine() reports unknown variables with the arguments' problems", () => {
@@ -98,7 +101,9 @@ Deno.test("parseCommandLine() knows version, completions and their arguments", (
     command: "completions",
     args: ["complete", "--", "--lo"],
   });
-  assert.deepEqual(problemsOf("complete"), ['Unknown command "complete": the nearest is "completions"']);
+  assert.deepEqual(problemsOf("complete"), [
+    'Unknown command "complete": want one of run, demo, version, completions',
+  ]);
   assert.deepEqual(problemsOf("completions", "tcsh"), [
     'Cannot make completions: found "tcsh", want bash, zsh, fish, powershell',
   ]);
@@ -119,7 +124,9 @@ Deno.test("--help fits 80 columns and shows every flag with its variable and def
     assert.equal(helpOf(...args), help, args.join(" "));
   }
   assert.match(helpOf("demo", "--help"), /--stub/);
-  assert.match(helpOf("completions", "--help"), /^Usage: buildkitd-autoscaler completions <shell>/);
+  const completions = helpOf("completions", "--help");
+  assert.match(completions, /^Usage: buildkitd-autoscaler completions <shell>/);
+  for (const shell of SHELLS) assert.ok(completions.includes(`"${shell}"`), shell);
 });
 
 /** Runs the program; it inherits no variable but what Deno needs. */

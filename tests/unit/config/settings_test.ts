@@ -215,5 +215,12 @@ Deno.test("parseSettings() throws nothing but a UsageError, whatever the text, a
 Deno.test("nearest() finds the name with the fewest edits", () => {
   assert.equal(nearest("--idel-timeout", ["--idle-timeout", "--drain-timeout"]), "--idle-timeout");
   assert.equal(nearest("dmeo", ["run", "demo"]), "demo");
-  assert.equal(nearest("", ["a", "b"]), "a");
+  assert.equal(nearest("--namespace", ["--sts-name", "--sts-namespace"], "--"), "--sts-namespace");
+});
+
+Deno.test("nearest() names nothing rather than another word", () => {
+  assert.equal(nearest("", ["a", "b"]), undefined);
+  assert.equal(nearest("deploy", ["run", "demo", "version"]), undefined);
+  assert.equal(nearest("-x", ["--help", "--version"], "--"), undefined);
+  assert.equal(nearest("AUTOSCALER_FOO", ["AUTOSCALER_WAKE_ON"], "AUTOSCALER_"), undefined);
 });
