@@ -18,6 +18,8 @@ import { faultOfClientCertificate, faultOfKey, isMismatch } from "./pem.ts";
 export interface UserEntry {
   /** Proves it. */
   readonly credentials: Credentials;
+  /** The entry has something to prove it with. */
+  readonly proves: boolean;
   /** Its headers repeat: see {@link HttpRequest}. */
   readonly repeatsHeaders: boolean;
 }
@@ -35,6 +37,7 @@ export async function readUser(
   const parts = [fixed({ headers: impersonation }), certificate, header].filter((part) => part !== undefined);
   return {
     credentials: combined(parts),
+    proves: certificate !== undefined || header !== undefined || Object.keys(impersonation).length > 0,
     repeatsHeaders: Object.values(impersonation).some((value) => value.includes("\n")),
   };
 }

@@ -115,8 +115,13 @@ async function chosenParts(
   const repeatsHeaders = secure && (who?.repeatsHeaders ?? false);
   const connection = { ...entry.connection, repeatsHeaders };
   checkTransport(cluster, user, connection, ports.machine.denoVersion());
-  if (!secure && user !== undefined) {
-    ports.log.debug("credentials are not sent over plain http", { server: entry.server.origin });
+  if (!secure && who?.proves) {
+    ports.log.warn("credentials are not sent", {
+      server: entry.server.origin,
+      cause:
+        `field "server" of the cluster in "${chosen.file}" begins with "http://": whoever is on the way could ` +
+        `read the credentials; use "https://" if the API server asks for them`,
+    });
   }
   return {
     server: entry.server,

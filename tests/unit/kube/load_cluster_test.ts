@@ -269,6 +269,24 @@ Deno.test("authenticate() sends nothing that proves who asks over plain http", a
   assert.deepEqual(await headersOf({ token: "abc" }, {}, { server: "http://localhost:8001" }), {});
 });
 
+Deno.test("loadCluster() warns once when credentials are not sent, and only if there are some", async () => {
+  const cluster = { server: "http://localhost:8001" };
+  const given = ports({ "/k": config(cluster, { token: "secret-token" }) });
+  await loadCluster({ kubeconfig: "/k" }, given);
+  assert.deepEqual(given.records.map(({ level, event }) => [level, event]), [[
+    "warn",
+    "credentials are not sent",
+  ]]);
+  assert.match(
+    String(given.records[0]!.fields["cause"]),
+    /"server" of the cluster in "\/k" begins with "http:/,
+  );
+  assert.doesNotMatch(JSON.stringify(given.records), /secret-token/);
+  const without = ports({ "/k": config(cluster, {}) });
+  await loadCluster({ kubeconfig: "/k" }, without);
+  assert.deepEqual(without.records, []);
+});
+
 Deno.test("loadCluster() warns once when certificates are not verified", async () => {
   const cluster = { ...SERVER, "insecure-skip-tls-verify": true };
   const given = ports({ "/k": config(cluster, { token: "t" }) });
