@@ -37,6 +37,17 @@ const FAMILIES = {
     },
     linkerFlags: kubernetesVersionFlags,
   },
+  helm: {
+    programs: { "helm": "helm.sh/helm/v4/cmd/helm" },
+    linkerFlags: (goMod) => helmVersionFlags("helm.sh/helm/v4", goMod),
+  },
+  helm3: {
+    programs: { "helm3": "helm.sh/helm/v3/cmd/helm" },
+    linkerFlags: (goMod) => [
+      ...helmVersionFlags("helm.sh/helm/v3", goMod),
+      ...helm3KubernetesFlags(goMod),
+    ],
+  },
 } as const satisfies Record<string, Family>;
 
 export type FamilyName = keyof typeof FAMILIES;
@@ -54,11 +65,34 @@ const COMMON_LINKER_FLAGS = ["-s", "-w"];
 
 /** Without these `/version` answers `v0.0.0-master+$Format:%H$`. */
 function kubernetesVersionFlags(goMod: string): readonly string[] {
-  const found = /k8s\.io\/kubernetes v((\d+)\.(\d+)\.\d+)/.exec(goMod);
-  if (found === null) throw new Error(`Cannot find the version of "k8s.io/kubernetes" in its go.mod`);
-  const [, version, major, minor] = found;
+  const version = versionIn(goMod, "k8s.io/kubernetes");
+  const [major, minor] = version.split(".");
   const at = "k8s.io/component-base/version";
   return [`-X ${at}.gitVersion=v${version}`, `-X ${at}.gitMajor=${major}`, `-X ${at}.gitMinor=${minor}`];
+}
+
+/** Without these `helm version` says which minor version it is, but not which patch. */
+function helmVersionFlags(path: string, goMod: string): readonly string[] {
+  return [`-X ${path}/internal/version.version=v${versionIn(goMod, path)}`];
+}
+
+/**
+ * Helm 3 compiles in the Kubernetes version that it renders for without a cluster; without these it is 1.20. (Helm 4
+ * takes it from the client library.)
+ */
+function helm3KubernetesFlags(goMod: string): readonly string[] {
+  const minor = versionIn(goMod, "k8s.io/client-go").split(".")[1];
+  return ["pkg/lint/rules", "pkg/chartutil"].flatMap((at) =>
+    [["Major", "1"], ["Minor", minor]].map(([part, value]) =>
+      `-X helm.sh/helm/v3/${at}.k8sVersion${part}=${value}`
+    )
+  );
+}
+
+function versionIn(goMod: string, path: string): string {
+  const found = new RegExp(`${path} v(\\d+\\.\\d+\\.\\d+)`).exec(goMod);
+  if (found === null) throw new Error(`Cannot find the version of "${path}" in its go.mod`);
+  return found[1]!;
 }
 
 async function capture(command: string, args: readonly string[], cwd: string): Promise<string> {
