@@ -1,7 +1,7 @@
 /**
  * The one table of settings. A row is a flag, its variable, type, bounds, default, topic, help and chart value; the
- * {@link Settings} type, parsing, `--help`, shell completions and the README's table all come from it. Pure: arguments
- * and variables are handed in.
+ * {@link Settings} type, parsing, `--help`, shell completions, the README's table and parts of the chart come from it.
+ * Pure: arguments and variables are handed in.
  *
  * A variable beats its flag, and an empty variable counts as not set.
  *
@@ -30,6 +30,14 @@ export const TOPICS = {
 /** A key of {@link TOPICS}. */
 export type Topic = keyof typeof TOPICS;
 
+/** The value of the chart that sets a setting. */
+export interface ChartValue {
+  /** Its key in `autoscaler.autoscalerConfig`. */
+  readonly key: string;
+  /** What the chart has as its default, where that is not the program's. */
+  readonly default?: string;
+}
+
 /** One row of the table. */
 export interface Setting<T> {
   /** With its dashes. */
@@ -44,8 +52,8 @@ export interface Setting<T> {
   readonly topic: Topic;
   /** One sentence in lower case, without the default. */
   readonly help: string;
-  /** The path of the chart's value that sets it, where there is one. */
-  readonly chart?: string;
+  /** The chart's value that sets it, where there is one. The chart sets what is scaled by itself. */
+  readonly chart?: ChartValue;
 }
 
 /** Keeps the value's type of each row. */
@@ -65,7 +73,7 @@ export const SETTINGS = {
     default: ":8080",
     topic: "proxy",
     help: "where BuildKit clients connect",
-    chart: "autoscaler.autoscalerConfig.proxyListenAddr",
+    chart: { key: "proxyListenAddr", default: ":8372" },
   }),
   connectTimeoutMs: row({
     flag: "--connect-timeout",
@@ -74,6 +82,7 @@ export const SETTINGS = {
     default: "5s",
     topic: "proxy",
     help: "longest wait for one TCP connect to buildkitd, before it is tried again",
+    chart: { key: "connectTimeout" },
   }),
   maxConnections: row({
     flag: "--max-connections",
@@ -82,6 +91,7 @@ export const SETTINGS = {
     default: "10000",
     topic: "proxy",
     help: "most connections at a time, held ones included; more are refused",
+    chart: { key: "maxConnections" },
   }),
   maxHeld: row({
     flag: "--max-held",
@@ -90,6 +100,7 @@ export const SETTINGS = {
     default: "1000",
     topic: "proxy",
     help: "most connections that wait for buildkitd at a time",
+    chart: { key: "maxHeld" },
   }),
   upstream: row({
     flag: "--upstream",
@@ -98,6 +109,7 @@ export const SETTINGS = {
     default: "slices",
     topic: "proxy",
     help: "reach pods by their address in EndpointSlices, or by DNS name",
+    chart: { key: "upstream" },
   }),
   clusterDomain: row({
     flag: "--cluster-domain",
@@ -106,6 +118,7 @@ export const SETTINGS = {
     default: "cluster.local",
     topic: "proxy",
     help: "end of the pods' names, for --upstream dns",
+    chart: { key: "clusterDomain" },
   }),
   stsName: row({
     flag: "--sts-name",
@@ -138,7 +151,6 @@ export const SETTINGS = {
     default: "8372",
     topic: "target",
     help: "port of buildkitd in the pod",
-    chart: "buildkitd.service.port",
   }),
   idleTimeoutMs: row({
     flag: "--idle-timeout",
@@ -147,7 +159,7 @@ export const SETTINGS = {
     default: "2m0s",
     topic: "scaling",
     help: "scale down after this long without a connection",
-    chart: "autoscaler.autoscalerConfig.scaleDownIdleTimeout",
+    chart: { key: "scaleDownIdleTimeout" },
   }),
   readyWaitTimeoutMs: row({
     flag: "--ready-wait-timeout",
@@ -156,7 +168,7 @@ export const SETTINGS = {
     default: "5m0s",
     topic: "scaling",
     help: "longest that a connection is held until buildkitd serves it",
-    chart: "autoscaler.autoscalerConfig.readyWaitTimeout",
+    chart: { key: "readyWaitTimeout" },
   }),
   minReplicas: row({
     flag: "--min-replicas",
@@ -165,6 +177,7 @@ export const SETTINGS = {
     default: "0",
     topic: "scaling",
     help: "replicas that stay when idle",
+    chart: { key: "minReplicas" },
   }),
   wakeOn: row({
     flag: "--wake-on",
@@ -173,6 +186,7 @@ export const SETTINGS = {
     default: "connect",
     topic: "scaling",
     help: "what starts buildkitd: a connection, or its first byte (so that a bare TCP check does not)",
+    chart: { key: "wakeOn" },
   }),
   readiness: row({
     flag: "--readiness",
@@ -181,6 +195,7 @@ export const SETTINGS = {
     default: "auto",
     topic: "scaling",
     help: "what makes a pod ready: its condition, buildkitd's health service, or the first of both",
+    chart: { key: "readiness" },
   }),
   sessionIdleTimeoutMs: row({
     flag: "--session-idle-timeout",
@@ -190,6 +205,7 @@ export const SETTINGS = {
     topic: "proxy",
     help:
       "close connections that are silent for this long; 0 is never (a live build is never silent for long: try 15m)",
+    chart: { key: "sessionIdleTimeout" },
   }),
   kubeconfig: row({
     flag: "--kubeconfig",
@@ -214,6 +230,7 @@ export const SETTINGS = {
     default: "serve",
     topic: "proxies",
     help: "new connections while the Kubernetes API is out of reach for longer than --record-expiry",
+    chart: { key: "whenCutOff" },
   }),
   recordExpiryMs: row({
     flag: "--record-expiry",
@@ -222,6 +239,7 @@ export const SETTINGS = {
     default: "5m0s",
     topic: "proxies",
     help: "a proxy that is not heard of for this long is taken for dead by the others",
+    chart: { key: "recordExpiry" },
   }),
   leaseDurationMs: row({
     flag: "--lease-duration",
@@ -230,6 +248,7 @@ export const SETTINGS = {
     default: "15s",
     topic: "proxies",
     help: "another proxy leads when the leader is not heard of for this long",
+    chart: { key: "leaseDuration" },
   }),
   renewDeadlineMs: row({
     flag: "--renew-deadline",
@@ -238,6 +257,7 @@ export const SETTINGS = {
     default: "10s",
     topic: "proxies",
     help: "a leader that cannot renew for this long leads no more",
+    chart: { key: "renewDeadline" },
   }),
   retryPeriodMs: row({
     flag: "--retry-period",
@@ -246,6 +266,7 @@ export const SETTINGS = {
     default: "2s",
     topic: "proxies",
     help: "from one try to lead, or to go on leading, to the next",
+    chart: { key: "retryPeriod" },
   }),
   shutdownDelayMs: row({
     flag: "--shutdown-delay",
@@ -254,6 +275,7 @@ export const SETTINGS = {
     default: "5s",
     topic: "shutdown",
     help: "from unready to no longer accepting connections",
+    chart: { key: "shutdownDelay" },
   }),
   drainTimeoutMs: row({
     flag: "--drain-timeout",
@@ -262,6 +284,7 @@ export const SETTINGS = {
     default: "1h0m0s",
     topic: "shutdown",
     help: "longest that running connections may go on after that; 0 is without limit",
+    chart: { key: "drainTimeout" },
   }),
   logLevel: row({
     flag: "--log-level",
@@ -270,7 +293,7 @@ export const SETTINGS = {
     default: "info",
     topic: "operations",
     help: "least important records that are written",
-    chart: "autoscaler.autoscalerConfig.logLevel",
+    chart: { key: "logLevel", default: "debug" },
   }),
   logFormat: row({
     flag: "--log-format",
@@ -279,6 +302,7 @@ export const SETTINGS = {
     default: "auto",
     topic: "operations",
     help: "auto is text on a terminal and JSON lines elsewhere",
+    chart: { key: "logFormat" },
   }),
   adminAddr: row({
     flag: "--admin-addr",
@@ -287,6 +311,7 @@ export const SETTINGS = {
     default: ":8081",
     topic: "operations",
     help: "where /livez, /readyz and /metrics are served",
+    chart: { key: "adminAddr" },
   }),
 } as const;
 

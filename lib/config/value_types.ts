@@ -8,6 +8,11 @@ import type { Address } from "../base/network.ts";
 import { formatListenAddress, parseAddress } from "./address.ts";
 import { formatDurationMs, parseDurationMs } from "./duration.ts";
 
+/** What a JSON schema says of a value; see https://json-schema.org/draft-07. */
+export type ValueSchema =
+  | { readonly type: "string"; readonly pattern?: string; readonly enum?: readonly string[] }
+  | { readonly type: "integer"; readonly minimum: number; readonly maximum: number };
+
 /** A type of values of settings. */
 export interface ValueType<T> {
   /** What `--help` shows in angle brackets. */
@@ -16,6 +21,8 @@ export interface ValueType<T> {
   readonly range: string;
   /** All values, where there are few. */
   readonly choices?: readonly string[];
+  /** For the chart's values: takes a value in its usual form, and refuses most of what {@link parse} refuses. */
+  readonly schema: ValueSchema;
   /** The value, or `undefined` when the text is none or out of bounds. */
   parse(text: string): T | undefined;
   /** What would have been right instead of `text`; follows "want". */
@@ -32,6 +39,7 @@ export function duration(minMs: number): ValueType<number> {
   return {
     placeholder: "duration",
     range: minMs === 0 ? "duration" : `duration, at least ${formatDurationMs(minMs)}`,
+    schema: { type: "string", pattern: "^([0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h))+$" },
     parse(text) {
       const ms = parseDurationMs(text);
       return ms !== undefined && ms >= minMs && ms <= LONGEST_MS ? ms : undefined;
@@ -49,6 +57,7 @@ export function integer(min: number, max: number): ValueType<number> {
   return {
     placeholder: "number",
     range: `${min} to ${max}`,
+    schema: { type: "integer", minimum: min, maximum: max },
     parse(text) {
       const value = /^[0-9]{1,15}$/.test(text) ? Number(text) : NaN;
       return value >= min && value <= max ? value : undefined;
@@ -68,6 +77,7 @@ export function choice<const Word extends string>(
     placeholder,
     range: words.join(", "),
     choices: words,
+    schema: { type: "string", enum: words },
     parse: (text) => words.find((word) => word === text.toLowerCase()),
     want: () => `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`,
     format: (word) => word,
@@ -78,6 +88,7 @@ export function choice<const Word extends string>(
 export const address: ValueType<Address> = {
   placeholder: "address",
   range: "address",
+  schema: { type: "string", pattern: "^(\\[[0-9a-fA-F:.]+(%[A-Za-z0-9]+)?\\]|[A-Za-z0-9._-]*):[0-9]{1,5}$" },
   parse: parseAddress,
   want: () => 'an address such as ":8080", "127.0.0.1:8080" or "[::1]:8080", with a port up to 65535',
   format: formatListenAddress,
@@ -88,6 +99,7 @@ export function text(placeholder: string): ValueType<string | undefined> {
   return {
     placeholder,
     range: placeholder,
+    schema: { type: "string" },
     parse: (value) => value,
     want: () => `a ${placeholder}`,
     format: (value) => value ?? "",
@@ -106,6 +118,7 @@ const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 export const label: ValueType<string> = {
   placeholder: "name",
   range: "DNS label",
+  schema: { type: "string", pattern: LABEL.source },
   parse: (name) => LABEL.test(name) ? name : undefined,
   want: () => 'up to 63 of a-z, 0-9 and "-", with a letter or digit at both ends',
   format: String,
@@ -115,6 +128,7 @@ export const label: ValueType<string> = {
 export const subdomain: ValueType<string> = {
   placeholder: "name",
   range: "DNS name",
+  schema: { type: "string", pattern: "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$" },
   parse: (name) => name.length <= 253 && name.split(".").every((part) => LABEL.test(part)) ? name : undefined,
   want: () => 'up to 253 of a-z, 0-9, "-" and ".", with a letter or digit at both ends of each part',
   format: String,

@@ -1,0 +1,32 @@
+{{/*
+What a schema cannot say. All problems are reported together, each with what to do.
+*/}}
+{{- define "buildkitd-stack.checks" -}}
+{{- $problems := list -}}
+{{- if and (gt (int .Values.autoscaler.replicaCount) 1) (not .Values.autoscaler.rbac.leases) -}}
+{{- $problems = append $problems (printf "autoscaler.replicaCount is %d, and autoscaler.rbac.leases is false: several proxies agree by Leases. Allow them, or run one replica" (int .Values.autoscaler.replicaCount)) -}}
+{{- end -}}
+{{- if and .Values.autoscaler.namespace.create (not .Values.autoscaler.namespaceOverride) -}}
+{{- $problems = append $problems "autoscaler.namespace.create is true, and autoscaler.namespaceOverride names no namespace: name one, or let helm make the release's namespace with --create-namespace" -}}
+{{- end -}}
+{{- if and .Values.autoscaler.namespace.create (eq .Values.autoscaler.namespaceOverride .Release.Namespace) -}}
+{{- $problems = append $problems (printf "autoscaler.namespace.create is true for %q, which is the release's namespace: let helm make that with --create-namespace" .Release.Namespace) -}}
+{{- end -}}
+{{- range $key, $address := dict "proxyListenAddr" .Values.autoscaler.autoscalerConfig.proxyListenAddr "adminAddr" .Values.autoscaler.autoscalerConfig.adminAddr -}}
+{{- if regexMatch "^(127\\.|localhost|\\[::1\\])" (toString $address) -}}
+{{- $problems = append $problems (printf "autoscaler.autoscalerConfig.%s is %q, which nothing outside the pod can reach: want an address such as %q" $key $address (printf ":%s" (include "buildkitd-stack.port" $address))) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq (include "buildkitd-stack.proxyPort" .) (include "buildkitd-stack.adminPort" .) -}}
+{{- $problems = append $problems (printf "autoscaler.autoscalerConfig.proxyListenAddr and adminAddr have the same port %s: want different ones" (include "buildkitd-stack.proxyPort" .)) -}}
+{{- end -}}
+{{- if and (hasPrefix "earth" .Values.buildkitd.preset) (regexMatch "(^|/)moby/buildkit$" .Values.buildkitd.image.repository) -}}
+{{- $problems = append $problems (printf "buildkitd.image.repository is %q, and buildkitd.preset is %q: want preset \"moby\", or \"moby-rootless\" for a rootless tag" .Values.buildkitd.image.repository .Values.buildkitd.preset) -}}
+{{- end -}}
+{{- if and .Values.buildkitd.persistence.existingClaim (not .Values.buildkitd.persistence.enabled) -}}
+{{- $problems = append $problems "buildkitd.persistence.existingClaim is given, and buildkitd.persistence.enabled is false: want true" -}}
+{{- end -}}
+{{- if $problems -}}
+{{- fail (printf "%d problem(s) in the values:\n  %s" (len $problems) (join "\n  " $problems)) -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,125 @@
+{{/*
+Names, labels and addresses. Names end up in labels and DNS names: the longest suffix, "-buildkitd-headless", has to fit into
+63 characters, and the StatefulSet's name with the hash that its controller adds, too.
+*/}}
+{{- define "buildkitd-stack.fullname" -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "buildkitd-stack.autoscaler.fullname" -}}
+{{- .Values.autoscaler.fullnameOverride | default (printf "%s-autoscaler" (include "buildkitd-stack.fullname" .)) -}}
+{{- end -}}
+
+{{- define "buildkitd-stack.buildkitd.fullname" -}}
+{{- .Values.buildkitd.fullnameOverride | default (printf "%s-buildkitd" (include "buildkitd-stack.fullname" .)) -}}
+{{- end -}}
+
+{{- define "buildkitd-stack.buildkitd.headless" -}}
+{{- printf "%s-headless" (include "buildkitd-stack.buildkitd.fullname" .) -}}
+{{- end -}}
+
+{{- define "buildkitd-stack.autoscaler.namespace" -}}
+{{- .Values.autoscaler.namespaceOverride | default .Release.Namespace -}}
+{{- end -}}
+
+{{- define "buildkitd-stack.autoscaler.serviceAccountName" -}}
+{{- if .Values.autoscaler.serviceAccount.create -}}
+{{- .Values.autoscaler.serviceAccount.name | default (include "buildkitd-stack.autoscaler.fullname" .) -}}
+{{- else -}}
+{{- .Values.autoscaler.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "buildkitd-stack.buildkitd.serviceAccountName" -}}
+{{- if .Values.buildkitd.serviceAccount.create -}}
+{{- .Values.buildkitd.serviceAccount.name | default (include "buildkitd-stack.buildkitd.fullname" .) -}}
+{{- else -}}
+{{- .Values.buildkitd.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What never changes in the life of a release, with the component that `.component` names. */}}
+{{- define "buildkitd-stack.selectorLabels" -}}
+app.kubernetes.io/name: {{ .root.Values.nameOverride | default .root.Chart.Name | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/*
+What stands below `metadata` of an object: `.name`, `.namespace` if it has one, its `.component`, its own `.labels` and
+`.annotations`. Labels that selectors use cannot be replaced.
+*/}}
+{{- define "buildkitd-stack.metadata" -}}
+{{- $labels := fromYaml (include "buildkitd-stack.selectorLabels" .) -}}
+{{- $_ := set $labels "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- $_ := set $labels "app.kubernetes.io/version" .root.Chart.AppVersion -}}
+{{- $_ := set $labels "app.kubernetes.io/managed-by" .root.Release.Service -}}
+{{- $_ := set $labels "app.kubernetes.io/part-of" .root.Chart.Name -}}
+{{- $annotations := mergeOverwrite (dict) .root.Values.commonAnnotations (.annotations | default dict) -}}
+name: {{ .name }}
+{{- with .namespace }}
+namespace: {{ . }}
+{{- end }}
+labels:
+  {{- toYaml (mergeOverwrite (dict) .root.Values.commonLabels (.labels | default dict) $labels) | nindent 2 }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels of a pod: without what changes from one version of the chart to the next. */}}
+{{- define "buildkitd-stack.podLabels" -}}
+{{- $own := fromYaml (include "buildkitd-stack.selectorLabels" .) -}}
+{{- toYaml (mergeOverwrite (dict) .root.Values.commonLabels (.labels | default dict) $own) -}}
+{{- end -}}
+
+{{/* The image of `.image` (repository, tag, digest), its tag by default `.tag`. */}}
+{{- define "buildkitd-stack.image" -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" .image.repository .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .image.repository (.image.tag | default .tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The port of a listen address such as ":8372". */}}
+{{- define "buildkitd-stack.port" -}}
+{{- regexFind "[0-9]+$" . -}}
+{{- end -}}
+
+{{- define "buildkitd-stack.proxyPort" -}}
+{{- include "buildkitd-stack.port" (.Values.autoscaler.autoscalerConfig.proxyListenAddr | default ":8080") -}}
+{{- end -}}
+
+{{- define "buildkitd-stack.adminPort" -}}
+{{- include "buildkitd-stack.port" (.Values.autoscaler.autoscalerConfig.adminAddr | default ":8081") -}}
+{{- end -}}
+
+{{/* Where clients connect to, inside the cluster. */}}
+{{- define "buildkitd-stack.address" -}}
+{{- printf "tcp://%s.%s.svc:%d" (include "buildkitd-stack.autoscaler.fullname" .) (include "buildkitd-stack.autoscaler.namespace" .) (int .Values.autoscaler.service.port) -}}
+{{- end -}}
+
+{{/* A Go duration such as "1h30m" in whole seconds, rounded up. Go itself parses it, since it is added to a date. */}}
+{{- define "buildkitd-stack.seconds" -}}
+{{- $epoch := toDate "2006-01-02" "1970-01-01" -}}
+{{- $end := mustDateModify . $epoch -}}
+{{- add (sub ($end | unixEpoch | int64) ($epoch | unixEpoch | int64)) (ternary 1 0 (gt $end.Nanosecond 0)) -}}
+{{- end -}}
+
+{{/* A probe: `.probe` without `enabled`, with the handler `.handler` unless it has one of its own. */}}
+{{- define "buildkitd-stack.probe" -}}
+{{- $probe := omit .probe "enabled" -}}
+{{- if not (or $probe.exec $probe.httpGet $probe.tcpSocket $probe.grpc) -}}
+{{- $probe = mergeOverwrite (dict) $probe .handler -}}
+{{- end -}}
+{{- toYaml $probe -}}
+{{- end -}}

@@ -1,0 +1,91 @@
+{{/* Made by `deno task generate` from the program's table of settings. */}}
+{{- define "buildkitd-stack.settings" -}}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.proxyListenAddr) }}
+- name: PROXY_LISTEN_ADDR
+  value: {{ .Values.autoscaler.autoscalerConfig.proxyListenAddr | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.connectTimeout) }}
+- name: AUTOSCALER_CONNECT_TIMEOUT
+  value: {{ .Values.autoscaler.autoscalerConfig.connectTimeout | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.maxConnections) }}
+- name: AUTOSCALER_MAX_CONNECTIONS
+  value: {{ .Values.autoscaler.autoscalerConfig.maxConnections | int64 | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.maxHeld) }}
+- name: AUTOSCALER_MAX_HELD
+  value: {{ .Values.autoscaler.autoscalerConfig.maxHeld | int64 | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.upstream) }}
+- name: AUTOSCALER_UPSTREAM
+  value: {{ .Values.autoscaler.autoscalerConfig.upstream | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.clusterDomain) }}
+- name: AUTOSCALER_CLUSTER_DOMAIN
+  value: {{ .Values.autoscaler.autoscalerConfig.clusterDomain | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.scaleDownIdleTimeout) }}
+- name: SCALE_DOWN_IDLE_TIMEOUT
+  value: {{ .Values.autoscaler.autoscalerConfig.scaleDownIdleTimeout | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.readyWaitTimeout) }}
+- name: READY_WAIT_TIMEOUT
+  value: {{ .Values.autoscaler.autoscalerConfig.readyWaitTimeout | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.minReplicas) }}
+- name: AUTOSCALER_MIN_REPLICAS
+  value: {{ .Values.autoscaler.autoscalerConfig.minReplicas | int64 | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.wakeOn) }}
+- name: AUTOSCALER_WAKE_ON
+  value: {{ .Values.autoscaler.autoscalerConfig.wakeOn | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.readiness) }}
+- name: AUTOSCALER_READINESS
+  value: {{ .Values.autoscaler.autoscalerConfig.readiness | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.sessionIdleTimeout) }}
+- name: AUTOSCALER_SESSION_IDLE_TIMEOUT
+  value: {{ .Values.autoscaler.autoscalerConfig.sessionIdleTimeout | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.whenCutOff) }}
+- name: AUTOSCALER_WHEN_CUT_OFF
+  value: {{ .Values.autoscaler.autoscalerConfig.whenCutOff | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.recordExpiry) }}
+- name: AUTOSCALER_RECORD_EXPIRY
+  value: {{ .Values.autoscaler.autoscalerConfig.recordExpiry | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.leaseDuration) }}
+- name: AUTOSCALER_LEASE_DURATION
+  value: {{ .Values.autoscaler.autoscalerConfig.leaseDuration | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.renewDeadline) }}
+- name: AUTOSCALER_RENEW_DEADLINE
+  value: {{ .Values.autoscaler.autoscalerConfig.renewDeadline | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.retryPeriod) }}
+- name: AUTOSCALER_RETRY_PERIOD
+  value: {{ .Values.autoscaler.autoscalerConfig.retryPeriod | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.shutdownDelay) }}
+- name: AUTOSCALER_SHUTDOWN_DELAY
+  value: {{ .Values.autoscaler.autoscalerConfig.shutdownDelay | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.drainTimeout) }}
+- name: AUTOSCALER_DRAIN_TIMEOUT
+  value: {{ .Values.autoscaler.autoscalerConfig.drainTimeout | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.logLevel) }}
+- name: LOG_LEVEL
+  value: {{ .Values.autoscaler.autoscalerConfig.logLevel | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.logFormat) }}
+- name: AUTOSCALER_LOG_FORMAT
+  value: {{ .Values.autoscaler.autoscalerConfig.logFormat | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.adminAddr) }}
+- name: AUTOSCALER_ADMIN_ADDR
+  value: {{ .Values.autoscaler.autoscalerConfig.adminAddr | quote }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,65 @@
+/**
+ * What the Helm chart has from the one table of settings: the container's variables, the values with their comments,
+ * and their part of the values' schema. Pure.
+ *
+ * @module
+ */
+import { type ChartValue, type Setting, settingRows } from "./settings.ts";
+
+/** The chart's path of the values that are settings. */
+export const CONFIG_PATH = "autoscaler.autoscalerConfig";
+
+/** Between these lines of the chart's values stands what {@link configValues} makes. */
+export const CONFIG_MARKERS = ["    # settings:start", "    # settings:end"] as const;
+
+/** The template `buildkitd-stack.settings`: a variable for each value that is not null. */
+export function settingsTemplate(): string {
+  const lines = chartRows().flatMap(([{ key }, { variable, type }]) => {
+    const value = `.Values.${CONFIG_PATH}.${key}`;
+    // Helm reads numbers as floating point, which would be written as 1e+06.
+    const text = type.schema.type === "integer" ? `${value} | int64 | quote` : `${value} | quote`;
+    return [
+      `{{- if not (kindIs "invalid" ${value}) }}`,
+      `- name: ${variable}`,
+      `  value: {{ ${text} }}`,
+      `{{- end }}`,
+    ];
+  });
+  return [
+    "{{/* Made by `deno task generate` from the program's table of settings. */}}",
+    '{{- define "buildkitd-stack.settings" -}}',
+    ...lines,
+    "{{- end -}}",
+    "",
+  ].join("\n");
+}
+
+/** The values below {@link CONFIG_PATH} with the comments that the chart's README is made of. */
+export function configValues(): string {
+  return chartRows().flatMap(([{ key, default: chartDefault }, { flag, type, help, default: preset }]) => {
+    const value = chartDefault ?? preset ?? "";
+    return [
+      `    # -- ${capitalized(help)} (\`${flag}\`: ${type.range})`,
+      `    ${key}: ${type.schema.type === "integer" ? value : JSON.stringify(value)}`,
+    ];
+  }).join("\n");
+}
+
+function capitalized(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+/** The schema of the values below {@link CONFIG_PATH}. */
+export function configSchema(): Readonly<Record<string, unknown>> {
+  const properties = chartRows().map(([{ key }, { type, help }]) => [
+    key,
+    { description: help, ...type.schema },
+  ]);
+  return { type: "object", additionalProperties: false, properties: Object.fromEntries(properties) };
+}
+
+function chartRows(): readonly (readonly [ChartValue, Setting<unknown>])[] {
+  return settingRows().flatMap(([, setting]) =>
+    setting.chart === undefined ? [] : [[setting.chart, setting] as const]
+  );
+}
