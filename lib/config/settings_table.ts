@@ -28,16 +28,17 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [line(head), line(head.map(() => "---")), ...rows.map(line)];
 }
 
-/** `document` with `content` between its markers. @throws Error when a marker is missing */
+/** `document` with `content`, and `gap` around it, between its markers. @throws Error when a marker is missing */
 export function replaceBetween(
   document: string,
   [start, end]: readonly [string, string],
   content: string,
+  gap = "\n\n",
 ): string {
   const from = document.indexOf(start);
   const to = document.indexOf(end);
   if (from < 0 || to < from) throw new Error(`Cannot find "${start}" and "${end}" in the document`);
-  return `${document.slice(0, from + start.length)}\n\n${content}\n\n${document.slice(to)}`;
+  return `${document.slice(0, from + start.length)}${gap}${content}${gap}${document.slice(to)}`;
 }
 
 function code(text: string): string {

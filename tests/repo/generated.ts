@@ -1,42 +1,59 @@
 /**
- * The documents that are made from the code. `deno task generate` (this file as a program) writes them; a test
- * compares them.
+ * What is made from the code: parts of documents and of the chart. `deno task generate` (this file as a program)
+ * writes it; a test compares it.
  *
  * @module
  */
+import { CONFIG_MARKERS, configValues, settingsTemplate } from "../../lib/config/chart_fragments.ts";
 import { replaceBetween, SETTINGS_MARKERS, settingsTable } from "../../lib/config/settings_table.ts";
 import { metricsDocument } from "../../lib/ops/metrics_table.ts";
+import { VALUES_MARKERS, valuesTables } from "./chart_readme.ts";
+import { chartSchema } from "./chart_schema.ts";
+import { chartValues } from "./chart_values.ts";
 
 /** The repository's root. */
 export const ROOT = new URL("../../", import.meta.url);
 
-/** Each document's path to its right content, formatted as `deno fmt` does. */
-export async function generatedDocuments(): Promise<ReadonlyMap<string, string>> {
-  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+const CHART = "helm/buildkitd-stack";
+
+/** Each file's path to its right content, formatted as `deno fmt` does. */
+export async function generatedFiles(): Promise<ReadonlyMap<string, string>> {
+  const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
+  const readme = await read("README.md");
+  const values = replaceBetween(await read(`${CHART}/values.yaml`), CONFIG_MARKERS, configValues(), "\n");
+  const entries = chartValues(values);
+  const chartReadme = await read(`${CHART}/README.md`);
   return new Map([
-    ["README.md", await format(replaceBetween(readme, SETTINGS_MARKERS, settingsTable()))],
-    ["docs/metrics.md", await format(metricsDocument())],
+    ["README.md", await format("md", replaceBetween(readme, SETTINGS_MARKERS, settingsTable()))],
+    ["docs/metrics.md", await format("md", metricsDocument())],
+    [`${CHART}/templates/_settings.tpl`, settingsTemplate()],
+    [`${CHART}/values.yaml`, await format("yaml", values)],
+    [`${CHART}/values.schema.json`, await format("json", JSON.stringify(chartSchema(entries), null, 2))],
+    [
+      `${CHART}/README.md`,
+      await format("md", replaceBetween(chartReadme, VALUES_MARKERS, valuesTables(entries))),
+    ],
   ]);
 }
 
-async function format(markdown: string): Promise<string> {
+async function format(extension: string, text: string): Promise<string> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["fmt", "--ext", "md", "-"],
+    args: ["fmt", "--ext", extension, "-"],
     cwd: ROOT,
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
   const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(markdown));
+  await writer.write(new TextEncoder().encode(text));
   await writer.close();
   const { success, stdout } = await child.output();
-  if (!success) throw new Error("Cannot format a generated document");
+  if (!success) throw new Error("Cannot format a generated file");
   return new TextDecoder().decode(stdout);
 }
 
 if (import.meta.main) {
-  for (const [path, content] of await generatedDocuments()) {
+  for (const [path, content] of await generatedFiles()) {
     await Deno.writeTextFile(new URL(path, ROOT), content);
   }
 }

@@ -5,10 +5,10 @@
  */
 import assert from "node:assert/strict";
 import { replaceBetween } from "../../lib/config/settings_table.ts";
-import { generatedDocuments, ROOT } from "./generated.ts";
+import { generatedFiles, ROOT } from "./generated.ts";
 
-Deno.test("repo: generated documents are fresh (deno task generate)", async () => {
-  for (const [path, content] of await generatedDocuments()) {
+Deno.test("repo: generated files are fresh (deno task generate)", async () => {
+  for (const [path, content] of await generatedFiles()) {
     assert.equal(await Deno.readTextFile(new URL(path, ROOT)), content, `${path} is stale`);
   }
 });

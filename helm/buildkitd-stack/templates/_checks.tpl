@@ -26,7 +26,10 @@ What a schema cannot say. All problems are reported together, each with what to 
 {{- if and .Values.buildkitd.persistence.existingClaim (not .Values.buildkitd.persistence.enabled) -}}
 {{- $problems = append $problems "buildkitd.persistence.existingClaim is given, and buildkitd.persistence.enabled is false: want true" -}}
 {{- end -}}
+{{- if and .Values.autoscaler.metrics.prometheusRule.enabled (not .Values.autoscaler.metrics.serviceMonitor.enabled) -}}
+{{- $problems = append $problems "autoscaler.metrics.prometheusRule.enabled is true, and autoscaler.metrics.serviceMonitor.enabled is false: the alerts are about the targets that the ServiceMonitor makes. Enable both" -}}
+{{- end -}}
 {{- if $problems -}}
-{{- fail (printf "%d problem(s) in the values:\n  %s" (len $problems) (join "\n  " $problems)) -}}
+{{- fail (printf "found %d %s in the values:\n  %s" (len $problems) (eq (len $problems) 1 | ternary "problem" "problems") (join "\n  " $problems)) -}}
 {{- end -}}
 {{- end -}}

@@ -1,0 +1,71 @@
+{{/*
+The alerts, for the targets that the ServiceMonitor of this release makes. docs/operations.md says what to do about each.
+*/}}
+{{- define "buildkitd-stack.alerts" -}}
+{{- $of := printf "namespace=%q,job=\"%s-metrics\"" (include "buildkitd-stack.autoscaler.namespace" .) (include "buildkitd-stack.autoscaler.fullname" .) -}}
+- alert: BuildkitdAutoscalerDown
+  expr: absent(up{ {{- $of -}} } == 1)
+  for: 5m
+  labels: { severity: critical }
+  annotations:
+    summary: No proxy in front of buildkitd can be scraped
+    description: Clients of {{ include "buildkitd-stack.address" . }} probably cannot connect.
+- alert: BuildkitdClientsTimedOut
+  expr: sum(increase(buildkitd_autoscaler_sessions_ended_total{outcome="timed_out", {{- $of -}} }[15m])) > 0
+  labels: { severity: warning }
+  annotations:
+    summary: Clients gave up, since no builder came in time
+    description: Look at the pod of StatefulSet {{ include "buildkitd-stack.buildkitd.fullname" . }} in namespace {{ .Release.Namespace }}.
+- alert: BuildkitdClientsRefused
+  expr: sum(increase(buildkitd_autoscaler_sessions_ended_total{outcome="limited", {{- $of -}} }[15m])) > 0
+  labels: { severity: warning }
+  annotations:
+    summary: Clients are turned away at a limit
+    description: More clients connect or wait than maxConnections or maxHeld allow.
+- alert: BuildkitdBroke
+  expr: sum(increase(buildkitd_autoscaler_sessions_ended_total{outcome="upstream_reset", {{- $of -}} }[15m])) > 0
+  labels: { severity: warning }
+  annotations:
+    summary: Builds ended since buildkitd broke
+    description: Look for an end of the container by memory, and at its log before the restart.
+- alert: BuildkitdAutoscalerFailed
+  expr: sum(increase(buildkitd_autoscaler_sessions_ended_total{outcome="failed", {{- $of -}} }[15m])) > 0
+  labels: { severity: warning }
+  annotations:
+    summary: The autoscaler ended a session by a fault of its own
+    description: That is a bug. Its log has a record of level error.
+- alert: BuildkitdIdle
+  expr: max(buildkitd_autoscaler_replicas_observed{ {{- $of -}} }) > {{ .Values.autoscaler.autoscalerConfig.minReplicas | int64 }} and sum(buildkitd_autoscaler_sessions_open{ {{- $of -}} }) == 0
+  for: 30m
+  labels: { severity: warning }
+  annotations:
+    summary: A builder costs money, and nobody builds
+    description: The log of the autoscaler says what keeps it.
+- alert: BuildkitdScalingStuck
+  expr: (buildkitd_autoscaler_replicas_desired{ {{- $of -}} } != buildkitd_autoscaler_replicas_observed{ {{- $of -}} }) and buildkitd_autoscaler_leader{ {{- $of -}} } == 1
+  for: 10m
+  labels: { severity: warning }
+  annotations:
+    summary: The number of builders is not the one that is wanted
+    description: The log of the autoscaler has the failed write, or what a scale-down waits for.
+- alert: BuildkitdAutoscalerApiErrors
+  expr: sum(rate(buildkitd_autoscaler_api_errors_total{code!="409", {{- $of -}} }[10m])) > 0.1
+  for: 10m
+  labels: { severity: warning }
+  annotations:
+    summary: Requests to the Kubernetes API fail
+    description: Warm builders go on to serve; cold starts and scaling down wait.
+- alert: BuildkitdAutoscalerAcceptErrors
+  expr: sum(increase(buildkitd_autoscaler_accept_errors_total{ {{- $of -}} }[10m])) > 0
+  labels: { severity: warning }
+  annotations:
+    summary: Connections cannot be accepted
+    description: File descriptors or ports run out.
+- alert: BuildkitdColdStartSlow
+  expr: histogram_quantile(0.95, sum by (le) (rate(buildkitd_autoscaler_cold_start_seconds_bucket{phase="ready", {{- $of -}} }[1h]))) > 120
+  for: 10m
+  labels: { severity: info }
+  annotations:
+    summary: Builders take more than two minutes to start
+    description: See where the time goes by the label phase; nodes and images that have to come are the usual cause.
+{{- end -}}

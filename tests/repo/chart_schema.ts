@@ -1,0 +1,175 @@
+/**
+ * The schema of the chart's values: types follow from the defaults, {@link REFINEMENTS} say what a default cannot. It
+ * is strict: what nobody declared is refused, and so is a scalar that somebody set to null where there has to be one.
+ *
+ * @module
+ */
+import { CONFIG_PATH, configSchema } from "../../lib/config/chart_fragments.ts";
+import { duration } from "../../lib/config/value_types.ts";
+import type { ChartValueEntry } from "./chart_values.ts";
+
+type Schema = Readonly<Record<string, unknown>>;
+
+const PORT: Schema = { type: "integer", minimum: 1, maximum: 65535 };
+const STRINGS: Schema = { type: "object", additionalProperties: { type: "string" } };
+const OBJECTS: Schema = { type: "array", items: { type: "object" } };
+const NAMED: Schema = { type: "array", items: { type: "object", required: ["name"] } };
+const DIGEST: Schema = { type: "string", pattern: "^(sha256:[0-9a-f]{64})?$" };
+const PROMETHEUS_DURATION: Schema = { type: "string", pattern: "^([0-9]+(ms|s|m|h|d))*$" };
+const AMOUNT: Schema = {
+  oneOf: [{ type: "integer", minimum: 0 }, { type: "string", pattern: "^[0-9]+%$" }],
+};
+
+/** The name of an object that is also the start of others' names, or nothing. Services may not begin with a digit. */
+function name(maxLength: number): Schema {
+  return { type: "string", maxLength, pattern: "^([a-z]([-a-z0-9]*[a-z0-9])?)?$" };
+}
+
+const NAMESPACE: Schema = { type: "string", maxLength: 63, pattern: "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$" };
+
+function nullable(schema: Schema): Schema {
+  return { ...schema, type: [schema.type, "null"] };
+}
+
+function oneOf(...words: string[]): Schema {
+  return { type: "string", enum: words };
+}
+
+const PROBE: Schema = {
+  type: "object",
+  required: ["enabled"],
+  properties: {
+    enabled: { type: "boolean" },
+    initialDelaySeconds: { type: "integer", minimum: 0 },
+    periodSeconds: { type: "integer", minimum: 1 },
+    timeoutSeconds: { type: "integer", minimum: 1 },
+    failureThreshold: { type: "integer", minimum: 1 },
+    successThreshold: { type: "integer", minimum: 1 },
+    terminationGracePeriodSeconds: { type: "integer", minimum: 1 },
+    exec: { type: "object" },
+    grpc: { type: "object" },
+    httpGet: { type: "object" },
+    tcpSocket: { type: "object" },
+  },
+  additionalProperties: false,
+};
+
+/** By whole path, or else by the last key. */
+const REFINEMENTS: Readonly<Record<string, Schema>> = {
+  nameOverride: name(63),
+  fullnameOverride: name(40),
+  "autoscaler.fullnameOverride": name(55),
+  "buildkitd.fullnameOverride": name(52),
+  namespaceOverride: NAMESPACE,
+  namespace: NAMESPACE,
+  labels: STRINGS,
+  annotations: STRINGS,
+  podLabels: STRINGS,
+  podAnnotations: STRINGS,
+  commonLabels: STRINGS,
+  commonAnnotations: STRINGS,
+  alertLabels: STRINGS,
+  nodeSelector: STRINGS,
+  imagePullSecrets: NAMED,
+  extraEnv: NAMED,
+  extraEnvVars: NAMED,
+  extraVolumes: NAMED,
+  extraVolumeMounts: NAMED,
+  extraContainers: NAMED,
+  initContainers: NAMED,
+  extraEnvFrom: OBJECTS,
+  tolerations: OBJECTS,
+  topologySpreadConstraints: OBJECTS,
+  relabelings: OBJECTS,
+  metricRelabelings: OBJECTS,
+  clients: OBJECTS,
+  metricsClients: OBJECTS,
+  digest: DIGEST,
+  pullPolicy: oneOf("Always", "IfNotPresent", "Never"),
+  port: PORT,
+  nodePort: nullable(PORT),
+  "autoscaler.service.type": oneOf("ClusterIP", "NodePort", "LoadBalancer"),
+  externalTrafficPolicy: oneOf("", "Cluster", "Local"),
+  livenessProbe: PROBE,
+  readinessProbe: PROBE,
+  startupProbe: PROBE,
+  terminationGracePeriodSeconds: nullable({ type: "integer", minimum: 0 }),
+  maxUnavailable: AMOUNT,
+  interval: PROMETHEUS_DURATION,
+  scrapeTimeout: PROMETHEUS_DURATION,
+  "buildkitd.preset": oneOf("earthly", "earthbuild", "moby", "moby-rootless"),
+  "buildkitd.updateStrategy": oneOf("OnDelete", "RollingUpdate"),
+  "buildkitd.drain.timeout": duration(0).schema,
+  "buildkitd.hostUsers": { type: ["boolean", "null"] },
+  "buildkitd.cachePath": { type: "string", pattern: "^(/.*)?$" },
+  "buildkitd.persistence.whenDeleted": oneOf("Retain", "Delete"),
+  "buildkitd.persistence.size": {
+    type: "string",
+    pattern: "^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$",
+  },
+  "buildkitd.persistence.accessModes": {
+    type: "array",
+    minItems: 1,
+    items: oneOf("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"),
+  },
+};
+
+/** The whole schema. Parents may say whether they want the chart (`enabled`), and hand on what is `global`. */
+export function chartSchema(entries: readonly ChartValueEntry[]): Schema {
+  const schema = group(entries, []);
+  return {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    title: "Values of the chart buildkitd-stack",
+    ...schema,
+    properties: {
+      ...schema.properties as Schema,
+      enabled: {
+        type: "boolean",
+        description: "For the condition of a parent chart: nothing is read from it.",
+      },
+    },
+  };
+}
+
+function group(entries: readonly ChartValueEntry[], path: readonly string[]): Schema {
+  if (path.join(".") === CONFIG_PATH) return configSchema();
+  const keys = [...new Set(entries.map((entry) => entry.path[path.length]!))];
+  const properties = keys.map((key) => {
+    const below = entries.filter((entry) => entry.path[path.length] === key);
+    const [first] = below;
+    const own = first!.path.length === path.length + 1;
+    return [key, own ? leaf(first!) : group(below, [...path, key])] as const;
+  });
+  const required = properties.filter(([, schema]) => !mayBeNull(schema)).map(([key]) => key);
+  return {
+    type: "object",
+    additionalProperties: false,
+    ...(required.length > 0 ? { required } : {}),
+    properties: Object.fromEntries(properties),
+  };
+}
+
+/** Lists and maps may be set to null, which is how helm's users take a default away. */
+function mayBeNull({ type, properties }: Schema): boolean {
+  return Array.isArray(type) || type === "array" || (type === "object" && properties === undefined);
+}
+
+function leaf({ path, default: preset, description }: ChartValueEntry): Schema {
+  const refined = REFINEMENTS[path.join(".")] ?? REFINEMENTS[path.at(-1)!];
+  return { description, ...(refined ?? typeOf(preset, path)) };
+}
+
+function typeOf(preset: unknown, path: readonly string[]): Schema {
+  switch (typeof preset) {
+    case "boolean":
+      return { type: "boolean" };
+    case "number":
+      return { type: "integer", minimum: 0 };
+    case "string":
+      return { type: "string" };
+    case "object":
+      if (Array.isArray(preset)) return { type: "array", items: { type: "string" } };
+      if (preset !== null) return { type: "object" };
+  }
+  throw new Error(`Cannot tell the type of "${path.join(".")}" by its default: want a refinement`);
+}
