@@ -24,6 +24,7 @@ import { PodHealthChecks } from "./proxy/pod_health.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { ColdStart } from "./scaler/cold_start.ts";
 import { waitExplainer } from "./scaler/explain.ts";
+import { CountOwners } from "./scaler/count_owners.ts";
 import { Observer, type ScaleTarget } from "./scaler/observer.ts";
 import { Placement } from "./scaler/placement.ts";
 import { Scaler } from "./scaler/scaler.ts";
@@ -78,7 +79,6 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   };
   const placement = new Placement(clock, MAX_REPLICAS, settings.readiness);
   const coldStart = new ColdStart(clock, metrics);
-  const observer = new Observer(target, { client, clock, random, log, metrics, placement });
   const scale = statefulSetScale(client, target.namespace, target.name);
   const proxies = new Proxies(target, settings, {
     ...ports,
@@ -87,6 +87,18 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     scale,
     claimPresent: (signal) => scaler.claimPresent(signal),
   });
+  const countOwners: CountOwners = new CountOwners({
+    ...ports,
+    scale,
+    placement,
+    peers: proxies,
+    scaler: {
+      get busy() {
+        return scaler.busy;
+      },
+    },
+  });
+  const observer = new Observer(target, { client, clock, random, log, metrics, placement, countOwners });
   const scaler: Scaler = new Scaler({ ...ports, scale, placement, peers: proxies, observer, coldStart }, {
     minReplicas: settings.minReplicas,
     maxReplicas: MAX_REPLICAS,
@@ -116,6 +128,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   tasks.run("accept", (signal) => proxy.run(signal));
   tasks.run("observer", (signal) => observer.run(signal));
   tasks.run("scaler", (signal) => scaler.run(signal));
+  tasks.run("count owners", (signal) => countOwners.run(signal));
   if (settings.readiness !== "pod") tasks.run("pod health", (signal) => podHealth.run(signal));
   tasks.run("proxies", (signal) => takePart(proxies, observer, target, signal));
   tasks.run("join", (signal) => join(scaler, proxies, observer, ports, phase, signal));

@@ -70,16 +70,26 @@ export function applyTo(live: KubeObject, patch: JsonObject, writer: Writer, for
   if (!force) refuseConflicts(others, changed);
   const merged = structuredClone(live) as unknown as JsonObject;
   for (const path of wanted.keys()) set(merged, JSON.parse(path), at(patch, JSON.parse(path)));
-  const owners = others.flatMap((entry) => [...fieldsOf(entry)]);
+  // What was written through another path does not keep a count that is given up through `/scale`.
+  const keepers = others.filter(({ subresource }) => subresource === writer.subresource);
+  const owners = keepers.flatMap((entry) => [...fieldsOf(entry)]);
+  const lost = new Set<string>();
   for (const path of mine === undefined ? [] : fieldsOf(mine)) {
-    if (!wanted.has(path) && !owners.includes(path)) set(merged, JSON.parse(path), undefined);
+    if (wanted.has(path) || owners.includes(path)) continue;
+    // A Scale without a count is a count of 0.
+    set(merged, JSON.parse(path), writer.subresource === "scale" ? 0 : undefined);
+    lost.add(path);
   }
   const object = merged as unknown as KubeObject;
   const paths = [...wanted.keys()].sort();
   const entry = mine !== undefined && same([...fieldsOf(mine)].sort(), paths)
     ? mine
     : entryOf(writer, "Apply", new Set(paths));
-  const left = without(others, changed);
+  const left = without(others, changed.union(lost));
+  if (paths.length === 0) {
+    object.metadata.managedFields = mine === undefined ? entries : left;
+    return object;
+  }
   const isNew = entry !== mine || left.length < others.length || left.some((it) => !others.includes(it));
   object.metadata.managedFields = isNew ? [...left, entry] : entries;
   return object;

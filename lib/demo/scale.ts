@@ -58,9 +58,9 @@ export function patchScale(
   }
   if (type !== PATCH_TYPES.apply) throw unsupportedMediaType();
   checkApply(body, { apiVersion: API_VERSION, kind: "Scale" }, name, options);
-  const count = countIn(body, name);
+  const patch = body["spec"] === undefined ? {} : { spec: { replicas: countIn(body, name) } };
   checkVersion(STATEFULSETS, live, metadataOf(body));
-  const applied = registry.applyFields(STATEFULSETS, live, { spec: { replicas: count } }, {
+  const applied = registry.applyFields(STATEFULSETS, live, patch, {
     ...options,
     subresource: "scale",
   });

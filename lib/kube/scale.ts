@@ -41,10 +41,17 @@ export interface ScaleApi {
    * @throws ApiError 409 when it has not
    */
   apply(count: Count, manager: string, signal: AbortSignal, options?: WriteOptions): Promise<Count>;
+  /**
+   * Has a field manager that applied the count give up its share of it, if the StatefulSet still has the version of
+   * `count`. Where no other one has applied it, the API server takes the count away: a dry run shows what it would be.
+   *
+   * @throws ApiError 409 when it has another version
+   */
+  giveUp(count: Count, manager: string, signal: AbortSignal, options?: WriteOptions): Promise<Count>;
 }
 
-/** Field manager of updates. */
-const MANAGER = "buildkitd-autoscaler";
+/** Field manager of updates; what claims add to it makes the name of theirs. */
+export const MANAGER = "buildkitd-autoscaler";
 
 /** The real {@link ScaleApi} of one StatefulSet. */
 export function statefulSetScale(client: KubeClient, namespace: string, name: string): ScaleApi {
@@ -55,12 +62,22 @@ export function statefulSetScale(client: KubeClient, namespace: string, name: st
     namespace,
     name,
   });
-  const body = ({ replicas, version }: Count): Scale => ({
+  const bare = ({ version }: Count): Scale => ({
     apiVersion: "autoscaling/v1",
     kind: "Scale",
     metadata: { name, namespace, resourceVersion: version },
-    spec: { replicas },
   });
+  const body = (count: Count): Scale => ({ ...bare(count), spec: { replicas: count.replicas } });
+  const apply = async (manager: string, body: Scale, signal: AbortSignal, options?: WriteOptions) => {
+    const scale = await client.json<Scale>({
+      target: target("patch"),
+      method: "PATCH",
+      query: { fieldManager: manager, force: "true", ...dry(options) },
+      contentType: "application/apply-patch+yaml",
+      body,
+    }, signal);
+    return countOf(scale);
+  };
   const dry = (options?: WriteOptions) => (options?.dryRun ? { dryRun: "All" } : {});
   return {
     async read(signal) {
@@ -71,16 +88,9 @@ export function statefulSetScale(client: KubeClient, namespace: string, name: st
       const request = { target: target("update"), method: "PUT", query, body: body(count) } as const;
       return countOf(await client.json<Scale>(request, signal));
     },
-    async apply(count, manager, signal, options) {
-      const scale = await client.json<Scale>({
-        target: target("patch"),
-        method: "PATCH",
-        query: { fieldManager: manager, force: "true", ...dry(options) },
-        contentType: "application/apply-patch+yaml",
-        body: body(count),
-      }, signal);
-      return countOf(scale);
-    },
+    apply: (count, manager, signal, options) => apply(manager, body(count), signal, options),
+    // Without `spec`; with an empty one the share stays (seen on kube-apiserver 1.36).
+    giveUp: (count, manager, signal, options) => apply(manager, bare(count), signal, options),
   };
 }
 

@@ -9,6 +9,7 @@ import { Notifier } from "../base/notifier.ts";
 import { type Change, Reflector, type ReflectorPorts } from "../kube/reflector.ts";
 import type { EndpointSlice, StatefulSet } from "../kube/types.ts";
 import { backendsOf } from "./backends.ts";
+import type { CountOwners } from "./count_owners.ts";
 import type { Placement } from "./placement.ts";
 
 /** What is watched. */
@@ -25,6 +26,8 @@ export interface ScaleTarget {
 export interface ObserverPorts extends ReflectorPorts {
   /** Told of versions, counts and pods. */
   readonly placement: Placement;
+  /** Told who owns the count in which version. */
+  readonly countOwners: Pick<CountOwners, "see">;
 }
 
 /** Watches one scale target. */
@@ -121,8 +124,9 @@ export class Observer {
     const { metadata, spec, status } = change.type === "list" ? change.items[0]! : change.object;
     const version = metadata?.resourceVersion;
     if (version === undefined) return;
-    const { placement } = this.#ports;
+    const { placement, countOwners } = this.#ports;
     this.#found.resolve();
+    countOwners.see(version, metadata?.managedFields);
     const isFirst = this.#uid === undefined;
     if (metadata?.uid !== this.#uid) {
       this.#uid = metadata?.uid;

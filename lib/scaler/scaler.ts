@@ -13,7 +13,7 @@ import { Notifier } from "../base/notifier.ts";
 import { type Random, randomName } from "../base/random.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
-import type { Count, ScaleApi } from "../kube/scale.ts";
+import { type Count, MANAGER, type ScaleApi } from "../kube/scale.ts";
 import { claimOf } from "./agreement.ts";
 import type { ColdStart } from "./cold_start.ts";
 import type { Observer } from "./observer.ts";
@@ -84,6 +84,7 @@ export class Scaler {
   readonly #underWay = new Set<Promise<void>>();
   #claims = 0;
   #mustRead = false;
+  #wants = false;
   #lowers = true;
   #because = "nothing is known of the StatefulSet yet";
 
@@ -91,7 +92,7 @@ export class Scaler {
   constructor(ports: ScalerPorts, policy: Policy) {
     this.#ports = ports;
     this.#policy = policy;
-    this.#name = `buildkitd-autoscaler-${randomName(ports.random, 12)}`;
+    this.#name = `${MANAGER}-${randomName(ports.random, 12)}`;
     this.#faults = new CauseLog(ports.log, "cannot scale");
     ports.placement.subscribe(() => this.#changed.notify());
     ports.peers.subscribe(() => this.#changed.notify());
@@ -105,6 +106,11 @@ export class Scaler {
   /** Why the count cannot be read or written at present; undefined if it can. */
   get fault(): string | undefined {
     return this.#faults.cause;
+  }
+
+  /** True while the count is to be written, or is being written. */
+  get busy(): boolean {
+    return this.#wants || this.#underWay.size > 0;
   }
 
   /** From now on the count is never lowered: the proxy is going, and another may be there. Claims go on. */
@@ -215,6 +221,7 @@ export class Scaler {
   }
 
   #act(decision: Decision, signal: AbortSignal): void {
+    this.#wants = this.#wantsClaim(decision) || this.#wantsLower(decision);
     if (this.#wantsClaim(decision)) this.#start(this.#claim, () => this.#tryClaim(signal), signal);
     else if (this.#wantsLower(decision)) this.#start(this.#lower, () => this.#tryLower(signal), signal);
   }

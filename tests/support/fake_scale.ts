@@ -32,6 +32,8 @@ export class FakeScale implements ScaleApi {
   /** Called after every change. */
   onChange: (count: Count) => void = () => {};
   readonly #fates: Fate[] = [];
+  /** Who has applied the present count. */
+  readonly owners = new Set<string>();
   readonly #managers = new Set<string>();
 
   constructor(replicas: number) {
@@ -45,6 +47,7 @@ export class FakeScale implements ScaleApi {
 
   /** Somebody else writes a count. */
   set(replicas: number): void {
+    if (replicas !== this.replicas) this.owners.clear();
     this.replicas = replicas;
     this.version++;
     this.onChange(this.#count());
@@ -68,6 +71,17 @@ export class FakeScale implements ScaleApi {
       const fresh = !this.#managers.has(manager);
       if (!dryRun) this.#managers.add(manager);
       if (!dryRun && (fresh || count.replicas !== this.replicas)) this.set(count.replicas);
+      if (!dryRun) this.owners.add(manager);
+      return this.#count();
+    });
+  }
+
+  giveUp(count: Count, manager: string, _signal: AbortSignal, { dryRun }: WriteOptions = {}): Promise<Count> {
+    return this.#meet(`${dryRun ? "ask to " : ""}give up ${manager}`, () => {
+      this.#check(count);
+      const isLast = this.owners.has(manager) && this.owners.size === 1;
+      if (dryRun) return { ...this.#count(), ...(isLast ? { replicas: 0 } : {}) };
+      if (this.owners.delete(manager)) this.set(isLast ? 0 : this.replicas);
       return this.#count();
     });
   }

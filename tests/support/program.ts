@@ -310,7 +310,8 @@ function settingsOf(world: World, { settings = {} }: WorldOptions) {
   return parseSettings({ flags, variables: {} });
 }
 
-function clusterOf({ front }: World, { token, home, client, podUid }: WorldOptions): Cluster {
+/** How a program reaches the cluster. */
+export function clusterOf({ front }: World, { token, home, client, podUid }: WorldOptions = {}): Cluster {
   return {
     server: front.url,
     source: "test",

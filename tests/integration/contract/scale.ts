@@ -26,6 +26,33 @@ async function claim(contract: Contract, name: string, count: number) {
   throw new Error("A controller was faster at every try");
 }
 
+/** Gives up a manager's share of the count, on condition of the version, and reads again after a conflict. */
+async function giveUp(contract: Contract, name: string, manager: string) {
+  for (let tries = 0; tries < 5; tries++) {
+    const { metadata: before } = await contract.atRest(name);
+    const version = before.resourceVersion;
+    const answer = await contract.applyScale(name, undefined, { manager, version });
+    if (answer.status === 409) continue;
+    assert.equal(answer.status, 200, JSON.stringify(answer.body));
+    return { before, given: answer.body };
+  }
+  throw new Error("A controller was faster at every try");
+}
+
+/** Who owns the count, by `managedFields`. */
+async function ownersOf(contract: Contract, name: string) {
+  const { metadata } = await contract.expect(200, contract.get(contract.path("statefulsets", name)));
+  return metadata.managedFields
+    .filter((entry: { fieldsV1: { "f:spec"?: { "f:replicas"?: unknown } } }) =>
+      entry.fieldsV1["f:spec"]?.["f:replicas"] !== undefined
+    )
+    .map(({ manager, operation, subresource }: Record<string, string>) => ({
+      manager,
+      operation,
+      subresource,
+    }));
+}
+
 /** The clauses. */
 export const SCALE_CONTRACT: readonly Clause[] = [
   {
@@ -172,17 +199,65 @@ export const SCALE_CONTRACT: readonly Clause[] = [
       const { metadata: { name } } = await contract.statefulSet();
       const manager = uniqueName("claim");
       await contract.expect(200, contract.applyScale(name, 1, { manager }));
-      const { metadata } = await contract.expect(200, contract.get(contract.path("statefulsets", name)));
-      const owners = metadata.managedFields
-        .filter((entry: { fieldsV1: { "f:spec"?: { "f:replicas"?: unknown } } }) =>
-          entry.fieldsV1["f:spec"]?.["f:replicas"] !== undefined
-        )
-        .map(({ manager, operation, subresource }: Record<string, string>) => ({
-          manager,
-          operation,
-          subresource,
-        }));
-      assert.deepEqual(owners, [{ manager, operation: "Apply", subresource: "scale" }]);
+      assert.deepEqual(await ownersOf(contract, name), [{
+        manager,
+        operation: "Apply",
+        subresource: "scale",
+      }]);
+    },
+  },
+  {
+    title:
+      "apply without a spec gives up the applier's share of the count, and another applier keeps the count",
+    async run(contract) {
+      const { metadata: { name } } = await contract.statefulSet();
+      const [one, two] = [uniqueName("claim"), uniqueName("claim")];
+      for (const manager of [one, two]) {
+        await contract.expect(200, contract.applyScale(name, 1, { manager }));
+      }
+      assert.equal((await ownersOf(contract, name)).length, 2);
+      const { before, given } = await giveUp(contract, name, one);
+      assert.equal(given.spec.replicas, 1);
+      assert.ok(BigInt(given.metadata.resourceVersion) > BigInt(before.resourceVersion));
+      const after = await contract.expect(200, contract.get(contract.path("statefulsets", name)));
+      assert.equal(after.spec.replicas, 1);
+      assert.equal(after.metadata.generation, before.generation);
+      assert.deepEqual(await ownersOf(contract, name), [{
+        manager: two,
+        operation: "Apply",
+        subresource: "scale",
+      }]);
+    },
+  },
+  {
+    title: "apply without a spec by the only applier would take the count away, and a dry run says so",
+    async run(contract) {
+      const { metadata: { name } } = await contract.statefulSet();
+      const manager = uniqueName("claim");
+      await contract.expect(200, contract.applyScale(name, 1, { manager }));
+      const dry = await contract.expect(
+        200,
+        contract.applyScale(name, undefined, { manager, dryRun: true }),
+      );
+      assert.equal(dry.spec.replicas ?? 0, 0);
+      const after = await contract.expect(200, contract.get(contract.path("statefulsets", name)));
+      assert.equal(after.spec.replicas, 1);
+    },
+  },
+  {
+    title: "apply without a spec with a stale version in its body is a 409 Conflict",
+    async run(contract) {
+      const { metadata: { name, resourceVersion: version } } = await contract.statefulSet();
+      const [one, two] = [uniqueName("claim"), uniqueName("claim")];
+      for (const manager of [one, two]) {
+        await contract.expect(200, contract.applyScale(name, 1, { manager }));
+      }
+      const refused = await contract.expect(
+        409,
+        contract.applyScale(name, undefined, { manager: one, version }),
+      );
+      assertStatus(refused, 409, "Conflict");
+      assert.equal((await ownersOf(contract, name)).length, 2);
     },
   },
   {

@@ -94,13 +94,20 @@ export class Contract implements AsyncDisposable {
   /** Server-side apply to `/scale`. */
   applyScale(
     name: string,
-    replicas: number,
-    { manager, version, force = true }: { manager?: string; version?: string; force?: boolean },
+    replicas: number | undefined,
+    { manager, version, force = true, dryRun = false }: {
+      manager?: string;
+      version?: string;
+      force?: boolean;
+      dryRun?: boolean;
+    },
   ): Promise<Answer> {
     const query = new URLSearchParams({ force: String(force) });
     if (manager !== undefined) query.set("fieldManager", manager);
+    if (dryRun) query.set("dryRun", "All");
     const metadata = version === undefined ? { name } : { name, resourceVersion: version };
-    const body = { apiVersion: "autoscaling/v1", kind: "Scale", metadata, spec: { replicas } };
+    const spec = replicas === undefined ? {} : { spec: { replicas } };
+    const body = { apiVersion: "autoscaling/v1", kind: "Scale", metadata, ...spec };
     const path = `${this.path("statefulsets", name, "scale")}?${query}`;
     return this.request("PATCH", path, body, "application/apply-patch+yaml");
   }

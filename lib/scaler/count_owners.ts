@@ -1,0 +1,122 @@
+/**
+ * Keeps the list of those who own the count short. A claim of an unchanged count makes its field manager one more owner
+ * in `metadata.managedFields`, and nothing takes it out again as long as the count stays: with hundreds of owners the API
+ * server takes seconds for each claim. So the leader has the surplus give up its share, one at a time, while nothing else
+ * is to be done. It never changes the count, and whether that is so it asks before.
+ *
+ * @module
+ */
+import { type Clock, sleep } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import { Notifier } from "../base/notifier.ts";
+import type { Random } from "../base/random.ts";
+import { retryDelayMs } from "../kube/client.ts";
+import { MANAGER, type ScaleApi } from "../kube/scale.ts";
+import type { StatefulSet } from "../kube/types.ts";
+import type { Peers } from "./peers.ts";
+import type { Placement } from "./placement.ts";
+
+/** So many claimers may own the count at a time: few for the API server, and each of some use to who looks for a cause. */
+export const KEPT_OWNERS = 10;
+
+/** Between two of them, in ms: it is never urgent. */
+const PAUSE_MS = 200;
+
+/** What it is done with. */
+export interface CountOwnersPorts {
+  /** Spreads the work. */
+  readonly clock: Clock;
+  /** Spreads tries. */
+  readonly random: Random;
+  /** Says what was done, at debug. */
+  readonly log: Log;
+  /** The count. */
+  readonly scale: ScaleApi;
+  /** Told of the versions that this makes. */
+  readonly placement: Placement;
+  /** Only the leader does it, so that several do not get in each other's way. */
+  readonly peers: Pick<Peers, "leads" | "subscribe">;
+  /** Whether the count is to be written for a better reason. */
+  readonly scaler: { readonly busy: boolean };
+}
+
+type ManagedFields = NonNullable<StatefulSet["metadata"]>["managedFields"];
+
+/** The field managers of our claims that own the count. */
+export function claimersOf(managedFields: ManagedFields): readonly string[] {
+  return (managedFields ?? []).flatMap(({ manager, operation, subresource, fieldsV1 }) => {
+    const isClaim = operation === "Apply" && subresource === "scale" && manager?.startsWith(`${MANAGER}-`);
+    const owns = (fieldsV1 as Fields | undefined)?.["f:spec"]?.["f:replicas"] !== undefined;
+    return isClaim && owns ? [manager!] : [];
+  });
+}
+
+interface Fields {
+  readonly "f:spec"?: { readonly "f:replicas"?: unknown };
+}
+
+/** Watches and shortens the list. */
+export class CountOwners {
+  readonly #ports: CountOwnersPorts;
+  readonly #changed = new Notifier();
+  #seen: { readonly version: string; readonly claimers: readonly string[] } | undefined;
+
+  /** Starts nothing: `run` does. */
+  constructor(ports: CountOwnersPorts) {
+    this.#ports = ports;
+    ports.placement.subscribe(() => this.#changed.notify());
+    ports.peers.subscribe(() => this.#changed.notify());
+  }
+
+  /** Takes note of a state of the StatefulSet. */
+  see(version: string, managedFields: ManagedFields): void {
+    this.#seen = { version, claimers: claimersOf(managedFields) };
+    this.#changed.notify();
+  }
+
+  /** Runs until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, random, log } = this.#ports;
+    for (let failures = 0;;) {
+      const surplus = this.#surplus();
+      if (surplus === undefined) {
+        await this.#changed.wait(clock, Infinity, signal);
+        continue;
+      }
+      try {
+        await this.#giveUp(surplus, signal);
+        failures = 0;
+        await sleep(clock, PAUSE_MS, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        log.debug("cannot shorten the list of the count's owners", { cause: messageOf(error) });
+        await sleep(clock, retryDelayMs(error, failures++, random), signal);
+      }
+    }
+  }
+
+  /** A claimer that need not own the count, if there is one and this is the time. */
+  #surplus(): string | undefined {
+    const { placement, peers, scaler } = this.#ports;
+    if (!peers.leads || scaler.busy || this.#seen?.version !== placement.agreement.seen?.version) {
+      return undefined;
+    }
+    const claimers = this.#seen?.claimers ?? [];
+    return claimers.length > KEPT_OWNERS ? claimers[0] : undefined;
+  }
+
+  /** On condition of the version at which others were seen to own the count as well, so that it cannot be lost. */
+  async #giveUp(manager: string, signal: AbortSignal): Promise<void> {
+    const { log, scale, placement } = this.#ports;
+    const { seen } = placement.agreement;
+    if (seen === undefined) return;
+    const { replicas } = await scale.giveUp(seen, manager, signal, { dryRun: true });
+    if (replicas !== seen.replicas) {
+      throw new Error(`The API server would change the count from ${seen.replicas} to ${replicas}`);
+    }
+    if (!this.#ports.peers.leads || this.#ports.scaler.busy) return;
+    placement.see(await scale.giveUp(seen, manager, signal), seen.version);
+    log.debug("an owner of the count has given it up", { manager });
+  }
+}
