@@ -25,6 +25,8 @@ export type Fate =
 export interface PathWeather {
   /** One way, one message. */
   latencyMs(): number;
+  /** Told of each request as it leaves. */
+  onRequest(request: HttpRequest): void;
   /** What happens to a request, other than that it is answered. */
   fate(request: HttpRequest): Fate | undefined;
   /** Whether a request that could not pass, and that its sender has given up, arrives all the same. */
@@ -36,18 +38,13 @@ export type PathState = "open" | "silent" | "refused";
 
 /** One way. */
 export class ApiPath implements Http {
-  /** May change requests and answers: for rules that are broken on purpose. */
-  tamper: {
-    request?: (request: HttpRequest) => HttpRequest;
-    answer?: (request: HttpRequest, text: string) => string;
-  } = {};
   readonly #api: ApiServer;
   readonly #world: WorldTime;
   readonly #machine: Machine;
   readonly #weather: PathWeather;
   readonly #streams = new Set<AbortController>();
   #state: PathState = "open";
-  #staleWatches = false;
+  #stale: ReadonlySet<string> = new Set();
   #changed = Promise.withResolvers<void>();
 
   /** Open at first. */
@@ -70,9 +67,9 @@ export class ApiPath implements Http {
     this.#notify();
   }
 
-  /** From now on watches bring nothing, though requests are answered; or they do again. */
-  set staleWatches(stale: boolean) {
-    this.#staleWatches = stale;
+  /** From now on watches of these resources bring nothing, though requests are answered; the others do again. */
+  set staleWatches(resources: readonly string[]) {
+    this.#stale = new Set(resources);
     this.#notify();
   }
 
@@ -111,10 +108,10 @@ export class ApiPath implements Http {
   close(): void {}
 
   async #carry(
-    original: HttpRequest,
+    request: HttpRequest,
     call: { readonly over: boolean },
   ): Promise<{ response: HttpResponse; cancel: () => void }> {
-    const request = this.tamper.request?.(original) ?? original;
+    this.#weather.onRequest(request);
     const watches = request.url.searchParams.has("watch");
     const fate = this.#weather.fate(request);
     await this.#travel();
@@ -130,20 +127,21 @@ export class ApiPath implements Http {
     }
     const server = new AbortController();
     const response = await this.#api.handle({ ...request, signal: server.signal }, this.#machine.name);
-    if (watches && response.status === 200) return await this.#stream(response, server);
-    let text = await readAll(response.body);
-    text = this.tamper.answer?.(request, text) ?? text;
+    if (watches && response.status === 200) {
+      return await this.#stream(response, request.url.pathname.split("/").at(-1)!, server);
+    }
     await this.#travel();
     if (fate?.kind === "unanswered") {
       if (fate.silent) return await never();
       throw new Error("connection reset by peer");
     }
-    return answer({ ...response, body: whole(text) });
+    return answer(response);
   }
 
   /** A watch: lines arrive one after the other. */
   async #stream(
     response: HttpResponse,
+    resource: string,
     server: AbortController,
   ): Promise<{ response: HttpResponse; cancel: () => void }> {
     const reader = response.body.getReader();
@@ -155,7 +153,7 @@ export class ApiPath implements Http {
       server.abort(new Error("The client has ended the watch"));
     };
     const body = new ReadableStream<Uint8Array>({
-      start: (controller) => void this.#pump(reader, controller, () => open),
+      start: (controller) => void this.#pump(reader, controller, resource, () => open),
       cancel,
     }, { highWaterMark: Infinity });
     await this.#travel();
@@ -165,25 +163,28 @@ export class ApiPath implements Http {
   async #pump(
     reader: ReadableStreamDefaultReader<Uint8Array>,
     controller: ReadableStreamDefaultController<Uint8Array>,
+    resource: string,
     isOpen: () => boolean,
   ): Promise<void> {
     const deliver = (what: () => void) => this.#machine.deliver(() => isOpen() && what());
     try {
       for (;;) {
         const { done, value } = await reader.read();
-        await this.#travel(true);
+        await this.#travel(resource);
         if (done) return deliver(() => controller.close());
         deliver(() => controller.enqueue(value));
       }
     } catch (error) {
-      await this.#travel(true).catch(() => {});
+      await this.#travel(resource).catch(() => {});
       deliver(() => controller.error(error));
     }
   }
 
-  async #travel(inWatch = false): Promise<void> {
+  async #travel(watched?: string): Promise<void> {
     await this.#pause(this.#weather.latencyMs());
-    while (this.#state === "silent" || (inWatch && this.#staleWatches)) await this.#changed.promise;
+    while (this.#state === "silent" || (watched !== undefined && this.#stale.has(watched))) {
+      await this.#changed.promise;
+    }
     if (this.#state === "refused") throw new Error("Cannot connect to the API server: connection refused");
   }
 
@@ -203,16 +204,6 @@ export class ApiPath implements Http {
 }
 
 const NEVER_ABORTED = new AbortController().signal;
-
-async function readAll(body: ReadableStream<Uint8Array>): Promise<string> {
-  const reader = body.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
-  for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    text += decoder.decode(next.value, { stream: true });
-  }
-  return text;
-}
 
 function never(): Promise<never> {
   return new Promise(() => {});

@@ -18,6 +18,7 @@ import {
   PREFACE,
   readFrame,
 } from "../../lib/demo/stub_http2.ts";
+import { literalFields } from "../support/http2_client.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
 import type { End } from "./network.ts";
 
@@ -29,7 +30,9 @@ export type Ending =
   | "served"
   /** The client left while it waited. */
   | "left"
-  /** It was told that there is no backend, or closed, before its first byte came back. */
+  /** It has got no sign of an HTTP/2 server in time, and gives the connection up, as grpc-go does. */
+  | "not_greeted"
+  /** It was told why there is no backend, as far as it can be, and closed, before its first byte came back. */
   | "not_served"
   /** It broke after its first byte had come back. */
   | "broken"
@@ -54,10 +57,14 @@ export interface Plan {
 export interface Progress {
   readonly plan: Plan;
   conn: End | undefined;
-  connectedMs: number;
   /** Its first byte has come back. */
   served: boolean;
+  /** What an HTTP/2 client was told instead: gRPC's status and message. */
+  told: { readonly status: string; readonly message: string } | undefined;
 }
+
+/** How long a gRPC client waits for the server's first SETTINGS frame, in ms. */
+const GREETING_MS = 20_000;
 
 /** Runs one connection. Never throws. */
 export async function runConnection(
@@ -75,18 +82,22 @@ export async function runConnection(
     return "refused";
   }
   const { conn } = progress;
-  progress.connectedMs = clock.nowMs();
-  let left = false;
-  const cancelPatience = clock.setTimer(plan.patienceMs, () => {
+  let gaveUp: Ending | undefined;
+  const giveUp = (ending: Ending) => {
     if (progress.served) return;
-    left = true;
+    gaveUp = ending;
     closeQuietly(conn);
-  });
+  };
+  const cancelPatience = clock.setTimer(plan.patienceMs, () => giveUp("left"));
+  const cancelGreeting = plan.http2 ? clock.setTimer(GREETING_MS, () => giveUp("not_greeted")) : () => {};
   try {
-    return await (plan.http2 ? speakHttp2 : speakRaw)(progress, conn, clock, signal);
+    return plan.http2
+      ? await speakHttp2(progress, conn, clock, cancelGreeting, signal)
+      : await speakRaw(progress, conn, clock, signal);
   } catch {
-    return left ? "left" : progress.served ? "broken" : "not_served";
+    return gaveUp ?? (progress.served ? "broken" : "not_served");
   } finally {
+    cancelGreeting();
     cancelPatience();
     closeQuietly(conn);
   }
@@ -123,7 +134,13 @@ async function speakRaw(progress: Progress, conn: End, clock: Clock, signal: Abo
   return await reader.some() === null ? "served" : "corrupt";
 }
 
-async function speakHttp2(progress: Progress, conn: End, clock: Clock, signal: AbortSignal): Promise<Ending> {
+async function speakHttp2(
+  progress: Progress,
+  conn: End,
+  clock: Clock,
+  onGreeting: () => void,
+  signal: AbortSignal,
+): Promise<Ending> {
   const { plan } = progress;
   const reader = new ByteReader(conn);
   await writeAll(conn, new TextEncoder().encode(PREFACE));
@@ -138,6 +155,7 @@ async function speakHttp2(progress: Progress, conn: End, clock: Clock, signal: A
     for (;;) {
       const frame = await readFrame(reader);
       if (frame === null) throw new Error("closed");
+      onGreeting();
       if (frame.type === FRAME.settings && (frame.flags & ACK) === 0) {
         await writeAll(
           conn,
@@ -149,7 +167,12 @@ async function speakHttp2(progress: Progress, conn: End, clock: Clock, signal: A
         got = frame.payload;
       }
       if (frame.type === FRAME.goAway) throw new Error("told to go");
-      if (frame.type === FRAME.headers && frame.stream === stream && (frame.flags & END_STREAM) !== 0) break;
+      if (frame.type !== FRAME.headers || frame.stream !== stream || (frame.flags & END_STREAM) === 0) {
+        continue;
+      }
+      const { "grpc-status": status = "", "grpc-message": message = "" } = literalFields(frame.payload);
+      if (got === undefined) progress.told = { status, message };
+      break;
     }
     if (got === undefined) throw new Error("told why");
     if (!same(got, sent)) return "corrupt";
@@ -168,9 +191,13 @@ async function pause(ms: number | undefined, clock: Clock, signal: AbortSignal):
 /** What a whole client does: its connections, one after the other. */
 export type Pattern = "buildctl" | "buildx" | "earth";
 
-/** Draws the connections of a client, without their numbers. `served` says whether the last one was. */
+/**
+ * Draws the connections of a client, without their numbers. Its longest one makes pauses of up to `longestPauseMs`;
+ * `served` says whether the last one was.
+ */
 export function* connectionsOf(
   pattern: Pattern,
+  longestPauseMs: number,
   random: SeededRandom,
   served: () => boolean,
 ): Generator<Omit<Plan, "id">> {
@@ -180,7 +207,7 @@ export function* connectionsOf(
     http2,
     pausesMs: Array.from(
       { length: random.integer(0, 4) },
-      () => random.integer(10, random.pick([300, 8_000])),
+      () => random.integer(10, random.pick([300, longestPauseMs])),
     ),
     bytes: random.pick([0, 100, 2_000, http2 ? 16_000 : 30_000]),
     patienceMs,

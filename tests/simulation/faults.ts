@@ -8,15 +8,16 @@ import { sleep } from "../../lib/base/clock.ts";
 import { STATEFULSETS } from "../../lib/demo/objects.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
 import type { Fate } from "./api_path.ts";
-import { clientOf } from "./network.ts";
-import type { ProxyProcess, World } from "./world.ts";
+import { type Moment, MOMENTS } from "./moments.ts";
+import type { ProxyProcess } from "./proxy_process.ts";
+import type { World } from "./world.ts";
 
 /** What a class works with. */
 interface Trouble {
   readonly world: World;
   readonly random: SeededRandom;
   readonly signal: AbortSignal;
-  /** A proxy that lives and runs, if there is one. */
+  /** A proxy that lives, if there is one: often the one whose moment it is. */
   proxy(): ProxyProcess | undefined;
   /** Waits; until the end of the faults at most. */
   lasts(leastMs: number, mostMs: number): Promise<void>;
@@ -30,6 +31,8 @@ export interface FaultClass {
   readonly chance: number;
   /** Time between two times, in ms. */
   readonly everyMs?: readonly [number, number];
+  /** The moments at which it is at its worst; any, if none. */
+  readonly at?: readonly Moment[];
   /** Happens once; puts right what it does before it resolves, soon after the signal is aborted. */
   readonly once?: (trouble: Trouble) => Promise<void> | void;
 }
@@ -39,15 +42,17 @@ const S = 1_000;
 /** No pod starts later than this, in ms. */
 export const SLOWEST_START_MS = 95 * S;
 
-/** A fault of all requests for a while. */
+/** A fault of all requests for a while; `hides` if the others may not hear of a proxy because of it. */
 function requests(
+  hides: boolean,
   draw: (random: SeededRandom, proxy: ProxyProcess, method: string, path: string) => Fate | undefined,
 ) {
   return async ({ world, random, lasts, note }: Trouble) => {
     const part = random.pick([0.02, 0.1, 0.5]);
     const victim = random.chance(0.3) ? world.pick(random) : undefined;
     const method = random.chance(0.3) ? random.pick(["PUT", "PATCH", "GET", "POST"]) : undefined;
-    const mend = (victim === undefined ? world.alive : [victim]).map((proxy) => world.impair(proxy));
+    const victims = victim === undefined ? world.alive : [victim];
+    const mend = hides ? victims.map((proxy) => world.impair(proxy)) : [];
     note(`${part} of requests ${method ?? ""} ${victim?.machine.name ?? ""}`);
     const fate = (proxy: ProxyProcess, verb: string, path: string) => {
       const hit = (victim === undefined || victim === proxy) && (method === undefined || method === verb) &&
@@ -92,11 +97,11 @@ export const FAULTS = {
     chance: 0.3,
     everyMs: [1 * S, 30 * S],
     once({ world, random, note }) {
-      const pairs = [...world.network.pairs].filter(({ ends }) => clientOf(ends[0]) !== undefined);
+      const pairs = [...world.network.pairs].filter(({ ends }) => ends[0].client !== undefined);
       if (pairs.length === 0) return;
       const pair = random.pick(pairs);
-      note(`of client ${clientOf(pair.ends[0])}`);
-      world.excusePair(pair.ends[0]);
+      note(`of client ${pair.ends[0].client}`);
+      world.judge.excusePair(pair.ends[0]);
       pair.reset();
     },
   },
@@ -104,11 +109,11 @@ export const FAULTS = {
     chance: 0.2,
     everyMs: [5 * S, 60 * S],
     once({ world, random, note }) {
-      const pairs = [...world.network.pairs].filter(({ ends }) => clientOf(ends[0]) !== undefined);
+      const pairs = [...world.network.pairs].filter(({ ends }) => ends[0].client !== undefined);
       if (pairs.length === 0) return;
       const pair = random.pick(pairs);
-      note(`of client ${clientOf(pair.ends[0])}`);
-      world.excusePair(pair.ends[0]);
+      note(`of client ${pair.ends[0].client}`);
+      world.judge.excusePair(pair.ends[0]);
       pair.silence();
       // Kernels ask a silent peer in the end.
       world.time.setTimer(random.integer(30 * S, 120 * S), () => pair.reset());
@@ -116,7 +121,8 @@ export const FAULTS = {
   },
   cutOff: {
     chance: 0.35,
-    everyMs: [5 * S, 90 * S],
+    everyMs: [5 * S, 60 * S],
+    at: ["dial", "announce", "lower"],
     async once({ world, random, proxy, lasts, note }) {
       const victim = proxy();
       if (victim === undefined || victim.path.state !== "open") return;
@@ -160,7 +166,7 @@ export const FAULTS = {
   apiErrors: {
     chance: 0.3,
     everyMs: [0, 40 * S],
-    once: requests((random, proxy, method, path) => {
+    once: requests(true, (random, proxy, method, path) => {
       const code = random.pick([500, 429, 403, 503, 409]);
       // Without the right to Leases from the start a proxy works alone: that has tests of its own.
       if (code === 403 && path.includes("/leases") && !(method === "PUT" && proxy.ready)) return undefined;
@@ -171,10 +177,18 @@ export const FAULTS = {
   lostAnswers: {
     chance: 0.35,
     everyMs: [0, 40 * S],
-    once: requests((random) => {
+    once: requests(true, (random) => {
       const kind = random.pick(["lost", "late", "dropped", "unanswered"] as const);
       if (kind === "late") return { kind, byMs: random.integer(0, random.pick([500, 9 * S, 30 * S])) };
       return kind === "unanswered" ? { kind, silent: random.chance(0.5) } : { kind };
+    }),
+  },
+  slowScaling: {
+    chance: 0.35,
+    everyMs: [0, 20 * S],
+    once: requests(false, (random, _proxy, method, path) => {
+      if (method === "GET" || !path.endsWith("/scale")) return undefined;
+      return { kind: "late", byMs: random.integer(0, random.pick([50, 500, 5 * S, 30 * S])) };
     }),
   },
   conflicts: {
@@ -222,15 +236,17 @@ export const FAULTS = {
     },
   },
   staleWatches: {
-    chance: 0.35,
-    everyMs: [1 * S, 30 * S],
+    chance: 0.4,
+    everyMs: [1 * S, 15 * S],
+    at: ["announce", "lowered", "join", "dial"],
     async once({ random, proxy, lasts, note }) {
       const victim = proxy();
       if (victim === undefined) return;
-      note(victim.machine.name);
-      victim.path.staleWatches = true;
-      await lasts(100, random.pick([2 * S, 70 * S]));
-      victim.path.staleWatches = false;
+      const resources = random.chance(0.3) ? WATCHED : [random.pick(WATCHED)];
+      note(`${resources} at ${victim.machine.name}`);
+      victim.path.staleWatches = resources;
+      await lasts(20, random.pick([300, 1 * S, 3 * S, 20 * S, 70 * S]));
+      victim.path.staleWatches = [];
     },
   },
   podCrash: {
@@ -240,7 +256,7 @@ export const FAULTS = {
       if (world.cluster.pods.length === 0) return;
       const { name, uid } = random.pick(world.cluster.pods).metadata;
       note(name);
-      world.doomed.add(uid);
+      world.judge.doomed.add(uid);
       world.cluster.kubelet.crash(name);
     },
   },
@@ -251,7 +267,7 @@ export const FAULTS = {
       if (world.cluster.pods.length === 0) return;
       const { name, uid } = random.pick(world.cluster.pods).metadata;
       note(name);
-      world.doomed.add(uid);
+      world.judge.doomed.add(uid);
       world.cluster.kubelet.evict(name);
     },
   },
@@ -288,7 +304,8 @@ export const FAULTS = {
   },
   crash: {
     chance: 0.35,
-    everyMs: [5 * S, 90 * S],
+    everyMs: [5 * S, 60 * S],
+    at: ["announce", "lower", "lowered", "join"],
     async once({ world, random, proxy, lasts, note }) {
       const victim = proxy();
       if (victim === undefined) return;
@@ -300,7 +317,8 @@ export const FAULTS = {
   },
   freeze: {
     chance: 0.35,
-    everyMs: [5 * S, 90 * S],
+    everyMs: [5 * S, 60 * S],
+    at: ["announce", "lower", "dial"],
     async once({ world, random, proxy, lasts, note }) {
       const victim = proxy();
       if (victim === undefined) return;
@@ -315,7 +333,8 @@ export const FAULTS = {
   },
   rolling: {
     chance: 0.35,
-    everyMs: [10 * S, 90 * S],
+    everyMs: [5 * S, 60 * S],
+    at: ["announce", "lower", "dial"],
     async once({ world, random, proxy, lasts, note }) {
       const victim = proxy();
       if (victim === undefined || world.alive.length > 6) return;
@@ -330,16 +349,17 @@ export const FAULTS = {
   },
   wallJump: {
     chance: 0.25,
-    everyMs: [5 * S, 60 * S],
+    everyMs: [1 * S, 30 * S],
     once({ random, proxy }) {
-      proxy()?.machine.jump(random.pick([-1, 1]) * random.integer(1 * S, 7_200 * S));
+      proxy()?.machine.jump(random.pick([-1, 1]) * random.integer(1 * S, random.pick([5, 30, 7_200]) * S));
     },
   },
   drift: { chance: 0.3 },
   wildClocks: { chance: 0.03 },
   byHand: {
     chance: 0.3,
-    everyMs: [5 * S, 60 * S],
+    everyMs: [2 * S, 40 * S],
+    at: ["announce", "lower", "lowered", "dial"],
     once({ world, random, note }) {
       const replicas = random.integer(0, 2);
       note(`scales to ${replicas}`);
@@ -367,6 +387,9 @@ export const FAULTS = {
 
 const MERGE = "application/merge-patch+json";
 
+/** What proxies watch. */
+const WATCHED = ["statefulsets", "leases", "endpointslices"];
+
 /** Their names. */
 export type FaultName = keyof typeof FAULTS;
 
@@ -377,22 +400,23 @@ export async function runFault(
   random: SeededRandom,
   signal: AbortSignal,
 ): Promise<void> {
-  const { everyMs = [0, 0], once }: FaultClass = FAULTS[name];
+  const { everyMs = [0, 0], at = MOMENTS, once }: FaultClass = FAULTS[name];
   if (once === undefined) return;
+  let concerned: ProxyProcess | undefined;
   const trouble: Trouble = {
     world,
     random,
     signal,
-    proxy: () => world.pick(random),
+    proxy: () => concerned?.ended === false && random.chance(0.5) ? concerned : world.pick(random),
     lasts: (leastMs, mostMs) => sleep(world.time, random.integer(leastMs, mostMs), signal).catch(() => {}),
     note: (what) => world.fault(name, what),
   };
   for (;;) {
+    await trouble.lasts(...everyMs);
+    concerned = undefined;
     // Some wait for the worst moment.
-    const due = trouble.lasts(...everyMs);
-    if (!random.chance(0.3)) await due;
-    else {
-      await Promise.race([due, new Promise<void>((resolve) => world.atMoment(resolve))]);
+    if (random.chance(0.4)) {
+      concerned = await world.moments.next(random.pick(at), world.time, 20 * S, signal);
       await sleep(world.time, random.next() * random.pick([2, 20, 200]), signal).catch(() => {});
     }
     if (signal.aborted) return;

@@ -24,12 +24,17 @@ export interface NetworkWeather {
 /** Bytes that may be under way or unread in one direction. */
 const WINDOW_BYTES = 16 * 1024;
 
+/** A client's number stands within the first bytes. */
+const OPENING_BYTES = 400;
+
 /** The network. */
 export class SimulatedNetwork {
   /** Every connection that is not closed on both ends. */
   readonly pairs = new Set<Pair>();
   /** Told when something is written to a connection that a fault has broken. */
   onBroken: (end: End) => void = () => {};
+  /** Told when it shows whose bytes go over a connection, before they do. */
+  onClient: (end: End) => void = () => {};
   readonly #world: WorldTime;
   readonly #weather: NetworkWeather;
   readonly #listeners = new Map<string, SimulatedListener>();
@@ -124,7 +129,7 @@ export class SimulatedNetwork {
         this.pairs.add(pair);
         listener.arrive(pair.ends[1]);
         back(() => {
-          if (over) pair.ends[0].close();
+          if (over) pair.ends[0].abandon();
           else resolve(pair.ends[0]);
         });
       }
@@ -240,8 +245,13 @@ export class End implements Conn {
   readonly remoteAddr: Address;
   /** The connection. */
   readonly pair: Pair;
-  /** The first bytes that were written, for those who want to know what it is about. */
-  opening = "";
+  /** The client whose bytes were written first, once that can be told. */
+  client: number | undefined;
+  /** For an end that a proxy has dialled: when it got it, true ms. */
+  seatedMs = Infinity;
+  /** And the count that it had seen by then. */
+  observed = Infinity;
+  #opening = "";
   #inbox: Uint8Array[] = [];
   #unreadBytes = 0;
   #arriveMs = 0;
@@ -281,8 +291,8 @@ export class End implements Conn {
   async write(bytes: Uint8Array): Promise<number> {
     const peer = this.pair.other(this);
     // Whose bytes would have gone to a connection that a fault has broken before?
-    if (this.pair.broken && this.opening.length < 400) {
-      this.opening += latin1(bytes.subarray(0, 400));
+    if (this.pair.broken && this.client === undefined) {
+      this.#identify(bytes);
       this.pair.network.onBroken(this);
     }
     for (;;) {
@@ -291,7 +301,7 @@ export class End implements Conn {
       const room = WINDOW_BYTES - peer.#unreadBytes;
       if (room > 0) {
         const n = this.pair.network.weather.slice(Math.min(room, bytes.byteLength));
-        if (this.opening.length < 400) this.opening += latin1(bytes.subarray(0, n));
+        if (this.client === undefined) this.#identify(bytes.subarray(0, n));
         peer.#unreadBytes += n;
         peer.send(bytes.slice(0, n));
         return n;
@@ -362,6 +372,16 @@ export class End implements Conn {
     }
   }
 
+  /** Looks for the number that each client sends first. */
+  #identify(bytes: Uint8Array): void {
+    if (this.#opening.length >= OPENING_BYTES) return;
+    for (const byte of bytes.subarray(0, OPENING_BYTES)) this.#opening += String.fromCharCode(byte);
+    const number = /#C(\d+)#/.exec(this.#opening)?.[1];
+    if (number === undefined) return;
+    this.client = Number(number);
+    this.pair.network.onClient(this);
+  }
+
   #check(): void {
     if (this.#closed) throw new Deno.errors.BadResource("Bad resource ID");
     if (this.#fault !== undefined) throw this.#fault;
@@ -390,16 +410,4 @@ export class End implements Conn {
       for (const wake of waiting) wake();
     });
   }
-}
-
-/** The client that a connection belongs to, by its first bytes. */
-export function clientOf(end: End): number | undefined {
-  const match = /#C(\d+)#/.exec(end.opening);
-  return match === null ? undefined : Number(match[1]);
-}
-
-function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
 }

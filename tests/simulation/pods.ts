@@ -1,6 +1,7 @@
 /**
  * What runs in the simulated pods: a daemon that sends back what it gets, as gRPC to clients that speak HTTP/2. It
- * listens before it serves; once told to stop it refuses newcomers and finishes its sessions within its grace.
+ * listens before it serves; once told to stop it refuses newcomers and finishes its sessions within its grace (as moby's
+ * buildkitd) or cancels them at once (as EarthBuild's).
  *
  * @module
  */
@@ -54,7 +55,7 @@ export class Daemon implements PodProcess {
     if (!this.stopping) this.#options.onStop(this);
     this.stopping = true;
     this.#closeListener();
-    if (graceMs === 0 || this.conns.size === 0) return this.#end();
+    if (this.#options.cancels || graceMs === 0 || this.conns.size === 0) return this.#end();
     this.#cancelGrace();
     this.#cancelGrace = this.#options.clock.setTimer(graceMs, () => this.#end());
   }
@@ -113,6 +114,8 @@ export interface DaemonsOptions {
   readonly network: Network;
   /** Their time. */
   readonly clock: Clock;
+  /** Told to stop, one cancels its sessions. */
+  readonly cancels: boolean;
   /** From "listens" to "serves", in ms. */
   warmUpMs(): number;
   /** One was told to go. */

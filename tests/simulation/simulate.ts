@@ -7,7 +7,9 @@ import { sleep } from "../../lib/base/clock.ts";
 import { seededRandom } from "../support/seeded_random.ts";
 import { type FaultName, FAULTS, runFault, SLOWEST_START_MS } from "./faults.ts";
 import type { Pattern } from "./clients.ts";
-import { type Mutation, type Plan, type Report, Violation, World } from "./world.ts";
+import { describe, type Report } from "./judge.ts";
+import type { Moment } from "./moments.ts";
+import { type Plan, Violation, World } from "./world.ts";
 
 /** What a run is made of, where it is not drawn. */
 export interface Options {
@@ -17,8 +19,6 @@ export interface Options {
   readonly proxies?: number;
   readonly clients?: number;
   readonly durationMs?: number;
-  /** A rule that is broken on purpose. */
-  readonly mutation?: Mutation;
   /** Is given each line of the trace. */
   readonly print?: (line: string) => void;
 }
@@ -41,27 +41,38 @@ export interface Outcome {
 
 const SECOND = 1_000;
 
+/** The moments at which clients come. */
+const ARRIVALS: readonly Moment[] = ["announce", "announce", "lower", "lower", "lowered", "join"];
+
 /** What the seed says. */
 export function draw({ seed, without, proxies, clients, durationMs }: Options): {
   plan: Plan;
   faults: FaultName[];
 } {
   const random = seededRandom(seed);
-  const count = random.pick([1, 2, 2, 3, 3, 4]);
-  const drawnMs = random.integer(60, 360) * SECOND;
-  const drawnClients = random.integer(1, 6);
+  const count = random.pick([1, 2, 2, 2, 3, 3, 4]);
+  const drawnMs = random.integer(60, 240) * SECOND;
+  const drawnClients = random.integer(1, 5);
+  const style = {
+    aim: random.pick([0.3, 0.7, 0.95]),
+    restMs: random.pick([3, 15, 40]) * SECOND,
+    pauseMs: random.pick([300, 3_000, 8_000, 25_000]),
+    daemonsCancel: random.chance(0.4),
+  };
   const settings = {
-    idleTimeoutMs: `${random.pick([1, 1, 2, 5, 10])}s`,
+    idleTimeoutMs: `${random.pick([1, 1, 1, 2, 2, 5, 10])}s`,
     readyWaitTimeoutMs: `${random.pick([60, 120])}s`,
-    recordExpiryMs: `${random.pick([12, 20, 40, 90])}s`,
+    recordExpiryMs: `${random.pick([12, 12, 20, 40, 90])}s`,
     shutdownDelayMs: `${random.pick([0, 1, 5])}s`,
     drainTimeoutMs: random.pick(["0s", "1h", "60s"]),
     whenCutOff: random.pick(["serve", "hold"]),
     readiness: random.pick(["auto", "auto", "pod", "grpc"]),
   };
   const calm = random.chance(0.05);
+  // Few classes at a time find what many at a time hide, and the other way round.
+  const storm = random.pick([0.3, 0.6, 1, 1.5]);
   const faults = (Object.keys(FAULTS) as FaultName[]).filter((name) => {
-    const on = seededRandom(seed ^ hash(name)).chance(FAULTS[name].chance);
+    const on = seededRandom(seed ^ hash(name)).chance(FAULTS[name].chance * storm);
     return on && !calm && !without?.has(name);
   });
   return {
@@ -70,6 +81,7 @@ export function draw({ seed, without, proxies, clients, durationMs }: Options): 
       proxies: proxies ?? count,
       durationMs: durationMs ?? drawnMs,
       clients: clients ?? drawnClients,
+      ...style,
       settings,
     },
     faults,
@@ -79,17 +91,14 @@ export function draw({ seed, without, proxies, clients, durationMs }: Options): 
 /** Runs it. Never throws for what it finds. */
 export async function simulate(options: Options): Promise<Outcome> {
   const { plan, faults } = draw(options);
-  const world = new World(plan, options);
+  const world = new World(plan, options.print);
   const startedMs = world.time.nowMs();
   let failure: string | undefined;
-  const undo = options.mutation?.patch?.();
   try {
     await run(world, faults);
   } catch (error) {
-    if (!(error instanceof Violation)) throw error;
-    failure = error.message;
-  } finally {
-    undo?.();
+    // Anything else is a fault of the program that nobody has caught, or one of the simulation: it has a seed, too.
+    failure = error instanceof Violation ? error.message : `The run broke: ${describe(error)}`;
   }
   return {
     options,
@@ -98,7 +107,7 @@ export async function simulate(options: Options): Promise<Outcome> {
     hash: world.hash,
     simulatedMs: world.time.nowMs() - startedMs,
     events: world.time.events,
-    report: world.report,
+    report: world.judge.report,
     violation: failure,
     trace: failure === undefined ? [] : world.lines,
   };
@@ -107,7 +116,10 @@ export async function simulate(options: Options): Promise<Outcome> {
 async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   const { time, plan, settings } = world;
   const pass = async (ms: number, over: () => boolean = () => false) => {
-    await time.run(time.nowMs() + ms, () => world.violation !== undefined || over());
+    await time.run(time.nowMs() + ms, () => {
+      world.judge.step();
+      return world.violation !== undefined || over();
+    });
     if (world.violation !== undefined) throw world.violation;
   };
   /** Passes time until `holds`, but no longer than `ms`. */
@@ -124,7 +136,7 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   const rates = world.random("rates");
   const drifts = faults.includes("drift") ? 0.015 : 0;
   const lots = faults.includes("wildClocks");
-  world.lenient = lots;
+  world.judge.lenient = lots;
   const rate = () => 1 + (lots ? 0.3 : drifts) * (2 * rates.next() - 1);
   world.rate = rate;
   for (let i = 0; i < plan.proxies; i++) world.start({ rate: rate() });
@@ -140,17 +152,18 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
     begin((async () => {
       while (!over.signal.aborted) {
         // Some come in the middle of a scale-down, the others whenever they like.
-        if (random.chance(0.6)) {
-          await Promise.race([
-            new Promise<void>((resolve) => world.atMoment(resolve)),
-            sleep(time, 60 * SECOND, over.signal).catch(() => {}),
-          ]);
+        if (random.chance(plan.aim)) {
+          await world.moments.next(random.pick(ARRIVALS), time, 15 * SECOND, over.signal);
           await sleep(time, random.next() * random.pick([2, 20, 300]), over.signal).catch(() => {});
         } else {
-          await sleep(time, random.integer(0, random.pick([5, 30]) * SECOND), over.signal).catch(() => {});
+          await sleep(time, random.integer(0, plan.restMs), over.signal).catch(() => {});
         }
         if (over.signal.aborted) return;
-        await world.client(random.pick<Pattern>(["buildctl", "buildx", "earth"]), random, over.signal);
+        await world.client(
+          random.pick<Pattern>(["buildctl", "buildctl", "buildx", "earth"]),
+          random,
+          over.signal,
+        );
       }
     })());
   }
@@ -179,7 +192,6 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   let served = 0;
   for (const proxy of probes) {
     const plan = {
-      id: 1_000_000 + probes.indexOf(proxy),
       http2: true,
       pausesMs: [],
       bytes: 10,
@@ -197,14 +209,16 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
     const { alive, cluster, records, leases } = world;
     const live = alive.filter(({ stopping }) => !stopping);
     return cluster.replicas === 0 && cluster.pods.length === 0 && alive.length === live.length &&
-      alive.every(({ held, open }) => held === 0 && open === 0) &&
-      records.length === alive.length && leases.length === alive.length + 1;
+      alive.every(({ held, open, record }) =>
+        held === 0 && open === 0 && records.some(({ metadata }) => metadata.name === record)
+      ) && records.length === alive.length && leases.length === alive.length + 1;
   });
 
   // They leave.
   for (const proxy of world.alive) world.stop(proxy);
   await until("end of the proxies", settings.shutdownDelayMs + 60 * SECOND, () => world.alive.length === 0);
   if (world.records.length > 0) world.fail(`Records are left: ${world.describe()}`);
+  if (world.leases.length !== 1) world.fail(`There is more than the election's Lease: ${world.describe()}`);
   await world.cluster[Symbol.asyncDispose]();
   if (world.violation !== undefined) throw world.violation;
 }

@@ -1,21 +1,23 @@
 /**
  * The simulated world: the miniature cluster, one to four proxies (the whole program each) and clients, on one virtual
- * clock, from one seed; and the checks of what must hold after each step.
+ * clock, from one seed. What must hold in it is `judge.ts`'s affair.
  *
  * @module
  */
-import { type AppPorts, runApp } from "../../lib/app.ts";
-import { messageOf } from "../../lib/base/errors.ts";
+import { runApp } from "../../lib/app.ts";
 import { logTo } from "../../lib/base/log.ts";
 import { parseSettings, type SettingKey, type Settings } from "../../lib/config/settings.ts";
 import { MiniatureCluster } from "../../lib/demo/miniature_cluster.ts";
-import { type KubeObject, LEASES, PODS, STATEFULSETS } from "../../lib/demo/objects.ts";
-import type { StoreEvent } from "../../lib/demo/store.ts";
+import { type KubeObject, LEASES } from "../../lib/demo/objects.ts";
+import type { HttpRequest } from "../../lib/kube/http.ts";
 import { type SeededRandom, seededRandom } from "../support/seeded_random.ts";
 import { ApiPath, type Fate, type PathState } from "./api_path.ts";
-import { connectionsOf, type Pattern, type Progress, runConnection } from "./clients.ts";
-import { clientOf, type End, SimulatedNetwork } from "./network.ts";
-import { type Daemon, Daemons } from "./pods.ts";
+import { connectionsOf, type Ending, type Pattern, type Progress, runConnection } from "./clients.ts";
+import { describe, Judge } from "./judge.ts";
+import { Moments } from "./moments.ts";
+import { type End, SimulatedNetwork } from "./network.ts";
+import { Daemons } from "./pods.ts";
+import type { ProxyProcess } from "./proxy_process.ts";
 import { Machine, WorldTime } from "./time.ts";
 
 /** Something that must hold did not. */
@@ -29,55 +31,15 @@ export interface Plan {
   readonly proxies: number;
   readonly durationMs: number;
   readonly clients: number;
+  /** How likely a client comes at a moment in which a scale-down is about to happen. */
+  readonly aim: number;
+  /** How long it stays away otherwise, at most, in ms. */
+  readonly restMs: number;
+  /** How long it pauses between two calls, at most, in ms. */
+  readonly pauseMs: number;
+  /** Daemons that are told to stop cancel their sessions. */
+  readonly daemonsCancel: boolean;
   readonly settings: Readonly<Partial<Record<SettingKey, string>>>;
-}
-
-/** One proxy: one process of the whole program. */
-export interface ProxyProcess {
-  readonly machine: Machine;
-  readonly path: ApiPath;
-  readonly podUid: string;
-  /** Its record's name, once it has written one. */
-  record: string | undefined;
-  /** When its record was last written, true ms. */
-  recordedMs: number;
-  /** Its record was deleted by hand, and it has not written it again. */
-  unrecorded: boolean;
-  /** Why it was not heard of for too long, and the StatefulSet's version when it was again. */
-  exposed: { readonly why: string; readonly version: string } | undefined;
-  /** Why the others may not have heard of it lately, and until when that lasted; Infinity if it still does. */
-  impairedUntilMs: number;
-  /** How many of those reasons last. */
-  impairments: number;
-  /** Until when it was cut off from the pods, true ms. */
-  podsCutOffMs: number;
-  /** It has said that it is ready. */
-  ready: boolean;
-  /** It was killed. */
-  killed: boolean;
-  /** It was told to stop. */
-  stopping: boolean;
-  /** It was told to end at once, or its drain timeout may have passed. */
-  cuts: boolean;
-  /** It has ended, by itself or not. */
-  ended: boolean;
-  held: number;
-  open: number;
-  replicasDesired: number;
-  readonly drain: AbortController;
-  readonly now: AbortController;
-}
-
-/** What a run has seen. */
-export interface Report {
-  sessions: number;
-  served: number;
-  lostToFaults: number;
-  scaleUps: number;
-  scaleDowns: number;
-  /** Sessions that a named exception has exposed, by its name. */
-  readonly exceptions: Record<string, number>;
-  readonly faults: Record<string, number>;
 }
 
 /** How requests and packets fare now: set by the faults. */
@@ -91,73 +53,39 @@ export interface Weather {
 
 const LINES_KEPT = 400;
 
-/** A rule that is broken on purpose. */
-export interface Mutation {
-  /** Changes what a proxy sends and gets. */
-  readonly path?: (path: ApiPath, proxy: ProxyProcess) => void;
-  /** Changes the proxy's clock, as it sees it. */
-  readonly ports?: (ports: AppPorts, world: World) => AppPorts;
-  /** Patches the program; returns what undoes it. */
-  readonly patch?: () => () => void;
-}
-
 /** See the module's comment. */
 export class World {
   readonly time = new WorldTime();
+  readonly moments = new Moments();
   readonly network: SimulatedNetwork;
   readonly cluster: MiniatureCluster;
   readonly daemons: Daemons;
   readonly proxies: ProxyProcess[] = [];
   readonly plan: Plan;
   readonly settings: Settings;
-  readonly report: Report = {
-    sessions: 0,
-    served: 0,
-    lostToFaults: 0,
-    scaleUps: 0,
-    scaleDowns: 0,
-    exceptions: {},
-    faults: {},
-  };
-  /** Clocks may drift further than the margins allow: only that everything settles is asserted. */
-  lenient = false;
-  /** Faults may happen. */
-  faulty = true;
+  readonly judge: Judge;
   readonly weather: Weather;
   /** The last lines of the trace. */
   readonly lines: string[] = [];
-  readonly mutation: Mutation;
   violation: Violation | undefined;
-  #hash = 0x811c9dc5;
-  readonly #print: ((line: string) => void) | undefined;
   /** Where clients run. */
   readonly outside: Machine;
   /** How much longer pods take to start, in ms. */
   podDelayMs = 0;
   /** How the API server is to be reached by everybody. */
   outage: PathState = "open";
-  /** Pods that somebody else's write, a fault or a person has doomed: by uid. */
-  readonly doomed = new Set<string>();
-  /** Pods that a write of ours has removed: by uid. */
-  readonly #removed = new Set<string>();
-  #byHand = false;
-  readonly #connections = new Map<number, Progress>();
-  readonly #excused = new Map<number, string>();
-  /** Sessions that a named exception has exposed. */
-  readonly #exempt = new Set<number>();
-  #podEndedMs = -Infinity;
-  #atMoment: (() => void)[] = [];
-  #numbers = 0;
-  #born = 0;
   /** The clock rate of the next proxy. */
   rate: () => number = () => 1;
-  readonly #randoms: (name: string) => SeededRandom;
+  #hash = 0x811c9dc5;
+  #byHand = false;
+  #clients = 0;
+  #born = 0;
+  readonly #print: ((line: string) => void) | undefined;
 
-  constructor(plan: Plan, options: { print?: (line: string) => void; mutation?: Mutation } = {}) {
+  /** Sets it up, without a proxy. */
+  constructor(plan: Plan, print?: (line: string) => void) {
     this.plan = plan;
-    this.#print = options.print;
-    this.mutation = options.mutation ?? {};
-    this.#randoms = (name) => seededRandom(plan.seed ^ hashOf(name));
+    this.#print = print;
     const network = this.random("network"), api = this.random("api"), pods = this.random("pods");
     this.weather = {
       latencyMs: () => 0.1 + network.next(),
@@ -170,13 +98,14 @@ export class World {
       latencyMs: () => this.weather.latencyMs(),
       slice: (bytes) => this.weather.slice(bytes),
     });
-    this.network.onBroken = (end) => this.excuse(clientOf(end), "connection");
+    this.judge = new Judge(this);
     this.daemons = new Daemons({
       network: this.network.of(new Machine("pods", this.time)),
       clock: this.time,
+      cancels: plan.daemonsCancel,
       warmUpMs: () => pods.integer(0, 3_000) * (pods.chance(0.1) ? 10 : 1),
-      onStop: (daemon) => this.#podStops(daemon),
-      onEnd: (daemon) => this.#podEnds(daemon),
+      onStop: (daemon) => this.judge.podStops(daemon),
+      onEnd: (daemon) => this.judge.podEnds(daemon),
     });
     this.cluster = new MiniatureCluster({
       clock: this.time,
@@ -189,7 +118,7 @@ export class World {
       reactionMs: () => pods.integer(1, pods.chance(0.1) ? 1_500 : 20),
       publishNotReadyAddresses: pods.chance(0.5),
     });
-    this.cluster.api.registry.store.subscribe((event) => this.#stored(event));
+    this.cluster.api.registry.store.subscribe((event) => this.judge.stored(event, this.#byHand));
     this.settings = parseSettings({
       flags: new Map(Object.entries({ listenAddr: ":8080", ...plan.settings }) as [SettingKey, string][]),
       variables: {},
@@ -198,7 +127,7 @@ export class World {
 
   /** A source of chance of its own for each purpose: one that is switched off changes no other. */
   random(name: string): SeededRandom {
-    return this.#randoms(name);
+    return seededRandom(this.plan.seed ^ hashOf(name));
   }
 
   /** The hash of everything that has happened. */
@@ -209,9 +138,7 @@ export class World {
   /** One line of the trace. */
   trace(who: string, what: string): void {
     const line = `${(this.time.nowMs() - 1_000_000).toFixed(1).padStart(10)} ${who}: ${what}`;
-    for (let i = 0; i < line.length; i++) {
-      this.#hash = Math.imul(this.#hash ^ line.charCodeAt(i), 0x01000193) >>> 0;
-    }
+    this.#hash = hashOf(line, this.#hash);
     this.#print?.(line);
     this.lines.push(line);
     if (this.lines.length > 2 * LINES_KEPT) this.lines.splice(0, LINES_KEPT);
@@ -226,7 +153,8 @@ export class World {
 
   /** A fault happens. */
   fault(name: string, what: string): void {
-    this.report.faults[name] = (this.report.faults[name] ?? 0) + 1;
+    const { faults } = this.judge.report;
+    faults[name] = (faults[name] ?? 0) + 1;
     this.trace("fault", `${name}: ${what}`);
   }
 
@@ -235,8 +163,10 @@ export class World {
     const number = ++this.#born;
     const name = `proxy${number}`;
     const machine = new Machine(name, this.time, rate);
+    const arrives = this.random(`${name} arrives`);
     const path = new ApiPath(this.cluster.api, this.time, machine, {
       latencyMs: () => this.weather.apiLatencyMs(),
+      onRequest: (request) => this.#requested(proxy, request),
       fate: ({ method, url }) => {
         for (const draw of this.weather.fates) {
           const fate = draw(proxy, method, url.pathname);
@@ -246,8 +176,6 @@ export class World {
       },
       arrivesAnyway: () => arrives.chance(0.7),
     });
-    const arrives = this.random(`${name} arrives`);
-    const random = this.random(`${name} program`);
     const proxy: ProxyProcess = {
       machine,
       path,
@@ -266,53 +194,15 @@ export class World {
       ended: false,
       held: 0,
       open: 0,
-      replicasDesired: 0,
+      desired: 0,
+      observed: Infinity,
       drain: new AbortController(),
       now: new AbortController(),
     };
-    path.tamper.request = (request) => {
-      this.#noteRequest(proxy, request.method, request.url.pathname, request.body);
-      return request;
-    };
     path.set(this.outage);
-    this.mutation.path?.(path, proxy);
     this.proxies.push(proxy);
     this.trace(name, `starts in ${proxy.podUid}`);
-    const own = this.network.of(machine);
-    const ports: AppPorts = {
-      version: "0.0.0",
-      runtime: "simulated",
-      log: logTo((level, event, fields) => {
-        this.trace(name, `${level} ${event} ${JSON.stringify(fields)}`);
-        if (event === "ready") proxy.ready = true;
-      }),
-      clock: machine,
-      random: random.next,
-      network: {
-        listen: ({ port }) => own.listen({ hostname: name, port }),
-        connect: (address, signal) => own.connect(address, signal),
-      },
-      serveAdmin: (addr) => ({ addr, close: () => Promise.resolve() }),
-      metrics: {
-        record: (metric, value) => this.#measured(proxy, metric, value),
-        text: () => Promise.resolve(""),
-      },
-      loadCluster: () =>
-        Promise.resolve({
-          server: new URL("http://api.invalid"),
-          source: "simulation",
-          namespace: this.cluster.namespace,
-          podUid: proxy.podUid,
-          http: path,
-          authenticate: () => Promise.resolve({}),
-          refresh: () => {},
-        }),
-      stop: { drain: proxy.drain.signal, now: proxy.now.signal },
-    };
-    runApp(this.settings, this.mutation.ports?.(ports, this) ?? ports).then(
-      () => this.#exited(proxy, undefined),
-      (error) => this.#exited(proxy, error),
-    );
+    this.#run(proxy);
     return proxy;
   }
 
@@ -377,29 +267,20 @@ export class World {
     return this.leases.filter(({ metadata }) => metadata.name.includes("-proxy-"));
   }
 
+  /** All Leases: the records, and the election's. */
   get leases(): KubeObject[] {
     return this.cluster.api.registry.store.list(LEASES, this.cluster.namespace);
-  }
-
-  /** Something was done to the session of this client: whatever happens to it now is no wonder. */
-  excuse(client: number | undefined, why: string): void {
-    if (client !== undefined && !this.#excused.has(client)) this.#excused.set(client, why);
-  }
-
-  /** Whatever happens to the sessions on this connection is no wonder. */
-  excusePair(end: End): void {
-    this.excuse(clientOf(end), "connection");
-    this.excuse(clientOf(end.pair.other(end)), "connection");
   }
 
   /** One client, with all its connections. */
   async client(pattern: Pattern, random: SeededRandom, signal: AbortSignal): Promise<void> {
     let served = false;
-    for (const plan of connectionsOf(pattern, random, () => served)) {
+    for (const plan of connectionsOf(pattern, this.plan.pauseMs, random, () => served)) {
       for (let attempt = 0;; attempt++) {
-        const proxy = this.pick(random);
+        // Whoever has just come is worth a look.
+        const proxy = random.chance(0.25) ? this.alive.at(-1) : this.pick(random);
         if (proxy === undefined || attempt > 20) return;
-        const ending = await this.connection({ ...plan, id: ++this.#numbers }, proxy, signal);
+        const ending = await this.connection(plan, proxy, signal);
         served = ending === "served";
         if (served || (ending === "left" && pattern === "earth")) break;
         if (ending === "left" || signal.aborted) return;
@@ -410,67 +291,90 @@ export class World {
     }
   }
 
+  /** One connection, watched from accept to its end. */
+  async connection(
+    plan: Omit<Progress["plan"], "id">,
+    proxy: ProxyProcess,
+    signal: AbortSignal,
+  ): Promise<Ending> {
+    const progress: Progress = {
+      plan: { ...plan, id: ++this.#clients },
+      conn: undefined,
+      served: false,
+      told: undefined,
+    };
+    const { name } = proxy.machine;
+    const startedMs = this.time.nowMs();
+    const limitMs = this.settings.readyWaitTimeoutMs * this.judge.slack + 30_000;
+    let over = false;
+    const look = (asked: number) => {
+      if (progress.served || over || !this.judge.mayWait(progress, proxy, startedMs, asked)) return;
+      this.time.setTimer(limitMs, () => look(asked + 1));
+    };
+    this.time.setTimer(limitMs, () => look(0));
+    this.trace(`client${progress.plan.id}`, `connects to ${name}`);
+    const ending = await runConnection(progress, name, this.network.of(this.outside), this.time, signal);
+    over = true;
+    this.judge.ended(progress, proxy, ending, startedMs);
+    return ending;
+  }
+
+  /** What the world looks like, for a failure. */
+  describe(): string {
+    const proxies = this.alive.map(({ machine, held, open, stopping, path }) =>
+      `${machine.name}${machine.stopped ? " stands still" : ""}${stopping ? " stopping" : ""} ` +
+      `(api ${path.state}, ${held} held, ${open} open)`
+    );
+    const leases = this.leases.map(({ metadata }) => metadata.name);
+    const pods = this.cluster.pods.map(({ metadata, status }) => `${metadata.name} ${status?.phase}`);
+    return `replicas ${this.cluster.replicas}, pods [${pods}], leases [${leases}], proxies [${proxies}]`;
+  }
+
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => this.time.setTimer(ms, resolve));
   }
 
-  /** One connection, watched from accept to its end. */
-  async connection(plan: Progress["plan"], proxy: ProxyProcess, signal: AbortSignal) {
-    const progress: Progress = { plan, conn: undefined, connectedMs: 0, served: false };
-    this.#connections.set(plan.id, progress);
-    const { machine } = proxy;
-    const { readyWaitTimeoutMs } = this.settings;
-    const startedMs = this.time.nowMs();
-    let late = 0;
-    const watch = () => {
-      if (progress.served || !this.#connections.has(plan.id)) return;
-      const stood = machine.stopped || Math.max(machine.lastStoppedMs, proxy.podsCutOffMs) > startedMs;
-      if (proxy.ended || this.#excused.has(plan.id) || progress.conn?.pair.broken) return;
-      if (stood && late++ < 3) return void this.time.setTimer(limitMs, watch);
-      if (progress.conn?.pair.isCut) return void this.time.setTimer(limitMs, watch);
-      this.fail(`Client ${plan.id} at ${machine.name} waits for longer than the ready-wait timeout`);
-    };
-    // Clocks may be wrong.
-    const slack = this.lenient ? 1.5 : 1.05;
-    const limitMs = readyWaitTimeoutMs * slack + 30_000;
-    this.time.setTimer(limitMs, watch);
-    this.trace(`client${plan.id}`, `connects to ${machine.name}`);
-    const ending = await runConnection(
-      progress,
-      machine.name,
-      this.network.of(this.outside),
-      this.time,
-      signal,
-    );
-    this.#connections.delete(plan.id);
-    const excuse = this.#excused.get(plan.id) ??
-      (proxy.killed ? "proxy killed" : progress.conn?.pair.broken ? "connection" : undefined);
-    this.trace(`client${plan.id}`, `${ending}${excuse === undefined ? "" : ` (${excuse})`}`);
-    if (ending !== "refused") this.report.sessions++;
-    if (ending === "served") this.report.served++;
-    if (ending === "corrupt") this.fail(`Client ${plan.id} got other bytes than it has sent`);
-    if (ending === "broken" || ending === "not_served") {
-      const waitedMs = (this.time.nowMs() - startedMs) * slack;
-      const timedOut = ending === "not_served" &&
-        (waitedMs >= readyWaitTimeoutMs || machine.lastStoppedMs > startedMs ||
-          proxy.podsCutOffMs > startedMs);
-      // Its session may have been on that pod before its first bytes came.
-      const podEnded = ending === "not_served" && this.#podEndedMs > startedMs;
-      if (excuse !== undefined || timedOut || podEnded || proxy.cuts) this.report.lostToFaults++;
-      else this.fail(`Client ${plan.id} at ${machine.name} was cut (${ending}), and no fault has done it`);
-    }
-    return ending;
-  }
-
-  /** Calls `look` at the next moment in which a scale-down is about to happen; once. */
-  atMoment(look: () => void): void {
-    this.#atMoment.push(look);
-  }
-
-  #moment(): void {
-    const looks = this.#atMoment;
-    this.#atMoment = [];
-    for (const look of looks) look();
+  /** Runs the whole program on simulated ports. */
+  #run(proxy: ProxyProcess): void {
+    const { machine, path, podUid } = proxy;
+    const { name } = machine;
+    const own = this.network.of(machine);
+    runApp(this.settings, {
+      version: "0.0.0",
+      runtime: "simulated",
+      log: logTo((level, event, fields) => {
+        this.trace(name, `${level} ${event} ${JSON.stringify(fields)}`);
+        if (event === "ready") proxy.ready = true;
+      }),
+      clock: machine,
+      random: this.random(`${name} program`).next,
+      network: {
+        listen: ({ port }) => own.listen({ hostname: name, port }),
+        connect: async (address, signal) => {
+          this.moments.happens("dial", proxy);
+          const end = await own.connect(address, signal) as End;
+          end.seatedMs = this.time.nowMs();
+          end.observed = proxy.observed;
+          return end;
+        },
+      },
+      serveAdmin: (addr) => ({ addr, close: () => Promise.resolve() }),
+      metrics: {
+        record: (metric, value) => this.judge.measured(proxy, metric, value),
+        text: () => Promise.resolve(""),
+      },
+      loadCluster: () =>
+        Promise.resolve({
+          server: new URL("http://api.invalid"),
+          source: "simulation",
+          namespace: this.cluster.namespace,
+          podUid,
+          http: path,
+          authenticate: () => Promise.resolve({}),
+          refresh: () => {},
+        }),
+      stop: { drain: proxy.drain.signal, now: proxy.now.signal },
+    }).then(() => this.#exited(proxy, undefined), (error) => this.#exited(proxy, error));
   }
 
   #exited(proxy: ProxyProcess, error: unknown): void {
@@ -479,165 +383,24 @@ export class World {
     this.trace(proxy.machine.name, `has ended ${error === undefined ? "" : describe(error)}`);
     this.network.killed(proxy.machine);
     proxy.path.kill();
-    const alone = describe(error).includes("without the right to Leases");
-    if (error !== undefined && !alone) this.fail(`${proxy.machine.name} has failed: ${describe(error)}`);
-    if (error === undefined && proxy.open > 0 && !proxy.cuts) {
-      this.fail(`${proxy.machine.name} has left sessions`);
+    this.judge.exited(proxy, error);
+  }
+
+  #requested(proxy: ProxyProcess, { method, url, body }: HttpRequest): void {
+    const { pathname, searchParams } = url;
+    if (method === "PUT" && pathname.endsWith("/scale") && !searchParams.has("dryRun")) {
+      this.moments.happens("lower", proxy);
     }
-    if (!proxy.stopping && error === undefined) this.fail(`${proxy.machine.name} has ended by itself`);
-  }
-
-  #noteRequest(proxy: ProxyProcess, method: string, path: string, body: string | undefined): void {
-    const lowers = method === "PUT" && path.endsWith("/scale");
-    if (lowers || (path.includes("/leases/") && body?.includes('\\"announcement\\":{'))) this.#moment();
-    if (method === "POST" && path.endsWith("/leases") && body?.includes("-proxy-")) {
-      proxy.record = JSON.parse(body).metadata.name;
-    }
-  }
-
-  #measured(proxy: ProxyProcess, metric: string, value: number): void {
-    if (metric === "sessions_held") proxy.held = value;
-    if (metric === "sessions_open") proxy.open = value;
-    if (metric !== "replicas_desired") return;
-    proxy.replicasDesired = value;
-    const need = Math.max(
-      0,
-      ...this.#sessionsOf(proxy).map(({ daemon }) => daemon.pod.ordinal + 1),
-    );
-    if (value < need) {
-      this.fail(`${proxy.machine.name} wants ${value} replicas, and its sessions need ${need}`);
-    }
-  }
-
-  /** Connections that carry a client's bytes to a daemon that runs, as far as both ends know. */
-  #sessionsOf(proxy?: ProxyProcess): { client: number; proxy: ProxyProcess; daemon: Daemon; end: End }[] {
-    const found = [];
-    for (const { ends: [dialler, listener] } of this.network.pairs) {
-      if (dialler.over || listener.over || dialler.machine.dead) continue;
-      if (proxy !== undefined && dialler.machine !== proxy.machine) continue;
-      const client = clientOf(dialler);
-      const owner = this.proxies.find(({ machine }) => machine === dialler.machine);
-      if (client === undefined || owner === undefined) continue;
-      const daemon = this.daemons.byAddress.get(dialler.remoteAddr.hostname);
-      if (daemon?.alive) found.push({ client, proxy: owner, daemon, end: dialler });
-    }
-    return found;
-  }
-
-  #stored({ resource, before, after }: StoreEvent): void {
-    if (resource === STATEFULSETS) {
-      const { resourceVersion = "" } = before?.metadata ?? {};
-      this.#scaled(before?.spec.replicas ?? 0, after?.spec.replicas ?? 0, resourceVersion);
-    } else if (resource === LEASES) this.#recorded(before, after);
-    else if (resource === PODS) {
-      const uid = after?.metadata.uid ?? before?.metadata.uid;
-      const gone = after?.metadata.deletionTimestamp !== undefined &&
-        before?.metadata.deletionTimestamp === undefined;
-      if (gone) this.trace("cluster", `pod ${after.metadata.name} ${uid?.slice(-3)} is deleted`);
-    }
-  }
-
-  #scaled(before: number, after: number, version: string): void {
-    if (after === before) return;
-    const whose = this.#byHand ? "by hand" : "by a proxy";
-    this.trace("cluster", `replicas ${before} -> ${after} ${whose}`);
-    if (!this.#byHand) this.report[after > before ? "scaleUps" : "scaleDowns"]++;
-    for (const { metadata: { uid, name } } of this.cluster.pods) {
-      const ordinal = Number(name.split("-").at(-1));
-      if (ordinal < after) continue;
-      if (this.#byHand) this.doomed.add(uid);
-      else this.#removed.add(uid);
-    }
-    if (this.#byHand || after > before) return;
-    for (const { client, proxy, daemon } of this.#sessionsOf()) {
-      const { ordinal } = daemon.pod;
-      if (ordinal < after || ordinal >= before) continue;
-      this.#exposed(client, proxy, `A write of ours (${before} -> ${after}) removes the pod`, version);
-    }
-  }
-
-  /** A session of a live proxy is on a pod that our write has removed. */
-  #exposed(client: number, proxy: ProxyProcess, what: string, version?: string): void {
-    if (this.#exempt.has(client)) return;
-    const why = this.lenient
-      ? "clocks beyond the margin"
-      : this.#unheard(proxy) ?? (proxy.exposed?.version === version ? proxy.exposed?.why : undefined);
-    if (why === undefined) {
-      return this.fail(`${what} of client ${client}, whose proxy ${proxy.machine.name} lives`);
-    }
-    this.excuse(client, why);
-    this.#exempt.add(client);
-    this.report.exceptions[why] = (this.report.exceptions[why] ?? 0) + 1;
-    this.trace("exception", `${what} of client ${client} of ${proxy.machine.name}: ${why}`);
-  }
-
-  /** By which of the named exceptions the others do not know of a proxy now. */
-  #unheard(proxy: ProxyProcess): string | undefined {
-    if (proxy.unrecorded) return "record deleted by hand";
-    const silentMs = this.time.nowMs() - proxy.recordedMs;
-    const long = silentMs >= this.settings.recordExpiryMs * 0.85 && proxy.impairedUntilMs > proxy.recordedMs;
-    return long ? "not heard of for longer than the expiry" : undefined;
-  }
-
-  #podStops(daemon: Daemon): void {
-    this.trace("cluster", `daemon ${daemon.pod.name} ${daemon.pod.uid.slice(-3)} is told to stop`);
-    for (const { client, proxy, daemon: own } of this.#sessionsOf()) {
-      if (own !== daemon) continue;
-      if (this.doomed.has(daemon.pod.uid)) this.excuse(client, "pod removed by somebody else");
-      else if (this.#removed.has(daemon.pod.uid)) {
-        this.#exposed(client, proxy, "The scale-down that has landed stops the pod");
-      }
-    }
-  }
-
-  #podEnds(daemon: Daemon): void {
-    this.trace("cluster", `daemon ${daemon.pod.name} ${daemon.pod.uid.slice(-3)} ends`);
-    if (this.#removed.has(daemon.pod.uid) && !this.doomed.has(daemon.pod.uid)) return;
-    this.#podEndedMs = this.time.nowMs();
-    for (const pair of this.network.pairs) {
-      const [dialler] = pair.ends;
-      if (dialler.remoteAddr.hostname !== daemon.pod.address.hostname) continue;
-      pair.broken = true;
-      this.excuse(clientOf(dialler), "pod ended");
-    }
-  }
-
-  #recorded(before: KubeObject | undefined, after: KubeObject | undefined): void {
-    const name = (after ?? before)?.metadata.name;
-    const proxy = this.proxies.find(({ record }) => record === name);
-    if (proxy === undefined) return;
-    if (after !== undefined) {
-      // A write that was agreed on meanwhile lands only as long as nothing else has changed.
-      const why = this.#unheard(proxy);
-      const version: string = this.cluster.statefulSet.metadata.resourceVersion ?? "";
-      if (why !== undefined) proxy.exposed = { why, version };
-      proxy.recordedMs = this.time.nowMs();
-      proxy.unrecorded = false;
-    } else if (this.#byHand) proxy.unrecorded = true;
-  }
-
-  /** What the world looks like, for a failure. */
-  describe(): string {
-    const proxies = this.alive.map(({ machine, held, open, stopping, path }) =>
-      `${machine.name}${machine.stopped ? " stands still" : ""}${
-        stopping ? " stopping" : ""
-      } (api ${path.state}, ` +
-      `${held} held, ${open} open)`
-    );
-    const leases = this.leases.map(({ metadata }) => metadata.name);
-    const pods = this.cluster.pods.map(({ metadata, status }) => `${metadata.name} ${status?.phase}`);
-    return `replicas ${this.cluster.replicas}, pods [${pods}], leases [${leases}], proxies [${proxies}]`;
+    if (!pathname.includes("/leases")) return;
+    if (method === "PUT" && body?.includes('\\"announcement\\":{')) this.moments.happens("announce", proxy);
+    if (method !== "POST" || !body?.includes("-proxy-")) return;
+    proxy.record = JSON.parse(body).metadata.name;
+    this.moments.happens("join", proxy);
   }
 }
 
-function describe(error: unknown): string {
-  if (error === undefined) return "";
-  const cause = error instanceof Error && error.cause !== undefined ? ` (${messageOf(error.cause)})` : "";
-  return `${messageOf(error)}${cause}`;
-}
-
-function hashOf(text: string): number {
-  let value = 0x811c9dc5;
+function hashOf(text: string, start = 0x811c9dc5): number {
+  let value = start;
   for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193) >>> 0;
   return value;
 }

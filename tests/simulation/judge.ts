@@ -1,0 +1,324 @@
+/**
+ * What must hold after each step, and what is no wonder: knows what faults have done to whom, and finds the session that
+ * was cut, the client that was lost and the need that was not met although no fault has done it. It changes nothing.
+ *
+ * The named exceptions (docs/several-proxies.md) are counted, not failed: a proxy that the others could not hear of for
+ * longer than the expiry of its record, or whose record somebody has deleted, exposes the sessions that it has.
+ *
+ * @module
+ */
+import { messageOf } from "../../lib/base/errors.ts";
+import { type KubeObject, LEASES, PODS, STATEFULSETS } from "../../lib/demo/objects.ts";
+import type { StoreEvent } from "../../lib/demo/store.ts";
+import type { Ending, Progress } from "./clients.ts";
+import type { End } from "./network.ts";
+import type { Daemon } from "./pods.ts";
+import type { Exposure, ProxyProcess } from "./proxy_process.ts";
+import type { World } from "./world.ts";
+
+/** What a run has seen. */
+export interface Report {
+  sessions: number;
+  served: number;
+  lostToFaults: number;
+  /** HTTP/2 clients that were told why they are not served. */
+  toldWhy: number;
+  scaleUps: number;
+  scaleDowns: number;
+  /** Sessions that a named exception has exposed, by its name. */
+  readonly exceptions: Record<string, number>;
+  readonly faults: Record<string, number>;
+}
+
+/** A client's bytes on their way from a proxy to a daemon. */
+interface Carried {
+  readonly client: number;
+  readonly proxy: ProxyProcess;
+  readonly daemon: Daemon;
+  readonly end: End;
+}
+
+/** A proxy lapses a tenth before its record expires; so much of the expiry later it has, whatever its clock says. */
+const LAPSED_PART = 0.95;
+
+/** From so much of the expiry on the others may take a proxy for dead, whatever their clocks say. */
+const EXPOSED_PART = 0.85;
+
+/** How a client that is not served in time is told so: gRPC's DEADLINE_EXCEEDED. */
+const TIMED_OUT = { status: "4", message: "buildkitd did not become ready in " };
+
+/** See the module's comment. */
+export class Judge {
+  readonly report: Report = {
+    sessions: 0,
+    served: 0,
+    lostToFaults: 0,
+    toldWhy: 0,
+    scaleUps: 0,
+    scaleDowns: 0,
+    exceptions: {},
+    faults: {},
+  };
+  /** Clocks may drift further than the margins allow: only that everything settles is asserted. */
+  lenient = false;
+  /** Pods that somebody else's write, a fault or a person has doomed: by uid. */
+  readonly doomed = new Set<string>();
+  /** Pods that a write of ours has removed: by uid. */
+  readonly #removed = new Set<string>();
+  /** Why whatever happens to a client is no wonder. */
+  readonly #excused = new Map<number, string>();
+  /** Sessions that a named exception has exposed. */
+  readonly #exempt = new Set<number>();
+  /** Clients whose bytes have gone to a daemon. */
+  readonly #seated = new Set<number>();
+  readonly #dirty = new Set<ProxyProcess>();
+  #podEndedMs = -Infinity;
+  readonly #world: World;
+
+  /** Watches the world from now on. */
+  constructor(world: World) {
+    this.#world = world;
+    world.network.onBroken = ({ client }) => this.excuse(client, "connection");
+    world.network.onClient = (end) => this.#placed(end);
+  }
+
+  /** Something was done to the session of this client. */
+  excuse(client: number | undefined, why: string): void {
+    if (client !== undefined && !this.#excused.has(client)) this.#excused.set(client, why);
+  }
+
+  /** Something was done to the sessions on this connection. */
+  excusePair(end: End): void {
+    this.excuse(end.client, "connection");
+    this.excuse(end.pair.other(end).client, "connection");
+  }
+
+  /** After each step: what the proxies want is at least what they need. */
+  step(): void {
+    if (this.#dirty.size === 0) return;
+    for (const proxy of this.#dirty) {
+      if (proxy.ended || proxy.machine.stopped) continue;
+      const { machine: { name }, desired, held } = proxy;
+      if (held > 0 && desired === 0) this.#fail(`${name} wants no replicas, and it holds ${held} clients`);
+      const need = Math.max(0, ...this.#carried(proxy).map(({ daemon }) => daemon.pod.ordinal + 1));
+      if (desired < need) this.#fail(`${name} wants ${desired} replicas, and its sessions need ${need}`);
+    }
+    this.#dirty.clear();
+  }
+
+  /** A proxy has measured something. */
+  measured(proxy: ProxyProcess, metric: string, value: number): void {
+    if (metric === "sessions_held") proxy.held = value;
+    else if (metric === "sessions_open") proxy.open = value;
+    else if (metric === "replicas_observed") proxy.observed = value;
+    else if (metric === "replicas_desired") proxy.desired = value;
+    else return;
+    this.#dirty.add(proxy);
+  }
+
+  /** Looks at a client that waits. True when it may go on waiting: then this is asked again. */
+  mayWait({ plan, conn }: Progress, proxy: ProxyProcess, startedMs: number, asked: number): boolean {
+    if (proxy.ended || this.#excused.has(plan.id) || conn?.pair.broken) return false;
+    if (conn?.pair.isCut || (this.#stood(proxy, startedMs) && asked < 3)) return true;
+    this.#fail(`Client ${plan.id} at ${proxy.machine.name} waits for longer than the ready-wait timeout`);
+    return false;
+  }
+
+  /** A client's connection has ended. */
+  ended(
+    { plan: { id, http2 }, conn, told }: Progress,
+    proxy: ProxyProcess,
+    ending: Ending,
+    startedMs: number,
+  ) {
+    const { report } = this;
+    const { time, settings: { readyWaitTimeoutMs } } = this.#world;
+    const excuse = this.#excused.get(id) ??
+      (proxy.killed ? "proxy killed" : conn?.pair.broken ? "connection" : undefined);
+    this.#world.trace(`client${id}`, `${ending}${excuse === undefined ? "" : ` (${excuse})`}`);
+    if (ending !== "refused") report.sessions++;
+    if (ending === "served") report.served++;
+    if (told !== undefined) report.toldWhy++;
+    if (ending === "corrupt") this.#fail(`Client ${id} got other bytes than it has sent`);
+    if (ending !== "broken" && ending !== "not_served" && ending !== "not_greeted") return;
+    if (excuse !== undefined || proxy.cuts) return void report.lostToFaults++;
+    const where = `Client ${id} at ${proxy.machine.name}`;
+    if (ending === "broken") return this.#fail(`${where} was cut, and no fault has done it`);
+    report.lostToFaults++;
+    // Its session may have been on that pod before its first bytes came.
+    if (this.#podEndedMs > startedMs || this.#stood(proxy, startedMs)) return;
+    if (ending === "not_greeted") {
+      if (this.#seated.has(id)) return;
+      return this.#fail(`${where} has got no sign of a server within the time that gRPC clients wait`);
+    }
+    const waitedMs = (time.nowMs() - startedMs) * this.slack;
+    if (waitedMs < readyWaitTimeoutMs) {
+      return this.#fail(`${where} was lost while it waited, and no fault has done it`);
+    }
+    if (!http2 || this.#seated.has(id)) return;
+    if (told?.status === TIMED_OUT.status && told.message.startsWith(TIMED_OUT.message)) return;
+    this.#fail(`${where} was not served and not told why: ${told === undefined ? "nothing" : told.message}`);
+  }
+
+  /** How far the clocks of two machines may be apart after a while, as a factor. */
+  get slack(): number {
+    return this.lenient ? 1.5 : 1.05;
+  }
+
+  /** A proxy's process has ended. */
+  exited(proxy: ProxyProcess, error: unknown): void {
+    const { name } = proxy.machine;
+    const alone = error !== undefined && messageOf(error).includes("without the right to Leases");
+    if (error !== undefined && !alone) this.#fail(`${name} has failed: ${describe(error)}`);
+    if (error === undefined && proxy.open > 0 && !proxy.cuts) this.#fail(`${name} has left sessions`);
+    if (error === undefined && !proxy.stopping) this.#fail(`${name} has ended by itself`);
+  }
+
+  /** Something was written in the cluster; `byHand` by somebody else than the proxies. */
+  stored({ resource, before, after }: StoreEvent, byHand: boolean): void {
+    if (resource === STATEFULSETS) {
+      const { resourceVersion = "" } = before?.metadata ?? {};
+      this.#scaled(before?.spec.replicas ?? 0, after?.spec.replicas ?? 0, resourceVersion, byHand);
+    } else if (resource === LEASES) this.#recorded(before, after, byHand);
+    else if (resource === PODS) {
+      const uid = after?.metadata.uid ?? before?.metadata.uid;
+      const gone = after?.metadata.deletionTimestamp !== undefined &&
+        before?.metadata.deletionTimestamp === undefined;
+      if (gone) this.#world.trace("cluster", `pod ${after.metadata.name} ${uid?.slice(-3)} is deleted`);
+    }
+  }
+
+  /** A daemon is told to stop. */
+  podStops(daemon: Daemon): void {
+    this.#world.trace("cluster", `daemon ${daemon.pod.name} ${daemon.pod.uid.slice(-3)} is told to stop`);
+    for (const carried of this.#carried()) {
+      if (carried.daemon !== daemon) continue;
+      if (this.doomed.has(daemon.pod.uid)) this.excuse(carried.client, "pod removed by somebody else");
+      else if (this.#removed.has(daemon.pod.uid)) {
+        this.#exposed(carried, "The scale-down that has landed stops the pod");
+      }
+    }
+  }
+
+  /** A daemon ends. */
+  podEnds(daemon: Daemon): void {
+    const { network, time, trace } = this.#world;
+    trace.call(this.#world, "cluster", `daemon ${daemon.pod.name} ${daemon.pod.uid.slice(-3)} ends`);
+    if (this.#removed.has(daemon.pod.uid) && !this.doomed.has(daemon.pod.uid)) return;
+    this.#podEndedMs = time.nowMs();
+    for (const pair of network.pairs) {
+      const [dialler] = pair.ends;
+      if (dialler.remoteAddr.hostname !== daemon.pod.address.hostname) continue;
+      pair.broken = true;
+      this.excuse(dialler.client, "pod ended");
+    }
+  }
+
+  #fail(what: string): void {
+    this.#world.fail(what);
+  }
+
+  /** Whether it stood still, or could not reach the pods, since then. */
+  #stood({ machine, podsCutOffMs }: ProxyProcess, sinceMs: number): boolean {
+    return machine.stopped || Math.max(machine.lastStoppedMs, podsCutOffMs) > sinceMs;
+  }
+
+  /** A client's first bytes go to a daemon. */
+  #placed(end: End): void {
+    const carried = this.#carriedOn(end);
+    if (carried === undefined) return;
+    const { client, proxy, daemon: { pod } } = carried;
+    this.#seated.add(client);
+    if (end.observed <= pod.ordinal) {
+      this.#fail(
+        `${proxy.machine.name} sends client ${client} to ${pod.name}, and has seen a count of ${end.observed}`,
+      );
+    }
+  }
+
+  /** Connections that carry a client's bytes to a daemon that runs, as far as both ends know. */
+  #carried(proxy?: ProxyProcess): Carried[] {
+    const found: Carried[] = [];
+    for (const { ends: [dialler, listener] } of this.#world.network.pairs) {
+      if (dialler.client === undefined || dialler.over || listener.over || dialler.machine.dead) continue;
+      if (proxy !== undefined && dialler.machine !== proxy.machine) continue;
+      const carried = this.#carriedOn(dialler);
+      if (carried !== undefined) found.push(carried);
+    }
+    return found;
+  }
+
+  #carriedOn(end: End): Carried | undefined {
+    const { daemons, proxies } = this.#world;
+    const proxy = proxies.find(({ machine }) => machine === end.machine);
+    const daemon = daemons.byAddress.get(end.remoteAddr.hostname);
+    if (end.client === undefined || proxy === undefined || !daemon?.alive) return undefined;
+    return { client: end.client, proxy, daemon, end };
+  }
+
+  #scaled(before: number, after: number, version: string, byHand: boolean): void {
+    if (after === before) return;
+    this.#world.trace("cluster", `replicas ${before} -> ${after} ${byHand ? "by hand" : "by a proxy"}`);
+    if (!byHand) this.report[after > before ? "scaleUps" : "scaleDowns"]++;
+    for (const { metadata: { uid, name } } of this.#world.cluster.pods) {
+      const ordinal = Number(name.split("-").at(-1));
+      if (ordinal >= after) (byHand ? this.doomed : this.#removed).add(uid);
+    }
+    if (byHand || after > before) return;
+    for (const carried of this.#carried()) {
+      const { ordinal } = carried.daemon.pod;
+      if (ordinal < after || ordinal >= before) continue;
+      this.#exposed(carried, `A write of ours (${before} -> ${after}) removes the pod`, version);
+    }
+    this.#world.moments.happens("lowered", undefined);
+  }
+
+  /** A session of a live proxy is on a pod that our write has removed. */
+  #exposed({ client, proxy, end }: Carried, what: string, version?: string): void {
+    if (this.#exempt.has(client)) return;
+    const { name } = proxy.machine;
+    const exposure = this.#unheard(proxy) ?? (proxy.exposed?.version === version ? proxy.exposed : undefined);
+    const covered = exposure !== undefined && end.seatedMs <= exposure.seatedByMs;
+    if (!this.lenient && !covered) {
+      return this.#fail(`${what} of client ${client}, whose proxy ${name} lives`);
+    }
+    const why = this.lenient ? "clocks beyond the margin" : exposure!.why;
+    this.excuse(client, why);
+    this.#exempt.add(client);
+    this.report.exceptions[why] = (this.report.exceptions[why] ?? 0) + 1;
+    this.#world.trace("exception", `${what} of client ${client} of ${name}: ${why}`);
+  }
+
+  /** By which of the named exceptions the others do not know of a proxy now. */
+  #unheard(proxy: ProxyProcess): Exposure | undefined {
+    if (proxy.unrecorded) return { why: "record deleted by hand", seatedByMs: Infinity };
+    const { time, settings: { recordExpiryMs, whenCutOff } } = this.#world;
+    const silentMs = time.nowMs() - proxy.recordedMs;
+    if (silentMs < recordExpiryMs * EXPOSED_PART || proxy.impairedUntilMs <= proxy.recordedMs) {
+      return undefined;
+    }
+    // With `hold` a proxy that has lapsed gives no more seats.
+    const seatedByMs = whenCutOff === "serve" ? Infinity : proxy.recordedMs + recordExpiryMs * LAPSED_PART;
+    return { why: "not heard of for longer than the expiry", seatedByMs };
+  }
+
+  #recorded(before: KubeObject | undefined, after: KubeObject | undefined, byHand: boolean): void {
+    const name = (after ?? before)?.metadata.name;
+    const proxy = this.#world.proxies.find(({ record }) => record === name);
+    if (proxy === undefined) return;
+    if (after !== undefined) {
+      // A write that was agreed on meanwhile lands only as long as nothing else has changed.
+      const exposure = this.#unheard(proxy);
+      const version: string = this.#world.cluster.statefulSet.metadata.resourceVersion ?? "";
+      if (exposure !== undefined) proxy.exposed = { ...exposure, version };
+      proxy.recordedMs = this.#world.time.nowMs();
+      proxy.unrecorded = false;
+    } else if (byHand) proxy.unrecorded = true;
+  }
+}
+
+/** An error, with its cause. */
+export function describe(error: unknown): string {
+  const cause = error instanceof Error && error.cause !== undefined ? ` (${messageOf(error.cause)})` : "";
+  return `${messageOf(error)}${cause}`;
+}

@@ -1,0 +1,211 @@
+/**
+ * Safety rules, each broken on purpose, as changes of the program's text: what `mutations.ts` makes, one at a time.
+ *
+ * @module
+ */
+
+/** One change of the program's text. */
+export interface Mutation {
+  /** What is done instead of the rule. */
+  readonly what: string;
+  /** The file in `lib`. */
+  readonly file: string;
+  /** Its text, and what takes its place. */
+  readonly change: readonly (readonly [before: string, after: string])[];
+  /** Another mutation that has to come with this one, since either rule alone is enough. */
+  readonly and?: string;
+}
+
+/** All of them, by a short name. */
+export const MUTATIONS: Readonly<Record<string, Mutation>> = {
+  "no-second-phase": {
+    what: "a leader asks nobody else",
+    file: "ha/consent.ts",
+    change: [["if (others.length === 0) return true;", "if (others.length >= 0) return true;"]],
+  },
+  "silence-is-consent": {
+    what: "a leader goes on without the answers that have not come in time",
+    file: "ha/consent.ts",
+    change: [[
+      'log.debug("no consent", { silent: missing.map(({ identity }) => identity) });\n          return false;',
+      "return true;",
+    ]],
+  },
+  "no-voter": {
+    what: "the leader makes no promise itself",
+    file: "ha/consent.ts",
+    change: [["if (!placement.promise(wanted)) return false;", ""]],
+  },
+  "answers-busy": {
+    what: "a proxy answers although it has sessions there, and the leader does not look again",
+    file: "scaler/agreement.ts",
+    change: [["return highest >= below || needed > below;", "return needed > below;"]],
+    and: "no-second-look",
+  },
+  "no-second-look": {
+    what: "a leader that has all answers does not look whether the pod is needed by now",
+    file: "scaler/scaler.ts",
+    change: [["if (!this.#wantsLower(this.#decide()) || placement", "if (placement"]],
+  },
+  "answer-does-not-bind": {
+    what: "a proxy answers, and promises nothing",
+    file: "scaler/placement.ts",
+    change: [["    this.#agreement = promise(this.#agreement, made);\n    return true;", "    return true;"]],
+  },
+  "promise-dropped": {
+    what: "a promise ends when the announcement is withdrawn",
+    file: "ha/consent.ts",
+    change: [[
+      "const wanted = body?.announcement ?? null;",
+      "const wanted = body?.announcement ?? null;\n      if (wanted === null && this.#answered.delete(leader)) placement.unbind();",
+    ]],
+  },
+  "last-answer-binds": {
+    what: "only the promise that was made last binds",
+    file: "scaler/agreement.ts",
+    change: [[": { seen, promises: [...rest, made] };", ": { seen, promises: [made] };"]],
+  },
+  "no-promise-at-join": {
+    what: "a proxy that joins is not bound by what it has not heard",
+    file: "ha/membership.ts",
+    change: [["placement.bind(count.version);", ""]],
+  },
+  "old-answers": {
+    what: "an answer to any earlier announcement counts",
+    file: "ha/votes.ts",
+    change: [["[leader] === generation", "[leader] !== undefined"]],
+  },
+  "no-version": {
+    what: "the write of a scale-down names no version",
+    file: "kube/scale.ts",
+    change: [[
+      'method: "PUT", query, body: body(count) }',
+      'method: "PUT", query, body: { ...body(count), metadata: { name, namespace } } }',
+    ]],
+  },
+  "blind-claim": {
+    what: "a claim names no version, and claims only what is needed",
+    file: "scaler/scaler.ts",
+    change: [[
+      "const write = () => scale.apply(claim, this.#newName(), signal);",
+      'const write = () => scale.apply({ replicas: decision.desired, version: "" }, this.#newName(), signal);',
+    ]],
+  },
+  "no-second-check": {
+    what: "the seat is not checked again after the dial",
+    file: "proxy/session.ts",
+    change: [["if (placement.holds(seat) && !dialling.aborted) {", "if (!dialling.aborted) {"]],
+  },
+  "counts-after-dial": {
+    what: "a session counts for its ordinal only when it sends its first bytes",
+    file: "scaler/usage.ts",
+    change: [
+      ["    this.#onOrdinal.set(ordinal, this.on(ordinal) + 1);\n", ""],
+      [
+        'if (state?.at === "ordinal" && !state.used) this.#sessions.set(id, { ...state, used: true });',
+        'if (state?.at === "ordinal" && !state.counted) {\n' +
+        "      this.#onOrdinal.set(state.ordinal, this.on(state.ordinal) + 1);\n" +
+        "      this.#sessions.set(id, { ...state, used: true, counted: true });\n    }",
+      ],
+      [
+        "const left = this.on(state.ordinal) - 1;",
+        "const left = this.on(state.ordinal) - (state.counted ? 1 : 0);",
+      ],
+    ],
+  },
+  "lapse-unnoticed": {
+    what: "a proxy that was silent for too long goes on as if nothing were",
+    file: "ha/own_record.ts",
+    change: [["return this.ageMs >= this.#ports.expiryMs * (1 - MARGIN_PART);", "return false;"]],
+  },
+  "no-rejoin": {
+    what: "a renewal that comes too late makes up for the silence",
+    file: "ha/own_record.ts",
+    change: [["      this.#renewed = before;\n      if (this.lapsed)", "      if (this.lapsed)"]],
+  },
+  "outage-counts": {
+    what: "time in which the API could not be read counts as silence of the others",
+    file: "ha/records.ts",
+    change: [[
+      "if (gapMs > Math.min(LONGEST_GAP_MS, known.record.expiryMs * LONGEST_GAP_PART)) continue;",
+      "",
+    ]],
+  },
+  "busy-expires": {
+    what: "the record of a proxy that lives expires",
+    file: "ha/records.ts",
+    change: [["return unchangedMs >= expiryMs;", "return unchangedMs >= expiryMs / 20;"]],
+  },
+  "drain-deletes-record": {
+    what: "a proxy leaves the others as soon as it is told to stop",
+    file: "app.ts",
+    change: [
+      [
+        "  scaler.stopLowering();\n",
+        "  scaler.stopLowering();\n  void proxies.leave(tasks.signal).catch(() => {});\n",
+      ],
+      [
+        "takePart(proxies, observer, target, signal));",
+        "takePart(proxies, observer, target, AbortSignal.any([signal, stop.drain])).catch(() => {}));",
+      ],
+    ],
+  },
+  "condemned-trusted": {
+    what: "a pod that a lower count has condemned is used again at once",
+    file: "scaler/condemned.ts",
+    change: [[
+      "return settledMs === undefined ? -Infinity : settledMs + TRUST_AFTER_MS;",
+      "return settledMs === undefined ? -Infinity : -Infinity;",
+    ]],
+  },
+  "terminating-used": {
+    what: "a session is placed on a pod that is being deleted, and beyond the count",
+    file: "scaler/placement.ts",
+    change: [[
+      "!terminating &&\n      ordinal < Math.min(placeableBelow(this.#agreement), this.#maxReplicas)",
+      "ordinal < this.#maxReplicas",
+    ]],
+  },
+  "watched-list": {
+    what: "those who must answer are taken from the watch, not from a consistent list",
+    file: "ha/consent.ts",
+    change: [["mustAnswer(await list(signal), identity)", "mustAnswer(this.#ports.seen(), identity)"]],
+  },
+  "bookmark-version": {
+    what: "any version that comes along ends a promise: nothing is compared",
+    file: "scaler/agreement.ts",
+    change: [[
+      "promises: agreement.promises.filter(({ version }) => !isNewer(seen.version, version))",
+      "promises: []",
+    ]],
+  },
+  "wall-clock": {
+    what: "ages of records are taken from the wall clock",
+    file: "ha/proxies.ts",
+    change: [
+      ["const askedMs = clock.nowMs();", "const askedMs = clock.wallMs();"],
+      [
+        "this.#records.listed(leases, askedMs, clock.nowMs());",
+        "this.#records.listed(leases, askedMs, clock.wallMs());",
+      ],
+      ["this.#records.changed(change, clock.nowMs());", "this.#records.changed(change, clock.wallMs());"],
+    ],
+  },
+  "unknown-state": {
+    what: "a leader that cannot reach the others' records takes it that there are none",
+    file: "ha/consent.ts",
+    change: [[
+      "mustAnswer(await list(signal), identity)",
+      "mustAnswer(await list(signal).catch(() => []), identity)",
+    ]],
+  },
+  "leader-forgets-held": {
+    what: "a claim that failed counts as one that has succeeded",
+    file: "scaler/scaler.ts",
+    change: [[
+      "const count = await this.#announced(claim.replicas, write);",
+      "const count = await this.#announced(claim.replicas, write).catch(() => ({ replicas: claim.replicas, " +
+      "version: String(Number(seen.version) + 1) }));",
+    ]],
+  },
+};
