@@ -22,6 +22,7 @@ import { neededBy } from "./decide.ts";
 import {
   checked,
   doubted,
+  fallen,
   type HealthAnswer,
   isReady,
   type PodHealth,
@@ -125,6 +126,10 @@ export class Placement {
 
   /** The pods have changed. */
   setBackends(backends: readonly Backend[]): void {
+    for (const { uid } of this.#backends.filter(({ ready }) => ready)) {
+      const now = backends.find((backend) => backend.uid === uid);
+      if (now?.ready === false) this.#health.set(uid, fallen(this.healthOf(uid)));
+    }
     this.#backends = backends;
     this.#condemned.keepOnly(backends);
     for (const uid of this.#health.keys()) {

@@ -13,7 +13,7 @@ export const MISSED_LIMIT = 3;
 
 /** What health checks have shown of one pod. */
 export interface PodHealth {
-  /** It has answered SERVING since the last doubt. */
+  /** It has answered SERVING since the last doubt, and since its condition fell. */
   readonly served: boolean;
   /** Checks in a row that were missed since it did. */
   readonly missed: number;
@@ -58,6 +58,11 @@ function missed(health: PodHealth): PodHealth {
 /** The health after a dial that has failed: what was believed is not any more. */
 export function doubted(health: PodHealth): PodHealth {
   return { ...health, served: false, missed: 0, doubted: true };
+}
+
+/** The health after the pod's condition has fallen: its container may have been restarted, and listens before it serves. */
+export function fallen(health: PodHealth): PodHealth {
+  return { ...health, served: false, missed: 0 };
 }
 
 /** May the pod take new sessions? Never when it is being deleted. */

@@ -192,6 +192,28 @@ Deno.test("Scaler raises the count again when the scale-down has won, and trusts
   await stop();
 });
 
+Deno.test("Placement believes no earlier answer of a daemon whose pod's condition has fallen: it may have been restarted", () => {
+  for (const mode of ["auto", "grpc"] as const) {
+    const placement = new Placement(new VirtualClock(), 1, mode);
+    const pod = (ready: boolean) =>
+      placement.setBackends([
+        { ordinal: 0, pod: "b-0", uid: "uid-1", addresses: ["192.0.2.1"], ready, terminating: false },
+      ]);
+    const isReady = () => placement.isReady(placement.backends[0]!);
+    pod(false);
+    placement.checked("uid-1", "serving");
+    pod(false);
+    assert.ok(isReady(), "its condition has not risen yet");
+    pod(true);
+    pod(false);
+    assert.equal(isReady(), false);
+    placement.checked("uid-1", "missed");
+    assert.equal(isReady(), false);
+    placement.checked("uid-1", "serving");
+    assert.ok(isReady());
+  }
+});
+
 Deno.test("Placement trusts no pod when a promise ends by a version that may have skipped the fall of the count", async () => {
   for (
     const [proof, trusted] of [[undefined, false], ["watch", true], ["101", true], ["99", false]] as const
