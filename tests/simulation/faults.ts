@@ -280,7 +280,7 @@ export const FAULTS = {
       note(name);
       world.cluster.kubelet.setReady(name, false);
       await lasts(1 * S, 20 * S);
-      if (world.daemons.runs(name)) world.cluster.kubelet.setReady(name, true);
+      if (world.daemons.serves(name)) world.cluster.kubelet.setReady(name, true);
     },
   },
   slowStart: {

@@ -136,6 +136,11 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     file: "ha/records.ts",
     change: [["return unchangedMs >= expiryMs;", "return unchangedMs >= expiryMs / 20;"]],
   },
+  "leaves-record": {
+    what: "a proxy that ends gives up at the first conflict, and leaves its record",
+    file: "ha/own_record.ts",
+    change: [["if (!isConflict(error) || ++conflicts === REMOVE_TRIES) throw error;", "throw error;"]],
+  },
   "drain-deletes-record": {
     what: "a proxy leaves the others as soon as it is told to stop",
     file: "app.ts",

@@ -20,6 +20,8 @@ export class Daemon implements PodProcess {
   readonly exited: Promise<void>;
   /** Its connections. */
   readonly conns = new Set<End>();
+  /** It runs, and serves. */
+  warm = false;
   /** It was told to go. */
   stopping = false;
   readonly #options: DaemonsOptions;
@@ -40,7 +42,10 @@ export class Daemon implements PodProcess {
         return this.#end();
       }
       const warm = sleep(options.clock, options.warmUpMs(), this.#life.signal);
-      warm.then(resolve, () => {});
+      warm.then(() => {
+        this.warm = true;
+        resolve();
+      }, () => {});
       void this.#acceptAll(this.#listener, warm);
     });
   }
@@ -66,6 +71,7 @@ export class Daemon implements PodProcess {
 
   #end(): void {
     if (!this.alive) return;
+    this.warm = false;
     this.#options.onEnd(this);
     this.#cancelGrace();
     this.#closeListener();
@@ -136,10 +142,10 @@ export class Daemons implements PodRuntime {
     this.#options = options;
   }
 
-  /** Whether the pod's process runs. */
-  runs(name: string): boolean {
-    return [...this.byAddress.values()].some(({ alive, stopping, pod }) =>
-      alive && !stopping && pod.name === name
+  /** Whether the pod's daemon serves. */
+  serves(name: string): boolean {
+    return [...this.byAddress.values()].some(({ warm, stopping, pod }) =>
+      warm && !stopping && pod.name === name
     );
   }
 

@@ -61,7 +61,7 @@ export function draw({ seed, without, proxies, clients, durationMs }: Options): 
   };
   const settings = {
     idleTimeoutMs: `${random.pick([1, 1, 1, 2, 2, 5, 10])}s`,
-    readyWaitTimeoutMs: `${random.pick([60, 120])}s`,
+    readyWaitTimeoutMs: `${random.pick([10, 60, 120])}s`,
     recordExpiryMs: `${random.pick([12, 12, 20, 40, 90])}s`,
     shutdownDelayMs: `${random.pick([0, 1, 5])}s`,
     drainTimeoutMs: random.pick(["0s", "1h", "60s"]),
@@ -197,9 +197,16 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
       bytes: 10,
       patienceMs: 3_600_000,
     };
-    void world.connection(plan, proxy, new AbortController().signal).then((ending) => {
-      if (ending === "served") served++;
-    });
+    void (async () => {
+      // With a short patience it may be told that the pod is not ready yet.
+      const { signal } = new AbortController();
+      for (let ending; ending !== "served";) {
+        ending = await world.connection(plan, proxy, signal);
+        if (ending !== "served" && ending !== "not_served") world.fail(`Without faults a client is ${ending}`);
+        await sleep(time, 1 * SECOND, signal);
+      }
+      served++;
+    })();
   }
   await until("service for everybody", readyWaitTimeoutMs + 60 * SECOND, () => served === probes.length);
 
