@@ -81,6 +81,8 @@ async function bundle(folder: string, commit: string): Promise<Bundle> {
   await run(Deno.execPath(), ["bundle", "--quiet", "--minify", "--output", join(out, "main.js"), "main.ts"], {
     cwd: source,
   });
+  // The file's time goes into the program: with a fixed one the same sources always give the same program.
+  await Deno.utime(join(out, "main.js"), 0, 0);
   return { folder: out, version: config.version, commit, flags: flagsOf(config.tasks.start.command) };
 }
 
