@@ -97,6 +97,8 @@ async function copy(name: string, to: string): Promise<void> {
 async function compile(bundle: Bundle, triple: string, output: string, fallback: boolean): Promise<string> {
   const args = [
     ...["compile", "--quiet", "--no-config", "--no-lock", "--no-check", "--no-code-cache", ...bundle.flags],
+    // By default a program may import code from a few public places.
+    "--deny-import",
     ...["--target", triple, "--output", output, "main.js"],
   ];
   const cwd = bundle.folder;

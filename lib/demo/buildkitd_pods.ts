@@ -113,7 +113,7 @@ export async function missingForBuildkitd(): Promise<string | undefined> {
   if (Deno.build.os !== "linux") return "Linux";
   // The compiled program may write no files.
   const { state } = await Deno.permissions.query({ name: "write" });
-  if (state !== "granted") return "`deno task demo` in a checkout";
+  if (state !== "granted") return "a checkout";
   for (const program of ["buildkitd", "buildctl", "runc"]) {
     if (await findProgram(program) === undefined) return `"${program}" on PATH`;
   }

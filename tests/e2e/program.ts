@@ -28,11 +28,20 @@ export interface ProgramOptions {
   readonly logFile: string;
   /** Run it as the first process of a process namespace, as a container does. */
   readonly asInit?: boolean;
+  /** Gives the command that runs the program elsewhere, with these arguments and variables: in a container, say. */
+  readonly launch?: (
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+  ) => Promise<readonly string[]>;
   /** Added to, and stronger than, the flags that every scenario uses; without the dashes. */
   readonly flags?: Readonly<Record<string, string>>;
 }
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
+const COMPILED = Deno.env.get("AUTOSCALER_BIN");
+const OWN_COMMAND = COMPILED === undefined
+  ? [Deno.execPath(), "run", "-A", "--no-check", "--cached-only", MAIN]
+  : [COMPILED];
 
 let programsSoFar = 0;
 
@@ -44,26 +53,8 @@ export class Program {
   /** Lines on standard error that were no JSON record. */
   readonly strayLines: string[] = [];
 
-  private constructor(options: ProgramOptions) {
-    this.#address = `10.99.2.${1 + programsSoFar++ % 250}`;
-    const flags = {
-      "listen-addr": `${this.#address}:8372`,
-      "admin-addr": `${this.#address}:8081`,
-      "sts-name": "buildkitd",
-      "sts-namespace": options.namespace,
-      "headless-service-name": "buildkitd-headless",
-      ...(options.kubeconfig === undefined ? {} : { kubeconfig: options.kubeconfig }),
-      "log-format": "json",
-      "log-level": "debug",
-      "shutdown-delay": "0s",
-      ...options.flags,
-    };
-    const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-    const compiled = Deno.env.get("AUTOSCALER_BIN");
-    const command = compiled === undefined
-      ? [Deno.execPath(), "run", "-A", "--no-check", "--cached-only", MAIN, ...args]
-      : [compiled, ...args];
-    if (options.asInit) command.unshift("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--");
+  private constructor(options: ProgramOptions, address: string, command: readonly string[]) {
+    this.#address = address;
     this.#asInit = options.asInit ?? false;
     this.#child = new Child({
       name: "buildkitd-autoscaler",
@@ -83,7 +74,23 @@ export class Program {
 
   /** Starts the program and waits until it takes connections, whether or not it is ready. */
   static async start(options: ProgramOptions): Promise<Program> {
-    const program = new Program(options);
+    const address = `10.99.2.${1 + programsSoFar++ % 250}`;
+    const flags = {
+      "listen-addr": `${address}:8372`,
+      "admin-addr": `${address}:8081`,
+      "sts-name": "buildkitd",
+      "sts-namespace": options.namespace,
+      "headless-service-name": "buildkitd-headless",
+      ...(options.kubeconfig === undefined ? {} : { kubeconfig: options.kubeconfig }),
+      "log-format": "json",
+      "log-level": "debug",
+      "shutdown-delay": "0s",
+      ...options.flags,
+    };
+    const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+    const command = await options.launch?.(args, options.env ?? {}) ?? [...OWN_COMMAND, ...args];
+    const asInit = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
+    const program = new Program(options, address, options.asInit ? [...asInit, ...command] : command);
     await until("the program to answer on its admin port", async () => {
       if (program.#child.status !== undefined) return true;
       return (await program.probe("/livez")).status > 0;

@@ -1,7 +1,9 @@
 /**
  * Runs the end-to-end suite: builds the real programs, makes a place where they can do no harm, runs the tests there.
  *
- *     deno run -A tests/e2e/run.ts [FILE_OR_FLAG_OF_DENO_TEST...]
+ *     deno run -A tests/e2e/run.ts [--compiled] [FILE_OR_FLAG_OF_DENO_TEST...]
+ *
+ * With `--compiled` the tests start the compiled program instead of the sources.
  *
  * The place is a network, mount and process namespace: nothing that runs there reaches the machine's network, and
  * when its first process ends, in whatever way, the kernel ends all others and drops their mounts. Its `lo` carries
@@ -14,6 +16,8 @@
 
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { run } from "../../.ci/commands.ts";
+import { ensureBaseImages } from "./image/base_images.ts";
 import { ensureBuilt, FAMILY_NAMES } from "./tools.ts";
 import { until } from "./waiting.ts";
 
@@ -45,6 +49,12 @@ async function isStatic(path: string): Promise<boolean> {
 async function testFiles(): Promise<string[]> {
   const files = (await Array.fromAsync(Deno.readDir(HERE))).map((entry) => entry.name);
   return files.filter((name) => name.endsWith("_test.ts")).sort().map((name) => join(HERE, name));
+}
+
+/** Compiles the checkout's program, and gives its path. */
+async function compileProgram(): Promise<string> {
+  say((await run(Deno.execPath(), ["run", "--allow-all", join(ROOT, ".ci", "compile.ts")])).trim());
+  return join(ROOT, "dist", "buildkitd-autoscaler");
 }
 
 const CGROUPS = "/sys/fs/cgroup";
@@ -80,16 +90,24 @@ async function main(): Promise<number> {
       `Cannot build images from "${busybox}": found a dynamic program, want that of "busybox-static"`,
     );
   }
-  const programs: Record<string, string> = { busybox };
+  const programs: Record<string, string> = {
+    busybox,
+    "qemu-aarch64-static": await find("qemu-aarch64-static", "qemu-user-static"),
+  };
   for (const family of FAMILY_NAMES) {
     const bin = await ensureBuilt(family, say);
     for (const { name } of Deno.readDirSync(bin)) programs[name] = join(bin, name);
   }
+  const compiled = await compileProgram();
+  programs["buildkitd-autoscaler"] = compiled;
 
-  const named = Deno.args.some((arg) => arg.endsWith(".ts"));
+  const forTests = Deno.args.filter((arg) => arg !== "--compiled");
+  const program = forTests.length < Deno.args.length ? { AUTOSCALER_BIN: compiled } : {};
+  const named = forTests.some((arg) => arg.endsWith(".ts"));
   const args = named
-    ? Deno.args.map((arg) => arg.endsWith(".ts") ? resolve(arg) : arg)
-    : [...Deno.args, ...await testFiles()];
+    ? forTests.map((arg) => arg.endsWith(".ts") ? resolve(arg) : arg)
+    : [...forTests, ...await testFiles()];
+  if (args.some((arg) => arg.endsWith("/image_test.ts"))) await ensureBaseImages(busybox, say);
   // Inside there is no network: what the sources import must be in the cache before.
   const cached = await new Deno.Command(Deno.execPath(), {
     args: ["cache", "--frozen", join(ROOT, "main.ts"), ...await testFiles()],
@@ -105,7 +123,7 @@ async function main(): Promise<number> {
       ...["sh", "-c", script, "sh", Deno.execPath(), "test", "-A", "--no-check", "--cached-only", ...args],
     ],
     cwd: ROOT,
-    env: { E2E_SURROUNDINGS: JSON.stringify({ folder, programs }) },
+    env: { ...program, E2E_SURROUNDINGS: JSON.stringify({ folder, programs }) },
   }).spawn();
   const stop = () => child.kill("SIGKILL");
   const signals: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];

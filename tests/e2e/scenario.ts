@@ -26,7 +26,7 @@ const SERVICE_ACCOUNT = "buildkitd-autoscaler";
 const NODE = "node-1";
 
 /** Where the kubelet mounts a pod's service-account files. `run.ts` makes an empty `/run` for the suite. */
-const POD_FILES = "/run/secrets/kubernetes.io/serviceaccount";
+export const POD_FILES = "/run/secrets/kubernetes.io/serviceaccount";
 
 /** One rule of a Role. */
 export interface RbacRule {
@@ -69,9 +69,14 @@ export function programPath(name: string): string {
   return path;
 }
 
+/** The name of the control group below which containers of the suite have theirs; `run.ts` removes it. */
+export function cgroupParent(): string {
+  return basename(surroundings().folder);
+}
+
 /** The real buildkitd, as pods run it. */
 export function daemonRuntime(): PodRuntime {
-  return buildkitdRuntime(programPath("buildkitd"), basename(surroundings().folder));
+  return buildkitdRuntime(programPath("buildkitd"), cgroupParent());
 }
 
 /** A control plane in a folder of its own. */
@@ -269,9 +274,12 @@ export class Cluster {
   }
 
   /** Starts the program with what a pod finds: the files that {@link mountToken} writes, and the API's address. */
-  startProgramInPod(flags: Readonly<Record<string, string>>): Promise<Program> {
+  startProgramInPod(
+    flags: Readonly<Record<string, string>>,
+    options: Pick<ProgramOptions, "launch"> = {},
+  ): Promise<Program> {
     const env = { KUBERNETES_SERVICE_HOST: API_ADDRESS, KUBERNETES_SERVICE_PORT: String(API_PORT) };
-    return this.#startProgram({ env, flags });
+    return this.#startProgram({ env, flags, ...options });
   }
 
   async #startProgram(options: Omit<ProgramOptions, "namespace" | "logFile">): Promise<Program> {

@@ -13,6 +13,7 @@
 
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cacheFolder, digestOf, exists } from "../../.ci/commands.ts";
 
 /** One Go module below `tools/` and the programs that are built from it, by name and package. */
 interface Family {
@@ -48,6 +49,7 @@ const FAMILIES = {
       ...helm3KubernetesFlags(goMod),
     ],
   },
+  seccomp: { programs: { "seccomp-profile": "." } },
 } as const satisfies Record<string, Family>;
 
 export type FamilyName = keyof typeof FAMILIES;
@@ -112,19 +114,12 @@ async function capture(command: string, args: readonly string[], cwd: string): P
   return decode(output.stdout).trim();
 }
 
-function cacheRoot(): string {
-  const base = Deno.env.get("XDG_CACHE_HOME") || join(Deno.env.get("HOME") ?? "/root", ".cache");
-  return join(base, "buildkitd-autoscaler", "tools");
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+/** The code of our own in a family's module, if there is some. */
+async function ownCode(source: string): Promise<readonly string[]> {
+  const names = (await Array.fromAsync(Deno.readDir(source))).map(({ name }) => name).sort();
+  return await Promise.all(
+    names.filter((name) => name.endsWith(".go")).map((name) => Deno.readTextFile(join(source, name))),
+  );
 }
 
 /** Where the programs of `family` are kept. Builds nothing. */
@@ -137,9 +132,9 @@ export async function locate(family: FamilyName): Promise<ToolFolder> {
     await capture("go", ["env", "GOVERSION", "GOOS", "GOARCH"], source),
     JSON.stringify(FAMILIES[family].programs),
     JSON.stringify(linkerFlags(family, goMod)),
+    ...await ownCode(source),
   ];
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(parts.join("\0")));
-  const bin = join(cacheRoot(), `${family}-${new Uint8Array(digest).toHex().slice(0, 16)}`, "bin");
+  const bin = join(cacheFolder("tools"), `${family}-${await digestOf(parts.join("\0"))}`, "bin");
   return { family, bin, built: await exists(bin) };
 }
 
