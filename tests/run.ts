@@ -79,6 +79,7 @@ async function main(): Promise<number> {
   const tests = tallyOf(output, success);
   passed += tests.passed;
   failed += tests.failed;
+  await say("not run here, since they need Go: deno task chart, deno task e2e\n");
   await say(`${passed} passed, ${failed} failed\n`);
   return failed === 0 ? 0 : 1;
 }

@@ -23,6 +23,9 @@ What a schema cannot say. All problems are reported together, each with what to 
 {{- if and (hasPrefix "earth" .Values.buildkitd.preset) (regexMatch "(^|/)moby/buildkit$" .Values.buildkitd.image.repository) -}}
 {{- $problems = append $problems (printf "buildkitd.image.repository is %q, and buildkitd.preset is %q: want preset \"moby\", or \"moby-rootless\" for a rootless tag" .Values.buildkitd.image.repository .Values.buildkitd.preset) -}}
 {{- end -}}
+{{- if and (eq (include "buildkitd-stack.autoscaler.fullname" .) (include "buildkitd-stack.buildkitd.fullname" .)) (eq (include "buildkitd-stack.autoscaler.namespace" .) .Release.Namespace) -}}
+{{- $problems = append $problems (printf "autoscaler.fullnameOverride and buildkitd.fullnameOverride both give the name %q: want different ones in one namespace" (include "buildkitd-stack.buildkitd.fullname" .)) -}}
+{{- end -}}
 {{- if and .Values.buildkitd.persistence.existingClaim (not .Values.buildkitd.persistence.enabled) -}}
 {{- $problems = append $problems "buildkitd.persistence.existingClaim is given, and buildkitd.persistence.enabled is false: want true" -}}
 {{- end -}}

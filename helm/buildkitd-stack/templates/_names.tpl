@@ -57,13 +57,13 @@ What stands below `metadata` of an object: `.name`, `.namespace` if it has one, 
 {{- $_ := set $labels "app.kubernetes.io/version" .root.Chart.AppVersion -}}
 {{- $_ := set $labels "app.kubernetes.io/managed-by" .root.Release.Service -}}
 {{- $_ := set $labels "app.kubernetes.io/part-of" .root.Chart.Name -}}
-{{- $annotations := mergeOverwrite (dict) .root.Values.commonAnnotations (.annotations | default dict) -}}
+{{- $annotations := mergeOverwrite (dict) (.root.Values.commonAnnotations | default dict) (.annotations | default dict) -}}
 name: {{ .name }}
 {{- with .namespace }}
 namespace: {{ . }}
 {{- end }}
 labels:
-  {{- toYaml (mergeOverwrite (dict) .root.Values.commonLabels (.labels | default dict) $labels) | nindent 2 }}
+  {{- toYaml (mergeOverwrite (dict) (.root.Values.commonLabels | default dict) (.labels | default dict) $labels) | nindent 2 }}
 {{- with $annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -73,7 +73,7 @@ annotations:
 {{/* Labels of a pod: without what changes from one version of the chart to the next. */}}
 {{- define "buildkitd-stack.podLabels" -}}
 {{- $own := fromYaml (include "buildkitd-stack.selectorLabels" .) -}}
-{{- toYaml (mergeOverwrite (dict) .root.Values.commonLabels (.labels | default dict) $own) -}}
+{{- toYaml (mergeOverwrite (dict) (.root.Values.commonLabels | default dict) (.labels | default dict) $own) -}}
 {{- end -}}
 
 {{/* The image of `.image` (repository, tag, digest), its tag by default `.tag`. */}}

@@ -1,0 +1,268 @@
+/**
+ * The objects that the chart makes belong together, whatever the values: selectors find pods, names lead somewhere,
+ * and nothing lies in another namespace than it should.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { parseDurationMs } from "../../lib/config/duration.ts";
+import { CHART, Helm, type KubeObject } from "./helm.ts";
+import { VALUE_SETS } from "./value_sets.ts";
+
+const helm = await Helm.of("helm");
+
+// deno-lint-ignore no-explicit-any -- parts of objects
+type Tree = any;
+type Objects = ReadonlyMap<string, KubeObject>;
+const SETS = new Map<string, Objects>();
+for (const [name, values] of VALUE_SETS) SETS.set(name, await helm.objects(values));
+
+function ofKind(objects: Objects, kind: string): KubeObject[] {
+  return [...objects.values()].filter((each) => each.kind === kind);
+}
+
+function only(objects: Objects, kind: string): KubeObject {
+  const [first, ...others] = ofKind(objects, kind);
+  assert.ok(first !== undefined && others.length === 0, `one ${kind}`);
+  return first;
+}
+
+function workloads(objects: Objects): KubeObject[] {
+  return [only(objects, "Deployment"), only(objects, "StatefulSet")];
+}
+
+function includes(
+  labels: Readonly<Record<string, string>>,
+  selector: Readonly<Record<string, string>>,
+): boolean {
+  return Object.entries(selector).every(([key, value]) => labels[key] === value);
+}
+
+/** Each test runs on every set of values. */
+function everywhere(what: string, check: (objects: Objects) => void): void {
+  Deno.test(`chart: ${what}`, () => {
+    for (const [name, objects] of SETS) {
+      try {
+        check(objects);
+      } catch (error) {
+        throw new Error(`With the values "${name}"`, { cause: error });
+      }
+    }
+  });
+}
+
+everywhere("selectors find exactly the pods that they are meant for", (objects) => {
+  const pods = workloads(objects).map(({ kind, metadata, spec }) => ({
+    owner: kind,
+    namespace: metadata.namespace,
+    labels: spec.template.metadata.labels,
+  }));
+  const found = (namespace: string | undefined, selector: Readonly<Record<string, string>>) =>
+    pods.filter((pod) => pod.namespace === namespace && includes(pod.labels, selector)).map(({ owner }) =>
+      owner
+    );
+  const of = (name: string) => name.endsWith("-headless") ? ["StatefulSet"] : ["Deployment"];
+  for (const workload of workloads(objects)) {
+    assert.deepEqual(found(workload.metadata.namespace, workload.spec.selector.matchLabels), [workload.kind]);
+  }
+  for (const { metadata, spec } of ofKind(objects, "Service")) {
+    assert.deepEqual(found(metadata.namespace, spec.selector), of(metadata.name));
+  }
+  for (const { metadata, spec } of ofKind(objects, "NetworkPolicy")) {
+    assert.equal(found(metadata.namespace, spec.podSelector.matchLabels).length, 1);
+  }
+  for (const { metadata, spec } of ofKind(objects, "PodDisruptionBudget")) {
+    assert.equal(found(metadata.namespace, spec.selector.matchLabels).length, 1);
+  }
+  for (const { spec } of ofKind(objects, "ServiceMonitor")) {
+    const services = ofKind(objects, "Service").filter((each) =>
+      includes(each.metadata.labels!, spec.selector.matchLabels)
+    );
+    assert.equal(services.length, 1);
+    assert.deepEqual(spec.namespaceSelector.matchNames, [services[0]!.metadata.namespace]);
+    assert.ok(services[0]!.spec.ports.some((port: { name: string }) => port.name === spec.endpoints[0].port));
+  }
+});
+
+everywhere("ports that are named exist, and a mesh takes those of buildkit for TCP", (objects) => {
+  const ports = (workload: KubeObject) =>
+    workload.spec.template.spec.containers[0].ports as { name: string; containerPort: number }[];
+  const [deployment, statefulSet] = workloads(objects).map(ports);
+  for (const { metadata, spec } of ofKind(objects, "Service")) {
+    const own = metadata.name.endsWith("-headless") ? statefulSet! : deployment!;
+    for (const { name, targetPort, appProtocol } of spec.ports) {
+      assert.ok(own.some((port) => port.name === targetPort), targetPort);
+      assert.equal(appProtocol, name.startsWith("tcp-") ? "tcp" : "http");
+    }
+  }
+  const variables = only(objects, "Deployment").spec.template.spec.containers[0].env;
+  const value = (name: string) => variables.find((each: { name: string }) => each.name === name)?.value;
+  assert.equal(value("BUILDKITD_TARGET_PORT"), String(statefulSet![0]!.containerPort));
+  assert.equal(
+    (value("PROXY_LISTEN_ADDR") ?? ":8080").split(":").at(-1),
+    String(deployment![0]!.containerPort),
+  );
+  assert.equal(
+    (value("AUTOSCALER_ADMIN_ADDR") ?? ":8081").split(":").at(-1),
+    String(deployment![1]!.containerPort),
+  );
+  for (const policy of ofKind(objects, "NetworkPolicy")) {
+    for (const { port } of policy.spec.ingress.flatMap((rule: { ports: unknown[] }) => rule.ports)) {
+      assert.ok([...deployment!, ...statefulSet!].some(({ name }) => name === port), port);
+    }
+  }
+});
+
+everywhere("the autoscaler is told which StatefulSet, and has its rights there", (objects) => {
+  const statefulSet = only(objects, "StatefulSet");
+  const deployment = only(objects, "Deployment");
+  const variables = deployment.spec.template.spec.containers[0].env;
+  const value = (name: string) => variables.find((each: { name: string }) => each.name === name)?.value;
+  assert.equal(value("BUILDKITD_STATEFULSET_NAME"), statefulSet.metadata.name);
+  assert.equal(value("BUILDKITD_STATEFULSET_NAMESPACE"), statefulSet.metadata.namespace);
+  assert.equal(value("BUILDKITD_HEADLESS_SERVICE_NAME"), statefulSet.spec.serviceName);
+  assert.equal(objects.get(`Service/${statefulSet.spec.serviceName}`)?.spec.clusterIP, "None");
+  const account = {
+    name: deployment.spec.template.spec.serviceAccountName,
+    namespace: deployment.metadata.namespace,
+  };
+  for (const { metadata, roleRef, subjects } of ofKind(objects, "RoleBinding")) {
+    assert.equal(metadata.namespace, statefulSet.metadata.namespace);
+    assert.equal(objects.get(`Role/${roleRef.name}`)?.metadata.namespace, metadata.namespace);
+    assert.deepEqual(subjects, [{ kind: "ServiceAccount", ...account }]);
+    assert.equal(objects.get(`ServiceAccount/${account.name}`)?.metadata.namespace, account.namespace);
+  }
+});
+
+everywhere("no object is without namespace, and none reaches beyond its namespace", (objects) => {
+  for (const { kind, metadata } of objects.values()) {
+    assert.equal(metadata.namespace === undefined, kind === "Namespace", `${kind} ${metadata.name}`);
+    assert.equal(metadata.labels?.["app.kubernetes.io/instance"], "ci");
+    assert.ok(!kind.startsWith("Cluster"), kind);
+  }
+});
+
+everywhere("volumes and configuration that are mounted exist", (objects) => {
+  for (const { metadata, spec } of workloads(objects)) {
+    const pod = spec.template.spec;
+    const named = (list: { name: string }[] = []) => list.map(({ name }) => name);
+    const claims = (spec.volumeClaimTemplates ?? []).map((claim: KubeObject) => claim.metadata.name);
+    const volumes = new Set([...named(pod.volumes), ...claims]);
+    for (const container of pod.containers) {
+      for (const name of named(container.volumeMounts)) assert.ok(volumes.has(name), name);
+    }
+    const paths = pod.containers[0].volumeMounts?.map(({ mountPath }: { mountPath: string }) => mountPath) ??
+      [];
+    assert.equal(new Set(paths).size, paths.length);
+    const ofVolumes = (pod.volumes ?? []).map((volume: Tree) => volume.configMap?.name);
+    const ofVariables = pod.containers[0].env.map((variable: Tree) =>
+      variable.valueFrom?.configMapKeyRef?.name
+    );
+    for (const name of [...ofVolumes, ...ofVariables].filter((each) => each !== undefined)) {
+      assert.ok(objects.has(`ConfigMap/${name}`), `${metadata.name}: ${name}`);
+    }
+  }
+});
+
+/** What Pod Security asks for at the level "restricted"; see https://kubernetes.io/docs/concepts/security/pod-security-standards/ */
+everywhere(
+  "Pod Security would accept the autoscaler as restricted, unless somebody took that away",
+  (objects) => {
+    const { securityContext: pod, volumes = [], hostNetwork } =
+      only(objects, "Deployment").spec.template.spec;
+    if (pod === undefined) return;
+    const container = only(objects, "Deployment").spec.template.spec.containers[0].securityContext;
+    assert.equal(pod.runAsNonRoot, true);
+    assert.ok(pod.runAsUser > 0);
+    assert.equal(pod.seccompProfile.type, "RuntimeDefault");
+    assert.ok(
+      pod.sysctls.every(({ name }: { name: string }) =>
+        /^net\.ipv4\.tcp_keepalive_(time|intvl|probes)$/.test(name)
+      ),
+    );
+    assert.equal(container.allowPrivilegeEscalation, false);
+    assert.deepEqual(container.capabilities, { drop: ["ALL"] });
+    assert.equal(container.readOnlyRootFilesystem, true);
+    assert.ok(volumes.every((volume: Record<string, unknown>) => volume.hostPath === undefined));
+    assert.equal(hostNetwork, undefined);
+  },
+);
+
+everywhere("the pod template of buildkitd has nothing that changes with the chart's version", (objects) => {
+  const { template, volumeClaimTemplates = [] } = only(objects, "StatefulSet").spec;
+  assert.ok(!JSON.stringify([template, volumeClaimTemplates]).includes("helm.sh/chart"));
+  assert.ok(
+    !JSON.stringify(only(objects, "Deployment").spec.template.metadata.labels).includes("helm.sh/chart"),
+  );
+});
+
+Deno.test("chart: names fit, however long the release's is", async () => {
+  const release = "r".repeat(53);
+  const { stdout, success } = await helm.run(
+    "template",
+    release,
+    CHART,
+    "--set",
+    "autoscaler.metrics.service.enabled=true",
+  );
+  assert.ok(success);
+  const names = [...stdout.matchAll(/^(?:kind: (\w+)\nmetadata:\n)? {2}name: (\S+)/gm)].map((
+    [, kind, name],
+  ) => ({ kind, name: name! }));
+  assert.ok(names.length >= 8);
+  for (const { kind, name } of names) {
+    assert.ok(name.length <= (kind === "StatefulSet" ? 52 : 63), `${kind} ${name}`);
+  }
+});
+
+Deno.test("chart: grace periods follow from durations as Go reads them, rounded up", async () => {
+  const cases = [["1h0m0s", "5s"], ["90m", "20.5s"], ["1h30m", "0s"], ["1.5h", "999ms"], ["1us", "1m1s"], [
+    "36h",
+    "1ns",
+  ]];
+  for (const [drain, delay] of cases as [string, string][]) {
+    const objects = await helm.objects({
+      autoscaler: { autoscalerConfig: { drainTimeout: drain, shutdownDelay: delay } },
+      buildkitd: { drain: { timeout: drain } },
+    });
+    const seconds = (text: string) => Math.ceil(parseDurationMs(text)! / 1000);
+    const grace = (kind: string) => only(objects, kind).spec.template.spec.terminationGracePeriodSeconds;
+    assert.equal(grace("Deployment"), seconds(drain) + seconds(delay) + 30, `${drain} ${delay}`);
+    assert.equal(grace("StatefulSet"), seconds(drain) + 30, drain);
+  }
+  const unlimited = await helm.objects({ autoscaler: { autoscalerConfig: { drainTimeout: "0s" } } });
+  assert.ok(only(unlimited, "Deployment").spec.template.spec.terminationGracePeriodSeconds > 7 * 86_400);
+});
+
+Deno.test("chart: a preset brings its image, unless another one is given", async () => {
+  const image = async (buildkitd: unknown) =>
+    only(await helm.objects({ buildkitd }), "StatefulSet").spec.template.spec.containers[0].image;
+  assert.equal(await image({}), "earthly/buildkitd:v0.8.15");
+  assert.match(await image({ preset: "moby" }), /^moby\/buildkit:v[0-9.]+$/);
+  assert.match(await image({ preset: "moby-rootless" }), /^moby\/buildkit:v[0-9.]+-rootless$/);
+  assert.match(await image({ preset: "earthbuild" }), /^ghcr\.io\/earthbuild\/earthbuild:buildkitd-v/);
+  assert.equal(
+    await image({ preset: "moby", image: { repository: "mirror/buildkit", tag: "v1" } }),
+    "mirror/buildkit:v1",
+  );
+  assert.match(
+    await image({ preset: "moby", image: { repository: "mirror/buildkit" } }),
+    /^mirror\/buildkit:v0\.[0-9.]+$/,
+  );
+  assert.equal(
+    await image({ image: { digest: `sha256:${"a".repeat(64)}` } }),
+    `earthly/buildkitd@sha256:${"a".repeat(64)}`,
+  );
+});
+
+Deno.test("chart: without the rights to Leases an update stops the old proxy first", () => {
+  assert.equal(only(SETS.get("no-rights")!, "Deployment").spec.strategy.type, "Recreate");
+  assert.equal(only(SETS.get("defaults")!, "Deployment").spec.strategy.rollingUpdate.maxUnavailable, 0);
+});
+
+Deno.test("chart: a namespace that it makes outlives the release", () => {
+  const { annotations, labels } = only(SETS.get("other-namespace")!, "Namespace").metadata;
+  assert.equal(annotations?.["helm.sh/resource-policy"], "keep");
+  assert.equal(annotations?.owner, "platform");
+  assert.equal(labels?.["pod-security.kubernetes.io/enforce"], "restricted");
+});

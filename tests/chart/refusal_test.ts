@@ -1,0 +1,133 @@
+/**
+ * Values that cannot be right are refused by both helms before anything is installed, with a message that names the
+ * value and what is wanted.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { CHART, Helm } from "./helm.ts";
+
+const HELMS = [await Helm.of("helm"), await Helm.of("helm3")];
+
+const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
+  [
+    "a mistyped setting",
+    { autoscaler: { autoscalerConfig: { idleTimeout: "5m" } } },
+    /at '\/autoscaler\/autoscalerConfig': additional properties 'idleTimeout' not allowed/,
+  ],
+  ["a value that nobody reads", { replicas: 2 }, /additional properties 'replicas' not allowed/],
+  [
+    "a duration without a unit",
+    { autoscaler: { autoscalerConfig: { scaleDownIdleTimeout: 120 } } },
+    /scaleDownIdleTimeout': got number, want string/,
+  ],
+  [
+    "a duration in words",
+    { autoscaler: { autoscalerConfig: { readyWaitTimeout: "2 minutes" } } },
+    /readyWaitTimeout': '2 minutes' does not match pattern '.*\(ns\|us\|ms\|s\|m\|h\)/,
+  ],
+  [
+    "an address without a port",
+    { autoscaler: { autoscalerConfig: { proxyListenAddr: "8372" } } },
+    /proxyListenAddr': '8372' does not match pattern/,
+  ],
+  [
+    "a number out of bounds",
+    { autoscaler: { autoscalerConfig: { minReplicas: 2 } } },
+    /minReplicas': maximum: got 2, want 1/,
+  ],
+  ["a text for a number", { autoscaler: { replicaCount: "two" } }, /replicaCount': got string, want integer/],
+  [
+    "an unknown preset",
+    { buildkitd: { preset: "docker" } },
+    /preset': value must be one of 'earthly', 'earthbuild', 'moby', 'moby-rootless'/,
+  ],
+  [
+    "an annotation that is no text",
+    { buildkitd: { podAnnotations: { "sidecar.istio.io/inject": false } } },
+    /podAnnotations\/sidecar\.istio\.io~1inject': got boolean, want string/,
+  ],
+  [
+    "a size in words",
+    { buildkitd: { persistence: { size: "50GB" } } },
+    /size': '50GB' does not match pattern/,
+  ],
+  ["no list of variables", { autoscaler: { extraEnv: { A: "b" } } }, /extraEnv': got object, want array/],
+  [
+    "a variable without a name",
+    { buildkitd: { extraEnvVars: [{ value: "b" }] } },
+    /extraEnvVars\/0': missing property 'name'/,
+  ],
+  [
+    "several replicas without the rights to Leases",
+    { autoscaler: { replicaCount: 2, rbac: { leases: false } } },
+    /autoscaler\.replicaCount is 2, and autoscaler\.rbac\.leases is false: .*Allow them, or run one replica/,
+  ],
+  [
+    "a namespace that has no name",
+    { autoscaler: { namespace: { create: true } } },
+    /namespaceOverride names no namespace: name one, or let helm make .* with --create-namespace/,
+  ],
+  [
+    "the release's own namespace",
+    { autoscaler: { namespaceOverride: "builds", namespace: { create: true } } },
+    /is true for "builds", which is the release's namespace/,
+  ],
+  [
+    "an address that nobody can reach",
+    { autoscaler: { autoscalerConfig: { adminAddr: "127.0.0.1:8081" } } },
+    /adminAddr is "127\.0\.0\.1:8081", which nothing outside the pod can reach: want an address such as ":8081"/,
+  ],
+  [
+    "one port for two listeners",
+    { autoscaler: { autoscalerConfig: { proxyListenAddr: ":8081" } } },
+    /proxyListenAddr and adminAddr have the same port 8081: want different ones/,
+  ],
+  [
+    "the upstream image with the preset of another one",
+    { buildkitd: { image: { repository: "mirror.example.com/moby/buildkit" } } },
+    /buildkitd\.preset is "earthly": want preset "moby"/,
+  ],
+  [
+    "one name for two things",
+    { autoscaler: { fullnameOverride: "buildkitd" }, buildkitd: { fullnameOverride: "buildkitd" } },
+    /both give the name "buildkitd": want different ones in one namespace/,
+  ],
+  [
+    "a claim without persistence",
+    { buildkitd: { persistence: { enabled: false, existingClaim: "cache" } } },
+    /existingClaim is given, and buildkitd\.persistence\.enabled is false: want true/,
+  ],
+  [
+    "alerts without what they are about",
+    { autoscaler: { metrics: { prometheusRule: { enabled: true } } } },
+    /serviceMonitor\.enabled is false: .*Enable both/,
+  ],
+];
+
+for (const [what, values, message] of REFUSED) {
+  Deno.test(`chart: ${what} is refused`, async () => {
+    for (const helm of HELMS) await assert.rejects(helm.template(values), message);
+  });
+}
+
+Deno.test("chart: what is wrong with the values is told in one go", async () => {
+  const values = { autoscaler: { replicaCount: 2, rbac: { leases: false }, namespace: { create: true } } };
+  for (const helm of HELMS) {
+    await assert.rejects(
+      helm.template(values),
+      /found 2 problems in the values:\n .*replicaCount.*\n .*namespace/,
+    );
+  }
+});
+
+Deno.test("chart: a cluster that is too old is refused", async () => {
+  for (const helm of HELMS) {
+    const { success, stderr } = await helm.run("template", "ci", CHART, "--kube-version", "1.29.9");
+    assert.ok(!success);
+    assert.match(
+      stderr,
+      /chart requires kubeVersion: >=1\.30\.0-0 which is incompatible with Kubernetes v1\.29\.9/,
+    );
+  }
+});
