@@ -26,11 +26,19 @@ export function valuesTables(entries: readonly ChartValueEntry[]): string {
   return SECTIONS.map(([prefix, title]) => {
     const rows = entries.filter((entry) => sectionOf(entry) === prefix).map((entry) => [
       `\`${entry.path.join(".")}\``,
-      `\`${JSON.stringify(entry.default)}\``,
+      defaultOf(entry),
       entry.description,
     ]);
     return [`### ${title}`, "", ...table(["Value", "Default", "What it is for"], rows)].join("\n");
   }).join("\n\n");
+}
+
+/** What is longer would widen the table for all. */
+const WIDEST_DEFAULT = 60;
+
+function defaultOf(entry: ChartValueEntry): string {
+  const text = JSON.stringify(entry.default);
+  return text.length > WIDEST_DEFAULT ? "see `values.yaml`" : `\`${text}\``;
 }
 
 function sectionOf({ path }: ChartValueEntry): string {

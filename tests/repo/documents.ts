@@ -16,9 +16,9 @@ export interface Document {
   readonly text: string;
 }
 
-/** README, changelog and everything under `docs`, sorted by path. */
+/** README, changelog, the chart's README and everything under `docs`, sorted by path. */
 export async function documents(root: URL): Promise<readonly Document[]> {
-  const paths = ["README.md", "CHANGELOG.md"];
+  const paths = ["README.md", "CHANGELOG.md", "helm/buildkitd-stack/README.md"];
   for await (const { name } of Deno.readDir(new URL("docs/", root))) {
     if (name.endsWith(".md")) paths.push(`docs/${name}`);
   }
@@ -75,6 +75,7 @@ export function pathViolations({ path, text }: Document, exists: (path: string) 
 const OTHER_FLAGS = [
   ...["--addr", "--frontend", "--local", "--name", "--driver", "--builder"], // buildctl, docker buildx
   ...["--replicas", "--type", "--allow-all"], // kubectl, deno
+  ...["--namespace", "--create-namespace", "--reuse-values", "--cascade", "--install"], // helm, kubectl, binfmt
   ...["--help", "--version", "--stub"], // ours, but no settings
   "--idle-timout",
 ];
