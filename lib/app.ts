@@ -14,6 +14,7 @@ import { TaskGroup } from "./base/task_group.ts";
 import { bindHostnames } from "./config/address.ts";
 import { type Settings, settingsAsText } from "./config/settings.ts";
 import { Proxies } from "./ha/proxies.ts";
+import { ApiError } from "./kube/api_error.ts";
 import { KubeClient, retryDelayMs } from "./kube/client.ts";
 import type { Cluster } from "./kube/cluster.ts";
 import { statefulSetScale } from "./kube/scale.ts";
@@ -71,7 +72,7 @@ export interface AppPorts {
 export async function runApp(settings: Settings, ports: AppPorts): Promise<void> {
   const { log, clock, random, metrics, stop, version, runtime } = ports;
   const cluster = await ports.loadCluster();
-  const client = new KubeClient({ cluster, clock, metrics });
+  const client = new KubeClient({ cluster, clock, metrics, log });
   const target = {
     namespace: settings.stsNamespace,
     name: settings.stsName,
@@ -99,7 +100,15 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     },
   });
   const observer = new Observer(target, { client, clock, random, log, metrics, placement, countOwners });
-  const scaler: Scaler = new Scaler({ ...ports, scale, placement, peers: proxies, observer, coldStart }, {
+  const scaler: Scaler = new Scaler({
+    ...ports,
+    access: client.access,
+    scale,
+    placement,
+    peers: proxies,
+    observer,
+    coldStart,
+  }, {
     minReplicas: settings.minReplicas,
     maxReplicas: MAX_REPLICAS,
     idleTimeoutMs: settings.idleTimeoutMs,
@@ -131,7 +140,10 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   tasks.run("count owners", (signal) => countOwners.run(signal));
   if (settings.readiness !== "pod") tasks.run("pod health", (signal) => podHealth.run(signal));
   tasks.run("proxies", (signal) => takePart(proxies, observer, target, signal));
-  tasks.run("join", (signal) => join(scaler, proxies, observer, ports, phase, signal));
+  tasks.run(
+    "join",
+    (signal) => join(scaler, proxies, observer, { ...ports, access: client.access }, phase, signal),
+  );
 
   // Shutdown, in this order:
   // 1. The first signal, or a part that fails, makes the proxy unready.
@@ -235,11 +247,11 @@ async function join(
   scaler: Scaler,
   proxies: Proxies,
   observer: Observer,
-  { clock, random, log }: AppPorts,
+  { clock, random, log, access }: AppPorts & { readonly access: CauseLog },
   phase: { joined: boolean },
   signal: AbortSignal,
 ): Promise<void> {
-  const faults = new CauseLog(log, "not ready");
+  const faults = new CauseLog(log, "not ready", access);
   for (let attempt = 0;; attempt++) {
     try {
       await scaler.checkRights(signal);
@@ -250,7 +262,9 @@ async function join(
       return log.info("ready");
     } catch (error) {
       signal.throwIfAborted();
-      faults.failed(messageOf(error));
+      // That the StatefulSet is missing is the observer's to say.
+      const isMissing = error instanceof ApiError && error.status === 404;
+      if (!isMissing) faults.failed(messageOf(error));
       await sleep(clock, retryDelayMs(error, attempt, random), signal);
     }
   }
@@ -285,7 +299,10 @@ function addChecks(
       const state = replicas === undefined
         ? "replicas not seen yet"
         : `replicas ${replicas}: ${scaler.because}`;
-      return { ok: true, detail: [state, scaler.fault, observer.fault].filter(Boolean).join("; ") };
+      return {
+        ok: true,
+        detail: [state, scaler.fault, observer.fault, observer.unlisted].filter(Boolean).join("; "),
+      };
     },
   });
   health.add({

@@ -33,16 +33,24 @@ export function logTo(write: (level: LogLevel, event: string, fields: LogFields)
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
-/** Says each new cause once: a fault that repeats is logged when it appears, when it changes and when it is over. */
+/**
+ * Says each new cause once: a fault that repeats is logged when it appears, when it changes and when it is over. A fault
+ * may be under another one (nothing can be read from a server that is away): while that one lasts and is said, this one
+ * is noted at debug only.
+ */
 export class CauseLog {
   readonly #log: Log;
   readonly #event: string;
+  readonly #under: CauseLog | undefined;
   #cause: string | undefined;
+  /** The last cause that was logged as a warning, since the fault began. */
+  #said: string | undefined;
 
   /** Takes the event of the fault; the end of it is logged as `<event> is over`. */
-  constructor(log: Log, event: string) {
+  constructor(log: Log, event: string, under?: CauseLog) {
     this.#log = log;
     this.#event = event;
+    this.#under = under;
   }
 
   /** The fault that lasts, if one does. */
@@ -52,16 +60,19 @@ export class CauseLog {
 
   /** A try has failed for `cause`. */
   failed(cause: string, fields: LogFields = {}): void {
-    if (cause === this.#cause) return this.#log.debug(this.#event, { cause, ...fields });
     this.#cause = cause;
+    if (cause === this.#said || this.#under?.cause !== undefined) {
+      return this.#log.debug(this.#event, { cause, ...fields });
+    }
+    this.#said = cause;
     this.#log.warn(this.#event, { cause, ...fields });
   }
 
   /** A try has succeeded. */
   succeeded(): void {
-    if (this.#cause === undefined) return;
-    const cause = this.#cause;
+    const cause = this.#said;
     this.#cause = undefined;
-    this.#log.info(`${this.#event} is over`, { cause });
+    this.#said = undefined;
+    if (cause !== undefined) this.#log.info(`${this.#event} is over`, { cause });
   }
 }

@@ -34,6 +34,8 @@ export interface ElectionPorts {
   readonly random: Random;
   /** Says who leads. */
   readonly log: Log;
+  /** The fault under which all of its own stand: that there is no access to the API. */
+  readonly access?: CauseLog;
   /** This process. */
   readonly identity: string;
 }
@@ -56,7 +58,7 @@ export class Election {
     this.#ports = ports;
     this.#times = times;
     this.#onChange = onChange;
-    this.#faults = new CauseLog(ports.log, "cannot take part in the election");
+    this.#faults = new CauseLog(ports.log, "cannot take part in the election", ports.access);
   }
 
   /** Whether this proxy leads, right now. */

@@ -52,6 +52,8 @@ export interface MembershipPorts {
   readonly placement: Placement;
   /** This proxy's record. */
   readonly record: OwnRecord;
+  /** The fault under which all of its own stand: that there is no access to the API. */
+  readonly access?: CauseLog;
   /** This process. */
   readonly identity: string;
   /** The pod it runs in, if it runs in one. */
@@ -98,8 +100,8 @@ export class Membership {
   constructor(settings: MembershipSettings, ports: MembershipPorts) {
     this.#settings = settings;
     this.#ports = ports;
-    this.#faults = new CauseLog(ports.log, "cannot renew the record of this proxy");
-    this.#joinFaults = new CauseLog(ports.log, "cannot join the other proxies");
+    this.#faults = new CauseLog(ports.log, "cannot renew the record of this proxy", ports.access);
+    this.#joinFaults = new CauseLog(ports.log, "cannot join the other proxies", ports.access);
     ports.placement.gate = () => this.#admits();
   }
 
@@ -171,10 +173,10 @@ export class Membership {
         if (error instanceof FatalError) throw error;
         if (error instanceof RecordGone || error instanceof RecordLapsed) {
           // Deleted by somebody, or not renewed for too long: the others do not reckon with this proxy.
-          const event = error instanceof RecordGone
-            ? "record of this proxy was deleted"
-            : "record of this proxy was not renewed in time";
-          this.#ports.log.warn(event, { then: "it joins again" });
+          const { log } = this.#ports;
+          const then = "it joins again";
+          if (error instanceof RecordGone) log.warn("record of this proxy was deleted", { then });
+          else log.warn("record of this proxy was not renewed in time", { then });
           this.#set("joining");
           continue;
         }

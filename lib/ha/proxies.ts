@@ -85,7 +85,7 @@ export class Proxies implements Peers {
     const leases = leaseApi(client, target.namespace);
     this.#leases = leases;
     const { identity } = this;
-    const { podUid } = client.cluster;
+    const { access, cluster: { podUid } } = client;
     this.#record = new OwnRecord({
       leases,
       clock,
@@ -98,6 +98,7 @@ export class Proxies implements Peers {
       clock,
       random,
       log,
+      access,
       leases,
       scale,
       placement,
@@ -106,7 +107,11 @@ export class Proxies implements Peers {
       podUid,
       claimPresent,
     });
-    this.#election = new Election({ leases, clock, random, log, identity }, settings, () => this.#changed());
+    this.#election = new Election(
+      { leases, clock, random, log, access, identity },
+      settings,
+      () => this.#changed(),
+    );
     this.#consent = new Consent({
       clock,
       log,

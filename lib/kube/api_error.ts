@@ -30,12 +30,16 @@ export class ApiError extends Error {
   readonly status: number;
   /** The Status reason, such as `Conflict`, or an empty string. */
   readonly reason: string;
+  /** The message without what the request was for: the cause, and the cure where there is one. */
+  readonly detail: string;
   /** How long the server asks to wait before the next try, in ms. */
   readonly retryAfterMs: number | undefined;
 
-  /** Makes the message from the target and the server's words. */
-  constructor(target: ApiTarget, status: number, said: StatusLike, retryAfterMs?: number) {
-    super(describe(target, status, said));
+  /** Makes the message from the target, the server's words, and what else is known (`hint`, which begins with its own mark). */
+  constructor(target: ApiTarget, status: number, said: StatusLike, retryAfterMs?: number, hint = "") {
+    const detail = describe(target, status, said) + hint;
+    super(`Cannot ${describeTarget(target)}: ${detail}`);
+    this.detail = detail;
     this.status = status;
     this.reason = said.reason ?? "";
     this.retryAfterMs = retryAfterMs;
@@ -58,17 +62,16 @@ export function describeTarget({ verb, resource, namespace, name }: ApiTarget): 
 }
 
 function describe(target: ApiTarget, status: number, { reason, message }: StatusLike): string {
-  const what = `Cannot ${describeTarget(target)}: `;
   const said = `HTTP ${status}${reason ? ` ${reason}` : ""}${message ? `: ${message}` : ""}`;
   switch (status) {
     case 401:
-      return `${what}the API server does not accept the credentials (${said}); renew them, or check that the ` +
+      return `the API server does not accept the credentials (${said}); renew them, or check that the ` +
         `kubeconfig's context is the right one`;
     case 403:
-      return `${what}no permission (${said}); the missing rule in a Role of namespace "${target.namespace}" is ` +
+      return `no permission (${said}); the missing rule in a Role of namespace "${target.namespace}" is ` +
         `apiGroups: ["${target.group}"], resources: ["${target.resource}"], verbs: ["${target.verb}"]`;
     default:
-      return what + said;
+      return said;
   }
 }
 

@@ -1,17 +1,18 @@
 /**
  * The Kubernetes REST client: one request, one answer. It authenticates, sets deadlines, turns errors into
- * {@link ApiError}s and counts. It never retries other than once after a 401: when to try again is its callers'
+ * {@link ApiError}s, counts, and says once for all its callers that the API is away. It never retries other than once after a 401: when to try again is its callers'
  * decision, with {@link retryDelayMs}.
  *
  * @module
  */
 import { backoffMs } from "../base/backoff.ts";
 import { type Clock, deadline } from "../base/clock.ts";
-import { TimeoutError } from "../base/errors.ts";
+import { messageOf, TimeoutError } from "../base/errors.ts";
+import { CauseLog, type Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Random } from "../base/random.ts";
 import { ApiError, type ApiTarget, describeTarget, type StatusLike } from "./api_error.ts";
-import type { Cluster } from "./cluster.ts";
+import { type Cluster, homeHint } from "./cluster.ts";
 import type { HttpResponse } from "./http.ts";
 
 /** From sending a request to its answer's headers; then once more from there to the end of its body, but for a watch. */
@@ -44,15 +45,24 @@ export interface ClientPorts {
   readonly clock: Clock;
   /** Counts requests and errors. */
   readonly metrics: Metrics;
+  /** Told when there is no access to the API, and when there is again. */
+  readonly log: Log;
 }
 
 /** Sends requests to the Kubernetes API. */
 export class KubeClient {
+  /**
+   * Why no request succeeds: the server cannot be reached or does not accept the credentials. One fault for all requests,
+   * so what fails in consequence stands under it.
+   */
+  readonly access: CauseLog;
   readonly #ports: ClientPorts;
+  #answeredMs = -Infinity;
 
   /** A client for one cluster. */
   constructor(ports: ClientPorts) {
     this.#ports = ports;
+    this.access = new CauseLog(ports.log, "no access to the Kubernetes API");
   }
 
   /** The cluster that it talks to, for messages. */
@@ -83,9 +93,10 @@ export class KubeClient {
    * @throws as {@link json}
    */
   async open(request: ApiRequest, signal: AbortSignal): Promise<HttpResponse> {
-    const { cluster, metrics } = this.#ports;
+    const { cluster, metrics, clock } = this.#ports;
     const { verb } = request.target;
     metrics.record("api_requests_total", 1, { verb });
+    const sentMs = clock.nowMs();
     try {
       let response = await this.#send(request, signal);
       if (response.status === 401) {
@@ -93,15 +104,37 @@ export class KubeClient {
         cluster.refresh();
         response = await this.#send(request, signal);
       }
+      if (response.status !== 401) this.#answered();
       if (response.status >= 200 && response.status < 300) return response;
       throw await this.#apiError(request.target, response, signal);
     } catch (error) {
+      if (!signal.aborted) this.#failed(error, sentMs);
       const expected = error instanceof ApiError && request.expected?.includes(error.status);
       if (!signal.aborted && !expected) {
         const code = error instanceof ApiError ? String(error.status) : "none";
         metrics.record("api_errors_total", 1, { verb, code });
       }
       throw error;
+    }
+  }
+
+  #answered(): void {
+    this.#answeredMs = this.#ports.clock.nowMs();
+    this.access.succeeded();
+  }
+
+  /** One request that fails while others are answered is a fault of its own. */
+  #failed(error: unknown, sentMs: number): void {
+    if (this.#answeredMs > sentMs) return;
+    const { origin } = this.#ports.cluster.server;
+    if (!(error instanceof ApiError)) {
+      this.access.failed(
+        error instanceof TimeoutError
+          ? `Cannot reach the API server "${origin}": no answer within ${REQUEST_TIMEOUT_MS / 1000}s`
+          : messageOf(error),
+      );
+    } else if (error.status === 401) {
+      this.access.failed(`Cannot use the API server "${origin}": ${error.detail}`);
     }
   }
 
@@ -145,7 +178,8 @@ export class KubeClient {
     const text = await readText(response, limit.signal).catch(() => "");
     const seconds = Number(response.headers.get("retry-after") ?? NaN);
     const retryAfterMs = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
-    return new ApiError(target, response.status, parseStatus(text), retryAfterMs);
+    const hint = response.status === 403 ? homeHint(this.#ports.cluster, target.namespace) : "";
+    return new ApiError(target, response.status, parseStatus(text), retryAfterMs, hint);
   }
 
   #timedOut(target: ApiTarget, part: "headers" | "body"): TimeoutError {

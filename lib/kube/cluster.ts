@@ -6,6 +6,11 @@
  */
 import type { Http } from "./http.ts";
 
+/** For a message about `namespace`: that the credentials are for another one; else empty. */
+export function homeHint({ namespace: home, source }: Cluster, namespace: string): string {
+  return home === undefined || home === namespace ? "" : `; the namespace of the ${source} is "${home}"`;
+}
+
 /** A cluster and the identity to use there. */
 export interface Cluster {
   /** The API server's base URL; its path, if it has one, comes before every request's. */

@@ -10,7 +10,7 @@ import { messageOf } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Random } from "../base/random.ts";
-import { type ApiTarget, isExpired } from "./api_error.ts";
+import { ApiError, type ApiTarget, isExpired } from "./api_error.ts";
 import { type KubeClient, retryDelayMs } from "./client.ts";
 import { Patience, SilenceError, watchEvents } from "./watch_stream.ts";
 
@@ -77,7 +77,7 @@ export class Reflector<T extends KubeObject> {
     this.#collection = collection;
     this.#ports = ports;
     this.#onChange = onChange;
-    this.#faults = new CauseLog(ports.log, `cannot watch ${collection.resource}`);
+    this.#faults = new CauseLog(ports.log, `cannot watch ${collection.resource}`, ports.client.access);
   }
 
   /** True once a list was read and a watch from there was granted. */
@@ -130,7 +130,9 @@ export class Reflector<T extends KubeObject> {
           this.#restarted("expired");
           if (failures++ === 0) continue;
         } else {
-          this.#faults.failed(messageOf(cause));
+          // A stream that breaks once is no fault yet either: a server that goes away is met by the next request.
+          const broke = error instanceof WatchFailure && error.opened && !(cause instanceof ApiError);
+          if (!broke || failures > 0) this.#faults.failed(messageOf(cause));
           this.#restarted("failed");
           failures++;
         }
@@ -158,6 +160,7 @@ export class Reflector<T extends KubeObject> {
     const { client, clock } = this.#ports;
     const target = this.#target("watch");
     let version = from;
+    let opened = false;
     try {
       const { body } = await client.open({
         target,
@@ -170,6 +173,7 @@ export class Reflector<T extends KubeObject> {
           timeoutSeconds: String(WATCH_SECONDS),
         },
       }, signal);
+      opened = true;
       this.#faults.succeeded();
       this.#isSynced = true;
       this.#synced.resolve();
@@ -181,7 +185,7 @@ export class Reflector<T extends KubeObject> {
       }
       return version;
     } catch (cause) {
-      throw new WatchFailure(version, cause);
+      throw new WatchFailure(version, opened, cause);
     }
   }
 
@@ -200,9 +204,12 @@ export class Reflector<T extends KubeObject> {
 /** A watch has failed after it had got as far as `version`. */
 class WatchFailure extends Error {
   readonly version: string;
+  /** False when it was the request for it that failed. */
+  readonly opened: boolean;
 
-  constructor(version: string, cause: unknown) {
+  constructor(version: string, opened: boolean, cause: unknown) {
     super("The watch failed", { cause });
     this.version = version;
+    this.opened = opened;
   }
 }

@@ -6,6 +6,7 @@
 import type { Log } from "../base/log.ts";
 import { CauseLog } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
+import { homeHint } from "../kube/cluster.ts";
 import { type Change, Reflector, type ReflectorPorts } from "../kube/reflector.ts";
 import type { EndpointSlice, StatefulSet } from "../kube/types.ts";
 import { backendsOf } from "./backends.ts";
@@ -30,6 +31,9 @@ export interface ObserverPorts extends ReflectorPorts {
   readonly countOwners: Pick<CountOwners, "see">;
 }
 
+/** How long the EndpointSlices of a new Service may take to appear, in ms. */
+const SLICES_MS = 5_000;
+
 /** Watches one scale target. */
 export class Observer {
   readonly #target: ScaleTarget;
@@ -39,8 +43,11 @@ export class Observer {
   readonly #endpointSlices: Reflector<EndpointSlice>;
   readonly #slices = new Map<string, EndpointSlice>();
   readonly #missing: CauseLog;
+  readonly #unlisted: CauseLog;
   readonly #changed = new Notifier();
   #ordinalStart = 0;
+  #governingService: string | undefined;
+  #cancelDoubt: (() => void) | undefined;
   #uid: string | undefined;
   readonly #found = Promise.withResolvers<void>();
 
@@ -51,6 +58,7 @@ export class Observer {
     this.#ports = ports;
     this.#log = ports.log;
     this.#missing = new CauseLog(ports.log, "StatefulSet is missing");
+    this.#unlisted = new CauseLog(ports.log, "headless Service is missing");
     this.#statefulSets = new Reflector<StatefulSet>(
       {
         group: "apps",
@@ -79,6 +87,11 @@ export class Observer {
       (this.#statefulSets.synced && this.#endpointSlices.synced
         ? undefined
         : "the first list and watch have not been answered yet");
+  }
+
+  /** Why no pod will be found; undefined while there is no reason to think so. */
+  get unlisted(): string | undefined {
+    return this.#unlisted.cause;
   }
 
   /**
@@ -115,7 +128,11 @@ export class Observer {
 
   /** Runs until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#statefulSets.run(signal), this.#endpointSlices.run(signal)]);
+    try {
+      await Promise.all([this.#statefulSets.run(signal), this.#endpointSlices.run(signal)]);
+    } finally {
+      this.#cancelDoubt?.();
+    }
   }
 
   #statefulSetChanged(change: Change<StatefulSet>): void {
@@ -133,6 +150,8 @@ export class Observer {
       this.#changed.notify();
     }
     this.#missing.succeeded();
+    this.#governingService = spec?.serviceName;
+    this.#lookForSlices();
     const start = spec?.ordinals?.start ?? 0;
     if (isFirst || start !== this.#ordinalStart) {
       this.#ordinalStart = start;
@@ -153,10 +172,7 @@ export class Observer {
 
   #gone(): void {
     const { namespace, name } = this.#target;
-    const { namespace: home, source } = this.#ports.client.cluster;
-    const hint = home !== undefined && home !== namespace
-      ? `; the namespace of the ${source} is "${home}"`
-      : "";
+    const hint = homeHint(this.#ports.client.cluster, namespace);
     this.#missing.failed(
       `StatefulSet "${name}" not found in namespace "${namespace}" (--sts-name, --sts-namespace)${hint}`,
     );
@@ -169,7 +185,29 @@ export class Observer {
       if (change.type === "gone") this.#slices.delete(name);
       else this.#slices.set(name, slice);
     }
+    this.#lookForSlices();
     this.#showBackends();
+  }
+
+  /** Kubernetes keeps an EndpointSlice for every Service with a selector, also while it selects no pod. */
+  #lookForSlices(): void {
+    if (this.#slices.size > 0) {
+      this.#cancelDoubt?.();
+      this.#cancelDoubt = undefined;
+      return this.#unlisted.succeeded();
+    }
+    if (this.#uid === undefined || !this.#endpointSlices.synced) return;
+    this.#cancelDoubt ??= this.#ports.clock.setTimer(SLICES_MS, () => this.#doubtService());
+  }
+
+  #doubtService(): void {
+    const { namespace, name, service } = this.#target;
+    const other = this.#governingService;
+    const hint = other && other !== service ? `; the Service of the StatefulSet "${name}" is "${other}"` : "";
+    this.#unlisted.failed(
+      `No EndpointSlice of a Service "${service}" in namespace "${namespace}" (--headless-service-name), so no pod ` +
+        `will be found${hint}`,
+    );
   }
 
   #showBackends(): void {

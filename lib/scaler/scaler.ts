@@ -29,6 +29,8 @@ export interface ScalerPorts {
   readonly random: Random;
   /** One line a write, with its reason. */
   readonly log: Log;
+  /** The fault under which its own stands: that there is no access to the API. */
+  readonly access?: CauseLog;
   /** Counts writes, and shows the counts. */
   readonly metrics: Metrics;
   /** The count. */
@@ -93,7 +95,7 @@ export class Scaler {
     this.#ports = ports;
     this.#policy = policy;
     this.#name = `${MANAGER}-${randomName(ports.random, 12)}`;
-    this.#faults = new CauseLog(ports.log, "cannot scale");
+    this.#faults = new CauseLog(ports.log, "cannot scale", ports.access);
     ports.placement.subscribe(() => this.#changed.notify());
     ports.peers.subscribe(() => this.#changed.notify());
   }

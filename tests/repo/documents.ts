@@ -115,6 +115,36 @@ export function eventViolations({ path, text }: Document, heading: string, sourc
     .map((event) => `${path} names the event "${event}", which is never logged`);
 }
 
+/**
+ * Events that somebody may see at the default log level: what is logged at info and above, by the port or as the event of
+ * a `CauseLog`. Of a name with a part put in by the code, what stands before that part.
+ */
+export function loggedEvents(sources: string): ReadonlySet<string> {
+  const calls = /\blog(?:\.(?:info|warn|error)|\[level\])\(\s*"([^"]+)"/g;
+  const faults = /\bnew CauseLog\(\s*[^,()]+,\s*["`]([^"`$]+)/g;
+  return new Set(
+    [calls, faults].flatMap((pattern) => [...sources.matchAll(pattern)].map(([, name]) => name!)),
+  );
+}
+
+/** Calls of the log, and faults, whose event {@link loggedEvents} cannot read. */
+export function unreadableEvents({ path, text }: Document): string[] {
+  const calls =
+    text.match(/(?<!\.#)\blog\.(?:info|warn|error)\((?!\s*")|\bnew CauseLog\((?!\s*[^,()]+,\s*["`])/g) ?? [];
+  return calls.map((call) => `${path} has "${call}" without the event's name in the same place`);
+}
+
+/** Events that are logged and that the document does not name in a table's first column, or as a record. */
+export function undocumentedEvents({ path, text }: Document, sources: string): string[] {
+  const cells = [...text.matchAll(/^\| (`[^|]+?) +\|/gm)].map(([, cell]) => cell!);
+  const named = cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, event]) => event!));
+  const shown = [...text.matchAll(/"event":"([^"]+)"/g)].map(([, event]) => event!);
+  const known = [...named, ...shown];
+  return [...loggedEvents(sources)]
+    .filter((event) => !known.some((name) => event.endsWith(" ") ? name.startsWith(event) : name === event))
+    .map((event) => `${path} does not name the event "${event}"`);
+}
+
 /** Everything between backticks, blocks included. */
 function codeIn(text: string): string[] {
   const blocks = [...text.matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].map(([, content]) => content!);

@@ -14,9 +14,12 @@ import {
   eventViolations,
   fenced,
   linkViolations,
+  loggedEvents,
   metricViolations,
   pathViolations,
   settingViolations,
+  undocumentedEvents,
+  unreadableEvents,
 } from "./documents.ts";
 import { ROOT } from "./generated.ts";
 import { sourceFiles } from "./source.ts";
@@ -79,6 +82,34 @@ Deno.test("repo: events that the documents name are logged", async () => {
     .map(({ text }) => text).join("\n");
   const operations = all.find(({ path }) => path === "docs/operations.md")!;
   assert.deepEqual(eventViolations(operations, "Other events", sources), []);
+});
+
+Deno.test("repo: every event at info and above is in docs/operations.md", async () => {
+  const files = (await sourceFiles(ROOT)).filter(({ path }) => path === "main.ts" || path.startsWith("lib/"))
+    .filter(({ path }) => !path.startsWith("lib/demo/"));
+  assert.deepEqual(files.flatMap(unreadableEvents), []);
+  const sources = files.map(({ text }) => text).join("\n");
+  assert.ok(loggedEvents(sources).size > 30, "the events were found");
+  const operations = all.find(({ path }) => path === "docs/operations.md")!;
+  assert.deepEqual(undocumentedEvents(operations, sources), []);
+});
+
+Deno.test("loggedEvents() finds the events of calls and of lasting faults", () => {
+  const source = 'log.info("a", {});\nthis.#ports.log.warn(\n"b");log.debug("c");log[level]("d");' +
+    'new CauseLog(ports.log, `e ${x}`, above); new CauseLog(log, "f")';
+  assert.deepEqual([...loggedEvents(source)], ["a", "b", "d", "e ", "f"]);
+  assert.deepEqual(unreadableEvents({ path: "a.ts", text: source }), []);
+  const hidden = "log.warn(event, {}); new CauseLog(log, event)";
+  assert.equal(unreadableEvents({ path: "a.ts", text: hidden }).length, 2);
+});
+
+Deno.test("undocumentedEvents() finds an event that the document does not name", () => {
+  const document = at('| `a`, `e x` | y |\n\n{"event":"b"}\n');
+  assert.equal(
+    undocumentedEvents(document, 'log.info("a"); log.info("b"); new CauseLog(log, `e ${x}`)').length,
+    0,
+  );
+  assert.equal(undocumentedEvents(document, 'log.warn("c")').length, 1);
 });
 
 Deno.test("eventViolations() finds an event that nobody logs, and a missing table", () => {

@@ -45,12 +45,12 @@ Deno.test("program: a client that comes while the API server is down is held, an
   program.world.front.stop();
   using client = await program.connect();
   await client.send("hello");
-  const { cause } = await program.logged("cannot scale");
+  const { cause } = await program.logged("no access to the Kubernetes API");
   assert.match(String(cause), /^Cannot reach the API server "http:.*": the connection was refused/);
   await program.held(1);
   program.world.front.restart();
   assert.equal(new TextDecoder().decode(await client.receive(5)), "hello");
-  await program.logged("cannot scale is over");
+  await program.logged("no access to the Kubernetes API is over");
 });
 
 Deno.test("program: an API server that is killed between claim and pod does not lose the held client", async () => {
@@ -77,17 +77,45 @@ Deno.test("program: a scale-down that the API server was not there for is made u
   assert.equal(await client.echo("hello"), "hello");
   program.world.front.stop();
   client.close();
-  await program.logged("cannot scale");
+  await program.until(
+    "a failed try",
+    () => program.metrics.value("api_errors_total", { verb: "get", code: "none" }) >= 1,
+  );
   assert.equal(program.cluster.replicas, 1);
   program.world.front.restart();
   await untilReplicas(program, 0);
-  await program.logged("cannot scale is over");
+});
+
+Deno.test("program: an API server that goes away is said once for all that need it, and once that it is back", async () => {
+  await using program = await startProgram({ cluster: { replicas: 1 } });
+  await program.settled();
+  await program.logged("leader");
+  const before = program.log.records.length;
+  const since = () => program.log.records.slice(before).map(({ event, level }) => `${level} ${event}`);
+  program.world.front.stop();
+  await program.until(
+    "failures of watches, records and election",
+    () =>
+      program.metrics.value("watch_restarts_total", { cause: "failed" }) >= 6 &&
+      program.metrics.value("api_errors_total", { verb: "update", code: "none" }) >= 1,
+  );
+  assert.deepEqual(since(), ["warn no access to the Kubernetes API"]);
+  program.world.front.restart();
+  await program.logged("no access to the Kubernetes API is over");
+  assert.deepEqual(since(), [
+    "warn no access to the Kubernetes API",
+    "info no access to the Kubernetes API is over",
+  ]);
 });
 
 Deno.test("program: started while the API server is down, it becomes ready when it is there", async () => {
   await using program = await startProgram({ before: ({ front }) => front.stop() });
-  const { cause } = await program.logged("not ready");
+  const { cause } = await program.logged("no access to the Kubernetes API");
   assert.match(String(cause), /^Cannot reach the API server "http:/);
+  await program.until(
+    "more than one try",
+    () => program.metrics.value("api_errors_total", { verb: "list", code: "none" }) >= 4,
+  );
   const { status, text } = await program.admin("/readyz");
   assert.equal(status, 503);
   assert.match(text, /^joined: /);

@@ -4,7 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { ENDPOINT_SLICES, STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { fastClock } from "../../support/fast_clock.ts";
 import { type Program, startProgram, type World } from "../../support/program.ts";
 
 const IDLE_MS = 250;
@@ -101,7 +102,11 @@ Deno.test("program: without its StatefulSet it stays up, unready, holds clients,
     'StatefulSet "buildkitd" not found in namespace "default" (--sts-name, --sts-namespace); ' +
       'the namespace of the test is "somewhere-else"',
   );
-  await program.logged("not ready");
+  await program.until(
+    "the rights were asked for",
+    () => program.metrics.value("api_errors_total", { verb: "get", code: "404" }) >= 2,
+  );
+  assert.deepEqual(program.log.records.filter(({ level }) => level === "warn").length, 1, "it is said once");
   const { status, text } = await program.admin("/readyz");
   assert.equal(status, 503);
   assert.match(text, /^joined: StatefulSet "buildkitd" not found in namespace "default"/);
@@ -135,4 +140,28 @@ Deno.test("program: a StatefulSet that is deleted and made anew is scaled as bef
   await program.until("no pod of the old one", () => program.cluster.pods.length === 0);
   using client = await program.connect();
   assert.equal(await client.echo("hello"), "hello");
+});
+
+Deno.test("program: a headless Service that does not exist is named at the start, with the right one", async () => {
+  await using program = await startProgram({
+    clock: fastClock(40),
+    settings: { headlessServiceName: "builder-headless" },
+  });
+  const { cause } = await program.logged("headless Service is missing");
+  assert.equal(
+    cause,
+    'No EndpointSlice of a Service "builder-headless" in namespace "default" (--headless-service-name), so no pod ' +
+      'will be found; the Service of the StatefulSet "buildkitd" is "buildkitd-headless"',
+  );
+  assert.match(
+    (await program.admin("/healthz?verbose")).text,
+    /No EndpointSlice of a Service "builder-headless"/,
+  );
+  program.cluster.api.registry.create(ENDPOINT_SLICES, "default", {
+    metadata: { name: "x", labels: { "kubernetes.io/service-name": "builder-headless" } },
+    addressType: "IPv4",
+    endpoints: [],
+    ports: [],
+  }, { manager: "endpointslice-controller" });
+  await program.logged("headless Service is missing is over");
 });

@@ -68,15 +68,32 @@ for (const [i, { apiGroups: [group], resources: [resource], verbs }] of RULES.en
   }
 }
 
+Deno.test("program: a missing right names the namespace of the credentials if that is another one", async () => {
+  await using program = await startProgram({
+    token: TOKEN,
+    home: "ci",
+    before: ({ cluster: { api: { access } } }) => {
+      access.tokens.set(TOKEN, "proxy");
+      access.rules.set("proxy", []);
+    },
+  });
+  const { cause } = await program.logged("cannot watch statefulsets");
+  assert.match(String(cause), /verbs: \["list"\]; the namespace of the test is "ci"$/);
+});
+
 Deno.test("program: credentials that are not accepted are said to be so, and not shown", async () => {
   await using program = await startProgram({
     token: TOKEN,
     before: ({ cluster: { api: { access } } }) => void access.tokens.set("another-token", "proxy"),
   });
-  const { cause } = await program.logged("not ready");
-  assert.match(String(cause), /the API server does not accept the credentials \(HTTP 401/);
+  const { cause } = await program.logged("no access to the Kubernetes API");
+  assert.match(
+    String(cause),
+    /^Cannot use the API server "http.*": the API server does not accept the credentials \(HTTP 401/,
+  );
   assert.equal((await program.admin("/readyz")).status, 503);
   program.cluster.api.access.tokens.set(TOKEN, "proxy");
   await program.logged("ready");
+  assert.equal(program.log.records.filter(({ level }) => level === "warn").length, 1, "it is said once");
   assert.ok(!JSON.stringify(program.log.records).includes(TOKEN), "the token is in no record");
 });

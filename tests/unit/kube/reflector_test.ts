@@ -26,6 +26,7 @@ function setUp() {
     },
     clock,
     metrics: noMetrics,
+    log,
   });
   const changes: string[] = [];
   const reflector = new Reflector<StatefulSet>(
