@@ -41,7 +41,8 @@ export interface CountOwnersPorts {
   readonly scaler: { readonly busy: boolean };
 }
 
-type ManagedFields = NonNullable<StatefulSet["metadata"]>["managedFields"];
+/** Who owns which fields of the StatefulSet, as its metadata says. */
+export type ManagedFields = NonNullable<StatefulSet["metadata"]>["managedFields"];
 
 /** The field managers of our claims that own the count. */
 export function claimersOf(managedFields: ManagedFields): readonly string[] {

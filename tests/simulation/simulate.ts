@@ -200,9 +200,10 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
     void (async () => {
       // With a short patience it may be told that the pod is not ready yet.
       const { signal } = new AbortController();
-      for (let ending; ending !== "served";) {
-        ending = await world.connection(plan, proxy, signal);
-        if (ending !== "served" && ending !== "not_served") world.fail(`Without faults a client is ${ending}`);
+      for (;;) {
+        const ending = await world.connection(plan, proxy, signal);
+        if (ending === "served") break;
+        if (ending !== "not_served") world.fail(`Without faults a client is ${ending}`);
         await sleep(time, 1 * SECOND, signal);
       }
       served++;

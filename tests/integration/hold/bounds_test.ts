@@ -136,7 +136,7 @@ for (const [what, bytes, code, why] of MALFORMED) {
     const goAway = await client.next();
     assert.equal(goAway?.type, FRAME.goAway);
     assert.equal(goAway.stream, 0);
-    assert.equal(new DataView(goAway.payload.buffer).getUint32(4), code);
+    assert.equal(new DataView(goAway.payload.buffer, goAway.payload.byteOffset).getUint32(4), code);
     await client.closed();
     await program.logged("session ended");
     const [{ level, fields }] = program.log.of("session ended") as [

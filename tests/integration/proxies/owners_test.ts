@@ -33,7 +33,7 @@ Deno.test("1,000 joins at an unchanged count leave a dozen owners of it behind, 
   const { clock, world } = stage;
   const { namespace } = world.cluster;
   const cluster = clusterOf(world);
-  const client = new KubeClient({ cluster, clock, metrics: noMetrics });
+  const client = new KubeClient({ cluster, clock, metrics: noMetrics, log: recordingLog() });
   const scale = statefulSetScale(client, namespace, "buildkitd");
   const { signal } = new AbortController();
   /** What a proxy does with the count when it joins. */
