@@ -17,6 +17,8 @@ export interface KubeletTimes {
   readonly startMs: (pod: KubeObject) => number;
   /** From "the process serves" to the Ready condition: the readiness probe's delay. */
   readonly probeMs: (pod: KubeObject) => number;
+  /** From the pod's deletion to the word to its process. */
+  readonly stopMs: (pod: KubeObject) => number;
   /** From the process's crash to its next start. */
   readonly restartMs: (pod: KubeObject) => number;
 }
@@ -103,11 +105,11 @@ export class Kubelet implements AsyncDisposable {
 
   #sync(before: KubeObject | undefined, after: KubeObject | undefined): void {
     if (before !== undefined && before.metadata.uid !== after?.metadata.uid) {
-      this.#end(before.metadata.uid, 0);
+      this.#end(before, 0);
     }
     if (after === undefined) return;
     const { uid, name, namespace, deletionGracePeriodSeconds: graceSeconds } = after.metadata;
-    if (graceSeconds !== undefined) return this.#end(uid, graceSeconds * 1000);
+    if (graceSeconds !== undefined) return this.#end(after, graceSeconds * 1000);
     if (this.#runs.has(uid) || after.spec?.nodeName === undefined) return;
     const run: Run = {
       name,
@@ -153,12 +155,18 @@ export class Kubelet implements AsyncDisposable {
     run.cancelTimer = this.#clock.setTimer(this.#options.restartMs(pod), () => this.#start(run, pod));
   }
 
-  #end(uid: string, graceMs: number): void {
-    const run = this.#runs.get(uid);
+  #end(pod: KubeObject, graceMs: number): void {
+    const run = this.#runs.get(pod.metadata.uid);
     if (run === undefined) return;
     run.stopping = true;
     run.cancelTimer();
-    if (run.process !== undefined) return run.process.stop(graceMs);
+    const { process } = run;
+    const stopMs = graceMs === 0 ? 0 : this.#options.stopMs(pod);
+    if (process !== undefined && stopMs > 0) {
+      run.cancelTimer = this.#clock.setTimer(stopMs, () => process.stop(graceMs));
+      return;
+    }
+    if (process !== undefined) return process.stop(graceMs);
     // Not from within the write that brought the news: a real kubelet answers with a request of its own.
     run.cancelTimer = this.#clock.setTimer(0, () => this.#gone(run));
   }

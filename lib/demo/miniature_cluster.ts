@@ -89,6 +89,7 @@ export class MiniatureCluster implements AsyncDisposable {
       targetPort,
       startMs: options.startMs ?? (() => 0),
       probeMs: options.probeMs ?? (() => 0),
+      stopMs: options.stopMs ?? (() => 0),
       restartMs: options.restartMs ?? (() => 1000),
       podAddress: options.podAddress ?? ((n) => `127.0.${1 + Math.floor(n / 250)}.${n % 250}`),
     });

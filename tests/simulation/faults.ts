@@ -42,13 +42,14 @@ const S = 1_000;
 /** No pod starts later than this, in ms. */
 export const SLOWEST_START_MS = 95 * S;
 
-/** A fault of all requests for a while; `hides` if the others may not hear of a proxy because of it. */
+/** A fault of a part of all requests for a while; `hides` if the others may not hear of a proxy because of it. */
 function requests(
+  parts: readonly number[],
   hides: boolean,
   draw: (random: SeededRandom, proxy: ProxyProcess, method: string, path: string) => Fate | undefined,
 ) {
   return async ({ world, random, lasts, note }: Trouble) => {
-    const part = random.pick([0.02, 0.1, 0.5]);
+    const part = random.pick(parts);
     const victim = random.chance(0.3) ? world.pick(random) : undefined;
     const method = random.chance(0.3) ? random.pick(["PUT", "PATCH", "GET", "POST"]) : undefined;
     const victims = victim === undefined ? world.alive : [victim];
@@ -136,8 +137,8 @@ export const FAULTS = {
     },
   },
   outage: {
-    chance: 0.15,
-    everyMs: [20 * S, 120 * S],
+    chance: 0.2,
+    everyMs: [5 * S, 60 * S],
     async once({ world, random, lasts, note }) {
       const how = random.pick(["silent", "refused"] as const);
       note(how);
@@ -166,7 +167,7 @@ export const FAULTS = {
   apiErrors: {
     chance: 0.3,
     everyMs: [0, 40 * S],
-    once: requests(true, (random, proxy, method, path) => {
+    once: requests([0.02, 0.1, 0.5], true, (random, proxy, method, path) => {
       const code = random.pick([500, 429, 403, 503, 409]);
       // Without the right to Leases from the start a proxy works alone: that has tests of its own.
       if (code === 403 && path.includes("/leases") && !(method === "PUT" && proxy.ready)) return undefined;
@@ -177,7 +178,7 @@ export const FAULTS = {
   lostAnswers: {
     chance: 0.35,
     everyMs: [0, 40 * S],
-    once: requests(true, (random) => {
+    once: requests([0.02, 0.1, 0.5], true, (random) => {
       const kind = random.pick(["lost", "late", "dropped", "unanswered"] as const);
       if (kind === "late") return { kind, byMs: random.integer(0, random.pick([500, 9 * S, 30 * S])) };
       return kind === "unanswered" ? { kind, silent: random.chance(0.5) } : { kind };
@@ -186,9 +187,9 @@ export const FAULTS = {
   slowScaling: {
     chance: 0.35,
     everyMs: [0, 20 * S],
-    once: requests(false, (random, _proxy, method, path) => {
+    once: requests([0.3, 1], false, (random, _proxy, method, path) => {
       if (method === "GET" || !path.endsWith("/scale")) return undefined;
-      return { kind: "late", byMs: random.integer(0, random.pick([50, 500, 5 * S, 30 * S])) };
+      return { kind: "late", byMs: random.integer(0, random.pick([100, 1 * S, 5 * S, 30 * S])) };
     }),
   },
   conflicts: {

@@ -15,7 +15,7 @@ export const MOMENTS = [
   "lower",
   /** Such a write has landed. */
   "lowered",
-  /** A proxy that joins sends its record. */
+  /** A proxy starts, and joins the others within moments. */
   "join",
   /** A proxy dials a pod. */
   "dial",

@@ -75,6 +75,11 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     file: "ha/votes.ts",
     change: [["[leader] === generation", "[leader] !== undefined"]],
   },
+  "restart-believed": {
+    what: "a daemon is believed what it answered before its pod's condition fell",
+    file: "scaler/placement.ts",
+    change: [["if (now?.ready === false) this.#health", "if (now === undefined) this.#health"]],
+  },
   "no-version": {
     what: "the write of a scale-down names no version",
     file: "kube/scale.ts",
@@ -84,12 +89,18 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     ]],
   },
   "blind-claim": {
-    what: "a claim names no version, and claims only what is needed",
+    what: "a claim names no version",
     file: "scaler/scaler.ts",
-    change: [[
-      "const write = () => scale.apply(claim, this.#newName(), signal);",
-      'const write = () => scale.apply({ replicas: decision.desired, version: "" }, this.#newName(), signal);',
-    ]],
+    change: [
+      [
+        "const write = () => scale.apply(claim, this.#newName(), signal);",
+        'const write = () => scale.apply({ ...claim, version: "" }, this.#newName(), signal);',
+      ],
+      [
+        "const write = () => scale.apply(seen, this.#newName(), signal);",
+        'const write = () => scale.apply({ ...seen, version: "" }, this.#newName(), signal);',
+      ],
+    ],
   },
   "no-second-check": {
     what: "the seat is not checked again after the dial",

@@ -9,6 +9,7 @@ import { type FaultName, FAULTS, runFault, SLOWEST_START_MS } from "./faults.ts"
 import type { Pattern } from "./clients.ts";
 import { describe, type Report } from "./judge.ts";
 import type { Moment } from "./moments.ts";
+import type { ProxyProcess } from "./proxy_process.ts";
 import { type Plan, Violation, World } from "./world.ts";
 
 /** What a run is made of, where it is not drawn. */
@@ -42,7 +43,7 @@ export interface Outcome {
 const SECOND = 1_000;
 
 /** The moments at which clients come. */
-const ARRIVALS: readonly Moment[] = ["announce", "announce", "lower", "lower", "lowered", "join"];
+const ARRIVALS: readonly Moment[] = ["announce", "announce", "lower", "lower", "lowered", "join", "join"];
 
 /** What the seed says. */
 export function draw({ seed, without, proxies, clients, durationMs }: Options): {
@@ -151,9 +152,12 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
     const random = world.random(`client ${i}`);
     begin((async () => {
       while (!over.signal.aborted) {
-        // Some come in the middle of a scale-down, the others whenever they like.
+        // Some come in the middle of a scale-down, or to a proxy that joins; the others whenever they like.
+        let to: ProxyProcess | undefined;
         if (random.chance(plan.aim)) {
-          await world.moments.next(random.pick(ARRIVALS), time, 15 * SECOND, over.signal);
+          const kind = random.pick(ARRIVALS);
+          const concerned = await world.moments.next(kind, time, 15 * SECOND, over.signal);
+          if (kind === "join" && random.chance(0.8)) to = concerned;
           await sleep(time, random.next() * random.pick([2, 20, 300]), over.signal).catch(() => {});
         } else {
           await sleep(time, random.integer(0, plan.restMs), over.signal).catch(() => {});
@@ -163,6 +167,7 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
           random.pick<Pattern>(["buildctl", "buildctl", "buildx", "earth"]),
           random,
           over.signal,
+          to,
         );
       }
     })());

@@ -114,6 +114,7 @@ export class World {
       gracePeriodSeconds: 30,
       startMs: () => pods.integer(50, 3_000) + this.podDelayMs,
       probeMs: () => pods.integer(0, 3_000),
+      stopMs: () => pods.integer(1, pods.chance(0.1) ? 1_500 : 100),
       restartMs: () => pods.integer(500, 5_000),
       reactionMs: () => pods.integer(1, pods.chance(0.1) ? 1_500 : 20),
       publishNotReadyAddresses: pods.chance(0.5),
@@ -203,6 +204,7 @@ export class World {
     this.proxies.push(proxy);
     this.trace(name, `starts in ${proxy.podUid}`);
     this.#run(proxy);
+    this.moments.happens("join", proxy);
     return proxy;
   }
 
@@ -272,13 +274,18 @@ export class World {
     return this.cluster.api.registry.store.list(LEASES, this.cluster.namespace);
   }
 
-  /** One client, with all its connections. */
-  async client(pattern: Pattern, random: SeededRandom, signal: AbortSignal): Promise<void> {
-    let served = false;
+  /** One client, with all its connections; the first one goes to that proxy. */
+  async client(
+    pattern: Pattern,
+    random: SeededRandom,
+    signal: AbortSignal,
+    first?: ProxyProcess,
+  ): Promise<void> {
+    let served = false, next = first;
     for (const plan of connectionsOf(pattern, this.plan.pauseMs, random, () => served)) {
       for (let attempt = 0;; attempt++) {
-        // Whoever has just come is worth a look.
-        const proxy = random.chance(0.25) ? this.alive.at(-1) : this.pick(random);
+        const proxy = next?.ended === false ? next : this.pick(random);
+        next = undefined;
         if (proxy === undefined || attempt > 20) return;
         const ending = await this.connection(plan, proxy, signal);
         served = ending === "served";
@@ -395,7 +402,6 @@ export class World {
     if (method === "PUT" && body?.includes('\\"announcement\\":{')) this.moments.happens("announce", proxy);
     if (method !== "POST" || !body?.includes("-proxy-")) return;
     proxy.record = JSON.parse(body).metadata.name;
-    this.moments.happens("join", proxy);
   }
 }
 
