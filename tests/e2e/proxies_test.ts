@@ -6,57 +6,12 @@
  */
 
 import assert from "node:assert/strict";
-import type { Program } from "./program.ts";
-import { type Cluster, scenario } from "./scenario.ts";
-import { delay, until, within } from "./waiting.ts";
-
-/** Short, so that what a dead proxy leaves behind is soon nobody's concern. */
-const FLAGS = {
-  "idle-timeout": "2s",
-  "record-expiry": "10s",
-  "lease-duration": "3s",
-  "renew-deadline": "2s",
-  "retry-period": "200ms",
-  "shutdown-delay": "0s",
-};
-
-async function start(cluster: Cluster, count: number): Promise<Program[]> {
-  const programs: Program[] = [];
-  for (let i = 0; i < count; i++) programs.push(await (await cluster.startProgram(FLAGS)).untilReady());
-  return programs;
-}
-
-/** Waits until one of them leads, and gives it with the others behind. */
-async function byRank(
-  programs: readonly Program[],
-): Promise<readonly [leader: Program, ...followers: Program[]]> {
-  let leader: Program | undefined;
-  await until("one proxy to lead", async () => {
-    for (const program of programs) {
-      const { body } = await program.probe("/healthz?verbose");
-      if (body.includes("leader is this one")) leader = program;
-    }
-    return leader !== undefined;
-  });
-  return [leader!, ...programs.filter((program) => program !== leader)];
-}
-
-/** Long enough for a proxy that thinks nobody needs the pod to take it: several idle timeouts, and a lease. */
-function longWhile(): Promise<void> {
-  return delay(8_000);
-}
-
-/** The names of the Leases of the namespace, by what they are for. */
-async function leases(cluster: Cluster): Promise<{ readonly proxies: number; readonly elections: number }> {
-  const { items } = await cluster.api.get<{ items: { metadata: { name: string } }[] }>(
-    `/apis/coordination.k8s.io/v1/namespaces/${cluster.namespace}/leases`,
-  );
-  const elections = items.filter(({ metadata }) => metadata.name.endsWith("-leader")).length;
-  return { proxies: items.length - elections, elections };
-}
+import { byRank, leads, leasePath, leases, longWhile, startProxies } from "./several_proxies.ts";
+import { scenario } from "./scenario.ts";
+import { until, within } from "./waiting.ts";
 
 scenario("a build through the follower keeps the pod, though the leader is idle", {}, async (cluster) => {
-  const [leader, follower] = await byRank(await start(cluster, 2));
+  const [leader, follower] = await byRank(await startProxies(cluster, 2));
   const build = await (await cluster.build(follower!)).running();
   await longWhile();
   await build.finish();
@@ -75,13 +30,11 @@ scenario(
   "a rolling update during a build: the build ends well, and the pod goes after it",
   {},
   async (cluster) => {
-    const [old] = await start(cluster, 1);
+    const [old] = await startProxies(cluster, 1);
     const build = await (await cluster.build(old!)).running();
-    const [next] = await start(cluster, 1);
+    const [next] = await startProxies(cluster, 1);
     old!.signal("SIGTERM");
-    await until("the new proxy to lead", async () => {
-      return (await next!.probe("/healthz?verbose")).body.includes("leader is this one");
-    });
+    await until("the new proxy to lead", () => leads(next!));
     const second = await cluster.build(next!);
     await second.finish();
     await longWhile();
@@ -95,7 +48,7 @@ scenario(
 );
 
 scenario("the leader is killed during a build through the follower", {}, async (cluster) => {
-  const [leader, follower] = await byRank(await start(cluster, 2));
+  const [leader, follower] = await byRank(await startProxies(cluster, 2));
   const build = await (await cluster.build(follower!)).running();
   await leader.kill();
   await longWhile();
@@ -108,7 +61,7 @@ scenario("the leader is killed during a build through the follower", {}, async (
 });
 
 scenario("the follower is killed during a build through the leader", {}, async (cluster) => {
-  const [leader, follower] = await byRank(await start(cluster, 2));
+  const [leader, follower] = await byRank(await startProxies(cluster, 2));
   const build = await (await cluster.build(leader)).running();
   await follower!.kill();
   await longWhile();
@@ -119,12 +72,10 @@ scenario("the follower is killed during a build through the leader", {}, async (
 });
 
 scenario("the leader stands still for longer than its lease, and goes on", {}, async (cluster) => {
-  const [leader, follower] = await byRank(await start(cluster, 2));
+  const [leader, follower] = await byRank(await startProxies(cluster, 2));
   const build = await (await cluster.build(follower!)).running();
   leader.signal("SIGSTOP");
-  await until("the follower to lead", async () => {
-    return (await follower!.probe("/healthz?verbose")).body.includes("leader is this one");
-  });
+  await until("the follower to lead", () => leads(follower!));
   await longWhile();
   leader.signal("SIGCONT");
   await build.finish();
@@ -137,9 +88,9 @@ scenario("the leader stands still for longer than its lease, and goes on", {}, a
 });
 
 scenario("Leases that somebody deletes cost no build, and are made anew", {}, async (cluster) => {
-  const [leader, follower] = await byRank(await start(cluster, 2));
+  const [leader, follower] = await byRank(await startProxies(cluster, 2));
   const builds = await Promise.all([leader, follower!].map(async (p) => (await cluster.build(p)).running()));
-  await cluster.api.delete(`/apis/coordination.k8s.io/v1/namespaces/${cluster.namespace}/leases`);
+  await cluster.api.delete(leasePath(cluster));
   await longWhile();
   for (const build of builds) await build.finish();
   assert.deepEqual(cluster.timeline.counts, [0, 1]);
@@ -148,3 +99,46 @@ scenario("Leases that somebody deletes cost no build, and are made anew", {}, as
   assert.equal(await leader.stop(), 0);
   assert.equal(await follower!.stop(), 0);
 });
+
+scenario(
+  "two proxies with a build each, and an idle third that leads: the pod stays until the last has ended",
+  {},
+  async (cluster) => {
+    const [leader, ...followers] = await byRank(await startProxies(cluster, 3));
+    const builds = await Promise.all(followers.map(async (p) => (await cluster.build(p)).running()));
+    for (const build of builds) {
+      await longWhile();
+      assert.deepEqual(cluster.timeline.counts, [0, 1]);
+      await build.finish();
+    }
+    await cluster.timeline.settle([0, 1, 0]);
+    await until("the leader's line", () => leader.events("scaled").length > 0);
+    assert.deepEqual(leader.events("scaled").map(({ from, to }) => [from, to]), [[1, 0]]);
+    for (const program of [leader, ...followers]) assert.equal(await program.stop(), 0);
+    assert.deepEqual(await leases(cluster), { proxies: 0, elections: 1 });
+  },
+);
+
+scenario(
+  "a proxy that stood still for longer than its record is good for joins again before it serves",
+  {},
+  async (cluster) => {
+    const [leader, follower] = await byRank(await startProxies(cluster, 2));
+    const build = await (await cluster.build(leader)).running();
+    follower!.signal("SIGSTOP");
+    await until("its record to be deleted", async () => (await leases(cluster)).proxies === 1);
+    follower!.signal("SIGCONT");
+    const late = await cluster.build(follower!);
+    await follower!.waitForRecord(
+      "it joins again",
+      ({ event }) =>
+        event === "record of this proxy was deleted" ||
+        event === "record of this proxy was not renewed in time",
+    );
+    await late.finish();
+    await until("its record to be back", async () => (await leases(cluster)).proxies === 2);
+    await build.finish();
+    await cluster.timeline.settle([0, 1, 0]);
+    for (const program of [leader, follower!]) assert.equal(await program.stop(), 0);
+  },
+);
