@@ -1,0 +1,315 @@
+/** Tests of a proxy among others: who leads, who is alive, whose word it takes. On the miniature API server. @module */
+import assert from "node:assert/strict";
+import { ApiServer } from "../../../lib/demo/api_server.ts";
+import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
+import { LEASES, STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { Proxies } from "../../../lib/ha/proxies.ts";
+import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
+import { KubeClient } from "../../../lib/kube/client.ts";
+import { statefulSetScale } from "../../../lib/kube/scale.ts";
+import { Placement } from "../../../lib/scaler/placement.ts";
+import { countedMetrics } from "../../support/counted_metrics.ts";
+import { EXPIRY_MS, readyPod } from "../../support/ha.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { seededRandom } from "../../support/seeded_random.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+const NAMESPACE = "n";
+const NAME = "buildkitd";
+const LEASE_MS = 15_000;
+const SIGNAL = new AbortController().signal;
+
+/** A StatefulSet with one replica, and proxies that a test starts. */
+function stage() {
+  const clock = new VirtualClock();
+  const api = new ApiServer({ clock });
+  const { registry } = api;
+  const statefulSet = () =>
+    registry.create(STATEFULSETS, NAMESPACE, {
+      metadata: { name: NAME },
+      spec: {
+        replicas: 1,
+        serviceName: "h",
+        selector: { matchLabels: { app: "b" } },
+        template: { metadata: { labels: { app: "b" } }, spec: { containers: [{ name: "c", image: "i" }] } },
+      },
+    }, { manager: "test" });
+  let target = { namespace: NAMESPACE, name: NAME, uid: statefulSet().metadata.uid };
+  const proxies: { stop(): Promise<void> }[] = [];
+
+  const start = async (name: string, { podUid }: { podUid?: string } = {}) => {
+    const http = new MemoryHttp(api, clock, name);
+    const metrics = countedMetrics(() => {});
+    const log = recordingLog();
+    const client = new KubeClient({
+      cluster: {
+        server: new URL("http://api.test"),
+        source: "test",
+        namespace: undefined,
+        podUid,
+        http,
+        authenticate: () => Promise.resolve<Record<string, string>>({ authorization: `Bearer ${name}` }),
+        refresh: () => {},
+      },
+      clock,
+      metrics,
+    });
+    const placement = new Placement(clock, 1, "pod");
+    placement.see({ replicas: 1, version: "1" });
+    readyPod(placement);
+    const scale = statefulSetScale(client, NAMESPACE, NAME);
+    let claims = 0;
+    const all = new Proxies({ namespace: NAMESPACE, name: NAME }, {
+      recordExpiryMs: EXPIRY_MS,
+      whenCutOff: "serve",
+      leaseDurationMs: LEASE_MS,
+      renewDeadlineMs: 10_000,
+      retryPeriodMs: 2_000,
+    }, {
+      clock,
+      random: seededRandom(name.charCodeAt(0)).next,
+      log,
+      metrics,
+      client,
+      placement,
+      scale,
+      async claimPresent(signal) {
+        const { seen } = placement.agreement;
+        placement.see(await scale.apply(seen!, `claim-${name}-${++claims}`, signal), seen!.version);
+      },
+    });
+    let changes = 0;
+    all.subscribe(() => changes++);
+    const controller = new AbortController();
+    const failed = all.run(target, controller.signal).then(() => undefined, (error) => error);
+    const stop = async () => {
+      controller.abort(new Error("over"));
+      await clock.advance(0);
+      assert.equal((await failed)?.message, "over");
+    };
+    proxies.push({ stop });
+    await clock.advance(0);
+    return { all, placement, http, metrics, log, stop, failed, changes: () => changes };
+  };
+
+  return {
+    clock,
+    api,
+    start,
+    /** The records there are, by identity. */
+    records: () =>
+      registry.store.list(LEASES, NAMESPACE).filter(({ metadata }) => metadata.name.includes("-proxy-")).map((
+        { spec },
+      ) => spec.holderIdentity as string),
+    /** How often one of them has written its record so far. */
+    writes: (name: string) =>
+      api.requests.filter(({ client, verb, name: lease }) =>
+        client === name && verb === "update" && lease?.includes("-proxy-")
+      ).length,
+    /** The StatefulSet is deleted and made anew. */
+    anew: () => {
+      registry.delete(STATEFULSETS, NAMESPACE, NAME, {});
+      target = { ...target, uid: statefulSet().metadata.uid };
+      return target;
+    },
+    end: async () => {
+      for (const { stop } of proxies) await stop();
+      assert.equal(clock.pending, 0, "no timer is left");
+    },
+  };
+}
+
+Deno.test("Proxies: one that is the only one leads as soon as it has joined, and says so", async () => {
+  const { clock, start, records, end } = stage();
+  const one = await start("a");
+  await clock.advance(3_000);
+  assert.equal(one.all.leads, true);
+  assert.equal(one.all.leader, one.all.identity);
+  assert.equal(one.all.membership.state, "joined");
+  assert.deepEqual(one.all.others, []);
+  assert.deepEqual(records(), [one.all.identity]);
+  assert.equal(one.metrics.value("leader"), 1);
+  assert.equal(one.metrics.value("proxies_alive"), 1);
+  assert.equal(one.metrics.value("member_state", { state: "joined" }), 1);
+  assert.ok(one.changes() > 0);
+  await end();
+});
+
+Deno.test("Proxies: of two one leads, and each knows what the other has in use", async () => {
+  const { clock, start, end } = stage();
+  const [one, two] = [await start("a"), await start("b")];
+  await clock.advance(3_000);
+  assert.deepEqual([one.all.leads, two.all.leads], [true, false]);
+  assert.equal(two.all.leader, one.all.identity);
+  assert.deepEqual(one.all.others.map(({ identity }) => identity), [two.all.identity]);
+  assert.deepEqual(two.all.others.map(({ identity }) => identity), [one.all.identity]);
+  assert.equal(one.all.use().highestBusy, -1);
+  assert.ok(two.placement.open(1, true) !== undefined);
+  await clock.advance(1_000);
+  assert.equal(one.all.use().highestBusy, 0);
+  two.placement.end(1);
+  await clock.advance(1_000);
+  assert.equal(one.all.use().highestBusy, -1);
+  const usedMs = one.all.use().lastUsedMs.get(0)!;
+  assert.ok(clock.nowMs() - usedMs <= 2_000, "it was used until a moment ago");
+  await end();
+});
+
+Deno.test("Proxies writes its record on a change only where somebody is there to read it", async () => {
+  const { clock, start, writes, end } = stage();
+  const one = await start("a");
+  await clock.advance(3_000);
+  const busy = async () => {
+    const before = writes("a");
+    assert.ok(one.placement.open(1, true) !== undefined);
+    await clock.advance(600);
+    one.placement.end(1);
+    await clock.advance(600);
+    return writes("a") - before;
+  };
+  assert.equal(await busy(), 0);
+  await start("b");
+  await clock.advance(1_000);
+  assert.ok(await busy() >= 2);
+  await end();
+});
+
+Deno.test("Proxies.consent() has the others promise, and is refused by one that is busy", async () => {
+  const { clock, start, end } = stage();
+  const [one, two, three] = [await start("a"), await start("b"), await start("c")];
+  await clock.advance(3_000);
+  // The last to join has made the newest version.
+  const { version } = three.placement.agreement.seen!;
+  const wanted = { below: 0, version };
+  for (const { placement } of [one, two, three]) placement.see({ replicas: 1, version });
+  const asked = one.all.consent(wanted, SIGNAL);
+  await clock.advance(2_000);
+  assert.equal(await asked, true);
+  for (const { placement } of [one, two, three]) {
+    assert.deepEqual(placement.agreement.promises.map(({ below, version }) => ({ below, version })), [
+      wanted,
+    ]);
+    assert.equal(placement.open(1, true), undefined);
+    placement.end(1);
+  }
+  const next = { below: 0, version: String(BigInt(version) + 1n) };
+  for (const { placement } of [one, two, three]) {
+    placement.see({ replicas: 1, version: next.version }, "watch");
+  }
+  assert.ok(three.placement.open(2, true) !== undefined);
+  const refused = one.all.consent(next, SIGNAL);
+  await clock.advance(2_000);
+  assert.equal(await refused, false);
+  assert.deepEqual(three.placement.agreement.promises, []);
+  await end();
+});
+
+Deno.test("Proxies.release() lets another lead at once, and leave() takes the record away", async () => {
+  const { clock, start, records, end } = stage();
+  const [one, two] = [await start("a"), await start("b")];
+  await clock.advance(3_000);
+  assert.equal(one.all.leads, true);
+  await one.all.release(SIGNAL);
+  assert.equal(one.all.leads, false);
+  assert.equal(one.metrics.value("leader"), 0);
+  await clock.advance(3_000);
+  assert.equal(two.all.leads, true);
+  assert.equal(records().length, 2, "it may still have sessions");
+  await one.stop();
+  await one.all.leave(SIGNAL);
+  await clock.advance(0);
+  assert.deepEqual(records(), [two.all.identity]);
+  assert.deepEqual(two.all.others, []);
+  assert.equal(two.metrics.value("proxies_alive"), 1);
+  await end();
+});
+
+Deno.test("Proxies: the leader deletes the record of one that has died, and not before its expiry", async () => {
+  const { clock, start, records, end } = stage();
+  const [one, two] = [await start("a"), await start("b")];
+  await clock.advance(3_000);
+  await two.stop();
+  await clock.advance(EXPIRY_MS - 45_000);
+  assert.equal(records().length, 2);
+  assert.equal(one.all.others.length, 1);
+  await clock.advance(90_000);
+  assert.deepEqual(records(), [one.all.identity]);
+  assert.deepEqual(one.all.others, []);
+  await end();
+});
+
+Deno.test("Proxies: one that was cut off leads no more before another can", async () => {
+  const { clock, start, end } = stage();
+  const [one, two] = [await start("a"), await start("b")];
+  await clock.advance(3_000);
+  one.http.set("refused");
+  for (let seconds = 0; seconds < 30; seconds++) {
+    await clock.advance(1_000);
+    assert.ok(!(one.all.leads && two.all.leads), `both lead after ${seconds} s`);
+  }
+  assert.deepEqual([one.all.leads, two.all.leads], [false, true]);
+  await end();
+});
+
+Deno.test("Proxies.outlast() keeps the record, and answers nobody", async () => {
+  const { clock, start, records, end } = stage();
+  const [one, two] = [await start("a"), await start("b")];
+  await clock.advance(3_000);
+  assert.ok(two.placement.open(1, true) !== undefined);
+  await two.stop();
+  const controller = new AbortController();
+  const outlasting = two.all.outlast(controller.signal);
+  two.http.set("refused");
+  await clock.advance(EXPIRY_MS / 2);
+  two.http.set("open");
+  await clock.advance(2 * EXPIRY_MS);
+  assert.equal(records().length, 2);
+  assert.equal(one.all.use().highestBusy, 0);
+  two.placement.end(1);
+  const asked = one.all.consent({ below: 0, version: one.placement.agreement.seen!.version }, SIGNAL);
+  await clock.advance(60_000);
+  assert.equal(await asked, false, "silence is no consent");
+  controller.abort();
+  await clock.advance(0);
+  await outlasting;
+  await end();
+});
+
+Deno.test("Proxies without the right to Leases is alone: it leads, asks nobody, and has no record to keep", async () => {
+  const { clock, api, start, records, end } = stage();
+  api.access.tokens.set("a", "a");
+  api.access.rules.set("a", [{
+    apiGroups: ["apps"],
+    resources: ["statefulsets/scale"],
+    verbs: ["get", "patch", "update"],
+  }]);
+  const one = await start("a");
+  await clock.advance(RIGHTS_PATIENCE_MS + 1_000);
+  assert.equal(one.all.membership.state, "alone");
+  assert.equal(one.all.leads, true);
+  assert.equal(one.all.leader, "");
+  assert.deepEqual(records(), []);
+  const wanted = { below: 0, version: one.placement.agreement.seen!.version };
+  assert.equal(await one.all.consent(wanted, SIGNAL), true);
+  assert.deepEqual(one.placement.agreement.promises, [wanted]);
+  await one.all.outlast(SIGNAL);
+  await end();
+});
+
+Deno.test("Proxies.run() with a StatefulSet that was made anew knows nothing of the records of the old one", async () => {
+  const { clock, start, anew, records, end } = stage();
+  const [one, two] = [await start("a"), await start("b")];
+  await clock.advance(3_000);
+  assert.equal(one.all.others.length, 1);
+  await one.stop();
+  const target = anew();
+  const controller = new AbortController();
+  const running = one.all.run(target, controller.signal).catch(() => {});
+  await clock.advance(3_000);
+  assert.deepEqual(one.all.others, [], "the other still takes part in the old one");
+  assert.ok(records().includes(one.all.identity) && records().includes(two.all.identity));
+  controller.abort(new Error("over"));
+  await clock.advance(0);
+  await running;
+  await end();
+});
