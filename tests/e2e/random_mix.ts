@@ -26,11 +26,14 @@ const FLAGS = { "shutdown-delay": "2s" };
 const LONGEST_FREEZE_MS = 5_000;
 const LONGEST_OUTAGE_MS = 4_000;
 
-type Accident = "none" | "start" | "drain" | "kill" | "freeze" | "api" | "leases";
+/** Longer than the idle timeout: so that the next build comes before, in the middle of, or after a scale-down. */
+const LONGEST_QUIET_MS = 4_000;
+
+type Accident = "none" | "quiet" | "start" | "drain" | "kill" | "freeze" | "api" | "leases";
 
 /** Starts balance the ends, and an outage takes long. */
 const ACCIDENTS: readonly Accident[] = [
-  ...["none", "api", "leases"] as const,
+  ...["none", "quiet", "quiet", "quiet", "api", "leases"] as const,
   ...["start", "start", "start", "drain", "drain", "kill", "kill", "freeze", "freeze"] as const,
 ];
 
@@ -70,7 +73,10 @@ export class RandomMix {
     const line = [`round ${number}: ${accident}`];
     this.story.push("");
     const note = (what: string) => this.story[this.story.length - 1] = (line.push(what), line.join(", "));
-    await Promise.all([this.#accident(accident, note), this.#traffic(note)]);
+    await Promise.all([
+      this.#accident(accident, note),
+      accident === "quiet" ? this.#quiet(note) : this.#traffic(note),
+    ]);
     note(`${this.#serving.size} serve, ${this.#draining.size} drain, ${this.#builds.size} builds`);
     for (const proxy of this.#draining) {
       if (!proxy.program.running) {
@@ -98,6 +104,7 @@ export class RandomMix {
   #choose(): Accident {
     const can: Record<Accident, boolean> = {
       none: true,
+      quiet: true,
       start: this.#serving.size + this.#draining.size < MOST_PROXIES,
       drain: this.#serving.size > 1,
       kill: this.#serving.size > 1,
@@ -114,6 +121,8 @@ export class RandomMix {
     const one = random.pick([...this.#serving]);
     const pauseMs = random.integer(0, 2_000);
     switch (accident) {
+      case "quiet":
+        return;
       case "none":
         return await delay(pauseMs);
       case "start":
@@ -157,6 +166,14 @@ export class RandomMix {
           return (await leases(this.#cluster)).proxies >= alive.length;
         });
     }
+  }
+
+  /** All builds end, and nobody comes for a while. */
+  async #quiet(note: (what: string) => void): Promise<void> {
+    const forMs = this.#random.integer(0, LONGEST_QUIET_MS);
+    note(`the end of all, and nothing for ${forMs} ms`);
+    await Promise.all([...this.#builds].map((running) => this.#finish(running)));
+    await delay(forMs);
   }
 
   /** Builds begin through proxies that serve, and some that run are let end. */

@@ -41,6 +41,15 @@ async function find(program: string, debianPackage: string): Promise<string> {
   throw new Error(`Cannot find "${program}" on PATH: install it (Debian package "${debianPackage}")`);
 }
 
+/** The path of the library that the Debian package "faketime" has for this machine. */
+async function findLibrary(name: string): Promise<string> {
+  for await (const { name: triplet } of Deno.readDir("/usr/lib")) {
+    const path = join("/usr/lib", triplet, "faketime", name);
+    if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return path;
+  }
+  throw new Error(`Cannot find "${name}" below /usr/lib: install it (Debian package "faketime")`);
+}
+
 async function isStatic(path: string): Promise<boolean> {
   const bytes = await Deno.readFile(path);
   return !new TextDecoder("latin1").decode(bytes).includes("/ld-linux");
@@ -90,8 +99,10 @@ async function main(): Promise<number> {
       `Cannot build images from "${busybox}": found a dynamic program, want that of "busybox-static"`,
     );
   }
+  await find("faketime", "faketime");
   const programs: Record<string, string> = {
     busybox,
+    libfaketime: await findLibrary("libfaketime.so.1"),
     "qemu-aarch64-static": await find("qemu-aarch64-static", "qemu-user-static"),
   };
   for (const family of FAMILY_NAMES) {
