@@ -29,8 +29,9 @@ export async function run(
     });
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   if (output.success) return decode(output.stdout);
-  const said = `${decode(output.stdout)}\n${decode(output.stderr)}`.trim().slice(-TAIL);
-  throw new Error(`"${command} ${args[0] ?? ""}" ended with ${output.code}:\n${said}`);
+  // Deno's own stack says nothing to anybody here.
+  const [said = ""] = `${decode(output.stdout)}\n${decode(output.stderr)}`.split("\nStack backtrace:");
+  throw new Error(`"${command} ${args[0] ?? ""}" ended with ${output.code}:\n${said.trim().slice(-TAIL)}`);
 }
 
 /** The folder outside of the checkout for what is slow to make; the name says by what it was made. */

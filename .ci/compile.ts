@@ -17,7 +17,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { exists, run } from "./commands.ts";
-import { ensureOlderDeno, OLDER_DENO } from "./older_deno.ts";
+import { ensureOlderDeno, OLDER_DENO, OLDER_TARGETS } from "./older_deno.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const PROGRAM = "buildkitd-autoscaler";
@@ -106,13 +106,15 @@ async function compile(bundle: Bundle, triple: string, output: string, fallback:
     await run(Deno.execPath(), args, { cwd });
     return Deno.version.deno;
   } catch (error) {
-    const missing = !await hasBaseRuntime(triple);
-    if (!missing || !fallback) throw error;
-    const older = await ensureOlderDeno();
-    say(
-      `The base runtime of Deno ${Deno.version.deno} for ${triple} cannot be downloaded here: ` +
-        `this program runs on Deno ${OLDER_DENO}, do not release it`,
-    );
+    if (await hasBaseRuntime(triple)) throw error;
+    const problem = `Cannot download the base runtime of Deno ${Deno.version.deno} for ${triple}`;
+    if (!fallback || !OLDER_TARGETS.includes(triple)) {
+      throw new Error(`${problem}: ${(error as Error).message}`, { cause: error });
+    }
+    const older = await ensureOlderDeno().catch((cause) => {
+      throw new Error(`${problem}, nor an older Deno: ${cause.message}`, { cause });
+    });
+    complain(`${problem}: this program runs on Deno ${OLDER_DENO}, do not release it`);
     await run(older.deno, args, { cwd, env: { DENO_DIR: older.denoDir } });
     return OLDER_DENO;
   }
@@ -160,6 +162,10 @@ async function commitOfCheckout(): Promise<string> {
 
 function say(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+function complain(line: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
 }
 
 function fileName(name: string): string {
@@ -213,7 +219,7 @@ if (import.meta.main) {
   try {
     await main(Deno.args);
   } catch (error) {
-    Deno.stderr.writeSync(new TextEncoder().encode(`${(error as Error).message}\n`));
+    complain((error as Error).message);
     Deno.exit(error instanceof UsageError ? 2 : 1);
   }
 }

@@ -38,6 +38,9 @@ const COMPILED_WHEELS: typeof DENO_WHEELS = {
   ],
 };
 
+/** What it can compile for. */
+export const OLDER_TARGETS: readonly string[] = Object.keys(COMPILED_WHEELS);
+
 /** Where it lies. */
 export interface OlderDeno {
   /** The folder of all of it. */

@@ -17,6 +17,7 @@ import { ApiError, KubeApi, kubeconfig, scalePath, statefulSetPath } from "./kub
 import { Kubelet } from "./kubelet.ts";
 import { buildkitdRuntime, type PodRuntime, TARGET_PORT } from "./pod_process.ts";
 import { Program, type ProgramOptions } from "./program.ts";
+import { programPath, surroundings } from "./surroundings.ts";
 import { Timeline } from "./timeline.ts";
 import { until } from "./waiting.ts";
 
@@ -24,6 +25,8 @@ const STATEFUL_SET = "buildkitd";
 const HEADLESS_SERVICE = "buildkitd-headless";
 const SERVICE_ACCOUNT = "buildkitd-autoscaler";
 const NODE = "node-1";
+
+export { programPath };
 
 /** Where the kubelet mounts a pod's service-account files. `run.ts` makes an empty `/run` for the suite. */
 export const POD_FILES = "/run/secrets/kubernetes.io/serviceaccount";
@@ -46,28 +49,6 @@ export const DOCUMENTED_RULES: readonly RbacRule[] = [
     verbs: ["get", "list", "watch", "create", "update", "delete"],
   },
 ];
-
-/** The environment that `run.ts` gives to the tests. */
-interface Surroundings {
-  readonly folder: string;
-  /** Paths of programs by name. */
-  readonly programs: Readonly<Record<string, string>>;
-}
-
-function surroundings(): Surroundings {
-  const text = Deno.env.get("E2E_SURROUNDINGS");
-  if (text === undefined) {
-    throw new Error("Cannot run the end-to-end tests by themselves: use deno run -A tests/e2e/run.ts");
-  }
-  return JSON.parse(text);
-}
-
-/** The path of a program that `run.ts` has built or found. */
-export function programPath(name: string): string {
-  const path = surroundings().programs[name];
-  if (path === undefined) throw new Error(`Cannot find the program "${name}": run.ts did not name it`);
-  return path;
-}
 
 /** The name of the control group below which containers of the suite have theirs; `run.ts` removes it. */
 export function cgroupParent(): string {

@@ -50,6 +50,7 @@ const FAMILIES = {
     ],
   },
   seccomp: { programs: { "seccomp-profile": "." } },
+  actionlint: { programs: { "actionlint": "github.com/rhysd/actionlint/cmd/actionlint" } },
 } as const satisfies Record<string, Family>;
 
 export type FamilyName = keyof typeof FAMILIES;
