@@ -255,6 +255,16 @@ Deno.test("chart: a preset brings its image, unless another one is given", async
   );
 });
 
+everywhere("spread constraints are about the pods that have them", (objects) => {
+  for (const { spec } of workloads(objects)) {
+    for (const constraint of spec.template.spec.topologySpreadConstraints ?? []) {
+      assert.deepEqual(constraint.labelSelector, spec.selector);
+    }
+  }
+  const deployment = only(objects, "Deployment").spec;
+  if (deployment.replicas > 1) assert.ok(deployment.template.spec.topologySpreadConstraints.length > 0);
+});
+
 Deno.test("chart: without the rights to Leases an update stops the old proxy first", () => {
   assert.equal(only(SETS.get("no-rights")!, "Deployment").spec.strategy.type, "Recreate");
   assert.equal(only(SETS.get("defaults")!, "Deployment").spec.strategy.rollingUpdate.maxUnavailable, 0);

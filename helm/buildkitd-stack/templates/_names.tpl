@@ -110,6 +110,16 @@ annotations:
 {{- add (sub ($end | unixEpoch | int64) ($epoch | unixEpoch | int64)) (ternary 1 0 (gt $end.Nanosecond 0)) -}}
 {{- end -}}
 
+{{/* Spread constraints, which are about the component's own pods unless they say otherwise. */}}
+{{- define "buildkitd-stack.spread" -}}
+{{- $own := dict "labelSelector" (dict "matchLabels" (fromYaml (include "buildkitd-stack.selectorLabels" .))) -}}
+{{- $constraints := list -}}
+{{- range .constraints -}}
+{{- $constraints = append $constraints (hasKey . "labelSelector" | ternary . (mergeOverwrite (dict) . $own)) -}}
+{{- end -}}
+{{- toYaml $constraints -}}
+{{- end -}}
+
 {{/* A probe: `.probe` without `enabled`, with the handler `.handler` unless it has one of its own. */}}
 {{- define "buildkitd-stack.probe" -}}
 {{- $probe := omit .probe "enabled" -}}
