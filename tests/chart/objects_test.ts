@@ -265,6 +265,23 @@ everywhere("spread constraints are about the pods that have them", (objects) => 
   if (deployment.replicas > 1) assert.ok(deployment.template.spec.topologySpreadConstraints.length > 0);
 });
 
+Deno.test("chart: a variable that is given replaces the chart's of the same name", async () => {
+  const objects = await helm.objects({
+    autoscaler: { extraEnv: [{ name: "LOG_LEVEL", value: "warn" }] },
+    buildkitd: { extraEnvVars: [{ name: "BUILDKIT_TCP_TRANSPORT_ENABLED", value: "1" }] },
+  });
+  const values = (kind: string, variable: string) =>
+    only(objects, kind).spec.template.spec.containers[0].env
+      .filter(({ name }: Tree) => name === variable).map(({ value }: Tree) => value);
+  assert.deepEqual(values("Deployment", "LOG_LEVEL"), ["warn"]);
+  assert.deepEqual(values("StatefulSet", "BUILDKIT_TCP_TRANSPORT_ENABLED"), ["1"]);
+});
+
+Deno.test("chart: without a cluster to ask, the number of replicas can be left out", () => {
+  assert.ok(!("replicas" in only(SETS.get("gitops")!, "StatefulSet").spec));
+  assert.equal(only(SETS.get("defaults")!, "StatefulSet").spec.replicas, 0);
+});
+
 Deno.test("chart: without the rights to Leases an update stops the old proxy first", () => {
   assert.equal(only(SETS.get("no-rights")!, "Deployment").spec.strategy.type, "Recreate");
   assert.equal(only(SETS.get("defaults")!, "Deployment").spec.strategy.rollingUpdate.maxUnavailable, 0);

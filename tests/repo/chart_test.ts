@@ -112,9 +112,9 @@ Deno.test("repo: every setting of the program is a value of the chart, or set by
   const values = new Set(entries.map(({ path }) => path.join(".")));
   const without = settingRows().filter(([, { chart }]) => !values.has(`${CONFIG_PATH}.${chart?.key}`));
   assert.deepEqual(without.map(([, { flag }]) => flag), NOT_A_VALUE);
-  const deployment = templates.get("autoscaler/deployment.yaml")!;
+  const environment = templates.get("_environment.tpl")!;
   for (const [, { variable, topic }] of without) {
-    assert.equal(deployment.includes(`- name: ${variable}\n`), topic === "target", variable);
+    assert.equal(environment.includes(`- name: ${variable}\n`), topic === "target", variable);
   }
 });
 
