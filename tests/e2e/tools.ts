@@ -42,6 +42,7 @@ const FAMILIES = {
     programs: { "helm": "helm.sh/helm/v4/cmd/helm" },
     linkerFlags: (goMod) => helmVersionFlags("helm.sh/helm/v4", goMod),
   },
+  tilt: { programs: { "evaluate-tiltfile": "." } },
   helm3: {
     programs: { "helm3": "helm.sh/helm/v3/cmd/helm" },
     linkerFlags: (goMod) => [
