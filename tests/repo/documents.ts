@@ -16,9 +16,15 @@ export interface Document {
   readonly text: string;
 }
 
-/** README, changelog, the chart's README and everything under `docs`, sorted by path. */
+/** The documents in the root, the chart's README and everything under `docs`, sorted by path. */
 export async function documents(root: URL): Promise<readonly Document[]> {
-  const paths = ["README.md", "CHANGELOG.md", "helm/buildkitd-stack/README.md"];
+  const paths = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "E2E_TESTING.md",
+    "helm/buildkitd-stack/README.md",
+  ];
   for await (const { name } of Deno.readDir(new URL("docs/", root))) {
     if (name.endsWith(".md")) paths.push(`docs/${name}`);
   }
@@ -27,16 +33,20 @@ export async function documents(root: URL): Promise<readonly Document[]> {
   );
 }
 
-/** The blocks of code between fences that are marked as `language`. */
-export function fenced(text: string, language: string): string[] {
-  return [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)]
-    .filter(([, marked]) => marked === language).map(([, , content]) => content!);
+/** A block of code between fences, which may be indented as part of a list. */
+const FENCED = /^( *)```(\w*)\n([\s\S]*?)^\1```$/gm;
+
+/** The blocks of code between fences that are marked as `language`, or all, without their indentation. */
+export function fenced(text: string, language?: string): string[] {
+  return [...text.matchAll(FENCED)]
+    .filter(([, , marked]) => language === undefined || marked === language)
+    .map(([, indent, , content]) => content!.replaceAll(new RegExp(`^${indent}`, "gm"), ""));
 }
 
 /** The anchors that GitHub makes of a document's headings. */
 export function anchorsOf(text: string): ReadonlySet<string> {
   const anchors = new Set<string>();
-  const prose = text.replace(/^```[\s\S]*?^```$/gm, "");
+  const prose = text.replace(FENCED, "");
   for (const [, title] of prose.matchAll(/^#{1,6} (.+)$/gm)) {
     const slug = title!.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").replace(/\s/g, "-");
     let anchor = slug;
@@ -71,17 +81,29 @@ export function pathViolations({ path, text }: Document, exists: (path: string) 
     .filter((named) => !exists(named)).map((named) => `${path} names ${named}, which does not exist`);
 }
 
-/** Flags of other programs that the documents show, and the mistake that they show. */
+/** Flags that the text names and that are none of ours: of other programs, or no settings, or the mistake that is shown. */
 const OTHER_FLAGS = [
-  ...["--addr", "--frontend", "--local", "--name", "--driver", "--builder"], // buildctl, docker buildx
-  ...["--replicas", "--type", "--allow-all"], // kubectl, deno
-  ...["--namespace", "--create-namespace", "--reuse-values", "--cascade", "--install"], // helm, kubectl, binfmt
-  ...["--help", "--version", "--stub"], // ours, but no settings
+  ...["--replicas", "--type", "--push", "--load", "--output", "--tlscert", "--tlskey", "--tlscacert"],
+  ...["--set", "--values", "--reuse-values", "--reset-then-reuse-values", "--force-conflicts"],
+  ...[
+    "--append",
+    "--export-cache",
+    "--import-cache",
+    "--reset-values",
+    "--cascade",
+    "--allow",
+    "--registry",
+    "--platform",
+  ],
+  ...["--install", "--allow-all", "--help", "--version", "--stub"],
   "--idle-timout",
 ];
 
 /** Names that are no variables of ours: of the end-to-end suite, and the mistake that is shown. */
 const OTHER_VARIABLES = ["AUTOSCALER_BIN", "AUTOSCALER_READYNESS"];
+
+/** What a command line begins with whose flags are ours. */
+const OURS = /^(?:deno task start|buildkitd-autoscaler|(?:\.\/)?dist\/buildkitd-autoscaler)\b/;
 
 /** Flags and variables that are named in code but do not exist. */
 export function settingViolations({ path, text }: Document): string[] {
@@ -90,10 +112,25 @@ export function settingViolations({ path, text }: Document): string[] {
     ...settingRows().map(([, { variable }]) => variable),
     ...OTHER_VARIABLES,
   ]);
-  return codeIn(text).flatMap((code) => [
-    ...(code.match(/(?<![\w-])--[a-z][a-z-]*[a-z]/g) ?? []).filter((flag) => !flags.has(flag)),
-    ...(code.match(/\bAUTOSCALER_[A-Z_]*[A-Z]\b/g) ?? []).filter((name) => !variables.has(name)),
-  ]).map((name) => `${path} names ${name}, which does not exist`);
+  const ours = [...inlineCode(text), ...commandsOf(text).filter((command) => OURS.test(command))];
+  return [
+    ...ours.flatMap((code) => code.match(/(?<![\w-])--[a-z][a-z-]*[a-z]/g) ?? [])
+      .filter((flag) => !flags.has(flag)),
+    ...codeIn(text).flatMap((code) => code.match(/\bAUTOSCALER_[A-Z_]*[A-Z]\b/g) ?? [])
+      .filter((name) => !variables.has(name)),
+  ].map((name) => `${path} names ${name}, which does not exist`);
+}
+
+/**
+ * The command lines of blocks for a shell, and those after `$` in blocks that show output: continued lines joined,
+ * without comments, assignments before them and `sudo`.
+ */
+export function commandsOf(text: string): string[] {
+  const shown = fenced(text, "text").flatMap((block) => block.match(/^\$ .*(?:\\\n.*)*/gm) ?? []);
+  return [...fenced(text, "sh"), ...shown.map((line) => line.slice(2))]
+    .flatMap((block) => block.replace(/\\\n\s*/g, " ").split("\n"))
+    .map((line) => line.replace(/(^|\s)#.*$/, "").trim().replace(/^(?:sudo |[A-Z_]+=\S* )+/, ""))
+    .filter((line) => line !== "");
 }
 
 /** Metrics that are named but do not exist. */
@@ -147,7 +184,10 @@ export function undocumentedEvents({ path, text }: Document, sources: string): s
 
 /** Everything between backticks, blocks included. */
 function codeIn(text: string): string[] {
-  const blocks = [...text.matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].map(([, content]) => content!);
-  const rest = text.replace(/^```[\s\S]*?^```$/gm, "");
-  return [...blocks, ...[...rest.matchAll(/`([^`]+)`/g)].map(([, content]) => content!)];
+  return [...fenced(text), ...inlineCode(text)];
+}
+
+/** What stands between single backticks. */
+export function inlineCode(text: string): string[] {
+  return [...text.replace(FENCED, "").matchAll(/`([^`]+)`/g)].map(([, content]) => content!);
 }

@@ -1,18 +1,15 @@
 /**
- * The documents name only what exists, and the manifests in the README are right where a test can tell.
+ * The documents name only what exists, and their blocks of code are what they are marked as.
  *
  * @module
  */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import * as yaml from "js-yaml";
-import { SETTINGS } from "../../lib/config/settings.ts";
 import {
   anchorsOf,
   type Document,
   documents,
   eventViolations,
-  fenced,
   linkViolations,
   loggedEvents,
   metricViolations,
@@ -26,7 +23,6 @@ import { sourceFiles } from "./source.ts";
 
 const all = await documents(ROOT);
 const exists = (path: string) => existsSync(new URL(path, ROOT));
-const readme = all.find(({ path }) => path === "README.md")!;
 
 function at(text: string, path = "docs/a.md"): Document {
   return { path, text };
@@ -116,53 +112,4 @@ Deno.test("eventViolations() finds an event that nobody logs, and a missing tabl
   const document = at("## Events\n\n| Event | What |\n| --- | --- |\n| `here`, `gone` | x |\n");
   assert.equal(eventViolations(document, "Events", 'log.info("here")').length, 1);
   assert.equal(eventViolations(document, "Nothing", "").length, 1);
-});
-
-interface Manifest {
-  readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace: string };
-  // deno-lint-ignore no-explicit-any -- manifests of several kinds
-  readonly [field: string]: any;
-}
-
-function manifests(): ReadonlyMap<string, Manifest> {
-  const part = /<!-- manifests:start -->([\s\S]*)<!-- manifests:end -->/.exec(readme.text)?.[1] ?? "";
-  const all = yaml.loadAll(fenced(part.trim(), "yaml").join("---\n")) as Manifest[];
-  return new Map(all.map((manifest) => [manifest.kind, manifest]));
-}
-
-Deno.test("repo: the README's Role is the one that the end-to-end suite grants, and the optional rule", async () => {
-  const fixture = await Deno.readTextFile(new URL("tests/e2e/scenario.ts", ROOT));
-  const literal = /DOCUMENTED_RULES: readonly RbacRule\[\] = (\[[\s\S]*?\n\]);/.exec(fixture)?.[1];
-  assert.ok(literal !== undefined, "the fixture's rules were found");
-  const documented = yaml.load(literal);
-  const optional = { apiGroups: [""], resources: ["pods"], verbs: ["get"] };
-  assert.deepEqual(manifests().get("Role")?.rules, [...documented as unknown[], optional]);
-});
-
-Deno.test("repo: the README's manifests belong together", () => {
-  const found = manifests();
-  assert.deepEqual([...found.keys()], ["ServiceAccount", "Role", "RoleBinding", "Deployment", "Service"]);
-  const account = found.get("ServiceAccount")!.metadata.name;
-  const { spec } = found.get("Deployment")!;
-  const pod = spec.template;
-  const container = pod.spec.containers[0];
-  assert.equal(found.get("RoleBinding")!.roleRef.name, found.get("Role")!.metadata.name);
-  assert.equal(found.get("RoleBinding")!.subjects[0].name, account);
-  assert.equal(pod.spec.serviceAccountName, account);
-  assert.deepEqual(spec.selector.matchLabels, pod.metadata.labels);
-  assert.deepEqual(found.get("Service")!.spec.selector, pod.metadata.labels);
-  const ports: { name: string; containerPort: number }[] = container.ports;
-  const port = (name: string) => ports.find((each) => each.name === name)?.containerPort;
-  assert.equal(found.get("Service")!.spec.ports[0].targetPort, "buildkit");
-  const variables: { name: string; value?: string }[] = container.env;
-  const listen = variables.find(({ name }) => name === SETTINGS.listenAddr.variable)?.value;
-  assert.equal(`:${port("buildkit")}`, listen);
-  assert.equal(`:${port("admin")}`, SETTINGS.adminAddr.default);
-  for (const probe of [container.livenessProbe, container.readinessProbe]) {
-    assert.equal(probe.httpGet.port, "admin");
-  }
-  const longestMs = [SETTINGS.shutdownDelayMs, SETTINGS.drainTimeoutMs]
-    .reduce((sum, { type, default: preset }) => sum + type.parse(preset ?? "")!, 0);
-  assert.ok(pod.spec.terminationGracePeriodSeconds * 1000 > longestMs, "a drain may take its whole time");
 });

@@ -1,0 +1,240 @@
+/**
+ * The commands that documents show: those that need nothing but this checkout are run, and what they print is what the
+ * document says; the others are at least commands, and what they name is there.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import * as yaml from "js-yaml";
+import { parseCommandLine } from "../../lib/config/command_line.ts";
+import { STATEFULSETS } from "../../lib/demo/objects.ts";
+import { fastClock } from "../support/fast_clock.ts";
+import { startBeside, startProgram } from "../support/program.ts";
+import { commandsOf, type Document, documents, fenced } from "./documents.ts";
+import { ROOT } from "./generated.ts";
+import { type Values, valueViolations } from "./values.ts";
+
+const all = await documents(ROOT);
+const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+const commands = all.flatMap(({ path, text }) => commandsOf(text).map((command) => ({ path, command })));
+
+interface Outcome {
+  readonly code: number;
+  readonly output: string;
+}
+
+async function run(
+  command: string,
+  args: readonly string[],
+  options: Deno.CommandOptions = {},
+): Promise<Outcome> {
+  const { code, stdout, stderr } = await new Deno.Command(command, {
+    args: [...args],
+    cwd: ROOT,
+    stdin: "null",
+    ...options,
+    env: { NO_COLOR: "1", ...options.env },
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
+}
+
+/** What of the environment the program may see: not the settings of whoever runs the tests. */
+function plainEnvironment(): Record<string, string> {
+  const names = ["PATH", "HOME", "DENO_DIR", "SystemRoot", "TMPDIR"];
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  }));
+}
+
+Deno.test("documents: blocks for a shell are commands that bash can read", async () => {
+  const blocks = all.flatMap(({ path, text }) => fenced(text, "sh").map((block) => ({ path, block })));
+  assert.ok(blocks.length >= 10, "the blocks were found");
+  for (const { path, block } of blocks) {
+    const { code, output } = await run("bash", ["-n", "-c", block]);
+    assert.deepEqual([code, output], [0, ""], `${path}:\n${block}`);
+  }
+  assert.notEqual((await run("bash", ["-n", "-c", "echo 'no end"])).code, 0);
+});
+
+Deno.test("documents: blocks of YAML can be read", () => {
+  const blocks = all.flatMap(({ path, text }) => fenced(text, "yaml").map((block) => ({ path, block })));
+  assert.ok(blocks.length >= 10, "the blocks were found");
+  for (const { path, block } of blocks) {
+    assert.doesNotThrow(() => yaml.loadAll(block), `${path}:\n${block}`);
+  }
+});
+
+/** What a command names of this repository that is not there. */
+function missingIn(command: string): string[] {
+  const task = /\bdeno(?:@[\d.]+)? task (\S+)/.exec(command)?.[1];
+  const file = /^(?:deno run -A (\S+)|(\.ci\/\S+)|(?:helm (?:install|upgrade) \S+ (helm\/\S+)))/.exec(command)
+    ?.slice(1)
+    .find((each) => each !== undefined);
+  return [
+    ...task === undefined || task in config.tasks ? [] : [`task ${task}`],
+    ...file === undefined || existsSync(new URL(file, ROOT)) ? [] : [file],
+  ];
+}
+
+Deno.test("documents: commands name tasks and files that are there", () => {
+  assert.ok(
+    commands.filter(({ command }) => command.includes("deno task")).length >= 5,
+    "the commands were found",
+  );
+  assert.deepEqual(
+    commands.flatMap(({ path, command }) => missingIn(command).map((name) => `${path}: ${name}`)),
+    [],
+  );
+  assert.deepEqual(missingIn("npx -y deno@2.9.6 task nothing"), ["task nothing"]);
+  assert.deepEqual(missingIn("deno run -A tests/nothing.ts"), ["tests/nothing.ts"]);
+});
+
+Deno.test("documents: where the program is started, it would start", () => {
+  const starts = commands.filter(({ command }) => /^deno task start\b/.test(command));
+  assert.ok(starts.length >= 2, "the commands were found");
+  for (const { path, command } of starts) {
+    const words = command.split(/\s+/).slice(3);
+    assert.doesNotThrow(() => parseCommandLine(words, {}), `${path}: ${command}`);
+  }
+});
+
+Deno.test("documents: values of the chart that are named exist", async () => {
+  const text = await Deno.readTextFile(new URL("helm/buildkitd-stack/values.yaml", ROOT));
+  const values = yaml.load(text) as Values;
+  assert.deepEqual(all.flatMap((each) => valueViolations(each, values)), []);
+  const tilt: Document = {
+    path: "helm/tilt.yaml",
+    text: `\`\`\`yaml\n${await Deno.readTextFile(new URL("helm/tilt.yaml", ROOT))}\`\`\``,
+  };
+  assert.deepEqual(valueViolations(tilt, values), []);
+});
+
+Deno.test("valueViolations() finds names in text, in commands and in files", () => {
+  const values = { autoscaler: { image: { tag: "" }, labels: {} } };
+  const found = (text: string) => valueViolations({ path: "a.md", text }, values).length;
+  assert.equal(found("`autoscaler.image.tag`, `autoscaler.image.tag: x`, `autoscaler.labels.any.thing`"), 0);
+  assert.equal(found("`autoscaler.image.tags`"), 1);
+  assert.equal(found("```sh\nhelm install a b --set autoscaler.image.tag=1,autoscaler.nothing=2\n```"), 1);
+  assert.equal(found("```yaml\nautoscaler:\n  image:\n    tag: a\n    tog: b\n  labels: { c: d }\n```"), 1);
+  assert.equal(found("```yaml\nkind: Pod\nautoscaler: 1\n```"), 0, "no values file");
+});
+
+/** A command after `$`, and what it printed. */
+interface Transcript {
+  readonly path: string;
+  readonly command: string;
+  readonly output: string;
+}
+
+const transcripts: readonly Transcript[] = all.flatMap(({ path, text }) =>
+  fenced(text, "text").filter((block) => block.startsWith("$ ")).map((block) => {
+    const end = block.indexOf("\n");
+    return { path, command: block.slice(2, end), output: block.slice(end + 1) };
+  })
+);
+
+Deno.test("documents: the program prints what its transcripts say", async () => {
+  const own = transcripts.filter(({ command }) => /^(?:[A-Z_]+=\S* )*buildkitd-autoscaler\b/.test(command));
+  assert.ok(own.length >= 2, "the transcripts were found");
+  for (const { path, command, output } of own) {
+    const words = command.split(" ");
+    const program = words.indexOf("buildkitd-autoscaler");
+    const variables = Object.fromEntries(words.slice(0, program).map((word) => word.split("=", 2)));
+    const outcome = await run(Deno.execPath(), [
+      "run",
+      "-A",
+      "--no-check",
+      "main.ts",
+      ...words.slice(program + 1),
+    ], {
+      clearEnv: true,
+      env: { ...plainEnvironment(), ...variables },
+    });
+    assert.equal(outcome.output, output, `${path}: ${command}`);
+  }
+});
+
+Deno.test("documents: the admin port answers as its transcripts say", async () => {
+  const asked = transcripts.filter(({ command }) => command.startsWith("curl "));
+  assert.ok(asked.length >= 4, "the transcripts were found");
+  const answers = await answersInEveryState();
+  for (const { path, command, output } of asked) {
+    const said = `${command.replace(/^curl '?127\.0\.0\.1:8081([^']*)'?$/, "$1")}\n${comparable(output)}`;
+    assert.ok(
+      answers.has(said),
+      `${path}: no state has this answer:\n${said}\nbut:\n${[...answers].join("\n")}`,
+    );
+  }
+});
+
+/** Names, addresses and how a connection fails differ from run to run, and the tests' credentials have no kubeconfig. */
+function comparable(answer: string): string {
+  return answer.trim()
+    .replace(/\b(?=[a-z]*\d)[a-z0-9]{12}\b/g, "ID")
+    .replace(/the context "mini" of "[^"]*"/, "the test")
+    .replace(/(Cannot reach the API server) "[^"]*": .*/, "$1");
+}
+
+/** The answers of a proxy alone, of one beside another that is busy, of one that is cut off, and of one without its StatefulSet. */
+async function answersInEveryState(): Promise<ReadonlySet<string>> {
+  const answers = new Set<string>();
+  const ask = async (
+    program: { admin(path: string): Promise<{ text: string }> },
+    paths: readonly string[],
+  ) => {
+    for (const path of paths) answers.add(`${path}\n${comparable((await program.admin(path)).text)}`);
+  };
+  {
+    await using program = await startProgram({ cluster: { replicas: 1 } });
+    await program.settled();
+    await program.logged("leader");
+    await ask(program, ["/healthz?verbose", "/readyz?verbose"]);
+    await using other = await startBeside(program.world);
+    await other.settled();
+    using client = await other.connect();
+    assert.equal(await client.echo("hello"), "hello");
+    const busy = async () => (await program.admin("/healthz?verbose")).text.includes("is alive: busy on 0");
+    while (!await busy()) await new Promise((resolve) => setTimeout(resolve, 20));
+    await ask(program, ["/healthz?verbose"]);
+  }
+  {
+    const settings = { whenCutOff: "hold", recordExpiryMs: "10s" };
+    await using program = await startProgram({ clock: fastClock(40), settings });
+    await program.settled();
+    program.world.front.stop();
+    await program.logged("cut off from the Kubernetes API");
+    await ask(program, ["/readyz"]);
+  }
+  await using program = await startProgram({
+    home: "ci",
+    settings: { stsName: "builder" },
+    before: ({ cluster }) => {
+      cluster.api.registry.delete(STATEFULSETS, cluster.namespace, cluster.name, { gracePeriodSeconds: 0 });
+    },
+  });
+  await program.logged("StatefulSet is missing");
+  await ask(program, ["/readyz"]);
+  return answers;
+}
+
+Deno.test("README: the program's help is printed by the command that is named", async () => {
+  const { code, output } = await run(Deno.execPath(), ["task", "start", "--help"]);
+  assert.equal(code, 0);
+  assert.match(output, /Usage: buildkitd-autoscaler \[command\] \[flags\]/);
+});
+
+Deno.test("README: the demo shows a cold start, a warm builder and an idle scale-down", async () => {
+  assert.ok(commands.some(({ command }) => command === "npx -y deno@2.9.6 task demo"), "the README names it");
+  // Stand-ins even where real programs are installed: those need a network and minutes.
+  const { code, output } = await run(Deno.execPath(), ["task", "demo", "--stub"]);
+  assert.equal(code, 0, output);
+  for (
+    const line of [/^1 {2}Cold start: /m, /^2 {2}Warm: /m, /^3 {2}Idle: /m, /scales 0 -> 1/, /scales 1 -> 0/]
+  ) {
+    assert.match(output, line);
+  }
+  assert.match(output, /^OK {2}11 of 11 clients were served/m);
+});
