@@ -20,6 +20,31 @@ scenario("with exactly the documented rights no request is refused", {}, async (
   );
 });
 
+/** The rules, those on StatefulSets for one of them only. */
+function forOne(statefulSet: string): RbacRule[] {
+  return DOCUMENTED_RULES.map((rule) => {
+    const named = { ...rule, resourceNames: [statefulSet] };
+    return rule.apiGroups.includes("apps") ? named : rule;
+  });
+}
+
+scenario("rights to the one StatefulSet are enough, and those to another are not", {}, async (cluster) => {
+  await cluster.setRules(forOne("another"), { allowed: false });
+  const program = await cluster.startProgram({ "idle-timeout": "1s" });
+  await program.waitForRecord(
+    "the missing right to list statefulsets",
+    (record) => /Cannot list statefulsets/.test(JSON.stringify(record)),
+  );
+  await cluster.setRules(forOne("buildkitd"), { allowed: false });
+  const refused = async () => (await cluster.plane.refusedTo(cluster.programUser)).length;
+  await program.untilReady();
+  const before = await refused();
+  await (await cluster.build(program)).finish();
+  await cluster.timeline.settle([0, 1, 0]);
+  assert.equal(await refused(), before);
+  assert.equal(await program.stop(), 0);
+});
+
 function without(resource: string, verb: string): RbacRule[] {
   return DOCUMENTED_RULES.map((rule) =>
     rule.resources.includes(resource)
