@@ -60,6 +60,7 @@ Deno.test("program --wake-on=data: bare connections do not keep a pod", async ()
     client.close();
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  await program.logged("scaled");
   assert.deepEqual(program.log.of("scaled").map(({ fields }) => fields["to"]), [0]);
 });
 
