@@ -53,6 +53,7 @@ function stage() {
       },
       clock,
       metrics,
+      log,
     });
     const placement = new Placement(clock, 1, "pod");
     placement.see({ replicas: 1, version: "1" });
