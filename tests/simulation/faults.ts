@@ -33,6 +33,8 @@ export interface FaultClass {
   readonly everyMs?: readonly [number, number];
   /** The moments at which it is at its worst; any, if none. */
   readonly at?: readonly Moment[];
+  /** How often it waits for one of them: 0.4. */
+  readonly aim?: number;
   /** Happens once; puts right what it does before it resolves, soon after the signal is aborted. */
   readonly once?: (trouble: Trouble) => Promise<void> | void;
 }
@@ -348,6 +350,18 @@ export const FAULTS = {
       if (!first) world.start();
     },
   },
+  newcomers: {
+    chance: 0.25,
+    everyMs: [0, 10 * S],
+    at: ["announce", "lower"],
+    aim: 0.9,
+    async once({ world, lasts }) {
+      if (world.alive.length > 4) return;
+      const newcomer = world.start();
+      await lasts(1 * S, 20 * S);
+      world.stop(newcomer);
+    },
+  },
   wallJump: {
     chance: 0.25,
     everyMs: [1 * S, 30 * S],
@@ -401,7 +415,7 @@ export async function runFault(
   random: SeededRandom,
   signal: AbortSignal,
 ): Promise<void> {
-  const { everyMs = [0, 0], at = MOMENTS, once }: FaultClass = FAULTS[name];
+  const { everyMs = [0, 0], at = MOMENTS, aim = 0.4, once }: FaultClass = FAULTS[name];
   if (once === undefined) return;
   let concerned: ProxyProcess | undefined;
   const trouble: Trouble = {
@@ -416,7 +430,7 @@ export async function runFault(
     await trouble.lasts(...everyMs);
     concerned = undefined;
     // Some wait for the worst moment.
-    if (random.chance(0.4)) {
+    if (random.chance(aim)) {
       concerned = await world.moments.next(random.pick(at), world.time, 20 * S, signal);
       await sleep(world.time, random.next() * random.pick([2, 20, 200]), signal).catch(() => {});
     }

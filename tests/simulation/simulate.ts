@@ -57,7 +57,7 @@ export function draw({ seed, without, proxies, clients, durationMs }: Options): 
   const style = {
     aim: random.pick([0.3, 0.7, 0.95]),
     restMs: random.pick([3, 15, 40]) * SECOND,
-    pauseMs: random.pick([300, 3_000, 8_000, 25_000]),
+    pauseMs: random.pick([300, 3_000, 15_000, 40_000]),
     daemonsCancel: random.chance(0.4),
   };
   const settings = {
