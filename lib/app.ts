@@ -26,6 +26,7 @@ import { Proxy } from "./proxy/proxy.ts";
 import { ColdStart } from "./scaler/cold_start.ts";
 import { waitExplainer } from "./scaler/explain.ts";
 import { CountOwners } from "./scaler/count_owners.ts";
+import { CountReader } from "./scaler/count_reader.ts";
 import { Observer, type ScaleTarget } from "./scaler/observer.ts";
 import { Placement } from "./scaler/placement.ts";
 import { Scaler } from "./scaler/scaler.ts";
@@ -81,11 +82,20 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   const placement = new Placement(clock, MAX_REPLICAS, settings.readiness);
   const coldStart = new ColdStart(clock, metrics);
   const scale = statefulSetScale(client, target.namespace, target.name);
-  const proxies = new Proxies(target, settings, {
+  const reader = new CountReader({
+    scale,
+    placement,
+    log,
+    onRestored: () => {
+      observer.relist();
+      proxies.restored();
+    },
+  });
+  const proxies: Proxies = new Proxies(target, settings, {
     ...ports,
     client,
     placement,
-    scale,
+    reader,
     claimPresent: (signal) => scaler.claimPresent(signal),
   });
   const countOwners: CountOwners = new CountOwners({
@@ -99,11 +109,20 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
       },
     },
   });
-  const observer = new Observer(target, { client, clock, random, log, metrics, placement, countOwners });
+  const observer: Observer = new Observer(target, {
+    client,
+    clock,
+    random,
+    log,
+    metrics,
+    placement,
+    countOwners,
+  });
   const scaler: Scaler = new Scaler({
     ...ports,
     access: client.access,
     scale,
+    reader,
     placement,
     peers: proxies,
     observer,

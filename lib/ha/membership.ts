@@ -17,7 +17,7 @@ import type { Random } from "../base/random.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import type { LeaseApi } from "../kube/leases.ts";
-import type { ScaleApi } from "../kube/scale.ts";
+import type { CountReader } from "../scaler/count_reader.ts";
 import type { Placement } from "../scaler/placement.ts";
 import { type OwnRecord, RecordGone, RecordLapsed } from "./own_record.ts";
 import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
@@ -47,7 +47,7 @@ export interface MembershipPorts {
   /** Looks for others and for a predecessor. */
   readonly leases: LeaseApi;
   /** Reads the count. */
-  readonly scale: ScaleApi;
+  readonly reader: CountReader;
   /** Opened and closed. */
   readonly placement: Placement;
   /** This proxy's record. */
@@ -158,6 +158,13 @@ export class Membership {
     this.#changed.notify();
   }
 
+  /** What bound it means nothing any more: joins again before anything more is placed. */
+  rejoin(): void {
+    if (this.#state !== "joined") return;
+    this.#set("joining");
+    this.publish(true);
+  }
+
   /** Runs until the signal is aborted. @throws FatalError when it may not write a record and another proxy is there */
   async run(target: RecordTarget, signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#ports;
@@ -187,7 +194,7 @@ export class Membership {
   }
 
   async #join(target: RecordTarget, signal: AbortSignal): Promise<void> {
-    const { record, scale, placement, claimPresent } = this.#ports;
+    const { record, reader, placement, claimPresent } = this.#ports;
     try {
       await record.join(target, signal);
       if (this.#state === "alone") this.#set("joining");
@@ -202,16 +209,15 @@ export class Membership {
     // From here on the others reckon with this proxy, so it must be bound by what it has not heard.
     if (this.#state !== "alone") this.#set("joining");
     await this.#removePredecessor(target, signal);
-    const count = await scale.read(signal);
+    const count = await reader.read(signal);
     placement.bind(count.version);
-    placement.see(count);
     if (this.#state !== "alone") {
       this.#set("joined");
       this.#recorded.resolve();
     }
     await claimPresent(signal).catch(async (error) => {
       if (!isConflict(error)) throw error;
-      placement.see(await scale.read(signal));
+      await reader.read(signal);
     });
     this.#joinFaults.succeeded();
     this.#faults.succeeded();
@@ -220,7 +226,7 @@ export class Membership {
     this.#joined.resolve();
   }
 
-  /** Renews the record, on time and when it changes. Returns when it was alone and has been given the right to write. */
+  /** Renews the record, on time and when it changes. Returns when this proxy has to join again.Returns when it was alone and has been given the right to write. */
   async #stay(target: RecordTarget, signal: AbortSignal): Promise<void> {
     const { clock, random, record } = this.#ports;
     if (this.#state === "alone") return await untilAllowed(target, this.#ports, signal);
@@ -228,6 +234,7 @@ export class Membership {
       const dueMs = clock.nowMs() +
         (failures === 0 ? Math.max(0, this.#settings.recordExpiryMs / RENEWALS - record.ageMs) : 0);
       if (failures === 0) await this.#changed.wait(clock, dueMs, signal);
+      if (this.#state === "joining") return;
       if (!this.#urgent) await this.#pause(Math.max(0, RATE_MS - record.ageMs), signal);
       this.#urgent = false;
       try {

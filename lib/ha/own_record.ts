@@ -8,6 +8,7 @@ import type { Clock } from "../base/clock.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
+import { isNewer } from "../scaler/agreement.ts";
 import { type RecordBody, recordLease, type RecordTarget } from "./record.ts";
 
 /** The record is not there any more: somebody has deleted it. The proxy must join again. */
@@ -39,6 +40,8 @@ export interface OwnRecordPorts {
   readonly expiryMs: number;
   /** What it says, at the moment of the write. */
   content(): RecordBody;
+  /** The record has an older version than it had: the API's data was restored from a backup. */
+  restored(from: string, to: string): void;
 }
 
 /** Deletes that meet a conflict before it is given up: then the others wait for the expiry. */
@@ -171,8 +174,12 @@ export class OwnRecord {
       // Edited by hand, or written by a try that timed out: then it goes on. Or deleted, and perhaps made anew.
       const found = await leases.get(wanted.metadata!.name!, signal).catch((failure) => {
         if (!gone(failure)) throw failure;
+        return undefined;
       });
-      if (found?.metadata?.uid === known.metadata?.uid && found !== undefined) {
+      // One that is older than it was comes from a backup, and nothing that was seen since then means anything.
+      const isOlder = isNewer(versionOf(known), versionOf(found));
+      if (isOlder) this.#ports.restored(versionOf(known), versionOf(found));
+      if (found !== undefined && found.metadata?.uid === known.metadata?.uid && !isOlder) {
         return await leases.update(withVersionOf(wanted, found), signal);
       }
       this.#forget();
@@ -190,6 +197,10 @@ export class OwnRecord {
     this.#turn = result.catch(() => {});
     return result;
   }
+}
+
+function versionOf(lease: Lease | undefined): string {
+  return lease?.metadata?.resourceVersion ?? "";
 }
 
 function withVersionOf(wanted: Lease, { metadata }: Lease): Lease {

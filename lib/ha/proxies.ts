@@ -12,9 +12,9 @@ import { TaskGroup } from "../base/task_group.ts";
 import { ApiError } from "../kube/api_error.ts";
 import { LEASE_GROUP, type LeaseApi, leaseApi } from "../kube/leases.ts";
 import { Reflector, type ReflectorPorts } from "../kube/reflector.ts";
-import type { ScaleApi } from "../kube/scale.ts";
 import type { Lease } from "../kube/types.ts";
 import type { ScalePromise } from "../scaler/agreement.ts";
+import type { CountReader } from "../scaler/count_reader.ts";
 import { neededBy } from "../scaler/decide.ts";
 import type { Peers, PeerUse } from "../scaler/peers.ts";
 import type { Placement } from "../scaler/placement.ts";
@@ -33,8 +33,8 @@ export interface ProxiesSettings extends MembershipSettings, ElectionTimes {}
 export interface ProxiesPorts extends ReflectorPorts {
   /** Sessions and promises. */
   readonly placement: Placement;
-  /** The count. */
-  readonly scale: ScaleApi;
+  /** Reads the count. */
+  readonly reader: CountReader;
   /** Shows who is there. */
   readonly metrics: Metrics;
   /** Writes the present count once more; see `Scaler.claimPresent`. */
@@ -67,6 +67,7 @@ export class Proxies implements Peers {
   readonly #consent: Consent;
   readonly #listeners = new Set<() => void>();
   #target: RecordTarget | undefined;
+  #reflector: Reflector<Lease> | undefined;
   #published = "";
 
   /** Starts nothing: `run` does. From now on nothing is placed before this proxy has joined. */
@@ -75,7 +76,7 @@ export class Proxies implements Peers {
     settings: ProxiesSettings,
     ports: ProxiesPorts,
   ) {
-    const { clock, random, log, placement, scale, client, claimPresent } = ports;
+    const { clock, random, log, placement, reader, client, claimPresent } = ports;
     this.identity = randomName(random, 12);
     this.#namespace = target.namespace;
     this.#name = target.name;
@@ -93,6 +94,7 @@ export class Proxies implements Peers {
       podUid,
       expiryMs: settings.recordExpiryMs,
       content: () => this.#content(),
+      restored: (from, to) => reader.startAnew(from, to),
     });
     this.#membership = new Membership(settings, {
       clock,
@@ -100,7 +102,7 @@ export class Proxies implements Peers {
       log,
       access,
       leases,
-      scale,
+      reader,
       placement,
       record: this.#record,
       identity,
@@ -209,6 +211,13 @@ export class Proxies implements Peers {
     }
   }
 
+  /** The API's versions have gone back: forgets what was seen of the others, and joins them anew. */
+  restored(): void {
+    this.#records.forget();
+    this.#reflector?.relist();
+    this.#membership.rejoin();
+  }
+
   /** Leads no more, so that another proxy can at once. */
   async release(signal: AbortSignal): Promise<void> {
     await this.#election.release(signal);
@@ -237,6 +246,7 @@ export class Proxies implements Peers {
         this.#recordsChanged();
       },
     );
+    this.#reflector = reflector;
     await reflector.run(signal);
   }
 

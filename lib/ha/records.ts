@@ -39,6 +39,11 @@ export class Records {
     this.#seen.clear();
   }
 
+  /** Versions have gone back: what was seen is not to be compared with what comes. */
+  forget(): void {
+    this.#seen.clear();
+  }
+
   /** All records, this proxy's own included. */
   get all(): readonly SeenRecord[] {
     return [...this.#seen.values()].map(({ record, seenMs, unchangedMs }) => ({

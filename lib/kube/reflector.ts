@@ -71,6 +71,7 @@ export class Reflector<T extends KubeObject> {
   readonly #faults: CauseLog;
   readonly #synced = Promise.withResolvers<void>();
   #isSynced = false;
+  #relist = new AbortController();
 
   /** Reports to `onChange`, which must not throw. */
   constructor(collection: Collection, ports: ReflectorPorts, onChange: (change: Change<T>) => void) {
@@ -100,16 +101,27 @@ export class Reflector<T extends KubeObject> {
     this.#patience.limitMs = urgent ? URGENT_PATIENCE_MS : CALM_PATIENCE_MS;
   }
 
+  /** Versions so far are of no use any more: what is known is listed anew, now. */
+  relist(): void {
+    this.#relist.abort(new Error("Everything is listed anew"));
+  }
+
   /** Runs until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#ports;
     let version: string | undefined;
     for (let failures = 0;;) {
+      if (this.#relist.signal.aborted) {
+        this.#relist = new AbortController();
+        version = undefined;
+        this.#restarted("expired");
+      }
+      const part = AbortSignal.any([signal, this.#relist.signal]);
       try {
-        version ??= await this.#list(signal);
+        version ??= await this.#list(part);
         const from = version;
         const startedMs = clock.nowMs();
-        version = await this.#watch(from, signal, () => failures = 0);
+        version = await this.#watch(from, part, () => failures = 0);
         if (version === from && clock.nowMs() - startedMs < INSTANT_MS) {
           throw new Error("The API server ends watches at once");
         }
@@ -117,6 +129,7 @@ export class Reflector<T extends KubeObject> {
         failures = 0;
       } catch (error) {
         if (signal.aborted) throw signal.reason;
+        if (this.#relist.signal.aborted) continue;
         version = error instanceof WatchFailure ? error.version : version;
         const cause = error instanceof WatchFailure ? error.cause : error;
         if (cause instanceof SilenceError) {

@@ -126,6 +126,12 @@ export class Observer {
     this.#endpointSlices.urgent = urgent;
   }
 
+  /** What is known may be wrong: lists everything anew. */
+  relist(): void {
+    this.#statefulSets.relist();
+    this.#endpointSlices.relist();
+  }
+
   /** Runs until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     try {

@@ -118,6 +118,13 @@ export class Placement {
     return true;
   }
 
+  /** Versions have gone back: what was seen and promised means nothing any more, and the pods have to prove themselves. */
+  startAnew(): void {
+    this.#agreement = NOTHING_SEEN;
+    this.#condemned.seen(0, this.#backends);
+    this.#update();
+  }
+
   /** The StatefulSet controller is known to have worked off the count of the newest version seen. */
   settled(): void {
     this.#condemned.settled(this.#agreement.seen?.replicas ?? 0, this.#backends, this.#clock.nowMs());

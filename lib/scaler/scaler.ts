@@ -16,6 +16,7 @@ import { retryDelayMs } from "../kube/client.ts";
 import { type Count, MANAGER, type ScaleApi } from "../kube/scale.ts";
 import { claimOf } from "./agreement.ts";
 import type { ColdStart } from "./cold_start.ts";
+import type { CountReader } from "./count_reader.ts";
 import type { Observer } from "./observer.ts";
 import { decide, type Decision, neededBy, type Policy } from "./decide.ts";
 import type { Peers } from "./peers.ts";
@@ -35,6 +36,8 @@ export interface ScalerPorts {
   readonly metrics: Metrics;
   /** The count. */
   readonly scale: ScaleApi;
+  /** Reads it. */
+  readonly reader: CountReader;
   /** Sessions, pods and promises. */
   readonly placement: Placement;
   /** The other proxies. */
@@ -58,7 +61,7 @@ function attempt(longestAskedMs: number): Attempt {
   return { longestAskedMs, running: false, failures: 0, notBeforeMs: -Infinity };
 }
 
-/** The count that was read is not the newest that was seen: something has changed meanwhile, or the server's view is old. */
+/** The count that was read is not the newest that was seen: something has changed meanwhile. */
 class OutOfDate extends Error {
   override readonly name = "OutOfDate";
 }
@@ -127,9 +130,8 @@ export class Scaler {
    * @throws what the API says
    */
   async checkRights(signal: AbortSignal): Promise<void> {
-    const { scale, placement } = this.#ports;
-    const count = await scale.read(signal);
-    placement.see(count);
+    const { scale, reader } = this.#ports;
+    const count = await reader.read(signal);
     for (
       const write of [
         () => scale.apply(count, this.#newName(), signal, { dryRun: true }),
@@ -268,8 +270,8 @@ export class Scaler {
    * the version that the count was read at; an unknown outcome counts as failed.
    */
   async #tryClaim(signal: AbortSignal): Promise<void> {
-    const { scale, placement, coldStart } = this.#ports;
-    if (this.#mustRead) placement.see(await scale.read(signal));
+    const { scale, placement, coldStart, reader } = this.#ports;
+    if (this.#mustRead) await reader.read(signal);
     this.#mustRead = false;
     const { seen } = placement.agreement;
     const decision = this.#decide();
@@ -287,16 +289,14 @@ export class Scaler {
    * on condition that nothing has changed since the read. The promise outlives a failure: a write that timed out may still land.
    */
   async #tryLower(signal: AbortSignal): Promise<void> {
-    const { scale, placement, peers } = this.#ports;
-    const count = await scale.read(signal);
-    placement.see(count);
+    const { scale, placement, peers, reader } = this.#ports;
+    const count = await reader.read(signal);
     const decision = this.#decide();
     if (!this.#wantsLower(decision)) return;
     const { seen } = placement.agreement;
     if (seen?.version !== count.version) {
       throw new OutOfDate(
-        `The replica count as read has version ${count.version}, but version ${seen?.version} was seen before: if the ` +
-          "API server's data was restored from a backup, restart this program",
+        `Version ${count.version} of the count was read, and ${seen?.version} was seen meanwhile`,
       );
     }
     const wanted = { below: decision.desired, version: count.version };
@@ -309,7 +309,7 @@ export class Scaler {
       this.#wrote(count, written, decision.reason, decision.because);
     } catch (error) {
       // The version has moved on, and to see that is what ends the promise.
-      if (isConflict(error)) placement.see(await scale.read(signal), count.version);
+      if (isConflict(error)) await reader.read(signal, count.version);
       throw error;
     }
   }

@@ -86,6 +86,16 @@ export class FakeLeases implements LeaseApi {
     this.onChange({ type: "gone", object: { ...lease, metadata } });
   }
 
+  /** The data is as in a backup, and versions go on from there. */
+  restore(backup: readonly Lease[]): void {
+    this.#leases.clear();
+    this.#version = 0;
+    for (const lease of backup) {
+      this.#leases.set(lease.metadata?.name ?? "", lease);
+      this.#version = Math.max(this.#version, Number(lease.metadata?.resourceVersion));
+    }
+  }
+
   list(labelSelector: string, _signal: AbortSignal): Promise<readonly Lease[]> {
     const wanted = labelSelector.split(",").map((pair) => pair.split("="));
     return this.#meet(

@@ -8,6 +8,7 @@ import { Membership, type MembershipSettings } from "../../lib/ha/membership.ts"
 import { OwnRecord } from "../../lib/ha/own_record.ts";
 import { type RecordBody, recordLease, type RecordTarget } from "../../lib/ha/record.ts";
 import type { Lease } from "../../lib/kube/types.ts";
+import { CountReader } from "../../lib/scaler/count_reader.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
 import type { FakeLeases } from "./fake_leases.ts";
 import { FakeScale } from "./fake_scale.ts";
@@ -94,6 +95,7 @@ export function member(clock: Clock, leases: FakeLeases, options: {
   const placement = new Placement(clock, 1, "pod");
   const log = recordingLog();
   const controller = new AbortController();
+  const reader = new CountReader({ scale, placement, log, onRestored: () => membership.rejoin() });
   const record = new OwnRecord({
     leases,
     clock,
@@ -101,13 +103,14 @@ export function member(clock: Clock, leases: FakeLeases, options: {
     podUid,
     expiryMs: settings.recordExpiryMs,
     content: () => made.content,
+    restored: (from, to) => reader.startAnew(from, to),
   });
-  const membership = new Membership(settings, {
+  const membership: Membership = new Membership(settings, {
     clock,
     random: () => 0.5,
     log,
     leases,
-    scale,
+    reader,
     placement,
     record,
     identity,

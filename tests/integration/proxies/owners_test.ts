@@ -11,6 +11,7 @@ import { statefulSetScale } from "../../../lib/kube/scale.ts";
 import { systemRandom } from "../../../lib/base/random.ts";
 import { ColdStart } from "../../../lib/scaler/cold_start.ts";
 import { KEPT_OWNERS } from "../../../lib/scaler/count_owners.ts";
+import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import { soleProxy } from "../../../lib/scaler/peers.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { Scaler } from "../../../lib/scaler/scaler.ts";
@@ -47,6 +48,7 @@ Deno.test("1,000 joins at an unchanged count leave a dozen owners of it behind, 
       log: recordingLog(),
       metrics: noMetrics,
       scale,
+      reader: new CountReader({ scale, placement, log: recordingLog(), onRestored: () => {} }),
       placement,
       peers,
       observer: { urgent: false },

@@ -282,6 +282,39 @@ Deno.test("Membership, cut off with `serve`: an API that fails again in the midd
   await stop();
 });
 
+Deno.test("Membership: when the API's data is restored from a backup it joins again, by its next renewal", async () => {
+  const { clock, leases, one, stop } = await joined();
+  const backup = leases.all;
+  await clock.advance(EXPIRY_MS);
+  const { promise: read, resolve: reads } = Promise.withResolvers<void>();
+  leases.restore(backup);
+  one.scale.fates({ before: read });
+  await clock.advance(30_000);
+  assert.equal(one.placement.open(1, true), undefined);
+  reads();
+  await clock.advance(0);
+  assert.equal(one.log.of("the Kubernetes API has gone back to an earlier state").length, 1);
+  assert.equal(one.membership.state, "joined");
+  assert.equal(one.claims, 2);
+  assert.deepEqual(one.placement.agreement.promises, []);
+  await stop();
+});
+
+Deno.test("Membership.rejoin() places nothing until it has written its record, read and claimed", async () => {
+  const { clock, leases, one, stop } = await joined();
+  const { promise: written, resolve: writes } = Promise.withResolvers<void>();
+  leases.fates("update", { before: written });
+  one.membership.rejoin();
+  assert.equal(one.placement.open(1, true), undefined, "at once");
+  await clock.advance(1_000);
+  assert.equal(one.claims, 1);
+  writes();
+  await clock.advance(0);
+  assert.equal(one.claims, 2);
+  assert.ok(one.placement.open(2, true) !== undefined);
+  await stop();
+});
+
 Deno.test("Membership deletes the record of its predecessor in the same pod, and no other", async () => {
   const { clock, leases, one } = setUp({ podUid: "pod-a" });
   leases.put(leaseOf("before", BUSY, { podUid: "pod-a" }));

@@ -12,6 +12,7 @@ const NAME = nameOf("one");
 function setUp() {
   const clock = new VirtualClock();
   const leases = new FakeLeases();
+  const restored: [string, string][] = [];
   const state: { body: RecordBody } = { body: IDLE };
   const record = new OwnRecord({
     leases,
@@ -20,9 +21,10 @@ function setUp() {
     podUid: undefined,
     expiryMs: EXPIRY_MS,
     content: () => state.body,
+    restored: (from, to) => restored.push([from, to]),
   });
   const written = () => parseRecord(leases.named(NAME)!, TARGET)?.body;
-  return { clock, leases, record, state, written };
+  return { clock, leases, record, state, written, restored };
 }
 
 Deno.test("OwnRecord is created once, and updated from then on with what it says at that moment", async () => {
@@ -178,6 +180,21 @@ Deno.test("OwnRecord.remove() deletes a record whose making was never answered",
   await assert.rejects(record.join(TARGET, SIGNAL));
   await record.remove(SIGNAL);
   assert.deepEqual(leases.all, []);
+});
+
+Deno.test("OwnRecord: one that is older than it was comes from a backup, so the proxy has to join again", async () => {
+  const { leases, record, written, state, restored } = setUp();
+  await record.join(TARGET, SIGNAL);
+  const backup = leases.named(NAME)!;
+  await record.write(TARGET, SIGNAL);
+  leases.restore([backup]);
+  await assert.rejects(record.write(TARGET, SIGNAL), RecordGone);
+  assert.equal(record.lapsed, true);
+  assert.deepEqual(restored, [["1002", "1001"]]);
+  state.body = BUSY;
+  await record.join(TARGET, SIGNAL);
+  assert.deepEqual(written(), BUSY);
+  assert.equal(leases.all.length, 1);
 });
 
 Deno.test("OwnRecord.deleted() believes only news of the very Lease that it stands in", async () => {

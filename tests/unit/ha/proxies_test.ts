@@ -7,6 +7,7 @@ import { Proxies } from "../../../lib/ha/proxies.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
 import { KubeClient } from "../../../lib/kube/client.ts";
 import { statefulSetScale } from "../../../lib/kube/scale.ts";
+import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
 import { EXPIRY_MS, readyPod } from "../../support/ha.ts";
@@ -60,7 +61,7 @@ function stage() {
     readyPod(placement);
     const scale = statefulSetScale(client, NAMESPACE, NAME);
     let claims = 0;
-    const all = new Proxies({ namespace: NAMESPACE, name: NAME }, {
+    const all: Proxies = new Proxies({ namespace: NAMESPACE, name: NAME }, {
       recordExpiryMs: EXPIRY_MS,
       whenCutOff: "serve",
       leaseDurationMs: LEASE_MS,
@@ -73,7 +74,7 @@ function stage() {
       metrics,
       client,
       placement,
-      scale,
+      reader: new CountReader({ scale, placement, log, onRestored: () => all.restored() }),
       async claimPresent(signal) {
         const { seen } = placement.agreement;
         placement.see(await scale.apply(seen!, `claim-${name}-${++claims}`, signal), seen!.version);

@@ -113,6 +113,27 @@ Deno.test("Reflector lists again when its version has expired", async () => {
   await stop();
 });
 
+Deno.test("Reflector.relist() lists anew at once, whatever it waits for", async () => {
+  const { clock, changes, http, set, reflector, requests, stop } = setUp();
+  set(1);
+  await clock.advance(0);
+  reflector.relist();
+  await clock.advance(0);
+  assert.deepEqual(changes, ["list 1", "list 1"]);
+  set(2);
+  await clock.advance(0);
+  assert.deepEqual(changes, ["list 1", "list 1", "set 2"]);
+  http.set("silent");
+  await clock.advance(1_000);
+  reflector.relist();
+  await clock.advance(0);
+  http.set("open");
+  await clock.advance(0);
+  assert.equal(changes.at(-1), "list 2");
+  assert.equal(requests("list"), 3);
+  await stop();
+});
+
 Deno.test("Reflector backs off while the server is away, says so once, and catches up", async () => {
   const { clock, http, log, changes, set, reflector, requests, stop } = setUp();
   await clock.advance(0);
