@@ -86,6 +86,14 @@ export class ControlPlane {
     await Deno.writeTextFile(join(folder, "tokens.csv"), `${this.#token},admin,admin,"system:masters"\n`);
     await Deno.writeTextFile(join(folder, "audit-policy.json"), JSON.stringify(AUDIT_POLICY));
     await writeSigningKey(join(folder, "sa.key"), join(folder, "sa.pub"));
+    this.#startEtcd();
+    await this.#startApiServer();
+    await Deno.writeTextFile(join(folder, "admin.kubeconfig"), kubeconfig(this.api.access));
+    this.#startControllerManager();
+  }
+
+  #startEtcd(): void {
+    const { folder } = this.#options;
     this.#etcd = new Child({
       name: "etcd",
       command: this.#options.program("etcd"),
@@ -101,9 +109,32 @@ export class ControlPlane {
       ],
       logFile: join(folder, "etcd.log"),
     });
-    await this.#startApiServer();
-    await Deno.writeTextFile(join(folder, "admin.kubeconfig"), kubeconfig(this.api.access));
-    this.#startControllerManager();
+  }
+
+  /** Copies the data of the API server, which is away meanwhile. Gives the copy's folder. */
+  async backUp(): Promise<string> {
+    const copy = await Deno.makeTempDir({ dir: this.#options.folder, prefix: "backup-" });
+    await this.#withoutData(() => copyFolder(join(this.#options.folder, "etcd"), join(copy, "etcd")));
+    return join(copy, "etcd");
+  }
+
+  /** The data is that of the copy from now on: all versions go back. */
+  async restore(copy: string): Promise<void> {
+    const data = join(this.#options.folder, "etcd");
+    await this.#withoutData(async () => {
+      await Deno.remove(data, { recursive: true });
+      await copyFolder(copy, data);
+    });
+    this.api.followAnew();
+  }
+
+  /** While neither the API server nor etcd runs. */
+  async #withoutData(work: () => Promise<void>): Promise<void> {
+    await this.killApiServer();
+    await this.#etcd?.kill();
+    await work();
+    this.#startEtcd();
+    await this.restartApiServer();
   }
 
   #startControllerManager(): void {
@@ -226,6 +257,11 @@ export class ControlPlane {
     this.#api?.close();
     for (const child of [this.#controllerManager, this.#apiServer, this.#etcd]) await child?.kill();
   }
+}
+
+async function copyFolder(from: string, to: string): Promise<void> {
+  const { success, stderr } = await new Deno.Command("cp", { args: ["-r", from, to] }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
 }
 
 /** A key pair of the kind that signs service-account tokens (P-256, PEM). */

@@ -50,6 +50,7 @@ const CALL_MS = 10_000;
 export class KubeApi {
   readonly #client: Deno.HttpClient;
   readonly access: ApiAccess;
+  #follows = new AbortController();
 
   constructor(access: ApiAccess) {
     this.access = access;
@@ -118,6 +119,12 @@ export class KubeApi {
     }
   }
 
+  /** The versions that are followed mean nothing any more: every collection is listed again. */
+  followAnew(): void {
+    this.#follows.abort();
+    this.#follows = new AbortController();
+  }
+
   /**
    * Follows a collection for as long as `signal` allows: first what is there (as `ADDED`), then each change, through
    * cut lines, stopped and restarted servers. After a line was cut it goes on from the last version seen, so that no
@@ -131,6 +138,7 @@ export class KubeApi {
   ): Promise<void> {
     let version: string | undefined;
     while (!signal.aborted) {
+      const current = this.#follows.signal;
       try {
         if (version === undefined) {
           const list = await this.get<{ items: T[]; metadata: { resourceVersion: string } }>(
@@ -143,7 +151,7 @@ export class KubeApi {
         const response: Response = await fetch(`${this.access.baseUrl}${path}?${search}`, {
           client: this.#client,
           headers: { authorization: `Bearer ${this.access.token}`, accept: "application/json" },
-          signal,
+          signal: AbortSignal.any([signal, current]),
         });
         if (!response.ok || response.body === null) {
           await response.body?.cancel();
@@ -166,6 +174,7 @@ export class KubeApi {
         }
       } catch {
         if (signal.aborted) return;
+        if (current.aborted) version = undefined;
         await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
       }
     }
