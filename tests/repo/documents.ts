@@ -95,6 +95,7 @@ const OTHER_FLAGS = [
     "--registry",
     "--platform",
   ],
+  ...["--minify", "--no-fallback", "--target"],
   ...["--install", "--allow-all", "--help", "--version", "--stub"],
   "--idle-timout",
 ];
