@@ -95,7 +95,7 @@ const OTHER_FLAGS = [
     "--registry",
     "--platform",
   ],
-  ...["--minify", "--no-fallback", "--target"],
+  ...["--minify", "--no-fallback", "--target", "--compiled"],
   ...["--install", "--allow-all", "--help", "--version", "--stub"],
   "--idle-timout",
 ];
