@@ -70,6 +70,14 @@ export function flagsOf(command: string): readonly string[] {
   return command.split(" ").filter((word) => word.startsWith("--"));
 }
 
+/**
+ * What packages in CommonJS call for modules of Node. Deno puts such a function into the bundle by itself, in the place of
+ * one that throws, but finds that place by a pattern that some minified names do not fit.
+ */
+const OWN_REQUIRE = `import { createRequire as createRequireOfBundle } from "node:module";
+const require = createRequireOfBundle(import.meta.url);
+`;
+
 async function bundle(folder: string, commit: string): Promise<Bundle> {
   const config = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
   const source = join(folder, "source");
@@ -81,8 +89,10 @@ async function bundle(folder: string, commit: string): Promise<Bundle> {
   await run(Deno.execPath(), ["bundle", "--quiet", "--minify", "--output", join(out, "main.js"), "main.ts"], {
     cwd: source,
   });
+  const file = join(out, "main.js");
+  await Deno.writeTextFile(file, OWN_REQUIRE + await Deno.readTextFile(file));
   // The file's time goes into the program: with a fixed one the same sources always give the same program.
-  await Deno.utime(join(out, "main.js"), 0, 0);
+  await Deno.utime(file, 0, 0);
   return { folder: out, version: config.version, commit, flags: flagsOf(config.tasks.start.command) };
 }
 
@@ -126,25 +136,37 @@ async function hasBaseRuntime(triple: string): Promise<boolean> {
   return await exists(join(denoDir, "dl", "release", `v${Deno.version.deno}`, `denort-${triple}.zip`));
 }
 
-/** A compiler that ends with 0 may still have made something else, so what it made is looked at. */
-async function check(path: string, target: Target, bundle: Bundle, runtime: string): Promise<string> {
+const NO_SUCH_FILE = "/there/is/no/such/kubeconfig";
+
+/**
+ * Looks at what was compiled, since a compiler that ends with 0 may have made something else, and gives what to say of
+ * it: run if it is for this machine.
+ *
+ * @throws Error unless it is the program for `target` with this version and commit
+ */
+export async function check(
+  path: string,
+  target: Target,
+  { version, commit }: Pick<Bundle, "version" | "commit">,
+  runtime: string,
+): Promise<string> {
+  const cannot = `Cannot use what was compiled for ${target.triple}`;
   if (target.triple === Deno.build.target) {
     const found = (await run(path, ["version"])).trim();
-    const wanted =
-      `${PROGRAM} ${bundle.version} (commit ${bundle.commit}, deno ${runtime}, ${target.triple})`;
-    if (found !== wanted) {
-      throw new Error(`Cannot use what was compiled: it says "${found}", want "${wanted}"`);
+    const wanted = `${PROGRAM} ${version} (commit ${commit}, deno ${runtime}, ${target.triple})`;
+    if (found !== wanted) throw new Error(`${cannot}: it says "${found}", want "${wanted}"`);
+    // A start loads nearly all there is before it looks for credentials.
+    const { code, stderr } = await new Deno.Command(path, { args: ["--kubeconfig", NO_SUCH_FILE] }).output();
+    const said = new TextDecoder().decode(stderr);
+    if (code !== 2 || !said.includes(NO_SUCH_FILE)) {
+      throw new Error(`${cannot}: want it to start and miss "${NO_SUCH_FILE}", but it says "${said.trim()}"`);
     }
     return found;
   }
   const bytes = await Deno.readFile(path);
-  if (!target.starts(bytes)) {
-    throw new Error(`Cannot use what was compiled: found no program for ${target.triple}`);
-  }
-  if (!new TextDecoder("latin1").decode(bytes).includes(bundle.commit)) {
-    throw new Error(
-      `Cannot use what was compiled for ${target.triple}: found no bundle of ${bundle.commit} in it`,
-    );
+  if (!target.starts(bytes)) throw new Error(`${cannot}: found a program for another machine`);
+  if (!new TextDecoder("latin1").decode(bytes).includes(`commit:"${commit}"`)) {
+    throw new Error(`${cannot}: found no bundle of the commit ${commit} in it`);
   }
   return `for ${target.triple}, with deno ${runtime}; not run, since this is ${Deno.build.target}`;
 }
