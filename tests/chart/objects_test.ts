@@ -126,6 +126,11 @@ everywhere("the autoscaler is told which StatefulSet, and has its rights there",
     name: deployment.spec.template.spec.serviceAccountName,
     namespace: deployment.metadata.namespace,
   };
+  for (const { rules } of ofKind(objects, "Role")) {
+    for (const { apiGroups, resourceNames } of rules) {
+      assert.deepEqual(resourceNames, apiGroups[0] === "apps" ? [statefulSet.metadata.name] : undefined);
+    }
+  }
   for (const { metadata, roleRef, subjects } of ofKind(objects, "RoleBinding")) {
     assert.equal(metadata.namespace, statefulSet.metadata.namespace);
     assert.equal(objects.get(`Role/${roleRef.name}`)?.metadata.namespace, metadata.namespace);
