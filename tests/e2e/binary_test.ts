@@ -12,7 +12,8 @@ import config from "../../deno.json" with { type: "json" };
 import { containerCommand } from "./container.ts";
 import { kubeconfig } from "./kube_api.ts";
 import { copyLibraries } from "./image/base_images.ts";
-import { cgroupParent, POD_FILES, programPath, scenario } from "./scenario.ts";
+import { POD_FILES, scenario } from "./scenario.ts";
+import { cgroupParent, programPath } from "./surroundings.ts";
 import { until, within } from "./waiting.ts";
 
 const PROGRAM = "buildkitd-autoscaler";

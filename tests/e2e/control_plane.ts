@@ -26,6 +26,14 @@ const CONTROLLERS = [
   "namespace-controller",
 ];
 
+/** What Deployments and the service accounts of pods need beside those. */
+const WORKLOAD_CONTROLLERS = [
+  "deployment-controller",
+  "replicaset-controller",
+  "disruption-controller",
+  "root-ca-certificate-publisher-controller",
+];
+
 /** Every request is written down when it arrives, before it is served, and when its answer is complete. */
 const AUDIT_POLICY = {
   apiVersion: "audit.k8s.io/v1",
@@ -40,6 +48,12 @@ export interface AuditRecord {
   readonly requestURI: string;
   readonly stage: string;
   readonly user: { readonly username: string };
+  readonly objectRef?: {
+    readonly apiGroup?: string;
+    readonly resource?: string;
+    readonly subresource?: string;
+    readonly name?: string;
+  };
   readonly responseStatus?: { readonly code: number };
 }
 
@@ -48,6 +62,8 @@ export interface ControlPlaneOptions {
   readonly folder: string;
   /** Gives the path of a built program. */
   readonly program: (name: "etcd" | "kube-apiserver" | "kube-controller-manager") => string;
+  /** Runs Deployments, too, and gives pods their service account's files, as a full cluster does. */
+  readonly workloads?: boolean;
 }
 
 export class ControlPlane {
@@ -138,13 +154,14 @@ export class ControlPlane {
   }
 
   #startControllerManager(): void {
-    const { folder } = this.#options;
+    const { folder, workloads = false } = this.#options;
     this.#controllerManager = new Child({
       name: "kube-controller-manager",
       command: this.#options.program("kube-controller-manager"),
       args: [
         `--kubeconfig=${join(folder, "admin.kubeconfig")}`,
-        `--controllers=${CONTROLLERS.join(",")}`,
+        `--controllers=${[...CONTROLLERS, ...workloads ? WORKLOAD_CONTROLLERS : []].join(",")}`,
+        `--root-ca-file=${join(folder, "certificates", "apiserver.crt")}`,
         "--leader-elect=false",
         "--kube-api-qps=500",
         "--kube-api-burst=1000",
@@ -166,7 +183,7 @@ export class ControlPlane {
   }
 
   async #startApiServer(): Promise<void> {
-    const { folder } = this.#options;
+    const { folder, workloads = false } = this.#options;
     const child = new Child({
       name: "kube-apiserver",
       command: this.#options.program("kube-apiserver"),
@@ -179,11 +196,12 @@ export class ControlPlane {
         `--token-auth-file=${join(folder, "tokens.csv")}`,
         "--authorization-mode=RBAC",
         "--anonymous-auth=false",
+        "--allow-privileged=true",
         "--service-account-issuer=https://kubernetes.default.svc",
         `--service-account-key-file=${join(folder, "sa.pub")}`,
         `--service-account-signing-key-file=${join(folder, "sa.key")}`,
         "--service-cluster-ip-range=10.98.0.0/16",
-        "--disable-admission-plugins=ServiceAccount",
+        ...workloads ? [] : ["--disable-admission-plugins=ServiceAccount"],
         `--audit-policy-file=${join(folder, "audit-policy.json")}`,
         `--audit-log-path=${this.#auditLog}`,
         "--audit-log-mode=blocking",

@@ -14,7 +14,8 @@ import { ensureBaseImages, type Platform } from "./image/base_images.ts";
 import { buildBaseImages, type Builder, buildImage } from "./image/build_image.ts";
 import type { OciLayout } from "./image/oci_layout.ts";
 import { serveNames } from "./name_server.ts";
-import { cgroupParent, type Cluster, POD_FILES, programPath, scenario } from "./scenario.ts";
+import { type Cluster, POD_FILES, scenario } from "./scenario.ts";
+import { cgroupParent, programPath } from "./surroundings.ts";
 
 const LIMIT_WITHOUT_PROGRAM_BYTES = 10_000_000;
 const COMMIT = "0123456789ab";

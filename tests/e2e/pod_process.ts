@@ -8,6 +8,7 @@
 
 import { join } from "node:path";
 import { Child } from "./child_process.ts";
+import type { Pod } from "./containers/pod_spec.ts";
 
 export const TARGET_PORT = 8372;
 
@@ -15,6 +16,7 @@ export const TARGET_PORT = 8372;
 export interface PodIdentity {
   readonly name: string;
   readonly ip: string;
+  readonly pod: Pod;
   /** Kept over restarts and over pods of the same name, as a persistent volume would be. */
   readonly volume: string;
   readonly logFile: string;
@@ -24,9 +26,15 @@ export interface PodProcess {
   /** Resolves with a description of how the process ended. */
   readonly exited: Promise<string>;
   isReady(): Promise<boolean>;
+  /** Resolves when {@link isReady} may say something else than now. A process without it stays ready. */
+  readinessChange?(): Promise<void>;
   /** Asks it to leave, as SIGTERM does. */
   terminate(): void;
   kill(): Promise<void>;
+  /** Runs a command beside it. */
+  exec?(command: readonly string[]): Promise<{ readonly code: number; readonly output: string }>;
+  /** Lets it stand still, as a hang would. */
+  freeze?(): Promise<void>;
 }
 
 export type PodRuntime = (pod: PodIdentity) => Promise<PodProcess>;
@@ -68,9 +76,13 @@ export function buildkitdRuntime(command: string, cgroupParent: string): PodRunt
 }
 
 /** `grpc.health.v1.Health/Check` by hand: an empty request, and an answer whose one field says SERVING (1). */
-async function isServing(ip: string, client: Deno.HttpClient): Promise<boolean> {
+export async function isServing(
+  ip: string,
+  client: Deno.HttpClient,
+  port: number = TARGET_PORT,
+): Promise<boolean> {
   try {
-    const response = await fetch(`http://${ip}:${TARGET_PORT}/grpc.health.v1.Health/Check`, {
+    const response = await fetch(`http://${ip}:${port}/grpc.health.v1.Health/Check`, {
       method: "POST",
       client,
       headers: { "content-type": "application/grpc", "te": "trailers" },

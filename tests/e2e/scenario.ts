@@ -10,14 +10,14 @@
  */
 
 import assert from "node:assert/strict";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { Build, type BuildOptions } from "./build.ts";
 import { API_ADDRESS, API_PORT, ControlPlane } from "./control_plane.ts";
 import { ApiError, KubeApi, kubeconfig, scalePath, statefulSetPath } from "./kube_api.ts";
 import { Kubelet } from "./kubelet.ts";
 import { buildkitdRuntime, type PodRuntime, TARGET_PORT } from "./pod_process.ts";
 import { Program, type ProgramOptions } from "./program.ts";
-import { programPath, surroundings } from "./surroundings.ts";
+import { cgroupParent, programPath, surroundings } from "./surroundings.ts";
 import { Timeline } from "./timeline.ts";
 import { until } from "./waiting.ts";
 
@@ -49,11 +49,6 @@ export const DOCUMENTED_RULES: readonly RbacRule[] = [
     verbs: ["get", "list", "watch", "create", "update", "delete"],
   },
 ];
-
-/** The name of the control group below which containers of the suite have theirs; `run.ts` removes it. */
-export function cgroupParent(): string {
-  return basename(surroundings().folder);
-}
 
 /** The real buildkitd, as pods run it. */
 export function daemonRuntime(): PodRuntime {

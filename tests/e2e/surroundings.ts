@@ -4,6 +4,8 @@
  * @module
  */
 
+import { basename } from "node:path";
+
 /** The environment that `run.ts` gives to the tests. */
 export interface Surroundings {
   readonly folder: string;
@@ -25,4 +27,9 @@ export function programPath(name: string): string {
   const path = surroundings().programs[name];
   if (path === undefined) throw new Error(`Cannot find the program "${name}": run.ts did not name it`);
   return path;
+}
+
+/** The name of the control group below which containers of the suite have theirs; `run.ts` removes it. */
+export function cgroupParent(): string {
+  return basename(surroundings().folder);
 }

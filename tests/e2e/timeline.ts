@@ -8,8 +8,8 @@
  * @module
  */
 
+import type { Pod } from "./containers/pod_spec.ts";
 import { type KubeApi, type KubeObject, statefulSetPath } from "./kube_api.ts";
-import type { Pod } from "./kubelet.ts";
 import { until, type WaitOptions } from "./waiting.ts";
 
 interface StatefulSet extends KubeObject {
