@@ -51,6 +51,8 @@ export class KubeApi {
   readonly #client: Deno.HttpClient;
   readonly access: ApiAccess;
   #follows = new AbortController();
+  /** What the server has warned of so far, in its answers' `Warning` headers. */
+  readonly warnings: string[] = [];
 
   constructor(access: ApiAccess) {
     this.access = access;
@@ -80,6 +82,8 @@ export class KubeApi {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(CALL_MS),
     });
+    const warning = response.headers.get("warning");
+    if (warning !== null) this.warnings.push(`${method} ${path}: ${warning}`);
     const text = await response.text();
     if (!response.ok) {
       let reason = "", message = text;
@@ -108,6 +112,12 @@ export class KubeApi {
   /** A JSON merge patch. */
   patch<T = KubeObject>(path: string, change: unknown): Promise<T> {
     return this.call<T>("PATCH", path, change, "application/merge-patch+json");
+  }
+
+  /** A server-side apply that takes fields over from others. */
+  apply<T = KubeObject>(path: string, object: unknown, fieldManager: string): Promise<T> {
+    const query = new URLSearchParams({ fieldManager, force: "true" });
+    return this.call<T>("PATCH", `${path}?${query}`, object, "application/apply-patch+yaml");
   }
 
   /** Deletes an object; one that is gone already is no error. */

@@ -1,0 +1,159 @@
+/**
+ * The rights that the chart grants: each one is used, none is missing, none more is granted than is used, and taking any
+ * one away shows.
+ *
+ * The API server's audit log says what the program asked for. A right that the chart did not grant would show as a
+ * refusal, one that nothing needs as one that was never used.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import type { KubeObject } from "./kube_api.ts";
+import { noted } from "./kubelet.ts";
+import { quick, type Release, releaseScenario } from "./release.ts";
+import { until } from "./waiting.ts";
+
+interface Role extends KubeObject {
+  readonly rules: readonly {
+    readonly apiGroups: readonly string[];
+    readonly resources: readonly string[];
+    readonly verbs: readonly string[];
+  }[];
+}
+
+/** One verb on one resource. */
+interface Right {
+  readonly verb: string;
+  readonly group: string;
+  /** With its subresource: `statefulsets/scale`. */
+  readonly resource: string;
+}
+
+async function role(release: Release): Promise<Role> {
+  const [found, ...others] = await release.list<Role>("/apis/rbac.authorization.k8s.io/v1 roles");
+  assert.ok(found !== undefined && others.length === 0, "the chart has one Role");
+  return found;
+}
+
+function rightsOf({ rules }: Role): readonly Right[] {
+  return rules.flatMap(({ apiGroups, resources, verbs }) =>
+    apiGroups.flatMap((group) =>
+      resources.flatMap((resource) => verbs.map((verb) => ({ verb, group, resource })))
+    )
+  );
+}
+
+const text = ({ verb, group, resource }: Right) => `${verb} ${group}/${resource}`;
+
+/** Each right that the program has asked for in the namespace. */
+async function used(release: Release): Promise<ReadonlySet<string>> {
+  const requests = await release.plane.requestsBy(await release.programUser());
+  return new Set(requests.map(({ verb, objectRef: { apiGroup = "", resource = "", subresource } = {} }) => {
+    return text({ verb, group: apiGroup, resource: subresource ? `${resource}/${subresource}` : resource });
+  }));
+}
+
+releaseScenario("every right that the chart grants is used, and none is missing", {}, async (release) => {
+  await release.install(quick({ autoscalerConfig: { readyWaitTimeout: "5s" } }));
+  release.kubelet.behaviour.start.shut();
+  const late = await release.build();
+  const { pod } = await noted(release.kubelet, "bound", performance.now());
+  await release.api.patch(`/api/v1/namespaces/${release.namespace}/pods/${pod}/status`, {
+    status: {
+      conditions: [{ type: "PodScheduled", status: "False", reason: "Unschedulable", message: "no CPU" }],
+    },
+  });
+  assert.match(
+    (await late.result()).output,
+    /did not become ready in 5s: pod \S+ is Pending: Unschedulable: no CPU/,
+  );
+  release.phase("a client whose time is up");
+  release.kubelet.behaviour.start.open();
+  await release.timeline.settle([0, 1, 0]);
+  await release.upgrade(quick({ replicaCount: 2 }), "--wait");
+  await (await release.build()).finish();
+  await release.timeline.settle([0, 1, 0, 1, 0]);
+  release.phase("two replicas, a build");
+  const granted = rightsOf(await role(release)).map(text).sort();
+  let seen: readonly string[] = [];
+  await until("every granted right to be used", async () => {
+    seen = [...await used(release)].sort();
+    return granted.every((right) => seen.includes(right));
+  }, { explain: () => `never used: ${granted.filter((right) => !seen.includes(right)).join(", ")}` });
+  assert.deepEqual(seen, granted);
+  assert.deepEqual(await release.plane.refusedTo(await release.programUser()), []);
+});
+
+/** Lets the Role have these rules, and waits until the API server goes by them. */
+async function setRules(
+  release: Release,
+  rules: Role["rules"],
+  right: Right,
+  wanted: boolean,
+): Promise<void> {
+  const { metadata } = await role(release);
+  await release.api.patch(
+    `/apis/rbac.authorization.k8s.io/v1/namespaces/${release.namespace}/roles/${metadata.name}`,
+    { rules },
+  );
+  const user = await release.programUser();
+  const [resource, subresource] = right.resource.split("/");
+  await until(`the right to ${text(right)} to be ${wanted}`, async () => {
+    const review = await release.api.create<{ status: { allowed: boolean } }>(
+      "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+      {
+        apiVersion: "authorization.k8s.io/v1",
+        kind: "SubjectAccessReview",
+        spec: {
+          user,
+          resourceAttributes: {
+            namespace: release.namespace,
+            ...{ verb: right.verb, group: right.group, resource, subresource },
+          },
+        },
+      },
+    );
+    return review.status.allowed === wanted;
+  });
+}
+
+/** The program is not ready without these: it could not do its work at all. */
+const NEEDED_TO_BE_READY = ["statefulsets", "statefulsets/scale", "endpointslices"];
+
+releaseScenario("each right that is taken away is named in the log", {}, async (release) => {
+  await release.install(quick({ autoscalerConfig: { shutdownDelay: "0s" } }));
+  const { rules } = await role(release);
+  let pod = (await release.untilEndpoints(1))[0]!.pod;
+  // The one on pods is used only for what a client is told, which the test above shows.
+  const rights = rightsOf(await role(release)).filter(({ resource }) => resource !== "pods");
+  assert.ok(rights.length >= 13, `${rights.length} rights`);
+  for (const right of rights) {
+    const sinceTime = new Date().toISOString();
+    const less = rules.map((rule) =>
+      rule.resources.includes(right.resource)
+        ? { ...rule, verbs: rule.verbs.filter((verb) => verb !== right.verb) }
+        : rule
+    );
+    await setRules(release, less, right, false);
+    const before = pod;
+    pod = await release.replaceAutoscaler(before);
+    const names = [right.verb, right.resource, right.group, "Role"];
+    // A record is deleted by a proxy that leaves, everything else is asked for by one that comes.
+    const asks = right.verb === "delete" ? before : pod;
+    await until(`a log record that names the right to ${text(right)}`, async () => {
+      return (await release.records(asks)).some(({ time, level, cause }) =>
+        time > sinceTime && ["warn", "error"].includes(level) &&
+        names.every((name) => String(cause).includes(name))
+      );
+    }, { explain: () => release.report() });
+    if (NEEDED_TO_BE_READY.includes(right.resource)) {
+      const { status } = await release.probe(pod, 8081, "/readyz");
+      assert.equal(status, 503, `ready without the right to ${text(right)}`);
+    }
+  }
+  release.phase(`${rights.length} rights`);
+  await setRules(release, rules, rights.at(-1)!, true);
+  // Records that could not be renewed or deleted keep the builder until they expire, so it does not go here.
+  await (await release.build()).finish();
+});

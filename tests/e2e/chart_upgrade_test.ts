@@ -1,0 +1,171 @@
+/**
+ * The chart upgraded and rolled back while real builds run: they end well, their builder is not touched, and the replica
+ * count stays the scaler's.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import type { Build } from "./build.ts";
+import { CHART, type Values } from "./helm.ts";
+import { collectionPath, discover, parseManifests } from "./manifests.ts";
+import { quick, RELEASE, type Release, releaseScenario } from "./release.ts";
+import { until } from "./waiting.ts";
+
+/** A change of both pod templates, as a new version of the product makes it. */
+function version(name: string, autoscaler: Values = {}): Values {
+  const podAnnotations = { "example.com/version": name };
+  return quick({ ...autoscaler, podAnnotations }, { podAnnotations });
+}
+
+/** The one pod of buildkitd, by uid: a builder that was started again has another. */
+async function builder(release: Release): Promise<string> {
+  const [pod, ...others] = await release.pods("StatefulSet");
+  assert.ok(pod !== undefined && others.length === 0, "one pod of buildkitd");
+  return pod.metadata.uid ?? "";
+}
+
+/** Whether the pod of buildkitd has the spec of that version. */
+async function builderVersion(release: Release): Promise<string | undefined> {
+  const [pod] = await release.pods("StatefulSet");
+  return pod?.metadata.annotations?.["example.com/version"];
+}
+
+/** Autoscaler pods of a release with builds through each of them. */
+async function buildThroughAll(release: Release, count: number, not: readonly string[] = []) {
+  const endpoints = await release.untilEndpoints(count, not);
+  const builds: Build[] = [];
+  for (const { address } of endpoints) builds.push(await (await release.build(address)).running());
+  return { pods: endpoints.map(({ pod }) => pod), builds };
+}
+
+async function finishAll(builds: readonly Build[]): Promise<void> {
+  assert.deepEqual(builds.filter(({ ended }) => ended), [], "no build has ended before its time");
+  for (const build of builds) await build.finish();
+}
+
+async function untilAutoscalers(release: Release, count: number): Promise<void> {
+  await until(`${count} autoscaler pods to be left`, async () => {
+    return (await release.pods("ReplicaSet")).length === count;
+  }, { explain: () => release.report() });
+}
+
+for (const replicaCount of [1, 2]) {
+  releaseScenario(
+    `${replicaCount} ${
+      replicaCount === 1 ? "replica" : "replicas"
+    }: builds survive two upgrades and a rollback`,
+    {},
+    async (release) => {
+      await release.install(version("one", { replicaCount }));
+      const one = await buildThroughAll(release, replicaCount);
+      const uid = await builder(release);
+      release.phase("installed, builds under way");
+      await release.upgrade(version("two", { replicaCount }));
+      const two = await buildThroughAll(release, replicaCount, one.pods);
+      release.phase("upgrade");
+      await release.upgrade(version("three", { replicaCount }));
+      const three = await release.untilEndpoints(replicaCount, [...one.pods, ...two.pods]);
+      release.phase("upgrade");
+      await release.rollback(2);
+      await release.untilEndpoints(replicaCount, [...one.pods, ...two.pods, ...three.map(({ pod }) => pod)]);
+      release.phase("rollback");
+      assert.equal(await builder(release), uid, "the busy builder was left alone");
+      assert.equal(await builderVersion(release), "one");
+      await finishAll([...one.builds, ...two.builds]);
+      assert.deepEqual(release.timeline.counts, [0, 1]);
+      await release.timeline.settle([0, 1, 0]);
+      await release.untilBuildkitdGone();
+      await untilAutoscalers(release, replicaCount);
+      release.phase("builds ended, idle");
+      const build = await (await release.build()).running();
+      assert.equal(await builderVersion(release), "two", "the next builder has the present spec");
+      await build.finish();
+      assert.deepEqual(await release.plane.refusedTo(await release.programUser()), []);
+    },
+  );
+}
+
+releaseScenario(
+  "helm 4 refuses a rollback to the first revision while buildkitd runs, and takes it when it is idle",
+  {},
+  async (release) => {
+    await release.install(version("one"));
+    await release.upgrade(version("two"), "--wait");
+    const build = await (await release.build()).running();
+    const { code, stderr } = await release.tryRollback(1);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /StatefulSet: Apply failed with .*conflict/);
+    assert.match(stderr, /\.spec\.replicas/);
+    await finishAll([build]);
+    await release.timeline.settle([0, 1, 0]);
+    release.phase("refused");
+    await release.rollback(1, "--wait");
+    await (await release.build()).finish();
+    await release.timeline.settle([0, 1, 0, 1, 0]);
+    release.phase("idle");
+  },
+);
+
+/** Applies what the chart renders without a cluster, as a GitOps tool does at each sync. */
+async function sync(release: Release, values: Values): Promise<void> {
+  const resources = await discover(release.api);
+  const rendered = parseManifests(
+    await release.helm.run(["template", RELEASE, CHART, "--namespace", release.namespace], values),
+  );
+  for (const object of rendered) {
+    const path = `${collectionPath(resources, object, release.namespace)}/${object.metadata.name}`;
+    await release.api.apply(path, object, "gitops");
+  }
+}
+
+releaseScenario(
+  "rendered without a count and applied again during a build, as by a GitOps tool",
+  {},
+  async (release) => {
+    const values = (name: string) => {
+      const { autoscaler, buildkitd } = version(name);
+      return { autoscaler, buildkitd: { ...buildkitd as Values, omitReplicas: true } };
+    };
+    await sync(release, values("one"));
+    await release.watch();
+    const [old] = await release.untilEndpoints(1);
+    // Kubernetes takes 1 where there is no count.
+    await release.timeline.settle([1, 0]);
+    const build = await (await release.build()).running();
+    const uid = await builder(release);
+    release.phase("installed");
+    await sync(release, values("two"));
+    await release.untilEndpoints(1, [old!.pod]);
+    assert.equal(await builder(release), uid, "the busy builder was left alone");
+    await finishAll([build]);
+    await release.timeline.settle([1, 0, 1, 0]);
+    release.phase("synced");
+  },
+);
+
+releaseScenario(
+  "helm 3: a build survives an upgrade, and a rollback that takes its builder's replica away",
+  { helm: "helm3" },
+  async (release) => {
+    await release.install(version("one"));
+    const one = await buildThroughAll(release, 1);
+    const uid = await builder(release);
+    await release.upgrade(version("two"));
+    const two = await buildThroughAll(release, 1, one.pods);
+    assert.equal(await builder(release), uid, "the busy builder was left alone");
+    assert.deepEqual(release.timeline.counts, [0, 1]);
+    release.phase("upgrade");
+    // helm 3 writes every field of the first revision, the count of 0 too. The builder's drain hook waits for its clients,
+    // and the autoscaler wants the replica back.
+    await release.rollback(1);
+    await release.timeline.settle([0, 1, 0, 1]);
+    await release.untilEndpoints(1, [...one.pods, ...two.pods]);
+    assert.equal(await builder(release), uid, "the builder waits for its builds");
+    release.phase("rollback");
+    await finishAll([...one.builds, ...two.builds]);
+    await (await release.build()).finish();
+    await release.timeline.settle([0, 1, 0, 1, 0]);
+    release.phase("builds ended, next build, idle");
+  },
+);
