@@ -1,0 +1,42 @@
+/**
+ * Helm takes what the documents tell people to give it: every example of a values file, and the arguments of every
+ * command.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { commandsOf, documents, fenced } from "../repo/documents.ts";
+import { valuesFile } from "../repo/values.ts";
+import { CHART, Helm } from "./helm.ts";
+
+const helm = await Helm.of("helm");
+const all = await documents(new URL("../../", import.meta.url));
+
+Deno.test("documents: helm renders every example of a values file", async () => {
+  const examples = all.flatMap(({ path, text }) =>
+    fenced(text, "yaml").flatMap((block) => valuesFile(block)).map((values) => ({ path, values }))
+  );
+  assert.ok(examples.length >= 5, "the examples were found");
+  for (const { path, values } of examples) {
+    await helm.template(values).catch((error) => {
+      throw new Error(`${path}: ${JSON.stringify(values)}`, { cause: error });
+    });
+  }
+  await assert.rejects(helm.template({ autoscaler: { replicas: 2 } }), "a name that is not there is refused");
+});
+
+Deno.test("documents: helm renders what the commands set, at the address that the documents speak of", async () => {
+  const commands = all.filter(({ path }) => !path.startsWith("helm/")).flatMap(({ text }) => commandsOf(text))
+    .filter((command) => /^helm (?:install|upgrade) buildkitd-stack /.test(command));
+  assert.ok(commands.length >= 4, "the commands were found");
+  for (const command of commands) {
+    const set = [...command.matchAll(/--set (\S+)/g)].flatMap(([, pairs]) => ["--set", pairs!]);
+    const release = ["buildkitd-stack", CHART, "--namespace", "ci", ...set];
+    const { success, stdout, stderr } = await helm.run("template", ...release);
+    assert.ok(success, `${command}\n${stderr}`);
+    if (!command.startsWith("helm install")) continue;
+    const notes = await helm.run("install", ...release, "--dry-run=client");
+    assert.match(notes.stdout, /tcp:\/\/buildkitd\.ci\.svc:8372/, command);
+    assert.match(stdout, /^ {2}name: buildkitd-stack-buildkitd$/m, command);
+  }
+});
