@@ -183,6 +183,32 @@ export function undocumentedEvents({ path, text }: Document, sources: string): s
     .map((event) => `${path} does not name the event "${event}"`);
 }
 
+/**
+ * Messages of the program in the part under `heading` that no source has any more. A message is code of several words that
+ * is no command; it is looked up in parts, since names and numbers in it are put in by the code.
+ */
+export function messageViolations({ path, text }: Document, heading: string, sources: string): string[] {
+  const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? "";
+  // What stands in several strings or lines, in one.
+  const code = sources.replace(/["'`] \+\s+["'`]/g, "").replace(/\s+/g, " ");
+  const messages = inlineCode(section).map((message) => message.replace(/\s+/g, " "))
+    .filter((message) => / .* /.test(message) && !/^(?:kubectl|curl|helm|deno) /.test(message));
+  if (messages.length === 0) return [`${path} has no messages under "${heading}"`];
+  return messages.flatMap((message) => partsOf(message).filter((part) => !isIn(part, code)))
+    .map((part) => `${path} shows the message "${part}", which no source has`);
+}
+
+/** The first or the last word may be a value. */
+function isIn(part: string, code: string): boolean {
+  return [part, part.replace(/^\S+ /, ""), part.replace(/ \S+$/, "")].some((each) => code.includes(each));
+}
+
+/** Runs of words, without quoted values, numbers and marks. */
+function partsOf(message: string): string[] {
+  return message.replace(/\([^()]*\)|\[[^\]]*\]/g, "|").replace(/"[^"]*"/g, "|").split(/[|:;,…]|\d+/)
+    .map((part) => part.trim()).filter((part) => part.split(" ").length >= 4);
+}
+
 /** Everything between backticks, blocks included. */
 function codeIn(text: string): string[] {
   return [...fenced(text), ...inlineCode(text)];

@@ -12,6 +12,7 @@ import {
   eventViolations,
   linkViolations,
   loggedEvents,
+  messageViolations,
   metricViolations,
   pathViolations,
   settingViolations,
@@ -106,6 +107,24 @@ Deno.test("undocumentedEvents() finds an event that the document does not name",
     0,
   );
   assert.equal(undocumentedEvents(document, 'log.warn("c")').length, 1);
+});
+
+Deno.test("repo: messages that the README explains are those of the program", async () => {
+  const sources = (await sourceFiles(ROOT)).filter(({ path }) => path.startsWith("lib/")).map(({ text }) =>
+    text
+  );
+  const readme = all.find(({ path }) => path === "README.md")!;
+  assert.deepEqual(messageViolations(readme, "Troubleshooting", sources.join("\n")), []);
+});
+
+Deno.test("messageViolations() finds a message that no source has, and a missing part", () => {
+  const document = at(
+    '## A\n\n`Cannot read the file "x": found 3 old and stale bytes (a b c)`, `kubectl get all pods`\n',
+  );
+  const source = 'throw `Cannot read the file "${x}": found ${n} ` +\n  "old and stale bytes"';
+  assert.deepEqual(messageViolations(document, "A", source), []);
+  assert.equal(messageViolations(document, "A", "Cannot read a file").length, 2);
+  assert.equal(messageViolations(document, "B", source).length, 1);
 });
 
 Deno.test("eventViolations() finds an event that nobody logs, and a missing table", () => {
