@@ -42,12 +42,16 @@ function variables(): Record<string, string> {
   }));
 }
 
-Deno.test("repo: the manifest's Role is the one that the end-to-end suite grants, and the optional rule", async () => {
+Deno.test("repo: the manifest's Role is the one that the end-to-end suite grants, for its StatefulSet, and the optional rule", async () => {
   const fixture = await Deno.readTextFile(new URL("tests/e2e/scenario.ts", ROOT));
   const literal = /DOCUMENTED_RULES: readonly RbacRule\[\] = (\[[\s\S]*?\n\]);/.exec(fixture)?.[1];
   assert.ok(literal !== undefined, "the fixture's rules were found");
   const optional = { apiGroups: [""], resources: ["pods"], verbs: ["get"] };
-  assert.deepEqual(find("Role", PROXY).rules, [...yaml.load(literal) as unknown[], optional]);
+  // Those on StatefulSets are for the one.
+  const documented = (yaml.load(literal) as { apiGroups: string[] }[]).map((rule) =>
+    rule.apiGroups.includes("apps") ? { ...rule, resourceNames: [statefulSet.metadata.name] } : rule
+  );
+  assert.deepEqual(find("Role", PROXY).rules, [...documented, optional]);
 });
 
 Deno.test("repo: the manifest is all in one namespace, and the rights are the proxy's", () => {
