@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { anySignal } from "../base/any_signal.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
@@ -116,12 +117,12 @@ export class Reflector<T extends KubeObject> {
         version = undefined;
         this.#restarted("expired");
       }
-      const part = AbortSignal.any([signal, this.#relist.signal]);
+      using part = anySignal(signal, this.#relist.signal);
       try {
-        version ??= await this.#list(part);
+        version ??= await this.#list(part.signal);
         const from = version;
         const startedMs = clock.nowMs();
-        version = await this.#watch(from, part, () => failures = 0);
+        version = await this.#watch(from, part.signal, () => failures = 0);
         if (version === from && clock.nowMs() - startedMs < INSTANT_MS) {
           throw new Error("The API server ends watches at once");
         }
