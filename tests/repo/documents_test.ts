@@ -53,6 +53,16 @@ Deno.test("repo: files that the documents name exist", () => {
   assert.deepEqual(all.flatMap((each) => pathViolations(each, exists)), []);
 });
 
+Deno.test("repo: E2E_TESTING.md names every end-to-end test, and no other", () => {
+  const { text } = all.find(({ path }) => path === "E2E_TESTING.md")!;
+  const named = [...text.matchAll(/^\| (`\w+_test\.ts`[^|]*)\|/gm)]
+    .flatMap(([, cell]) => [...cell!.matchAll(/`(\w+_test\.ts)`/g)].map(([, name]) => name!));
+  const files = [...Deno.readDirSync(new URL("tests/e2e/", ROOT))].map(({ name }) => name)
+    .filter((name) => name.endsWith("_test.ts"));
+  assert.ok(files.length >= 20, "the tests were found");
+  assert.deepEqual(named.sort(), files.sort());
+});
+
 Deno.test("pathViolations() finds a file that is not there", () => {
   assert.equal(pathViolations(at("`lib/scaler/decide.ts` and `lib/nothing.ts`"), exists).length, 1);
 });
