@@ -29,6 +29,7 @@ import { CountOwners } from "./scaler/count_owners.ts";
 import { CountReader } from "./scaler/count_reader.ts";
 import { Observer, type ScaleTarget } from "./scaler/observer.ts";
 import { Placement } from "./scaler/placement.ts";
+import { reprieve } from "./scaler/reprieve.ts";
 import { Scaler } from "./scaler/scaler.ts";
 
 /** One pod is what this version scales to; more instances come with `--max-replicas`. */
@@ -156,6 +157,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   tasks.run("accept", (signal) => proxy.run(signal));
   tasks.run("observer", (signal) => observer.run(signal));
   tasks.run("scaler", (signal) => scaler.run(signal));
+  tasks.run("reprieve", (signal) => reprieve(target.namespace, { client, clock, placement, log }, signal));
   tasks.run("count owners", (signal) => countOwners.run(signal));
   if (settings.readiness !== "pod") tasks.run("pod health", (signal) => podHealth.run(signal));
   tasks.run("proxies", (signal) => takePart(proxies, observer, target, signal));

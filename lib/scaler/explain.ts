@@ -4,21 +4,14 @@
  *
  * @module
  */
-import { type Clock, deadline } from "../base/clock.ts";
-import { TimeoutError } from "../base/errors.ts";
-import { ApiError } from "../kube/api_error.ts";
-import type { KubeClient } from "../kube/client.ts";
 import type { Pod } from "../kube/types.ts";
 import type { Observer, ScaleTarget } from "./observer.ts";
 import type { Placement } from "./placement.ts";
+import { askForPod, type PodInquiryPorts } from "./pod_inquiry.ts";
 import type { Scaler } from "./scaler.ts";
 
 /** What the explanation is drawn from. */
-export interface ExplainPorts {
-  /** Asks for the pod. */
-  readonly client: KubeClient;
-  /** Bounds that request. */
-  readonly clock: Clock;
+export interface ExplainPorts extends PodInquiryPorts {
   /** The pods as seen. */
   readonly placement: Placement;
   /** Knows why nothing is seen. */
@@ -26,9 +19,6 @@ export interface ExplainPorts {
   /** Knows why nothing is written. */
   readonly scaler: Pick<Scaler, "fault">;
 }
-
-/** How long a client is kept waiting for a better explanation, in ms. */
-const ASK_MS = 2_000;
 
 /** How long an explanation serves all clients whose time is up, in ms. */
 const KEEP_MS = 2_000;
@@ -54,7 +44,7 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   if (agreement.seen.replicas === 0) return scaler.fault ?? "the replicas could not be raised";
   const backend = backends.find(({ terminating }) => !terminating) ?? backends[0];
   const name = backend?.pod ?? `${target.name}-0`;
-  const pod = await ask(target, name, ports, signal);
+  const pod = await askForPod(target.namespace, name, ports, signal);
   if (pod === "missing") return `pod ${name} does not exist yet`;
   const said = pod === undefined ? undefined : describePod(pod);
   if (said !== undefined) return `pod ${name} is ${said}`;
@@ -67,22 +57,6 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   if (backend.terminating) return `pod ${name} is still terminating`;
   if (!backend.ready) return `pod ${name} is not ready`;
   return `pod ${name} is ready, but cannot be connected to`;
-}
-
-/** The pod as the API has it; undefined where it cannot or may not be asked. */
-async function ask(
-  { namespace }: ScaleTarget,
-  name: string,
-  { client, clock }: ExplainPorts,
-  signal: AbortSignal,
-): Promise<Pod | "missing" | undefined> {
-  using limit = deadline(clock, ASK_MS, signal, () => new TimeoutError("The pod's state came too late"));
-  try {
-    const target = { verb: "get", group: "", resource: "pods", namespace, name } as const;
-    return await client.json<Pod>({ target, method: "GET", expected: [403, 404] }, limit.signal);
-  } catch (error) {
-    return error instanceof ApiError && error.status === 404 ? "missing" : undefined;
-  }
 }
 
 /** `Pending: Unschedulable: 0/3 nodes are available`, or undefined when the pod has nothing to say for itself. */

@@ -131,6 +131,29 @@ export class Placement {
     this.#update();
   }
 
+  /** A pod that is condemned still, although the controller has worked off a count that keeps it: does it live? */
+  get inDoubt(): { readonly backend: Backend; readonly settledMs: number } | undefined {
+    const nowMs = this.#clock.nowMs();
+    for (const backend of this.#backends) {
+      const settledMs = this.#condemned.settledAtMs(backend.uid);
+      const isTrusted = this.#condemned.trustedAtMs(backend.uid) <= nowMs;
+      if (settledMs !== undefined && !isTrusted && !backend.terminating) return { backend, settledMs };
+    }
+    return undefined;
+  }
+
+  /** A pod {@link inDoubt} was seen to live since. */
+  spare(uid: string, settledMs: number): void {
+    this.#condemned.spare(uid, settledMs);
+    this.#update();
+  }
+
+  /** A pod was seen to go. */
+  condemn(uid: string): void {
+    this.#condemned.condemn(uid);
+    this.#update();
+  }
+
   /** The pods have changed. */
   setBackends(backends: readonly Backend[]): void {
     for (const { uid } of this.#backends.filter(({ ready }) => ready)) {

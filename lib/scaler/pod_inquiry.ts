@@ -1,0 +1,37 @@
+/**
+ * Asks the API server for a pod by its name, where the rights permit: they are optional. Never throws.
+ *
+ * @module
+ */
+import { type Clock, deadline } from "../base/clock.ts";
+import { TimeoutError } from "../base/errors.ts";
+import { ApiError } from "../kube/api_error.ts";
+import type { KubeClient } from "../kube/client.ts";
+import type { Pod } from "../kube/types.ts";
+
+/** What it is asked with. */
+export interface PodInquiryPorts {
+  /** Asks. */
+  readonly client: KubeClient;
+  /** Bounds the request. */
+  readonly clock: Clock;
+}
+
+/** How long an answer may take, in ms: somebody waits for it. */
+const ASK_MS = 2_000;
+
+/** The pod as the API has it, or that there is none; undefined where it cannot or may not be asked. */
+export async function askForPod(
+  namespace: string,
+  name: string,
+  { client, clock }: PodInquiryPorts,
+  signal: AbortSignal,
+): Promise<Pod | "missing" | undefined> {
+  using limit = deadline(clock, ASK_MS, signal, () => new TimeoutError("The pod's state came too late"));
+  try {
+    const target = { verb: "get", group: "", resource: "pods", namespace, name } as const;
+    return await client.json<Pod>({ target, method: "GET", expected: [403, 404] }, limit.signal);
+  } catch (error) {
+    return error instanceof ApiError && error.status === 404 ? "missing" : undefined;
+  }
+}
