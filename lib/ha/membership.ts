@@ -14,13 +14,14 @@ import { FatalError, messageOf } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
 import type { Random } from "../base/random.ts";
-import { ApiError, isConflict } from "../kube/api_error.ts";
+import { isConflict } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { CountReader } from "../scaler/count_reader.ts";
 import type { Placement } from "../scaler/placement.ts";
 import { type OwnRecord, RecordGone, RecordLapsed } from "./own_record.ts";
-import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
+import { removePredecessor } from "./predecessor.ts";
+import type { RecordTarget } from "./record.ts";
 import { isAlone, isForbidden, untilAllowed } from "./rights.ts";
 
 /** See the module's comment. */
@@ -208,7 +209,7 @@ export class Membership {
     }
     // From here on the others reckon with this proxy, so it must be bound by what it has not heard.
     if (this.#state !== "alone") this.#set("joining");
-    await this.#removePredecessor(target, signal);
+    if (!this.#ready && this.#state !== "alone") await removePredecessor(target, this.#ports, signal);
     const count = await reader.read(signal);
     placement.bind(count.version);
     if (this.#state !== "alone") {
@@ -299,19 +300,5 @@ export class Membership {
     this.#state = state;
     this.#onChange();
     this.#ports.placement.gateChanged();
-  }
-
-  /** A restarted container's predecessor in the same pod is dead for certain: nobody need wait for its record. */
-  async #removePredecessor(target: RecordTarget, signal: AbortSignal): Promise<void> {
-    const { leases, podUid, identity, log } = this.#ports;
-    if (podUid === undefined || this.#ready || this.#state === "alone") return;
-    for (const lease of await leases.list(recordSelector(target), signal)) {
-      const found = parseRecord(lease, target);
-      if (found === undefined || found.podUid !== podUid || found.identity === identity) continue;
-      await leases.remove(lease, signal).catch((error) => {
-        if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) throw error;
-      });
-      log.info("record of the predecessor in this pod is deleted", { predecessor: found.identity });
-    }
   }
 }

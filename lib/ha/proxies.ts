@@ -5,14 +5,11 @@
  * @module
  */
 import { sleep } from "../base/clock.ts";
-import { messageOf } from "../base/errors.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { randomName } from "../base/random.ts";
 import { TaskGroup } from "../base/task_group.ts";
-import { ApiError } from "../kube/api_error.ts";
-import { LEASE_GROUP, type LeaseApi, leaseApi } from "../kube/leases.ts";
-import { Reflector, type ReflectorPorts } from "../kube/reflector.ts";
-import type { Lease } from "../kube/types.ts";
+import { leaseApi } from "../kube/leases.ts";
+import type { ReflectorPorts } from "../kube/reflector.ts";
 import type { ScalePromise } from "../scaler/agreement.ts";
 import type { CountReader } from "../scaler/count_reader.ts";
 import { neededBy } from "../scaler/decide.ts";
@@ -21,10 +18,11 @@ import type { Placement } from "../scaler/placement.ts";
 import { Consent } from "./consent.ts";
 import { Election, type ElectionTimes } from "./election.ts";
 import { MEMBER_STATES, Membership, type MembershipSettings, RENEWALS } from "./membership.ts";
+import { KnownRecords } from "./known_records.ts";
 import { OwnRecord } from "./own_record.ts";
-import { PeerMemory } from "./peers.ts";
-import { type RecordBody, recordSelector, type RecordTarget } from "./record.ts";
-import { isExpired, Records, type SeenRecord } from "./records.ts";
+import { describeUse } from "./own_use.ts";
+import type { RecordBody, RecordTarget } from "./record.ts";
+import type { SeenRecord } from "./records.ts";
 
 /** The settings that matter. */
 export interface ProxiesSettings extends MembershipSettings, ElectionTimes {}
@@ -41,12 +39,6 @@ export interface ProxiesPorts extends ReflectorPorts {
   claimPresent(signal: AbortSignal): Promise<void>;
 }
 
-/** How often a leader reads the records when others are there, at least: so that those of dead proxies expire. */
-const READ_MS = 10_000;
-
-/** The same within the duration of each record. */
-const READS = 10;
-
 /** How soon a proxy that only keeps its record alive tries again, in ms. */
 const RETRY_MS = 5_000;
 
@@ -54,38 +46,38 @@ const RETRY_MS = 5_000;
 export class Proxies implements Peers {
   /** New with every process. */
   readonly identity: string;
-  readonly #namespace: string;
-  readonly #name: string;
   readonly #settings: ProxiesSettings;
   readonly #ports: ProxiesPorts;
-  readonly #leases: LeaseApi;
-  readonly #records = new Records();
-  readonly #memory: PeerMemory;
+  readonly #records: KnownRecords;
   readonly #record: OwnRecord;
   readonly #membership: Membership;
   readonly #election: Election;
   readonly #consent: Consent;
   readonly #listeners = new Set<() => void>();
   #target: RecordTarget | undefined;
-  #reflector: Reflector<Lease> | undefined;
   #published = "";
 
   /** Starts nothing: `run` does. From now on nothing is placed before this proxy has joined. */
   constructor(
-    target: { readonly namespace: string; readonly name: string },
+    { namespace }: Pick<RecordTarget, "namespace">,
     settings: ProxiesSettings,
     ports: ProxiesPorts,
   ) {
     const { clock, random, log, placement, reader, client, claimPresent } = ports;
     this.identity = randomName(random, 12);
-    this.#namespace = target.namespace;
-    this.#name = target.name;
     this.#settings = settings;
     this.#ports = ports;
-    this.#memory = new PeerMemory(clock.nowMs());
-    const leases = leaseApi(client, target.namespace);
-    this.#leases = leases;
+    const leases = leaseApi(client, namespace);
     const { identity } = this;
+    this.#records = new KnownRecords({
+      ...ports,
+      leases,
+      identity,
+      recordExpiryMs: settings.recordExpiryMs,
+      onChange: () => this.#recordsChanged(),
+      // Until it is there again, nobody need ask this proxy: not a moment is to be lost.
+      onGone: (lease) => this.#record.deleted(lease) && this.#membership.publish(true),
+    });
     const { access, cluster: { podUid } } = client;
     this.#record = new OwnRecord({
       leases,
@@ -120,7 +112,7 @@ export class Proxies implements Peers {
       placement,
       identity,
       seen: () => this.#records.all,
-      list: (signal) => this.#list(signal),
+      list: (signal) => this.#records.list(this.#targetOrThrow(), signal),
       write: (signal) => this.#record.write(this.#targetOrThrow(), signal),
       publish: () => this.#membership.publish(true),
       answers: () => this.#membership.state === "joined" && !this.#membership.lapsed,
@@ -148,12 +140,12 @@ export class Proxies implements Peers {
 
   /** The other proxies that are alive, as far as is known. */
   get others(): readonly SeenRecord[] {
-    return this.#records.all.filter((record) => record.identity !== this.identity && !isExpired(record));
+    return this.#records.others;
   }
 
   /** See {@link Peers.use}. */
   use(): PeerUse {
-    return this.#memory.use;
+    return this.#records.use;
   }
 
   /** See {@link Peers.consent}. */
@@ -180,13 +172,13 @@ export class Proxies implements Peers {
     const recorded = (own: AbortSignal) => orAborted(this.#membership.recorded, own);
     tasks.run("records", async (own) => {
       await recorded(own);
-      await this.#watch(target, own);
+      await this.#records.watch(target, own);
     });
     tasks.run("election", async (own) => {
       await recorded(own);
       await this.#election.run(target, own);
     });
-    tasks.run("collector", (own) => this.#collect(own));
+    tasks.run("collector", (own) => this.#records.collect(target, () => this.leads, own));
     try {
       await tasks.join();
     } finally {
@@ -213,8 +205,7 @@ export class Proxies implements Peers {
 
   /** The API's versions have gone back: forgets what was seen of the others, and joins them anew. */
   restored(): void {
-    this.#records.forget();
-    this.#reflector?.relist();
+    this.#records.startAnew();
     this.#membership.rejoin();
   }
 
@@ -229,64 +220,7 @@ export class Proxies implements Peers {
     await this.#record.remove(signal);
   }
 
-  async #watch(target: RecordTarget, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#ports;
-    const reflector = new Reflector<Lease>(
-      {
-        group: LEASE_GROUP,
-        resource: "leases",
-        namespace: this.#namespace,
-        selector: { labelSelector: recordSelector(target) },
-      },
-      this.#ports,
-      (change) => {
-        // Until it is there again, nobody need ask this proxy: not a moment is to be lost.
-        if (change.type === "gone" && this.#record.deleted(change.object)) this.#membership.publish(true);
-        this.#records.changed(change, clock.nowMs());
-        this.#recordsChanged();
-      },
-    );
-    this.#reflector = reflector;
-    await reflector.run(signal);
-  }
-
-  /** Reads the records while others are there, and deletes those of dead proxies. */
-  async #collect(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#ports;
-    for (;;) {
-      // Another proxy may have been started with another --record-expiry.
-      const expiryMs = Math.min(this.#settings.recordExpiryMs, ...this.#records.all.map((it) => it.expiryMs));
-      await sleep(clock, Math.min(READ_MS, expiryMs / READS), signal);
-      if (!this.leads || this.#records.all.length <= 1) continue;
-      try {
-        for (const record of await this.#list(signal)) {
-          if (record.identity === this.identity || !isExpired(record)) continue;
-          await this.#leases.remove(record.lease, signal);
-          log.info("record of a dead proxy is deleted", { proxy: record.identity });
-        }
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) {
-          log.debug("cannot read the records", { cause: messageOf(error) });
-        }
-      }
-    }
-  }
-
-  async #list(signal: AbortSignal): Promise<readonly SeenRecord[]> {
-    const { clock } = this.#ports;
-    const askedMs = clock.nowMs();
-    const leases = await this.#leases.list(recordSelector({ name: this.#name }), signal);
-    this.#records.listed(leases, askedMs, clock.nowMs());
-    this.#recordsChanged();
-    return this.#records.all;
-  }
-
   #recordsChanged(): void {
-    const { clock, metrics } = this.#ports;
-    const others = this.others;
-    this.#memory.update(others, clock.nowMs());
-    metrics.record("proxies_alive", 1 + others.length, {});
     this.#consent.look();
     this.#publishIfChanged();
     this.#changed();
@@ -313,27 +247,10 @@ export class Proxies implements Peers {
 
   #content(): RecordBody {
     const { clock, placement: { usage, agreement } } = this.#ports;
-    const nowMs = clock.nowMs();
-    const { lastUsedMs, lastNeededMs } = this.#memory.inherited;
-    const { knownSinceMs } = this.#memory.use;
+    const { inherited, use: { knownSinceMs } } = this.#records;
     const replicas = agreement.seen?.replicas ?? 0;
-    const inUse: RecordBody["inUse"][number][] = [];
-    for (const ordinal of usage.busyOrdinals) inUse.push({ ordinal, busy: true, idleMs: 0 });
-    for (let ordinal = 0; ordinal < replicas; ordinal++) {
-      const usedMs = Math.max(
-        usage.lastUsedMs.get(ordinal) ?? -Infinity,
-        lastUsedMs.get(ordinal) ?? -Infinity,
-      );
-      if (usage.on(ordinal) === 0 && usedMs > -Infinity) {
-        inUse.push({ ordinal, busy: false, idleMs: nowMs - usedMs });
-      }
-    }
-    const neededMs = Math.max(usage.lastNeededMs, lastNeededMs);
     return {
-      inUse,
-      needing: usage.needing,
-      neededMs: neededMs === -Infinity ? null : nowMs - neededMs,
-      knowsForMs: nowMs - knownSinceMs,
+      ...describeUse({ usage, replicas, inherited, knownSinceMs }, clock.nowMs()),
       // Of what it promised before it lapsed nothing need bind it any more.
       answers: this.#membership.state === "joined" ? this.#consent.answers : {},
       announcement: this.#consent.announcement,

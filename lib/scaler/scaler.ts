@@ -6,15 +6,14 @@
  * @module
  */
 import type { Clock } from "../base/clock.ts";
-import { messageOf } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
 import type { Metrics, ScaleReason } from "../base/metrics.ts";
 import { Notifier } from "../base/notifier.ts";
 import { type Random, randomName } from "../base/random.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
-import { retryDelayMs } from "../kube/client.ts";
 import { type Count, MANAGER, type ScaleApi } from "../kube/scale.ts";
 import { claimOf } from "./agreement.ts";
+import { Attempt, NoConsent, OutOfDate } from "./attempt.ts";
 import type { ColdStart } from "./cold_start.ts";
 import type { CountReader } from "./count_reader.ts";
 import type { Observer } from "./observer.ts";
@@ -48,34 +47,11 @@ export interface ScalerPorts {
   readonly coldStart: ColdStart;
 }
 
-/** One kind of write: at most one of a kind is under way, and a failed one is tried again later. */
-interface Attempt {
-  /** A server's wish to wait before the next try is followed for so long, in ms. */
-  readonly longestAskedMs: number;
-  running: boolean;
-  failures: number;
-  notBeforeMs: number;
-}
-
-function attempt(longestAskedMs: number): Attempt {
-  return { longestAskedMs, running: false, failures: 0, notBeforeMs: -Infinity };
-}
-
-/** The count that was read is not the newest that was seen: something has changed meanwhile. */
-class OutOfDate extends Error {
-  override readonly name = "OutOfDate";
-}
-
-/** Tries that somebody quicker has spoiled: so many in a row are made again at once, and are no fault. */
-const SPOILT_AT_ONCE = 3;
-
-/** With clients that wait for a claim, a server's `Retry-After` is followed for so long, in ms; else for a minute. */
+/** With clients that wait for a claim, a server's `Retry-After` is followed for so long, in ms. */
 export const CLAIM_PATIENCE_MS = 5_000;
 
-/** Another proxy needs what should go, or is silent. */
-class NoConsent extends Error {
-  override readonly name = "NoConsent";
-}
+/** With nobody who waits, in ms. */
+const LOWER_PATIENCE_MS = 60_000;
 
 /** Writes the count. */
 export class Scaler {
@@ -83,8 +59,8 @@ export class Scaler {
   readonly #policy: Policy;
   readonly #name: string;
   readonly #faults: CauseLog;
-  readonly #claim = attempt(CLAIM_PATIENCE_MS);
-  readonly #lower = attempt(60_000);
+  readonly #claim: Attempt;
+  readonly #lower: Attempt;
   readonly #changed = new Notifier();
   readonly #underWay = new Set<Promise<void>>();
   #claims = 0;
@@ -99,6 +75,8 @@ export class Scaler {
     this.#policy = policy;
     this.#name = `${MANAGER}-${randomName(ports.random, 12)}`;
     this.#faults = new CauseLog(ports.log, "cannot scale", ports.access);
+    this.#claim = new Attempt(ports, this.#faults, CLAIM_PATIENCE_MS);
+    this.#lower = new Attempt(ports, this.#faults, LOWER_PATIENCE_MS);
     ports.placement.subscribe(() => this.#changed.notify());
     ports.peers.subscribe(() => this.#changed.notify());
   }
@@ -231,38 +209,19 @@ export class Scaler {
   }
 
   #nextTryMs(decision: Decision): number {
-    const attempt = this.#wantsClaim(decision)
-      ? this.#claim
-      : this.#wantsLower(decision)
-      ? this.#lower
-      : undefined;
-    return attempt === undefined || attempt.running ? Infinity : attempt.notBeforeMs;
+    if (this.#wantsClaim(decision)) return this.#claim.nextTryMs;
+    return this.#wantsLower(decision) ? this.#lower.nextTryMs : Infinity;
   }
 
   #start(attempt: Attempt, work: () => Promise<void>, signal: AbortSignal): void {
-    const { clock, random } = this.#ports;
-    if (attempt.running || clock.nowMs() < attempt.notBeforeMs) return;
-    attempt.running = true;
-    const task = work().then(() => {
-      attempt.failures = 0;
-      this.#faults.succeeded();
-    }, (error) => {
-      if (signal.aborted) return;
+    const task = attempt.start(work, signal)?.then(({ error }) => {
       // After an answer that says no for certain, the count is as it was.
-      this.#mustRead = !(error instanceof ApiError && error.status >= 400 && error.status < 500) ||
-        isConflict(error);
-      // Somebody was quicker: that is no fault, so look again at once, but not for ever at once.
-      const spoilt = (isConflict(error) || error instanceof OutOfDate) && attempt.failures < SPOILT_AT_ONCE;
-      if (!spoilt && !(error instanceof NoConsent)) this.#faults.failed(messageOf(error));
-      const delayMs = spoilt ? 0 : retryDelayMs(error, attempt.failures, random, attempt.longestAskedMs);
-      attempt.failures++;
-      attempt.notBeforeMs = clock.nowMs() + delayMs;
-    }).finally(() => {
-      attempt.running = false;
-      this.#underWay.delete(task);
+      const saysNo = error instanceof ApiError && error.status >= 400 && error.status < 500;
+      if (error !== undefined) this.#mustRead = !saysNo || isConflict(error);
+      this.#underWay.delete(task!);
       this.#changed.notify();
     });
-    this.#underWay.add(task);
+    if (task !== undefined) this.#underWay.add(task);
   }
 
   /**

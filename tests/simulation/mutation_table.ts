@@ -197,7 +197,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   "wall-clock": {
     what: "ages of records are taken from the wall clock",
-    file: "ha/proxies.ts",
+    file: "ha/known_records.ts",
     change: [
       ["const askedMs = clock.nowMs();", "const askedMs = clock.wallMs();"],
       [

@@ -61,7 +61,7 @@ function stage() {
     readyPod(placement);
     const scale = statefulSetScale(client, NAMESPACE, NAME);
     let claims = 0;
-    const all: Proxies = new Proxies({ namespace: NAMESPACE, name: NAME }, {
+    const all: Proxies = new Proxies({ namespace: NAMESPACE }, {
       recordExpiryMs: EXPIRY_MS,
       whenCutOff: "serve",
       leaseDurationMs: LEASE_MS,

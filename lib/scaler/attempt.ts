@@ -1,0 +1,86 @@
+/**
+ * One kind of write of the count: at most one of a kind is under way, and one that failed is tried again later. What is
+ * written is `scaler.ts`'s affair.
+ *
+ * @module
+ */
+import type { Clock } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
+import type { CauseLog } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+import { isConflict } from "../kube/api_error.ts";
+import { retryDelayMs } from "../kube/client.ts";
+
+/** The count that was read is not the newest that was seen: something has changed meanwhile. */
+export class OutOfDate extends Error {
+  /** Always `OutOfDate`. */
+  override readonly name = "OutOfDate";
+}
+
+/** Another proxy needs what should go, or is silent. */
+export class NoConsent extends Error {
+  /** Always `NoConsent`. */
+  override readonly name = "NoConsent";
+}
+
+/** Tries that somebody quicker has spoiled: so many in a row are made again at once, and are no fault. */
+const SPOILT_AT_ONCE = 3;
+
+/** What attempts are made with. */
+export interface AttemptPorts {
+  /** Measures waits. */
+  readonly clock: Clock;
+  /** Spreads them. */
+  readonly random: Random;
+}
+
+/** Tries one kind of write. */
+export class Attempt {
+  readonly #ports: AttemptPorts;
+  readonly #faults: CauseLog;
+  readonly #longestAskedMs: number;
+  #running = false;
+  #failures = 0;
+  #notBeforeMs = -Infinity;
+
+  /** `faults` is told how it goes; a server's `Retry-After` is followed for `longestAskedMs`. */
+  constructor(ports: AttemptPorts, faults: CauseLog, longestAskedMs: number) {
+    this.#ports = ports;
+    this.#faults = faults;
+    this.#longestAskedMs = longestAskedMs;
+  }
+
+  /** Whether a try is under way. */
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** When the next try may begin, monotonic ms; Infinity while one is under way. */
+  get nextTryMs(): number {
+    return this.#running ? Infinity : this.#notBeforeMs;
+  }
+
+  /** Tries, and gives what it threw; undefined if this is not the time. What is thrown after the signal's end is no failure. */
+  start(work: () => Promise<void>, signal: AbortSignal): Promise<{ readonly error: unknown }> | undefined {
+    if (this.#running || this.#ports.clock.nowMs() < this.#notBeforeMs) return undefined;
+    this.#running = true;
+    return work().then(() => {
+      this.#failures = 0;
+      this.#faults.succeeded();
+      return { error: undefined };
+    }, (error: unknown) => {
+      if (!signal.aborted) this.#failed(error);
+      return { error };
+    }).finally(() => this.#running = false);
+  }
+
+  #failed(error: unknown): void {
+    const { clock, random } = this.#ports;
+    // Somebody was quicker: that is no fault, so look again at once, but not for ever at once.
+    const spoilt = (isConflict(error) || error instanceof OutOfDate) && this.#failures < SPOILT_AT_ONCE;
+    if (!spoilt && !(error instanceof NoConsent)) this.#faults.failed(messageOf(error));
+    const delayMs = spoilt ? 0 : retryDelayMs(error, this.#failures, random, this.#longestAskedMs);
+    this.#failures++;
+    this.#notBeforeMs = clock.nowMs() + delayMs;
+  }
+}
