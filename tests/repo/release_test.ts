@@ -87,7 +87,7 @@ Deno.test("repo: every file names the same Deno", async () => {
   const patterns: Readonly<Record<string, RegExp>> = {
     "Dockerfile": /^ARG DENO_VERSION=(\S+)$/gm,
     ".ci/run": /^DENO_VERSION=(\S+)$/gm,
-    ".github/workflows/release.yml": /\bdeno@([\d.]+)/g,
+    ".github/workflows/release.yml": /\bdeno[@ ]([\d.]+\d)/g,
   };
   const found = new Set<string>();
   for (const [path, pattern] of Object.entries(patterns)) {
