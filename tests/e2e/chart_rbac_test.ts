@@ -19,6 +19,7 @@ interface Role extends KubeObject {
     readonly apiGroups: readonly string[];
     readonly resources: readonly string[];
     readonly verbs: readonly string[];
+    readonly resourceNames?: readonly string[];
   }[];
 }
 
@@ -28,6 +29,8 @@ interface Right {
   readonly group: string;
   /** With its subresource: `statefulsets/scale`. */
   readonly resource: string;
+  /** The one object that it is for, if not all. */
+  readonly name: string | undefined;
 }
 
 async function role(release: Release): Promise<Role> {
@@ -37,14 +40,16 @@ async function role(release: Release): Promise<Role> {
 }
 
 function rightsOf({ rules }: Role): readonly Right[] {
-  return rules.flatMap(({ apiGroups, resources, verbs }) =>
+  return rules.flatMap(({ apiGroups, resources, verbs, resourceNames = [undefined] }) =>
     apiGroups.flatMap((group) =>
-      resources.flatMap((resource) => verbs.map((verb) => ({ verb, group, resource })))
+      resources.flatMap((resource) =>
+        resourceNames.flatMap((name) => verbs.map((verb) => ({ verb, group, resource, name })))
+      )
     )
   );
 }
 
-const text = ({ verb, group, resource }: Right) => `${verb} ${group}/${resource}`;
+const text = ({ verb, group, resource }: Omit<Right, "name">) => `${verb} ${group}/${resource}`;
 
 /** Each right that the program has asked for in the namespace. */
 async function used(release: Release): Promise<ReadonlySet<string>> {
@@ -75,7 +80,10 @@ releaseScenario("every right that the chart grants is used, and none is missing"
   await (await release.build()).finish();
   await release.timeline.settle([0, 1, 0, 1, 0]);
   release.phase("two replicas, a build");
-  const granted = rightsOf(await role(release)).map(text).sort();
+  const rights = rightsOf(await role(release));
+  const { metadata } = await release.statefulSet();
+  for (const { group, name } of rights) assert.equal(name, group === "apps" ? metadata.name : undefined);
+  const granted = rights.map(text).sort();
   let seen: readonly string[] = [];
   await until("every granted right to be used", async () => {
     seen = [...await used(release)].sort();
@@ -109,7 +117,7 @@ async function setRules(
           user,
           resourceAttributes: {
             namespace: release.namespace,
-            ...{ verb: right.verb, group: right.group, resource, subresource },
+            ...{ verb: right.verb, group: right.group, name: right.name, resource, subresource },
           },
         },
       },
