@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import type { Build } from "./build.ts";
 import { CHART, type Values } from "./helm.ts";
-import { collectionPath, discover, parseManifests } from "./manifests.ts";
+import { parseManifests } from "./manifests.ts";
 import { quick, RELEASE, type Release, releaseScenario } from "./release.ts";
 import { until } from "./waiting.ts";
 
@@ -109,14 +109,11 @@ releaseScenario(
 
 /** Applies what the chart renders without a cluster, as a GitOps tool does at each sync. */
 async function sync(release: Release, values: Values): Promise<void> {
-  const resources = await discover(release.api);
-  const rendered = parseManifests(
-    await release.helm.run(["template", RELEASE, CHART, "--namespace", release.namespace], values),
+  const rendered = await release.helm.run(
+    ["template", RELEASE, CHART, "--namespace", release.namespace],
+    values,
   );
-  for (const object of rendered) {
-    const path = `${collectionPath(resources, object, release.namespace)}/${object.metadata.name}`;
-    await release.api.apply(path, object, "gitops");
-  }
+  await release.apply(parseManifests(rendered), "gitops");
 }
 
 releaseScenario(

@@ -18,6 +18,7 @@ import { ControlPlane } from "./control_plane.ts";
 import { CHART, Helm, type HelmName, type HelmResult, type Values } from "./helm.ts";
 import type { KubeApi, KubeObject } from "./kube_api.ts";
 import { Kubelet } from "./kubelet.ts";
+import { collectionPath, discover } from "./manifests.ts";
 import { ROUTED_PODS } from "./pod_run.ts";
 import type { LogRecord } from "./program.ts";
 import { cgroupParent, programPath, surroundings } from "./surroundings.ts";
@@ -80,6 +81,8 @@ export interface Workload extends KubeObject {
 
 export interface ReleaseOptions {
   readonly helm?: HelmName;
+  /** The namespace's name, if it matters. */
+  readonly namespace?: string;
   /** Labels of the namespace. */
   readonly labels?: Readonly<Record<string, string>>;
   /** The autoscaler is to run in a namespace of its own, which the chart makes. */
@@ -116,7 +119,7 @@ export class Release {
   }
 
   static async create(options: ReleaseOptions): Promise<Release> {
-    const namespace = `chart-${++namespacesSoFar}`;
+    const namespace = options.namespace ?? `chart-${++namespacesSoFar}`;
     const autoscalerNamespace = options.split ? `${namespace}-front` : namespace;
     const { api } = plane;
     const { helm = "helm", labels = {} } = options;
@@ -179,6 +182,15 @@ export class Release {
   /** Begins to note what becomes of the StatefulSet that was installed. */
   async watch(): Promise<void> {
     this.#timeline = new Timeline(this.api, this.namespace, (await this.statefulSet()).metadata.name);
+  }
+
+  /** Applies objects as `kubectl apply --server-side` and GitOps tools do. */
+  async apply(objects: readonly KubeObject[], fieldManager: string): Promise<void> {
+    const resources = await discover(this.api);
+    for (const object of objects) {
+      const path = `${collectionPath(resources, object, this.namespace)}/${object.metadata.name}`;
+      await this.api.apply(path, object, fieldManager);
+    }
   }
 
   /** `helm upgrade`, without `--wait` unless it is among the flags. */
