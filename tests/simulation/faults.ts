@@ -54,12 +54,13 @@ function requests(
     const part = random.pick(parts);
     const victim = random.chance(0.3) ? world.pick(random) : undefined;
     const method = random.chance(0.3) ? random.pick(["PUT", "PATCH", "GET", "POST"]) : undefined;
+    const resource = random.chance(0.3) ? random.pick(["/leases", "/scale", ...WATCHED]) : "";
     const victims = victim === undefined ? world.alive : [victim];
     const mend = hides ? victims.map((proxy) => world.impair(proxy)) : [];
-    note(`${part} of requests ${method ?? ""} ${victim?.machine.name ?? ""}`);
+    note(`${part} of requests ${method ?? ""} ${resource} ${victim?.machine.name ?? ""}`);
     const fate = (proxy: ProxyProcess, verb: string, path: string) => {
       const hit = (victim === undefined || victim === proxy) && (method === undefined || method === verb) &&
-        random.chance(part);
+        path.includes(resource) && random.chance(part);
       return hit ? draw(random, proxy, verb, path) : undefined;
     };
     world.weather.fates.add(fate);
@@ -147,7 +148,8 @@ export const FAULTS = {
       const away = world.alive.filter(({ path }) => path.state === "open");
       world.outage = how;
       for (const { path } of away) path.set(how);
-      await lasts(1 * S, world.settings.recordExpiryMs * random.pick([0.3, 1, 2]));
+      const mostMs = world.settings.recordExpiryMs * random.pick([0.5, 1.5, 2]);
+      await lasts(mostMs * random.pick([0.1, 0.7]), mostMs);
       world.outage = "open";
       for (const { path } of world.alive) path.set("open");
     },

@@ -196,16 +196,15 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     ]],
   },
   "wall-clock": {
-    what: "ages of records are taken from the wall clock",
+    what: "the age of a record is the wall time since the one that its proxy has written into it",
     file: "ha/known_records.ts",
-    change: [
-      ["const askedMs = clock.nowMs();", "const askedMs = clock.wallMs();"],
-      [
-        "this.#records.listed(leases, askedMs, clock.nowMs());",
-        "this.#records.listed(leases, askedMs, clock.wallMs());",
-      ],
-      ["this.#records.changed(change, clock.nowMs());", "this.#records.changed(change, clock.wallMs());"],
-    ],
+    change: [[
+      "    this.#changed();\n    return this.#records.all;\n",
+      "    this.#changed();\n    return this.#records.all.map((it) => ({\n" +
+      "      ...it,\n" +
+      "      unchangedMs: clock.wallMs() - Date.parse(it.lease.spec!.renewTime!),\n" +
+      "    }));\n",
+    ]],
   },
   "unknown-state": {
     what: "a leader that cannot reach the others' records takes it that there are none",
