@@ -18,7 +18,8 @@ export async function brokenCopy(name: string): Promise<{ readonly folder: strin
     await Deno.copyFile(new URL(path, ROOT), `${folder}/${path}`);
   }
   for (let mutation: Mutation | undefined = MUTATIONS[name]; mutation !== undefined;) {
-    await breakRule(`${folder}/lib/${mutation.file}`, mutation.change);
+    const path = `${folder}/lib/${mutation.file}`;
+    await Deno.writeTextFile(path, brokenText(await Deno.readTextFile(path), mutation.change, mutation.file));
     mutation = mutation.and === undefined ? undefined : MUTATIONS[mutation.and];
   }
   return { folder, [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
@@ -34,15 +35,14 @@ export async function simulationIn(folder: string | undefined, args: readonly st
   return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
 }
 
-async function breakRule(path: string, change: Mutation["change"]): Promise<void> {
-  let text = await Deno.readTextFile(path);
-  for (const [before, after] of change) {
-    if (text.split(before).length !== 2) {
+/** The text with the rule broken. @throws Error when it does not have what is to be changed exactly once */
+export function brokenText(text: string, change: Mutation["change"], path: string): string {
+  return change.reduce((changed, [before, after]) => {
+    if (changed.split(before).length !== 2) {
       throw new Error(`Cannot break the rule in ${path}: want this once: ${before}`);
     }
-    text = text.replace(before, () => after);
-  }
-  await Deno.writeTextFile(path, text);
+    return changed.replace(before, () => after);
+  }, text);
 }
 
 async function copy(from: URL, to: string): Promise<void> {
