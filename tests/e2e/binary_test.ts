@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { run } from "../../.ci/commands.ts";
 import { flagsOf } from "../../.ci/compile.ts";
 import config from "../../deno.json" with { type: "json" };
-import { containerCommand } from "./container.ts";
+import { containerCommand } from "./containers/confined.ts";
 import { kubeconfig } from "./kube_api.ts";
 import { copyLibraries } from "./image/base_images.ts";
 import { POD_FILES, scenario } from "./scenario.ts";

@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import config from "../../deno.json" with { type: "json" };
-import { containerCommand } from "./container.ts";
+import { containerCommand } from "./containers/confined.ts";
 import { API_ADDRESS } from "./control_plane.ts";
 import { ensureBaseImages, type Platform } from "./image/base_images.ts";
 import { buildBaseImages, type Builder, buildImage } from "./image/build_image.ts";

@@ -8,19 +8,18 @@
  * @module
  */
 
-import assert from "node:assert/strict";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { Build, type BuildOptions } from "./build.ts";
-import { autoscalerImage, buildkitdImage, type ImageTable } from "./containers/image.ts";
-import type { Pod, PodSpec } from "./containers/pod_spec.ts";
+import { standInImages } from "./containers/image.ts";
 import { containerRuntime } from "./containers/runtime.ts";
+import { defaultSeccomp } from "./containers/runtime_config.ts";
 import { ControlPlane } from "./control_plane.ts";
 import { CHART, Helm, type HelmName, type HelmResult, type Values } from "./helm.ts";
-import type { KubeApi, KubeObject } from "./kube_api.ts";
+import type { KubeObject } from "./kube_api.ts";
 import { Kubelet } from "./kubelet.ts";
 import { collectionPath, discover } from "./manifests.ts";
 import { ROUTED_PODS } from "./pod_run.ts";
-import type { LogRecord } from "./program.ts";
+import { ReleaseObjects, type ReleasePlace } from "./release_objects.ts";
 import { cgroupParent, programPath, surroundings } from "./surroundings.ts";
 import { Timeline } from "./timeline.ts";
 import { until } from "./waiting.ts";
@@ -40,26 +39,6 @@ export function quick(autoscaler: Values = {}, buildkitd: Values = {}): Values {
   };
 }
 
-function images(): ImageTable {
-  const buildkit = dirname(programPath("buildkitd"));
-  return {
-    "ghcr.io/earthbuild/buildkitd-autoscaler": autoscalerImage(programPath("buildkitd-autoscaler")),
-    "moby/buildkit": buildkitdImage(buildkit, ["buildkitd"]),
-    "earthly/buildkitd": buildkitdImage(buildkit, [
-      ...["sh", "-ec", EARTH_ENTRY, "entrypoint.sh"],
-      ...["buildkitd", "--config=/etc/buildkitd.toml"],
-    ]),
-  };
-}
-
-/** What that image's entry point does with what the chart gives it: it makes a configuration, and runs the rest. */
-const EARTH_ENTRY = `{
-  echo 'root = "/tmp/earthly/buildkit"'
-  echo "$EARTHLY_ADDITIONAL_BUILDKIT_CONFIG"
-  [ "$BUILDKIT_TCP_TRANSPORT_ENABLED" != true ] || printf '[grpc]\\naddress = [ "tcp://0.0.0.0:8372" ]\\n'
-} > /etc/buildkitd.toml
-exec "$@"`;
-
 let plane: ControlPlane;
 let folder: string;
 
@@ -74,11 +53,6 @@ Deno.test.afterAll(async () => {
 
 let namespacesSoFar = 0;
 
-/** A Deployment or a StatefulSet. */
-export interface Workload extends KubeObject {
-  readonly spec: { readonly replicas: number; readonly template: { readonly spec: PodSpec } };
-}
-
 export interface ReleaseOptions {
   readonly helm?: HelmName;
   /** The namespace's name, if it matters. */
@@ -90,12 +64,7 @@ export interface ReleaseOptions {
 }
 
 /** A namespace for one release, and all that runs in it. */
-export class Release {
-  /** The release's, in which buildkitd runs. */
-  readonly namespace: string;
-  /** The one that the autoscaler runs in. */
-  readonly autoscalerNamespace: string;
-  readonly folder: string;
+export class Release extends ReleaseObjects {
   readonly helm: Helm;
   /** Runs the pods of {@link namespace}. */
   readonly kubelet: Kubelet;
@@ -107,14 +76,12 @@ export class Release {
   #timeline: Timeline | undefined;
 
   private constructor(
-    namespaces: readonly [release: string, autoscaler: string],
+    place: ReleasePlace,
     kubelets: readonly [release: Kubelet, autoscaler: Kubelet],
-    own: string,
     helm: Helm,
   ) {
-    [this.namespace, this.autoscalerNamespace] = namespaces;
+    super(place);
     [this.kubelet, this.autoscalerKubelet] = kubelets;
-    this.folder = own;
     this.helm = helm;
   }
 
@@ -133,25 +100,21 @@ export class Release {
     await Deno.chmod(own, 0o755);
     const runtime = containerRuntime({
       api,
-      images: images(),
+      images: standInImages(programPath),
+      seccomp: await defaultSeccomp(programPath("seccomp-profile")),
       cgroupParent: cgroupParent(),
       folder: own,
     });
     const common = { api, nodeName: NODE, runtime, folder: own, subnet: ROUTED_PODS };
     const kubelet = await Kubelet.start({ ...common, namespace });
     return new Release(
-      [namespace, autoscalerNamespace],
+      { api, namespace, autoscalerNamespace, folder: own },
       [
         kubelet,
         options.split ? await Kubelet.start({ ...common, namespace: autoscalerNamespace }) : kubelet,
       ],
-      own,
       new Helm(helm, own, join(folder, "admin.kubeconfig")),
     );
-  }
-
-  get api(): KubeApi {
-    return plane.api;
   }
 
   get plane(): ControlPlane {
@@ -216,57 +179,6 @@ export class Release {
     return this.#timeline;
   }
 
-  /** The objects of one kind in the namespace; `collection` as in `/apis/apps/v1 deployments`. */
-  async list<T extends KubeObject = KubeObject>(
-    collection: string,
-    namespace: string = this.namespace,
-  ): Promise<readonly T[]> {
-    const [group, resource] = collection.split(" ");
-    const { items } = await this.api.get<{ items: T[] }>(`${group}/namespaces/${namespace}/${resource}`);
-    return items;
-  }
-
-  /** The one StatefulSet of the release. */
-  async statefulSet(): Promise<Workload> {
-    const [found, ...others] = await this.list<Workload>("/apis/apps/v1 statefulsets");
-    assert.ok(found !== undefined && others.length === 0, "the chart has one StatefulSet");
-    return found;
-  }
-
-  /** The pods of the Deployment, or with `"StatefulSet"` those of buildkitd, in no order. */
-  async pods(of: "ReplicaSet" | "StatefulSet"): Promise<readonly Pod[]> {
-    const namespace = of === "StatefulSet" ? this.namespace : this.autoscalerNamespace;
-    const pods = await this.list<Pod>("/api/v1 pods", namespace);
-    return pods.filter(({ metadata }) => {
-      const owners = (metadata as { ownerReferences?: readonly { readonly kind: string }[] }).ownerReferences;
-      return owners?.some(({ kind }) => kind === of);
-    });
-  }
-
-  /** The autoscaler pods that the Service sends clients to: address and name. */
-  async endpoints(): Promise<readonly { readonly address: string; readonly pod: string }[]> {
-    const slices = await this.list(
-      "/apis/discovery.k8s.io/v1 endpointslices",
-      this.autoscalerNamespace,
-    ) as unknown as readonly {
-      readonly ports?: readonly { readonly name: string; readonly port: number }[];
-      readonly endpoints?: readonly {
-        readonly addresses: readonly string[];
-        readonly conditions: { readonly ready?: boolean };
-        readonly targetRef?: { readonly name: string };
-      }[];
-    }[];
-    const autoscalers = new Set((await this.pods("ReplicaSet")).map(({ metadata }) => metadata.name));
-    return slices.flatMap(({ ports, endpoints }) =>
-      (endpoints ?? [])
-        .filter(({ conditions, targetRef }) => conditions.ready && autoscalers.has(targetRef?.name ?? ""))
-        .map(({ addresses, targetRef }) => ({
-          address: `tcp://${addresses[0]}:${ports?.find(({ name }) => name === "tcp-buildkit")?.port}`,
-          pod: targetRef?.name ?? "",
-        }))
-    );
-  }
-
   /** Waits until the Service has so many ready autoscaler pods, none of them one of `not`, and gives them. */
   untilEndpoints(count: number, not: readonly string[] = []) {
     return until(`${count} ready autoscaler pods`, async () => {
@@ -310,21 +222,6 @@ export class Release {
     });
   }
 
-  /** What the program in a pod has logged so far. */
-  async records(pod: string): Promise<readonly LogRecord[]> {
-    const text = await Deno.readTextFile(join(this.folder, `${pod}.log`)).catch(() => "");
-    return text.split("\n").filter((line) => line.startsWith("{")).map((line) =>
-      JSON.parse(line) as LogRecord
-    );
-  }
-
-  /** The name under which the API server knows the program. */
-  async programUser(): Promise<string> {
-    const namespace = this.autoscalerNamespace;
-    const [deployment] = await this.list<Workload>("/apis/apps/v1 deployments", namespace);
-    return `system:serviceaccount:${namespace}:${deployment?.spec.template.spec.serviceAccountName}`;
-  }
-
   /** Waits until no buildkitd pod is left, not even a terminating one. */
   async untilBuildkitdGone(): Promise<void> {
     await until("buildkitd's pods to be removed", async () => (await this.pods("StatefulSet")).length === 0, {
@@ -343,16 +240,6 @@ export class Release {
 
   get #kubelets(): readonly Kubelet[] {
     return [...new Set([this.kubelet, this.autoscalerKubelet])];
-  }
-
-  /** Asks a pod over HTTP, as the kubelet would. */
-  async probe(podName: string, port: number, path: string) {
-    const ip = await until(`${podName} to have an address`, async () => {
-      const pod = (await this.pods("ReplicaSet")).find(({ metadata }) => metadata.name === podName);
-      return pod?.status?.podIP;
-    });
-    const response = await fetch(`http://${ip}:${port}${path}`, { signal: AbortSignal.timeout(5_000) });
-    return { status: response.status, body: await response.text() };
   }
 
   /** What everything printed, for the report of a failure. */

@@ -1,9 +1,8 @@
 /**
  * One container under `runc`, with the security context, the mounts and the limits that its pod asks for.
  *
- * What is left out of a real node: seccomp and AppArmor profiles, limits other than that of memory. Starting throws when
- * the security context forbids the image's user; a program that cannot be run ends the container with runc's message in
- * its log.
+ * Starting throws when the security context forbids the image's user; a program that cannot be run ends the container
+ * with runc's message in its log.
  *
  * @module
  */
@@ -12,13 +11,7 @@ import { join } from "node:path";
 import { Child } from "../child_process.ts";
 import type { Image } from "./image.ts";
 import type { ContainerSpec, PodSpec, SecurityContext } from "./pod_spec.ts";
-
-/** A folder or file of the machine inside a container. */
-export interface Mount {
-  readonly source: string;
-  readonly destination: string;
-  readonly readOnly: boolean;
-}
+import { type ContainerDescription, type Mount, runtimeConfig } from "./runtime_config.ts";
 
 export interface ContainerOptions {
   /** Unique on this machine. */
@@ -33,6 +26,8 @@ export interface ContainerOptions {
   readonly mounts: readonly Mount[];
   /** The pod's network namespace, as a file. */
   readonly network: string;
+  /** The seccomp profile `RuntimeDefault`. */
+  readonly seccomp: unknown;
   /** The control group that the container's own is made in. */
   readonly cgroupParent: string;
   /** The container's root and its configuration go here. */
@@ -114,88 +109,36 @@ export function quantityBytes(quantity: string): number {
   return Math.floor(Number(number) * factor);
 }
 
-const KERNEL_MOUNTS = [
-  { destination: "/proc", type: "proc", source: "proc" },
-  {
-    ...{ destination: "/dev", type: "tmpfs", source: "tmpfs" },
-    options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
-  },
-  {
-    ...{ destination: "/dev/pts", type: "devpts", source: "devpts" },
-    options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
-  },
-  {
-    ...{ destination: "/dev/shm", type: "tmpfs", source: "shm" },
-    options: ["nosuid", "noexec", "nodev", "mode=1777"],
-  },
-];
-
-/** The container as the Open Container Initiative's runtime specification wants it. */
-function runtimeConfig(options: ContainerOptions): unknown {
-  const { spec, pod, image, folder } = options;
+/** What runc is told, as the pod's spec and the image say it. */
+function describe(options: ContainerOptions): ContainerDescription {
+  const { spec, pod, image } = options;
   const context: SecurityContext = { ...pod.securityContext, ...spec.securityContext };
   const uid = context.runAsUser ?? image.uid;
   if (context.runAsNonRoot && uid === 0) {
     throw new Error(`Cannot run "${spec.name}": container has runAsNonRoot and image will run as root`);
   }
-  const granted = capabilities(context);
-  const readOnly = context.privileged ? "rw" : "ro";
   const memory = spec.resources?.limits?.["memory"];
   const { fsGroup, supplementalGroups = [], sysctls = [] } = pod.securityContext ?? {};
-  const bind = ({ source, destination, readOnly }: Mount) => ({
-    ...{ type: "bind", source, destination },
-    options: ["rbind", "rprivate", readOnly ? "ro" : "rw"],
-  });
+  const unconfined = context.privileged ?? false;
   return {
-    ociVersion: "1.0.2",
+    args: options.args,
+    env: [...options.env].map(([name, value]) => `${name}=${value}`),
+    ...(spec.workingDir === undefined ? {} : { cwd: spec.workingDir }),
+    user: {
+      ...{ uid, gid: context.runAsGroup ?? image.gid },
+      additionalGids: [...fsGroup === undefined ? [] : [fsGroup], ...supplementalGroups],
+    },
+    capabilities: capabilities(context),
+    noNewPrivileges: context.allowPrivilegeEscalation === false,
+    unconfined,
+    root: { path: join(options.folder, "root"), readonly: context.readOnlyRootFilesystem ?? false },
+    mounts: [...image.mounts.map((mount) => ({ ...mount, readOnly: true })), ...options.mounts],
     hostname: options.hostname,
-    root: { path: join(folder, "root"), readonly: context.readOnlyRootFilesystem ?? false },
-    process: {
-      args: options.args,
-      cwd: spec.workingDir ?? "/",
-      env: [...options.env].map(([name, value]) => `${name}=${value}`),
-      user: {
-        ...{ uid, gid: context.runAsGroup ?? image.gid },
-        additionalGids: [...fsGroup === undefined ? [] : [fsGroup], ...supplementalGroups],
-      },
-      // Of a program that does not run as root, only the bounding set has a meaning, as with a real kubelet.
-      capabilities: {
-        bounding: granted,
-        ...(uid === 0 ? { effective: granted, permitted: granted } : {}),
-      },
-      noNewPrivileges: context.allowPrivilegeEscalation === false,
-    },
-    mounts: [
-      ...KERNEL_MOUNTS,
-      {
-        destination: "/sys",
-        type: "sysfs",
-        source: "sysfs",
-        options: ["nosuid", "noexec", "nodev", readOnly],
-      },
-      {
-        ...{ destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup" },
-        options: ["nosuid", "noexec", "nodev", "relatime", readOnly],
-      },
-      ...image.mounts.map((mount) => bind({ ...mount, readOnly: true })),
-      ...options.mounts.map(bind),
-    ],
-    linux: {
-      cgroupsPath: `/${options.cgroupParent}/${options.id}`,
-      namespaces: [
-        ...["pid", "mount", "uts", "ipc"].map((type) => ({ type })),
-        { type: "network", path: options.network },
-      ],
-      sysctl: Object.fromEntries(sysctls.map(({ name, value }) => [name, value])),
-      resources: {
-        devices: context.privileged ? [{ allow: true, access: "rwm" }] : [{ allow: false, access: "rwm" }],
-        ...(memory === undefined ? {} : { memory: { limit: quantityBytes(memory) } }),
-      },
-      ...(context.privileged ? {} : {
-        maskedPaths: ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
-        readonlyPaths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
-      }),
-    },
+    network: options.network,
+    sysctl: Object.fromEntries(sysctls.map(({ name, value }) => [name, value])),
+    cgroup: `/${options.cgroupParent}/${options.id}`,
+    ...(memory === undefined ? {} : { memoryBytes: quantityBytes(memory) }),
+    ...(context.seccompProfile?.type === "RuntimeDefault" && !unconfined ? { seccomp: options.seccomp } : {}),
   };
 }
 
@@ -227,7 +170,10 @@ export class Container {
       await Deno.mkdir(join(root, path), { recursive: true });
       await Deno.chmod(join(root, path), 0o1777);
     }
-    await Deno.writeTextFile(join(options.folder, "config.json"), JSON.stringify(runtimeConfig(options)));
+    await Deno.writeTextFile(
+      join(options.folder, "config.json"),
+      JSON.stringify(runtimeConfig(describe(options))),
+    );
     return new Container(options);
   }
 

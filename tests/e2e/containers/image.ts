@@ -8,6 +8,8 @@
  * @module
  */
 
+import { dirname } from "node:path";
+
 /** Files or folders of the machine that an image shows, read-only. */
 export interface ImageMount {
   readonly source: string;
@@ -54,7 +56,7 @@ const LIBRARY_FILES = [
 ];
 
 /** The image of the autoscaler; `program` is the compiled one. */
-export function autoscalerImage(program: string): Image {
+function autoscalerImage(program: string): Image {
   const { loader, folder } = LIBRARIES;
   const files = [loader, ...LIBRARY_FILES.map((name) => `${folder}/${name}`)];
   return {
@@ -71,7 +73,7 @@ export function autoscalerImage(program: string): Image {
 }
 
 /** An image with buildkitd; `programs` is the folder of it and of buildctl. */
-export function buildkitdImage(programs: string, entrypoint: readonly string[]): Image {
+function buildkitdImage(programs: string, entrypoint: readonly string[]): Image {
   const machine = ["/usr", "/bin", "/sbin", "/lib", "/lib64"];
   return {
     entrypoint,
@@ -85,3 +87,24 @@ export function buildkitdImage(programs: string, entrypoint: readonly string[]):
     folders: ["/tmp", "/var/tmp", "/run", "/etc/buildkit"],
   };
 }
+
+/** What the chart and the documents name; `program` gives the path of one. */
+export function standInImages(program: (name: string) => string): ImageTable {
+  const buildkit = dirname(program("buildkitd"));
+  return {
+    "ghcr.io/earthbuild/buildkitd-autoscaler": autoscalerImage(program("buildkitd-autoscaler")),
+    "moby/buildkit": buildkitdImage(buildkit, ["buildkitd"]),
+    "earthly/buildkitd": buildkitdImage(buildkit, [
+      ...["sh", "-ec", EARTH_ENTRY, "entrypoint.sh"],
+      ...["buildkitd", "--config=/etc/buildkitd.toml"],
+    ]),
+  };
+}
+
+/** What that image's entry point does with what the chart gives it: it makes a configuration, and runs the rest. */
+const EARTH_ENTRY = `{
+  echo 'root = "/tmp/earthly/buildkit"'
+  echo "$EARTHLY_ADDITIONAL_BUILDKIT_CONFIG"
+  [ "$BUILDKIT_TCP_TRANSPORT_ENABLED" != true ] || printf '[grpc]\\naddress = [ "tcp://0.0.0.0:8372" ]\\n'
+} > /etc/buildkitd.toml
+exec "$@"`;

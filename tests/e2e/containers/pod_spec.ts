@@ -46,6 +46,7 @@ export interface SecurityContext {
   readonly runAsNonRoot?: boolean;
   readonly allowPrivilegeEscalation?: boolean;
   readonly readOnlyRootFilesystem?: boolean;
+  readonly seccompProfile?: { readonly type: string };
   readonly capabilities?: { readonly add?: readonly string[]; readonly drop?: readonly string[] };
 }
 

@@ -11,18 +11,21 @@ import { join } from "node:path";
 import type { KubeApi } from "../kube_api.ts";
 import type { PodIdentity, PodProcess, PodRuntime } from "../pod_process.ts";
 import { delay, HANG_MS } from "../waiting.ts";
-import { Container, type Mount } from "./container.ts";
+import { Container } from "./container.ts";
 import { containerEnvironment, expand } from "./environment.ts";
 import { succeeds } from "./handler.ts";
 import { findImage, type ImageTable } from "./image.ts";
 import { PodNetwork } from "./network.ts";
 import type { ContainerSpec } from "./pod_spec.ts";
 import { Probes } from "./probes.ts";
+import type { Mount } from "./runtime_config.ts";
 import { prepareVolumes } from "./volumes.ts";
 
 export interface ContainerRuntimeOptions {
   readonly api: KubeApi;
   readonly images: ImageTable;
+  /** The seccomp profile `RuntimeDefault`. */
+  readonly seccomp: unknown;
   /** All containers get control groups below it, so that whoever chose the name can remove what is left behind. */
   readonly cgroupParent: string;
   /** Pods' files go here, and the claims that outlive them. */
@@ -188,6 +191,7 @@ async function startOne(
     env,
     mounts: [...await nodeFiles(folder, pod.metadata.name, ip), ...volumeMounts(spec, volumes)],
     network: network.path,
+    seccomp: options.seccomp,
     cgroupParent: options.cgroupParent,
     folder,
     logFile,
