@@ -127,6 +127,7 @@ export class Machine implements Clock {
   #suspendedMs = 0;
   #stoppedMs = 0;
   #waiting: (() => void)[] = [];
+  #catchingUp = false;
   /** When it last stood still, true ms; -Infinity if never. */
   lastStoppedMs = -Infinity;
 
@@ -193,10 +194,10 @@ export class Machine implements Clock {
     this.#wallOffsetMs += byMs;
   }
 
-  /** Runs what reaches the process: now, when it goes on, or never. */
+  /** Runs what reaches the process, in the order in which it comes: now, when it goes on, or never. */
   deliver(what: () => void): void {
     if (this.#state === "dead") return;
-    if (this.#state === "runs") what();
+    if (this.#state === "runs" && this.#waiting.length === 0) what();
     else this.#waiting.push(what);
   }
 
@@ -213,9 +214,21 @@ export class Machine implements Clock {
     this.lastStoppedMs = this.#world.nowMs();
     if (this.#state === "suspended") this.#suspendedMs += this.#world.nowMs() - this.#stoppedMs;
     this.#state = "runs";
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const what of waiting) this.#world.setTimer(0, () => this.deliver(what));
+    this.#catchUp();
+  }
+
+  #catchUp(): void {
+    if (this.#catchingUp || this.#waiting.length === 0) return;
+    this.#catchingUp = true;
+    this.#world.setTimer(0, () => {
+      this.#catchingUp = false;
+      if (this.#state !== "runs") return;
+      const what = this.#waiting[0]!;
+      what();
+      // Not before: what it brings about comes after what waits.
+      this.#waiting.shift();
+      this.#catchUp();
+    });
   }
 
   /** SIGKILL: nothing reaches it any more. */
