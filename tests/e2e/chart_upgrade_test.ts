@@ -107,6 +107,31 @@ releaseScenario(
   },
 );
 
+releaseScenario(
+  "another volume size is refused by Kubernetes, and taken when the StatefulSet is made anew",
+  {},
+  async (release) => {
+    await release.install(quick());
+    const larger = quick({}, { persistence: { size: "100Gi" } });
+    const { code, stderr } = await release.helm.outcome(
+      ["upgrade", RELEASE, CHART, "--namespace", release.namespace],
+      larger,
+    );
+    assert.notEqual(code, 0);
+    assert.match(stderr, /updates to statefulset spec for fields other than .* are forbidden/);
+    const { metadata } = await release.statefulSet();
+    const path = `/apis/apps/v1/namespaces/${release.namespace}/statefulsets/${metadata.name}`;
+    await release.api.delete(path, { propagationPolicy: "Orphan" });
+    await until("the StatefulSet to be gone", async () => {
+      return (await release.list("/apis/apps/v1 statefulsets")).length === 0;
+    });
+    await release.upgrade(larger);
+    assert.notEqual((await release.statefulSet()).metadata.uid, metadata.uid);
+    await (await release.build()).finish();
+    release.phase("refused, made anew, built");
+  },
+);
+
 /** Applies what the chart renders without a cluster, as a GitOps tool does at each sync. */
 async function sync(release: Release, values: Values): Promise<void> {
   const rendered = await release.helm.run(

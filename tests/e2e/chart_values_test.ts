@@ -88,6 +88,18 @@ releaseScenario(
   },
 );
 
+releaseScenario("one autoscaler works without the rights to Leases and pods", {}, async (release) => {
+  const without = quick({ rbac: { leases: false, pods: false } });
+  await release.install(without);
+  const [endpoint] = await release.untilEndpoints(1);
+  release.phase("installed");
+  await (await release.build()).finish();
+  await release.timeline.settle([0, 1, 0]);
+  const { body } = await release.probe(endpoint!.pod, 8081, "/healthz?verbose");
+  assert.match(body, /proxies ok: .*alone/);
+  release.phase("built, idle");
+});
+
 releaseScenario("an autoscaler that hangs is restarted by its liveness probe", {}, async (release) => {
   await release.install(quick({
     livenessProbe: { periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 2 },
