@@ -9,9 +9,9 @@
  */
 
 import assert from "node:assert/strict";
+import { CHART } from "./helm.ts";
 import type { KubeObject } from "./kube_api.ts";
-import { noted } from "./kubelet.ts";
-import { quick, type Release, releaseScenario } from "./release.ts";
+import { quick, RELEASE, type Release, releaseScenario } from "./release.ts";
 import { until } from "./waiting.ts";
 
 interface Role extends KubeObject {
@@ -59,39 +59,46 @@ async function used(release: Release): Promise<ReadonlySet<string>> {
   }));
 }
 
-releaseScenario("every right that the chart grants is used, and none is missing", {}, async (release) => {
-  await release.install(quick({ autoscalerConfig: { readyWaitTimeout: "5s" } }));
-  release.kubelet.behaviour.start.shut();
-  const late = await release.build();
-  const { pod } = await noted(release.kubelet, "bound", performance.now());
-  await release.api.patch(`/api/v1/namespaces/${release.namespace}/pods/${pod}/status`, {
-    status: {
-      conditions: [{ type: "PodScheduled", status: "False", reason: "Unschedulable", message: "no CPU" }],
-    },
-  });
-  assert.match(
-    (await late.result()).output,
-    /did not become ready in 5s: pod \S+ is Pending: Unschedulable: no CPU/,
-  );
-  release.phase("a client whose time is up");
-  release.kubelet.behaviour.start.open();
-  await release.timeline.settle([0, 1, 0]);
-  await release.upgrade(quick({ replicaCount: 2 }), "--wait");
-  await (await release.build()).finish();
-  await release.timeline.settle([0, 1, 0, 1, 0]);
-  release.phase("two replicas, a build");
-  const rights = rightsOf(await role(release));
-  const { metadata } = await release.statefulSet();
-  for (const { group, name } of rights) assert.equal(name, group === "apps" ? metadata.name : undefined);
-  const granted = rights.map(text).sort();
-  let seen: readonly string[] = [];
-  await until("every granted right to be used", async () => {
-    seen = [...await used(release)].sort();
-    return granted.every((right) => seen.includes(right));
-  }, { explain: () => `never used: ${granted.filter((right) => !seen.includes(right)).join(", ")}` });
-  assert.deepEqual(seen, granted);
-  assert.deepEqual(await release.plane.refusedTo(await release.programUser()), []);
-});
+releaseScenario(
+  "every right that the chart grants is used, and none is missing",
+  { split: true },
+  async (release) => {
+    const split = { namespaceOverride: release.autoscalerNamespace, namespace: { create: true } };
+    release.kubelet.behaviour.start.shut();
+    // With a pod that stays, however long it takes until the client's time is up.
+    await release.helm.run(
+      ["install", RELEASE, CHART, "--namespace", release.namespace],
+      quick({ ...split, autoscalerConfig: { readyWaitTimeout: "3s", minReplicas: 1 } }),
+    );
+    const pod = await until("a pod of buildkitd", async () => (await release.pods("StatefulSet"))[0]);
+    await release.api.patch(`/api/v1/namespaces/${release.namespace}/pods/${pod.metadata.name}/status`, {
+      status: {
+        conditions: [{ type: "PodScheduled", status: "False", reason: "Unschedulable", message: "no CPU" }],
+      },
+    });
+    const late = await (await release.build()).result();
+    assert.match(late.output, /did not become ready in 3s: pod \S+ is Pending: Unschedulable: no CPU/);
+    release.phase("a client whose time is up");
+    release.kubelet.behaviour.start.open();
+    await release.upgrade(quick({ ...split, replicaCount: 2 }), "--wait");
+    await release.untilCount(0);
+    await release.watch();
+    await (await release.build()).finish();
+    await release.timeline.settle([0, 1, 0]);
+    release.phase("two replicas, a build");
+    const rights = rightsOf(await role(release));
+    const { metadata } = await release.statefulSet();
+    for (const { group, name } of rights) assert.equal(name, group === "apps" ? metadata.name : undefined);
+    const granted = rights.map(text).sort();
+    let seen: readonly string[] = [];
+    await until("every granted right to be used", async () => {
+      seen = [...await used(release)].sort();
+      return granted.every((right) => seen.includes(right));
+    }, { explain: () => `never used: ${granted.filter((right) => !seen.includes(right)).join(", ")}` });
+    assert.deepEqual(seen, granted);
+    assert.deepEqual(await release.plane.refusedTo(await release.programUser()), []);
+  },
+);
 
 /** Lets the Role have these rules, and waits until the API server goes by them. */
 async function setRules(

@@ -24,11 +24,13 @@ function otherValues(release: Release) {
         maxHeld: 7,
       },
       service: { port: 1234 },
+      startupProbe: { enabled: true },
       resources: { limits: { memory: "128Mi" } },
     },
     {
       preset: "moby",
       service: { port: 4321 },
+      startupProbe: { enabled: true },
       config: "[registry.'example.com']\n  http = true\n",
       extraEnvVars: [{ name: "FROM_VALUES", value: "yes" }],
       persistence: { enabled: false },

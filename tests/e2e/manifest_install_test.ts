@@ -22,18 +22,18 @@ releaseScenario(
       `- {name: SCALE_DOWN_IDLE_TIMEOUT, value: ${IDLE_MS}ms}\n            - name: PROXY_LISTEN_ADDR`,
     ));
     await release.apply(objects, "kubectl");
-    await release.watch();
     const [endpoint] = await release.untilEndpoints(1);
     // Without a count in the manifest Kubernetes takes 1.
-    await release.timeline.settle([1, 0]);
+    await release.untilCount(0);
+    await release.watch();
     const build = await (await release.build()).running();
     const [builder] = await release.pods("StatefulSet");
     await release.apply(objects, "kubectl");
     await build.finish();
-    assert.deepEqual(release.timeline.counts, [1, 0, 1]);
+    assert.deepEqual(release.timeline.counts, [0, 1]);
     assert.equal((await release.pods("StatefulSet"))[0]!.metadata.uid, builder!.metadata.uid);
     assert.deepEqual(await release.endpoints(), [endpoint]);
-    await release.timeline.settle([1, 0, 1, 0]);
+    await release.timeline.settle([0, 1, 0]);
     assert.deepEqual(await release.plane.refusedTo(await release.programUser()), []);
     release.phase("applied, built, applied again");
   },

@@ -222,6 +222,13 @@ export class Release extends ReleaseObjects {
     });
   }
 
+  /** Waits until the StatefulSet has that count. */
+  async untilCount(replicas: number): Promise<void> {
+    await until(`a count of ${replicas}`, async () => (await this.statefulSet()).spec.replicas === replicas, {
+      explain: () => this.report(),
+    });
+  }
+
   /** Waits until no buildkitd pod is left, not even a terminating one. */
   async untilBuildkitdGone(): Promise<void> {
     await until("buildkitd's pods to be removed", async () => (await this.pods("StatefulSet")).length === 0, {
