@@ -104,11 +104,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     scale,
     placement,
     peers: proxies,
-    scaler: {
-      get busy() {
-        return scaler.busy;
-      },
-    },
+    isBusy: () => scaler.busy,
   });
   const observer: Observer = new Observer(target, {
     client,

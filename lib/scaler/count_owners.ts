@@ -38,7 +38,7 @@ export interface CountOwnersPorts {
   /** Only the leader does it, so that several do not get in each other's way. */
   readonly peers: Pick<Peers, "leads" | "subscribe">;
   /** Whether the count is to be written for a better reason. */
-  readonly scaler: { readonly busy: boolean };
+  isBusy(): boolean;
 }
 
 /** Who owns which fields of the StatefulSet, as its metadata says. */
@@ -99,8 +99,8 @@ export class CountOwners {
 
   /** A claimer that need not own the count, if there is one and this is the time. */
   #surplus(): string | undefined {
-    const { placement, peers, scaler } = this.#ports;
-    if (!peers.leads || scaler.busy || this.#seen?.version !== placement.agreement.seen?.version) {
+    const { placement, peers, isBusy } = this.#ports;
+    if (!peers.leads || isBusy() || this.#seen?.version !== placement.agreement.seen?.version) {
       return undefined;
     }
     const claimers = this.#seen?.claimers ?? [];
@@ -109,14 +109,14 @@ export class CountOwners {
 
   /** On condition of the version at which others were seen to own the count as well, so that it cannot be lost. */
   async #giveUp(manager: string, signal: AbortSignal): Promise<void> {
-    const { log, scale, placement } = this.#ports;
+    const { log, scale, placement, peers, isBusy } = this.#ports;
     const { seen } = placement.agreement;
     if (seen === undefined) return;
     const { replicas } = await scale.giveUp(seen, manager, signal, { dryRun: true });
     if (replicas !== seen.replicas) {
       throw new Error(`The API server would change the count from ${seen.replicas} to ${replicas}`);
     }
-    if (!this.#ports.peers.leads || this.#ports.scaler.busy) return;
+    if (!peers.leads || isBusy()) return;
     placement.see(await scale.giveUp(seen, manager, signal), seen.version);
     log.debug("an owner of the count has given it up", { manager });
   }

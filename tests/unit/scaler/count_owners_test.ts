@@ -1,7 +1,6 @@
 /** Tests of how the list of the count's owners is kept short. @module */
 import assert from "node:assert/strict";
 import { claimersOf, CountOwners, KEPT_OWNERS } from "../../../lib/scaler/count_owners.ts";
-import { soleProxy } from "../../../lib/scaler/peers.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
@@ -38,11 +37,11 @@ async function setUp(claims: number, { leads = true, busy = false } = {}) {
     placement,
     peers: {
       get leads() {
-        return state.leads && soleProxy(placement, 0).leads;
+        return state.leads;
       },
       subscribe: (listener) => void (onPeers = listener),
     },
-    scaler: state,
+    isBusy: () => state.busy,
   });
   // The watch comes after the reply.
   const watch = { works: true };
