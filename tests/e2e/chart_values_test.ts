@@ -9,7 +9,7 @@ import { sysctlOf } from "./containers/network.ts";
 import { contentsOf } from "./manifests.ts";
 import { noted } from "./kubelet.ts";
 import { quick, type Release, releaseScenario } from "./release.ts";
-import { until } from "./waiting.ts";
+import { delay, until } from "./waiting.ts";
 
 /** Another image, other ports, a namespace for each half, no volume, configuration, limits, an init container. */
 function otherValues(release: Release) {
@@ -87,6 +87,28 @@ releaseScenario(
     );
     assert.equal(status.phase, "Active", "the namespace that the chart made stays");
     release.phase("uninstalled");
+  },
+);
+
+releaseScenario(
+  "a pod of buildkitd that is deleted during a build ends after it, and the next client gets the next pod",
+  {},
+  async (release) => {
+    await release.install(quick());
+    const first = await (await release.build()).running();
+    const [pod] = await release.pods("StatefulSet");
+    const deletedMs = performance.now();
+    await release.api.delete(`/api/v1/namespaces/${release.namespace}/pods/${pod!.metadata.name}`);
+    await noted(release.kubelet, "terminating", deletedMs);
+    const second = await release.build();
+    // Longer than the hook's look at the connections, and buildkitd still answers.
+    await delay(2_000);
+    await release.kubelet.exec(pod!.metadata.name, ["buildctl", "debug", "workers"]);
+    await first.finish();
+    await second.finish();
+    assert.equal((await noted(release.kubelet, "ended", deletedMs)).uid, pod!.metadata.uid);
+    await release.timeline.settle([0, 1, 0]);
+    release.phase("two builds, idle");
   },
 );
 
