@@ -355,7 +355,7 @@ export const FAULTS = {
   newcomers: {
     chance: 0.25,
     everyMs: [0, 10 * S],
-    at: ["announce", "lower"],
+    at: ["announce", "lower", "lowered"],
     aim: 0.9,
     async once({ world, lasts }) {
       if (world.alive.length > 4) return;
