@@ -14,6 +14,8 @@ export interface Mutation {
   readonly change: readonly (readonly [before: string, after: string])[];
   /** Another mutation that has to come with this one, since either rule alone is enough. */
   readonly and?: string;
+  /** Why the simulation cannot be expected to notice it. */
+  readonly unseen?: string;
 }
 
 /** All of them, by a short name. */
@@ -44,6 +46,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   "no-second-look": {
     what: "a leader that has all answers does not look whether the pod is needed by now",
+    unseen: "the promises are enough for sessions; it spares a client a cold start",
     file: "scaler/scaler.ts",
     change: [["if (!this.#wantsLower(this.#decide()) || placement", "if (placement"]],
   },
@@ -62,6 +65,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   "last-answer-binds": {
     what: "only the promise that was made last binds",
+    unseen: "it takes two pods; the enumeration of the agreement shows it",
     file: "scaler/agreement.ts",
     change: [[": { seen, promises: [...rest, made] };", ": { seen, promises: [made] };"]],
   },
@@ -74,11 +78,6 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     what: "an answer to any earlier announcement counts",
     file: "ha/votes.ts",
     change: [["[leader] === generation", "[leader] !== undefined"]],
-  },
-  "restart-believed": {
-    what: "a daemon is believed what it answered before its pod's condition fell",
-    file: "scaler/placement.ts",
-    change: [["if (now?.ready === false) this.#health", "if (now === undefined) this.#health"]],
   },
   "no-version": {
     what: "the write of a scale-down names no version",
@@ -134,23 +133,10 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     file: "ha/own_record.ts",
     change: [["      this.#renewed = before;\n      if (this.lapsed)", "      if (this.lapsed)"]],
   },
-  "outage-counts": {
-    what: "time in which the API could not be read counts as silence of the others",
-    file: "ha/records.ts",
-    change: [[
-      "if (gapMs > Math.min(LONGEST_GAP_MS, known.record.expiryMs * LONGEST_GAP_PART)) continue;",
-      "",
-    ]],
-  },
   "busy-expires": {
     what: "the record of a proxy that lives expires",
     file: "ha/records.ts",
     change: [["return unchangedMs >= expiryMs;", "return unchangedMs >= expiryMs / 20;"]],
-  },
-  "leaves-record": {
-    what: "a proxy that ends gives up at the first conflict, and leaves its record",
-    file: "ha/own_record.ts",
-    change: [["if (!isConflict(error) || ++conflicts === REMOVE_TRIES) throw error;", "throw error;"]],
   },
   "drain-deletes-record": {
     what: "a proxy leaves the others as soon as it is told to stop",
