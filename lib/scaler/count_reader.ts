@@ -32,11 +32,11 @@ export class CountReader {
   }
 
   /**
-   * Reads the count and takes note of it; `proof` as in `Placement.see`.
+   * Reads the count and takes note of it. Versions before what was read may have been skipped.
    *
    * @throws what the API says
    */
-  async read(signal: AbortSignal, proof?: string): Promise<Count> {
+  async read(signal: AbortSignal): Promise<Count> {
     const { scale, placement } = this.#ports;
     const before = placement.agreement.seen?.version ?? "";
     const isOlder = ({ version }: Count) => isNewer(before, version);
@@ -48,7 +48,7 @@ export class CountReader {
       // As a proxy that joins: it will, but its next claim must not be conditioned on a version that is gone.
       placement.bind(count.version);
     }
-    placement.see(count, proof);
+    placement.see(count);
     return count;
   }
 

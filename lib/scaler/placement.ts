@@ -96,7 +96,8 @@ export class Placement {
    *
    * What ends a promise may have skipped the scale-down that the promise was made for: then the count has fallen and
    * risen unseen, and the pods are condemned. `proof` says why that cannot be: `"watch"`, since a watch skips no
-   * version, or the version that a write of our own was conditioned on, since then no other write on it has landed.
+   * version, or the version that a write of our own was conditioned on which has succeeded, since then no other write
+   * on it has landed. (A conflict proves the opposite.)
    */
   see(seen: Seen, proof?: string): boolean {
     const before = this.#agreement;

@@ -267,8 +267,8 @@ export class Scaler {
       const written = await this.#announced(decision.desired, write);
       this.#wrote(count, written, decision.reason, decision.because);
     } catch (error) {
-      // The version has moved on, and to see that is what ends the promise.
-      if (isConflict(error)) await reader.read(signal, count.version);
+      // The version has moved on, and to see that is what ends the promise. By whose write nobody knows yet.
+      if (isConflict(error)) await reader.read(signal);
       throw error;
     }
   }

@@ -174,6 +174,28 @@ Deno.test("Scaler places nothing while a scale-down is under way; a session that
   await stop();
 });
 
+Deno.test("Scaler trusts no pod when its scale-down met a conflict: a fall of the count that nobody told of may have been first", async () => {
+  const { clock, scale, placement, world, pod, stop } = setUp({ replicas: 1 });
+  pod(true);
+  world.watch = false;
+  const { promise: slow, resolve: land } = Promise.withResolvers<void>();
+  const { promise: later, resolve: goOn } = Promise.withResolvers<void>();
+  const now = { after: Promise.resolve() };
+  scale.fates(now, { before: slow }, now, { before: later });
+  await clock.advance(IDLE_MS);
+  assert.deepEqual(scale.requests, ["read", "update 0"]);
+  // Somebody else was quicker, the controller has begun to delete the pod, and another proxy has claimed since.
+  scale.set(0);
+  scale.set(1);
+  land();
+  await clock.advance(0);
+  assert.deepEqual(placement.agreement, { seen: { replicas: 1, version: "102" }, promises: [] });
+  assert.equal(placement.open(1, true), undefined, "it looks ready, and is condemned");
+  placement.end(1);
+  goOn();
+  await stop();
+});
+
 Deno.test("Scaler raises the count again when the scale-down has won, and trusts only a new pod", async () => {
   const { clock, scale, placement, pod, stop } = setUp({ replicas: 1 });
   pod(true);
