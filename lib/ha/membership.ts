@@ -69,7 +69,10 @@ export const RENEWALS = 10;
 /** No two writes of the record are closer together, in ms, unless somebody waits for an answer. */
 const RATE_MS = 500;
 
-/** A renewal that failed this recently shows that the proxy is cut off, and did not just stand still. */
+/**
+ * A renewal that failed this recently shows that the proxy is cut off, and did not just stand still; a record that was
+ * lost this recently is made anew with a pause. Longer than any pause.
+ */
 const RECENT_MS = 15_000;
 
 /** Whether a proxy places sessions, by where it stands. */
@@ -169,6 +172,8 @@ export class Membership {
   /** Runs until the signal is aborted. @throws FatalError when it may not write a record and another proxy is there */
   async run(target: RecordTarget, signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#ports;
+    let losses = 0;
+    let lostMs = -Infinity;
     for (let failures = 0;;) {
       let faults = this.#joinFaults;
       try {
@@ -186,6 +191,10 @@ export class Membership {
           if (error instanceof RecordGone) log.warn("record of this proxy was deleted", { then });
           else log.warn("record of this proxy was not renewed in time", { then });
           this.#set("joining");
+          // Not a moment is to be lost, but whoever takes the record away each time must not make it loop either.
+          losses = clock.nowMs() - lostMs < RECENT_MS ? losses + 1 : 0;
+          lostMs = clock.nowMs();
+          if (losses > 0) await sleep(clock, retryDelayMs(error, losses - 1, random), signal);
           continue;
         }
         this.#failed(error, faults);
@@ -227,7 +236,10 @@ export class Membership {
     this.#joined.resolve();
   }
 
-  /** Renews the record, on time and when it changes. Returns when this proxy has to join again.Returns when it was alone and has been given the right to write. */
+  /**
+   * Renews the record, on time and when it changes. Returns when this proxy has to join
+   * again, also when it was alone and has been given the right to write.
+   */
   async #stay(target: RecordTarget, signal: AbortSignal): Promise<void> {
     const { clock, random, record } = this.#ports;
     if (this.#state === "alone") return await untilAllowed(target, this.#ports, signal);

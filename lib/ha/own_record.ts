@@ -160,6 +160,8 @@ export class OwnRecord {
       if (!isConflict(error)) throw error;
       // The name is this process's own, so an earlier try did land.
       const found = await leases.get(wanted.metadata!.name!, signal);
+      // One that was deleted and lives has come back with a backup.
+      if (found.metadata?.uid === this.#goneUid) this.#goneUid = undefined;
       return await leases.update(withVersionOf(wanted, found), signal);
     }
   }

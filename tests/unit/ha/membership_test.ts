@@ -267,6 +267,24 @@ Deno.test("Membership: a deleted record that another part of the program finds m
   await stop();
 });
 
+Deno.test("Membership makes a record that is deleted again and again anew each time, but not without a pause", async () => {
+  const { clock, leases, one, stop } = await joined();
+  const made = () => leases.requests.filter((request) => request === `create ${nameOf("one")}`).length;
+  leases.onChange = (change) => {
+    if (change.type === "set" && made() < 500) clock.setTimer(10, () => leases.drop(nameOf("one")));
+    if (change.type === "gone" && one.record.deleted(change.object)) one.membership.publish(true);
+  };
+  leases.drop(nameOf("one"));
+  await clock.advance(0);
+  assert.equal(made(), 2, "the first time at once");
+  await clock.advance(60_000);
+  assert.ok(made() > 4 && made() < 30, `found ${made()} in a minute`);
+  leases.onChange = () => {};
+  await clock.advance(20_000);
+  assert.equal(one.membership.state, "joined");
+  await stop();
+});
+
 Deno.test("Membership, cut off with `serve`: an API that fails again in the middle of joining stops nothing for long", async () => {
   const { clock, leases, one, stop } = await joined();
   leases.reachable = false;

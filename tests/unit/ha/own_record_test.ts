@@ -227,3 +227,18 @@ Deno.test("OwnRecord.deleted(): a write that was answered before, and whose answ
   await assert.rejects(writing, RecordGone);
   assert.equal(record.ageMs, Infinity);
 });
+
+Deno.test("OwnRecord.deleted(): a Lease that comes back with a backup is believed to live", async () => {
+  const { leases, record, written, state } = setUp();
+  await record.join(TARGET, SIGNAL);
+  const backup = leases.all;
+  leases.drop(NAME);
+  assert.equal(record.deleted(backup[0]!), true);
+  await record.join(TARGET, SIGNAL);
+  leases.restore(backup);
+  await assert.rejects(record.write(TARGET, SIGNAL), RecordGone);
+  state.body = BUSY;
+  await record.join(TARGET, SIGNAL);
+  assert.deepEqual(written(), BUSY);
+  assert.equal(record.lapsed, false);
+});
