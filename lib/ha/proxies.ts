@@ -55,6 +55,7 @@ export class Proxies implements Peers {
   readonly #consent: Consent;
   readonly #listeners = new Set<() => void>();
   #target: RecordTarget | undefined;
+  #asksFromMs = -Infinity;
   #published = "";
 
   /** Starts nothing: `run` does. From now on nothing is placed before this proxy has joined. */
@@ -151,6 +152,7 @@ export class Proxies implements Peers {
   /** See {@link Peers.consent}. */
   consent(wanted: ScalePromise, signal: AbortSignal): Promise<boolean> {
     if (this.#membership.state === "alone") return Promise.resolve(this.#ports.placement.promise(wanted));
+    if (this.#ports.clock.nowMs() < this.#asksFromMs) return Promise.resolve(false);
     return this.#consent.obtain(wanted, signal);
   }
 
@@ -205,6 +207,8 @@ export class Proxies implements Peers {
 
   /** The API's versions have gone back: forgets what was seen of the others, and joins them anew. */
   restored(): void {
+    // A live proxy that the backup does not know is on nobody's list until it has renewed its record.
+    this.#asksFromMs = this.#ports.clock.nowMs() + this.#settings.recordExpiryMs;
     this.#records.startAnew();
     this.#membership.rejoin();
   }

@@ -253,6 +253,25 @@ Deno.test("Proxies: one that was cut off leads no more before another can", asyn
   await end();
 });
 
+Deno.test("Proxies.restored(): nobody scales down before every live proxy, also one that the backup does not know, has been heard of", async () => {
+  const { clock, start, end } = stage();
+  const one = await start("a");
+  await clock.advance(3_000);
+  const consent = async () => {
+    const asked = one.all.consent({ below: 0, version: one.placement.agreement.seen!.version }, SIGNAL);
+    await clock.advance(0);
+    return await asked;
+  };
+  one.all.restored();
+  await clock.advance(EXPIRY_MS - 1);
+  assert.equal(one.all.membership.state, "joined");
+  assert.equal(await consent(), false);
+  assert.deepEqual(one.placement.agreement.promises, [], "and it goes on placing meanwhile");
+  await clock.advance(1);
+  assert.equal(await consent(), true);
+  await end();
+});
+
 Deno.test("Proxies.outlast() keeps the record, and answers nobody", async () => {
   const { clock, start, records, end } = stage();
   const [one, two] = [await start("a"), await start("b")];
