@@ -150,7 +150,8 @@ export class Reflector<T extends KubeObject> {
           this.#restarted("failed");
           failures++;
         }
-        await sleep(clock, retryDelayMs(cause, failures - 1, random), signal);
+        await sleep(clock, retryDelayMs(cause, failures - 1, random), part.signal)
+          .catch(() => signal.throwIfAborted());
       }
     }
   }

@@ -134,6 +134,20 @@ Deno.test("Reflector.relist() lists anew at once, whatever it waits for", async 
   await stop();
 });
 
+Deno.test("Reflector.relist() lists anew at once in the middle of a back-off, too", async () => {
+  const { clock, changes, http, set, reflector, stop } = setUp();
+  set(1);
+  await clock.advance(0);
+  http.set("refused");
+  await clock.advance(600_000);
+  http.set("open");
+  set(2);
+  reflector.relist();
+  await clock.advance(0);
+  assert.equal(changes.at(-1), "list 2");
+  await stop();
+});
+
 Deno.test("Reflector backs off while the server is away, says so once, and catches up", async () => {
   const { clock, http, log, changes, set, reflector, requests, stop } = setUp();
   await clock.advance(0);
