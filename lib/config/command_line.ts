@@ -129,6 +129,10 @@ function unknownFlags(unknown: readonly string[], program: Command): string[] {
   for (const [i, argument] of unknown.entries()) {
     if (argument.startsWith("-") && argument.length > 1) {
       const [flag = ""] = argument.split("=", 1);
+      if (flag === "--help") {
+        problems.push(`Cannot use "${argument}": "--help" takes no value`);
+        continue;
+      }
       const near = nearest(flag, names, "--");
       problems.push(`Unknown flag "${flag}"${near === undefined ? "" : `: the nearest is "${near}"`}`);
       // What follows an unknown flag may be its value, and is no mistake of its own.

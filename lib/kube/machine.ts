@@ -124,7 +124,7 @@ export function readFault(error: unknown): string {
   const code = codeOf(error) ?? (error instanceof Error ? error.name : "");
   if (/^(ENOENT|NotFound)$/.test(code)) return "found no such file";
   if (/^(EACCES|EPERM|PermissionDenied|NotCapable)$/.test(code)) return "found a file that may not be read";
-  if (/^(EISDIR|IsADirectory)$/.test(code)) return "found a directory, want a file";
+  if (/^(EISDIR|IsADirectory)$/.test(code)) return "found a directory";
   return `found a file that cannot be read: ${messageOf(error)}`;
 }
 
