@@ -10,6 +10,7 @@ import type { Log } from "../base/log.ts";
 import { ApiError } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
+import type { CountReader } from "../scaler/count_reader.ts";
 import type { OwnRecord } from "./own_record.ts";
 import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
 
@@ -89,10 +90,14 @@ export async function isAlone(
   }
 }
 
-/** Resolves when a proxy that was alone has been given the right to write its record, and has written it. */
+/**
+ * Resolves when a proxy that was alone has been given the right to write its record, and has written it. It has no
+ * record whose version would show that the API's data was restored from a backup, and watches are silent then: so it
+ * reads the count as often as it asks.
+ */
 export async function untilAllowed(
   target: RecordTarget,
-  { clock, record }: Pick<RightsPorts, "clock" | "record">,
+  { clock, record, reader }: Pick<RightsPorts, "clock" | "record"> & { readonly reader: CountReader },
   signal: AbortSignal,
 ): Promise<void> {
   for (;;) {
@@ -102,6 +107,7 @@ export async function untilAllowed(
     } catch {
       signal.throwIfAborted();
     }
+    await reader.read(signal).catch(() => signal.throwIfAborted());
   }
 }
 

@@ -318,6 +318,22 @@ Deno.test("Membership: when the API's data is restored from a backup it joins ag
   await stop();
 });
 
+Deno.test("Membership, alone: it notices a restore of the API's data within a minute, although it has no record", async () => {
+  const { clock, leases, one } = setUp();
+  for (const verb of ["create", "update", "list"] as const) leases.always.set(verb, 403);
+  const running = one.run();
+  await clock.advance(RIGHTS_PATIENCE_MS + 1_000);
+  assert.equal(one.membership.state, "alone");
+  one.scale.version = 40;
+  one.scale.replicas = 0;
+  await clock.advance(60_000);
+  assert.equal(one.log.of("the Kubernetes API has gone back to an earlier state").length, 1);
+  assert.deepEqual(one.placement.agreement.seen, { replicas: 0, version: "40" });
+  one.stop();
+  await clock.advance(0);
+  await running;
+});
+
 Deno.test("Membership.rejoin() places nothing until it has written its record, read and claimed", async () => {
   const { clock, leases, one, stop } = await joined();
   const { promise: written, resolve: writes } = Promise.withResolvers<void>();
