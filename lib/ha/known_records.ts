@@ -25,7 +25,7 @@ export interface KnownRecordsPorts extends ReflectorPorts {
   readonly recordExpiryMs: number;
   /** Something has changed. */
   onChange(): void;
-  /** A watch says that a Lease is gone; called before {@link onChange}. */
+  /** A watch says that a Lease is gone, or a list that this proxy's own is; called before {@link onChange}. */
   onGone(lease: Lease): void;
 }
 
@@ -82,8 +82,7 @@ export class KnownRecords {
       this.#ports,
       (change) => {
         if (change.type === "gone") onGone(change.object);
-        this.#records.changed(change, clock.nowMs());
-        this.#changed();
+        this.#take(() => this.#records.changed(change, clock.nowMs()));
       },
     );
     await this.#reflector.run(signal);
@@ -99,8 +98,7 @@ export class KnownRecords {
     const { clock } = this.#ports;
     const askedMs = clock.nowMs();
     const leases = await this.#ports.leases.list(recordSelector(target), signal);
-    this.#records.listed(leases, askedMs, clock.nowMs());
-    this.#changed();
+    this.#take(() => this.#records.listed(leases, askedMs, clock.nowMs()));
     return this.#records.all;
   }
 
@@ -136,6 +134,16 @@ export class KnownRecords {
       await leases.remove(record.lease, signal);
       log.info("record of a dead proxy is deleted", { proxy: record.identity });
     }
+  }
+
+  /** Takes news in. Where the own record was and is no more, that has been deleted. */
+  #take(news: () => void): void {
+    const { identity, onGone } = this.#ports;
+    const find = () => this.#records.all.find((record) => record.identity === identity);
+    const own = find();
+    news();
+    if (own !== undefined && find() === undefined) onGone(own.lease);
+    this.#changed();
   }
 
   #changed(): void {

@@ -185,8 +185,9 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     what: "the age of a record is the wall time since the one that its proxy has written into it",
     file: "ha/known_records.ts",
     change: [[
-      "    this.#changed();\n    return this.#records.all;\n",
-      "    this.#changed();\n    return this.#records.all.map((it) => ({\n" +
+      "    this.#take(() => this.#records.listed(leases, askedMs, clock.nowMs()));\n    return this.#records.all;\n",
+      "    this.#take(() => this.#records.listed(leases, askedMs, clock.nowMs()));\n" +
+      "    return this.#records.all.map((it) => ({\n" +
       "      ...it,\n" +
       "      unchangedMs: clock.wallMs() - Date.parse(it.lease.spec!.renewTime!),\n" +
       "    }));\n",

@@ -98,6 +98,12 @@ function stage() {
     clock,
     api,
     start,
+    /** Somebody deletes all records. */
+    deleteRecords: () => {
+      for (const { metadata: { name } } of registry.store.list(LEASES, NAMESPACE)) {
+        if (name.includes("-proxy-")) registry.delete(LEASES, NAMESPACE, name, {});
+      }
+    },
     /** The records there are, by identity. */
     records: () =>
       registry.store.list(LEASES, NAMESPACE).filter(({ metadata }) => metadata.name.includes("-proxy-")).map((
@@ -269,6 +275,21 @@ Deno.test("Proxies.restored(): nobody scales down before every live proxy, also 
   assert.deepEqual(one.placement.agreement.promises, [], "and it goes on placing meanwhile");
   await clock.advance(1);
   assert.equal(await consent(), true);
+  await end();
+});
+
+Deno.test("Proxies: a deletion of its record that only a list shows makes a proxy join again at once, too", async () => {
+  const { clock, api, start, records, deleteRecords, end } = stage();
+  const one = await start("a");
+  await clock.advance(3_000);
+  one.http.set("refused");
+  await clock.advance(100);
+  deleteRecords();
+  api.compact();
+  one.http.set("open");
+  await clock.advance(5_000);
+  assert.deepEqual(records(), [one.all.identity], "long before the next renewal is due");
+  assert.equal(one.all.membership.state, "joined");
   await end();
 });
 
