@@ -27,14 +27,13 @@ export function describeUse(
 ): Pick<RecordBody, "inUse" | "needing" | "neededMs" | "knowsForMs"> {
   const inUse: RecordBody["inUse"][number][] = [];
   for (const ordinal of usage.busyOrdinals) inUse.push({ ordinal, busy: true, idleMs: 0 });
-  for (let ordinal = 0; ordinal < replicas; ordinal++) {
+  const used = new Set([...usage.lastUsedMs.keys(), ...inherited.lastUsedMs.keys()]);
+  for (const ordinal of [...used].filter((it) => it < replicas).sort((a, b) => a - b)) {
     const usedMs = Math.max(
       usage.lastUsedMs.get(ordinal) ?? -Infinity,
       inherited.lastUsedMs.get(ordinal) ?? -Infinity,
     );
-    if (usage.on(ordinal) === 0 && usedMs > -Infinity) {
-      inUse.push({ ordinal, busy: false, idleMs: nowMs - usedMs });
-    }
+    if (usage.on(ordinal) === 0) inUse.push({ ordinal, busy: false, idleMs: nowMs - usedMs });
   }
   const neededMs = Math.max(usage.lastNeededMs, inherited.lastNeededMs);
   return {

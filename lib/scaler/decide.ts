@@ -37,7 +37,7 @@ export interface Facts {
   readonly lastNeededMs: number;
   /** When the last session on an ordinal ended. */
   readonly lastUsedMs: ReadonlyMap<number, number>;
-  /** When the count was last seen to rise above an ordinal. */
+  /** When the count was last seen to rise above an ordinal: of all that it rose above at once, the highest will do. */
   readonly roseMs: ReadonlyMap<number, number>;
 }
 
@@ -77,7 +77,8 @@ export function decide(facts: Facts, nowMs: number, policy: Policy): Decision {
   keep(0, facts.lastNeededMs);
   keep(replicas - 1, facts.startedMs);
 
-  const recent = 1 + Math.max(-1, ...until.keys());
+  let recent = 0;
+  for (const ordinal of until.keys()) recent = Math.max(recent, 1 + ordinal);
   const busy = 1 + facts.highestBusy;
   const desired = Math.max(minReplicas, busy, needed, recent);
   const wakeAtMs = desired === recent && recent > Math.max(minReplicas, busy, needed)

@@ -60,7 +60,8 @@ export class Placement {
   readonly #condemned = new Condemned();
   readonly #listeners = new Set<() => void>();
   readonly #waiting = new Map<number, Waiter>();
-  readonly #roseMs = new Map<number, number>();
+  /** The ordinals that the count was seen to rise above, lowest first; `to` is not among them. */
+  #rises: readonly { readonly from: number; readonly to: number; readonly nowMs: number }[] = [];
   #agreement: Agreement = NOTHING_SEEN;
   #backends: readonly Backend[] = [];
 
@@ -86,9 +87,9 @@ export class Placement {
     this.#listeners.add(listener);
   }
 
-  /** When the count was last seen to rise above each ordinal, monotonic ms. */
+  /** When the count was last seen to rise above an ordinal, monotonic ms: of each rise the highest. */
   get roseMs(): ReadonlyMap<number, number> {
-    return this.#roseMs;
+    return new Map(this.#rises.map(({ to, nowMs }) => [to - 1, nowMs]));
   }
 
   /**
@@ -109,11 +110,9 @@ export class Placement {
       const ended = before.promises.filter((made) => !kept.has(made) && made.version !== proof);
       this.#condemned.seen(closedFrom(ended), this.#backends);
     }
-    const nowMs = this.#clock.nowMs();
-    for (let ordinal = before.seen?.replicas ?? 0; ordinal < seen.replicas; ordinal++) {
-      this.#roseMs.set(ordinal, nowMs);
-    }
-    for (const ordinal of this.#roseMs.keys()) if (ordinal >= seen.replicas) this.#roseMs.delete(ordinal);
+    const rise = { from: before.seen?.replicas ?? 0, to: seen.replicas, nowMs: this.#clock.nowMs() };
+    this.#rises = [...this.#rises, rise].map((it) => ({ ...it, to: Math.min(it.to, seen.replicas) }))
+      .filter(({ from, to }) => from < to);
     this.usage.forget(seen.replicas);
     this.#update();
     return true;

@@ -329,6 +329,20 @@ Deno.test("Scaler looks again after a conflict, and takes over the count that it
   await stop();
 });
 
+Deno.test("Scaler bears any count that somebody else sets", async () => {
+  const { clock, scale, placement, stop } = setUp();
+  await clock.advance(5 * IDLE_MS);
+  for (const replicas of [200_000, 2 ** 31 - 1]) {
+    scale.set(replicas);
+    assert.ok(placement.roseMs.size <= 2);
+    await clock.advance(IDLE_MS - 1);
+    assert.equal(scale.replicas, replicas);
+    await clock.advance(1);
+    assert.equal(scale.replicas, 0);
+  }
+  await stop();
+});
+
 Deno.test("Scaler never lowers after stopLowering(), but still claims", async () => {
   const { clock, scale, placement, scaler, stop } = setUp({ replicas: 1 });
   scaler.stopLowering();
