@@ -117,7 +117,9 @@ export class CountOwners {
       throw new Error(`The API server would change the count from ${seen.replicas} to ${replicas}`);
     }
     if (!peers.leads || isBusy()) return;
-    placement.see(await scale.giveUp(seen, manager, signal), seen.version);
+    const after = await scale.giveUp(seen, manager, signal);
+    if (after.version === seen.version) throw new Error(`The API server leaves its share to "${manager}"`);
+    placement.see(after, seen.version);
     log.debug("an owner of the count has given it up", { manager });
   }
 }

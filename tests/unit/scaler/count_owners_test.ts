@@ -124,6 +124,20 @@ Deno.test("CountOwners gives nothing up that would change the count, whatever th
   await stop();
 });
 
+Deno.test("CountOwners backs off where a share stays although the API server took the request", async () => {
+  const { clock, scale, log, state, changed, stop } = await setUp(KEPT_OWNERS + 1, { busy: true });
+  scale.giveUp = (count, manager) => {
+    scale.requests.push(`give up ${manager}`);
+    return Promise.resolve(count);
+  };
+  state.busy = false;
+  changed();
+  await clock.advance(60_000);
+  assert.ok(scale.requests.length < 40, `found ${scale.requests.length} requests in a minute`);
+  assert.ok(log.of("cannot shorten the list of the count's owners").length > 0);
+  await stop();
+});
+
 Deno.test("CountOwners tries again after a conflict and after an unknown outcome", async () => {
   const { clock, scale, stop } = await setUp(KEPT_OWNERS + 2);
   scale.fates("unanswered", "lost");
