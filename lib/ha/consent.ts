@@ -72,8 +72,10 @@ export class Consent {
     const { identity, placement, publish, answers } = this.#ports;
     this.#changed.notify();
     const others = this.#ports.seen().filter((record) => record.identity !== identity);
-    for (const leader of this.#answered.keys()) {
-      if (!others.some((record) => record.identity === leader)) this.#answered.delete(leader);
+    for (const heard of [this.#answered, this.#objected]) {
+      for (const leader of heard.keys()) {
+        if (!others.some((record) => record.identity === leader)) heard.delete(leader);
+      }
     }
     for (const { identity: leader, body } of others) {
       const wanted = body?.announcement ?? null;

@@ -268,3 +268,12 @@ Deno.test("Consent: two leaders at once are answered each by its own generation"
   lose("x");
   assert.deepEqual(consent.answers, { y: 9 });
 });
+
+Deno.test("Consent.look() remembers nothing of a leader that is gone, whether it was answered or objected to", () => {
+  const { placement, state, hear, lose } = setUp();
+  placement.open(1, true);
+  hear("leader", announces(1));
+  lose("leader");
+  hear("leader", announces(1));
+  assert.equal(state.published, 2);
+});
