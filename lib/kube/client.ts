@@ -104,9 +104,12 @@ export class KubeClient {
         cluster.refresh();
         response = await this.#send(request, signal);
       }
-      if (response.status !== 401) this.#answered();
+      if (response.status !== 401 && response.status < 500) this.#answered();
       if (response.status >= 200 && response.status < 300) return response;
-      throw await this.#apiError(request.target, response, signal);
+      const refusal = await this.#apiError(request.target, response, signal);
+      // A load balancer may speak for an API server that is away; only the server itself gives a reason.
+      if (response.status >= 500 && refusal.reason !== "") this.#answered();
+      throw refusal;
     } catch (error) {
       if (!signal.aborted) this.#failed(error, sentMs);
       const expected = error instanceof ApiError && request.expected?.includes(error.status);

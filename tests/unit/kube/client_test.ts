@@ -1,0 +1,68 @@
+/** Tests of what the client takes for access to the API. @module */
+import assert from "node:assert/strict";
+import { noMetrics } from "../../../lib/base/metrics.ts";
+import { KubeClient } from "../../../lib/kube/client.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+const TARGET = { verb: "get", group: "apps", resource: "statefulsets", namespace: "n", name: "b" } as const;
+const SIGNAL = new AbortController().signal;
+
+function setUp() {
+  const log = recordingLog();
+  const next = { answer: (): Response => new Response("{}") };
+  const client = new KubeClient({
+    cluster: {
+      server: new URL("http://api.test"),
+      source: "test",
+      namespace: undefined,
+      http: {
+        async send() {
+          await Promise.resolve();
+          const { status, headers, body } = next.answer();
+          return { status, headers, body: body! };
+        },
+        reset: () => {},
+        close: () => {},
+      },
+      authenticate: () => Promise.resolve({}),
+      refresh: () => {},
+    },
+    clock: new VirtualClock(),
+    metrics: noMetrics,
+    log,
+  });
+  const ask = async (answer: () => Response) => {
+    next.answer = answer;
+    await client.json({ target: TARGET, method: "GET" }, SIGNAL).catch(() => {});
+  };
+  return { client, log, ask };
+}
+
+Deno.test("KubeClient: only what the API server itself answers ends that there is no access, not what stands before it says", async () => {
+  const { client, log, ask } = setUp();
+  await ask(() => {
+    throw new Error("refused");
+  });
+  assert.ok(client.access.cause !== undefined);
+  for (const status of [502, 503, 504]) {
+    await ask(() => new Response("<html>no healthy upstream</html>", { status }));
+    assert.ok(client.access.cause !== undefined, `after ${status}`);
+  }
+  await ask(() =>
+    Response.json({ kind: "Status", code: 503, reason: "ServiceUnavailable" }, { status: 503 })
+  );
+  assert.equal(client.access.cause, undefined);
+  assert.equal(log.of("no access to the Kubernetes API").length, 1);
+});
+
+for (const status of [200, 403, 404, 409]) {
+  Deno.test(`KubeClient: ${status} ends that there is no access`, async () => {
+    const { client, ask } = setUp();
+    await ask(() => {
+      throw new Error("refused");
+    });
+    await ask(() => Response.json({}, { status }));
+    assert.equal(client.access.cause, undefined);
+  });
+}
