@@ -71,6 +71,8 @@ export class Judge {
   readonly #exempt = new Set<number>();
   /** Clients whose bytes have gone to a daemon. */
   readonly #seated = new Set<number>();
+  /** When a named exception has last cost a proxy a session whose first bytes had not come yet, true ms. */
+  readonly #exposedMs = new Map<ProxyProcess, number>();
   readonly #dirty = new Set<ProxyProcess>();
   #podEndedMs = -Infinity;
   readonly #world: World;
@@ -146,7 +148,8 @@ export class Judge {
     if (ending === "broken") return this.#fail(`${where} was cut, and no fault has done it`);
     report.lostToFaults++;
     // Its session may have been on that pod before its first bytes came.
-    if (this.#podEndedMs > startedMs || this.#stood(proxy, startedMs)) return;
+    const podEndedMs = Math.max(this.#podEndedMs, this.#exposedMs.get(proxy) ?? -Infinity);
+    if (podEndedMs > startedMs || this.#stood(proxy, startedMs)) return;
     if (ending === "not_greeted") {
       if (this.#seated.has(id)) return;
       return this.#fail(`${where} has got no sign of a server within the time that gRPC clients wait`);
@@ -204,11 +207,15 @@ export class Judge {
   podEnds(daemon: Daemon): void {
     const { network, time, trace } = this.#world;
     trace.call(this.#world, "cluster", `daemon ${daemon.pod.name} ${daemon.pod.uid.slice(-3)} ends`);
-    if (this.#removed.has(daemon.pod.uid) && !this.doomed.has(daemon.pod.uid)) return;
-    this.#podEndedMs = time.nowMs();
+    const ours = this.#removed.has(daemon.pod.uid) && !this.doomed.has(daemon.pod.uid);
+    if (!ours) this.#podEndedMs = time.nowMs();
     for (const pair of network.pairs) {
       const [dialler] = pair.ends;
       if (dialler.remoteAddr.hostname !== daemon.pod.address.hostname) continue;
+      if (ours) {
+        this.#unknownExposed(dialler);
+        continue;
+      }
       pair.broken = true;
       this.excuse(dialler.client, "pod ended");
     }
@@ -287,6 +294,15 @@ export class Judge {
     this.#exempt.add(client);
     this.report.exceptions[why] = (this.report.exceptions[why] ?? 0) + 1;
     this.#world.trace("exception", `${what} of client ${client} of ${name}: ${why}`);
+  }
+
+  /** The pod that our write has removed ends, and nobody can tell yet whose session is on this connection. */
+  #unknownExposed({ client, machine, seatedMs }: End): void {
+    const proxy = this.#world.proxies.find((it) => it.machine === machine);
+    if (client !== undefined || proxy === undefined) return;
+    const exposure = this.#unheard(proxy);
+    const covered = exposure !== undefined && seatedMs <= exposure.seatedByMs;
+    if (this.lenient || covered) this.#exposedMs.set(proxy, this.#world.time.nowMs());
   }
 
   /** By which of the named exceptions the others do not know of a proxy now. */
