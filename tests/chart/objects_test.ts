@@ -260,6 +260,32 @@ Deno.test("chart: a preset brings its image, unless another one is given", async
   );
 });
 
+Deno.test("chart: a buildkitd that speaks TLS is probed by a TCP connect, unless a handler is given", async () => {
+  const probes = async (buildkitd: Tree) => {
+    const { readinessProbe, startupProbe } = only(
+      await helm.objects({ buildkitd: { startupProbe: { enabled: true }, ...buildkitd } }),
+      "StatefulSet",
+    ).spec.template.spec.containers[0];
+    return [readinessProbe, startupProbe].map(({ grpc, tcpSocket, exec }: Tree) => ({
+      grpc,
+      tcpSocket,
+      exec,
+    }));
+  };
+  const none = { grpc: undefined, tcpSocket: undefined, exec: undefined };
+  const [grpc, tcp] = [{ ...none, grpc: { port: 8372 } }, { ...none, tcpSocket: { port: "tcp-buildkit" } }];
+  assert.deepEqual(await probes({ extraArgs: ["--debug"] }), [grpc, grpc]);
+  assert.deepEqual(await probes({ extraArgs: ["--debug", "--tlscert", "/tls/tls.crt"] }), [tcp, tcp]);
+  assert.deepEqual(await probes({ extraArgs: ["--tlscert=/tls/tls.crt"] }), [tcp, tcp]);
+  assert.deepEqual(await probes({ config: '[grpc]\n  [grpc.tls]\n    cert = "/tls/tls.crt"\n' }), [tcp, tcp]);
+  const exec = { command: ["true"] };
+  const own = await probes({
+    extraArgs: ["--tlscert=/tls/tls.crt"],
+    readinessProbe: { enabled: true, exec },
+  });
+  assert.deepEqual(own, [{ ...none, exec }, tcp]);
+});
+
 everywhere("spread constraints are about the pods that have them", (objects) => {
   for (const { spec } of workloads(objects)) {
     for (const constraint of spec.template.spec.topologySpreadConstraints ?? []) {

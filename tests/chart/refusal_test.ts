@@ -89,6 +89,21 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     /buildkitd\.preset is "earthly": want preset "moby"/,
   ],
   [
+    "EarthBuild's image with the preset of Earthly's",
+    { buildkitd: { image: { repository: "mirror.example.com/earthbuild/earthbuild", tag: "buildkitd-v1" } } },
+    /"mirror\.example\.com\/earthbuild\/earthbuild", and buildkitd\.preset is "earthly".*: want preset "earthbuild"/,
+  ],
+  [
+    "clients that no policy lets in",
+    { networkPolicy: { clients: [{ podSelector: {} }] } },
+    /networkPolicy\.clients is given, and networkPolicy\.enabled is false, so everybody may connect: want true/,
+  ],
+  [
+    "scrapers that no policy lets in",
+    { networkPolicy: { metricsClients: [{ podSelector: {} }] } },
+    /networkPolicy\.metricsClients is given, and networkPolicy\.enabled is false.*: want true/,
+  ],
+  [
     "one name for two things",
     { autoscaler: { fullnameOverride: "buildkitd" }, buildkitd: { fullnameOverride: "buildkitd" } },
     /both give the name "buildkitd": want different ones in one namespace/,

@@ -39,6 +39,7 @@ const CONTEXTS: Readonly<Record<string, Tree>> = {
   "autoscaler.metrics.service.enabled": {
     autoscaler: { metrics: { serviceMonitor: { enabled: false }, prometheusRule: { enabled: false } } },
   },
+  "networkPolicy.enabled": { networkPolicy: { clients: [], metricsClients: [] } },
   "buildkitd.persistence.emptyDir": { buildkitd: { persistence: { enabled: false } } },
 };
 

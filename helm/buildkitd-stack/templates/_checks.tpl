@@ -23,6 +23,9 @@ What a schema cannot say. All problems are reported together, each with what to 
 {{- if and (hasPrefix "earth" .Values.buildkitd.preset) (regexMatch "(^|/)moby/buildkit$" .Values.buildkitd.image.repository) -}}
 {{- $problems = append $problems (printf "buildkitd.image.repository is %q, and buildkitd.preset is %q: want preset \"moby\", or \"moby-rootless\" for a rootless tag" .Values.buildkitd.image.repository .Values.buildkitd.preset) -}}
 {{- end -}}
+{{- if and (eq .Values.buildkitd.preset "earthly") (regexMatch "(^|/)earthbuild/earthbuild$" .Values.buildkitd.image.repository) -}}
+{{- $problems = append $problems (printf "buildkitd.image.repository is %q, and buildkitd.preset is \"earthly\", whose cache is at another path: want preset \"earthbuild\"" .Values.buildkitd.image.repository) -}}
+{{- end -}}
 {{- if and (eq (include "buildkitd-stack.autoscaler.fullname" .) (include "buildkitd-stack.buildkitd.fullname" .)) (eq (include "buildkitd-stack.autoscaler.namespace" .) .Release.Namespace) -}}
 {{- $problems = append $problems (printf "autoscaler.fullnameOverride and buildkitd.fullnameOverride both give the name %q: want different ones in one namespace" (include "buildkitd-stack.buildkitd.fullname" .)) -}}
 {{- end -}}
@@ -31,6 +34,13 @@ What a schema cannot say. All problems are reported together, each with what to 
 {{- end -}}
 {{- if and .Values.autoscaler.metrics.prometheusRule.enabled (not .Values.autoscaler.metrics.serviceMonitor.enabled) -}}
 {{- $problems = append $problems "autoscaler.metrics.prometheusRule.enabled is true, and autoscaler.metrics.serviceMonitor.enabled is false: the alerts are about the targets that the ServiceMonitor makes. Enable both" -}}
+{{- end -}}
+{{- if not .Values.networkPolicy.enabled -}}
+{{- range $key, $who := dict "clients" .Values.networkPolicy.clients "metricsClients" .Values.networkPolicy.metricsClients -}}
+{{- if $who -}}
+{{- $problems = append $problems (printf "networkPolicy.%s is given, and networkPolicy.enabled is false, so everybody may connect: want true" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if $problems -}}
 {{- fail (printf "found %d %s in the values:\n  %s" (len $problems) (eq (len $problems) 1 | ternary "problem" "problems") (join "\n  " $problems)) -}}

@@ -64,6 +64,13 @@ moby-rootless:
 {{- .Values.buildkitd.cachePath | default (fromYaml (include "buildkitd-stack.preset" .)).cachePath -}}
 {{- end -}}
 
+{{/* "true" where buildkitd speaks TLS to its clients, which the kubelet's gRPC probe cannot; else empty. */}}
+{{- define "buildkitd-stack.buildkitd.tls" -}}
+{{- $tls := regexMatch "(?m)^\\s*\\[\\s*grpc\\.tls\\s*\\]" .Values.buildkitd.config -}}
+{{- range .Values.buildkitd.extraArgs }}{{ $tls = or $tls (regexMatch "^--?tlscert(=|$)" .) }}{{ end -}}
+{{- ternary "true" "" $tls -}}
+{{- end -}}
+
 {{/*
 Waits until no client is connected to buildkitd's port, at most for the drain time-out. The kernel's list of connections is
 all that is needed, so this works in every image that has a shell, as any user. 01 is ESTABLISHED.
