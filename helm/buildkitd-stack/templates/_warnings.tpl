@@ -1,0 +1,35 @@
+{{/*
+What may be meant, but costs builds or money: each on a line, for the notes after an install.
+*/}}
+{{- define "buildkitd-stack.warnings" -}}
+{{- $type := .Values.autoscaler.service.type -}}
+{{- $local := eq .Values.autoscaler.service.externalTrafficPolicy "Local" -}}
+{{- if eq (int .Values.autoscaler.replicaCount) 0 }}
+autoscaler.replicaCount is 0: nobody takes the clients' connections.
+{{- end }}
+{{- if and (hasPrefix "earth" .Values.buildkitd.preset) (not .Values.buildkitd.drain.enabled) }}
+buildkitd.drain.enabled is false: an eviction of buildkitd's pod cuts its builds.
+{{- end }}
+{{- $grace := include "buildkitd-stack.autoscaler.gracePeriod" . | int64 -}}
+{{- $drain := include "buildkitd-stack.autoscaler.drain" . | int64 -}}
+{{- if lt $grace $drain }}
+autoscaler.terminationGracePeriodSeconds is {{ $grace }}, and shutdownDelay and drainTimeout may take {{ $drain }} s: builds that run longer are cut. Want at least {{ $drain }}, or null.
+{{- end }}
+{{- $grace := include "buildkitd-stack.buildkitd.gracePeriod" . | int64 -}}
+{{- $drain := include "buildkitd-stack.buildkitd.drain" . | int64 -}}
+{{- if lt $grace $drain }}
+buildkitd.terminationGracePeriodSeconds is {{ $grace }}, and buildkitd.drain.timeout is {{ $drain }} s: builds that run longer are cut. Want at least {{ $drain }}, or null.
+{{- end }}
+{{- $memory := (((.Values.autoscaler.resources).limits).memory) | toString -}}
+{{- if and (regexMatch "^[0-9]+Mi$" $memory) (lt (trimSuffix "Mi" $memory | int64) 128) }}
+autoscaler.resources.limits.memory is {{ $memory }}: a proxy takes about 70 MB, and 30 MB more for 1,000 clients, and all builds end when it reaches its limit. Want at least 128Mi, or no limit.
+{{- end }}
+{{- if and (eq $type "LoadBalancer") (not .Values.autoscaler.service.loadBalancerSourceRanges) (not (and .Values.networkPolicy.enabled .Values.networkPolicy.clients)) }}
+whoever reaches the Service of type LoadBalancer may build. Limit who does, by autoscaler.service.loadBalancerSourceRanges or by networkPolicy.enabled with networkPolicy.clients.
+{{- else if and (eq $type "NodePort") (not (and .Values.networkPolicy.enabled .Values.networkPolicy.clients)) }}
+whoever reaches a node may build by the Service of type NodePort. Limit who does, by networkPolicy.enabled with networkPolicy.clients, or by the nodes' firewall.
+{{- end }}
+{{- if and (ne $type "ClusterIP") (ne (.Values.autoscaler.autoscalerConfig.wakeOn | default "connect") "data") (not (and $local (eq $type "LoadBalancer"))) }}
+a load balancer that checks the Service's port by TCP counts as a client, and keeps buildkitd running. Want autoscaler.autoscalerConfig.wakeOn "data"{{ if eq $type "LoadBalancer" }}, or autoscaler.service.externalTrafficPolicy "Local", with which it checks another port{{ end }}.
+{{- end }}
+{{- end -}}
