@@ -12,7 +12,10 @@ export const CONFIG_PATH = "autoscaler.autoscalerConfig";
 /** Between these lines of the chart's values stands what {@link configValues} makes. */
 export const CONFIG_MARKERS = ["    # settings:start", "    # settings:end"] as const;
 
-/** The template `buildkitd-stack.settings`: a variable for each value that is not null. */
+/**
+ * The templates `buildkitd-stack.settings`, a variable for each value that is not null, and `buildkitd-stack.settingRows`,
+ * by which the chart refuses what the program would refuse.
+ */
 export function settingsTemplate(): string {
   const lines = chartRows().flatMap(([{ key }, { variable, type }]) => {
     const value = `.Values.${CONFIG_PATH}.${key}`;
@@ -29,6 +32,15 @@ export function settingsTemplate(): string {
     "{{/* Made by `deno task generate` from the program's table of settings. */}}",
     '{{- define "buildkitd-stack.settings" -}}',
     ...lines,
+    "{{- end -}}",
+    "",
+    "{{/* The flag of each value, and the limits of durations. */}}",
+    '{{- define "buildkitd-stack.settingRows" -}}',
+    ...chartRows().map(([{ key }, { flag, type: { limits } }]) =>
+      limits === undefined
+        ? `${key}: { flag: ${flag} }`
+        : `${key}: { flag: ${flag}, min: ${limits[0]}, max: ${limits[1]} }`
+    ),
     "{{- end -}}",
     "",
   ].join("\n");

@@ -21,6 +21,8 @@ export interface ValueType<T> {
   readonly range: string;
   /** All values, where there are few. */
   readonly choices?: readonly string[];
+  /** The shortest and the longest, of durations. */
+  readonly limits?: readonly [string, string];
   /** For the chart's values: takes a value in its usual form, and refuses most of what {@link parse} refuses. */
   readonly schema: ValueSchema;
   /** The value, or `undefined` when the text is none or out of bounds. */
@@ -39,6 +41,7 @@ export function duration(minMs: number): ValueType<number> {
   return {
     placeholder: "duration",
     range: minMs === 0 ? "duration" : `duration, at least ${formatDurationMs(minMs)}`,
+    limits: [formatDurationMs(minMs), formatDurationMs(LONGEST_MS)],
     schema: { type: "string", pattern: "^([0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h))+$" },
     parse(text) {
       const ms = parseDurationMs(text);

@@ -104,6 +104,71 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     /networkPolicy\.metricsClients is given, and networkPolicy\.enabled is false.*: want true/,
   ],
   [
+    "a wait of no time",
+    { autoscaler: { autoscalerConfig: { readyWaitTimeout: "0s" } } },
+    /autoscaler\.autoscalerConfig\.readyWaitTimeout is "0s": want a duration from 1ms to 8760h0m0s/,
+  ],
+  [
+    "an expiry of seconds",
+    { autoscaler: { autoscalerConfig: { recordExpiry: "9.999999999s" } } },
+    /recordExpiry is "9\.999999999s": want a duration from 10s to 8760h0m0s/,
+  ],
+  [
+    "a duration of years",
+    { autoscaler: { autoscalerConfig: { scaleDownIdleTimeout: "8760h0m1s" } } },
+    /scaleDownIdleTimeout is "8760h0m1s": want a duration from 0s to 8760h0m0s/,
+  ],
+  [
+    "a leader that leads on while another one does",
+    { autoscaler: { autoscalerConfig: { leaseDuration: "10s" } } },
+    /renewDeadline is "10s", and leaseDuration is "10s": want the second longer than the first/,
+  ],
+  [
+    "a leader that gives up before it tries again",
+    { autoscaler: { autoscalerConfig: { renewDeadline: "12s", retryPeriod: "10s" } } },
+    /retryPeriod is "10s", and renewDeadline is "12s": want the second longer than 1\.2 times the first/,
+  ],
+  [
+    "a flag that a variable beats",
+    { autoscaler: { extraArgs: ["--idle-timeout=10m"] } },
+    /extraArgs has "--idle-timeout=10m", which .* autoscaler\.autoscalerConfig\.scaleDownIdleTimeout beats: set that value/,
+  ],
+  [
+    "a flag that a variable beats, with its text behind it",
+    { autoscaler: { extraArgs: ["--log-level", "warn"] } },
+    /extraArgs has "--log-level", which .* autoscaler\.autoscalerConfig\.logLevel beats: set that value/,
+  ],
+  [
+    "a flag that the chart sets",
+    { autoscaler: { extraArgs: ["--sts-name=other"] } },
+    /extraArgs has "--sts-name=other", which the chart sets itself, by a variable that beats it: leave it out/,
+  ],
+  [
+    "a load balancer's clients without one",
+    { autoscaler: { service: { type: "NodePort", loadBalancerSourceRanges: ["10.0.0.0/8"] } } },
+    /loadBalancerSourceRanges is given, and autoscaler\.service\.type is "NodePort": want type "LoadBalancer", or leave it out/,
+  ],
+  [
+    "a load balancer's class without one",
+    { autoscaler: { service: { loadBalancerClass: "internal" } } },
+    /loadBalancerClass is given, and autoscaler\.service\.type is "ClusterIP": want type "LoadBalancer", or/,
+  ],
+  [
+    "a traffic policy without traffic from outside",
+    { autoscaler: { service: { externalTrafficPolicy: "Local" } } },
+    /externalTrafficPolicy is given, and .*"ClusterIP": want type "NodePort" or "LoadBalancer", or leave it out/,
+  ],
+  [
+    "a node's port inside the cluster",
+    { autoscaler: { service: { nodePort: 30372 } } },
+    /nodePort is given, and .*"ClusterIP": want type "NodePort" or "LoadBalancer", or leave it out/,
+  ],
+  [
+    "an address for a network",
+    { autoscaler: { service: { type: "LoadBalancer", loadBalancerSourceRanges: ["10.0.0.1"] } } },
+    /loadBalancerSourceRanges\/0': '10\.0\.0\.1' does not match pattern/,
+  ],
+  [
     "one name for two things",
     { autoscaler: { fullnameOverride: "buildkitd" }, buildkitd: { fullnameOverride: "buildkitd" } },
     /both give the name "buildkitd": want different ones in one namespace/,
@@ -145,4 +210,21 @@ Deno.test("chart: a cluster that is too old is refused", async () => {
       /chart requires kubeVersion: >=1\.30\.0-0 which is incompatible with Kubernetes v1\.29\.9/,
     );
   }
+});
+
+Deno.test("chart: durations at their limits, and flags that no value sets, are taken", async () => {
+  const autoscaler = {
+    extraArgs: ["--context=none", "--log-level", "warn"],
+    autoscalerConfig: {
+      logLevel: null,
+      readyWaitTimeout: "1ms",
+      scaleDownIdleTimeout: "8760h",
+      recordExpiry: "10s",
+      leaseDuration: "1.000000001s",
+      renewDeadline: "1s",
+      retryPeriod: "100ms",
+    },
+    service: { type: "LoadBalancer", loadBalancerSourceRanges: ["10.0.0.0/8", "fd00::/8", "::/0"] },
+  };
+  for (const helm of HELMS) assert.match(await helm.template({ autoscaler }), /--log-level/);
 });

@@ -39,6 +39,10 @@ const CONTEXTS: Readonly<Record<string, Tree>> = {
   "autoscaler.metrics.service.enabled": {
     autoscaler: { metrics: { serviceMonitor: { enabled: false }, prometheusRule: { enabled: false } } },
   },
+  "autoscaler.service.nodePort": { autoscaler: { service: { type: "NodePort" } } },
+  "autoscaler.service.externalTrafficPolicy": { autoscaler: { service: { type: "NodePort" } } },
+  "autoscaler.service.loadBalancerSourceRanges": { autoscaler: { service: { type: "LoadBalancer" } } },
+  "autoscaler.service.loadBalancerClass": { autoscaler: { service: { type: "LoadBalancer" } } },
   "networkPolicy.enabled": { networkPolicy: { clients: [], metricsClients: [] } },
   "buildkitd.persistence.emptyDir": { buildkitd: { persistence: { enabled: false } } },
 };
@@ -48,6 +52,9 @@ const OTHERS: Readonly<Record<string, unknown>> = {
   "autoscaler.metrics.prometheusRule.disabled": ["BuildkitdBroke"],
   "autoscaler.autoscalerConfig.proxyListenAddr": ":1234",
   "autoscaler.autoscalerConfig.adminAddr": ":1234",
+  "autoscaler.autoscalerConfig.renewDeadline": "7s",
+  "autoscaler.autoscalerConfig.retryPeriod": "7s",
+  "autoscaler.service.loadBalancerSourceRanges": ["10.0.0.0/8"],
   "autoscaler.image.digest": `sha256:${"0".repeat(64)}`,
   "buildkitd.image.digest": `sha256:${"0".repeat(64)}`,
   "buildkitd.binfmt.image.digest": `sha256:${"0".repeat(64)}`,

@@ -16,6 +16,10 @@ const OBJECTS: Schema = { type: "array", items: { type: "object" } };
 const NAMED: Schema = { type: "array", items: { type: "object", required: ["name"] } };
 const DIGEST: Schema = { type: "string", pattern: "^(sha256:[0-9a-f]{64})?$" };
 const PROMETHEUS_DURATION: Schema = { type: "string", pattern: "^([0-9]+(ms|s|m|h|d))*$" };
+const NETWORK: Schema = {
+  type: "string",
+  pattern: "^([0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}|[0-9a-fA-F.]*:[0-9a-fA-F:.]*/[0-9]{1,3})$",
+};
 const AMOUNT: Schema = {
   oneOf: [{ type: "integer", minimum: 0 }, { type: "string", pattern: "^[0-9]+%$" }],
 };
@@ -89,6 +93,7 @@ const REFINEMENTS: Readonly<Record<string, Schema>> = {
   port: PORT,
   nodePort: nullable(PORT),
   "autoscaler.service.type": oneOf("ClusterIP", "NodePort", "LoadBalancer"),
+  loadBalancerSourceRanges: { type: "array", items: NETWORK },
   externalTrafficPolicy: oneOf("", "Cluster", "Local"),
   livenessProbe: PROBE,
   readinessProbe: PROBE,

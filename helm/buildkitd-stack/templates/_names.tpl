@@ -103,11 +103,16 @@ annotations:
 {{- printf "tcp://%s.%s.svc:%d" (include "buildkitd-stack.autoscaler.fullname" .) (include "buildkitd-stack.autoscaler.namespace" .) (int .Values.autoscaler.service.port) -}}
 {{- end -}}
 
-{{/* A Go duration such as "1h30m" in whole seconds, rounded up. Go itself parses it, since it is added to a date. */}}
-{{- define "buildkitd-stack.seconds" -}}
+{{/* A Go duration such as "1h30m" in nanoseconds. Go itself parses it, since it is added to a date. */}}
+{{- define "buildkitd-stack.nanoseconds" -}}
 {{- $epoch := toDate "2006-01-02" "1970-01-01" -}}
 {{- $end := mustDateModify . $epoch -}}
-{{- add (sub ($end | unixEpoch | int64) ($epoch | unixEpoch | int64)) (ternary 1 0 (gt $end.Nanosecond 0)) -}}
+{{- sub $end.UnixNano $epoch.UnixNano -}}
+{{- end -}}
+
+{{/* In whole seconds, rounded up. */}}
+{{- define "buildkitd-stack.seconds" -}}
+{{- div (add (include "buildkitd-stack.nanoseconds" . | int64) 999999999) 1000000000 -}}
 {{- end -}}
 
 {{/* Spread constraints, which are about the component's own pods unless they say otherwise. */}}

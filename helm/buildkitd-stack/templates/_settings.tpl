@@ -89,3 +89,29 @@
   value: {{ .Values.autoscaler.autoscalerConfig.adminAddr | quote }}
 {{- end }}
 {{- end -}}
+
+{{/* The flag of each value, and the limits of durations. */}}
+{{- define "buildkitd-stack.settingRows" -}}
+proxyListenAddr: { flag: --listen-addr }
+connectTimeout: { flag: --connect-timeout, min: 1ms, max: 8760h0m0s }
+maxConnections: { flag: --max-connections }
+maxHeld: { flag: --max-held }
+upstream: { flag: --upstream }
+clusterDomain: { flag: --cluster-domain }
+scaleDownIdleTimeout: { flag: --idle-timeout, min: 0s, max: 8760h0m0s }
+readyWaitTimeout: { flag: --ready-wait-timeout, min: 1ms, max: 8760h0m0s }
+minReplicas: { flag: --min-replicas }
+wakeOn: { flag: --wake-on }
+readiness: { flag: --readiness }
+sessionIdleTimeout: { flag: --session-idle-timeout, min: 0s, max: 8760h0m0s }
+whenCutOff: { flag: --when-cut-off }
+recordExpiry: { flag: --record-expiry, min: 10s, max: 8760h0m0s }
+leaseDuration: { flag: --lease-duration, min: 1s, max: 8760h0m0s }
+renewDeadline: { flag: --renew-deadline, min: 1s, max: 8760h0m0s }
+retryPeriod: { flag: --retry-period, min: 100ms, max: 8760h0m0s }
+shutdownDelay: { flag: --shutdown-delay, min: 0s, max: 8760h0m0s }
+drainTimeout: { flag: --drain-timeout, min: 0s, max: 8760h0m0s }
+logLevel: { flag: --log-level }
+logFormat: { flag: --log-format }
+adminAddr: { flag: --admin-addr }
+{{- end -}}
