@@ -286,6 +286,20 @@ Deno.test("chart: a buildkitd that speaks TLS is probed by a TCP connect, unless
   assert.deepEqual(own, [{ ...none, exec }, tcp]);
 });
 
+Deno.test("chart: alerts follow from how long idle builders stay and clients wait", async () => {
+  const metrics = { serviceMonitor: { enabled: true }, prometheusRule: { enabled: true } };
+  const alerts = async (autoscalerConfig: Tree) => {
+    const rule = only(await helm.objects({ autoscaler: { metrics, autoscalerConfig } }), "PrometheusRule");
+    const alert = (name: string) => rule.spec.groups[0].rules.find((each: Tree) => each.alert === name);
+    return [alert("BuildkitdIdle").for, alert("BuildkitdColdStartSlow").expr.split(" > ")[1]];
+  };
+  assert.deepEqual(await alerts({}), ["30m", "150"]);
+  assert.deepEqual(await alerts({ scaleDownIdleTimeout: null, readyWaitTimeout: null }), ["30m", "150"]);
+  assert.deepEqual(await alerts({ scaleDownIdleTimeout: "15m1s", readyWaitTimeout: "10m" }), ["31m", "300"]);
+  assert.deepEqual(await alerts({ scaleDownIdleTimeout: "2h", readyWaitTimeout: "1h" }), ["135m", "599"]);
+  assert.deepEqual(await alerts({ scaleDownIdleTimeout: "0s", readyWaitTimeout: "1ms" }), ["30m", "1"]);
+});
+
 everywhere("spread constraints are about the pods that have them", (objects) => {
   for (const { spec } of workloads(objects)) {
     for (const constraint of spec.template.spec.topologySpreadConstraints ?? []) {

@@ -3,6 +3,10 @@ The alerts, for the targets that the ServiceMonitor of this release makes. docs/
 */}}
 {{- define "buildkitd-stack.alerts" -}}
 {{- $of := printf "namespace=%q,job=\"%s-metrics\"" (include "buildkitd-stack.autoscaler.namespace" .) (include "buildkitd-stack.autoscaler.fullname" .) -}}
+{{- $config := .Values.autoscaler.autoscalerConfig -}}
+{{- $idle := include "buildkitd-stack.seconds" ($config.scaleDownIdleTimeout | default "2m0s") | int64 -}}
+{{- /* Half of what clients wait for, but below the histogram's last bucket, over which no quantile gets. */ -}}
+{{- $slow := div (include "buildkitd-stack.seconds" ($config.readyWaitTimeout | default "5m0s") | int64) 2 | min 599 | max 1 }}
 - alert: BuildkitdAutoscalerDown
   expr: absent(up{ {{- $of -}} } == 1)
   for: 5m
@@ -36,7 +40,7 @@ The alerts, for the targets that the ServiceMonitor of this release makes. docs/
     description: That is a bug. Its log has a record of level error.
 - alert: BuildkitdIdle
   expr: max(buildkitd_autoscaler_replicas_observed{ {{- $of -}} }) > {{ .Values.autoscaler.autoscalerConfig.minReplicas | int64 }} and sum(buildkitd_autoscaler_sessions_open{ {{- $of -}} }) == 0
-  for: 30m
+  for: {{ add (div (add $idle 59) 60) 15 | max 30 }}m
   labels: { severity: warning }
   annotations:
     summary: A builder costs money, and nobody builds
@@ -62,10 +66,10 @@ The alerts, for the targets that the ServiceMonitor of this release makes. docs/
     summary: Connections cannot be accepted
     description: File descriptors or ports run out.
 - alert: BuildkitdColdStartSlow
-  expr: histogram_quantile(0.95, sum by (le) (rate(buildkitd_autoscaler_cold_start_seconds_bucket{phase="ready", {{- $of -}} }[1h]))) > 120
+  expr: histogram_quantile(0.95, sum by (le) (rate(buildkitd_autoscaler_cold_start_seconds_bucket{phase="ready", {{- $of -}} }[1h]))) > {{ $slow }}
   for: 10m
   labels: { severity: info }
   annotations:
-    summary: Builders take more than two minutes to start
+    summary: Builders take more than {{ $slow }} s to start
     description: See where the time goes by the label phase; nodes and images that have to come are the usual cause.
 {{- end -}}
