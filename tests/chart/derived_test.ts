@@ -1,0 +1,78 @@
+/**
+ * What the chart works out from other values: grace periods, probes and alerts.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { parseDurationMs } from "../../lib/config/duration.ts";
+import { Helm, type KubeObject } from "./helm.ts";
+
+const helm = await Helm.of("helm");
+
+// deno-lint-ignore no-explicit-any -- parts of objects
+type Tree = any;
+
+function only(objects: ReadonlyMap<string, KubeObject>, kind: string): KubeObject {
+  const found = [...objects.values()].filter((each) => each.kind === kind);
+  assert.equal(found.length, 1, kind);
+  return found[0]!;
+}
+
+Deno.test("chart: grace periods follow from durations as Go reads them, rounded up", async () => {
+  const cases = [["1h0m0s", "5s"], ["90m", "20.5s"], ["1h30m", "0s"], ["1.5h", "999ms"], ["1us", "1m1s"], [
+    "36h",
+    "1ns",
+  ]];
+  for (const [drain, delay] of cases as [string, string][]) {
+    const objects = await helm.objects({
+      autoscaler: { autoscalerConfig: { drainTimeout: drain, shutdownDelay: delay } },
+      buildkitd: { drain: { timeout: drain } },
+    });
+    const seconds = (text: string) => Math.ceil(parseDurationMs(text)! / 1000);
+    const grace = (kind: string) => only(objects, kind).spec.template.spec.terminationGracePeriodSeconds;
+    assert.equal(grace("Deployment"), seconds(drain) + seconds(delay) + 30, `${drain} ${delay}`);
+    assert.equal(grace("StatefulSet"), seconds(drain) + 30, drain);
+  }
+  const unlimited = await helm.objects({ autoscaler: { autoscalerConfig: { drainTimeout: "0s" } } });
+  assert.ok(only(unlimited, "Deployment").spec.template.spec.terminationGracePeriodSeconds > 7 * 86_400);
+});
+
+Deno.test("chart: a buildkitd that speaks TLS is probed by a TCP connect, unless a handler is given", async () => {
+  const probes = async (buildkitd: Tree) => {
+    const { readinessProbe, startupProbe } = only(
+      await helm.objects({ buildkitd: { startupProbe: { enabled: true }, ...buildkitd } }),
+      "StatefulSet",
+    ).spec.template.spec.containers[0];
+    return [readinessProbe, startupProbe].map(({ grpc, tcpSocket, exec }: Tree) => ({
+      grpc,
+      tcpSocket,
+      exec,
+    }));
+  };
+  const none = { grpc: undefined, tcpSocket: undefined, exec: undefined };
+  const [grpc, tcp] = [{ ...none, grpc: { port: 8372 } }, { ...none, tcpSocket: { port: "tcp-buildkit" } }];
+  assert.deepEqual(await probes({ extraArgs: ["--debug"] }), [grpc, grpc]);
+  assert.deepEqual(await probes({ extraArgs: ["--debug", "--tlscert", "/tls/tls.crt"] }), [tcp, tcp]);
+  assert.deepEqual(await probes({ extraArgs: ["--tlscert=/tls/tls.crt"] }), [tcp, tcp]);
+  assert.deepEqual(await probes({ config: '[grpc]\n  [grpc.tls]\n    cert = "/tls/tls.crt"\n' }), [tcp, tcp]);
+  const exec = { command: ["true"] };
+  const own = await probes({
+    extraArgs: ["--tlscert=/tls/tls.crt"],
+    readinessProbe: { enabled: true, exec },
+  });
+  assert.deepEqual(own, [{ ...none, exec }, tcp]);
+});
+
+Deno.test("chart: alerts follow from how long idle builders stay and clients wait", async () => {
+  const metrics = { serviceMonitor: { enabled: true }, prometheusRule: { enabled: true } };
+  const alerts = async (autoscalerConfig: Tree) => {
+    const rule = only(await helm.objects({ autoscaler: { metrics, autoscalerConfig } }), "PrometheusRule");
+    const alert = (name: string) => rule.spec.groups[0].rules.find((each: Tree) => each.alert === name);
+    return [alert("BuildkitdIdle").for, alert("BuildkitdColdStartSlow").expr.split(" > ")[1]];
+  };
+  assert.deepEqual(await alerts({}), ["30m", "150"]);
+  assert.deepEqual(await alerts({ scaleDownIdleTimeout: null, readyWaitTimeout: null }), ["30m", "150"]);
+  assert.deepEqual(await alerts({ scaleDownIdleTimeout: "15m1s", readyWaitTimeout: "10m" }), ["31m", "300"]);
+  assert.deepEqual(await alerts({ scaleDownIdleTimeout: "2h", readyWaitTimeout: "1h" }), ["135m", "599"]);
+  assert.deepEqual(await alerts({ scaleDownIdleTimeout: "0s", readyWaitTimeout: "1ms" }), ["30m", "1"]);
+});
