@@ -41,6 +41,21 @@ Deno.test("settingsTemplate() sets each variable from its value, and numbers as 
   }
 });
 
+Deno.test("settingsTemplate() tells the chart each value's flag, and the limits that the program has for durations", () => {
+  const body = /settingRows" -\}\}\n([^]*?)\{\{- end -\}\}/.exec(settingsTemplate())![1]!;
+  const told = load(body) as Record<string, { flag: string; min?: string; max?: string }>;
+  assert.deepEqual(Object.keys(told), rows.map(([, { chart }]) => chart!.key));
+  for (const [key, { chart, flag, type }] of rows) {
+    const { min, max, ...row } = told[chart!.key]!;
+    assert.deepEqual(row, { flag });
+    assert.equal(min !== undefined, key.endsWith("Ms"), key);
+    if (min === undefined || max === undefined) continue;
+    const [low, high] = [type.parse(min) as number, type.parse(max) as number];
+    assert.equal(type.parse(`${low - 1}ms`), undefined, key);
+    assert.equal(type.parse(`${high + 1}ms`), undefined, key);
+  }
+});
+
 Deno.test("configSchema() knows each value and no other", () => {
   const schema = configSchema();
   assert.deepEqual(Object.keys(schema.properties as object), Object.keys(values));
