@@ -69,7 +69,7 @@ for (const permitted of [true, false]) {
         : "pod buildkitd-0 has no address yet";
       const message = `buildkitd did not become ready in 4s: ${why}`;
       await refused(cluster, program, client, message);
-      assert.ok(program.ended.some(({ outcome }) => outcome === "timed_out"), program.tail());
+      await program.waitForRecord("the session's end", ({ outcome }) => outcome === "timed_out");
       await cluster.timeline.settle([0, 1]);
       assert.equal(await program.stop(), 0);
     });
