@@ -186,7 +186,11 @@ async function answersInEveryState(): Promise<ReadonlySet<string>> {
     program: { admin(path: string): Promise<{ text: string }> },
     paths: readonly string[],
   ) => {
-    for (const path of paths) answers.add(`${path}\n${comparable((await program.admin(path)).text)}`);
+    // A few times, since the state may be in the middle of a change.
+    for (let times = 0; times < 10; times++) {
+      for (const path of paths) answers.add(`${path}\n${comparable((await program.admin(path)).text)}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   };
   {
     await using program = await startProgram({ cluster: { replicas: 1 } });
