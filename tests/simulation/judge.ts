@@ -118,10 +118,15 @@ export class Judge {
     this.#dirty.add(proxy);
   }
 
-  /** Looks at a client that waits. True when it may go on waiting: then this is asked again. */
+  /**
+   * Looks at a client that waits. True when it may go on waiting: then this is asked again. `asked` is how often that
+   * was while its proxy was running: one that stands still can tell nobody anything, however long that lasts.
+   */
   mayWait({ plan, conn }: Progress, proxy: ProxyProcess, startedMs: number, asked: number): boolean {
     if (proxy.ended || this.#excused.has(plan.id) || conn?.pair.broken) return false;
-    if (conn?.pair.isCut || (this.#stood(proxy, startedMs) && asked < 3)) return true;
+    if (proxy.machine.stopped || conn?.pair.isCut || (this.#stood(proxy, startedMs) && asked < 3)) {
+      return true;
+    }
     this.#fail(`Client ${plan.id} at ${proxy.machine.name} waits for longer than the ready-wait timeout`);
     return false;
   }

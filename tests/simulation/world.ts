@@ -316,7 +316,8 @@ export class World {
     let over = false;
     const look = (asked: number) => {
       if (progress.served || over || !this.judge.mayWait(progress, proxy, startedMs, asked)) return;
-      this.time.setTimer(limitMs, () => look(asked + 1));
+      const next = proxy.machine.stopped ? asked : asked + 1;
+      this.time.setTimer(limitMs, () => look(next));
     };
     this.time.setTimer(limitMs, () => look(0));
     this.trace(`client${progress.plan.id}`, `connects to ${name}`);
