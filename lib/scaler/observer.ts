@@ -49,6 +49,7 @@ export class Observer {
   #governingService: string | undefined;
   #cancelDoubt: (() => void) | undefined;
   #uid: string | undefined;
+  #generation = 0;
   readonly #found = Promise.withResolvers<void>();
 
   /** Starts nothing: `run` does. */
@@ -151,6 +152,13 @@ export class Observer {
     this.#found.resolve();
     countOwners.see(version, metadata?.managedFields);
     const isFirst = this.#uid === undefined;
+    const generation = metadata?.generation ?? 1;
+    const workedOff = (status?.observedGeneration ?? 0) >= generation;
+    // A watch skips no state, but before the first list and between two of them the count may have fallen and risen.
+    const mayHaveMissed = change.type === "list" &&
+      (metadata?.uid !== this.#uid || generation > this.#generation + 1);
+    if (mayHaveMissed && !workedOff) placement.unsettled();
+    this.#generation = generation;
     if (metadata?.uid !== this.#uid) {
       this.#uid = metadata?.uid;
       this.#changed.notify();
@@ -172,7 +180,6 @@ export class Observer {
     if (news && before !== undefined && before !== replicas) {
       this.#log.info("replicas were changed by somebody else", { from: before, to: replicas });
     }
-    const workedOff = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 1);
     if (workedOff && placement.agreement.seen?.version === version) placement.settled();
   }
 

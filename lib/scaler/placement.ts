@@ -64,6 +64,8 @@ export class Placement {
   #rises: readonly { readonly from: number; readonly to: number; readonly nowMs: number }[] = [];
   #agreement: Agreement = NOTHING_SEEN;
   #backends: readonly Backend[] = [];
+  /** False while the controller may still work off a count that was never seen. */
+  #isSettled = true;
 
   /** No session is ever placed on an ordinal at or above `maxReplicas`. */
   constructor(clock: Clock, maxReplicas: number, mode: ReadinessMode) {
@@ -125,8 +127,19 @@ export class Placement {
     this.#update();
   }
 
+  /**
+   * Counts may have come and gone unseen, and the StatefulSet controller has not worked off the newest: it may be taking
+   * away any pod that is there until `settled`, so each has to prove itself.
+   */
+  unsettled(): void {
+    this.#isSettled = false;
+    this.#condemned.seen(0, this.#backends);
+    this.#update();
+  }
+
   /** The StatefulSet controller is known to have worked off the count of the newest version seen. */
   settled(): void {
+    this.#isSettled = true;
     this.#condemned.settled(this.#agreement.seen?.replicas ?? 0, this.#backends, this.#clock.nowMs());
     this.#update();
   }
@@ -165,7 +178,7 @@ export class Placement {
     for (const uid of this.#health.keys()) {
       if (!backends.some((backend) => backend.uid === uid)) this.#health.delete(uid);
     }
-    this.#condemned.seen(this.#agreement.seen?.replicas ?? 0, backends);
+    this.#condemned.seen(this.#isSettled ? this.#agreement.seen?.replicas ?? 0 : 0, backends);
     this.#update();
   }
 

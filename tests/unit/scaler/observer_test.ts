@@ -1,0 +1,129 @@
+/** Tests of what is concluded from the StatefulSet and its pods as they are first seen, watched, and seen again. @module */
+import assert from "node:assert/strict";
+import { noMetrics } from "../../../lib/base/metrics.ts";
+import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
+import { MiniatureCluster } from "../../../lib/demo/miniature_cluster.ts";
+import type { PodRuntime } from "../../../lib/demo/pod_process.ts";
+import { KubeClient } from "../../../lib/kube/client.ts";
+import { TRUST_AFTER_MS } from "../../../lib/scaler/condemned.ts";
+import { Observer } from "../../../lib/scaler/observer.ts";
+import { Placement } from "../../../lib/scaler/placement.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+/** Longer than the controllers, and a watch that is begun again, ever take. */
+const SOON_MS = 5_000;
+
+const PODS: PodRuntime = {
+  description: "nothing",
+  start: () => {
+    const { promise: exited, resolve: exit } = Promise.withResolvers<void>();
+    return { serving: Promise.resolve(), exited, stop: () => exit(), kill: () => exit() };
+  },
+};
+
+/** A cluster with a ready pod for each replica, and an observer that has not begun. */
+async function setUp(replicas: number) {
+  const clock = new VirtualClock();
+  const cluster = new MiniatureCluster({ clock, runtime: PODS, targetPort: 1234, replicas });
+  await clock.advance(SOON_MS);
+  const http = new MemoryHttp(cluster.api, clock, "test");
+  const log = recordingLog();
+  const client = new KubeClient({
+    cluster: {
+      server: new URL("http://api.test"),
+      source: "test",
+      namespace: undefined,
+      http,
+      authenticate: () => Promise.resolve({}),
+      refresh: () => {},
+    },
+    clock,
+    metrics: noMetrics,
+    log,
+  });
+  const placement = new Placement(clock, 1, "pod");
+  const { namespace, name, serviceName: service } = cluster;
+  const observer = new Observer({ namespace, name, service }, {
+    client,
+    clock,
+    random: () => 0.5,
+    log,
+    metrics: noMetrics,
+    placement,
+    countOwners: { see: () => {} },
+  });
+  const controller = new AbortController();
+  let running = Promise.resolve();
+  const start = async () => {
+    running = observer.run(controller.signal).catch(() => {});
+    await clock.advance(SOON_MS);
+    assert.equal(observer.fault, undefined);
+  };
+  let sessions = 0;
+  const places = () => {
+    const seat = placement.open(++sessions, true);
+    placement.end(sessions);
+    return seat !== undefined;
+  };
+  const dispose = async () => {
+    controller.abort(new Error("over"));
+    http.set("open");
+    await clock.advance(0);
+    await running;
+    await cluster[Symbol.asyncDispose]();
+  };
+  return { clock, cluster, http, start, places, [Symbol.asyncDispose]: dispose };
+}
+
+/** The count falls and rises again before the controller has looked. */
+function fallAndRise(cluster: MiniatureCluster): void {
+  cluster.scale(0);
+  cluster.scale(1);
+}
+
+Deno.test("Observer trusts a pod of a count that the controller has worked off, at the first look", async () => {
+  await using setting = await setUp(1);
+  await setting.start();
+  assert.equal(setting.places(), true);
+});
+
+Deno.test("Observer trusts no pod that the first look shows while the controller is still at work", async () => {
+  await using setting = await setUp(1);
+  const { clock, cluster, start, places } = setting;
+  const resume = cluster.controllers.pause();
+  fallAndRise(cluster);
+  await start();
+  assert.equal(places(), false, "the controller may be about to take the pod away");
+  await clock.advance(10 * TRUST_AFTER_MS);
+  assert.equal(places(), false, "time alone proves nothing");
+  resume();
+  await clock.advance(TRUST_AFTER_MS + SOON_MS);
+  assert.equal(places(), true, "the controller has let it live");
+});
+
+Deno.test("Observer trusts no pod after a gap in which the count may have fallen and risen", async () => {
+  await using setting = await setUp(1);
+  const { clock, cluster, http, start, places } = setting;
+  await start();
+  const resume = cluster.controllers.pause();
+  http.set("refused");
+  fallAndRise(cluster);
+  cluster.api.compact();
+  http.set("open");
+  await clock.advance(SOON_MS);
+  assert.equal(places(), false);
+  resume();
+  await clock.advance(TRUST_AFTER_MS + SOON_MS);
+  assert.equal(places(), true);
+});
+
+Deno.test("Observer trusts a new pod as soon as it is ready", async () => {
+  await using setting = await setUp(0);
+  const { clock, cluster, start, places } = setting;
+  await start();
+  cluster.scale(1);
+  assert.equal(places(), false);
+  await clock.advance(TRUST_AFTER_MS - 1);
+  assert.equal(places(), true);
+});
