@@ -23,6 +23,7 @@ import { Health } from "./ops/health.ts";
 import type { PrometheusMetrics } from "./ops/prometheus.ts";
 import { PodHealthChecks } from "./proxy/pod_health.ts";
 import { Proxy } from "./proxy/proxy.ts";
+import { LINGER_MS } from "./proxy/session.ts";
 import { ColdStart } from "./scaler/cold_start.ts";
 import { waitExplainer } from "./scaler/explain.ts";
 import { CountOwners } from "./scaler/count_owners.ts";
@@ -172,7 +173,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   const onFailure = () => {
     const cause = messageOf(tasks.signal.reason);
     log.error("a part has failed", { cause, then: "the program ends when its running sessions have" });
-    proxy.refuseHeld(`The proxy in front of buildkitd has failed, start the build again: ${cause}`);
+    proxy.refuseHeld("failed", `The proxy in front of buildkitd has failed, start the build again: ${cause}`);
     outlasted = proxies.outlast(drained.signal);
   };
   if (tasks.signal.aborted) onFailure();
@@ -203,6 +204,14 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   if (proxy.open > 0) {
     const why = stop.now.aborted ? "The proxy was told to end at once" : "The drain timeout has passed";
     log.warn("sessions are cut", { sessions: proxy.open, reason: why });
+    if (placement.usage.held > 0) {
+      // Clients that wait can be told, which takes a moment.
+      proxy.refuseHeld(
+        "drain_timeout",
+        `${why}: the proxy in front of buildkitd ends, start the build again`,
+      );
+      await waitUntil(clock, LINGER_MS, stop.now, drained.signal);
+    }
     proxy.cutAll(why);
     await proxy.drained();
   }

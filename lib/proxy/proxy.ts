@@ -6,10 +6,12 @@
 import { sleep } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import { CauseLog } from "../base/log.ts";
+import type { Outcome } from "../base/metrics.ts";
 import type { Conn, Listener } from "../base/network.ts";
 import { HoldBudget, TOTAL_LIMIT_BYTES } from "./hold.ts";
+import { GRPC_STATUS } from "./http2_frames.ts";
 import { close, type Traffic } from "./relay.ts";
-import { refuseSession, runSession, type SessionPorts, type SessionSettings } from "./session.ts";
+import { HoldEnded, refuseSession, runSession, type SessionPorts, type SessionSettings } from "./session.ts";
 
 /** The settings that matter. */
 export interface ProxySettings extends SessionSettings {
@@ -127,8 +129,8 @@ export class Proxy {
   }
 
   /** Ends what is held, now or later, and tells the clients why. Sessions that have a backend go on. */
-  refuseHeld(why: string): void {
-    this.#hopeless.abort(new Error(why));
+  refuseHeld(outcome: Outcome, why: string): void {
+    this.#hopeless.abort(new HoldEnded(outcome, why, GRPC_STATUS.failedPrecondition));
   }
 
   /** Ends all sessions at once. */

@@ -61,12 +61,15 @@ export interface SessionPorts {
 }
 
 /** The hold has ended without a backend. */
-class HoldEnded extends Error {
+export class HoldEnded extends Error {
+  /** Always `HoldEnded`. */
   override readonly name = "HoldEnded";
+  /** How the session has ended. */
   readonly outcome: Outcome;
   /** What an HTTP/2 client is told, as a gRPC status; nothing if it has left. */
   readonly status: number | undefined;
 
+  /** The message is for the client as well as for the log. */
   constructor(outcome: Outcome, message: string, status?: number) {
     super(message);
     this.outcome = outcome;
@@ -75,7 +78,7 @@ class HoldEnded extends Error {
 }
 
 /** How long a client that was refused may stay, in ms: for the calls that it makes before it exits. */
-const LINGER_MS = 5_000;
+export const LINGER_MS = 5_000;
 
 /** What the log line says. */
 interface Story {
@@ -90,7 +93,7 @@ interface Story {
 export interface SessionEnds {
   /** Ends them all at once. */
   readonly cut: AbortSignal;
-  /** Ends those that are held, now or later: no backend is going to come. Its reason is an Error that says why. */
+  /** Ends those that are held, now or later: no backend is going to come. Its reason is a {@link HoldEnded}. */
   readonly refuse: AbortSignal;
 }
 
@@ -198,8 +201,7 @@ async function serve(
   const onCut = () => end(cut.reason);
   cut.addEventListener("abort", onCut, { once: true });
   if (cut.aborted) onCut();
-  const onRefuse = () =>
-    waiting.abort(new HoldEnded("failed", messageOf(refuse.reason), GRPC_STATUS.failedPrecondition));
+  const onRefuse = () => waiting.abort(refuse.reason);
   refuse.addEventListener("abort", onRefuse, { once: true });
   if (refuse.aborted) onRefuse();
   const hold: Hold = new Hold(downstream, budget, {

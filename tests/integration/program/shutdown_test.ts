@@ -5,7 +5,9 @@
  */
 import assert from "node:assert/strict";
 import { type CancelTimer, type Clock, systemClock } from "../../../lib/base/clock.ts";
+import { FRAME } from "../../../lib/demo/stub_http2.ts";
 import { within } from "../../support/deadline.ts";
+import { call, Http2Client, literalFields, OPENING, SETTINGS_ACK } from "../../support/http2_client.ts";
 import { NOT_READY, type Program, startProgram } from "../../support/program.ts";
 
 /** Resolves once the proxy's port is closed. */
@@ -95,6 +97,30 @@ Deno.test("program, told to drain: --drain-timeout cuts what still runs", async 
   const ended = await program.logged("session ended");
   assert.equal(ended["outcome"], "drain_timeout");
   assert.equal(ended["reason"], "The drain timeout has passed");
+});
+
+Deno.test("program, told to drain: --drain-timeout tells the clients that wait still", async () => {
+  await using program = await startProgram({
+    settings: { drainTimeoutMs: "100ms", shutdownDelayMs: "0s" },
+    cluster: NOT_READY,
+  });
+  await program.settled();
+  using client = await Http2Client.connect(program.address);
+  await client.send(OPENING, SETTINGS_ACK, ...call(1));
+  assert.equal((await client.next())?.type, FRAME.settings);
+  program.drain();
+  const answer = await client.next();
+  assert.equal(answer?.type, FRAME.headers);
+  const fields = literalFields(answer.payload);
+  assert.equal(fields["grpc-status"], "9");
+  assert.match(
+    decodeURIComponent(fields["grpc-message"]!),
+    /^The drain timeout has passed: .*start the build again/,
+  );
+  client.close();
+  await within(program.exited, "the end");
+  const ended = await program.logged("session ended");
+  assert.equal(ended["outcome"], "drain_timeout");
 });
 
 for (
