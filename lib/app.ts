@@ -10,6 +10,7 @@ import { FatalError, messageOf, TimeoutError } from "./base/errors.ts";
 import { CauseLog, type Log } from "./base/log.ts";
 import { type Address, formatAddress, type Listener, type Network } from "./base/network.ts";
 import type { Random } from "./base/random.ts";
+import { orAborted } from "./base/or_aborted.ts";
 import { TaskGroup } from "./base/task_group.ts";
 import { bindHostnames } from "./config/address.ts";
 import { type Settings, settingsAsText } from "./config/settings.ts";
@@ -282,8 +283,7 @@ async function join(
     try {
       await scaler.checkRights(signal);
       await observer.whenSynced(signal);
-      await Promise.race([proxies.membership.joined, aborted(signal)]);
-      signal.throwIfAborted();
+      await orAborted(proxies.membership.joined, signal);
       phase.joined = true;
       return log.info("ready");
     } catch (error) {

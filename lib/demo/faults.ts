@@ -5,6 +5,7 @@
  * @module
  */
 import { type Clock, sleep } from "../base/clock.ts";
+import { orAborted } from "../base/or_aborted.ts";
 import type { RequestInfo } from "./request_info.ts";
 import { ApiError, reasonOf } from "./status.ts";
 
@@ -122,16 +123,4 @@ export class Faults {
         return () => orAborted(active.lifted, signal);
     }
   }
-}
-
-function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(() => {
-      signal.removeEventListener("abort", onAbort);
-      resolve();
-    });
-  });
 }

@@ -6,6 +6,7 @@
  */
 import { sleep } from "../base/clock.ts";
 import type { Metrics } from "../base/metrics.ts";
+import { orAborted } from "../base/or_aborted.ts";
 import { randomName } from "../base/random.ts";
 import { TaskGroup } from "../base/task_group.ts";
 import { leaseApi } from "../kube/leases.ts";
@@ -264,18 +265,5 @@ export class Proxies implements Peers {
   #targetOrThrow(): RecordTarget {
     if (this.#target === undefined) throw new Error("The StatefulSet was not seen yet");
     return this.#target;
-  }
-}
-
-/** Resolves with `promise`, or rejects with the signal's reason. */
-async function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const { promise: over, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    await Promise.race([promise, over]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }

@@ -6,6 +6,7 @@
 import type { Log } from "../base/log.ts";
 import { CauseLog } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
+import { orAborted } from "../base/or_aborted.ts";
 import { homeHint } from "../kube/cluster.ts";
 import { type Change, Reflector, type ReflectorPorts } from "../kube/reflector.ts";
 import type { EndpointSlice, StatefulSet } from "../kube/types.ts";
@@ -101,16 +102,8 @@ export class Observer {
    * @throws the reason of `signal`
    */
   async whenSynced(signal: AbortSignal): Promise<void> {
-    const { promise: over, reject } = Promise.withResolvers<never>();
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
     const parts = [this.#found.promise, this.#statefulSets.whenSynced, this.#endpointSlices.whenSynced];
-    try {
-      await Promise.race([Promise.all(parts), over]);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+    await orAborted(Promise.all(parts), signal);
   }
 
   /** The StatefulSet's uid, once it is known and another than `before`: it may be deleted and made anew. One waiter. */
