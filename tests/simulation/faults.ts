@@ -135,7 +135,7 @@ export const FAULTS = {
       const mend = world.impair(victim);
       victim.path.set(how);
       await lasts(1 * S, world.settings.recordExpiryMs * random.pick([0.3, 1, 2]));
-      victim.path.set("open");
+      victim.path.set(world.outage);
       mend();
     },
   },
