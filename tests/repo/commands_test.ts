@@ -160,9 +160,12 @@ Deno.test("documents: the program prints what its transcripts say", async () => 
 Deno.test("documents: the admin port answers as its transcripts say", async () => {
   const asked = transcripts.filter(({ command }) => command.startsWith("curl "));
   assert.ok(asked.length >= 4, "the transcripts were found");
-  const answers = await answersInEveryState();
-  for (const { path, command, output } of asked) {
-    const said = `${command.replace(/^curl '?127\.0\.0\.1:8081([^']*)'?$/, "$1")}\n${comparable(output)}`;
+  const wanted = asked.map(({ path, command, output }) => {
+    const target = command.replace(/^curl '?127\.0\.0\.1:8081([^']*)'?$/, "$1");
+    return { path, target, said: `${target}\n${comparable(output)}` };
+  });
+  const answers = await answersInEveryState(wanted);
+  for (const { path, said } of wanted) {
     assert.ok(
       answers.has(said),
       `${path}: no state has this answer:\n${said}\nbut:\n${[...answers].join("\n")}`,
@@ -180,15 +183,21 @@ function comparable(answer: string): string {
 }
 
 /** The answers of a proxy alone, of one beside another that is busy, of one that is cut off, and of one without its StatefulSet. */
-async function answersInEveryState(): Promise<ReadonlySet<string>> {
+async function answersInEveryState(
+  wanted: readonly { readonly target: string; readonly said: string }[],
+): Promise<ReadonlySet<string>> {
   const answers = new Set<string>();
   const ask = async (
     program: { admin(path: string): Promise<{ text: string }> },
-    paths: readonly string[],
+    targets: readonly string[],
   ) => {
-    // A few times, since the state may be in the middle of a change.
-    for (let times = 0; times < 10; times++) {
-      for (const path of paths) answers.add(`${path}\n${comparable((await program.admin(path)).text)}`);
+    const open = wanted.filter(({ said }) => !answers.has(said));
+    const isFound = (target: string) => open.some((it) => it.target === target && answers.has(it.said));
+    // Again and again, since the state may be in the middle of a change.
+    for (let times = 0; times < 200 && !targets.every(isFound); times++) {
+      for (const target of targets) {
+        answers.add(`${target}\n${comparable((await program.admin(target)).text)}`);
+      }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   };

@@ -61,7 +61,11 @@ for (const [what, bytes] of [["TLS", CLIENT_HELLO], ["almost a preface", ALMOST]
 
 Deno.test("hold: the log of a TLS client that gives up after as long as gRPC waits says that its own limit holds", async () => {
   const clock = fastClock(100);
-  await using program = await startProgram({ cluster: NOT_READY, clock });
+  await using program = await startProgram({
+    cluster: NOT_READY,
+    clock,
+    settings: { readyWaitTimeoutMs: "24h" },
+  });
   await program.settled();
   using client = await program.connect();
   await client.send(CLIENT_HELLO);

@@ -22,7 +22,8 @@ async function start(
   const daemon = new HealthDaemon(habit);
   const program = await startProgram({
     cluster: NOT_READY,
-    settings: { readiness },
+    // Nothing here is about the time that a client waits, which is short on a fast clock.
+    settings: { readiness, readyWaitTimeoutMs: "24h" },
     serve: daemon.serve,
     before: (world) => daemon.onChange = () => world.changed(),
     debug: true,
