@@ -31,7 +31,7 @@ async function main(stop: StopSignals): Promise<number> {
         return 0;
       }
       case "run":
-        return await run(request.settings, stop);
+        return await run(request, stop);
     }
   } catch (error) {
     const { messageOf } = await import("./lib/base/errors.ts");
@@ -60,15 +60,15 @@ async function readRequest(
   const { readPlainArguments } = await import("./lib/config/plain_arguments.ts");
   const flags = readPlainArguments(args);
   if (flags !== undefined) {
-    const { parseSettings } = await import("./lib/config/settings.ts");
-    return { command: "run", settings: parseSettings({ flags, variables }) };
+    const { runRequest } = await import("./lib/config/settings.ts");
+    return runRequest({ flags, variables });
   }
   const { parseCommandLine } = await import("./lib/config/command_line.ts");
   return parseCommandLine(args, variables);
 }
 
 async function run(
-  settings: import("./lib/config/settings.ts").Settings,
+  { settings, beaten }: import("./lib/config/settings.ts").RunRequest,
   stop: StopSignals,
 ): Promise<number> {
   const { systemClock: clock } = await import("./lib/base/clock.ts");
@@ -90,6 +90,9 @@ async function run(
     clock,
     writer: Deno.stderr,
   });
+  for (const { flag, variable, used } of beaten) {
+    log.warn("flag does not count", { flag, cause: `the variable ${variable} beats it`, used });
+  }
   // What nobody has caught is a bug. It is logged, with its stack, and the program goes on: builds may be running.
   const onBug = (error: unknown) => {
     log.error("internal error", {

@@ -132,14 +132,14 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     idleTimeoutMs: settings.idleTimeoutMs,
   });
   const podHealth = new PodHealthChecks(settings, { ...ports, placement });
-  const phase = { joined: false, stopping: false };
+  const phase: Phase = { joined: false, stopping: false };
   const health = new Health();
 
   metrics.record("build_info", 1, { version, deno: runtime });
   const listener = listen(ports.network, settings.listenAddr, "--listen-addr");
   const explainWait = waitExplainer(target, { client, clock, placement, observer, scaler });
   const proxy = new Proxy(listener, settings, { ...ports, placement, coldStart, explainWait });
-  addChecks(health, phase, { proxy, scaler, observer, placement, proxies });
+  addChecks(health, phase, { access: client.access, proxy, scaler, observer, placement, proxies });
   const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());
   log.info("listening", {
     addr: formatAddress(listener.addr),
@@ -242,6 +242,14 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
 /** How long a proxy that ends tries to give up the lead and to delete its record, in ms: else the others wait for both. */
 const LEAVE_MS = 5_000;
 
+/** How far the program is. */
+interface Phase {
+  joined: boolean;
+  /** Why it has not joined, where the API server has said so. */
+  fault?: string | undefined;
+  stopping: boolean;
+}
+
 /** Takes part in the agreement of all proxies of the StatefulSet, and of the next one if it is made anew. */
 async function takePart(
   proxies: Proxies,
@@ -275,7 +283,7 @@ async function join(
   proxies: Proxies,
   observer: Observer,
   { clock, random, log, access }: AppPorts & { readonly access: CauseLog },
-  phase: { joined: boolean },
+  phase: Phase,
   signal: AbortSignal,
 ): Promise<void> {
   const faults = new CauseLog(log, "not ready", access);
@@ -290,6 +298,7 @@ async function join(
       signal.throwIfAborted();
       // That the StatefulSet is missing is the observer's to say.
       const isMissing = error instanceof ApiError && error.status === 404;
+      phase.fault = isMissing ? undefined : messageOf(error);
       if (!isMissing) faults.failed(messageOf(error));
       await sleep(clock, retryDelayMs(error, attempt, random), signal);
     }
@@ -298,8 +307,9 @@ async function join(
 
 function addChecks(
   health: Health,
-  phase: { readonly joined: boolean; readonly stopping: boolean },
-  { proxy, scaler, observer, placement, proxies }: {
+  phase: Readonly<Phase>,
+  { access, proxy, scaler, observer, placement, proxies }: {
+    access: CauseLog;
     proxies: Proxies;
     proxy: Proxy;
     scaler: Scaler;
@@ -343,8 +353,12 @@ function addChecks(
       const { holding } = proxies.membership;
       if (holding !== undefined) return { ok: false, reason: holding };
       if (phase.joined) return { ok: true };
-      const fault = observer.fault ?? proxies.membership.fault;
-      return { ok: false, reason: fault ?? "the rights on the scale target are not confirmed yet" };
+      // Where the API cannot be reached, all else is a consequence.
+      const faults = access.cause !== undefined
+        ? [access.cause]
+        : [observer.fault, phase.fault, proxies.membership.fault].filter((fault) => fault !== undefined);
+      const reason = [...new Set(faults)].join("; ");
+      return { ok: false, reason: reason || "the rights on the scale target are not confirmed yet" };
     },
   });
   health.add({

@@ -12,11 +12,11 @@ import { Command, CommanderError, Option } from "@commander-js/extra-typings";
 import { UsageError } from "../base/errors.ts";
 import { nearest } from "./nearest.ts";
 import {
-  parseSettings,
   PROGRAM,
+  type RunRequest,
+  runRequest,
   type SettingKey,
   settingRows,
-  type Settings,
   type SettingsInput,
   TOPICS,
 } from "./settings.ts";
@@ -26,7 +26,7 @@ export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
 
 /** What a command line asks for. */
 export type Request =
-  | { readonly command: "run"; readonly settings: Settings }
+  | RunRequest
   /** The demo has arguments of its own. */
   | { readonly command: "demo"; readonly args: readonly string[] }
   /** Print and be done. */
@@ -82,7 +82,7 @@ export function parseCommandLine(args: readonly string[], variables: SettingsInp
     if (problems.length > 0) throw new UsageError(problems);
     return name === "version" ? { command: "version" } : { command: "completions", args };
   }
-  return { command: "run", settings: parseSettings({ flags, variables, problems }) };
+  return runRequest({ flags, variables, problems });
 }
 
 interface Split {

@@ -361,6 +361,38 @@ export function parseSettings({ flags, variables, problems: before = [] }: Setti
   return settings;
 }
 
+/** A flag that does not count, since its variable says something else. */
+export interface BeatenFlag {
+  /** With its dashes. */
+  readonly flag: string;
+  /** What beats it. */
+  readonly variable: string;
+  /** What counts. */
+  readonly used: string;
+}
+
+/** What a command line asks for that runs the program. */
+export interface RunRequest {
+  readonly command: "run";
+  readonly settings: Settings;
+  /** Whoever has given both should know. */
+  readonly beaten: readonly BeatenFlag[];
+}
+
+/**
+ * Makes one.
+ *
+ * @throws UsageError as `parseSettings` does
+ */
+export function runRequest(input: SettingsInput): RunRequest {
+  const { flags, variables } = input;
+  const beaten = settingRows().flatMap(([key, { flag, variable }]) => {
+    const [given, used] = [flags.get(key), variables[variable]];
+    return given === undefined || !used || given === used ? [] : [{ flag, variable, used }];
+  });
+  return { command: "run", settings: parseSettings(input), beaten };
+}
+
 /** The rows of the table with their keys, in its order. */
 export function settingRows(): readonly (readonly [SettingKey, Setting<unknown>])[] {
   return Object.entries(SETTINGS) as unknown as readonly [SettingKey, Setting<unknown>][];

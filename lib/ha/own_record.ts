@@ -51,7 +51,7 @@ const REMOVE_TRIES = 5;
 export class OwnRecord {
   readonly #ports: OwnRecordPorts;
   #lease: Lease | undefined;
-  /** Its Lease's name, from the first try to make it on: it may be there although no answer said so. */
+  /** Its Lease's name, from the first try to make it on that was not refused: it may be there although no answer said so. */
   #name: string | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   /** The uid of a Lease of this record that is known to be deleted. */
@@ -157,6 +157,8 @@ export class OwnRecord {
     try {
       return await leases.create(wanted, signal);
     } catch (error) {
+      // Without the right to make it there is none, and nothing to take away at the end.
+      if (error instanceof ApiError && error.status === 403) this.#name = undefined;
       if (!isConflict(error)) throw error;
       // The name is this process's own, so an earlier try did land.
       const found = await leases.get(wanted.metadata!.name!, signal);

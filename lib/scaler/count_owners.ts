@@ -78,11 +78,16 @@ export class CountOwners {
 
   /** Runs until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, random, log } = this.#ports;
+    const { clock, random, log, isBusy } = this.#ports;
     for (let failures = 0;;) {
       const surplus = this.#surplus();
       if (surplus === undefined) {
         await this.#changed.wait(clock, Infinity, signal);
+        continue;
+      }
+      // Nobody says when that is over.
+      if (isBusy()) {
+        await sleep(clock, PAUSE_MS, signal);
         continue;
       }
       try {
@@ -99,10 +104,8 @@ export class CountOwners {
 
   /** A claimer that need not own the count, if there is one and this is the time. */
   #surplus(): string | undefined {
-    const { placement, peers, isBusy } = this.#ports;
-    if (!peers.leads || isBusy() || this.#seen?.version !== placement.agreement.seen?.version) {
-      return undefined;
-    }
+    const { placement, peers } = this.#ports;
+    if (!peers.leads || this.#seen?.version !== placement.agreement.seen?.version) return undefined;
     const claimers = this.#seen?.claimers ?? [];
     return claimers.length > KEPT_OWNERS ? claimers[0] : undefined;
   }

@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { UsageError } from "../../lib/base/errors.ts";
 import { parseCommandLine } from "../../lib/config/command_line.ts";
 import { readPlainArguments } from "../../lib/config/plain_arguments.ts";
-import { parseSettings, settingRows } from "../../lib/config/settings.ts";
+import { runRequest, settingRows } from "../../lib/config/settings.ts";
 
 function outcome(read: () => unknown): unknown {
   try {
@@ -50,7 +50,7 @@ Deno.test("readPlainArguments() reads as parseCommandLine() does, or not at all"
       if (flags === undefined) return;
       plain += 1;
       assert.deepEqual(
-        outcome(() => ({ command: "run", settings: parseSettings({ flags, variables: {} }) })),
+        outcome(() => runRequest({ flags, variables: {} })),
         outcome(() => parseCommandLine(args, {})),
       );
     }),

@@ -9,6 +9,7 @@ import { UsageError } from "../../../lib/base/errors.ts";
 import { nearest } from "../../../lib/config/nearest.ts";
 import {
   parseSettings,
+  runRequest,
   type SettingKey,
   settingRows,
   SETTINGS,
@@ -105,6 +106,15 @@ Deno.test("parseSettings() lets a variable beat its flag", () => {
     variables: { SCALE_DOWN_IDLE_TIMEOUT: "3m" },
   });
   assert.equal(idleTimeoutMs, 180_000);
+});
+
+Deno.test("runRequest() names each flag that its variable beats with another value", () => {
+  const { settings, beaten } = runRequest({
+    flags: new Map([["idleTimeoutMs", "2m"], ["targetPort", "1"], ["stsName", "a"], ["maxHeld", "5"]]),
+    variables: { SCALE_DOWN_IDLE_TIMEOUT: "3m", BUILDKITD_TARGET_PORT: "1", BUILDKITD_STATEFULSET_NAME: "" },
+  });
+  assert.equal(settings.idleTimeoutMs, 180_000);
+  assert.deepEqual(beaten, [{ flag: "--idle-timeout", variable: "SCALE_DOWN_IDLE_TIMEOUT", used: "3m" }]);
 });
 
 Deno.test("parseSettings() takes an empty variable for none", () => {

@@ -182,6 +182,14 @@ Deno.test("OwnRecord.remove() deletes a record whose making was never answered",
   assert.deepEqual(leases.all, []);
 });
 
+Deno.test("OwnRecord.remove() has nothing to delete where it may not make a record", async () => {
+  const { leases, record } = setUp();
+  leases.fates("create", 403);
+  await assert.rejects(record.join(TARGET, SIGNAL));
+  await record.remove(SIGNAL);
+  assert.deepEqual(leases.requests, [`create ${NAME}`]);
+});
+
 Deno.test("OwnRecord: one that is older than it was comes from a backup, so the proxy has to join again", async () => {
   const { leases, record, written, state, restored } = setUp();
   await record.join(TARGET, SIGNAL);
