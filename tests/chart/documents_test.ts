@@ -1,6 +1,6 @@
 /**
  * Helm takes what the documents tell people to give it: every example of a values file, and the arguments of every
- * command.
+ * command. What they show of the chart is what it renders.
  *
  * @module
  */
@@ -39,4 +39,22 @@ Deno.test("documents: helm renders what the commands set, at the address that th
     assert.match(notes.stdout, /tcp:\/\/buildkitd\.ci\.svc:8372/, command);
     assert.match(stdout, /^ {2}name: buildkitd-stack-buildkitd$/m, command);
   }
+});
+
+/** An expression without the labels that limit it to one release's targets. */
+function forAllTargets(expression: string): string {
+  return expression.replace(/,?\b(?:namespace|job)="[^"]*"/g, "").replaceAll("{}", "");
+}
+
+Deno.test("documents: the alerts of docs/operations.md are the chart's, with its defaults", async () => {
+  const { text } = all.find(({ path }) => path === "docs/operations.md")!;
+  const documented = [...text.matchAll(/^\| `(Buildkitd\w+)` +\| [^|]+ \| (\S+) +\| `([^`]+)` +\|$/gm)]
+    .map(([, alert, wait, expr]) => ({ alert, for: wait, expr: forAllTargets(expr!) }));
+  const metrics = { serviceMonitor: { enabled: true }, prometheusRule: { enabled: true } };
+  const rule = [...(await helm.objects({ autoscaler: { metrics } })).values()]
+    .find(({ kind }) => kind === "PrometheusRule")!;
+  const made = (rule.spec.groups[0].rules as { alert: string; for?: string; expr: string }[])
+    .map(({ alert, for: wait = "-", expr }) => ({ alert, for: wait, expr: forAllTargets(expr) }));
+  assert.ok(made.length >= 10, "the alerts were found");
+  assert.deepEqual(documented, made);
 });

@@ -1,5 +1,6 @@
 {{/*
-The alerts, for the targets that the ServiceMonitor of this release makes. docs/operations.md says what to do about each.
+The alerts, for the targets that the ServiceMonitor of this release makes. docs/operations.md has them for those without the
+chart; a test compares the two.
 */}}
 {{- define "buildkitd-stack.alerts" -}}
 {{- $of := printf "namespace=%q,job=\"%s-metrics\"" (include "buildkitd-stack.autoscaler.namespace" .) (include "buildkitd-stack.autoscaler.fullname" .) -}}
