@@ -55,6 +55,9 @@ Deno.test("chart: a buildkitd that speaks TLS is probed by a TCP connect, unless
   assert.deepEqual(await probes({ extraArgs: ["--debug", "--tlscert", "/tls/tls.crt"] }), [tcp, tcp]);
   assert.deepEqual(await probes({ extraArgs: ["--tlscert=/tls/tls.crt"] }), [tcp, tcp]);
   assert.deepEqual(await probes({ config: '[grpc]\n  [grpc.tls]\n    cert = "/tls/tls.crt"\n' }), [tcp, tcp]);
+  const variable = [{ name: "BUILDKIT_TLS_ENABLED", value: "true" }];
+  assert.deepEqual(await probes({ extraEnvVars: variable }), [tcp, tcp]);
+  assert.deepEqual(await probes({ preset: "moby", extraEnvVars: variable }), [grpc, grpc]);
   const exec = { command: ["true"] };
   const own = await probes({
     extraArgs: ["--tlscert=/tls/tls.crt"],

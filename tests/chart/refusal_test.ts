@@ -179,6 +179,22 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     /existingClaim is given, and buildkitd\.persistence\.enabled is false: want true/,
   ],
   [
+    "a health check in plain text of a buildkitd with TLS",
+    {
+      autoscaler: { autoscalerConfig: { readiness: "grpc" } },
+      buildkitd: { extraArgs: ["--tlscert=/tls/tls.crt", "--tlskey=/tls/tls.key"] },
+    },
+    /readiness is "grpc", and buildkitd speaks TLS by buildkitd\.extraArgs: the health check is plain gRPC, so no pod would ever take a client\. Want "auto" or "pod"/,
+  ],
+  [
+    "such a health check, with TLS by a variable",
+    {
+      autoscaler: { autoscalerConfig: { readiness: "grpc" } },
+      buildkitd: { extraEnvVars: [{ name: "BUILDKIT_TLS_ENABLED", value: "true" }] },
+    },
+    /readiness is "grpc", and buildkitd speaks TLS by buildkitd\.extraEnvVars: /,
+  ],
+  [
     "alerts without what they are about",
     { autoscaler: { metrics: { prometheusRule: { enabled: true } } } },
     /serviceMonitor\.enabled is false: .*Enable both/,
@@ -227,4 +243,17 @@ Deno.test("chart: durations at their limits, and flags that no value sets, are t
     service: { type: "LoadBalancer", loadBalancerSourceRanges: ["10.0.0.0/8", "fd00::/8", "::/0"] },
   };
   for (const helm of HELMS) assert.match(await helm.template({ autoscaler }), /--log-level/);
+});
+
+Deno.test("chart: of a buildkitd with TLS the pod's condition may be asked, and without TLS its health", async () => {
+  for (const helm of HELMS) {
+    const values = (readiness: string | null, extraArgs: string[]) => ({
+      autoscaler: { autoscalerConfig: { readiness } },
+      buildkitd: { extraArgs },
+    });
+    for (const readiness of ["auto", "pod", null]) {
+      assert.match(await helm.template(values(readiness, ["--tlscert=/tls/tls.crt"])), /tlscert/);
+    }
+    assert.match(await helm.template(values("grpc", ["--debug"])), /AUTOSCALER_READINESS\n +value: grpc/);
+  }
 });

@@ -29,6 +29,10 @@ What a schema cannot say. All problems are reported together, each with what to 
 {{- if and (eq (include "buildkitd-stack.autoscaler.fullname" .) (include "buildkitd-stack.buildkitd.fullname" .)) (eq (include "buildkitd-stack.autoscaler.namespace" .) .Release.Namespace) -}}
 {{- $problems = append $problems (printf "autoscaler.fullnameOverride and buildkitd.fullnameOverride both give the name %q: want different ones in one namespace" (include "buildkitd-stack.buildkitd.fullname" .)) -}}
 {{- end -}}
+{{- $tls := include "buildkitd-stack.buildkitd.tls" . -}}
+{{- if and $tls (eq (.Values.autoscaler.autoscalerConfig.readiness | default "auto") "grpc") -}}
+{{- $problems = append $problems (printf "autoscaler.autoscalerConfig.readiness is \"grpc\", and buildkitd speaks TLS by %s: the health check is plain gRPC, so no pod would ever take a client. Want \"auto\" or \"pod\"" $tls) -}}
+{{- end -}}
 {{- if and .Values.buildkitd.persistence.existingClaim (not .Values.buildkitd.persistence.enabled) -}}
 {{- $problems = append $problems "buildkitd.persistence.existingClaim is given, and buildkitd.persistence.enabled is false: want true" -}}
 {{- end -}}

@@ -7,6 +7,7 @@ configPath where the image looks for buildkitd.toml; empty where it makes that f
 configVariable  the variable whose text such an image adds to the file that it makes
 args       arguments beside the address
 env        variables
+tlsVariable  the variable by which such an image uses certificates at paths of its own, and wants one of each client
 podSecurityContext, securityContext
 
 Earthly's and EarthBuild's images listen on TCP only with BUILDKIT_TCP_TRANSPORT_ENABLED.
@@ -17,12 +18,14 @@ earthly:
   cachePath: /tmp/earthly
   configVariable: EARTHLY_ADDITIONAL_BUILDKIT_CONFIG
   env: { BUILDKIT_TCP_TRANSPORT_ENABLED: "true" }
+  tlsVariable: BUILDKIT_TLS_ENABLED
   securityContext: { privileged: true }
 earthbuild:
   image: { repository: ghcr.io/earthbuild/earthbuild, tag: buildkitd-v0.8.17-fix.5 }
   cachePath: /tmp/earthbuild
   configVariable: EARTHLY_ADDITIONAL_BUILDKIT_CONFIG
   env: { BUILDKIT_TCP_TRANSPORT_ENABLED: "true" }
+  tlsVariable: BUILDKIT_TLS_ENABLED
   securityContext: { privileged: true }
 moby:
   image: { repository: moby/buildkit, tag: v0.34.2 }
@@ -62,13 +65,6 @@ moby-rootless:
 
 {{- define "buildkitd-stack.buildkitd.cachePath" -}}
 {{- .Values.buildkitd.cachePath | default (fromYaml (include "buildkitd-stack.preset" .)).cachePath -}}
-{{- end -}}
-
-{{/* "true" where buildkitd speaks TLS to its clients, which the kubelet's gRPC probe cannot; else empty. */}}
-{{- define "buildkitd-stack.buildkitd.tls" -}}
-{{- $tls := regexMatch "(?m)^\\s*\\[\\s*grpc\\.tls\\s*\\]" .Values.buildkitd.config -}}
-{{- range .Values.buildkitd.extraArgs }}{{ $tls = or $tls (regexMatch "^--?tlscert(=|$)" .) }}{{ end -}}
-{{- ternary "true" "" $tls -}}
 {{- end -}}
 
 {{/*
