@@ -99,8 +99,12 @@ annotations:
 {{- end -}}
 
 {{/* Where clients connect to, inside the cluster. */}}
+{{- define "buildkitd-stack.host" -}}
+{{- printf "%s.%s.svc" (include "buildkitd-stack.autoscaler.fullname" .) (include "buildkitd-stack.autoscaler.namespace" .) -}}
+{{- end -}}
+
 {{- define "buildkitd-stack.address" -}}
-{{- printf "tcp://%s.%s.svc:%d" (include "buildkitd-stack.autoscaler.fullname" .) (include "buildkitd-stack.autoscaler.namespace" .) (int .Values.autoscaler.service.port) -}}
+{{- printf "tcp://%s:%d" (include "buildkitd-stack.host" .) (int .Values.autoscaler.service.port) -}}
 {{- end -}}
 
 {{/* A Go duration such as "1h30m" in nanoseconds. Go itself parses it, since it is added to a date. */}}

@@ -1,0 +1,98 @@
+/**
+ * The commands that helm prints after an install are right for how buildkitd listens: without TLS, or with it, and then
+ * with a certificate of the client's own where buildkitd wants one.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { Helm } from "./helm.ts";
+
+const helm = await Helm.of("helm");
+const ADDRESS = "tcp://ci-buildkitd-stack-autoscaler.builds.svc:8372";
+const HOST = "ci-buildkitd-stack-autoscaler.builds.svc";
+
+/** What follows "buildctl --addr ADDRESS" and precedes the address of "docker buildx create". */
+async function options(buildkitd: unknown) {
+  const notes = await helm.notes({ buildkitd });
+  const buildctl = /^ {2}buildctl --addr (\S+)(.*) debug workers$/m.exec(notes)!;
+  const buildx = /^ {2}docker buildx create --name cluster --driver remote(.*) (\S+)$/m.exec(notes)!;
+  assert.deepEqual([buildctl[1], buildx[2]], [ADDRESS, ADDRESS]);
+  return { notes: notes.replaceAll(/\s+/g, " "), buildctl: buildctl[2]!, buildx: buildx[1]! };
+}
+
+const ONE_SIDED = { buildctl: " --tlscacert /certs/ca.pem", buildx: " --driver-opt cacert=/certs/ca.pem" };
+const MUTUAL = {
+  buildctl: `${ONE_SIDED.buildctl} --tlscert /certs/cert.pem --tlskey /certs/key.pem`,
+  buildx: `${ONE_SIDED.buildx},cert=/certs/cert.pem,key=/certs/key.pem`,
+};
+
+const ARGUMENTS = ["--tlscert=/tls/tls.crt", "--tlskey=/tls/tls.key"];
+const TABLE = '[grpc]\n  [grpc.tls]\n    cert = "/tls/tls.crt"\n    key = "/tls/tls.key"\n';
+const REGISTRY =
+  '[registry."docker.io"]\n  ca = ["/tls/other.crt"]\n  insecure = true\n# ca = "/tls/ca.crt"\n';
+
+const ENCRYPTED: readonly (readonly [string, unknown, string, typeof ONE_SIDED])[] = [
+  ["arguments", { preset: "moby", extraArgs: ARGUMENTS }, "extraArgs", ONE_SIDED],
+  ["arguments with a CA", { extraArgs: [...ARGUMENTS, "--tlscacert", "/tls/ca"] }, "extraArgs", MUTUAL],
+  ["a table", { preset: "moby", config: TABLE + REGISTRY }, "config", ONE_SIDED],
+  ["a table with a CA", { config: `${TABLE}    ca = "/tls/ca.crt"\n` }, "config", MUTUAL],
+  [
+    "dotted keys",
+    { config: "[grpc]\n  tls.cert = '/tls/tls.crt'\n  tls.ca = '/tls/ca'\n" },
+    "config",
+    MUTUAL,
+  ],
+  ["keys from the root", { config: 'grpc.tls.cert = "/tls/tls.crt"\n' }, "config", ONE_SIDED],
+  ["a table in a line", { config: "[grpc]\ntls = { cert = 'a', key = 'b', ca = 'c' }\n" }, "config", MUTUAL],
+  [
+    "a table, with a CA by an argument",
+    { config: TABLE, extraArgs: ["--tlscacert=/tls/ca.crt"] },
+    "config",
+    MUTUAL,
+  ],
+  [
+    "a variable of Earthly's image",
+    { extraEnvVars: [{ name: "BUILDKIT_TLS_ENABLED", value: "true" }] },
+    "extraEnvVars",
+    MUTUAL,
+  ],
+];
+
+for (const [what, buildkitd, value, expected] of ENCRYPTED) {
+  Deno.test(`chart: the notes have the options of clients for TLS by ${what}`, async () => {
+    const { notes, ...found } = await options(buildkitd);
+    assert.deepEqual(found, expected);
+    assert.ok(notes.includes(`buildkitd speaks TLS, by buildkitd.${value};`), notes);
+    assert.ok(notes.includes(`buildkitd's certificate has to be for ${HOST};`));
+    assert.equal(notes.includes("that buildkitd's CA for clients has signed"), expected === MUTUAL);
+    assert.match(notes, /A client with TLS waits .*: buildctl 20 s.*\.minReplicas 1 keeps a builder\./);
+    assert.doesNotMatch(notes, /tls_enabled: false/);
+  });
+}
+
+Deno.test("chart: the notes have earth's settings for TLS, with the files of its own certificate", async () => {
+  const { notes } = await options({ preset: "earthbuild", extraArgs: ARGUMENTS });
+  const files = "tlsca: /certs/ca.pem tlscert: /certs/cert.pem tlskey: /certs/key.pem";
+  assert.ok(notes.includes(`buildkit_host: ${ADDRESS} tls_enabled: true ${files}`), notes);
+  assert.ok(notes.includes("cert.pem and key.pem with a certificate of the client's own."), notes);
+});
+
+const PLAIN: readonly (readonly [string, unknown])[] = [
+  ["the defaults", {}],
+  ["a registry's TLS", { config: `${REGISTRY}  tlsconfigdir = ["/tls"]\n`, extraArgs: ["--debug"] }],
+  ["a table that is commented out", { config: TABLE.replaceAll(/^/gm, "# ") }],
+  ["a CA alone", { extraArgs: ["--tlscacert=/tls/ca.crt"] }],
+  ["a variable that another image does not know", {
+    preset: "moby",
+    extraEnvVars: [{ name: "BUILDKIT_TLS_ENABLED", value: "true" }],
+  }],
+  ["a variable that says no", { extraEnvVars: [{ name: "BUILDKIT_TLS_ENABLED", value: "false" }] }],
+];
+
+for (const [what, buildkitd] of PLAIN) {
+  Deno.test(`chart: the notes' commands do without TLS with ${what}`, async () => {
+    const { notes, ...found } = await options(buildkitd);
+    assert.deepEqual(found, { buildctl: "", buildx: "" });
+    assert.doesNotMatch(notes, /TLS|\/certs|tls_enabled: true/);
+  });
+}
