@@ -1,6 +1,6 @@
 /**
- * Helm for the chart's tests: built from its Go module when it is not there yet, run without a cluster, without the
- * user's settings and without a network. Fails with what helm said.
+ * Helm for the chart's tests: built from its Go module when it is not there yet, run without the user's settings and
+ * without a network; without a cluster, too, unless one is given. Fails with what helm said.
  *
  * @module
  */
@@ -39,9 +39,11 @@ export interface KubeObject {
 /** One version of helm. */
 export class Helm {
   readonly #path: string;
+  readonly #kubeconfig: string | undefined;
 
-  private constructor(path: string) {
+  private constructor(path: string, kubeconfig?: string) {
     this.#path = path;
+    this.#kubeconfig = kubeconfig;
   }
 
   static async of(version: "helm" | "helm3"): Promise<Helm> {
@@ -49,11 +51,20 @@ export class Helm {
     return new Helm(join(await ensureBuilt(version, say), version));
   }
 
+  /** The same helm, which renders an upgrade, and looks up what the chart asks for in the cluster of that kubeconfig. */
+  withCluster(kubeconfig: string): Helm {
+    return new Helm(this.#path, kubeconfig);
+  }
+
   async run(...args: string[]): Promise<HelmResult> {
     const output = await new Deno.Command(this.#path, {
       args,
       clearEnv: true,
-      env: { HOME: "/nonexistent", KUBECONFIG: "/nonexistent", HELM_CACHE_HOME: "/nonexistent" },
+      env: {
+        HOME: "/nonexistent",
+        KUBECONFIG: this.#kubeconfig ?? "/nonexistent",
+        HELM_CACHE_HOME: "/nonexistent",
+      },
       stdout: "piped",
       stderr: "piped",
     }).output();
@@ -63,9 +74,12 @@ export class Helm {
 
   /** The manifest as text. @throws Error with helm's message */
   async template(values: unknown, chart = CHART): Promise<string> {
+    const look = this.#kubeconfig === undefined
+      ? []
+      : ["--dry-run=server", "--is-upgrade", "--disable-openapi-validation"];
     return await this.#withValues(
       values,
-      async (file) => succeeded(await this.run("template", ...RELEASE, chart, "--values", file)),
+      async (file) => succeeded(await this.run("template", ...RELEASE, chart, "--values", file, ...look)),
     );
   }
 

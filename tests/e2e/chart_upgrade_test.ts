@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import type { Build } from "./build.ts";
-import { CHART, type Values } from "./helm.ts";
+import { CHART, type HelmName, type Values } from "./helm.ts";
 import { parseManifests } from "./manifests.ts";
 import { quick, RELEASE, type Release, releaseScenario } from "./release.ts";
 import { until } from "./waiting.ts";
@@ -105,18 +105,33 @@ releaseScenario(
   },
 );
 
+/** An upgrade that helm refuses, and leaves everything as it was. @returns what helm said */
+async function refusedUpgrade(release: Release, values: Values): Promise<string> {
+  const versions = async () => {
+    const workloads = [
+      ...await release.list("/apis/apps/v1 deployments"),
+      ...await release.list("/apis/apps/v1 statefulsets"),
+    ];
+    return workloads.map(({ metadata }) => (metadata as { generation?: number }).generation);
+  };
+  const before = await versions();
+  const { code, stderr } = await release.helm.outcome(
+    ["upgrade", RELEASE, CHART, "--namespace", release.namespace],
+    values,
+  );
+  assert.notEqual(code, 0);
+  assert.deepEqual(await versions(), before, "nothing was changed");
+  return stderr;
+}
+
 releaseScenario(
-  "another volume size is refused by Kubernetes, and taken when the StatefulSet is made anew",
+  "another volume size is refused before anything is changed, and taken when the StatefulSet is made anew",
   {},
   async (release) => {
     await release.install(quick());
-    const larger = quick({}, { persistence: { size: "100Gi" } });
-    const { code, stderr } = await release.helm.outcome(
-      ["upgrade", RELEASE, CHART, "--namespace", release.namespace],
-      larger,
-    );
-    assert.notEqual(code, 0);
-    assert.match(stderr, /updates to statefulset spec for fields other than .* are forbidden/);
+    const larger = quick({ podAnnotations: { a: "b" } }, { persistence: { size: "100Gi" } });
+    const said = await refusedUpgrade(release, larger);
+    assert.match(said, /buildkitd\.persistence\.size is "100Gi", and StatefulSet .* was made with "50Gi"/);
     const { metadata } = await release.statefulSet();
     const path = `/apis/apps/v1/namespaces/${release.namespace}/statefulsets/${metadata.name}`;
     await release.api.delete(path, { propagationPolicy: "Orphan" });
@@ -129,6 +144,41 @@ releaseScenario(
     release.phase("refused, made anew, built");
   },
 );
+
+for (const helm of ["helm", "helm3"] satisfies HelmName[]) {
+  releaseScenario(
+    `${helm}: another port of buildkitd is refused during a build, and taken with a restart that waits for it`,
+    { helm },
+    async (release) => {
+      await release.install(quick());
+      const first = await (await release.build()).running();
+      const uid = await builder(release);
+      const [old] = await release.untilEndpoints(1);
+      const service = { port: 9372 };
+      const said = await refusedUpgrade(release, quick({}, { service }));
+      assert.match(said, /buildkitd\.service\.port is 9372, and the builder that runs listens on 8372/);
+      release.phase("refused");
+      await release.upgrade(quick({}, { service, updateStrategy: "RollingUpdate" }));
+      const [endpoint] = await release.untilEndpoints(1, [old!.pod]);
+      const second = await release.build(endpoint!.address);
+      await until("the builder to be told to leave", async () => {
+        const [pod] = await release.pods("StatefulSet");
+        return pod?.metadata.deletionTimestamp !== undefined;
+      }, { explain: () => release.report() });
+      assert.equal(await builder(release), uid, "the builder waits for its build");
+      await finishAll([first]);
+      await second.finish();
+      assert.notEqual(await builder(release), uid);
+      release.phase("upgraded, both built");
+      await release.timeline.settle([0, 1, 0]);
+      // With no builder the port is free to change, and the usual strategy comes back.
+      await release.upgrade(quick());
+      await release.untilEndpoints(1, [old!.pod, endpoint!.pod]);
+      await (await release.build()).finish();
+      release.phase("back, built");
+    },
+  );
+}
 
 /** Applies what the chart renders without a cluster, as a GitOps tool does at each sync. */
 async function sync(release: Release, values: Values): Promise<void> {

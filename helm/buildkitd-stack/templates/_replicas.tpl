@@ -10,7 +10,7 @@ the StatefulSet is made. After that
 */}}
 {{- define "buildkitd-stack.buildkitd.replicas" -}}
 {{- if not .Values.buildkitd.omitReplicas -}}
-{{- $live := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "buildkitd-stack.buildkitd.fullname" .) -}}
+{{- $live := fromYaml (include "buildkitd-stack.buildkitd.live" .) -}}
 {{- if not $live -}}
 {{- .Values.buildkitd.replicaCount | int64 -}}
 {{- else if semverCompare "<4.0.0-0" .Capabilities.HelmVersion.Version -}}

@@ -1,0 +1,94 @@
+/**
+ * A cluster as far as helm looks at it when it renders with `--dry-run=server`: an API server with a version, a list of
+ * what it serves, and the objects that it is given. It takes no write.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import type { KubeObject } from "./helm.ts";
+
+/** What it serves: helm wants to know every kind that the chart renders. */
+const KINDS: Readonly<Record<string, readonly string[]>> = {
+  "v1": ["ConfigMap", "Service", "ServiceAccount"],
+  "apps/v1": ["Deployment", "StatefulSet"],
+  "rbac.authorization.k8s.io/v1": ["Role", "RoleBinding"],
+};
+
+function resources(groupVersion: string): unknown {
+  const list = KINDS[groupVersion]!.map((kind) => ({
+    name: `${kind.toLowerCase()}s`,
+    singularName: kind.toLowerCase(),
+    namespaced: true,
+    kind,
+    verbs: ["get"],
+  }));
+  return { kind: "APIResourceList", apiVersion: "v1", groupVersion, resources: list };
+}
+
+function group(groupVersion: string): unknown {
+  const [name, version] = groupVersion.split("/");
+  const served = { groupVersion, version };
+  return { name, versions: [served], preferredVersion: served };
+}
+
+const GROUPS = Object.keys(KINDS).filter((each) => each !== "v1");
+
+/** What is the same in every cluster, by path. */
+const ALWAYS: Readonly<Record<string, unknown>> = {
+  "/version": { major: "1", minor: "36", gitVersion: "v1.36.0" },
+  "/api": { kind: "APIVersions", versions: ["v1"] },
+  "/apis": { kind: "APIGroupList", apiVersion: "v1", groups: GROUPS.map(group) },
+  "/api/v1": resources("v1"),
+  ...Object.fromEntries(GROUPS.map((each) => [`/apis/${each}`, resources(each)])),
+};
+
+const NOT_FOUND = { kind: "Status", apiVersion: "v1", status: "Failure", reason: "NotFound", code: 404 };
+
+/** Serves until it is disposed of. */
+export class LookedUpCluster implements AsyncDisposable {
+  readonly #folder: string;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+
+  private constructor(folder: string, statefulSets: readonly KubeObject[]) {
+    this.#folder = folder;
+    const found: Readonly<Record<string, unknown>> = Object.fromEntries(
+      statefulSets.map((each) => [
+        `/apis/apps/v1/namespaces/${each.metadata.namespace}/statefulsets/${each.metadata.name}`,
+        each,
+      ]),
+    );
+    this.#server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, ({ url }) => {
+      const { pathname } = new URL(url);
+      const answer = ALWAYS[pathname] ?? found[pathname];
+      return Response.json(answer ?? NOT_FOUND, { status: answer === undefined ? 404 : 200 });
+    });
+  }
+
+  /** A cluster with these StatefulSets. */
+  static async with(...statefulSets: readonly KubeObject[]): Promise<LookedUpCluster> {
+    const cluster = new LookedUpCluster(await Deno.makeTempDir(), statefulSets);
+    const named = <T>(key: string, value: T) => [{ name: "it", [key]: value }];
+    await Deno.writeTextFile(
+      cluster.kubeconfig,
+      JSON.stringify({
+        apiVersion: "v1",
+        kind: "Config",
+        clusters: named("cluster", { server: `http://127.0.0.1:${cluster.#server.addr.port}` }),
+        users: named("user", {}),
+        contexts: named("context", { cluster: "it", user: "it" }),
+        "current-context": "it",
+      }),
+    );
+    return cluster;
+  }
+
+  /** The path of a kubeconfig for it. */
+  get kubeconfig(): string {
+    return join(this.#folder, "kubeconfig");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.shutdown();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
