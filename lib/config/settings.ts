@@ -373,7 +373,9 @@ export interface BeatenFlag {
 
 /** What a command line asks for that runs the program. */
 export interface RunRequest {
+  /** What tells it from the others. */
   readonly command: "run";
+  /** What flags and variables make. */
   readonly settings: Settings;
   /** Whoever has given both should know. */
   readonly beaten: readonly BeatenFlag[];
