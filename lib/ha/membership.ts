@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { anySignal } from "../base/any_signal.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import { FatalError, messageOf } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
@@ -180,7 +181,7 @@ export class Membership {
         await this.#join(target, signal);
         failures = 0;
         faults = this.#faults;
-        await this.#stay(target, signal);
+        await this.#takePart(target, signal);
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof FatalError) throw error;
@@ -198,13 +199,15 @@ export class Membership {
           continue;
         }
         this.#failed(error, faults);
-        await sleep(clock, retryDelayMs(error, failures++, random), signal);
+        // Its record may be there already, and others may reckon with sessions that it still has.
+        const mostMs = this.#settings.recordExpiryMs / RENEWALS;
+        await sleep(clock, Math.min(mostMs, retryDelayMs(error, failures++, random)), signal);
       }
     }
   }
 
   async #join(target: RecordTarget, signal: AbortSignal): Promise<void> {
-    const { record, reader, placement, claimPresent } = this.#ports;
+    const { record, reader, placement } = this.#ports;
     try {
       await record.join(target, signal);
       if (this.#state === "alone") this.#set("joining");
@@ -225,13 +228,42 @@ export class Membership {
       this.#set("joined");
       this.#recorded.resolve();
     }
-    await claimPresent(signal).catch(async (error) => {
-      if (!isConflict(error)) throw error;
-      await reader.read(signal);
+  }
+
+  /** Claims, and stays heard of meanwhile, however long that takes. Ends as {@link #stay} does. */
+  async #takePart(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    using part = anySignal(signal, over.signal);
+    const claiming = this.#claimPresent(part.signal).catch((error) => {
+      if (!part.signal.aborted) throw error;
     });
+    try {
+      await this.#stay(target, signal);
+    } finally {
+      over.abort(new Error("The proxy joins again"));
+      await claiming;
+    }
+  }
+
+  /** Moves the version on, so that nothing binds any more what this proxy has not heard. Then it is ready. */
+  async #claimPresent(signal: AbortSignal): Promise<void> {
+    const { clock, random, log, reader, claimPresent, identity } = this.#ports;
+    for (let failures = 0;;) {
+      try {
+        await claimPresent(signal).catch(async (error) => {
+          if (!isConflict(error)) throw error;
+          await reader.read(signal);
+        });
+        break;
+      } catch (error) {
+        signal.throwIfAborted();
+        this.#joinFaults.failed(messageOf(error));
+        await sleep(clock, retryDelayMs(error, failures++, random), signal);
+      }
+    }
     this.#joinFaults.succeeded();
     this.#faults.succeeded();
-    if (!this.#ready) this.#ports.log.info("joined", { identity: this.#ports.identity, state: this.#state });
+    if (!this.#ready) log.info("joined", { identity, state: this.#state });
     this.#ready = true;
     this.#joined.resolve();
   }

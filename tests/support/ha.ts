@@ -4,6 +4,7 @@
  * @module
  */
 import type { Clock } from "../../lib/base/clock.ts";
+import { orAborted } from "../../lib/base/or_aborted.ts";
 import { Membership, type MembershipSettings } from "../../lib/ha/membership.ts";
 import { OwnRecord } from "../../lib/ha/own_record.ts";
 import { type RecordBody, recordLease, type RecordTarget } from "../../lib/ha/record.ts";
@@ -117,7 +118,8 @@ export function member(clock: Clock, leases: FakeLeases, options: {
     podUid,
     async claimPresent(signal) {
       const { seen } = placement.agreement;
-      placement.see(await scale.apply(seen!, `${identity}-${++made.claims}`, signal), seen!.version);
+      const claiming = scale.apply(seen!, `${identity}-${++made.claims}`, signal);
+      placement.see(await orAborted(claiming, signal), seen!.version);
     },
   });
   const made: Member = {

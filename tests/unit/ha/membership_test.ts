@@ -95,6 +95,40 @@ Deno.test("Membership, joining: a claim that meets a conflict is none the worse,
   await running;
 });
 
+for (const how of ["is not answered", "is refused for a minute"] as const) {
+  Deno.test(`Membership, joining: its record is renewed while its claim ${how}, and it lapses not`, async () => {
+    const recordExpiryMs = 10_000;
+    const { clock, leases, one } = setUp({ settings: { recordExpiryMs } });
+    const fate = how === "is not answered"
+      ? { before: new Promise<void>(() => {}) }
+      : { retryAfterMs: 60_000 };
+    one.scale.fates({ before: Promise.resolve() }, fate);
+    const running = one.run();
+    for (let passedMs = 0; passedMs < 3 * recordExpiryMs; passedMs += 100) {
+      await clock.advance(100);
+      assert.equal(one.membership.lapsed, false);
+    }
+    assert.equal(one.membership.ready, false);
+    assert.ok(leases.requests.length >= 25);
+    one.stop();
+    await clock.advance(0);
+    await running;
+    assert.equal(clock.pending, 0, "no timer is left");
+  });
+}
+
+Deno.test("Membership, joining again: it is tried again before the record that is there can expire", async () => {
+  const recordExpiryMs = 10_000;
+  const { clock, one, stop } = await joined({ settings: { recordExpiryMs } });
+  one.membership.rejoin();
+  one.scale.fates({ retryAfterMs: 60_000 }, { retryAfterMs: 60_000 }, { retryAfterMs: 60_000 });
+  for (let passedMs = 0; passedMs < 3 * recordExpiryMs; passedMs += 100) {
+    await clock.advance(100);
+    assert.equal(one.membership.lapsed, false);
+  }
+  await stop();
+});
+
 Deno.test("Membership renews its record ten times within its expiry, and at once when somebody waits for it", async () => {
   const { clock, leases, one, stop } = await joined();
   leases.requests.length = 0;
