@@ -5,6 +5,7 @@
  * @module
  */
 import type { Pod } from "../kube/types.ts";
+import { neededBy } from "./decide.ts";
 import type { Observer, ScaleTarget } from "./observer.ts";
 import type { Placement } from "./placement.ts";
 import { askForPod, type PodInquiryPorts } from "./pod_inquiry.ts";
@@ -14,8 +15,8 @@ import type { Scaler } from "./scaler.ts";
 export interface ExplainPorts extends PodInquiryPorts {
   /** The pods as seen. */
   readonly placement: Placement;
-  /** Knows why nothing is seen. */
-  readonly observer: Pick<Observer, "fault">;
+  /** Knows why nothing is seen, and what the first pod is called. */
+  readonly observer: Pick<Observer, "fault" | "firstPod">;
   /** Knows why nothing is written. */
   readonly scaler: Pick<Scaler, "fault">;
 }
@@ -42,10 +43,15 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   const { placement: { agreement, backends }, observer, scaler } = ports;
   if (agreement.seen === undefined) return observer.fault ?? "nothing is known of the StatefulSet yet";
   if (agreement.seen.replicas === 0) return scaler.fault ?? "the replicas could not be raised";
-  const backend = backends.find(({ terminating }) => !terminating) ?? backends[0];
-  const name = backend?.pod ?? `${target.name}-0`;
+  // Others may be there and ready: nobody waits for them.
+  const needed = backends.filter(({ ordinal }) => ordinal < neededBy(1));
+  const backend = needed.find(({ terminating }) => !terminating) ?? needed[0];
+  const name = backend?.pod ?? observer.firstPod;
   const pod = await askForPod(target.namespace, name, ports, signal);
-  if (pod === "missing") return `pod ${name} does not exist yet`;
+  if (pod === "missing") {
+    return observer.fault ??
+      `pod ${name} does not exist yet; the events of the StatefulSet "${target.name}" say why, if it is refused`;
+  }
   const said = pod === undefined ? undefined : describePod(pod);
   if (said !== undefined) return `pod ${name} is ${said}`;
   if (observer.fault !== undefined) return observer.fault;
@@ -53,7 +59,11 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
     return `pod ${name} is ${pod.status.phase} at ${pod.status.podIP}, but no EndpointSlice of the Service ` +
       `"${target.service}" lists it (--headless-service-name)`;
   }
-  if (backend === undefined) return `pod ${name} has no address yet`;
+  if (backend === undefined) {
+    return pod === undefined
+      ? `pod ${name} has no address yet, or is still being deleted ("kubectl describe pod ${name}" says why)`
+      : `pod ${name} has no address yet`;
+  }
   if (backend.terminating) return `pod ${name} is still terminating`;
   if (!backend.ready) return `pod ${name} is not ready`;
   return `pod ${name} is ready, but cannot be connected to`;

@@ -91,6 +91,11 @@ export class Observer {
         : "the first list and watch have not been answered yet");
   }
 
+  /** The name of the StatefulSet's first pod, as far as is known. */
+  get firstPod(): string {
+    return `${this.#target.name}-${this.#ordinalStart}`;
+  }
+
   /** Why no pod will be found; undefined while there is no reason to think so. */
   get unlisted(): string | undefined {
     return this.#unlisted.cause;

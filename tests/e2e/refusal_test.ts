@@ -66,7 +66,7 @@ for (const permitted of [true, false]) {
       ).catch(() => {});
       const why = permitted
         ? "pod buildkitd-0 is Pending: Unschedulable: 0/3 nodes are available: 3 Insufficient cpu"
-        : "pod buildkitd-0 has no address yet";
+        : 'pod buildkitd-0 has no address yet, or is still being deleted ("kubectl describe pod buildkitd-0" says why)';
       const message = `buildkitd did not become ready in 4s: ${why}`;
       await refused(cluster, program, client, message);
       await program.waitForRecord("the session's end", ({ outcome }) => outcome === "timed_out");

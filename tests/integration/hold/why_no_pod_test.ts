@@ -1,0 +1,105 @@
+/**
+ * The whole program: what is said of a hold that has failed, where the pod that is waited for is not the obvious one.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { type Program, startProgram, type WorldOptions } from "../../support/program.ts";
+
+/** The pod is created and nothing more happens to it. */
+const NEVER = 3_600_000;
+
+async function start(options: WorldOptions): Promise<Program> {
+  const program = await startProgram({
+    ...options,
+    settings: { readyWaitTimeoutMs: "500ms", ...options.settings },
+  });
+  await program.settled();
+  return program;
+}
+
+/** The reason of the hold of one more client. */
+async function reasonOfHold(program: Program, sessions: number): Promise<string> {
+  using client = await program.connect();
+  await client.send("hello");
+  await client.ending();
+  const { outcome, reason } = await program.logged("session ended", sessions);
+  assert.equal(outcome, "timed_out");
+  return String(reason).replace(/; it does not speak plain HTTP.*/, "");
+}
+
+Deno.test("hold: the pod that is asked for is the first of the StatefulSet, whatever its ordinals start at", async () => {
+  await using program = await start({
+    cluster: { startMs: () => NEVER },
+    before: ({ cluster: { api: { registry } } }) => {
+      const patch = { spec: { ordinals: { start: 5 } } };
+      registry.patch(STATEFULSETS, "default", "buildkitd", "application/merge-patch+json", patch, {
+        manager: "helm",
+      });
+    },
+  });
+  assert.equal(
+    await reasonOfHold(program, 1),
+    "buildkitd did not become ready in 500ms: pod buildkitd-5 has no address yet",
+  );
+});
+
+Deno.test("hold: of several pods that somebody has started, the one that clients wait for is spoken of", async () => {
+  await using program = await start({
+    cluster: {
+      replicas: 2,
+      podManagementPolicy: "Parallel",
+      startMs: ({ metadata }) => metadata.name === "buildkitd-0" ? NEVER : 0,
+    },
+  });
+  await program.until("the second pod", () => program.cluster.pods[1]?.status?.phase === "Running");
+  assert.equal(
+    await reasonOfHold(program, 1),
+    "buildkitd did not become ready in 500ms: pod buildkitd-0 has no address yet",
+  );
+});
+
+Deno.test("hold: that the StatefulSet is gone is said before what follows from it", async () => {
+  await using program = await start({});
+  await program.warm();
+  program.cluster.api.registry.delete(STATEFULSETS, "default", "buildkitd", { gracePeriodSeconds: 0 });
+  await program.logged("StatefulSet is missing");
+  await program.until("no pod", () => program.cluster.pods.length === 0);
+  assert.equal(
+    await reasonOfHold(program, 2),
+    'buildkitd did not become ready in 500ms: StatefulSet "buildkitd" not found in namespace "default" ' +
+      "(--sts-name, --sts-namespace)",
+  );
+});
+
+Deno.test("hold: of a pod that cannot be asked for, nothing is said that is not known", async () => {
+  const token = "token-of-the-proxy";
+  await using program = await start({
+    token,
+    cluster: { startMs: () => NEVER },
+    before: ({ cluster: { api: { access } } }) => {
+      access.tokens.set(token, "proxy");
+      access.rules.set("proxy", [
+        { apiGroups: ["apps"], resources: ["statefulsets", "statefulsets/scale"], verbs: ["*"] },
+        { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["*"] },
+        { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["*"] },
+      ]);
+    },
+  });
+  assert.equal(
+    await reasonOfHold(program, 1),
+    "buildkitd did not become ready in 500ms: pod buildkitd-0 has no address yet, or is still being deleted " +
+      '("kubectl describe pod buildkitd-0" says why)',
+  );
+});
+
+Deno.test("hold: of a pod that cannot be created it is said where to look", async () => {
+  await using program = await start({});
+  program.cluster.controllers.pause();
+  assert.equal(
+    await reasonOfHold(program, 1),
+    "buildkitd did not become ready in 500ms: pod buildkitd-0 does not exist yet; the events of the StatefulSet " +
+      '"buildkitd" say why, if it is refused',
+  );
+});
