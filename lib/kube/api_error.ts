@@ -68,11 +68,21 @@ function describe(target: ApiTarget, status: number, { reason, message }: Status
       return `the API server does not accept the credentials (${said}); renew them, or check that the ` +
         `kubeconfig's context is the right one`;
     case 403:
+      // Admission refuses with it, too: a webhook, a quota, a namespace that is being deleted.
+      if (!isMissingRight(message)) return said;
       return `no permission (${said}); the missing rule in a Role of namespace "${target.namespace}" is ` +
         `apiGroups: ["${target.group}"], resources: ["${target.resource}"], verbs: ["${target.verb}"]`;
     default:
       return said;
   }
+}
+
+/**
+ * Whether a 403 is the authorizer's: one that says nothing is taken for that.
+ * Source of the words: kube-apiserver's endpoints/handlers/responsewriters/errors.go
+ */
+function isMissingRight(message = ""): boolean {
+  return message === "" || /\bUser ".*" cannot /.test(message);
 }
 
 /** True when the object was changed since it was read (or, for a create, exists): look again. */

@@ -1,6 +1,7 @@
-/** Tests of what the client takes for access to the API. @module */
+/** Tests of what the client takes for access to the API, and for a lack of rights. @module */
 import assert from "node:assert/strict";
 import { noMetrics } from "../../../lib/base/metrics.ts";
+import { ApiError } from "../../../lib/kube/api_error.ts";
 import { KubeClient } from "../../../lib/kube/client.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -34,7 +35,7 @@ function setUp() {
   });
   const ask = async (answer: () => Response) => {
     next.answer = answer;
-    await client.json({ target: TARGET, method: "GET" }, SIGNAL).catch(() => {});
+    return await client.json({ target: TARGET, method: "GET" }, SIGNAL).catch((error: unknown) => error);
   };
   return { client, log, ask };
 }
@@ -64,5 +65,26 @@ for (const status of [200, 403, 404, 409]) {
     });
     await ask(() => Response.json({}, { status }));
     assert.equal(client.access.cause, undefined);
+  });
+}
+
+const REFUSALS = {
+  'statefulsets.apps "buildkitd" is forbidden: User "proxy" cannot get resource "statefulsets/scale" in API group "apps" in the namespace "default"':
+    true,
+  "": true,
+  'admission webhook "policy.example.com" denied the request: frozen until Monday': false,
+  'leases.coordination.k8s.io "x" is forbidden: exceeded quota: objects, requested: 1, used: 9, limited: 9':
+    false,
+  'leases.coordination.k8s.io "x" is forbidden: unable to create new content in namespace ci because it is being terminated':
+    false,
+};
+for (const [message, isRight] of Object.entries(REFUSALS)) {
+  Deno.test(`KubeClient: ${isRight ? "a" : "no"} missing rule is named for a 403 that says "${message}"`, async () => {
+    const { ask } = setUp();
+    const status = { kind: "Status", reason: "Forbidden", message };
+    const error = await ask(() => Response.json(status, { status: 403 }));
+    assert.ok(error instanceof ApiError);
+    assert.ok(error.message.includes(message), error.message);
+    assert.equal(error.message.includes("the missing rule in a Role"), isRight, error.message);
   });
 }
