@@ -196,7 +196,11 @@ async function serve(
     waiting.abort(reason);
   };
   const cancelLimit = clock.setTimer(settings.readyWaitTimeoutMs, () => {
-    end(new HoldEnded("timed_out", "", GRPC_STATUS.deadlineExceeded));
+    end(
+      placement.usage.needs(id)
+        ? new HoldEnded("timed_out", "", GRPC_STATUS.deadlineExceeded)
+        : new HoldEnded("idle_timeout", describeSilence(settings)),
+    );
   });
   const onCut = () => end(cut.reason);
   cut.addEventListener("abort", onCut, { once: true });
@@ -205,7 +209,11 @@ async function serve(
   refuse.addEventListener("abort", onRefuse, { once: true });
   if (refuse.aborted) onRefuse();
   const hold: Hold = new Hold(downstream, budget, {
-    bytes: () => placement.markUsed(id),
+    bytes: () => {
+      const wakes = !placement.usage.needs(id);
+      placement.markUsed(id);
+      if (wakes && placement.usage.ordinalOf(id) === undefined) coldStart.begin();
+    },
     left: (how) =>
       waiting.abort(new HoldEnded("client_left", describeLeaving(how, hold, clock.nowMs() - startedMs))),
     malformed: ({ why }) => {
@@ -277,7 +285,7 @@ async function connect(
   const { clock, random, network, metrics, placement, coldStart, dialFaults } = ports;
   let seat = placement.open(id, settings.wakeOn === "connect");
   if (seat === undefined) {
-    coldStart.begin();
+    if (placement.usage.needs(id)) coldStart.begin();
     hold.wait();
     refuseBeyond(settings.maxHeld, ports);
   }
@@ -311,6 +319,13 @@ function refuseBeyond(maxHeld: number, { placement, heldLimit }: SessionPorts): 
   const cause = `The limit of ${maxHeld} waiting sessions is reached (--max-held)`;
   heldLimit.failed(cause);
   throw new HoldEnded("limited", cause, GRPC_STATUS.resourceExhausted);
+}
+
+/** Nobody has asked for a backend, so that there is none is no fault. */
+function describeSilence({ readyWaitTimeoutMs }: SessionSettings): string {
+  return `Silent for ${
+    formatDurationMs(readyWaitTimeoutMs)
+  } while held (--wake-on=data, --ready-wait-timeout)`;
 }
 
 /** gRPC clients give a new connection 20 s: one that leaves well before has other reasons. */

@@ -129,8 +129,8 @@ export class Scaler {
       for (;;) {
         placement.lookAgain();
         coldStart.look({ backends: placement.backends, isReady: (backend) => placement.isReady(backend) });
-        observer.urgent = placement.usage.held > 0;
-        if (placement.usage.held === 0) coldStart.settle();
+        observer.urgent = placement.usage.needing > 0;
+        if (placement.usage.needing === 0) coldStart.settle();
         const decision = this.#decide();
         this.#act(decision, signal);
         const untilMs = Math.min(decision.wakeAtMs, placement.nextTrustMs, this.#nextTryMs(decision));

@@ -74,3 +74,37 @@ Deno.test("program --wake-on=data: sessions with bytes keep the pod for one idle
   await program.until("no replica", () => program.cluster.replicas === 0);
   assert.ok(performance.now() - endedMs >= 300);
 });
+
+Deno.test("program --wake-on=data: a connection that stays silent is no client that waited in vain", async () => {
+  await using program = await startProgram({ settings: { wakeOn: "data", readyWaitTimeoutMs: "250ms" } });
+  await program.settled();
+  using silent = await program.connect();
+  await silent.ending();
+  const { outcome, reason } = await program.logged("session ended");
+  assert.deepEqual([outcome, reason], [
+    "idle_timeout",
+    "Silent for 250ms while held (--wake-on=data, --ready-wait-timeout)",
+  ]);
+  assert.equal(program.log.of("session ended")[0]!.level, "info");
+  assert.equal(program.cluster.replicas, 0);
+});
+
+Deno.test("program --wake-on=data: a cold start is measured from the first byte, not from a bare connection", async () => {
+  await using program = await startProgram({ settings: { wakeOn: "data" } });
+  await program.settled();
+  using silent = await program.connect();
+  await program.held(1);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const sinceMs = performance.now();
+  assert.equal(await silent.echo("hello"), "hello");
+  const tookSeconds = (performance.now() - sinceMs) / 1000;
+  const { text } = await program.admin("/metrics");
+  const phases = [...text.matchAll(/cold_start_seconds_sum\{phase="(\w+)"\} (.+)/g)];
+  assert.equal(phases.length, 4);
+  for (const [, phase, seconds] of phases) {
+    assert.ok(
+      Number(seconds) > 0 && Number(seconds) <= tookSeconds,
+      `${phase}: ${seconds} s of ${tookSeconds}`,
+    );
+  }
+});
