@@ -45,7 +45,7 @@ export async function openLog(options: LogOptions): Promise<LogOutput> {
   const queue = new LogQueue(
     writer,
     clock,
-    (count) => toLine("warn", "log records lost", { records: count, cause: "the log was not read" }),
+    (records, cause) => toLine("warn", "log records lost", { records, cause }),
   );
   const least = LOG_LEVELS.indexOf(level);
   const log = logTo((at, event, fields) => {

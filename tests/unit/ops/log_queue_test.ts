@@ -108,3 +108,54 @@ Deno.test("LogQueue tries again when a non-blocking stream is full", async () =>
   assert.equal(written, "x\n");
   assert.equal(clock.pending, 0);
 });
+
+/** A disk with so many bytes of room, to begin with. */
+class Disk {
+  written = "";
+  room: number;
+
+  constructor(room: number) {
+    this.room = room;
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    if (this.room === 0) {
+      return Promise.reject(Object.assign(new Error("No space left on device"), { code: "ENOSPC" }));
+    }
+    const taken = bytes.subarray(0, this.room);
+    this.room -= taken.length;
+    this.written += new TextDecoder().decode(taken);
+    return Promise.resolve(taken.length);
+  }
+}
+
+Deno.test("LogQueue goes on when a full disk has room again, and says what was lost and why", async () => {
+  const disk = new Disk("first\nsec".length);
+  const queue = new LogQueue(disk, new VirtualClock(), (count, cause) => `lost ${count}: ${cause}\n`);
+  const write = async (...lines: string[]) => {
+    for (const line of lines) queue.push(`${line}\n`);
+    await queue.flush(1000);
+  };
+  await write("first", "second", "third");
+  await write("fourth");
+  await write("fifth", "sixth");
+  disk.room = 1000;
+  await write("seventh");
+  await write("eighth");
+  assert.equal(disk.written, "first\nsec\nseventh\nlost 5: No space left on device\neighth\n");
+});
+
+Deno.test("LogQueue: a notice of what was lost that is lost itself is made up for", async () => {
+  const disk = new Disk(0);
+  const queue = new LogQueue(disk, new VirtualClock(), (count) => `lost ${count}\n`);
+  const write = async (line: string) => {
+    queue.push(`${line}\n`);
+    await queue.flush(1000);
+  };
+  await write("first");
+  disk.room = "second\n".length;
+  await write("second");
+  disk.room = 1000;
+  await write("third");
+  assert.equal(disk.written, "second\nthird\nlost 1\n");
+});
