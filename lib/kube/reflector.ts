@@ -60,6 +60,8 @@ const WATCH_SECONDS = 60;
 export const CALM_PATIENCE_MS = (WATCH_SECONDS + 15) * 1000;
 /** While somebody waits for news, a watch that is silent for this long is started again from where it was. */
 export const URGENT_PATIENCE_MS = 10_000;
+/** While somebody waits for news, a server's `Retry-After` is followed for so long, in ms; else for a minute. */
+const URGENT_RETRY_AFTER_MS = 5_000;
 /** A watch that ends sooner, and brought nothing, counts as a failure. */
 const INSTANT_MS = 1_000;
 
@@ -72,6 +74,7 @@ export class Reflector<T extends KubeObject> {
   readonly #faults: CauseLog;
   readonly #synced = Promise.withResolvers<void>();
   #isSynced = false;
+  #urgent = false;
   #relist = new AbortController();
 
   /** Reports to `onChange`, which must not throw. */
@@ -99,6 +102,7 @@ export class Reflector<T extends KubeObject> {
 
   /** Somebody waits for news (or nobody does any more): be quick to doubt a silent stream. */
   set urgent(urgent: boolean) {
+    this.#urgent = urgent;
     this.#patience.limitMs = urgent ? URGENT_PATIENCE_MS : CALM_PATIENCE_MS;
   }
 
@@ -150,7 +154,8 @@ export class Reflector<T extends KubeObject> {
           this.#restarted("failed");
           failures++;
         }
-        await sleep(clock, retryDelayMs(cause, failures - 1, random), part.signal)
+        const longestAskedMs = this.#urgent ? URGENT_RETRY_AFTER_MS : undefined;
+        await sleep(clock, retryDelayMs(cause, failures - 1, random, longestAskedMs), part.signal)
           .catch(() => signal.throwIfAborted());
       }
     }

@@ -195,6 +195,24 @@ Deno.test("Reflector gives up a silent watch: soon while somebody waits, else af
   }
 });
 
+Deno.test("Reflector follows a Retry-After for a few seconds while somebody waits, and longer while nobody does", async () => {
+  for (const [urgent, withinMs] of [[true, 5_000], [false, 50_000]] as const) {
+    const { clock, api, reflector, changes, set, stop } = setUp();
+    await clock.advance(0);
+    reflector.urgent = urgent;
+    api.faults.add({ fault: { kind: "status", code: 429, retryAfterSeconds: 50 }, times: 1 });
+    api.watches.end();
+    // One that ends at once is begun again after a pause.
+    await clock.advance(1_000);
+    set(1);
+    await clock.advance(withinMs - 1_500);
+    assert.deepEqual(changes, ["list"]);
+    await clock.advance(1_000);
+    assert.deepEqual(changes, ["list", "set 1"]);
+    await stop();
+  }
+});
+
 /** Ends every watch a moment after it began. */
 function endless(clock: VirtualClock, api: ApiServer): () => void {
   let cancel = () => {};
