@@ -46,11 +46,22 @@ export type ManagedFields = NonNullable<StatefulSet["metadata"]>["managedFields"
 
 /** The field managers of our claims that own the count. */
 export function claimersOf(managedFields: ManagedFields): readonly string[] {
-  return (managedFields ?? []).flatMap(({ manager, operation, subresource, fieldsV1 }) => {
-    const isClaim = operation === "Apply" && subresource === "scale" && manager?.startsWith(`${MANAGER}-`);
-    const owns = (fieldsV1 as Fields | undefined)?.["f:spec"]?.["f:replicas"] !== undefined;
-    return isClaim && owns ? [manager!] : [];
-  });
+  return ownersOf(managedFields).flatMap(({ manager, operation, subresource }) =>
+    operation === "Apply" && subresource === "scale" && manager?.startsWith(`${MANAGER}-`) ? [manager] : []
+  );
+}
+
+/** True when nobody but proxies owns the count: then one of them has set it, since who changes it takes it from all others. */
+export function isSetByProxy(managedFields: ManagedFields): boolean {
+  const owners = ownersOf(managedFields);
+  return owners.length > 0 &&
+    owners.every(({ manager }) => manager === MANAGER || manager?.startsWith(`${MANAGER}-`));
+}
+
+function ownersOf(managedFields: ManagedFields): NonNullable<ManagedFields> {
+  return (managedFields ?? []).filter(({ fieldsV1 }) =>
+    (fieldsV1 as Fields | undefined)?.["f:spec"]?.["f:replicas"] !== undefined
+  );
 }
 
 interface Fields {

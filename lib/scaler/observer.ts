@@ -11,7 +11,7 @@ import { homeHint } from "../kube/cluster.ts";
 import { type Change, Reflector, type ReflectorPorts } from "../kube/reflector.ts";
 import type { EndpointSlice, StatefulSet } from "../kube/types.ts";
 import { backendsOf } from "./backends.ts";
-import type { CountOwners } from "./count_owners.ts";
+import { type CountOwners, isSetByProxy } from "./count_owners.ts";
 import type { Placement } from "./placement.ts";
 
 /** What is watched. */
@@ -169,14 +169,20 @@ export class Observer {
       this.#ordinalStart = start;
       this.#showBackends();
     }
-    const before = placement.agreement.seen?.replicas;
+    const { seen: before, promises } = placement.agreement;
     // Kubernetes' default for a StatefulSet without `spec.replicas` is 1.
     const replicas = spec?.replicas ?? 1;
     // The event of a write of our own may come before its answer.
     const news = placement.see({ version, replicas }, change.type === "set" ? "watch" : undefined) &&
       !placement.writing.has(replicas);
-    if (news && before !== undefined && before !== replicas) {
-      this.#log.info("replicas were changed by somebody else", { from: before, to: replicas });
+    if (news && before !== undefined && before.replicas !== replicas) {
+      // A proxy that lowers has asked for a promise before. (At 0 the count has no owner: seen on kube-apiserver 1.36.)
+      const byProxy = replicas < before.replicas
+        ? promises.some(({ below }) => below === replicas)
+        : isSetByProxy(metadata?.managedFields);
+      const fields = { from: before.replicas, to: replicas };
+      if (byProxy) this.#log.debug("replicas were changed by another proxy", fields);
+      else this.#log.info("replicas were changed by somebody else", fields);
     }
     if (workedOff && placement.agreement.seen?.version === version) placement.settled();
   }

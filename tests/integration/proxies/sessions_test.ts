@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { STATEFULSETS } from "../../../lib/demo/objects.ts";
+import type { Program } from "../../support/program.ts";
 import { IDLE_MS, Stage } from "./stage.ts";
 
 const MINUTE_MS = 60_000;
@@ -64,6 +65,35 @@ Deno.test("two programs: the follower raises the count itself for a session that
   assert.equal(await client.echo("hello"), "hello");
   const { to, reason } = await follower.logged("scaled");
   assert.deepEqual({ to, reason }, { to: 1, reason: "held_session" });
+});
+
+Deno.test("two programs: what one does to the count is not taken by the other for somebody else's doing", async () => {
+  await using stage = new Stage({ cluster: { replicas: 0 } });
+  const leader = await stage.start("a");
+  await stage.leads(leader);
+  const follower = await stage.start("b");
+  await stage.acquainted(leader, follower);
+  const changes = (program: Program) =>
+    program.log.of("replicas were changed by somebody else").map(({ fields: { from, to } }) => [from, to]);
+  const seen = (program: Program, replicas: number) =>
+    program.until(
+      `${replicas} replicas`,
+      () =>
+        program.metrics.value("replicas_observed") === replicas && stage.world.cluster.replicas === replicas,
+    );
+  using client = await follower.connect();
+  assert.equal(await client.echo("hello"), "hello");
+  await seen(leader, 1);
+  client.close();
+  await follower.until("no session", () => follower.metrics.value("sessions_open") === 0);
+  await stage.pass(IDLE_MS + MINUTE_MS, "a", "b");
+  await seen(leader, 0);
+  await seen(follower, 0);
+  assert.deepEqual([changes(leader), changes(follower)], [[], []]);
+  stage.world.cluster.scale(1);
+  await seen(leader, 1);
+  await seen(follower, 1);
+  assert.deepEqual([changes(leader), changes(follower)], [[[0, 1]], [[0, 1]]]);
 });
 
 Deno.test("two programs: clients that come to both in the middle of a scale-down are all served, and none is cut", async () => {
