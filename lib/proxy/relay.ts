@@ -31,12 +31,14 @@ export interface Traffic {
   downstreamBytes: number;
 }
 
-/** Told when the first bytes have gone through. */
-export interface FirstBytes {
-  /** From the client to buildkitd. */
+/** Told how far a relay is. */
+export interface RelayEvents {
+  /** The first bytes have gone from the client to buildkitd. */
   upstream(): void;
-  /** From buildkitd to the client. */
+  /** The first bytes have gone from buildkitd to the client. */
   downstream(): void;
+  /** One side has sent its FIN. */
+  halfClosed?(): void;
 }
 
 /** How a relay ended: both sides sent their FIN, or one of them broke the connection. */
@@ -57,7 +59,7 @@ export async function relay(
   upstream: Conn,
   first: HandOver,
   traffic: Traffic,
-  firstBytes: FirstBytes,
+  events: RelayEvents,
 ): Promise<RelayEnd> {
   const closeBoth = () => {
     close(downstream);
@@ -66,16 +68,16 @@ export async function relay(
   // The first thing that broke is the cause; what breaks because of it, by our own closing too, says nothing.
   let broken: Conn | undefined;
   const onEnd = (end: End): void => {
-    if (end === "fin") return;
+    if (end === "fin") return events.halfClosed?.();
     broken ??= end.broken;
     if (end.while === "reading") closeBoth();
   };
   const countUpstream = (n: number) => {
-    if (traffic.upstreamBytes === 0) firstBytes.upstream();
+    if (traffic.upstreamBytes === 0) events.upstream();
     traffic.upstreamBytes += n;
   };
   const countDownstream = (n: number) => {
-    if (traffic.downstreamBytes === 0) firstBytes.downstream();
+    if (traffic.downstreamBytes === 0) events.downstream();
     traffic.downstreamBytes += n;
   };
   const sent = sendFirst(downstream, upstream, first, countUpstream);

@@ -80,6 +80,12 @@ export class HoldEnded extends Error {
 /** How long a client that was refused may stay, in ms: for the calls that it makes before it exits. */
 export const LINGER_MS = 5_000;
 
+/**
+ * How long a session of which one side has sent its FIN may be silent, in ms. A client that is gone sends no more than
+ * that, and a daemon that hangs never answers it: such a session would keep its pod for ever.
+ */
+const HALF_CLOSED_MS = 15 * 60_000;
+
 /** What the log line says. */
 interface Story {
   outcome: Outcome;
@@ -235,25 +241,31 @@ async function serve(
       close(seated.upstream);
     };
     cut.addEventListener("abort", closeBoth, { once: true });
-    let silent = false;
-    const cancelWatch = onSilence(clock, traffic, settings.sessionIdleTimeoutMs, () => {
-      silent = true;
-      closeBoth();
-    });
+    let silence: string | undefined;
+    const endAfter = (timeoutMs: number, why: string) =>
+      onSilence(clock, traffic, timeoutMs, () => {
+        silence = `Silent for ${formatDurationMs(timeoutMs)} ${why}`;
+        closeBoth();
+      });
+    const cancelWatch = endAfter(settings.sessionIdleTimeoutMs, "(--session-idle-timeout)");
+    let cancelHalf = () => {};
     try {
       story.outcome = await relay(downstream, upstream, hold.handOver(), traffic, {
         upstream: () => placement.markUsed(id),
         downstream: () => coldStart.reached("first_byte"),
+        halfClosed: () => {
+          cancelHalf();
+          cancelHalf = endAfter(HALF_CLOSED_MS, "after one side had ended");
+        },
       });
       cut.throwIfAborted();
-      if (silent) {
+      if (silence !== undefined) {
         story.outcome = "idle_timeout";
-        story.reason = `Silent for ${
-          formatDurationMs(settings.sessionIdleTimeoutMs)
-        } (--session-idle-timeout)`;
+        story.reason = silence;
       }
     } finally {
       cancelWatch();
+      cancelHalf();
       cut.removeEventListener("abort", closeBoth);
     }
   } catch (error) {

@@ -139,6 +139,34 @@ Deno.test("--session-idle-timeout: a session that carries something now and then
   await program.until("no session at the pod", () => program.pods.open === 0);
 });
 
+for (const who of ["client", "daemon"] as const) {
+  Deno.test(`sessions: when the ${who} has ended and nothing more comes, the other side is not waited for for ever`, async () => {
+    const clock = new VirtualClock();
+    const hangs = Promise.withResolvers<void>();
+    const program = await startProgram({
+      clock,
+      cluster: { replicas: 1 },
+      serve: async (conn) => {
+        if (who === "daemon") await conn.closeWrite();
+        await hangs.promise;
+      },
+    });
+    await using _ = program;
+    await program.settled();
+    using client = await program.connect();
+    await client.send("hello");
+    await program.until("a session at the pod", () => program.pods.open === 1);
+    if (who === "client") await client.end();
+    else await client.rest();
+    await clock.advance(14 * 60_000);
+    assert.equal(program.metrics.value("sessions_open"), 1);
+    await clock.advance(3 * 60_000);
+    const { outcome, reason } = await program.logged("session ended");
+    assert.deepEqual([outcome, reason], ["idle_timeout", "Silent for 15m0s after one side had ended"]);
+    hangs.resolve();
+  });
+}
+
 Deno.test("--session-idle-timeout: by default a session may be silent for ever", async () => {
   const { clock, program, client } = await warm("0s");
   await using _ = program;
