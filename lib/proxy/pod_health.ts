@@ -14,7 +14,7 @@ import type { Random } from "../base/random.ts";
 import type { Backend } from "../scaler/backends.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { HealthAnswer, PodHealth } from "../scaler/readiness.ts";
-import { dial, type DialSettings } from "./dial.ts";
+import { dial, DialError, type DialSettings } from "./dial.ts";
 import { checkHealth } from "./health_check.ts";
 
 /** What the health checks are made of. */
@@ -117,9 +117,15 @@ export class PodHealthChecks {
   async #check(backend: Backend, checks: Checks, signal: AbortSignal): Promise<void> {
     const { clock, random, placement } = this.#ports;
     const before = placement.healthOf(backend.uid);
-    const answer = this.#weigh(await this.#ask(backend, signal), checks);
+    const asked = await this.#ask(backend, signal);
     checks.running = false;
     if (signal.aborted) return;
+    // That this machine is out of descriptors or ports says nothing of the pod.
+    if (asked === undefined) {
+      checks.notBeforeMs = clock.nowMs() + backoffMs(++checks.failures, STARTING, random);
+      return;
+    }
+    const answer = this.#weigh(asked, checks);
     checks.failures = answer === "serving" ? 0 : checks.failures + 1;
     placement.checked(backend.uid, answer);
     const health = placement.healthOf(backend.uid);
@@ -128,7 +134,8 @@ export class PodHealthChecks {
     checks.notBeforeMs = clock.nowMs() + delayMs;
   }
 
-  async #ask(backend: Backend, signal: AbortSignal): Promise<HealthAnswer> {
+  /** Undefined when it could not be asked. */
+  async #ask(backend: Backend, signal: AbortSignal): Promise<HealthAnswer | undefined> {
     const { network, clock } = this.#ports;
     using limit = deadline(
       clock,
@@ -141,8 +148,8 @@ export class PodHealthChecks {
         await dial(network, clock, backend, this.#settings, limit.signal),
         limit.signal,
       );
-    } catch {
-      return "missed";
+    } catch (error) {
+      return error instanceof DialError && error.isLocal ? undefined : "missed";
     }
   }
 

@@ -4,6 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { Network } from "../../../lib/base/network.ts";
+import { denoNetwork } from "../../../lib/proxy/deno_network.ts";
 import { HealthDaemon, type HealthHabit } from "../../support/health_daemons.ts";
 import { NOT_READY, type Program, startProgram } from "../../support/program.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -24,11 +26,14 @@ class World implements AsyncDisposable {
   }
 
   /** A program with one session, on a pod that has said SERVING and whose condition is true. */
-  static async start(): Promise<{ world: World; program: Program; first: TcpClient }> {
+  static async start(
+    network: Network = denoNetwork,
+  ): Promise<{ world: World; program: Program; first: TcpClient }> {
     const clock = new VirtualClock();
     const daemon = new HealthDaemon("serving");
     const program = await startProgram({
       clock,
+      network,
       cluster: NOT_READY,
       settings: { readiness: "auto" },
       serve: daemon.serve,
@@ -92,6 +97,28 @@ Deno.test("health: misses that are not in a row take nothing out", async () => {
     await world.check("not_serving");
     await world.check("serving");
   }
+  using second = await program.connect();
+  assert.equal(await second.echo("second"), "second");
+  assert.equal(program.log.of("pod does not answer health checks").length, 0);
+});
+
+Deno.test("health: a check that this machine could not make is no missed one", async () => {
+  let fails = false;
+  let failed = 0;
+  const network: Network = {
+    listen: (address) => denoNetwork.listen(address),
+    connect(address, signal) {
+      if (!fails) return denoNetwork.connect(address, signal);
+      failed++;
+      return Promise.reject(Object.assign(new Error("Too many open files"), { code: "EMFILE" }));
+    },
+  };
+  const { world, program, first } = await World.start(network);
+  await using _ = world;
+  using _first = first;
+  fails = true;
+  for (const before = failed; failed < before + 5;) await world.clock.advance(INTERVAL_MS);
+  fails = false;
   using second = await program.connect();
   assert.equal(await second.echo("second"), "second");
   assert.equal(program.log.of("pod does not answer health checks").length, 0);
