@@ -137,7 +137,14 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
 
   metrics.record("build_info", 1, { version, deno: runtime });
   const listener = listen(ports.network, settings.listenAddr, "--listen-addr");
-  const explainWait = waitExplainer(target, { client, clock, placement, observer, scaler });
+  const explainWait = waitExplainer(target, {
+    client,
+    clock,
+    placement,
+    observer,
+    scaler,
+    obstacle: () => proxies.membership.obstacle,
+  });
   const proxy = new Proxy(listener, settings, { ...ports, placement, coldStart, explainWait });
   addChecks(health, phase, { access: client.access, proxy, scaler, observer, placement, proxies });
   const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());

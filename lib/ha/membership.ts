@@ -135,6 +135,11 @@ export class Membership {
     return this.#joinFaults.cause ?? this.#faults.cause;
   }
 
+  /** Why this proxy places nothing, where that is not for want of a pod. */
+  get obstacle(): string | undefined {
+    return this.#joinFaults.cause ?? (this.places ? undefined : this.#faults.cause);
+  }
+
   /** True when the others do not reckon with this proxy any more, or soon will not. */
   get lapsed(): boolean {
     return this.#ports.record.lapsed;

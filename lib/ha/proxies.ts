@@ -135,8 +135,8 @@ export class Proxies implements Peers {
     return this.#election.holder;
   }
 
-  /** This proxy's membership, for health. */
-  get membership(): Pick<Membership, "state" | "ready" | "joined" | "fault" | "holding"> {
+  /** This proxy's membership, for health and explanations. */
+  get membership(): Pick<Membership, "state" | "ready" | "joined" | "fault" | "holding" | "obstacle"> {
     return this.#membership;
   }
 

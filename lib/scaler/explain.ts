@@ -19,6 +19,8 @@ export interface ExplainPorts extends PodInquiryPorts {
   readonly observer: Pick<Observer, "fault" | "firstPod">;
   /** Knows why nothing is written. */
   readonly scaler: Pick<Scaler, "fault">;
+  /** Knows why this proxy sends nobody to a pod that is ready. */
+  obstacle(): string | undefined;
 }
 
 /** How long an explanation serves all clients whose time is up, in ms. */
@@ -40,7 +42,8 @@ export function waitExplainer(
 }
 
 async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSignal): Promise<string> {
-  const { placement: { agreement, backends }, observer, scaler } = ports;
+  const { placement, observer, scaler } = ports;
+  const { agreement, backends } = placement;
   if (agreement.seen === undefined) return observer.fault ?? "nothing is known of the StatefulSet yet";
   if (agreement.seen.replicas === 0) return scaler.fault ?? "the replicas could not be raised";
   // Others may be there and ready: nobody waits for them.
@@ -66,7 +69,10 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   }
   if (backend.terminating) return `pod ${name} is still terminating`;
   if (!backend.ready) return `pod ${name} is not ready`;
-  return `pod ${name} is ready, but cannot be connected to`;
+  if (!placement.isReady(backend) && !placement.healthOf(backend.uid).doubted) {
+    return `pod ${name} is ready, but does not answer health checks`;
+  }
+  return ports.obstacle() ?? scaler.fault ?? `pod ${name} is ready, but cannot be connected to`;
 }
 
 /** `Pending: Unschedulable: 0/3 nodes are available`, or undefined when the pod has nothing to say for itself. */

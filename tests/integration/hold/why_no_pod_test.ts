@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { HealthDaemon } from "../../support/health_daemons.ts";
 import { type Program, startProgram, type WorldOptions } from "../../support/program.ts";
 
 /** The pod is created and nothing more happens to it. */
@@ -101,5 +102,37 @@ Deno.test("hold: of a pod that cannot be created it is said where to look", asyn
     await reasonOfHold(program, 1),
     "buildkitd did not become ready in 500ms: pod buildkitd-0 does not exist yet; the events of the StatefulSet " +
       '"buildkitd" say why, if it is refused',
+  );
+});
+
+Deno.test("hold: where the proxy itself cannot take part, the pod is not blamed", async () => {
+  await using program = await startProgram({
+    cluster: { replicas: 1 },
+    settings: { readyWaitTimeoutMs: "500ms" },
+    before: ({ cluster: { api: { faults } } }) =>
+      faults.add({
+        fault: { kind: "status", code: 422, message: "frozen until Monday" },
+        matches: ({ verb, subresource }) => verb === "patch" && subresource === "scale",
+      }),
+  });
+  await program.logged("cannot join the other proxies");
+  await program.until("the pod", () => program.cluster.pods[0]?.status?.phase === "Running");
+  assert.equal(
+    await reasonOfHold(program, 1),
+    'buildkitd did not become ready in 500ms: Cannot patch statefulsets/scale "buildkitd" in namespace "default": ' +
+      "HTTP 422 Unknown: frozen until Monday",
+  );
+});
+
+Deno.test("hold: of a daemon that takes connections and does not answer it is said that it does not", async () => {
+  const daemon = new HealthDaemon("not_serving");
+  await using program = await start({
+    cluster: { replicas: 1 },
+    settings: { readiness: "grpc" },
+    serve: daemon.serve,
+  });
+  assert.equal(
+    await reasonOfHold(program, 1),
+    "buildkitd did not become ready in 500ms: pod buildkitd-0 is ready, but does not answer health checks",
   );
 });
