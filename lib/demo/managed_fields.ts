@@ -41,6 +41,14 @@ export function afterUpdate(
   writer: Writer,
 ): readonly ManagedFieldsEntry[] {
   const { changed, gone } = compare(before, after);
+  // A Scale leaves a count of 0 out, so nobody owns it.
+  if (writer.subresource === "scale") {
+    const values = leaves(after);
+    for (const path of [...changed].filter((path) => values.get(path) === "0")) {
+      changed.delete(path);
+      gone.add(path);
+    }
+  }
   const entries = before?.metadata.managedFields ?? [];
   if (changed.size === 0 && gone.size === 0) return entries;
   const mine = find(entries, writer, "Update");

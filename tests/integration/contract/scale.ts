@@ -123,6 +123,23 @@ export const SCALE_CONTRACT: readonly Clause[] = [
     },
   },
   {
+    title: "PUT of 0 leaves the count without an owner",
+    async run(contract) {
+      const { metadata: { name } } = await contract.statefulSet();
+      await contract.expect(200, contract.applyScale(name, 1, { manager: uniqueName("m") }));
+      assert.equal((await ownersOf(contract, name)).length, 1);
+      const path = scalePath(contract, name);
+      const { status } = await contract.request("PUT", path, {
+        apiVersion: "autoscaling/v1",
+        kind: "Scale",
+        metadata: { name },
+        spec: { replicas: 0 },
+      });
+      assert.equal(status, 200);
+      assert.deepEqual(await ownersOf(contract, name), []);
+    },
+  },
+  {
     title: "merge patch of /scale with a stale version in its body is a 409 Conflict",
     async run(contract) {
       const { metadata: { name, resourceVersion } } = await contract.statefulSet();
