@@ -10,8 +10,9 @@ import { orAborted } from "../base/or_aborted.ts";
 import { homeHint } from "../kube/cluster.ts";
 import { type Change, Reflector, type ReflectorPorts } from "../kube/reflector.ts";
 import type { EndpointSlice, StatefulSet } from "../kube/types.ts";
+import type { Agreement } from "./agreement.ts";
 import { backendsOf } from "./backends.ts";
-import { type CountOwners, isSetByProxy } from "./count_owners.ts";
+import { type CountOwners, isSetByProxy, type ManagedFields } from "./count_owners.ts";
 import type { Placement } from "./placement.ts";
 
 /** What is watched. */
@@ -141,27 +142,19 @@ export class Observer {
   }
 
   #statefulSetChanged(change: Change<StatefulSet>): void {
-    if (change.type === "list" && change.items[0] === undefined) return this.#gone();
-    if (change.type === "gone") return this.#gone();
-    const { metadata, spec, status } = change.type === "list" ? change.items[0]! : change.object;
-    const version = metadata?.resourceVersion;
-    if (version === undefined) return;
-    const { placement, countOwners } = this.#ports;
+    const statefulSet = change.type === "list" ? change.items[0] : change.object;
+    if (statefulSet === undefined || change.type === "gone") return this.#gone();
+    const { metadata, spec } = statefulSet;
+    if (metadata?.resourceVersion === undefined) return;
     this.#found.resolve();
-    countOwners.see(version, metadata?.managedFields);
+    this.#missing.succeeded();
+    this.#ports.countOwners.see(metadata.resourceVersion, metadata.managedFields);
+    this.#lookForGap(statefulSet, change.type === "list");
     const isFirst = this.#uid === undefined;
-    const generation = metadata?.generation ?? 1;
-    const workedOff = (status?.observedGeneration ?? 0) >= generation;
-    // A watch skips no state, but before the first list and between two of them the count may have fallen and risen.
-    const mayHaveMissed = change.type === "list" &&
-      (metadata?.uid !== this.#uid || generation > this.#generation + 1);
-    if (mayHaveMissed && !workedOff) placement.unsettled();
-    this.#generation = generation;
-    if (metadata?.uid !== this.#uid) {
-      this.#uid = metadata?.uid;
+    if (metadata.uid !== this.#uid) {
+      this.#uid = metadata.uid;
       this.#changed.notify();
     }
-    this.#missing.succeeded();
     this.#governingService = spec?.serviceName;
     this.#lookForSlices();
     const start = spec?.ordinals?.start ?? 0;
@@ -169,22 +162,38 @@ export class Observer {
       this.#ordinalStart = start;
       this.#showBackends();
     }
-    const { seen: before, promises } = placement.agreement;
+    this.#seeCount(statefulSet, metadata.resourceVersion, change.type === "set");
+  }
+
+  /** A watch skips no state, but before the first list and between two of them the count may have fallen and risen. */
+  #lookForGap(statefulSet: StatefulSet, isList: boolean): void {
+    const { uid, generation = 1 } = statefulSet.metadata ?? {};
+    const mayHaveMissed = isList && (uid !== this.#uid || generation > this.#generation + 1);
+    this.#generation = generation;
+    if (mayHaveMissed && !isWorkedOff(statefulSet)) this.#ports.placement.unsettled();
+  }
+
+  #seeCount(statefulSet: StatefulSet, version: string, isWatched: boolean): void {
+    const { placement } = this.#ports;
+    const before = placement.agreement;
     // Kubernetes' default for a StatefulSet without `spec.replicas` is 1.
-    const replicas = spec?.replicas ?? 1;
+    const replicas = statefulSet.spec?.replicas ?? 1;
     // The event of a write of our own may come before its answer.
-    const news = placement.see({ version, replicas }, change.type === "set" ? "watch" : undefined) &&
+    const isNews = placement.see({ version, replicas }, isWatched ? "watch" : undefined) &&
       !placement.writing.has(replicas);
-    if (news && before !== undefined && before.replicas !== replicas) {
-      // A proxy that lowers has asked for a promise before. (At 0 the count has no owner: seen on kube-apiserver 1.36.)
-      const byProxy = replicas < before.replicas
-        ? promises.some(({ below }) => below === replicas)
-        : isSetByProxy(metadata?.managedFields);
-      const fields = { from: before.replicas, to: replicas };
-      if (byProxy) this.#log.debug("replicas were changed by another proxy", fields);
-      else this.#log.info("replicas were changed by somebody else", fields);
-    }
-    if (workedOff && placement.agreement.seen?.version === version) placement.settled();
+    if (isNews) this.#tellOfOthers(before, replicas, statefulSet.metadata?.managedFields);
+    if (isWorkedOff(statefulSet) && placement.agreement.seen?.version === version) placement.settled();
+  }
+
+  #tellOfOthers({ seen, promises }: Agreement, to: number, managedFields: ManagedFields): void {
+    if (seen === undefined || seen.replicas === to) return;
+    const fields = { from: seen.replicas, to };
+    // A proxy that lowers has asked for a promise before. (At 0 the count has no owner: seen on kube-apiserver 1.36.)
+    const isProxys = to < seen.replicas
+      ? promises.some(({ below }) => below === to)
+      : isSetByProxy(managedFields);
+    if (isProxys) this.#log.debug("replicas were changed by another proxy", fields);
+    else this.#log.info("replicas were changed by somebody else", fields);
   }
 
   #gone(): void {
@@ -237,4 +246,9 @@ export class Observer {
     }
     placement.setBackends(backends);
   }
+}
+
+/** The controller has done what this count asks for. */
+function isWorkedOff({ metadata, status }: StatefulSet): boolean {
+  return (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 1);
 }
