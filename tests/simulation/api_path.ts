@@ -46,6 +46,7 @@ export class ApiPath implements Http {
   #state: PathState = "open";
   #stale: ReadonlySet<string> = new Set();
   #changed = Promise.withResolvers<void>();
+  #underWay = 0;
 
   /** Open at first. */
   constructor(api: ApiServer, world: WorldTime, machine: Machine, weather: PathWeather) {
@@ -58,6 +59,11 @@ export class ApiPath implements Http {
   /** How it behaves. */
   get state(): PathState {
     return this.#state;
+  }
+
+  /** Requests that have left and may still arrive, also when their sender has ended. */
+  get underWay(): number {
+    return this.#underWay;
   }
 
   /** Changes how it behaves. */
@@ -114,9 +120,7 @@ export class ApiPath implements Http {
     this.#weather.onRequest(request);
     const watches = request.url.searchParams.has("watch");
     const fate = this.#weather.fate(request);
-    await this.#travel();
-    if (fate?.kind === "late") await this.#pause(fate.byMs);
-    if (fate?.kind === "lost" || (call.over && !this.#weather.arrivesAnyway())) return await never();
+    if (!await this.#goThere(call, fate)) return await never();
     if (fate?.kind === "dropped") throw await this.#back(new Error("connection reset by peer"));
     if (fate?.kind === "status") {
       const status = { kind: "Status", status: "Failure", code: fate.code, message: "injected fault" };
@@ -136,6 +140,18 @@ export class ApiPath implements Http {
       throw new Error("connection reset by peer");
     }
     return answer(response);
+  }
+
+  /** The way there. False if it never arrives. */
+  async #goThere(call: { readonly over: boolean }, fate: Fate | undefined): Promise<boolean> {
+    this.#underWay++;
+    try {
+      await this.#travel();
+      if (fate?.kind === "late") await this.#pause(fate.byMs);
+      return fate?.kind !== "lost" && (!call.over || this.#weather.arrivesAnyway());
+    } finally {
+      this.#underWay--;
+    }
   }
 
   /** A watch: lines arrive one after the other. */

@@ -151,7 +151,7 @@ export const FAULTS = {
       const mostMs = world.settings.recordExpiryMs * random.pick([0.5, 1.5, 2]);
       await lasts(mostMs * random.pick([0.1, 0.7]), mostMs);
       world.outage = "open";
-      for (const { path } of world.alive) path.set("open");
+      for (const { path } of world.proxies) path.set("open");
     },
   },
   podsCutOff: {

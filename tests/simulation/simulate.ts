@@ -224,7 +224,9 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
     return cluster.replicas === 0 && cluster.pods.length === 0 && alive.length === live.length &&
       alive.every(({ held, open, record }) =>
         held === 0 && open === 0 && records.some(({ metadata }) => metadata.name === record)
-      ) && records.length === alive.length && leases.length === alive.length + 1;
+      ) && records.length === alive.length && leases.length === alive.length + 1 &&
+      // What a proxy had sent before it ended may bring its record back: then it has to expire.
+      world.proxies.every(({ ended, path }) => !ended || path.underWay === 0);
   });
 
   // They leave.
