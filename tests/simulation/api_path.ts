@@ -27,6 +27,8 @@ export interface PathWeather {
   latencyMs(): number;
   /** Told of each request as it leaves. */
   onRequest(request: HttpRequest): void;
+  /** Told of each request as it arrives, and of when it had left, true ms. */
+  onArrival(request: HttpRequest, sentMs: number): void;
   /** What happens to a request, other than that it is answered. */
   fate(request: HttpRequest): Fate | undefined;
   /** Whether a request that could not pass, and that its sender has given up, arrives all the same. */
@@ -118,6 +120,7 @@ export class ApiPath implements Http {
     call: { readonly over: boolean },
   ): Promise<{ response: HttpResponse; cancel: () => void }> {
     this.#weather.onRequest(request);
+    const sentMs = this.#world.nowMs();
     const watches = request.url.searchParams.has("watch");
     const fate = this.#weather.fate(request);
     if (!await this.#goThere(call, fate)) return await never();
@@ -129,6 +132,7 @@ export class ApiPath implements Http {
       await this.#travel();
       return answer({ status: fate.code, headers, body: whole(JSON.stringify(status)) });
     }
+    this.#weather.onArrival(request, sentMs);
     const server = new AbortController();
     const response = await this.#api.handle({ ...request, signal: server.signal }, this.#machine.name);
     if (watches && response.status === 200) {

@@ -61,6 +61,8 @@ export class Judge {
   };
   /** Clocks may drift further than the margins allow: only that everything settles is asserted. */
   lenient = false;
+  /** When the last scale-down to arrive was sent, true ms. */
+  loweringSentMs = -Infinity;
   /** Pods that somebody else's write, a fault or a person has doomed: by uid. */
   readonly doomed = new Set<string>();
   /** Pods that a write of ours has removed: by uid. */
@@ -290,11 +292,14 @@ export class Judge {
     if (this.#exempt.has(client)) return;
     const { name } = proxy.machine;
     const exposure = this.#unheard(proxy) ?? (proxy.exposed?.version === version ? proxy.exposed : undefined);
-    const covered = exposure !== undefined && end.seatedMs <= exposure.seatedByMs;
-    if (!this.lenient && !covered) {
-      return this.#fail(`${what} of client ${client}, whose proxy ${name} lives`);
-    }
-    const why = this.lenient ? "clocks beyond the margin" : exposure!.why;
+    const why = this.lenient
+      ? "clocks beyond the margin"
+      : exposure !== undefined && end.seatedMs <= exposure.seatedByMs
+      ? exposure.why
+      : this.#isOverdue(end)
+      ? "served while cut off, with an earlier scale-down still under way"
+      : undefined;
+    if (why === undefined) return this.#fail(`${what} of client ${client}, whose proxy ${name} lives`);
     this.excuse(client, why);
     this.#exempt.add(client);
     this.report.exceptions[why] = (this.report.exceptions[why] ?? 0) + 1;
@@ -302,12 +307,24 @@ export class Judge {
   }
 
   /** The pod that our write has removed ends, and nobody can tell yet whose session is on this connection. */
-  #unknownExposed({ client, machine, seatedMs }: End): void {
+  #unknownExposed(end: End): void {
+    const { client, machine, seatedMs } = end;
     const proxy = this.#world.proxies.find((it) => it.machine === machine);
     if (client !== undefined || proxy === undefined) return;
     const exposure = this.#unheard(proxy);
     const covered = exposure !== undefined && seatedMs <= exposure.seatedByMs;
-    if (this.lenient || covered) this.#exposedMs.set(proxy, this.#world.time.nowMs());
+    if (this.lenient || covered || this.#isOverdue(end)) this.#exposedMs.set(proxy, this.#world.time.nowMs());
+  }
+
+  /** Whether a proxy serves by `--when-cut-off=serve` now, whatever it has promised before it lapsed. */
+  servesCutOff({ recordedMs }: ProxyProcess): boolean {
+    const { time, settings: { recordExpiryMs, whenCutOff } } = this.#world;
+    return whenCutOff === "serve" && time.nowMs() - recordedMs >= recordExpiryMs * EXPOSED_PART;
+  }
+
+  /** Whether the write of a scale-down that its proxy had promised has arrived after all. */
+  #isOverdue({ seatedCutOff, seatedMs }: End): boolean {
+    return seatedCutOff && this.loweringSentMs < seatedMs;
   }
 
   /** By which of the named exceptions the others do not know of a proxy now. */

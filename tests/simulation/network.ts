@@ -251,6 +251,8 @@ export class End implements Conn {
   seatedMs = Infinity;
   /** And the count that it had seen by then. */
   observed = Infinity;
+  /** And whether it was serving without the others by then. */
+  seatedCutOff = false;
   #opening = "";
   #inbox: Uint8Array[] = [];
   #unreadBytes = 0;

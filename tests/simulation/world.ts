@@ -168,6 +168,9 @@ export class World {
     const path = new ApiPath(this.cluster.api, this.time, machine, {
       latencyMs: () => this.weather.apiLatencyMs(),
       onRequest: (request) => this.#requested(proxy, request),
+      onArrival: ({ method, url }, sentMs) => {
+        if (method === "PUT" && url.pathname.endsWith("/scale")) this.judge.loweringSentMs = sentMs;
+      },
       fate: ({ method, url }) => {
         for (const draw of this.weather.fates) {
           const fate = draw(proxy, method, url.pathname);
@@ -363,6 +366,7 @@ export class World {
           const end = await own.connect(address, signal) as End;
           end.seatedMs = this.time.nowMs();
           end.observed = proxy.observed;
+          end.seatedCutOff = this.judge.servesCutOff(proxy);
           return end;
         },
       },
