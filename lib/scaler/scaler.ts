@@ -188,12 +188,15 @@ export class Scaler {
     return decision;
   }
 
-  /** Each proxy claims for its own held sessions, at once; what else calls for more is the leader's affair. */
+  /**
+   * Each proxy claims for its own sessions, at once: for those it holds, and for running ones whose pod somebody else's write
+   * would take. What else calls for more is the leader's affair.
+   */
   #wantsClaim({ desired }: Decision): boolean {
     const { placement: { agreement: { seen }, closedToHeld, usage }, peers } = this.#ports;
     if (seen === undefined) return false;
-    return closedToHeld || neededBy(usage.needing) > seen.replicas ||
-      (peers.leads && desired > seen.replicas);
+    const own = Math.max(usage.highest + 1, neededBy(usage.needing));
+    return closedToHeld || own > seen.replicas || (peers.leads && desired > seen.replicas);
   }
 
   #wantsLower({ desired }: Decision): boolean {

@@ -12,7 +12,7 @@ import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const IDLE_MS = 60_000;
 
-function setUp({ replicas = 0, watch = true, minReplicas = 0 } = {}) {
+function setUp({ replicas = 0, watch = true, minReplicas = 0, leads = true } = {}) {
   const clock = new VirtualClock();
   const scale = new FakeScale(replicas);
   const log = recordingLog();
@@ -27,7 +27,7 @@ function setUp({ replicas = 0, watch = true, minReplicas = 0 } = {}) {
       scale,
       reader: new CountReader({ scale, placement, log, onRestored: () => {} }),
       placement,
-      peers: soleProxy(placement, clock.nowMs()),
+      peers: { ...soleProxy(placement, clock.nowMs()), leads },
       observer: { urgent: false },
       coldStart,
     },
@@ -340,6 +340,20 @@ Deno.test("Scaler bears any count that somebody else sets", async () => {
     await clock.advance(1);
     assert.equal(scale.replicas, 0);
   }
+  await stop();
+});
+
+Deno.test("Scaler, follower: it raises the count at once for a running session whose pod somebody else takes, and for nothing else", async () => {
+  const { clock, scale, placement, pod, stop } = setUp({ replicas: 1, leads: false });
+  pod(true);
+  waiting(placement, 1);
+  scale.set(0);
+  await clock.advance(0);
+  assert.equal(scale.replicas, 1);
+  placement.end(1);
+  scale.set(0);
+  await clock.advance(10 * IDLE_MS);
+  assert.equal(scale.replicas, 0, "what was used until a moment ago is the leader's affair");
   await stop();
 });
 
