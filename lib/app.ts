@@ -297,6 +297,7 @@ async function join(
   for (let attempt = 0;; attempt++) {
     try {
       await scaler.checkRights(signal);
+      phase.fault = undefined;
       await observer.whenSynced(signal);
       await orAborted(proxies.membership.joined, signal);
       phase.joined = true;

@@ -15,7 +15,7 @@ import { FatalError, messageOf } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
 import type { Random } from "../base/random.ts";
-import { isConflict } from "../kube/api_error.ts";
+import { isConflict, isForbidden } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { CountReader } from "../scaler/count_reader.ts";
@@ -23,7 +23,7 @@ import type { Placement } from "../scaler/placement.ts";
 import { type OwnRecord, RecordGone, RecordLapsed } from "./own_record.ts";
 import { removePredecessor } from "./predecessor.ts";
 import type { RecordTarget } from "./record.ts";
-import { isAlone, isForbidden, untilAllowed } from "./rights.ts";
+import { isAlone, untilAllowed } from "./rights.ts";
 
 /** See the module's comment. */
 export const MEMBER_STATES = ["joining", "joined", "cut_off", "alone"] as const;
@@ -229,8 +229,11 @@ export class Membership {
     if (!this.#ready && this.#state !== "alone") await removePredecessor(target, this.#ports, signal);
     const count = await reader.read(signal);
     placement.bind(count.version);
+    // What it has not heard may also have been a fall of the count and its rise: the pods that it knows may be going.
+    placement.unsettled();
     if (this.#state !== "alone") {
       this.#set("joined");
+      this.#faults.succeeded();
       this.#recorded.resolve();
     }
   }
@@ -267,7 +270,6 @@ export class Membership {
       }
     }
     this.#joinFaults.succeeded();
-    this.#faults.succeeded();
     if (!this.#ready) log.info("joined", { identity, state: this.#state });
     this.#ready = true;
     this.#joined.resolve();

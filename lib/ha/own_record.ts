@@ -139,9 +139,14 @@ export class OwnRecord {
     const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs() };
     const renewed = new Date(clock.wallMs()).toISOString().replace("Z", "000Z");
     const wanted = recordLease(target, { identity, podUid, expiryMs, renewed, body: this.#ports.content() });
+    const before = this.#name;
     this.#name = wanted.metadata!.name!;
     const written = this.#lease === undefined
-      ? await this.#create(wanted, signal)
+      ? await this.#create(wanted, signal).catch((error) => {
+        // Refused, it has not been made by this try.
+        if (error instanceof ApiError && error.status === 403) this.#name = before;
+        throw error;
+      })
       : await this.#update(wanted, this.#lease, signal);
     // The news of its end may be quicker than the answer to a write before.
     const { uid } = written.metadata ?? {};
@@ -157,8 +162,6 @@ export class OwnRecord {
     try {
       return await leases.create(wanted, signal);
     } catch (error) {
-      // Without the right to make it there is none, and nothing to take away at the end.
-      if (error instanceof ApiError && error.status === 403) this.#name = undefined;
       if (!isConflict(error)) throw error;
       // The name is this process's own, so an earlier try did land.
       const found = await leases.get(wanted.metadata!.name!, signal);

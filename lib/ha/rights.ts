@@ -7,7 +7,7 @@
 import { type Clock, sleep } from "../base/clock.ts";
 import { FatalError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
-import { ApiError } from "../kube/api_error.ts";
+import { type ApiError, isForbidden } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
 import type { CountReader } from "../scaler/count_reader.ts";
@@ -40,11 +40,6 @@ const ASK_MS = 10_000;
 
 /** How often a proxy that is alone asks again, in ms. */
 const ASK_AGAIN_MS = 60_000;
-
-/** True of the answer to a request that the program has no right to. */
-export function isForbidden(error: unknown): error is ApiError {
-  return error instanceof ApiError && error.status === 403;
-}
 
 /**
  * Refused: false when the right to write its record has come after all. True when it has not, and no other proxy is

@@ -32,6 +32,8 @@ export class ApiError extends Error {
   readonly reason: string;
   /** The message without what the request was for: the cause, and the cure where there is one. */
   readonly detail: string;
+  /** For a 403: the authorizer has refused it, not admission. */
+  readonly isMissingRight: boolean;
   /** How long the server asks to wait before the next try, in ms. */
   readonly retryAfterMs: number | undefined;
 
@@ -42,6 +44,7 @@ export class ApiError extends Error {
     this.detail = detail;
     this.status = status;
     this.reason = said.reason ?? "";
+    this.isMissingRight = status === 403 && isMissingRight(said.message);
     this.retryAfterMs = retryAfterMs;
   }
 }
@@ -83,6 +86,11 @@ function describe(target: ApiTarget, status: number, { reason, message }: Status
  */
 function isMissingRight(message = ""): boolean {
   return message === "" || /\bUser ".*" cannot /.test(message);
+}
+
+/** True of the authorizer's answer to a request that the program has no right to; admission's refusals are none. */
+export function isForbidden(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.isMissingRight;
 }
 
 /** True when the object was changed since it was read (or, for a create, exists): look again. */

@@ -6,10 +6,11 @@
  * @module
  */
 import { anySignal } from "../base/any_signal.ts";
-import { type Clock, sleep } from "../base/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
+import { Notifier } from "../base/notifier.ts";
 import type { Random } from "../base/random.ts";
 import { ApiError, type ApiTarget, isExpired } from "./api_error.ts";
 import { type KubeClient, retryDelayMs } from "./client.ts";
@@ -60,8 +61,8 @@ const WATCH_SECONDS = 60;
 export const CALM_PATIENCE_MS = (WATCH_SECONDS + 15) * 1000;
 /** While somebody waits for news, a watch that is silent for this long is started again from where it was. */
 export const URGENT_PATIENCE_MS = 10_000;
-/** While somebody waits for news, a server's `Retry-After` is followed for so long, in ms; else for a minute. */
-const URGENT_RETRY_AFTER_MS = 5_000;
+/** While somebody waits for news, the pause between two tries is no longer than this, in ms, whatever the server asks. */
+const URGENT_PAUSE_MS = 5_000;
 /** A watch that ends sooner, and brought nothing, counts as a failure. */
 const INSTANT_MS = 1_000;
 
@@ -75,6 +76,7 @@ export class Reflector<T extends KubeObject> {
   readonly #synced = Promise.withResolvers<void>();
   #isSynced = false;
   #urgent = false;
+  readonly #hurry = new Notifier();
   #relist = new AbortController();
 
   /** Reports to `onChange`, which must not throw. */
@@ -102,6 +104,7 @@ export class Reflector<T extends KubeObject> {
 
   /** Somebody waits for news (or nobody does any more): be quick to doubt a silent stream. */
   set urgent(urgent: boolean) {
+    if (urgent && !this.#urgent) this.#hurry.notify();
     this.#urgent = urgent;
     this.#patience.limitMs = urgent ? URGENT_PATIENCE_MS : CALM_PATIENCE_MS;
   }
@@ -154,10 +157,20 @@ export class Reflector<T extends KubeObject> {
           this.#restarted("failed");
           failures++;
         }
-        const longestAskedMs = this.#urgent ? URGENT_RETRY_AFTER_MS : undefined;
-        await sleep(clock, retryDelayMs(cause, failures - 1, random, longestAskedMs), part.signal)
+        await this.#pause(retryDelayMs(cause, failures - 1, random), part.signal)
           .catch(() => signal.throwIfAborted());
       }
+    }
+  }
+
+  /** Waits, but not for long while somebody waits for news, also from a moment in between. */
+  async #pause(delayMs: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ports;
+    const startedMs = clock.nowMs();
+    for (;;) {
+      const untilMs = startedMs + (this.#urgent ? Math.min(delayMs, URGENT_PAUSE_MS) : delayMs);
+      if (clock.nowMs() >= untilMs) return;
+      await this.#hurry.wait(clock, untilMs, signal);
     }
   }
 

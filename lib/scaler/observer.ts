@@ -212,7 +212,7 @@ export class Observer {
       else this.#slices.set(name, slice);
     }
     this.#lookForSlices();
-    this.#showBackends();
+    this.#showBackends(change.type === "list");
   }
 
   /** Kubernetes keeps an EndpointSlice for every Service with a selector, also while it selects no pod. */
@@ -236,7 +236,7 @@ export class Observer {
     );
   }
 
-  #showBackends(): void {
+  #showBackends(listed = true): void {
     // Which ordinal a pod has is known only with the StatefulSet.
     if (this.#uid === undefined) return;
     const { placement, log } = this.#ports;
@@ -244,7 +244,7 @@ export class Observer {
     for (const { pod, uid, addresses, ready, terminating } of backends) {
       log.debug("pod seen", { pod, uid, addresses, ready, terminating });
     }
-    placement.setBackends(backends);
+    placement.setBackends(backends, listed);
   }
 }
 

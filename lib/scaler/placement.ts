@@ -17,7 +17,7 @@ import {
   speaksAgainst,
 } from "./agreement.ts";
 import type { Backend } from "./backends.ts";
-import { Condemned } from "./condemned.ts";
+import { Condemned, TRUST_AFTER_MS } from "./condemned.ts";
 import { neededBy } from "./decide.ts";
 import {
   checked,
@@ -64,8 +64,8 @@ export class Placement {
   #rises: readonly { readonly from: number; readonly to: number; readonly nowMs: number }[] = [];
   #agreement: Agreement = NOTHING_SEEN;
   #backends: readonly Backend[] = [];
-  /** False while the controller may still work off a count that was never seen. */
-  #isSettled = true;
+  /** When the controller had worked off what may have come and gone unseen, monotonic ms; Infinity while it has not. */
+  #gapSettledMs = -Infinity;
 
   /** No session is ever placed on an ordinal at or above `maxReplicas`. */
   constructor(clock: Clock, maxReplicas: number, mode: ReadinessMode) {
@@ -128,19 +128,20 @@ export class Placement {
   }
 
   /**
-   * Counts may have come and gone unseen, and the StatefulSet controller has not worked off the newest: it may be taking
-   * away any pod that is there until `settled`, so each has to prove itself.
+   * Counts may have come and gone unseen: the StatefulSet controller may be taking away any pod that is there, so each has
+   * to prove itself once a state that comes from now on is `settled`.
    */
   unsettled(): void {
-    this.#isSettled = false;
+    this.#gapSettledMs = Infinity;
     this.#condemned.seen(0, this.#backends);
     this.#update();
   }
 
   /** The StatefulSet controller is known to have worked off the count of the newest version seen. */
   settled(): void {
-    this.#isSettled = true;
-    this.#condemned.settled(this.#agreement.seen?.replicas ?? 0, this.#backends, this.#clock.nowMs());
+    const nowMs = this.#clock.nowMs();
+    if (this.#gapSettledMs === Infinity) this.#gapSettledMs = nowMs;
+    this.#condemned.settled(this.#agreement.seen?.replicas ?? 0, this.#backends, nowMs);
     this.#update();
   }
 
@@ -167,18 +168,26 @@ export class Placement {
     this.#update();
   }
 
-  /** The pods have changed. */
-  setBackends(backends: readonly Backend[]): void {
+  /** The pods have changed. `listed` if this may be older than what else was seen, and is no news that a watch brought. */
+  setBackends(backends: readonly Backend[], listed = false): void {
     for (const { uid } of this.#backends.filter(({ ready }) => ready)) {
       const now = backends.find((backend) => backend.uid === uid);
       if (now?.ready === false) this.#health.set(uid, fallen(this.healthOf(uid)));
     }
+    const known = new Set(this.#backends.map(({ uid }) => uid));
     this.#backends = backends;
     this.#condemned.keepOnly(backends);
     for (const uid of this.#health.keys()) {
       if (!backends.some((backend) => backend.uid === uid)) this.#health.delete(uid);
     }
-    this.#condemned.seen(this.#isSettled ? this.#agreement.seen?.replicas ?? 0 : 0, backends);
+    const replicas = this.#agreement.seen?.replicas ?? 0;
+    this.#condemned.seen(replicas, backends);
+    // What lags behind may show a pod that went in the gap.
+    if (listed && this.#clock.nowMs() < this.#gapSettledMs + TRUST_AFTER_MS) {
+      const fresh = backends.filter(({ uid }) => !known.has(uid));
+      this.#condemned.seen(0, fresh);
+      if (this.#gapSettledMs < Infinity) this.#condemned.settled(replicas, fresh, this.#gapSettledMs);
+    }
     this.#update();
   }
 
@@ -221,6 +230,8 @@ export class Placement {
   /** Forgets all promises: this proxy was cut off for so long that none of the others reckons with it any more. */
   unbind(): void {
     this.#agreement = { ...this.#agreement, promises: [] };
+    // Nor will it hear what became of the pods: those that go on looking ready are used.
+    if (this.#gapSettledMs === Infinity) this.settled();
     this.#update();
   }
 

@@ -61,12 +61,12 @@ export class Judge {
   };
   /** Clocks may drift further than the margins allow: only that everything settles is asserted. */
   lenient = false;
-  /** When the last scale-down to arrive was sent, true ms. */
-  loweringSentMs = -Infinity;
+  /** When the write of the count was sent that arrives now, true ms. */
+  arrivingSentMs = -Infinity;
   /** Pods that somebody else's write, a fault or a person has doomed: by uid. */
   readonly doomed = new Set<string>();
-  /** Pods that a write of ours has removed: by uid. */
-  readonly #removed = new Set<string>();
+  /** Pods that a write of ours has removed, by uid: when that was sent, true ms. */
+  readonly #removed = new Map<string, number>();
   /** Why whatever happens to a client is no wonder. */
   readonly #excused = new Map<number, string>();
   /** Sessions that a named exception has exposed. */
@@ -111,7 +111,15 @@ export class Judge {
   }
 
   /** A proxy has measured something. */
-  measured(proxy: ProxyProcess, metric: string, value: number): void {
+  measured(
+    proxy: ProxyProcess,
+    metric: string,
+    value: number,
+    labels: object,
+  ): void {
+    if (metric === "member_state" && "state" in labels && labels.state === "cut_off") {
+      proxy.cutOff = value === 1;
+    }
     if (metric === "sessions_held") proxy.held = value;
     else if (metric === "sessions_open") proxy.open = value;
     else if (metric === "replicas_observed") proxy.observed = value;
@@ -220,7 +228,7 @@ export class Judge {
       const [dialler] = pair.ends;
       if (dialler.remoteAddr.hostname !== daemon.pod.address.hostname) continue;
       if (ours) {
-        this.#unknownExposed(dialler);
+        this.#unknownExposed(dialler, daemon);
         continue;
       }
       pair.broken = true;
@@ -276,7 +284,9 @@ export class Judge {
     if (!byHand) this.report[after > before ? "scaleUps" : "scaleDowns"]++;
     for (const { metadata: { uid, name } } of this.#world.cluster.pods) {
       const ordinal = Number(name.split("-").at(-1));
-      if (ordinal >= after) (byHand ? this.doomed : this.#removed).add(uid);
+      if (ordinal < after) continue;
+      if (byHand) this.doomed.add(uid);
+      else this.#removed.set(uid, this.arrivingSentMs);
     }
     if (byHand || after > before) return;
     for (const carried of this.#carried()) {
@@ -288,7 +298,7 @@ export class Judge {
   }
 
   /** A session of a live proxy is on a pod that our write has removed. */
-  #exposed({ client, proxy, end }: Carried, what: string, version?: string): void {
+  #exposed({ client, proxy, end, daemon }: Carried, what: string, version?: string): void {
     if (this.#exempt.has(client)) return;
     const { name } = proxy.machine;
     const exposure = this.#unheard(proxy) ?? (proxy.exposed?.version === version ? proxy.exposed : undefined);
@@ -296,7 +306,7 @@ export class Judge {
       ? "clocks beyond the margin"
       : exposure !== undefined && end.seatedMs <= exposure.seatedByMs
       ? exposure.why
-      : this.#isOverdue(end)
+      : this.#isOverdue(end, daemon)
       ? "served while cut off, with an earlier scale-down still under way"
       : undefined;
     if (why === undefined) return this.#fail(`${what} of client ${client}, whose proxy ${name} lives`);
@@ -307,24 +317,20 @@ export class Judge {
   }
 
   /** The pod that our write has removed ends, and nobody can tell yet whose session is on this connection. */
-  #unknownExposed(end: End): void {
+  #unknownExposed(end: End, daemon: Daemon): void {
     const { client, machine, seatedMs } = end;
     const proxy = this.#world.proxies.find((it) => it.machine === machine);
     if (client !== undefined || proxy === undefined) return;
     const exposure = this.#unheard(proxy);
     const covered = exposure !== undefined && seatedMs <= exposure.seatedByMs;
-    if (this.lenient || covered || this.#isOverdue(end)) this.#exposedMs.set(proxy, this.#world.time.nowMs());
+    if (this.lenient || covered || this.#isOverdue(end, daemon)) {
+      this.#exposedMs.set(proxy, this.#world.time.nowMs());
+    }
   }
 
-  /** Whether a proxy serves by `--when-cut-off=serve` now, whatever it has promised before it lapsed. */
-  servesCutOff({ recordedMs }: ProxyProcess): boolean {
-    const { time, settings: { recordExpiryMs, whenCutOff } } = this.#world;
-    return whenCutOff === "serve" && time.nowMs() - recordedMs >= recordExpiryMs * EXPOSED_PART;
-  }
-
-  /** Whether the write of a scale-down that its proxy had promised has arrived after all. */
-  #isOverdue({ seatedCutOff, seatedMs }: End): boolean {
-    return seatedCutOff && this.loweringSentMs < seatedMs;
+  /** Whether the write that has removed the pod was sent before the session got its seat, from a proxy that was cut off. */
+  #isOverdue({ seatedCutOff, seatedMs }: End, { pod }: Daemon): boolean {
+    return seatedCutOff && (this.#removed.get(pod.uid) ?? Infinity) < seatedMs;
   }
 
   /** By which of the named exceptions the others do not know of a proxy now. */

@@ -251,7 +251,7 @@ export class End implements Conn {
   seatedMs = Infinity;
   /** And the count that it had seen by then. */
   observed = Infinity;
-  /** And whether it was serving without the others by then. */
+  /** And whether it was cut off from the API by then, and served all the same. */
   seatedCutOff = false;
   #opening = "";
   #inbox: Uint8Array[] = [];

@@ -43,6 +43,8 @@ export interface ProxyProcess {
   desired: number;
   /** Replicas that it says it has seen; before it has seen any, as many as there may be. */
   observed: number;
+  /** It is cut off from the API, by its own word. */
+  cutOff: boolean;
   readonly drain: AbortController;
   readonly now: AbortController;
 }

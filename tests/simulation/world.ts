@@ -169,7 +169,7 @@ export class World {
       latencyMs: () => this.weather.apiLatencyMs(),
       onRequest: (request) => this.#requested(proxy, request),
       onArrival: ({ method, url }, sentMs) => {
-        if (method === "PUT" && url.pathname.endsWith("/scale")) this.judge.loweringSentMs = sentMs;
+        if (method !== "GET" && url.pathname.endsWith("/scale")) this.judge.arrivingSentMs = sentMs;
       },
       fate: ({ method, url }) => {
         for (const draw of this.weather.fates) {
@@ -200,6 +200,7 @@ export class World {
       open: 0,
       desired: 0,
       observed: Infinity,
+      cutOff: false,
       drain: new AbortController(),
       now: new AbortController(),
     };
@@ -366,13 +367,13 @@ export class World {
           const end = await own.connect(address, signal) as End;
           end.seatedMs = this.time.nowMs();
           end.observed = proxy.observed;
-          end.seatedCutOff = this.judge.servesCutOff(proxy);
+          end.seatedCutOff = proxy.cutOff;
           return end;
         },
       },
       serveAdmin: (addr) => ({ addr, close: () => Promise.resolve() }),
       metrics: {
-        record: (metric, value) => this.judge.measured(proxy, metric, value),
+        record: (metric, value, labels) => this.judge.measured(proxy, metric, value, labels),
         text: () => Promise.resolve(""),
       },
       loadCluster: () =>

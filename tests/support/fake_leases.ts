@@ -19,8 +19,10 @@ export type LeaseFate =
   | "lost"
   /** Carried out, no answer. */
   | "unanswered"
-  /** Refused with this status. */
+  /** Refused with this status; 403 for want of the right. */
   | number
+  /** Refused with 403 by admission. */
+  | "denied"
   /** Carried out after this. */
   | { readonly before: Promise<void> }
   /** Answered after this. */
@@ -139,6 +141,7 @@ export class FakeLeases implements LeaseApi {
     const fate = this.#fates.get(verb)?.shift() ?? this.always.get(verb) ?? "ok";
     await Promise.resolve();
     if (fate === "lost") throw new TimeoutError("no answer");
+    if (fate === "denied") throw failure(verb, name, 403, "exceeded quota");
     if (typeof fate === "number") throw failure(verb, name, fate);
     if (typeof fate === "object" && "before" in fate) await fate.before;
     const result = carryOut();
@@ -161,7 +164,8 @@ export class FakeLeases implements LeaseApi {
   }
 }
 
-function failure(verb: Verb, name: string, status: number): ApiError {
+function failure(verb: Verb, name: string, status: number, message?: string): ApiError {
   const target = { verb, group: "coordination.k8s.io", resource: "leases", namespace: "n", name };
-  return new ApiError(target, status, { message: `status ${status}` });
+  const said = status === 403 ? `User "proxy" cannot ${verb} resource "leases"` : `status ${status}`;
+  return new ApiError(target, status, { message: message ?? said });
 }

@@ -55,7 +55,7 @@ export function versionOf(lease: Lease, version: number, uid = "uid-1"): Lease {
 }
 
 /** A pod of ordinal 0 that is ready. */
-export function readyPod(placement: Placement, uid = "pod-1"): void {
+export function readyPod(placement: Placement, uid = "pod-1", listed = false): void {
   placement.setBackends([{
     ordinal: 0,
     pod: "buildkitd-0",
@@ -63,7 +63,15 @@ export function readyPod(placement: Placement, uid = "pod-1"): void {
     addresses: ["192.0.2.1"],
     ready: true,
     terminating: false,
-  }]);
+  }], listed);
+}
+
+/** The StatefulSet controller has worked off the count, and the API server shows the pods without a deletion. */
+export function letPodsLive(placement: Placement): void {
+  placement.settled();
+  for (let doubt = placement.inDoubt; doubt !== undefined; doubt = placement.inDoubt) {
+    placement.spare(doubt.backend.uid, doubt.settledMs);
+  }
 }
 
 /** One proxy: its record and its membership. */
@@ -120,6 +128,7 @@ export function member(clock: Clock, leases: FakeLeases, options: {
       const { seen } = placement.agreement;
       const claiming = scale.apply(seen!, `${identity}-${++made.claims}`, signal);
       placement.see(await orAborted(claiming, signal), seen!.version);
+      letPodsLive(placement);
     },
   });
   const made: Member = {

@@ -129,6 +129,25 @@ Deno.test("Membership, joining again: it is tried again before the record that i
   await stop();
 });
 
+Deno.test("Membership, joining: a claim that succeeds does not say that a failing renewal is over", async () => {
+  const { clock, leases, one } = setUp();
+  const { promise: before, resolve: claims } = Promise.withResolvers<void>();
+  one.scale.fates({ before: Promise.resolve() }, { before });
+  const running = one.run();
+  await clock.advance(1_000);
+  leases.always.set("update", 500);
+  await clock.advance(40_000);
+  const { fault } = one.membership;
+  assert.ok(fault !== undefined);
+  claims();
+  await clock.advance(1);
+  assert.equal(one.membership.ready, true);
+  assert.equal(one.membership.fault, fault);
+  one.stop();
+  await clock.advance(0);
+  await running;
+});
+
 Deno.test("Membership renews its record ten times within its expiry, and at once when somebody waits for it", async () => {
   const { clock, leases, one, stop } = await joined();
   leases.requests.length = 0;
@@ -441,6 +460,22 @@ Deno.test("Membership without the right to Leases: alone, ready, and it says so"
   await clock.advance(120_000);
   assert.equal(one.membership.state, "joined", "given the right, it takes part");
   assert.ok(leases.named(nameOf("one")) !== undefined);
+  one.stop();
+  await clock.advance(0);
+  await running;
+});
+
+Deno.test("Membership: a record that admission refuses does not make it alone, for other proxies may have theirs", async () => {
+  const { clock, leases, one } = setUp();
+  leases.always.set("create", "denied");
+  const running = one.run();
+  await clock.advance(10 * RIGHTS_PATIENCE_MS);
+  assert.equal(one.membership.state, "joining");
+  assert.equal(one.membership.places, false);
+  assert.match(one.membership.fault ?? "", /exceeded quota/);
+  leases.always.delete("create");
+  await clock.advance(60_000);
+  assert.equal(one.membership.state, "joined");
   one.stop();
   await clock.advance(0);
   await running;

@@ -190,6 +190,15 @@ Deno.test("OwnRecord.remove() has nothing to delete where it may not make a reco
   assert.deepEqual(leases.requests, [`create ${NAME}`]);
 });
 
+Deno.test("OwnRecord.remove() deletes a record whose making was never answered, although a later try was refused", async () => {
+  const { leases, record } = setUp();
+  leases.fates("create", "unanswered", 403);
+  for (let i = 0; i < 2; i++) await assert.rejects(record.join(TARGET, SIGNAL));
+  assert.equal(leases.all.length, 1);
+  await record.remove(SIGNAL);
+  assert.deepEqual(leases.all, []);
+});
+
 Deno.test("OwnRecord: one that is older than it was comes from a backup, so the proxy has to join again", async () => {
   const { leases, record, written, state, restored } = setUp();
   await record.join(TARGET, SIGNAL);

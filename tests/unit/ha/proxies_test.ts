@@ -10,7 +10,7 @@ import { statefulSetScale } from "../../../lib/kube/scale.ts";
 import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
-import { EXPIRY_MS, readyPod } from "../../support/ha.ts";
+import { EXPIRY_MS, letPodsLive, readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { seededRandom } from "../../support/seeded_random.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -78,6 +78,7 @@ function stage() {
       async claimPresent(signal) {
         const { seen } = placement.agreement;
         placement.see(await scale.apply(seen!, `claim-${name}-${++claims}`, signal), seen!.version);
+        letPodsLive(placement);
       },
     });
     let changes = 0;

@@ -223,3 +223,16 @@ function endless(clock: VirtualClock, api: ApiServer): () => void {
   again();
   return () => cancel();
 }
+
+Deno.test("Reflector: whoever comes while a long Retry-After is followed need not wait it out", async () => {
+  const { clock, api, reflector, changes, set, stop } = setUp();
+  await clock.advance(0);
+  api.faults.add({ fault: { kind: "status", code: 429, retryAfterSeconds: 50 }, times: 1 });
+  api.watches.end();
+  await clock.advance(2_000);
+  reflector.urgent = true;
+  set(1);
+  await clock.advance(8_000);
+  assert.deepEqual(changes, ["list", "set 1"]);
+  await stop();
+});

@@ -8,6 +8,7 @@ import { KubeClient } from "../../../lib/kube/client.ts";
 import { TRUST_AFTER_MS } from "../../../lib/scaler/condemned.ts";
 import { Observer } from "../../../lib/scaler/observer.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
+import { letPodsLive, readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
@@ -116,6 +117,19 @@ Deno.test("Observer trusts no pod after a gap in which the count may have fallen
   resume();
   await clock.advance(TRUST_AFTER_MS + SOON_MS);
   assert.equal(places(), true);
+});
+
+Deno.test("Placement has pods that are listed soon after a gap prove themselves, too", () => {
+  const clock = new VirtualClock();
+  const placement = new Placement(clock, 1, "pod");
+  placement.unsettled();
+  placement.see({ version: "10", replicas: 1 });
+  placement.settled();
+  // The EndpointSlices lag behind.
+  readyPod(placement, "pod-1", true);
+  assert.equal(placement.open(1, true), undefined);
+  letPodsLive(placement);
+  assert.notEqual(placement.open(2, true), undefined);
 });
 
 Deno.test("Observer trusts a new pod as soon as it is ready", async () => {
