@@ -18,6 +18,13 @@ Deno.test("simulate() holds its promises from the first seeds", async () => {
   for (let seed = 1; seed <= 20; seed++) await holds(seed);
 });
 
+/** What they have found was mended; the same seeds need not lead there again when the program does something else before. */
+const TELLING = [734746888, 661038353, 886211709, 851924381, 768948803, 88064414];
+
+Deno.test("simulate() holds its promises from seeds that have found something", async () => {
+  for (const seed of TELLING) await holds(seed);
+});
+
 async function holds(seed: number): Promise<void> {
   const { violation, trace } = await simulate({ seed });
   assert.equal(violation, undefined, `seed ${seed}: ${violation}\n${trace.slice(-60).join("\n")}`);
