@@ -111,12 +111,7 @@ export class Judge {
   }
 
   /** A proxy has measured something. */
-  measured(
-    proxy: ProxyProcess,
-    metric: string,
-    value: number,
-    labels: object,
-  ): void {
+  measured(proxy: ProxyProcess, metric: string, value: number, labels: object): void {
     if (metric === "member_state" && "state" in labels && labels.state === "cut_off") {
       proxy.cutOff = value === 1;
     }

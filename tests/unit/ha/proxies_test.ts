@@ -5,7 +5,6 @@ import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
 import { LEASES, STATEFULSETS } from "../../../lib/demo/objects.ts";
 import { Proxies } from "../../../lib/ha/proxies.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
-import { KubeClient } from "../../../lib/kube/client.ts";
 import { statefulSetScale } from "../../../lib/kube/scale.ts";
 import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
@@ -13,6 +12,7 @@ import { countedMetrics } from "../../support/counted_metrics.ts";
 import { EXPIRY_MS, letPodsLive, readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { seededRandom } from "../../support/seeded_random.ts";
+import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const NAMESPACE = "n";
@@ -42,19 +42,9 @@ function stage() {
     const http = new MemoryHttp(api, clock, name);
     const metrics = countedMetrics(() => {});
     const log = recordingLog();
-    const client = new KubeClient({
-      cluster: {
-        server: new URL("http://api.test"),
-        source: "test",
-        namespace: undefined,
-        podUid,
-        http,
-        authenticate: () => Promise.resolve<Record<string, string>>({ authorization: `Bearer ${name}` }),
-        refresh: () => {},
-      },
-      clock,
-      metrics,
-      log,
+    const client = testClient(http, { clock, log, metrics }, {
+      podUid,
+      authenticate: () => Promise.resolve({ authorization: `Bearer ${name}` }),
     });
     const placement = new Placement(clock, 1, "pod");
     placement.see({ replicas: 1, version: "1" });

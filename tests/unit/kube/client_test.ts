@@ -1,9 +1,9 @@
 /** Tests of what the client takes for access to the API, and for a lack of rights. @module */
 import assert from "node:assert/strict";
-import { noMetrics } from "../../../lib/base/metrics.ts";
 import { ApiError } from "../../../lib/kube/api_error.ts";
-import { KubeClient } from "../../../lib/kube/client.ts";
+import type { Http } from "../../../lib/kube/http.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const TARGET = { verb: "get", group: "apps", resource: "statefulsets", namespace: "n", name: "b" } as const;
@@ -12,27 +12,16 @@ const SIGNAL = new AbortController().signal;
 function setUp() {
   const log = recordingLog();
   const next = { answer: (): Response => new Response("{}") };
-  const client = new KubeClient({
-    cluster: {
-      server: new URL("http://api.test"),
-      source: "test",
-      namespace: undefined,
-      http: {
-        async send() {
-          await Promise.resolve();
-          const { status, headers, body } = next.answer();
-          return { status, headers, body: body! };
-        },
-        reset: () => {},
-        close: () => {},
-      },
-      authenticate: () => Promise.resolve({}),
-      refresh: () => {},
+  const http: Http = {
+    async send() {
+      await Promise.resolve();
+      const { status, headers, body } = next.answer();
+      return { status, headers, body: body! };
     },
-    clock: new VirtualClock(),
-    metrics: noMetrics,
-    log,
-  });
+    reset: () => {},
+    close: () => {},
+  };
+  const client = testClient(http, { clock: new VirtualClock(), log });
   const ask = async (answer: () => Response) => {
     next.answer = answer;
     return await client.json({ target: TARGET, method: "GET" }, SIGNAL).catch((error: unknown) => error);

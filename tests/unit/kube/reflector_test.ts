@@ -4,10 +4,10 @@ import { noMetrics } from "../../../lib/base/metrics.ts";
 import { ApiServer } from "../../../lib/demo/api_server.ts";
 import { STATEFULSETS } from "../../../lib/demo/objects.ts";
 import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
-import { KubeClient } from "../../../lib/kube/client.ts";
 import { type Change, Reflector } from "../../../lib/kube/reflector.ts";
 import type { StatefulSet } from "../../../lib/kube/types.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 function setUp() {
@@ -15,19 +15,7 @@ function setUp() {
   const api = new ApiServer({ clock });
   const http = new MemoryHttp(api, clock, "test");
   const log = recordingLog();
-  const client = new KubeClient({
-    cluster: {
-      server: new URL("http://api.test"),
-      source: "test",
-      namespace: undefined,
-      http,
-      authenticate: () => Promise.resolve({}),
-      refresh: () => {},
-    },
-    clock,
-    metrics: noMetrics,
-    log,
-  });
+  const client = testClient(http, { clock, log });
   const changes: string[] = [];
   const reflector = new Reflector<StatefulSet>(
     {

@@ -4,12 +4,12 @@ import { noMetrics } from "../../../lib/base/metrics.ts";
 import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
 import { MiniatureCluster } from "../../../lib/demo/miniature_cluster.ts";
 import type { PodRuntime } from "../../../lib/demo/pod_process.ts";
-import { KubeClient } from "../../../lib/kube/client.ts";
 import { TRUST_AFTER_MS } from "../../../lib/scaler/condemned.ts";
 import { Observer } from "../../../lib/scaler/observer.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { letPodsLive, readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 /** Longer than the controllers, and a watch that is begun again, ever take. */
@@ -30,19 +30,7 @@ async function setUp(replicas: number) {
   await clock.advance(SOON_MS);
   const http = new MemoryHttp(cluster.api, clock, "test");
   const log = recordingLog();
-  const client = new KubeClient({
-    cluster: {
-      server: new URL("http://api.test"),
-      source: "test",
-      namespace: undefined,
-      http,
-      authenticate: () => Promise.resolve({}),
-      refresh: () => {},
-    },
-    clock,
-    metrics: noMetrics,
-    log,
-  });
+  const client = testClient(http, { clock, log });
   const placement = new Placement(clock, 1, "pod");
   const { namespace, name, serviceName: service } = cluster;
   const observer = new Observer({ namespace, name, service }, {

@@ -1,13 +1,12 @@
 /** Tests of what becomes of condemned pods where the API server can be asked for them. @module */
 import assert from "node:assert/strict";
 import type { Http } from "../../../lib/kube/http.ts";
-import { KubeClient } from "../../../lib/kube/client.ts";
-import { noMetrics } from "../../../lib/base/metrics.ts";
 import { TRUST_AFTER_MS } from "../../../lib/scaler/condemned.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { reprieve } from "../../../lib/scaler/reprieve.ts";
 import { readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 /** A pod as the API server has it; a status for a refusal. */
@@ -30,19 +29,7 @@ async function setUp(...answers: (Answer | Promise<Answer>)[]) {
     reset: () => {},
     close: () => {},
   };
-  const client = new KubeClient({
-    cluster: {
-      server: new URL("http://api.test"),
-      source: "test",
-      namespace: undefined,
-      http,
-      authenticate: () => Promise.resolve({}),
-      refresh: () => {},
-    },
-    clock,
-    log: recordingLog(),
-    metrics: noMetrics,
-  });
+  const client = testClient(http, { clock, log: recordingLog() });
   const placement = new Placement(clock, 1, "pod");
   placement.see({ replicas: 1, version: "10" });
   readyPod(placement, "pod-1");
