@@ -97,6 +97,7 @@ const OTHER_FLAGS = [
   ],
   ...["--minify", "--no-fallback", "--target", "--compiled"],
   ...["--install", "--allow-all", "--help", "--version", "--stub"],
+  ...["--file", "--sample", "--id"],
   "--idle-timout",
 ];
 

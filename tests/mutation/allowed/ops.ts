@@ -1,0 +1,9 @@
+/**
+ * Mutants of `lib/ops` that may survive, each with the reason why.
+ *
+ * @module
+ */
+import type { Allowed } from "./entry.ts";
+
+/** All of them. */
+export const OPS: readonly Allowed[] = [];
