@@ -5,6 +5,7 @@
  * @module
  */
 import { join } from "node:path";
+import { within } from "../support/deadline.ts";
 import type { KubeObject } from "./helm.ts";
 
 /** What it serves: helm wants to know every kind that the chart renders. */
@@ -88,7 +89,7 @@ export class LookedUpCluster implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#server.shutdown();
+    await within(this.#server.shutdown(), "the end of the server's connections");
     await Deno.remove(this.#folder, { recursive: true });
   }
 }

@@ -103,7 +103,7 @@ function start(args: readonly string[]): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
-      await child.status;
+      await within("the end of the compiled program", child.status);
     },
   };
 }

@@ -131,7 +131,10 @@ COPY payload /payload
   async dispose(): Promise<void> {
     await this.#child.kill();
     this.#listener.close();
-    if (!this.#finished) await this.#inStep.then((conn) => conn.close(), () => {});
+    if (!this.#finished) {
+      const closed = this.#inStep.then((conn) => conn.close(), () => {});
+      await within("the end of the build step's connection", closed);
+    }
     this.#finished = true;
   }
 }

@@ -10,7 +10,7 @@
 import { join } from "node:path";
 import { Child } from "./child_process.ts";
 import { type ApiAccess, KubeApi, kubeconfig } from "./kube_api.ts";
-import { until } from "./waiting.ts";
+import { cleanUp, until } from "./waiting.ts";
 
 /** An address of the namespace's `lo` that is no loopback address: EndpointSlices refuse those. */
 export const API_ADDRESS = "10.99.0.1";
@@ -273,7 +273,8 @@ export class ControlPlane {
 
   async stop(): Promise<void> {
     this.#api?.close();
-    for (const child of [this.#controllerManager, this.#apiServer, this.#etcd]) await child?.kill();
+    const children = [this.#controllerManager, this.#apiServer, this.#etcd];
+    await cleanUp(...children.map((child) => () => child?.kill()));
   }
 }
 

@@ -1,12 +1,13 @@
 /**
  * The suite's own view of the API server: the few REST calls that fixtures and assertions need.
  *
- * It shares no code with the program, so that a mistake there cannot hide itself here. A refused call throws
- * `ApiError`; there is no retry, since callers wait with a deadline of their own.
+ * It shares no code with the program but the joining of signals, so that a mistake there cannot hide itself here. A
+ * refused call throws `ApiError`; there is no retry, since callers wait with a deadline of their own.
  *
  * @module
  */
 
+import { anySignal } from "../../lib/base/any_signal.ts";
 import { within } from "./waiting.ts";
 
 /** How to reach an API server as one user. */
@@ -71,20 +72,16 @@ export class KubeApi {
     body?: unknown,
     contentType = "application/json",
   ): Promise<T> {
-    const response = await fetch(`${this.access.baseUrl}${path}`, {
-      method,
-      client: this.#client,
+    const { response, text } = await this.#answer(method, path, {
       headers: {
         authorization: `Bearer ${this.access.token}`,
         accept: "application/json",
         ...(body === undefined ? {} : { "content-type": contentType }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(CALL_MS),
     });
     const warning = response.headers.get("warning");
     if (warning !== null) this.warnings.push(`${method} ${path}: ${warning}`);
-    const text = await response.text();
     if (!response.ok) {
       let reason = "", message = text;
       try {
@@ -99,6 +96,18 @@ export class KubeApi {
       );
     }
     return (text === "" ? undefined : JSON.parse(text)) as T;
+  }
+
+  async #answer(method: string, path: string, init: RequestInit) {
+    const signal = AbortSignal.timeout(CALL_MS);
+    try {
+      const url = `${this.access.baseUrl}${path}`;
+      const response = await fetch(url, { ...init, method, client: this.#client, signal });
+      return { response, text: await response.text() };
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      throw new Error(`Waited ${CALL_MS} ms in vain: an answer to ${method} ${path}`, { cause: error });
+    }
   }
 
   get<T = KubeObject>(path: string): Promise<T> {
@@ -157,11 +166,12 @@ export class KubeApi {
           list.items.forEach((object) => onEvent({ type: "ADDED", object }));
           version = list.metadata.resourceVersion;
         }
+        using either = anySignal(signal, current);
         const search = new URLSearchParams({ ...query, watch: "1", resourceVersion: version });
         const response: Response = await fetch(`${this.access.baseUrl}${path}?${search}`, {
           client: this.#client,
           headers: { authorization: `Bearer ${this.access.token}`, accept: "application/json" },
-          signal: AbortSignal.any([signal, current]),
+          signal: either.signal,
         });
         if (!response.ok || response.body === null) {
           await response.body?.cancel();

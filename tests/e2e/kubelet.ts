@@ -91,7 +91,7 @@ export class Kubelet {
   async stop(): Promise<void> {
     this.#stopped.abort();
     this.behaviour.openAll();
-    await this.#following;
+    await within("the end of the kubelet's watch of pods", this.#following);
     const runs = [...this.#runs.values()];
     runs.forEach((run) => run.vanish());
     await within("the end of all pods", Promise.all(runs.map((run) => run.finished)));

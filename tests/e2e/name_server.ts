@@ -6,6 +6,7 @@
  */
 
 import { createSocket } from "node:dgram";
+import { within } from "./waiting.ts";
 
 const TYPE_A = 1;
 const NO_SUCH_NAME = 3;
@@ -30,7 +31,8 @@ export async function serveNames(
     socket.once("error", reject);
     socket.bind(53, address, resolve);
   });
-  return { asked, [Symbol.asyncDispose]: () => new Promise<void>((resolve) => socket.close(resolve)) };
+  const close = () => new Promise<void>((resolve) => socket.close(resolve));
+  return { asked, [Symbol.asyncDispose]: () => within("the end of the name server", close()) };
 }
 
 function answer(query: Uint8Array, names: Readonly<Record<string, string>>, asked: string[]): Uint8Array {

@@ -22,7 +22,7 @@ import { ROUTED_PODS } from "./pod_run.ts";
 import { ReleaseObjects, type ReleasePlace } from "./release_objects.ts";
 import { cgroupParent, programPath, surroundings } from "./surroundings.ts";
 import { Timeline } from "./timeline.ts";
-import { until } from "./waiting.ts";
+import { cleanUp, until } from "./waiting.ts";
 
 /** The release's name. Those of its objects follow from it in the chart; here they are read. */
 export const RELEASE = "builders";
@@ -276,22 +276,21 @@ export class Release extends ReleaseObjects {
   }
 
   async dispose(): Promise<void> {
-    for (const build of this.#builds) await build.dispose();
-    await this.#timeline?.stop();
     const namespaces = [...new Set([this.namespace, this.autoscalerNamespace])];
-    for (const namespace of namespaces) {
-      for (const kind of ["statefulsets", "deployments"]) {
-        await this.api.delete(`/apis/apps/v1/namespaces/${namespace}/${kind}`, {
-          propagationPolicy: "Background",
-        });
-      }
-    }
-    for (const kubelet of this.#kubelets) await kubelet.stop();
-    for (const namespace of namespaces) {
+    const owners = namespaces.flatMap((namespace) =>
+      ["statefulsets", "deployments"].map((kind) => `/apis/apps/v1/namespaces/${namespace}/${kind}`)
+    );
+    await cleanUp(
+      ...this.#builds.map((build) => () => build.dispose()),
+      () => this.#timeline?.stop(),
+      ...owners.map((path) => () => this.api.delete(path, { propagationPolicy: "Background" })),
+      ...this.#kubelets.map((kubelet) => () => kubelet.stop()),
       // With nobody left to end them, the pods would keep their namespace for ever.
-      await this.api.delete(`/api/v1/namespaces/${namespace}/pods`, { gracePeriodSeconds: 0 });
-      await this.api.delete(`/api/v1/namespaces/${namespace}`);
-    }
+      ...namespaces.flatMap((namespace) => [
+        () => this.api.delete(`/api/v1/namespaces/${namespace}/pods`, { gracePeriodSeconds: 0 }),
+        () => this.api.delete(`/api/v1/namespaces/${namespace}`),
+      ]),
+    );
   }
 }
 

@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import type { Program } from "./program.ts";
 import { type Cluster, scenario } from "./scenario.ts";
 import { leases, longWhile, startProxies } from "./several_proxies.ts";
-import { within } from "./waiting.ts";
+import { HANG_MS, within } from "./waiting.ts";
 
 /** Time for a Service to hear that a proxy is not ready any more. */
 const FLAGS = { "shutdown-delay": "2s" };
@@ -34,7 +34,7 @@ function stream(cluster: Cluster, proxies: readonly Program[]): { stop(): Promis
   return {
     stop() {
       stopped = true;
-      return running;
+      return within("the end of the build that runs", running, 2 * HANG_MS);
     },
   };
 }

@@ -19,7 +19,7 @@ import { buildkitdRuntime, type PodRuntime, TARGET_PORT } from "./pod_process.ts
 import { Program, type ProgramOptions } from "./program.ts";
 import { cgroupParent, programPath, surroundings } from "./surroundings.ts";
 import { Timeline } from "./timeline.ts";
-import { until } from "./waiting.ts";
+import { cleanUp, until } from "./waiting.ts";
 
 const STATEFUL_SET = "buildkitd";
 const HEADLESS_SERVICE = "buildkitd-headless";
@@ -372,17 +372,20 @@ export class Cluster {
 
   /** Ends everything that the test started; what it did to the API server is undone. */
   async dispose(): Promise<void> {
-    for (const sibling of this.#siblings) await sibling.dispose();
-    for (const build of this.#builds) await build.dispose();
-    for (const program of this.#programs) await program.kill();
-    this.plane.thawApiServer();
-    if (this.plane.apiServerGone) await this.plane.restartApiServer();
-    await this.timeline.stop();
-    await this.api.delete(statefulSetPath(this.namespace, STATEFUL_SET), { propagationPolicy: "Background" });
-    await this.kubelet.stop();
-    // With nobody left to end them, the pods would keep their namespace for ever.
-    await this.api.delete(`/api/v1/namespaces/${this.namespace}/pods`, { gracePeriodSeconds: 0 });
-    await this.api.delete(`/api/v1/namespaces/${this.namespace}`);
+    const statefulSet = statefulSetPath(this.namespace, STATEFUL_SET);
+    await cleanUp(
+      ...this.#siblings.map((sibling) => () => sibling.dispose()),
+      ...this.#builds.map((build) => () => build.dispose()),
+      ...this.#programs.map((program) => () => program.kill()),
+      () => this.plane.thawApiServer(),
+      () => this.plane.apiServerGone ? this.plane.restartApiServer() : undefined,
+      () => this.timeline.stop(),
+      () => this.api.delete(statefulSet, { propagationPolicy: "Background" }),
+      () => this.kubelet.stop(),
+      // With nobody left to end them, the pods would keep their namespace for ever.
+      () => this.api.delete(`/api/v1/namespaces/${this.namespace}/pods`, { gracePeriodSeconds: 0 }),
+      () => this.api.delete(`/api/v1/namespaces/${this.namespace}`),
+    );
   }
 }
 

@@ -10,7 +10,7 @@
 
 import type { Pod } from "./containers/pod_spec.ts";
 import { type KubeApi, type KubeObject, statefulSetPath } from "./kube_api.ts";
-import { until, type WaitOptions } from "./waiting.ts";
+import { until, type WaitOptions, within } from "./waiting.ts";
 
 interface StatefulSet extends KubeObject {
   readonly spec: { readonly replicas?: number };
@@ -103,6 +103,6 @@ export class Timeline {
 
   async stop(): Promise<void> {
     this.#stopped.abort();
-    await this.#following;
+    await within("the end of the timeline's watches", this.#following);
   }
 }

@@ -66,6 +66,25 @@ export async function within<T>(what: string, promise: Promise<T>, deadlineMs = 
   }
 }
 
+/**
+ * Carries out all clean-ups in order, whatever becomes of those before, and fails with all that went wrong. Each has a
+ * deadline of its own, which says what was waited for.
+ */
+export async function cleanUp(...steps: readonly (() => unknown)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length === 1) throw errors[0];
+  if (errors.length > 1) {
+    throw new AggregateError(errors, `Clean-ups failed:\n${errors.map((error) => String(error)).join("\n")}`);
+  }
+}
+
 /** A thing that is shut until somebody opens it. */
 export class Gate {
   #open: () => void = () => {};

@@ -121,8 +121,8 @@ export class ChildProgram implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#exited) this.#child.kill("SIGKILL");
-    await this.#child.status;
-    await this.#reading;
+    await within(this.#child.status, "the end of the process", () => this.output);
+    await within(this.#reading, "the end of the process's output", () => this.output);
     await Deno.remove(this.#folder, { recursive: true });
   }
 

@@ -125,8 +125,8 @@ export class World implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.cluster[Symbol.asyncDispose]();
-    await this.front[Symbol.asyncDispose]();
+    await within(this.cluster[Symbol.asyncDispose](), "the end of the cluster's pods", () => this.describe());
+    await within(this.front[Symbol.asyncDispose](), "the end of the API server's connections");
   }
 }
 

@@ -9,6 +9,7 @@
 
 import { join } from "node:path";
 import { Child } from "../child_process.ts";
+import { within } from "../waiting.ts";
 import type { Image } from "./image.ts";
 import type { ContainerSpec, PodSpec, SecurityContext } from "./pod_spec.ts";
 import { type ContainerDescription, type Mount, runtimeConfig } from "./runtime_config.ts";
@@ -216,8 +217,9 @@ export class Container {
 
   /** Kills what is left of the container, and forgets it. One that is not there is no error. */
   async #delete(): Promise<void> {
-    await new Deno.Command("runc", { args: ["delete", "--force", this.#id], stdout: "null", stderr: "null" })
-      .output();
+    const args = ["delete", "--force", this.#id];
+    const deleted = new Deno.Command("runc", { args, stdout: "null", stderr: "null" }).output();
+    await within(`runc to delete ${this.#id}`, deleted);
   }
 
   tail(lines = 30): string {

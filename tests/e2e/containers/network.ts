@@ -9,6 +9,7 @@
  */
 
 import { API_ADDRESS } from "../control_plane.ts";
+import { within } from "../waiting.ts";
 
 let cablesSoFar = 0;
 
@@ -16,12 +17,13 @@ let cablesSoFar = 0;
 const networkPaths = new Map<string, string>();
 
 async function shell(script: string, ...args: readonly string[]): Promise<void> {
-  const output = await new Deno.Command("/bin/sh", {
+  const command = new Deno.Command("/bin/sh", {
     args: ["-ec", script, "sh", ...args],
     stdin: "null",
     stdout: "null",
     stderr: "piped",
-  }).output();
+  });
+  const output = await within(`the commands for the network of ${args[0]}`, command.output());
   if (output.success) return;
   throw new Error(`Cannot set up a pod's network: ${new TextDecoder().decode(output.stderr).trim()}`);
 }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { anySignal } from "../../../lib/base/any_signal.ts";
 import { delay } from "../waiting.ts";
 import type { ContainerSpec, ProbeSpec } from "./pod_spec.ts";
 
@@ -46,7 +47,8 @@ export class Probes {
     const aliveOnly = this.#terminating.signal;
     if (startupProbe !== undefined) {
       const started = new AbortController();
-      await this.#watch(startupProbe, AbortSignal.any([aliveOnly, started.signal]), (success) => {
+      using either = anySignal(aliveOnly, started.signal);
+      await this.#watch(startupProbe, either.signal, (success) => {
         started.abort();
         if (!success) onUnhealthy("startup");
       });

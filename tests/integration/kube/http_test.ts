@@ -10,6 +10,7 @@ import type { ClientHttp, Connection } from "../../../lib/kube/connection.ts";
 import { FetchHttp } from "../../../lib/kube/fetch_http.ts";
 import { TlsHttp } from "../../../lib/kube/tls_http.ts";
 import { never } from "../../unit/kube/fakes.ts";
+import { within } from "../../support/deadline.ts";
 import { makeCa, type TestCertificate } from "./certificates.ts";
 
 const ca = await makeCa();
@@ -41,7 +42,7 @@ async function withServer(handler: Handler, certificate: TestCertificate, use: (
   try {
     await use(new URL(`https://127.0.0.1:${server.addr.port}/`));
   } finally {
-    await server.shutdown();
+    await within(server.shutdown(), "the end of the server's connections");
   }
 }
 
@@ -321,7 +322,7 @@ for (const [kind, make] of KINDS) {
       new URL(`https://127.0.0.1:${server.addr.port}/`),
       /it does not speak TLS on this port/,
     );
-    await server.shutdown();
+    await within(server.shutdown(), "the end of the server's connections");
   });
 
   Deno.test(`${kind} explains a refused connection`, async () => {

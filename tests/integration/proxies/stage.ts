@@ -7,6 +7,7 @@ import type { Clock } from "../../../lib/base/clock.ts";
 import type { SettingKey } from "../../../lib/config/settings.ts";
 import type { KubeObject } from "../../../lib/demo/objects.ts";
 import { LEASES } from "../../../lib/demo/objects.ts";
+import { within } from "../../support/deadline.ts";
 import { JumpClock } from "../../support/jump_clock.ts";
 import { type Program, startBeside, World, type WorldOptions } from "../../support/program.ts";
 
@@ -112,7 +113,7 @@ export class Stage implements AsyncDisposable {
     this.cutOff(name);
     const program = this.#programs.get(name)!;
     program.stopNow();
-    await program.exited;
+    await within(program.exited, "the end of the program", () => this.world.describe());
     this.#programs.delete(name);
   }
 
