@@ -20,14 +20,24 @@ const FOLDERS = ["unit", "property", "exhaustive", "repo", "simulation", "integr
 
 const ROOT = new URL("../", import.meta.url);
 
-/** The outcome of `deno test` by its output and exit code; a run that failed otherwise than by a test counts as one. */
+/**
+ * The outcome of `deno test` by its output and exit code. A test that was passed over counts as failed; so does, as one, a
+ * run that failed otherwise than by a test, or that had none.
+ */
 export function tallyOf(output: string, success: boolean): Tally {
   // deno-lint-ignore no-control-regex
   const plain = output.replace(/\u001b\[[0-9;]*m/g, "");
-  const summary = [...plain.matchAll(/^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/gm)].at(-1);
-  const passed = Number(summary?.[1] ?? 0);
-  const failed = Number(summary?.[2] ?? 0);
-  return { passed, failed: success || failed > 0 ? failed : 1 };
+  const summary = [
+    ...plain.matchAll(/^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed(?: \| (\d+) ignored)?/gm),
+  ]
+    .at(-1);
+  const [passed, failed, ignored] = [1, 2, 3].map((group) => Number(summary?.[group] ?? 0)) as [
+    number,
+    number,
+    number,
+  ];
+  const left = failed + ignored;
+  return { passed, failed: left > 0 || (success && passed > 0) ? left : 1 };
 }
 
 /** Runs Deno with its output passed on, and kept. */

@@ -17,3 +17,9 @@ Deno.test("tallyOf() counts a run that broke as a failure", () => {
   assert.deepEqual(tallyOf("", false), { passed: 0, failed: 1 });
   assert.deepEqual(tallyOf("FAILED | 5 passed | 0 failed (1s)\n", false), { passed: 5, failed: 1 });
 });
+
+Deno.test("tallyOf() counts tests that were passed over as failed, and a run without tests as a failure", () => {
+  assert.deepEqual(tallyOf("ok | 5 passed | 0 failed | 2 ignored (1s)\n", true), { passed: 5, failed: 2 });
+  assert.deepEqual(tallyOf("ok | 0 passed | 0 failed (1s)\n", true), { passed: 0, failed: 1 });
+  assert.deepEqual(tallyOf("", true), { passed: 0, failed: 1 });
+});
