@@ -22,8 +22,8 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 /** A run without a mutant may take this long. */
 const UNMUTATED_LIMIT_MS = 300_000;
 
-/** The machine may be busy: no run is stopped earlier than this. */
-const LEAST_LIMIT_MS = 10_000;
+/** The machine may be busy: beside three times as long as without a mutant, every run gets this. */
+const SPARE_MS = 10_000;
 
 /** How long each group of tests takes without a mutant; the same for all copies. */
 export type Baselines = Map<string, Promise<number>>;
@@ -60,7 +60,7 @@ export class Copy implements AsyncDisposable {
     const file = `${this.#folder}/${mutant.path}`;
     const text = await Deno.readTextFile(file);
     for (const [i, stage] of stages.entries()) {
-      const limitMs = Math.max(LEAST_LIMIT_MS, 5 * await this.#baselineMs(stage));
+      const limitMs = SPARE_MS + 3 * await this.#baselineMs(stage);
       await Deno.writeTextFile(file, mutated(text, mutant));
       try {
         const run = await this.#test(stage, limitMs);

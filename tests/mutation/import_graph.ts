@@ -63,10 +63,11 @@ export function distancesTo(target: string, graph: ImportGraph): ReadonlyMap<str
 }
 
 /**
- * The tests for a file of `lib`: those of its folder and of `tests/property` that are nearest to it, then the others of
- * theirs and the unit tests of other folders that import it directly, then the exhaustive ones that import it directly,
- * and last, if thorough, integration and simulation, one by one. For a file that no test of its folder reaches, those of
- * other folders take their place, or else those of the repository's rules, which look at what is generated.
+ * The tests for a file of `lib`: of its folder and of `tests/property` first those that have its name, then those that are
+ * nearest to it, then the others, with the unit tests of other folders that import it directly; then the exhaustive ones
+ * that import it directly; and last, if thorough, integration and simulation, one by one. For a file that no test of its
+ * folder reaches, those of other folders take their place, or else those of the repository's rules, which look at what is
+ * generated.
  */
 export function testsOf(path: string, graph: ImportGraph, thorough: boolean): Stages {
   const distances = distancesTo(path, graph);
@@ -77,11 +78,17 @@ export function testsOf(path: string, graph: ImportGraph, thorough: boolean): St
   const nearest = Math.min(...own.map(([, distance]) => distance));
   const direct = (tests: typeof own) => tests.filter(([, distance]) => distance === 1);
   const others = reaching("tests/unit/").filter(([test]) => !own.some(([each]) => each === test));
+  const namesake = `/${path.replace(/^.*\/|\.ts$/g, "")}_test.ts`;
+  const first = own.filter(([test]) => test.endsWith(namesake));
   const anywhere = others.length > 0 ? others : reaching("tests/repo/");
   const slow = [...reaching("tests/integration/"), ...reaching("tests/simulation/")];
   const stages = [
-    own.filter(([, distance]) => distance === nearest),
-    [...own.filter(([, distance]) => distance > nearest), ...own.length === 0 ? anywhere : direct(others)],
+    first,
+    own.filter((test) => test[1] === nearest && !first.includes(test)),
+    [
+      ...own.filter((test) => test[1] > nearest && !first.includes(test)),
+      ...own.length === 0 ? anywhere : direct(others),
+    ],
     direct(reaching("tests/exhaustive/")),
     ...thorough ? slow.map((test) => [test]) : [],
   ];

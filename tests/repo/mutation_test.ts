@@ -101,6 +101,7 @@ Deno.test("testsOf() chooses the tests that see a file, nearest first", () => {
     file("main.ts", "./lib/app.ts"),
     file("tests/unit/ha/a_test.ts", "../../../lib/ha/a.ts"),
     file("tests/unit/ha/b_test.ts", "../../../lib/ha/b.ts"),
+    file("tests/unit/ha/also_a_test.ts", "../../../lib/ha/a.ts"),
     file("tests/unit/ha/c_test.ts"),
     file("tests/unit/scaler/a_test.ts", "../../../lib/ha/a.ts"),
     file("tests/unit/scaler/app_test.ts", "../../../lib/app.ts"),
@@ -110,6 +111,7 @@ Deno.test("testsOf() chooses the tests that see a file, nearest first", () => {
   ]);
   const unit = [
     ["tests/unit/ha/a_test.ts"],
+    ["tests/unit/ha/also_a_test.ts"],
     ["tests/unit/ha/b_test.ts", "tests/property/b_test.ts", "tests/unit/scaler/a_test.ts"],
   ];
   assert.deepEqual(testsOf("lib/ha/a.ts", graph, false), unit);

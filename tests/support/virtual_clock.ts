@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import type { CancelTimer, Clock } from "../../lib/base/clock.ts";
 
 interface Timer {
@@ -14,6 +15,11 @@ interface Timer {
 
 /** Lets all promise jobs run, and the callbacks of the runtime that are ready. */
 export async function settle(): Promise<void> {
+  for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+/** The same where real sockets are in use: what is on its way to them has a few milliseconds to arrive. */
+export async function settleWithSockets(): Promise<void> {
   for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setTimeout(resolve, 0));
 }
 
@@ -23,6 +29,11 @@ export class VirtualClock implements Clock {
   #bootMs = 0;
   #order = 0;
   readonly #timers = new Set<Timer>();
+  readonly #settle: () => Promise<void>;
+
+  constructor(settling: () => Promise<void> = settle) {
+    this.#settle = settling;
+  }
 
   nowMs(): number {
     return this.#nowMs;
@@ -60,7 +71,7 @@ export class VirtualClock implements Clock {
   /** Moves time on, running what falls due. */
   async advance(ms: number): Promise<void> {
     const endMs = this.#nowMs + ms;
-    await settle();
+    await this.#settle();
     for (;;) {
       const due = [...this.#timers].filter(({ dueMs }) => dueMs <= endMs)
         .sort((a, b) => a.dueMs - b.dueMs || a.order - b.order)[0];
@@ -68,7 +79,7 @@ export class VirtualClock implements Clock {
       this.#nowMs = Math.max(this.#nowMs, due.dueMs);
       this.#timers.delete(due);
       due.callback();
-      await settle();
+      await this.#settle();
     }
     this.#nowMs = endMs;
   }

@@ -18,7 +18,7 @@ import {
   SETTINGS_ACK,
 } from "../../support/http2_client.ts";
 import { NOT_READY, type Program, startProgram, type WorldOptions } from "../../support/program.ts";
-import { VirtualClock } from "../../support/virtual_clock.ts";
+import { settleWithSockets, VirtualClock } from "../../support/virtual_clock.ts";
 
 const READY_WAIT_MS = 5 * 60_000;
 const DEADLINE_EXCEEDED = "4";
@@ -50,7 +50,7 @@ async function opened(program: Program, ...frames: readonly Frame[]): Promise<Ht
 }
 
 async function timesOut(cluster: WorldOptions["cluster"] = NOT_READY) {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(settleWithSockets);
   const program = await startProgram({ clock, cluster, settings: { readyWaitTimeoutMs: "5m" } });
   await program.settled();
   return { clock, program };

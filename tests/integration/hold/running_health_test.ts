@@ -8,7 +8,7 @@ import type { Network } from "../../../lib/base/network.ts";
 import { denoNetwork } from "../../../lib/proxy/deno_network.ts";
 import { HealthDaemon, type HealthHabit } from "../../support/health_daemons.ts";
 import { NOT_READY, type Program, startProgram } from "../../support/program.ts";
-import { VirtualClock } from "../../support/virtual_clock.ts";
+import { settleWithSockets, VirtualClock } from "../../support/virtual_clock.ts";
 import type { TcpClient } from "../../support/tcp_client.ts";
 
 const INTERVAL_MS = 5_000;
@@ -29,7 +29,7 @@ class World implements AsyncDisposable {
   static async start(
     network: Network = denoNetwork,
   ): Promise<{ world: World; program: Program; first: TcpClient }> {
-    const clock = new VirtualClock();
+    const clock = new VirtualClock(settleWithSockets);
     const daemon = new HealthDaemon("serving");
     const program = await startProgram({
       clock,
@@ -139,7 +139,7 @@ Deno.test("health: a pod without sessions is not asked", async () => {
 });
 
 async function warm(sessionIdleTimeoutMs: string) {
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(settleWithSockets);
   const program = await startProgram({ clock, cluster: { replicas: 1 }, settings: { sessionIdleTimeoutMs } });
   await program.settled();
   const client = await program.connect();
@@ -168,7 +168,7 @@ Deno.test("--session-idle-timeout: a session that carries something now and then
 
 for (const who of ["client", "daemon"] as const) {
   Deno.test(`sessions: when the ${who} has ended and nothing more comes, the other side is not waited for for ever`, async () => {
-    const clock = new VirtualClock();
+    const clock = new VirtualClock(settleWithSockets);
     const hangs = Promise.withResolvers<void>();
     const program = await startProgram({
       clock,
