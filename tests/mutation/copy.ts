@@ -148,10 +148,12 @@ export class Copy implements AsyncDisposable {
     }
   }
 
-  /** Removes the copy. */
+  /** Removes the copy, if it is there. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.stop();
-    await Deno.remove(this.#folder, { recursive: true });
+    if (await Deno.stat(this.#folder).then(() => true, () => false)) {
+      await Deno.remove(this.#folder, { recursive: true });
+    }
   }
 }
 

@@ -135,6 +135,8 @@ function isLeftAlone(node: ts.Node): boolean {
   if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) return true;
   if (ts.isNewExpression(node)) return /Error$/.test(node.expression.getText());
   if (ts.isTemplateExpression(node)) return isForPeople(node);
+  // Of a listener to an abort signal, which aborts only once.
+  if (ts.isObjectLiteralExpression(node) && node.getText() === "{ once: true }") return true;
   return ts.isCallExpression(node) && LOG.test(node.expression.getText());
 }
 

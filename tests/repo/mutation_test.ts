@@ -56,6 +56,7 @@ Deno.test("mutantsOf() leaves alone types, imports, and texts for people", () =>
       'log.debug("event", { a: b > 1 });',
       'const x = new Error(`Cannot read "${a ? b : c}"`);',
       'const x = "a text with spaces";',
+      "const x = f(signal, { once: true });",
       'const x = `${n} session${n === 1 ? "" : "s"} held`;',
     ]
   ) assert.deepEqual(changes(text), [], text);
