@@ -80,6 +80,27 @@ Deno.test("ExecPlugin runs again a minute before its credential expires", async 
   });
 });
 
+for (const expirationTimestamp of [undefined, "2030-01-02T00:00:00Z"]) {
+  const stated = expirationTimestamp === undefined ? "not stated" : "stated for later";
+  Deno.test(`ExecPlugin runs again a minute before its client certificate expires, if its end is ${stated}`, async () => {
+    const ca = await makeCa();
+    const notAfter = new Date("2030-01-01T01:00:00Z");
+    const { cert, key } = await ca.issue({ commonName: "me", notAfter });
+    const status = { clientCertificateData: cert, clientKeyData: key, expirationTimestamp };
+    await withScript(`printf x >> "$(dirname "$0")/runs"\n${prints(status)}`, async (path, folder) => {
+      const clock = new FakeClock();
+      const exec = plugin(path, {}, clock);
+      assert.equal((await exec.get(never)).clientCertificate?.cert, cert);
+      clock.advance(59 * 60_000 - 1);
+      await exec.get(never);
+      assert.equal(await runsOf(folder), 1);
+      clock.advance(1);
+      await exec.get(never);
+      assert.equal(await runsOf(folder), 2);
+    });
+  });
+}
+
 Deno.test("ExecPlugin hands over arguments, environment and cluster, and no input", async () => {
   const body =
     'cat > /dev/null\nprintf "%s|%s|%s" "$1" "$MINE" "$KUBERNETES_EXEC_INFO" > "$(dirname "$0")/seen"\n' +
@@ -284,7 +305,7 @@ Deno.test(
       });
       for (const name of ["alice", "bob"]) {
         await Deno.writeTextFile(`${folder}/answer`, await status(name));
-        cluster.refresh();
+        await cluster.refresh();
         const headers = await cluster.authenticate(never);
         assert.deepEqual(headers, {});
         const response = await cluster.http.send({

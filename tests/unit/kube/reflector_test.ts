@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { noMetrics } from "../../../lib/base/metrics.ts";
 import { ApiServer } from "../../../lib/demo/api_server.ts";
-import { STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { LEASES, STATEFULSETS } from "../../../lib/demo/objects.ts";
 import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
 import { type Change, Reflector } from "../../../lib/kube/reflector.ts";
 import type { StatefulSet } from "../../../lib/kube/types.ts";
@@ -14,6 +14,15 @@ function setUp() {
   const clock = new VirtualClock();
   const api = new ApiServer({ clock });
   const http = new MemoryHttp(api, clock, "test");
+  let resets = 0;
+  http.reset = () => resets++;
+  const versions: (string | null)[] = [];
+  const send = http.send.bind(http);
+  http.send = (request) => {
+    const { searchParams } = request.url;
+    if (searchParams.has("watch")) versions.push(searchParams.get("resourceVersion"));
+    return send(request);
+  };
   const log = recordingLog();
   const client = testClient(http, { clock, log });
   const changes: string[] = [];
@@ -52,7 +61,7 @@ function setUp() {
     await clock.advance(0);
     await running;
   };
-  return { clock, api, http, log, reflector, changes, set, requests, stop };
+  return { clock, api, http, log, reflector, changes, set, requests, versions, resets: () => resets, stop };
 }
 
 function say(change: Change<StatefulSet>): string {
@@ -98,6 +107,32 @@ Deno.test("Reflector lists again when its version has expired", async () => {
   await clock.advance(20_000);
   assert.deepEqual(changes, ["list", "list 2"]);
   assert.equal(requests("list"), 2);
+  await stop();
+});
+
+Deno.test("Reflector goes on from the version of a bookmark, although nothing that it watches has changed", async () => {
+  const { clock, api, changes, set, versions, requests, stop } = setUp();
+  await clock.advance(0);
+  set(1);
+  await clock.advance(0);
+  const lease = {
+    apiVersion: "coordination.k8s.io/v1",
+    kind: "Lease",
+    metadata: { name: "l", namespace: "n" },
+  };
+  api.registry.create(LEASES, "n", lease, { manager: "test" });
+  const newest = String(api.registry.store.version);
+  api.watches.bookmark();
+  await clock.advance(2_000); // a watch that ends sooner is a fault
+  api.watches.end();
+  await clock.advance(0);
+  assert.equal(versions.at(-1), newest);
+  // What the bookmark covers may be forgotten by the server: nothing has to be listed again.
+  api.compact();
+  api.watches.end();
+  await clock.advance(20_000);
+  assert.equal(requests("list"), 1);
+  assert.deepEqual(changes, ["list", "set 1"]);
   await stop();
 });
 
@@ -166,7 +201,7 @@ Deno.test("Reflector never loops quickly on a server that ends every watch at on
 
 Deno.test("Reflector gives up a silent watch: soon while somebody waits, else after the server's own limit", async () => {
   for (const [urgent, silentMs] of [[true, 10_000], [false, 75_000]] as const) {
-    const { clock, http, reflector, changes, set, stop } = setUp();
+    const { clock, http, reflector, changes, set, resets, stop } = setUp();
     await clock.advance(0);
     reflector.urgent = urgent;
     http.set("silent");
@@ -174,7 +209,10 @@ Deno.test("Reflector gives up a silent watch: soon while somebody waits, else af
     set(1);
     await clock.advance(silentMs - 1_000);
     assert.equal(reflector.fault, undefined);
-    await clock.advance(30_000);
+    assert.equal(resets(), 0);
+    await clock.advance(1_000);
+    assert.equal(resets(), 1, "a connection that may be dead is not used again");
+    await clock.advance(29_000);
     assert.match(reflector.fault ?? "", /no headers of an answer/);
     http.set("open");
     await clock.advance(20_000);

@@ -13,11 +13,58 @@ async function valueOf(metrics: { text(): Promise<string> }, series: string): Pr
   return line === undefined ? undefined : Number(line.slice(series.length + 1));
 }
 
-Deno.test("prometheusMetrics() shows every metric of the table with its help and type", async () => {
-  const text = await prometheusMetrics().text();
-  for (const [name, { type, help }] of Object.entries(METRICS)) {
-    assert.ok(text.includes(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`), name);
-  }
+/**
+ * What dashboards and alerts of users are made of: type, name, and the labels of a series. A row is changed only together
+ * with a line in the changelog.
+ */
+const SERIES = `
+  counter sessions_opened_total
+  counter sessions_ended_total outcome=completed|client_left|timed_out|idle_timeout|limited|upstream_reset|drain_timeout
+  gauge sessions_open
+  gauge sessions_held
+  gauge hold_bytes
+  histogram hold_seconds
+  histogram cold_start_seconds phase=scale_write|pod_address|ready|first_byte
+  counter bytes_total direction=upstream|downstream
+  counter dial_errors_total
+  counter accept_errors_total
+  gauge replicas_desired
+  gauge replicas_observed
+  gauge leader
+  gauge proxies_alive
+  gauge member_state state=joining|joined|cut_off|alone
+  counter api_requests_total verb=get|list|watch|create|update|patch|delete
+`.trim().split("\n").map((line) => line.trim().split(" "));
+
+for (const [type, name, labels = ""] of SERIES) {
+  Deno.test(`prometheusMetrics() shows the ${type} ${name} with its help and its labels`, async () => {
+    const full = `buildkitd_autoscaler_${name}`;
+    const text = await prometheusMetrics().text();
+    assert.match(text, new RegExp(`^# HELP ${full} [A-Z0-9].*\\.\n# TYPE ${full} ${type}\n`, "m"));
+    const [label, values = ""] = labels.split("=");
+    for (const value of values.split("|")) {
+      const series = `${full}${type === "histogram" ? "_count" : ""}${
+        value === "" ? "" : `{${label}="${value}"}`
+      }`;
+      assert.ok(text.includes(`\n${series} 0\n`), series);
+    }
+  });
+}
+
+Deno.test("prometheusMetrics() shows nothing that the table, and so the documents, do not name", async () => {
+  const names = [...(await prometheusMetrics().text()).matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name);
+  assert.deepEqual(names.sort(), Object.keys(METRICS).sort());
+});
+
+Deno.test("prometheusMetrics() counts with the labels that are open", async () => {
+  const metrics = prometheusMetrics();
+  metrics.record("watch_restarts_total", 2, { resource: "leases", cause: "silent" });
+  metrics.record("scale_writes_total", 3, { direction: "up", reason: "join" });
+  metrics.record("build_info", 1, { version: "1.2.3", deno: "2.9.6" });
+  const prefix = "buildkitd_autoscaler_";
+  assert.equal(await valueOf(metrics, `${prefix}watch_restarts_total{resource="leases",cause="silent"}`), 2);
+  assert.equal(await valueOf(metrics, `${prefix}scale_writes_total{direction="up",reason="join"}`), 3);
+  assert.equal(await valueOf(metrics, `${prefix}build_info{version="1.2.3",deno="2.9.6"}`), 1);
 });
 
 Deno.test("prometheusMetrics() has every combination of closed labels from the start, at 0", async () => {

@@ -5,6 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { within } from "../../support/deadline.ts";
 
 const KUBECONFIG = `
 apiVersion: v1
@@ -63,11 +64,19 @@ async function withProgram(args: string[], use: (running: Running) => Promise<vo
   }
 }
 
-async function statusOf(adminPort: number, path: string): Promise<number> {
+async function answerOf(adminPort: number, path: string): Promise<{ status: number; text: string }> {
   using client = Deno.createHttpClient({});
   const response = await fetch(`http://127.0.0.1:${adminPort}${path}`, { client });
-  await response.body?.cancel();
-  return response.status;
+  return { status: response.status, text: await response.text() };
+}
+
+const statusOf = async (adminPort: number, path: string) => (await answerOf(adminPort, path)).status;
+
+async function reasonOfShutdown(adminPort: number): Promise<{ status: number; text: string }> {
+  for (;;) {
+    const answer = await answerOf(adminPort, "/readyz");
+    if (/^shutdown: shutting down$/m.test(answer.text)) return answer;
+  }
 }
 
 Deno.test("main.ts ends with 0 after SIGTERM, and says so", async () => {
@@ -82,10 +91,14 @@ Deno.test("main.ts ends with 0 after SIGTERM, and says so", async () => {
 Deno.test("main.ts is alive but unready while the API server is down, and while it drains", async () => {
   await withProgram(["--shutdown-delay=1h"], async ({ child, adminPort }) => {
     assert.equal(await statusOf(adminPort, "/livez"), 200);
-    assert.equal(await statusOf(adminPort, "/readyz"), 503);
+    const down = await answerOf(adminPort, "/readyz");
+    assert.equal(down.status, 503);
+    assert.doesNotMatch(down.text, /^shutdown: /m);
     child.kill("SIGINT");
+    // The signal may come later than the next request: the reason that it gives is the sign of its arrival.
+    const draining = await within(reasonOfShutdown(adminPort), "the reason of a shutdown on /readyz");
+    assert.equal(draining.status, 503);
     assert.equal(await statusOf(adminPort, "/livez"), 200);
-    assert.equal(await statusOf(adminPort, "/readyz"), 503);
     assert.equal(await statusOf(adminPort, "/metrics"), 200);
     child.kill("SIGTERM");
     assert.equal((await child.status).code, 0);
