@@ -6,7 +6,7 @@
  */
 import { anySignal } from "./base/any_signal.ts";
 import { type Clock, deadline, sleep } from "./base/clock.ts";
-import { FatalError, messageOf, TimeoutError } from "./base/errors.ts";
+import { FatalError, messageOf, publicMessageOf, TimeoutError } from "./base/errors.ts";
 import { CauseLog, type Log } from "./base/log.ts";
 import { type Address, formatAddress, type Listener, type Network } from "./base/network.ts";
 import { orAborted } from "./base/or_aborted.ts";
@@ -306,8 +306,8 @@ async function join(
       signal.throwIfAborted();
       // That the StatefulSet is missing is the observer's to say.
       const isMissing = error instanceof ApiError && error.status === 404;
-      phase.fault = isMissing ? undefined : messageOf(error);
-      if (!isMissing) faults.failed(messageOf(error));
+      phase.fault = isMissing ? undefined : publicMessageOf(error);
+      if (!isMissing) faults.failed(error);
       await sleep(clock, retryDelayMs(error, attempt, random), signal);
     }
   }

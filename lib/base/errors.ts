@@ -33,8 +33,36 @@ export class TimeoutError extends Error {
 
 /** An error whose message says all that a user needs: its causes are for debugging. */
 export class ExplainedError extends Error {
-  /** Always `ExplainedError`. */
-  override readonly name = "ExplainedError";
+  /** `ExplainedError`, or the name of a narrower class. */
+  override readonly name: string = "ExplainedError";
+}
+
+/**
+ * An error whose message is for the log only: it names files of this machine, or quotes a program or the runtime.
+ * Clients and the admin port, which need no credentials, are told `publicMessage` instead ({@link publicMessageOf}).
+ */
+export class PrivateError extends ExplainedError {
+  /** Always `PrivateError`. */
+  override readonly name: string = "PrivateError";
+  /** What everybody may read. */
+  readonly publicMessage: string;
+
+  /** Takes the message for the log and the one for everybody else. */
+  constructor(message: string, publicMessage: string, options?: ErrorOptions) {
+    super(message, options);
+    this.publicMessage = publicMessage;
+  }
+}
+
+/**
+ * What clients and the admin port may be told of an error: {@link messageOf} it, unless it is a {@link PrivateError} or
+ * was caused by one. The only place that decides this.
+ */
+export function publicMessageOf(error: unknown): string {
+  for (let e = error, depth = 0; e instanceof Error && depth < 10; e = e.cause, depth++) {
+    if (e instanceof PrivateError) return e.publicMessage;
+  }
+  return messageOf(error);
 }
 
 /** An error's message with those of its causes, for a log line. Never a stack. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { messageOf, publicMessageOf } from "./errors.ts";
 
 /** How much a record matters, least first. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -42,6 +43,7 @@ export class CauseLog {
   readonly #log: Log;
   readonly #event: string;
   readonly #under: CauseLog | undefined;
+  /** The fault that lasts, in words for everybody. */
   #cause: string | undefined;
   /** The last cause that was logged as a warning, since the fault began. */
   #said: string | undefined;
@@ -53,14 +55,15 @@ export class CauseLog {
     this.#under = under;
   }
 
-  /** The fault that lasts, if one does. */
+  /** The fault that lasts, if one does. Clients and the admin port may be told: the log has said more. */
   get cause(): string | undefined {
     return this.#cause;
   }
 
-  /** A try has failed for `cause`. */
-  failed(cause: string, fields: LogFields = {}): void {
-    this.#cause = cause;
+  /** A try has failed for this error, or for the cause in these words. */
+  failed(error: unknown, fields: LogFields = {}): void {
+    const cause = messageOf(error);
+    this.#cause = publicMessageOf(error);
     if (cause === this.#said || this.#under?.cause !== undefined) {
       return this.#log.debug(this.#event, { cause, ...fields });
     }

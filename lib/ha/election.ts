@@ -6,7 +6,6 @@
  * @module
  */
 import { type Clock, sleep } from "../base/clock.ts";
-import { messageOf } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { ApiError } from "../kube/api_error.ts";
@@ -84,7 +83,7 @@ export class Election {
       } catch (error) {
         signal.throwIfAborted();
         // A conflict only says that somebody else was quicker.
-        if (!(error instanceof ApiError && error.status === 409)) this.#faults.failed(messageOf(error));
+        if (!(error instanceof ApiError && error.status === 409)) this.#faults.failed(error);
       }
       if (led && !this.leads) this.#changed("");
       await sleep(clock, this.#times.retryPeriodMs * (1 + 0.2 * random()), signal);

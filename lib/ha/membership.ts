@@ -11,7 +11,7 @@
  */
 import { anySignal } from "../base/any_signal.ts";
 import { type Clock, sleep } from "../base/clock.ts";
-import { FatalError, messageOf } from "../base/errors.ts";
+import { FatalError } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
 import type { Random } from "../base/random.ts";
@@ -265,7 +265,7 @@ export class Membership {
         break;
       } catch (error) {
         signal.throwIfAborted();
-        this.#joinFaults.failed(messageOf(error));
+        this.#joinFaults.failed(error);
         await sleep(clock, retryDelayMs(error, failures++, random), signal);
       }
     }
@@ -312,7 +312,7 @@ export class Membership {
 
   #failed(error: unknown, faults: CauseLog): void {
     this.#failedMs = this.#ports.clock.nowMs();
-    faults.failed(messageOf(error));
+    faults.failed(error);
     if (this.#fellSilent && (this.#state === "joined" || (this.#state === "joining" && this.#ready))) {
       this.#cutOff();
     }

@@ -68,8 +68,7 @@ function describe(target: ApiTarget, status: number, { reason, message }: Status
   const said = `HTTP ${status}${reason ? ` ${reason}` : ""}${message ? `: ${message}` : ""}`;
   switch (status) {
     case 401:
-      return `the API server does not accept the credentials (${said}); renew them, or check that the ` +
-        `kubeconfig's context is the right one`;
+      return `the API server does not accept the credentials (${said})`;
     case 403:
       // Admission refuses with it, too: a webhook, a quota, a namespace that is being deleted.
       if (!isMissingRight(message)) return said;

@@ -1,19 +1,21 @@
 /**
  * The Kubernetes REST client: one request, one answer. It authenticates, sets deadlines, turns errors into
- * {@link ApiError}s, counts, and says once for all its callers that the API is away. It never retries other than once after a 401: when to try again is its callers'
- * decision, with {@link retryDelayMs}.
+ * {@link ApiError}s, counts, and says once for all its callers that the API is away. It sends a request again only once
+ * after a 401, and once after a failed TLS handshake when its certificates have changed: when to try again is otherwise
+ * its callers' decision, with {@link retryDelayMs}.
  *
  * @module
  */
 import { backoffMs } from "../base/backoff.ts";
 import { type Clock, deadline } from "../base/clock.ts";
-import { messageOf, TimeoutError } from "../base/errors.ts";
+import { TimeoutError } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Random } from "../base/random.ts";
 import { ApiError, type ApiTarget, describeTarget, type StatusLike } from "./api_error.ts";
-import { type Cluster, homeHint } from "./cluster.ts";
+import { type Cluster, credentialsHint, homeHint } from "./cluster.ts";
 import type { HttpResponse } from "./http.ts";
+import { HandshakeError } from "./http_errors.ts";
 
 /** From sending a request to its answer's headers; then once more from there to the end of its body, but for a watch. */
 export const REQUEST_TIMEOUT_MS = 10_000;
@@ -98,10 +100,14 @@ export class KubeClient {
     metrics.record("api_requests_total", 1, { verb });
     const sentMs = clock.nowMs();
     try {
-      let response = await this.#send(request, signal);
+      let response = await this.#send(request, signal).catch(async (error) => {
+        // The request itself was not read: the handshake comes before it.
+        if (!(error instanceof HandshakeError) || !await cluster.renew()) throw error;
+        return await this.#send(request, signal);
+      });
       if (response.status === 401) {
         await response.body.cancel();
-        cluster.refresh();
+        await cluster.refresh();
         response = await this.#send(request, signal);
       }
       if (response.status !== 401 && response.status < 500) this.#answered();
@@ -134,7 +140,7 @@ export class KubeClient {
       this.access.failed(
         error instanceof TimeoutError
           ? `Cannot reach the API server "${origin}": no answer within ${REQUEST_TIMEOUT_MS / 1000}s`
-          : messageOf(error),
+          : error,
       );
     } else if (error.status === 401) {
       this.access.failed(`Cannot use the API server "${origin}": ${error.detail}`);
@@ -181,7 +187,12 @@ export class KubeClient {
     const text = await readText(response, limit.signal).catch(() => "");
     const seconds = Number(response.headers.get("retry-after") ?? NaN);
     const retryAfterMs = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
-    const hint = response.status === 403 ? homeHint(this.#ports.cluster, target.namespace) : "";
+    const { cluster } = this.#ports;
+    const hint = response.status === 403
+      ? homeHint(cluster, target.namespace)
+      : response.status === 401
+      ? credentialsHint(cluster)
+      : "";
     return new ApiError(target, response.status, parseStatus(text), retryAfterMs, hint);
   }
 

@@ -1,13 +1,16 @@
 /**
- * The parts that a source of credentials yields, and the {@link Cluster} made of them.
+ * The parts that a source of credentials yields, and the {@link Cluster} made of them. Here ends what the credentials'
+ * errors say of files and plugins: the log has it, everybody else is told one sentence.
  *
  * @module
  */
 import type { Clock } from "../base/clock.ts";
-import type { Log } from "../base/log.ts";
+import { PrivateError } from "../base/errors.ts";
+import { CauseLog, type Log } from "../base/log.ts";
 import type { Cluster } from "./cluster.ts";
-import { type Connection, makeHttp } from "./connection.ts";
+import { type ClientHttp, type Connection, makeHttp, needsTls } from "./connection.ts";
 import type { Credentials } from "./credentials.ts";
+import { environmentProxy } from "./environment_proxy.ts";
 import type { Machine } from "./machine.ts";
 import type { KeyPair } from "./pem.ts";
 
@@ -35,13 +38,33 @@ export interface ClusterParts {
   readonly connection: Connection;
   /** Who asks. */
   readonly credentials: Credentials;
+  /**
+   * Reads again what may have been replaced since.
+   *
+   * @throws Error that names the file
+   */
+  renew?(): Promise<Renewed>;
 }
 
-/** A {@link Cluster} of these parts. Warns when any certificate is taken. */
-export function makeCluster(
-  { server, source, namespace, podUid, connection, credentials }: ClusterParts,
-  log: Log,
-): Cluster {
+/** What {@link ClusterParts.renew} has found. */
+export interface Renewed {
+  /** See {@link Connection}. */
+  readonly ca: string | undefined;
+  /** Other credentials, if the kubeconfig has changed. */
+  readonly credentials?: Credentials;
+}
+
+/** What clients are told when no request can be authenticated. */
+const NO_CREDENTIALS =
+  "The proxy cannot use the Kubernetes API: its credentials could not be read (its log has the reason)";
+
+/**
+ * A {@link Cluster} of these parts. Warns when any certificate is taken.
+ *
+ * @throws UsageError when the environment names a proxy that cannot be used
+ */
+export function makeCluster(parts: ClusterParts, { log, machine }: LoadPorts): Cluster {
+  const { server, source, namespace, podUid, connection } = parts;
   if (connection.insecure) {
     log.warn("server certificate is not verified", {
       server: server.origin,
@@ -49,22 +72,91 @@ export function makeCluster(
       cause: '"insecure-skip-tls-verify" is set: whoever is on the way can read and change everything',
     });
   }
-  const http = makeHttp(connection);
-  let presented: KeyPair | undefined;
+  const isSettled = connection.proxy !== undefined || needsTls(connection);
+  const { noProxy, ...environment } = isSettled ? {} : environmentProxy(server, machine.env);
+  if (noProxy !== undefined) machine.setEnv("NO_PROXY", noProxy);
+  const http = makeHttp({ ...connection, ...environment });
+  const identity = new Identity(parts, http, log);
   return {
     server,
     source,
     namespace,
     podUid,
     http,
-    async authenticate(signal) {
-      const { headers, clientCertificate } = await credentials.get(signal);
-      if (clientCertificate?.cert !== presented?.cert || clientCertificate?.key !== presented?.key) {
-        presented = clientCertificate;
-        http.useClientCertificate(clientCertificate);
+    authenticate: (signal) => identity.authenticate(signal),
+    refresh: () => identity.refresh(),
+    renew: () => identity.renew(),
+  };
+}
+
+/** Who asks, and whom to trust, as they are now. */
+class Identity {
+  readonly #parts: ClusterParts;
+  readonly #http: ClientHttp;
+  readonly #log: Log;
+  readonly #unreadable: CauseLog;
+  #credentials: Credentials;
+  #ca: string | undefined;
+  #presented: KeyPair | undefined;
+  #renewing: Promise<boolean> | undefined;
+
+  constructor(parts: ClusterParts, http: ClientHttp, log: Log) {
+    this.#parts = parts;
+    this.#http = http;
+    this.#log = log;
+    this.#unreadable = new CauseLog(log, "credential file is unreadable");
+    this.#credentials = parts.credentials;
+    this.#ca = parts.connection.ca;
+  }
+
+  async authenticate(signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
+    try {
+      const { headers, clientCertificate } = await this.#credentials.get(signal);
+      if (
+        clientCertificate?.cert !== this.#presented?.cert || clientCertificate?.key !== this.#presented?.key
+      ) {
+        this.#presented = clientCertificate;
+        this.#http.useClientCertificate(clientCertificate);
       }
       return headers;
-    },
-    refresh: () => credentials.refresh(),
-  };
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      const message = error instanceof Error ? error.message : String(error);
+      throw new PrivateError(message, NO_CREDENTIALS, { cause: error });
+    }
+  }
+
+  async refresh(): Promise<void> {
+    this.#credentials.refresh();
+    await this.renew();
+  }
+
+  /** Those who ask while files are read share the answer. */
+  renew(): Promise<boolean> {
+    return this.#renewing ??= this.#renew().finally(() => this.#renewing = undefined);
+  }
+
+  async #renew(): Promise<boolean> {
+    let renewed: Renewed | undefined;
+    try {
+      renewed = await this.#parts.renew?.();
+    } catch (error) {
+      this.#unreadable.failed(error);
+    }
+    if (renewed === undefined) return false;
+    this.#unreadable.succeeded();
+    const { ca, credentials } = renewed;
+    const isOtherCa = ca !== this.#ca;
+    if (isOtherCa) {
+      this.#ca = ca;
+      this.#http.trust(ca);
+    }
+    if (credentials !== undefined) this.#credentials = credentials;
+    if (!isOtherCa && credentials === undefined) return false;
+    this.#log.info("credentials were read again", {
+      source: this.#parts.source,
+      changed: [...(isOtherCa ? ["authority"] : []), ...(credentials === undefined ? [] : ["kubeconfig"])],
+    });
+    return true;
+  }
 }

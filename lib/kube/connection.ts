@@ -17,6 +17,8 @@ export interface Connection {
   readonly caSource: string;
   /** The proxy on the way. */
   readonly proxy: URL | undefined;
+  /** Where `proxy` comes from, for messages. */
+  readonly proxySource?: string | undefined;
   /** The name that the server's certificate must have, if it is not the host of the URL. */
   readonly serverName: string | undefined;
   /** Takes any certificate. */
@@ -29,6 +31,8 @@ export interface Connection {
 export interface ClientHttp extends Http {
   /** Presents this certificate on connections that are opened from now on, and opens new ones. */
   useClientCertificate(pair: KeyPair | undefined): void;
+  /** Trusts these authorities on connections that are opened from now on, and opens new ones. */
+  trust(ca: string | undefined): void;
 }
 
 /** Whether {@link Connection} needs `node:tls`. */

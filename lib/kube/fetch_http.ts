@@ -1,6 +1,6 @@
 /**
- * HTTP over `fetch`, for all but what `fetch` cannot do: another server name, no verification, repeated headers. Takes
- * the proxy from `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` unless one is given, as kubectl does. Speaks HTTP/1.1: a
+ * HTTP over `fetch`, for all but what `fetch` cannot do: another server name, no verification, repeated headers. Which
+ * proxy of the environment is used is decided in `environment_proxy.ts`. Speaks HTTP/1.1: a
  * dead HTTP/2 connection would stay pooled and fail every request and watch on it. Trusts the given authorities beside
  * those of the runtime (`caCerts` only adds). Follows no redirects.
  *
@@ -15,12 +15,14 @@ import type { KeyPair } from "./pem.ts";
 export class FetchHttp implements ClientHttp {
   readonly #connection: Connection;
   #pair: KeyPair | undefined;
+  #ca: string | undefined;
   #client: Deno.HttpClient | undefined;
   #closed = false;
 
   /** Opens nothing yet. */
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.#ca = connection.ca;
   }
 
   /** See {@link ClientHttp}. */
@@ -50,10 +52,10 @@ export class FetchHttp implements ClientHttp {
   }
 
   #open(): Deno.HttpClient {
-    const { ca, proxy } = this.#connection;
+    const { proxy } = this.#connection;
     return Deno.createHttpClient({
       http2: false,
-      ...(ca === undefined ? {} : { caCerts: [ca] }),
+      ...(this.#ca === undefined ? {} : { caCerts: [this.#ca] }),
       ...(proxy === undefined ? {} : { proxy: proxyOptions(proxy) }),
       ...this.#pair,
     });
@@ -62,6 +64,12 @@ export class FetchHttp implements ClientHttp {
   /** See {@link ClientHttp}. */
   useClientCertificate(pair: KeyPair | undefined): void {
     this.#pair = pair;
+    this.reset();
+  }
+
+  /** See {@link ClientHttp}. */
+  trust(ca: string | undefined): void {
+    this.#ca = ca;
     this.reset();
   }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { codeOf, ExplainedError, messageOf, TimeoutError } from "../base/errors.ts";
+import { codeOf, messageOf, PrivateError, TimeoutError } from "../base/errors.ts";
 import type { Connection } from "./connection.ts";
 
 interface Context {
@@ -14,8 +14,16 @@ interface Context {
   readonly text: string;
 }
 
+/** The TLS handshake has failed, so the server has read nothing of the request. */
+export class HandshakeError extends PrivateError {
+  /** Always `HandshakeError`. */
+  override readonly name = "HandshakeError";
+}
+
 interface Rule {
   readonly pattern: RegExp;
+  /** Other certificates, here or there, would mend it. */
+  readonly isHandshake?: true;
   explain(context: Context): string;
 }
 
@@ -25,11 +33,21 @@ const serverNameOf = ({ url, connection }: Context) => connection.serverName ?? 
 const RULES: readonly Rule[] = [
   {
     pattern: /proxy authentication required/i,
-    explain: () => 'the proxy wants other credentials, check the user and password of "proxy-url"',
+    explain: ({ connection }) =>
+      `the proxy wants other credentials, check the user and password of ${connection.proxySource ?? "it"}`,
   },
   {
     pattern: /tunnel error|unsuccessful tunnel|proxy refused the tunnel/i,
-    explain: ({ connection }) => `the proxy${at(connection.proxy)} does not connect to it`,
+    explain: () => "the proxy does not connect to it",
+  },
+  {
+    // Deno's fetch as of 2.9, for the ports of https://fetch.spec.whatwg.org/#port-blocking
+    pattern: /requests to port \d+ are blocked/i,
+    explain: ({ text }) =>
+      `Deno's fetch blocks port ${
+        /port (\d+)/i.exec(text)?.[1]
+      } (as browsers do: it belongs to another protocol), ` +
+      "let the API server, or a proxy in front of it, listen on another port",
   },
   {
     pattern: /dns error|ENOTFOUND|EAI_AGAIN|getaddrinfo|failed to lookup address/i,
@@ -41,7 +59,7 @@ const RULES: readonly Rule[] = [
     explain: ({ connection }) =>
       connection.proxy === undefined
         ? "the connection was refused, check host and port, and that the server runs"
-        : `the connection was refused, check that the server and the proxy${at(connection.proxy)} run`,
+        : "the connection was refused, check that the server and the proxy run",
   },
   {
     pattern: /no route to host|EHOSTUNREACH|network is unreachable|ENETUNREACH/i,
@@ -49,15 +67,18 @@ const RULES: readonly Rule[] = [
   },
   {
     pattern: /not valid yet/i,
+    isHandshake: true,
     explain: () => "the server's certificate is not valid yet, check the clocks of server and client",
   },
   {
     pattern: /invalid peer certificate: (certificate )?expired|CERT_HAS_EXPIRED|certificate has expired/i,
+    isHandshake: true,
     explain: (context) =>
       `the server's certificate has expired${expiredAt(context.text)}, renew it on the server`,
   },
   {
     pattern: /not valid for (any )?name|NotValidForName|ERR_TLS_CERT_ALTNAME_INVALID|altnames/i,
+    isHandshake: true,
     explain: (context) =>
       `the server's certificate is not for the name "${serverNameOf(context)}"${validNames(context.text)}, ` +
       'set "tls-server-name" of the cluster in the kubeconfig to a name that it is for, or use another server address',
@@ -65,6 +86,7 @@ const RULES: readonly Rule[] = [
   {
     pattern:
       /UnknownIssuer|UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED|UNABLE_TO_GET_ISSUER|unable to verify the first/i,
+    isHandshake: true,
     explain: ({ connection, text }) =>
       `the server's certificate is not signed by ${connection.caSource}` +
       (/UNABLE_TO_VERIFY_LEAF/.test(text) ? ", or it has expired" : "") +
@@ -72,6 +94,7 @@ const RULES: readonly Rule[] = [
   },
   {
     pattern: /received fatal alert|ALERT_|tlsv1[23]? alert|sslv3 alert/i,
+    isHandshake: true,
     explain: ({ text }) =>
       `the server ended the TLS handshake (${alertOf(text)}), ` +
       "check that the client certificate is there, has not expired and is signed for this cluster",
@@ -89,6 +112,7 @@ const RULES: readonly Rule[] = [
   },
   {
     pattern: /invalid peer certificate|BadEncoding/i,
+    isHandshake: true,
     explain: ({ connection }) => `the server's certificate cannot be verified with ${connection.caSource}`,
   },
   {
@@ -97,6 +121,7 @@ const RULES: readonly Rule[] = [
   },
   {
     pattern: /write UNKNOWN|\bUNKNOWN\b/,
+    isHandshake: true,
     explain: ({ connection }) =>
       "the TLS handshake failed and this runtime does not say why, " +
       `check the server's certificate against ${connection.caSource} and "tls-server-name", and the client certificate`,
@@ -111,8 +136,6 @@ const RULES: readonly Rule[] = [
     explain: () => "it ended the connection",
   },
 ];
-
-const at = (proxy: URL | undefined) => proxy === undefined ? "" : ` "${proxy.host}"`;
 
 const alertOf = (text: string) => /alert:? ?"?([A-Za-z ]+)/i.exec(text)?.[1]?.trim() ?? "alert";
 
@@ -133,13 +156,23 @@ function validNames(text: string): string {
   return names.length === 0 ? "" : ` but for ${names.map((name) => `"${name}"`).join(", ")}`;
 }
 
-/** An error that says what failed and what to do, with the runtime's error as its cause. */
-export function explain(error: unknown, url: URL, connection: Connection): Error {
+/**
+ * An error that says what failed and what to do, with the runtime's error as its cause. What it says in public names no
+ * file and does not quote the runtime.
+ */
+export function explain(error: unknown, url: URL, connection: Connection): PrivateError {
   const text = `${messageOf(error)} ${codeOf(error) ?? ""}`;
   const rule = error instanceof TimeoutError ? undefined : RULES.find(({ pattern }) => pattern.test(text));
+  const start = `Cannot reach the API server "${url.origin}"${through(connection)}: `;
+  const secretive = { ...connection, caSource: "the certificate authority that the proxy is given" };
   const what = rule?.explain({ url, connection, text }) ?? messageOf(error);
-  const message = `Cannot reach the API server "${url.origin}": ${what}`;
-  return rule === undefined
-    ? new Error(message, { cause: error })
-    : new ExplainedError(message, { cause: error });
+  const publicly = rule?.explain({ url, connection: secretive, text }) ??
+    "the request failed, see the log of buildkitd-autoscaler";
+  const Class = rule?.isHandshake ? HandshakeError : PrivateError;
+  return new Class(start + what, start + publicly, { cause: error });
+}
+
+function through({ proxy, proxySource }: Connection): string {
+  if (proxy === undefined) return "";
+  return ` through the proxy "${proxy.host}"${proxySource === undefined ? "" : ` (${proxySource})`}`;
 }

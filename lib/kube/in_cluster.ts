@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import { formatAddress } from "../base/network.ts";
 import { CachedFile } from "./cached_file.ts";
+import { SERVICE_ACCOUNT } from "./cluster.ts";
 import type { ClusterParts, LoadPorts } from "./cluster_parts.ts";
 import { isToken, tokenFile } from "./credentials.ts";
 import { isMissing, readFault } from "./machine.ts";
@@ -45,19 +46,7 @@ export async function findInCluster(directory: string, ports: LoadPorts): Promis
   });
   const token = await file.read().catch((error: Error) => void problems.push(error.message));
   const caPath = join(directory, "ca.crt");
-  let ca: string | undefined;
-  let caFault: string | undefined;
-  try {
-    ca = await machine.readText(caPath);
-    caFault = faultOfCa(ca, clock.wallMs());
-  } catch (error) {
-    caFault = readFault(error);
-  }
-  if (caFault !== undefined) {
-    problems.push(
-      `Cannot use the service account's authority "${caPath}": ${caFault}, want PEM certificates`,
-    );
-  }
+  const ca = await readAuthority(caPath, ports).catch((error: Error) => void problems.push(error.message));
   const address = formatAddress({ hostname: host.replace(/^\[|\]$/g, ""), port: Number(port) });
   const server = /^\d{1,5}$/.test(port) && URL.canParse(`https://${address}`)
     ? new URL(`https://${address}`)
@@ -73,7 +62,7 @@ export async function findInCluster(directory: string, ports: LoadPorts): Promis
   return {
     parts: {
       server,
-      source: "service account",
+      source: SERVICE_ACCOUNT,
       namespace: namespace.trim() || undefined,
       podUid: podUidOf(token ?? ""),
       connection: {
@@ -85,8 +74,17 @@ export async function findInCluster(directory: string, ports: LoadPorts): Promis
         repeatsHeaders: false,
       },
       credentials: tokenFile(file),
+      renew: async () => ({ ca: await readAuthority(caPath, ports) }),
     },
   };
+}
+
+/** The certificates of the cluster's authority. Kubernetes replaces the file when the authority changes. */
+async function readAuthority(path: string, { machine, clock }: LoadPorts): Promise<string> {
+  const text = await machine.readText(path).catch((error: unknown) => ({ fault: readFault(error) }));
+  const fault = typeof text === "string" ? faultOfCa(text, clock.wallMs()) : text.fault;
+  if (typeof text === "string" && fault === undefined) return text;
+  throw new Error(`Cannot use the service account's authority "${path}": ${fault}, want PEM certificates`);
 }
 
 /**

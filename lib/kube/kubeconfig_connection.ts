@@ -109,6 +109,7 @@ export async function readCluster(reader: FieldReader, ports: LoadPorts): Promis
       ? `an authority that this machine trusts (${path} is not set)`
       : `the authority in ${path}`,
     proxy,
+    proxySource: proxy && '"proxy-url" of the kubeconfig',
     serverName: secure && serverName !== server.hostname ? serverName : undefined,
     insecure: secure && insecure,
     repeatsHeaders: false,

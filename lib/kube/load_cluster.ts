@@ -1,7 +1,8 @@
 /**
  * Finds the cluster and the credentials to use, in this order: the kubeconfig that is asked for, the pod's service
  * account, the files of `KUBECONFIG`, `~/.kube/config`. Contexts exist in kubeconfigs only, so with a context the
- * service account is passed over. Nothing is sent and no plugin is run here.
+ * service account is passed over. Nothing is sent and no plugin is run here. A kubeconfig is read again when its credentials or
+ * its authority do not work any more.
  *
  * @module
  */
@@ -12,7 +13,13 @@ import { type ClusterParts, type LoadPorts, makeCluster } from "./cluster_parts.
 import { fixed } from "./credentials.ts";
 import { Problems } from "./fields.ts";
 import { findInCluster, SERVICE_ACCOUNT_DIRECTORY } from "./in_cluster.ts";
-import { chooseContext, type Kubeconfig, mergeKubeconfigs, parseKubeconfig } from "./kubeconfig.ts";
+import {
+  chooseContext,
+  type ChosenContext,
+  type Kubeconfig,
+  mergeKubeconfigs,
+  parseKubeconfig,
+} from "./kubeconfig.ts";
 import { checkTransport, readCluster } from "./kubeconfig_connection.ts";
 import { readUser } from "./kubeconfig_user.ts";
 import { isMissing, readFault } from "./machine.ts";
@@ -33,7 +40,7 @@ export interface LoadOptions {
  * @throws UsageError with all problems of what was found, or what was looked for when nothing was
  */
 export async function loadCluster(options: LoadOptions, ports: LoadPorts): Promise<Cluster> {
-  return makeCluster(await findCluster(options, ports), ports.log);
+  return makeCluster(await findCluster(options, ports), ports);
 }
 
 async function findCluster(options: LoadOptions, ports: LoadPorts): Promise<ClusterParts> {
@@ -81,30 +88,84 @@ async function fromKubeconfigs(
   wanted: string | undefined,
   ports: LoadPorts,
 ): Promise<ClusterParts | undefined> {
+  const first = await readKubeconfigs(files, mustExist, wanted, ports);
+  if (first === undefined) return undefined;
+  const { context, parts, isPlain } = first;
+  if (isPlain) {
+    ports.log.warn("credentials are not sent", {
+      server: parts.server.origin,
+      cause:
+        `field "server" of the cluster in "${context.file}" begins with "http://": whoever is on the way could ` +
+        `read the credentials; use "https://" if the API server asks for them`,
+    });
+  }
+  let texts = first.texts;
+  return {
+    ...parts,
+    async renew() {
+      const again = await readKubeconfigs(files, mustExist, context.name, ports);
+      if (again === undefined) throw new Error(`Cannot read ${parts.source} again: found no such file`);
+      if (wayTo(again.parts) !== wayTo(parts)) {
+        throw new Error(
+          `Cannot use the changed ${parts.source}: found another server or way to it, restart the program to use it`,
+        );
+      }
+      const { ca } = again.parts.connection;
+      if (again.texts === texts) return { ca }; // files that it names are looked after by the credentials themselves
+      texts = again.texts;
+      return { ca, credentials: again.parts.credentials };
+    },
+  };
+}
+
+/** Server and connection but for the authority, to compare. */
+function wayTo({ server, connection }: ClusterParts): string {
+  return JSON.stringify([server, { ...connection, ca: undefined, caSource: undefined }]);
+}
+
+/** A context of kubeconfig files. */
+interface ReadContext {
+  readonly context: ChosenContext;
+  readonly parts: ClusterParts;
+  /** There are credentials, which must not be sent over plain HTTP. */
+  readonly isPlain: boolean;
+  /** The files as they were read, to compare. */
+  readonly texts: string;
+}
+
+async function readKubeconfigs(
+  files: readonly string[],
+  mustExist: boolean,
+  wanted: string | undefined,
+  ports: LoadPorts,
+): Promise<ReadContext | undefined> {
   const problems = new Problems();
   const configs: Kubeconfig[] = [];
+  const texts: string[] = [];
   for (const file of files) {
     try {
-      configs.push(await parseKubeconfig(file, await ports.machine.readText(file), problems));
+      const text = await ports.machine.readText(file);
+      texts.push(text);
+      configs.push(await parseKubeconfig(file, text, problems));
     } catch (error) {
       if (!isMissing(error) || mustExist) problems.file(file, `${readFault(error)}, want a kubeconfig`);
     }
   }
   if (configs.length === 0 && problems.lines.length === 0) return undefined;
   // Beside a file that could not be read, a missing context would only be its consequence.
-  const parts = problems.lines.length > 0
+  const chosen = problems.lines.length > 0
     ? undefined
-    : await chosenParts(mergeKubeconfigs(configs), wanted, problems, ports);
-  if (problems.lines.length > 0 || parts === undefined) throw new UsageError(problems.lines);
-  return parts;
+    : await readContext(mergeKubeconfigs(configs), wanted, problems, ports);
+  if (problems.lines.length > 0 || chosen === undefined) throw new UsageError(problems.lines);
+  return { ...chosen, texts: JSON.stringify(texts) };
 }
 
-async function chosenParts(
+async function readContext(
   config: Kubeconfig,
   wanted: string | undefined,
   problems: Problems,
   ports: LoadPorts,
-): Promise<ClusterParts | undefined> {
+): Promise<Omit<ReadContext, "texts"> | undefined> {
   const chosen = chooseContext(config, wanted, problems);
   if (chosen === undefined) return undefined;
   const { cluster, user } = chosen;
@@ -115,15 +176,7 @@ async function chosenParts(
   const repeatsHeaders = secure && (who?.repeatsHeaders ?? false);
   const connection = { ...entry.connection, repeatsHeaders };
   checkTransport(cluster, user, connection, ports.machine.denoVersion());
-  if (!secure && who?.proves) {
-    ports.log.warn("credentials are not sent", {
-      server: entry.server.origin,
-      cause:
-        `field "server" of the cluster in "${chosen.file}" begins with "http://": whoever is on the way could ` +
-        `read the credentials; use "https://" if the API server asks for them`,
-    });
-  }
-  return {
+  const parts: ClusterParts = {
     server: entry.server,
     source: `context "${chosen.name}" of "${chosen.file}"`,
     namespace: chosen.namespace,
@@ -131,4 +184,5 @@ async function chosenParts(
     // As kubectl does: nothing that proves who asks goes over a connection that anybody can read.
     credentials: secure && who !== undefined ? who.credentials : fixed({ headers: {} }),
   };
+  return { context: chosen, parts, isPlain: !secure && (who?.proves ?? false) };
 }

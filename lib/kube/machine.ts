@@ -37,6 +37,8 @@ export interface CommandOutcome {
 export interface Machine {
   /** An environment variable; an empty one counts as not set. */
   env(name: string): string | undefined;
+  /** Sets a variable for this process and those that it starts. */
+  setEnv(name: string, value: string): void;
   /** A whole file as text. Rejects with code `ENOENT` when there is none. */
   readText(path: string): Promise<string>;
   /** The user's home directory, if there is one. */
@@ -54,6 +56,7 @@ const STDERR_TAIL_BYTES = 4096;
 /** This machine. */
 export const systemMachine: Machine = {
   env: (name) => Deno.env.get(name) || undefined,
+  setEnv: (name, value) => Deno.env.set(name, value),
   readText: (path) => Deno.readTextFile(path),
   home: () => homedir() || undefined,
   denoVersion: () => Deno.version.deno,

@@ -7,7 +7,6 @@
  */
 import { anySignal } from "../base/any_signal.ts";
 import type { Clock } from "../base/clock.ts";
-import { messageOf } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { Notifier } from "../base/notifier.ts";
@@ -153,7 +152,7 @@ export class Reflector<T extends KubeObject> {
         } else {
           // A stream that breaks once is no fault yet either: a server that goes away is met by the next request.
           const broke = error instanceof WatchFailure && error.opened && !(cause instanceof ApiError);
-          if (!broke || failures > 0) this.#faults.failed(messageOf(cause));
+          if (!broke || failures > 0) this.#faults.failed(cause);
           this.#restarted("failed");
           failures++;
         }

@@ -17,11 +17,13 @@ export class TlsHttp implements ClientHttp {
   readonly #connection: Connection;
   readonly #open = new Set<Socket>();
   #pair: KeyPair | undefined;
+  #ca: string | undefined;
   #closed = false;
 
   /** Opens nothing yet. */
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.#ca = connection.ca;
   }
 
   /** See {@link ClientHttp}. */
@@ -56,7 +58,7 @@ export class TlsHttp implements ClientHttp {
   }
 
   async #connect(url: URL, lifetime: Lifetime) {
-    const { ca, insecure, serverName, proxy } = this.#connection;
+    const { insecure, serverName, proxy } = this.#connection;
     const host = bare(url.hostname);
     const socket =
       await (proxy === undefined
@@ -75,7 +77,7 @@ export class TlsHttp implements ClientHttp {
       host: name,
       // No name is announced for an address (RFC 6066); it is verified all the same.
       ...(isIP(name) ? {} : { servername: name }),
-      ...(ca === undefined ? {} : { ca }),
+      ...(this.#ca === undefined ? {} : { ca: this.#ca }),
       ...this.#pair,
       ALPNProtocols: ["http/1.1"],
       rejectUnauthorized: !insecure,
@@ -89,6 +91,11 @@ export class TlsHttp implements ClientHttp {
   /** See {@link ClientHttp}. */
   useClientCertificate(pair: KeyPair | undefined): void {
     this.#pair = pair;
+  }
+
+  /** See {@link ClientHttp}. */
+  trust(ca: string | undefined): void {
+    this.#ca = ca;
   }
 
   /** See {@link ClientHttp}: there is no pool. */

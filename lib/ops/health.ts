@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { messageOf } from "../base/errors.ts";
+import { publicMessageOf } from "../base/errors.ts";
 
 /** What asks: liveness or readiness. */
 export type Probe = "live" | "ready";
@@ -64,6 +64,6 @@ function run(check: HealthCheck): CheckResult {
   try {
     return check.check();
   } catch (error) {
-    return { ok: false, reason: messageOf(error) };
+    return { ok: false, reason: publicMessageOf(error) };
   }
 }

@@ -5,7 +5,6 @@
  * @module
  */
 import type { Clock } from "../base/clock.ts";
-import { messageOf } from "../base/errors.ts";
 import type { CauseLog } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { isConflict } from "../kube/api_error.ts";
@@ -78,7 +77,7 @@ export class Attempt {
     const { clock, random } = this.#ports;
     // Somebody was quicker: that is no fault, so look again at once, but not for ever at once.
     const spoilt = (isConflict(error) || error instanceof OutOfDate) && this.#failures < SPOILT_AT_ONCE;
-    if (!spoilt && !(error instanceof NoConsent)) this.#faults.failed(messageOf(error));
+    if (!spoilt && !(error instanceof NoConsent)) this.#faults.failed(error);
     const delayMs = spoilt ? 0 : retryDelayMs(error, this.#failures, random, this.#longestAskedMs);
     this.#failures++;
     this.#notBeforeMs = clock.nowMs() + delayMs;

@@ -384,7 +384,8 @@ export class World {
           podUid,
           http: path,
           authenticate: () => Promise.resolve({}),
-          refresh: () => {},
+          refresh: () => Promise.resolve(),
+          renew: () => Promise.resolve(false),
         }),
       stop: { drain: proxy.drain.signal, now: proxy.now.signal },
     }).then(() => this.#exited(proxy, undefined), (error) => this.#exited(proxy, error));

@@ -17,8 +17,14 @@ export interface ChildOptions {
   readonly args?: readonly string[];
   /** The most descriptors that it may have open. */
   readonly descriptors?: number;
+  /** Variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
   /** The token in its kubeconfig. */
   readonly token: string;
+  /** What its kubeconfig says of the user instead. */
+  readonly user?: Readonly<Record<string, unknown>>;
+  /** What its kubeconfig says of the cluster, instead of the world's API server. */
+  readonly cluster?: Readonly<Record<string, unknown>>;
 }
 
 const ROOT = new URL("../../", import.meta.url);
@@ -43,7 +49,9 @@ export class ChildProgram implements AsyncDisposable {
   }
 
   /** Starts it in front of a world, and returns once it listens. */
-  static async start(world: World, { args = [], descriptors, token }: ChildOptions): Promise<ChildProgram> {
+  static async start(world: World, options: ChildOptions): Promise<ChildProgram> {
+    const { args = [], descriptors, token, user = { token }, cluster = { server: world.front.url.origin } } =
+      options;
     const folder = await Deno.makeTempDir();
     const kubeconfig = `${folder}/kubeconfig`;
     const config = {
@@ -51,8 +59,8 @@ export class ChildProgram implements AsyncDisposable {
       kind: "Config",
       "current-context": "test",
       contexts: [{ name: "test", context: { cluster: "test", user: "test" } }],
-      clusters: [{ name: "test", cluster: { server: world.front.url.origin } }],
-      users: [{ name: "test", user: { token } }],
+      clusters: [{ name: "test", cluster }],
+      users: [{ name: "test", user }],
     };
     await Deno.writeTextFile(kubeconfig, JSON.stringify(config));
     const command = [
@@ -73,7 +81,7 @@ export class ChildProgram implements AsyncDisposable {
     const limit = descriptors === undefined ? "" : `ulimit -n ${descriptors}; `;
     const child = new Deno.Command("sh", {
       args: ["-c", `${limit}exec "$@"`, "sh", ...command],
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", ...options.env },
       stdin: "null",
       stdout: "null",
       stderr: "piped",
@@ -85,8 +93,22 @@ export class ChildProgram implements AsyncDisposable {
 
   /** Where clients connect. */
   get address(): Address {
-    const [hostname = "", port] = String(this.of("listening")[0]!["addr"]).split(":");
+    return this.#listening("addr");
+  }
+
+  /** The admin port. */
+  get adminAddress(): Address {
+    return this.#listening("adminAddr");
+  }
+
+  #listening(field: string): Address {
+    const [hostname = "", port] = String(this.of("listening")[0]![field]).split(":");
     return { hostname, port: Number(port) };
+  }
+
+  /** The folder of its kubeconfig. */
+  get folder(): string {
+    return this.#folder;
   }
 
   /** The lines of one event. */

@@ -332,7 +332,8 @@ export function clusterOf({ front }: World, { token, home, client, podUid }: Wor
           ...(client === undefined ? {} : { "x-client": client }),
         },
       ),
-    refresh: () => {},
+    refresh: () => Promise.resolve(),
+    renew: () => Promise.resolve(false),
   };
 }
 

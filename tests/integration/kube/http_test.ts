@@ -219,6 +219,27 @@ for (const [kind, make] of KINDS) {
     );
   });
 
+  Deno.test(`${kind} uses no connection again after reset()`, async () => {
+    let connections = 0;
+    const server = createTlsServer({ cert: good.cert, key: good.key }, (socket) => {
+      const answer = `HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n${String(++connections).padStart(4)}`;
+      socket.on("error", () => {});
+      socket.on("data", () => socket.write(answer));
+    });
+    await withNodeServer(server, async (port) => {
+      await using(make(), async (http) => {
+        const ask = () => fetchText(http, new URL(`https://127.0.0.1:${port}/`));
+        const before = new Set([await ask()]);
+        // A connection returns to the pool a moment after its answer was read: wait until one has been used again.
+        for (let next = await ask(); kind === "FetchHttp" && !before.has(next); next = await ask()) {
+          before.add(next);
+        }
+        http.reset();
+        for (let i = 0; i < 5; i++) assert.ok(!before.has(await ask()));
+      });
+    });
+  });
+
   Deno.test(`${kind} presents a client certificate, and the new one after a change`, async () => {
     const server = rawTls((socket) => {
       const { CN } = (socket as Socket & { getPeerCertificate(): { subject: { CN: string } } })
@@ -334,7 +355,9 @@ for (const [kind, make] of KINDS) {
     await fails(
       make({ proxy }),
       new URL("https://api.example/"),
-      /refused, check that the server and the proxy/,
+      new RegExp(
+        `through the proxy "127.0.0.1:${port}": the connection was refused, check that the server and`,
+      ),
     );
   });
 
@@ -476,7 +499,7 @@ Deno.test("TlsHttp says so when the proxy refuses the tunnel", async () => {
   for (
     const [status, message] of [
       ["407 Proxy Authentication Required", /the proxy wants other credentials/],
-      ["502 Bad Gateway", /the proxy "127.0.0.1:\d+" does not connect to it/],
+      ["502 Bad Gateway", /through the proxy "127.0.0.1:\d+": the proxy does not connect to it/],
     ] as const
   ) {
     await withNodeServer(proxy(status), async (port) => {

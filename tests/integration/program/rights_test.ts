@@ -78,7 +78,7 @@ Deno.test("program: a missing right names the namespace of the credentials if th
     },
   });
   const { cause } = await program.logged("cannot watch statefulsets");
-  assert.match(String(cause), /verbs: \["list"\]; the namespace of the test is "ci"$/);
+  assert.match(String(cause), /verbs: \["list"\]; the namespace of the kubeconfig's context is "ci"$/);
 });
 
 Deno.test("program: credentials that are not accepted are said to be so, and not shown", async () => {

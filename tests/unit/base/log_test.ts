@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { PrivateError } from "../../../lib/base/errors.ts";
 import { CauseLog } from "../../../lib/base/log.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 
@@ -49,4 +50,13 @@ Deno.test("CauseLog under a fault that lasts knows its cause and does not say it
     "info no access is over: refused",
     "info cannot scale is over: forbidden",
   ]);
+});
+
+Deno.test("CauseLog writes an error's own message, and shows the public one", () => {
+  const log = recordingLog();
+  const faults = new CauseLog(log, "broken");
+  const error = new PrivateError("/home/me/config is gone", "a file is gone");
+  faults.failed(error);
+  assert.equal(faults.cause, "a file is gone");
+  assert.deepEqual(log.of("broken").map(({ fields }) => fields["cause"]), ["/home/me/config is gone"]);
 });

@@ -54,8 +54,10 @@ export class FakeMachine implements Machine {
   readonly variables = new Map<string, string>();
   /** How often each file was read. */
   readonly reads = new Map<string, number>();
-  env(name: string): string | undefined {
-    return this.variables.get(name) || undefined;
+  readonly env = (name: string): string | undefined => this.variables.get(name) || undefined;
+
+  setEnv(name: string, value: string): void {
+    this.variables.set(name, value);
   }
 
   readText(path: string): Promise<string> {

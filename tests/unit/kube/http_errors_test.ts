@@ -5,8 +5,9 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { publicMessageOf } from "../../../lib/base/errors.ts";
 import type { Connection } from "../../../lib/kube/connection.ts";
-import { explain } from "../../../lib/kube/http_errors.ts";
+import { explain, HandshakeError } from "../../../lib/kube/http_errors.ts";
 
 const connection: Connection = {
   ca: undefined,
@@ -70,7 +71,47 @@ for (const [text, message] of CASES) {
   });
 }
 
-Deno.test("explain() passes on what it does not know", () => {
+Deno.test("explain() passes on what it does not know, but not in public", () => {
   const error = explain(new Error("something new"), url, connection);
-  assert.equal(error.message, 'Cannot reach the API server "https://api.example:6443": something new');
+  const start = 'Cannot reach the API server "https://api.example:6443": ';
+  assert.equal(error.message, `${start}something new`);
+  assert.equal(publicMessageOf(error), `${start}the request failed, see the log of buildkitd-autoscaler`);
 });
+
+Deno.test("explain() says in public what it knows, without where the authority comes from", () => {
+  const { publicMessage } = explain(fetchError("invalid peer certificate: UnknownIssuer"), url, connection);
+  assert.match(publicMessage, /is not signed by the certificate authority that the proxy is given, check/);
+  assert.ok(!publicMessage.includes(connection.caSource));
+});
+
+Deno.test("explain() names the proxy without its password, and the variable that names it", () => {
+  const proxy = new URL("http://me:hunter2@proxy.example:3128");
+  const refused = fetchError("client error (Connect): tcp connect error: Connection refused (os error 111)");
+  for (const [proxySource, from] of [["HTTPS_PROXY", " (HTTPS_PROXY)"], [undefined, ""]] as const) {
+    assert.equal(
+      explain(refused, url, { ...connection, proxy, proxySource }).message,
+      `Cannot reach the API server "https://api.example:6443" through the proxy "proxy.example:3128"${from}: ` +
+        "the connection was refused, check that the server and the proxy run",
+    );
+  }
+});
+
+const HANDSHAKES: Readonly<Record<string, boolean>> = {
+  "invalid peer certificate: UnknownIssuer": true,
+  "invalid peer certificate: BadSignature": true,
+  "invalid peer certificate: certificate not valid yet: verification time 1 (UNIX)": true,
+  'invalid peer certificate: certificate not valid for name "api.example"': true,
+  "invalid peer certificate: certificate expired: verification time 1": true,
+  "received fatal alert: BadCertificate": true,
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE": true,
+  "tcp connect error: Connection refused (os error 111)": false,
+  "dns error: failed to lookup address information": false,
+  "connection closed before message completed": false,
+  "received corrupt message of type InvalidContentType": false,
+};
+
+for (const [text, isHandshake] of Object.entries(HANDSHAKES)) {
+  Deno.test(`explain() takes for ${isHandshake ? "a" : "no"} failed handshake: ${text}`, () => {
+    assert.equal(explain(fetchError(text), url, connection) instanceof HandshakeError, isHandshake);
+  });
+}

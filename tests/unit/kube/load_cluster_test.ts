@@ -6,9 +6,12 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { loadCluster, type LoadOptions } from "../../../lib/kube/load_cluster.ts";
+import { CachedFile, MAX_FILE_AGE_MS } from "../../../lib/kube/cached_file.ts";
+import { ClientCertificateFiles } from "../../../lib/kube/client_certificate.ts";
 import { FieldReader, Problems } from "../../../lib/kube/fields.ts";
 import { checkTransport } from "../../../lib/kube/kubeconfig_connection.ts";
 import { SERVICE_ACCOUNT_DIRECTORY } from "../../../lib/kube/in_cluster.ts";
+import type { KeyPair } from "../../../lib/kube/pem.ts";
 import { makeCa } from "../../integration/kube/certificates.ts";
 import { fakePorts, never } from "./fakes.ts";
 
@@ -80,13 +83,13 @@ Deno.test("loadCluster() reads a rotated token after ten seconds, and at once af
   assert.equal(await token(), "Bearer second");
   given.machine.files.set(path, "third");
   assert.equal(await token(), "Bearer second");
-  cluster.refresh();
+  await cluster.refresh();
   assert.equal(await token(), "Bearer third");
   given.machine.files.delete(path);
   given.clock.advance(60_000);
   assert.equal(await token(), "Bearer third");
   assert.deepEqual(given.records.map(({ event }) => event), ["credential file is unreadable"]);
-  cluster.refresh();
+  await cluster.refresh();
   await assert.rejects(token(), {
     message: `Cannot use the service account token "${path}": found no such file`,
   });
@@ -321,22 +324,54 @@ Deno.test("loadCluster() reports what is wrong with an exec plugin's entry", asy
   ]);
 });
 
-Deno.test("authenticate() reads a client certificate's files again when they are replaced", async () => {
+Deno.test("ClientCertificateFiles gives the pair of replaced files, once both are new", async () => {
   const [first, second] = [await ca.issue({ commonName: "1" }), await ca.issue({ commonName: "2" })];
-  const given = ports({
-    "/k/config": config(SERVER, { "client-certificate": "c.pem", "client-key": "k.pem" }),
-    "/k/c.pem": first.cert,
-    "/k/k.pem": first.key,
-  });
-  const cluster = await loadCluster({ kubeconfig: "/k/config" }, given);
-  assert.deepEqual(await cluster.authenticate(never), {});
-  given.machine.files.set("/k/c.pem", second.cert);
-  cluster.refresh();
-  await cluster.authenticate(never); // only half of the pair is new: the old pair stays
-  given.machine.files.set("/k/k.pem", second.key);
-  cluster.refresh();
-  await cluster.authenticate(never);
-  cluster.http.close();
+  const given = ports({ "/c.pem": first.cert, "/k.pem": first.key });
+  const file = (path: string) => new CachedFile({ ...given, path, what: "file", fault: () => undefined });
+  const files = new ClientCertificateFiles(file("/c.pem"), file("/k.pem"));
+  const trimmed = ({ cert, key }: KeyPair) => ({ cert: cert.trim(), key: key.trim() });
+  const pair = async () => (await files.get()).clientCertificate;
+  assert.deepEqual(await pair(), trimmed(first));
+  given.machine.files.set("/c.pem", second.cert);
+  files.refresh();
+  assert.deepEqual(await pair(), trimmed(first), "only half of the pair is new: the old pair stays");
+  given.machine.files.set("/k.pem", second.key);
+  files.refresh();
+  assert.deepEqual(await pair(), trimmed(second));
+  given.machine.files.set("/c.pem", first.cert);
+  given.machine.files.set("/k.pem", first.key);
+  assert.deepEqual(await pair(), trimmed(second), "a file is not read for each request");
+  given.clock.advance(MAX_FILE_AGE_MS);
+  assert.deepEqual(await pair(), trimmed(first));
+});
+
+Deno.test("renew() stays with the context that the program was started with, and says once what is new", async () => {
+  const at = (token: string) => config(SERVER, { token });
+  const given = ports({ "/k": at("first") });
+  const cluster = await loadCluster({ kubeconfig: "/k" }, given);
+  assert.equal(await cluster.renew(), false);
+  const other = { ...at("second"), "current-context": "other" };
+  other.contexts.push({ name: "other", context: { cluster: "k", user: "nobody" } });
+  given.machine.files.set("/k", JSON.stringify(other));
+  assert.equal(await cluster.renew(), true);
+  assert.deepEqual(await cluster.authenticate(never), { authorization: "Bearer second" });
+  assert.equal(await cluster.renew(), false);
+  await cluster.refresh();
+  assert.deepEqual(given.records.map(({ event, fields }) => [event, fields["changed"]]), [
+    ["credentials were read again", ["kubeconfig"]],
+  ]);
+});
+
+Deno.test("renew() reads the files once for all who ask at the same time", async () => {
+  const given = ports({ "/k": config(SERVER, { token: "first" }) });
+  const cluster = await loadCluster({ kubeconfig: "/k" }, given);
+  given.machine.files.set("/k", JSON.stringify(config(SERVER, { token: "second" })));
+  assert.deepEqual(await Promise.all([cluster.renew(), cluster.renew(), cluster.refresh()]), [
+    true,
+    true,
+    undefined,
+  ]);
+  assert.equal(given.machine.reads.get("/k"), 2);
 });
 
 Deno.test("checkTransport() names each field that an older runtime cannot do", () => {

@@ -1,0 +1,126 @@
+/**
+ * Which proxy the environment names for a server, by the rules of Go, which kubectl follows: `HTTPS_PROXY` or
+ * `HTTP_PROXY` by the server's scheme, and the exceptions of `NO_PROXY`, each in capitals or not; beside them
+ * `ALL_PROXY`, which Deno reads. Deno itself does not know all of those rules: it ignores `NO_PROXY=*` for a server with
+ * an address, and ports. There is no option of `fetch` for "no proxy", so Deno is told in `NO_PROXY`, in a form that it
+ * knows. Source: https://pkg.go.dev/golang.org/x/net/http/httpproxy. No I/O.
+ *
+ * @module
+ */
+import { UsageError } from "../base/errors.ts";
+
+/** What the environment says of the way to a server; nothing when it names no proxy. */
+export interface EnvironmentProxy {
+  /** The proxy to use. */
+  readonly proxy?: URL;
+  /** The variable that names it. */
+  readonly proxySource?: string;
+  /** No proxy is to be used: `NO_PROXY` as it was, with the server in a form that Deno knows. */
+  readonly noProxy?: string;
+}
+
+const PROTOCOLS = ["http:", "https:", "socks5:", "socks5h:"];
+
+/**
+ * The proxy of the environment for `server`.
+ *
+ * @throws UsageError when the variable names no proxy
+ */
+export function environmentProxy(
+  server: URL,
+  env: (name: string) => string | undefined,
+): EnvironmentProxy {
+  const find = (...names: string[]) =>
+    names.flatMap((name) => [name, name.toLowerCase()]).find((name) => env(name) !== undefined);
+  const proxySource = find(server.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY", "ALL_PROXY");
+  if (proxySource === undefined) return {};
+  const noProxy = env("NO_PROXY") ?? env("no_proxy") ?? "";
+  if (isExempt(server, noProxy)) {
+    return { noProxy: [noProxy, bare(server.hostname)].filter((part) => part !== "").join(",") };
+  }
+  const text = env(proxySource)!;
+  const url = text.includes("://") ? text : `http://${text}`;
+  const proxy = URL.canParse(url) ? new URL(url) : undefined;
+  if (proxy === undefined || !PROTOCOLS.includes(proxy.protocol) || proxy.hostname === "") {
+    // The text is not quoted: it may hold a password.
+    throw new UsageError([
+      `Cannot use the variable ${proxySource}: found no URL of a proxy, want one such as "http://proxy.example:3128"`,
+    ]);
+  }
+  return { proxy, proxySource };
+}
+
+/** Whether no proxy is used for a server: the machine itself, and what `NO_PROXY` lists. */
+export function isExempt(server: URL, noProxy: string): boolean {
+  const host = bare(server.hostname).toLowerCase();
+  const port = server.port || (server.protocol === "https:" ? "443" : "80");
+  const address = parseAddress(host);
+  if (host === "localhost" || (address !== undefined && isLoopback(address))) return true;
+  return noProxy.split(",").map((entry) => entry.trim().toLowerCase()).some((entry) => {
+    if (entry === "") return false;
+    if (entry === "*") return true;
+    const range = parseRange(entry);
+    if (range !== undefined) return address !== undefined && contains(range, address);
+    const { host: wanted, port: wantedPort } = splitPort(entry);
+    if (wanted === "" || (wantedPort !== undefined && wantedPort !== port)) return false;
+    const wantedAddress = parseAddress(wanted);
+    if (address !== undefined || wantedAddress !== undefined) {
+      return address !== undefined && wantedAddress !== undefined && same(wantedAddress, address);
+    }
+    // "example.com" is for itself and all below it, ".example.com" and "*.example.com" only for what is below.
+    const domain = wanted.startsWith("*.") ? wanted.slice(1) : wanted;
+    return domain.startsWith(".") ? host.endsWith(domain) : host === domain || host.endsWith(`.${domain}`);
+  });
+}
+
+const bare = (host: string) => host.replace(/^\[|\]$/g, "");
+
+function splitPort(entry: string): { readonly host: string; readonly port: string | undefined } {
+  const [, host, port] = /^(\[[^\]]*\]|[^:]*):([^:]*)$/.exec(entry) ?? [];
+  return { host: bare(host ?? entry), port };
+}
+
+/** An address as bytes: 4, or 16; an IPv4 address that is mapped into IPv6 has 4. */
+type AddressBytes = readonly number[];
+
+function parseAddress(text: string): AddressBytes | undefined {
+  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) {
+    const bytes = text.split(".").map(Number);
+    return bytes.every((byte) => byte < 256) ? bytes : undefined;
+  }
+  const url = `http://[${text}]`;
+  if (!text.includes(":") || !URL.canParse(url)) return undefined;
+  const [head = "", tail] = bare(new URL(url).hostname).split("::");
+  const words = (part: string) => part === "" ? [] : part.split(":").map((word) => parseInt(word, 16));
+  const [first, last] = [words(head), words(tail ?? "")];
+  const all = [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
+  const bytes = all.flatMap((word) => [word >> 8, word & 255]);
+  const isMapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255;
+  return isMapped ? bytes.slice(12) : bytes;
+}
+
+interface Range {
+  readonly address: AddressBytes;
+  readonly bits: number;
+}
+
+function parseRange(entry: string): Range | undefined {
+  const [, text = "", bits] = /^([^/]+)\/(\d{1,3})$/.exec(entry) ?? [];
+  const address = parseAddress(text);
+  if (address === undefined || Number(bits) > address.length * 8) return undefined;
+  return { address, bits: Number(bits) };
+}
+
+function contains({ address, bits }: Range, other: AddressBytes): boolean {
+  if (address.length !== other.length) return false;
+  return address.every((byte, index) => {
+    const mask = (0xff00 >> Math.min(8, Math.max(0, bits - index * 8))) & 255;
+    return (byte & mask) === (other[index]! & mask);
+  });
+}
+
+const same = (a: AddressBytes, b: AddressBytes) => a.join() === b.join();
+
+function isLoopback(address: AddressBytes): boolean {
+  return address.length === 4 ? address[0] === 127 : same(address, parseAddress("::1")!);
+}

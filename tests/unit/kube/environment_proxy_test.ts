@@ -1,0 +1,103 @@
+/**
+ * Which proxy is for which server. The table was compared with Go's `httpproxy`.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { UsageError } from "../../../lib/base/errors.ts";
+import { environmentProxy, isExempt } from "../../../lib/kube/environment_proxy.ts";
+
+/** Server, `NO_PROXY`, and whether no proxy is used. */
+const EXEMPTIONS: readonly (readonly [string, string, boolean])[] = [
+  ["https://10.0.0.1:6443", "*", true],
+  ["https://api.example", "*", true],
+  ["https://api.example", "other.example, * ", true],
+  ["https://10.0.0.1", "", false],
+  ["https://localhost:6443", "", true],
+  ["https://127.8.0.1", "", true],
+  ["https://[::1]:6443", "", true],
+  ["https://[::2]:6443", "", false],
+  ["https://api.example", "example", true],
+  ["https://api.example", ".example", true],
+  ["https://api.example", "*.example", true],
+  ["https://api.example", "api.example", true],
+  ["https://api.example", ".api.example", false],
+  ["https://api.example", "*.api.example", false],
+  ["https://api.example", "pi.example", false],
+  ["https://api.example", "API.Example", true],
+  ["https://api.example", "api.example:443", true],
+  ["https://api.example:6443", "api.example:443", false],
+  ["https://api.example:6443", "a.b,, api.example:6443", true],
+  ["http://api.example", "api.example:80", true],
+  ["https://10.0.0.1", "10.0.0.1", true],
+  ["https://10.0.0.1", "10.0.0.1:443", true],
+  ["https://10.0.0.1", "10.0.0.1:6443", false],
+  ["https://10.0.0.1", "10.0.0.10", false],
+  ["https://10.0.0.1", "0.0.1", false],
+  ["https://10.1.2.3", "10.0.0.0/8", true],
+  ["https://11.1.2.3", "10.0.0.0/8", false],
+  ["https://10.96.0.1", "10.96.0.0/12", true],
+  ["https://10.111.0.1", "10.96.0.0/12", true],
+  ["https://10.112.0.1", "10.96.0.0/12", false],
+  ["https://10.0.0.1", "0.0.0.0/0", true],
+  ["https://10.0.0.1", "10.0.0.1/32", true],
+  ["https://10.0.0.2", "10.0.0.1/32", false],
+  ["https://10.0.0.1", "10.0.0.0/33", false],
+  ["https://api.example", "10.0.0.0/8", false],
+  ["https://[fd00::1]:6443", "fd00::/8", true],
+  ["https://[fe00::1]:6443", "fd00::/8", false],
+  ["https://[fd00::1]:6443", "fd00:0::1", true],
+  ["https://[fd00::1]:6443", "[fd00::1]:6443", true],
+  ["https://[fd00::1]:6443", "[fd00::1]:443", false],
+  ["https://[fd00::1]", "10.0.0.0/8", false],
+  ["https://[::ffff:10.0.0.1]", "10.0.0.1", true],
+  ["https://api.example", ":443", false],
+];
+
+for (const [server, noProxy, expected] of EXEMPTIONS) {
+  Deno.test(`isExempt() says ${expected} of ${server} for NO_PROXY="${noProxy}"`, () => {
+    assert.equal(isExempt(new URL(server), noProxy), expected);
+  });
+}
+
+const proxyOf = (server: string, variables: Readonly<Record<string, string>>) => {
+  const { proxy, ...rest } = environmentProxy(new URL(server), (name) => variables[name]);
+  return proxy === undefined ? rest : { proxy: proxy.href, ...rest };
+};
+
+Deno.test("environmentProxy() chooses by the server's scheme, and capitals first", () => {
+  const [a, b] = ["http://a:1", "http://b:2"];
+  const chosen = (proxy: string, proxySource: string) => ({ proxy: `${proxy}/`, proxySource });
+  const server = "https://api.example";
+  assert.deepEqual(proxyOf(server, {}), {});
+  assert.deepEqual(proxyOf(server, { HTTP_PROXY: a }), {});
+  assert.deepEqual(proxyOf(server, { HTTPS_PROXY: a, https_proxy: b }), chosen(a, "HTTPS_PROXY"));
+  assert.deepEqual(proxyOf(server, { https_proxy: b, ALL_PROXY: a }), chosen(b, "https_proxy"));
+  assert.deepEqual(proxyOf(server, { all_proxy: a }), chosen(a, "all_proxy"));
+  assert.deepEqual(proxyOf("http://api.example", { HTTPS_PROXY: a, http_proxy: b }), chosen(b, "http_proxy"));
+  assert.deepEqual(
+    proxyOf(server, { HTTPS_PROXY: "proxy:3128" }),
+    chosen("http://proxy:3128", "HTTPS_PROXY"),
+  );
+  assert.deepEqual(proxyOf(server, { HTTPS_PROXY: a, no_proxy: "example" }), {
+    noProxy: "example,api.example",
+  });
+  assert.deepEqual(
+    proxyOf(server, { HTTPS_PROXY: a, NO_PROXY: "x", no_proxy: "example" }),
+    chosen(a, "HTTPS_PROXY"),
+  );
+});
+
+Deno.test("environmentProxy() refuses what is no proxy, without quoting it", () => {
+  for (const text of ["ftp://me:hunter2@proxy", "http://", "me:hunter2@pro xy"]) {
+    assert.throws(() => proxyOf("https://api.example", { HTTPS_PROXY: text }), (error: Error) => {
+      assert.ok(error instanceof UsageError);
+      assert.match(
+        error.message,
+        /^Cannot use the variable HTTPS_PROXY: found no URL of a proxy, want one such as/,
+      );
+      assert.doesNotMatch(error.message, /hunter2/);
+      return true;
+    });
+  }
+});
