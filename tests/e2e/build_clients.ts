@@ -9,10 +9,13 @@
 import { join } from "node:path";
 
 /** A client of the suite. */
-export type ClientName = "buildctl" | "docker-buildx";
+export type ClientName = "buildctl" | "docker-buildx" | "docker-buildx-0.35";
 
-/** Both, for scenarios that must hold for each. */
+/** The current ones, for scenarios that must hold for each. */
 export const CLIENT_NAMES: readonly ClientName[] = ["buildctl", "docker-buildx"];
+
+/** Those and an older buildx, which opens its connections in another way. */
+export const OLD_AND_NEW_CLIENTS: readonly ClientName[] = [...CLIENT_NAMES, "docker-buildx-0.35"];
 
 /** What is to be built, and where. */
 export interface ClientCall {
@@ -38,11 +41,7 @@ export interface ClientCommand {
 /** The command that builds with `name`. */
 export function buildCommand(name: ClientName, call: ClientCall): ClientCommand {
   const { program, address, context, output, settings } = call;
-  const env = {
-    HOME: settings,
-    DOCKER_CONFIG: join(settings, ".docker"),
-    BUILDX_CONFIG: join(settings, "buildx"),
-  };
+  const env = environment(settings);
   if (name === "buildctl") {
     const args = [
       `--addr=${address}`,
@@ -59,4 +58,25 @@ export function buildCommand(name: ClientName, call: ClientCall): ClientCommand 
   const script = `"$1" create --name remote --driver remote "$2" && ` +
     `exec "$1" build --builder remote --progress plain --provenance=false --output "type=local,dest=$4" "$3"`;
   return { command: "/bin/sh", args: ["-ec", script, "sh", program, address, context, output], env };
+}
+
+/** What `docker/setup-buildx-action` runs: it makes a builder, and waits until that is up. */
+export function bootstrapCommand(
+  { program, address, settings }: Pick<ClientCall, "program" | "address" | "settings">,
+): ClientCommand {
+  const script = `"$1" create --name remote --driver remote --use "$2" && ` +
+    `exec "$1" inspect --bootstrap --builder remote`;
+  return {
+    command: "/bin/sh",
+    args: ["-ec", script, "sh", program, address],
+    env: environment(settings),
+  };
+}
+
+function environment(settings: string): Readonly<Record<string, string>> {
+  return {
+    HOME: settings,
+    DOCKER_CONFIG: join(settings, ".docker"),
+    BUILDX_CONFIG: join(settings, "buildx"),
+  };
 }

@@ -9,7 +9,7 @@
 
 import assert from "node:assert/strict";
 import type { Build } from "./build.ts";
-import { CLIENT_NAMES, type ClientName } from "./build_clients.ts";
+import { CLIENT_NAMES, type ClientName, OLD_AND_NEW_CLIENTS } from "./build_clients.ts";
 import { noted } from "./kubelet.ts";
 import { assertServed, type Program } from "./program.ts";
 import { type Cluster, scenario } from "./scenario.ts";
@@ -24,11 +24,11 @@ interface ColdStart {
 const EIGHT_CLIENTS = [...CLIENT_NAMES, ...CLIENT_NAMES, ...CLIENT_NAMES, ...CLIENT_NAMES];
 
 const COLD_STARTS: readonly ColdStart[] = [
-  { seconds: 0.5, clients: CLIENT_NAMES },
+  { seconds: 0.5, clients: OLD_AND_NEW_CLIENTS },
   { seconds: 15, clients: CLIENT_NAMES },
-  { seconds: 30, clients: CLIENT_NAMES },
+  { seconds: 30, clients: OLD_AND_NEW_CLIENTS },
   { seconds: 30, clients: EIGHT_CLIENTS },
-  { seconds: 75, clients: CLIENT_NAMES },
+  { seconds: 75, clients: OLD_AND_NEW_CLIENTS },
   ...(Deno.env.get("E2E_LONG") === undefined ? [] : [{ seconds: 240, clients: CLIENT_NAMES }]),
 ];
 
@@ -69,7 +69,7 @@ async function survive(cluster: Cluster, { seconds, clients }: ColdStart): Promi
       }`,
   );
   served.forEach(assertServed);
-  // buildctl stays on its one connection. docker-buildx gives up a look-up after 20 s and goes on with another one.
+  // buildctl stays on its one connection. docker-buildx gives up a look-up after 20 s and continues on another connection.
   const waited = served.filter(({ heldMs }) => Number(heldMs) >= seconds * 1_000);
   const patient = clients.filter((client) => client === "buildctl");
   assert.ok(waited.length >= patient.length, JSON.stringify(sessions));

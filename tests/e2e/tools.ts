@@ -31,6 +31,8 @@ const FAMILIES = {
     },
   },
   buildx: { programs: { "docker-buildx": "github.com/docker/buildx/cmd/buildx" } },
+  // The last that sends "localhost" as authority, whatever it has dialled.
+  buildx_0_35: { programs: { "docker-buildx-0.35": "github.com/docker/buildx/cmd/buildx" } },
   kubernetes: {
     programs: {
       "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
