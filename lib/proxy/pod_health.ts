@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { anySignal } from "../base/any_signal.ts";
 import { backoffMs } from "../base/backoff.ts";
 import { type Clock, deadline } from "../base/clock.ts";
 import { TimeoutError } from "../base/errors.ts";
@@ -31,10 +32,13 @@ export interface PodHealthPorts {
   readonly placement: Placement;
 }
 
-/** While a session waits: from one check's end to the next one's start, growing. */
-const STARTING = { baseMs: 100, capMs: 1_000 };
+/**
+ * While a session waits and the daemon does not serve: from one check's end to the next one's start. It grows only while
+ * the daemon is there and says something else than SERVING, or while this machine cannot dial.
+ */
+const WAITING = { baseMs: 60, capMs: 1_000 };
 
-/** While a pod has sessions: the same, fixed. */
+/** Otherwise, while a pod has sessions: the same, fixed. */
 const RUNNING_INTERVAL_MS = 5_000;
 
 /** One check takes no longer; a daemon that listens and does not answer yet is asked again. */
@@ -45,12 +49,18 @@ const UNSUPPORTED_LIMIT = 3;
 
 /** What is known of one pod's checks. */
 interface Checks {
-  running: boolean;
-  /** Checks in a row without SERVING. */
-  failures: number;
-  /** Of those, at the end: answers that are none. */
+  /** What they ask. */
+  backend: Backend;
+  /** Ends the one that is under way. */
+  underWay: AbortController | undefined;
+  /** Checks in a row, up to the last one, after which it is no use to ask again soon. */
+  futile: number;
+  /** Checks in a row, up to the last one, without an answer that is one. */
   unsupported: number;
-  notBeforeMs: number;
+  /** When the next one is due while a session waits for the daemon, monotonic ms. */
+  waitingDueMs: number;
+  /** When it is due otherwise. */
+  runningDueMs: number;
 }
 
 /** Checks the daemons of all pods. */
@@ -89,21 +99,38 @@ export class PodHealthChecks {
   /** Starts a check if it is due; else says when it will be, if nothing changes. */
   #checkIfDue(backend: Backend, signal: AbortSignal): number {
     const { clock, placement } = this.#ports;
-    if (!this.#needed(backend, placement.healthOf(backend.uid))) return Infinity;
-    let checks = this.#checks.get(backend.uid);
-    if (checks === undefined) {
-      checks = { running: false, failures: 0, unsupported: 0, notBeforeMs: -Infinity };
-      this.#checks.set(backend.uid, checks);
-    }
-    if (checks.running) return Infinity;
-    if (clock.nowMs() < checks.notBeforeMs) return checks.notBeforeMs;
-    checks.running = true;
-    const task = this.#check(backend, checks, signal).finally(() => {
+    const health = placement.healthOf(backend.uid);
+    const checks = this.#checksOf(backend);
+    if (checks.underWay !== undefined || !this.#needed(backend, health)) return Infinity;
+    // Whatever has become of the daemon or of those that wait since the last check: this is what holds now.
+    const waits = placement.usage.held > 0 && !(health.served && health.missed === 0);
+    const dueMs = waits ? checks.waitingDueMs : checks.runningDueMs;
+    if (clock.nowMs() < dueMs) return dueMs;
+    const stop = checks.underWay = new AbortController();
+    const task = this.#check(backend, checks, stop.signal, signal).finally(() => {
+      checks.underWay = undefined;
       this.#underWay.delete(task);
       this.#changed.notify();
     });
     this.#underWay.add(task);
     return Infinity;
+  }
+
+  /** The checks of a pod. Of a pod that has changed the one under way asks what is not there any more. */
+  #checksOf(backend: Backend): Checks {
+    const known = this.#checks.get(backend.uid);
+    if (known !== undefined && isSame(known.backend, backend)) return known;
+    known?.underWay?.abort(new Error("The pod has changed"));
+    const checks = {
+      backend,
+      underWay: undefined,
+      futile: 0,
+      unsupported: 0,
+      waitingDueMs: -Infinity,
+      runningDueMs: known?.runningDueMs ?? -Infinity,
+    };
+    this.#checks.set(backend.uid, checks);
+    return checks;
   }
 
   #needed({ addresses, terminating, ordinal }: Backend, health: PodHealth): boolean {
@@ -114,33 +141,32 @@ export class PodHealthChecks {
     return usage.held > 0 || (health.served && usage.on(ordinal) > 0);
   }
 
-  async #check(backend: Backend, checks: Checks, signal: AbortSignal): Promise<void> {
+  async #check(backend: Backend, checks: Checks, stop: AbortSignal, signal: AbortSignal): Promise<void> {
     const { clock, random, placement } = this.#ports;
     const before = placement.healthOf(backend.uid);
-    const asked = await this.#ask(backend, signal);
-    checks.running = false;
-    if (signal.aborted) return;
+    const asked = await this.#ask(backend, stop, signal);
+    if (stop.aborted || signal.aborted) return;
+    checks.futile = asked === "serving" || asked === "missed" ? 0 : checks.futile + 1;
+    checks.waitingDueMs = clock.nowMs() + backoffMs(checks.futile, WAITING, random);
+    checks.runningDueMs = clock.nowMs() + RUNNING_INTERVAL_MS;
     // That this machine is out of descriptors or ports says nothing of the pod.
-    if (asked === undefined) {
-      checks.notBeforeMs = clock.nowMs() + backoffMs(++checks.failures, STARTING, random);
-      return;
-    }
-    const answer = this.#weigh(asked, checks);
-    checks.failures = answer === "serving" ? 0 : checks.failures + 1;
-    placement.checked(backend.uid, answer);
-    const health = placement.healthOf(backend.uid);
-    this.#report(backend, before, health);
-    const delayMs = health.served ? RUNNING_INTERVAL_MS : backoffMs(checks.failures, STARTING, random);
-    checks.notBeforeMs = clock.nowMs() + delayMs;
+    if (asked === undefined) return;
+    placement.checked(backend.uid, this.#weigh(asked, checks));
+    this.#report(backend, before, placement.healthOf(backend.uid));
   }
 
   /** Undefined when it could not be asked. */
-  async #ask(backend: Backend, signal: AbortSignal): Promise<HealthAnswer | undefined> {
+  async #ask(
+    backend: Backend,
+    stop: AbortSignal,
+    signal: AbortSignal,
+  ): Promise<HealthAnswer | undefined> {
     const { network, clock } = this.#ports;
+    using ends = anySignal(stop, signal);
     using limit = deadline(
       clock,
       CHECK_TIMEOUT_MS,
-      signal,
+      ends.signal,
       () => new TimeoutError("No health answer in time"),
     );
     try {
@@ -173,4 +199,9 @@ export class PodHealthChecks {
       log.info("pod answers health checks again", { pod, uid });
     }
   }
+}
+
+/** Whether what is known of the one still says something of the other. */
+function isSame(before: Backend, now: Backend): boolean {
+  return before.ready === now.ready && before.addresses.join() === now.addresses.join();
 }

@@ -313,7 +313,7 @@ export class Placement {
   }
 
   #setHealth(uid: string, health: PodHealth): void {
-    if (!this.#backends.some((backend) => backend.uid === uid)) return;
+    if (health === this.healthOf(uid) || !this.#backends.some((backend) => backend.uid === uid)) return;
     this.#health.set(uid, health);
     this.#update();
   }

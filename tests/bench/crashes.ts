@@ -1,0 +1,127 @@
+/**
+ * How long a client that waits after a crash of buildkitd waits too long: from the first moment that the new daemon
+ * answers a health check to the daemon's first answer to the client. Clients, daemon and API server belong to this
+ * process, the program runs in one of its own.
+ *
+ *     deno run -A tests/bench/crashes.ts [--rounds N] [--buildkitd]
+ *
+ * With `--buildkitd` the daemon is a real one, which needs `buildkitd`, `buildctl` and `runc` on PATH, and root.
+ * Exits with 1 when the bar does not hold. Needs Linux.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { systemClock } from "../../lib/base/clock.ts";
+import { BuildkitdPods, missingForBuildkitd } from "../../lib/demo/buildkitd_pods.ts";
+import { StubPods } from "../../lib/demo/stub_pods.ts";
+import { FRAME } from "../../lib/demo/stub_http2.ts";
+import { denoNetwork } from "../../lib/proxy/deno_network.ts";
+import { checkHealth } from "../../lib/proxy/health_check.ts";
+import { call, Http2Client, OPENING, SETTINGS_ACK } from "../support/http2_client.ts";
+import { delay } from "./processes.ts";
+import { Stage } from "./stage.ts";
+
+const BAR_MS = 50;
+/** From the end of a daemon to the start of the next one, in ms: each round another. */
+const RESTARTS_MS = [200, 500, 1_000, 2_000, 5_000];
+/** How long the stub listens before it answers, in ms. */
+const WARM_UP_MS = 300;
+/** How often the daemon is asked for its first answer, in ms. */
+const PROBE_EVERY_MS = 5;
+/** How long a session runs before the daemon crashes, in ms, at most: longer than from one health check to the next. */
+const LONGEST_RUN_MS = 6_000;
+
+function say(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
+/** A client with one call, and when the daemon began to answer it. */
+async function connect(address: string): Promise<{ client: Http2Client; served: Promise<number> }> {
+  const at = address.lastIndexOf(":");
+  const client = await Http2Client.connect({
+    hostname: address.slice(0, at),
+    port: Number(address.slice(at + 1)),
+  });
+  await client.send(OPENING, SETTINGS_ACK, ...call(1));
+  const answered = async () => {
+    for (;;) {
+      const frame = await client.next();
+      if (frame === null) throw new Error("Cannot serve a client: its connection has ended");
+      if (frame.type === FRAME.headers && frame.stream === 1) return performance.now();
+    }
+  };
+  return { client, served: answered() };
+}
+
+/** Resolves with the time at which the daemon first said SERVING. */
+async function firstAnswer(address: string): Promise<number> {
+  const [hostname, port] = address.split(":");
+  for (;;) {
+    try {
+      const conn = await denoNetwork.connect(
+        { hostname: hostname!, port: Number(port) },
+        AbortSignal.timeout(1_000),
+      );
+      const answer = await checkHealth(conn, AbortSignal.timeout(10_000));
+      if (answer === "serving") return performance.now();
+    } catch {
+      // It is not there yet.
+    }
+    await delay(PROBE_EVERY_MS);
+  }
+}
+
+async function measure(folder: string, rounds: number, isReal: boolean): Promise<number> {
+  let restartMs = 0;
+  await using stage = await Stage.open(folder, undefined, {
+    runtime: isReal
+      ? new BuildkitdPods(folder, systemClock)
+      : new StubPods({ network: denoNetwork, clock: systemClock, warmUpMs: () => WARM_UP_MS }),
+    replicas: 1,
+    restartMs: () => restartMs,
+    // The daemon's own word decides, as with a real readiness probe, which lags.
+    probeMs: () => 30_000,
+  });
+  const { address, process } = await stage.startProgram();
+  await using _program = process;
+  const afterMs: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    restartMs = RESTARTS_MS[round % RESTARTS_MS.length]!;
+    const running = await connect(address);
+    await running.served;
+    await delay(LONGEST_RUN_MS * (round * 7 % rounds) / rounds);
+    stage.cluster.kubelet.crash("buildkitd-0");
+    const waiting = await connect(address);
+    const [answeredMs, servedMs] = await Promise.all([firstAnswer(stage.backendAddress), waiting.served]);
+    afterMs.push(servedMs - answeredMs);
+    running.client.close();
+    waiting.client.close();
+  }
+  const sorted = afterMs.toSorted((a, b) => a - b);
+  const medianMs = sorted[rounds >> 1]!;
+  const holds = medianMs <= BAR_MS;
+  say(
+    `${
+      isReal ? "buildkitd" : "stub"
+    }, ${rounds} crashes: from the daemon's first answer to the hand-over median ` +
+      `${medianMs.toFixed(0)} ms (${sorted[0]!.toFixed(0)} to ${
+        sorted.at(-1)!.toFixed(0)
+      }), bar ${BAR_MS} ms: ` +
+      (holds ? "holds" : "DOES NOT HOLD"),
+  );
+  return holds ? 0 : 1;
+}
+
+const { values } = parseArgs({
+  options: { rounds: { type: "string", default: "20" }, buildkitd: { type: "boolean", default: false } },
+});
+const missing = values.buildkitd ? await missingForBuildkitd() : undefined;
+if (missing !== undefined) throw new Error(`Cannot run a real buildkitd: needs ${missing}`);
+const folder = await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-bench-" });
+let code: number;
+try {
+  code = await measure(folder, Number(values.rounds), values.buildkitd);
+} finally {
+  await Deno.remove(folder, { recursive: true });
+}
+Deno.exit(code);
