@@ -32,6 +32,7 @@ import { CountReader } from "./scaler/count_reader.ts";
 import { Observer, type ScaleTarget } from "./scaler/observer.ts";
 import { Placement } from "./scaler/placement.ts";
 import { reprieve } from "./scaler/reprieve.ts";
+import { ResetExplainer } from "./scaler/reset_explainer.ts";
 import { Scaler } from "./scaler/scaler.ts";
 
 /** One pod is what this version scales to; more instances come with `--max-replicas`. */
@@ -145,7 +146,14 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     scaler,
     obstacle: () => proxies.membership.obstacle,
   });
-  const proxy = new Proxy(listener, settings, { ...ports, placement, coldStart, explainWait });
+  const resets = new ResetExplainer(target.namespace, { client, clock });
+  const proxy = new Proxy(listener, settings, {
+    ...ports,
+    placement,
+    coldStart,
+    explainWait,
+    explainReset: (backend, connectedForMs, tell) => resets.explain(backend, connectedForMs, tell),
+  });
   addChecks(health, phase, { access: client.access, proxy, scaler, observer, placement, proxies });
   const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());
   log.info("listening", {
@@ -223,6 +231,8 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     proxy.cutAll(why);
     await proxy.drained();
   }
+  // The last lines of sessions do not wait for a pod's end to be known.
+  await resets.end();
   // 5. Everything else; the record last, when nothing can write it any more.
   tasks.signal.removeEventListener("abort", onFailure);
   tasks.stop();

@@ -33,16 +33,29 @@ export interface KubeletOptions extends KubeletTimes {
   readonly podAddress: (n: number) => string;
 }
 
+/** How a container's process ended, as its status says. */
+export interface ContainerEnd {
+  /** 128 and the signal, if one killed it. */
+  readonly exitCode: number;
+  /** `Error`, `OOMKilled` and so on. */
+  readonly reason: string;
+}
+
 interface Run {
   readonly name: string;
   readonly namespace: string;
   readonly uid: string;
   process: PodProcess | undefined;
   restarts: number;
+  /** How the process is about to end. */
+  end: ContainerEnd;
+  lastEnd: (ContainerEnd & { readonly finishedAt: string }) | undefined;
   address: string;
   stopping: boolean;
   cancelTimer: () => void;
 }
+
+const BY_ITSELF: ContainerEnd = { exitCode: 1, reason: "Error" };
 
 /** The one node of the cluster. */
 export class Kubelet implements AsyncDisposable {
@@ -67,8 +80,11 @@ export class Kubelet implements AsyncDisposable {
   }
 
   /** The pod's process ends by itself, and is started again after a while. */
-  crash(name: string): void {
-    this.#runOf(name)?.process?.kill();
+  crash(name: string, end: ContainerEnd = BY_ITSELF): void {
+    const run = this.#runOf(name);
+    if (run?.process === undefined) return;
+    run.end = end;
+    run.process.kill();
   }
 
   /** The node takes the pod away: its process is killed and the pod has failed; the controller makes a new one. */
@@ -117,6 +133,8 @@ export class Kubelet implements AsyncDisposable {
       uid,
       process: undefined,
       restarts: 0,
+      end: BY_ITSELF,
+      lastEnd: undefined,
       address: "",
       stopping: false,
       cancelTimer: () => {},
@@ -151,6 +169,8 @@ export class Kubelet implements AsyncDisposable {
     if (this.#stopped) return;
     if (run.stopping) return this.#gone(run);
     run.restarts++;
+    run.lastEnd = { ...run.end, finishedAt: this.#registry.now() };
+    run.end = BY_ITSELF;
     this.#report(run, { phase: "Running", ready: false });
     run.cancelTimer = this.#clock.setTimer(this.#options.restartMs(pod), () => this.#start(run, pod));
   }
@@ -206,6 +226,7 @@ export class Kubelet implements AsyncDisposable {
           ready: state.ready,
           restartCount: run.restarts,
           state: run.process === undefined ? { waiting: {} } : { running: {} },
+          lastState: run.lastEnd === undefined ? {} : { terminated: run.lastEnd },
         }],
       },
     }, { manager: "kubelet", subresource: "status" });

@@ -39,6 +39,8 @@ export interface RelayEvents {
   downstream(): void;
   /** One side has sent its FIN. */
   halfClosed?(): void;
+  /** buildkitd has sent its FIN before the client did: it has left, or has died with nothing of the client's unread. */
+  upstreamLeft?(): void;
 }
 
 /** How a relay ended: both sides sent their FIN, or one of them broke the connection. */
@@ -80,10 +82,17 @@ export async function relay(
     if (traffic.downstreamBytes === 0) events.downstream();
     traffic.downstreamBytes += n;
   };
+  let clientEnded = false;
   const sent = sendFirst(downstream, upstream, first, countUpstream);
   await Promise.all([
-    copy(sent, downstream, upstream, countUpstream).then(onEnd),
-    copy(first.written, upstream, downstream, countDownstream).then(onEnd),
+    copy(sent, downstream, upstream, countUpstream).then((end) => {
+      clientEnded = true;
+      onEnd(end);
+    }),
+    copy(first.written, upstream, downstream, countDownstream).then((end) => {
+      if (end === "fin" && !clientEnded) events.upstreamLeft?.();
+      onEnd(end);
+    }),
   ]);
   closeBoth();
   if (broken === undefined) return "completed";

@@ -1,6 +1,7 @@
 /**
  * One session, from accept until both directions have ended: hold, seat, dial, relay. It asks `Placement` for a seat and
- * never writes replicas. Whatever happens, it ends with its sockets closed, its seat given up and one log line.
+ * never writes replicas. Whatever happens, it ends with its sockets closed, its seat given up and one log line, which
+ * comes later if how the pod ended has to be found out.
  *
  * @module
  */
@@ -13,6 +14,7 @@ import type { Metrics, Outcome } from "../base/metrics.ts";
 import { type Conn, formatAddress, type Network } from "../base/network.ts";
 import type { Random } from "../base/random.ts";
 import { formatDurationMs } from "../config/duration.ts";
+import type { Backend } from "../scaler/backends.ts";
 import type { ColdStart } from "../scaler/cold_start.ts";
 import type { Placement, Seat } from "../scaler/placement.ts";
 import { dial, DialError, type DialSettings } from "./dial.ts";
@@ -56,6 +58,8 @@ export interface SessionPorts {
   readonly dialFaults: CauseLog;
   /** Refusals for want of room. */
   readonly heldLimit: CauseLog;
+  /** Finds out how the pod that has reset a session ended, and tells, now or seconds later. Never throws. */
+  explainReset(backend: Backend, connectedForMs: number, tell: (how: string | undefined) => void): void;
   /** Says why no backend is ready, for the client whose time is up. Never throws. */
   explainWait(signal: AbortSignal): Promise<string>;
 }
@@ -90,8 +94,9 @@ const HALF_CLOSED_MS = 15 * 60_000;
 interface Story {
   outcome: Outcome;
   reason?: string;
-  pod?: string;
-  ordinal?: number;
+  backend?: Backend;
+  /** The daemon has sent its FIN before the client did. */
+  upstreamLeft?: boolean;
   heldMs?: number;
 }
 
@@ -133,26 +138,31 @@ export async function runSession(
     close(downstream);
     placement.end(id);
   }
-  const { outcome } = story;
+  const { outcome, backend } = story;
   const durationMs = Math.round(clock.nowMs() - startedMs);
+  const { heldMs = durationMs } = story;
   metrics.record("sessions_ended_total", 1, { outcome });
   const level = outcome === "timed_out" || outcome === "protocol_error"
     ? "warn"
     : outcome === "limited"
     ? "debug"
     : "info";
-  log[level]("session ended", {
-    session: id,
-    client,
-    outcome,
-    reason: story.reason,
-    pod: story.pod,
-    ordinal: story.ordinal,
-    heldMs: story.heldMs ?? durationMs,
-    durationMs,
-    upstreamBytes: traffic.upstreamBytes,
-    downstreamBytes: traffic.downstreamBytes,
-  });
+  const write = (reason = story.reason) =>
+    log[level]("session ended", {
+      session: id,
+      client,
+      outcome,
+      reason,
+      pod: backend?.pod,
+      ordinal: backend?.ordinal,
+      heldMs,
+      durationMs,
+      upstreamBytes: traffic.upstreamBytes,
+      downstreamBytes: traffic.downstreamBytes,
+    });
+  const broken = outcome === "upstream_reset" || (outcome === "completed" && story.upstreamLeft);
+  if (broken && backend !== undefined) ports.explainReset(backend, durationMs - heldMs, write);
+  else write();
 }
 
 /** Tells a client that there is no room for its session, if it can be told, and closes it. Never throws. */
@@ -232,8 +242,7 @@ async function serve(
     const seated = await connect(id, hold, settings, ports, dialling.signal, waiting.signal);
     upstream = seated.upstream;
     cancelLimit();
-    story.pod = seated.seat.backend.pod;
-    story.ordinal = seated.seat.backend.ordinal;
+    story.backend = seated.seat.backend;
     story.heldMs = Math.round(clock.nowMs() - startedMs);
     metrics.record("hold_seconds", (clock.nowMs() - startedMs) / 1000, {});
     const closeBoth = () => {
@@ -253,6 +262,7 @@ async function serve(
       story.outcome = await relay(downstream, upstream, hold.handOver(), traffic, {
         upstream: () => placement.markUsed(id),
         downstream: () => coldStart.reached("first_byte"),
+        upstreamLeft: () => story.upstreamLeft = true,
         halfClosed: () => {
           cancelHalf();
           cancelHalf = endAfter(HALF_CLOSED_MS, "after one side had ended");

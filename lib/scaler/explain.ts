@@ -50,11 +50,12 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   const needed = backends.filter(({ ordinal }) => ordinal < neededBy(1));
   const backend = needed.find(({ terminating }) => !terminating) ?? needed[0];
   const name = backend?.pod ?? observer.firstPod;
-  const pod = await askForPod(target.namespace, name, ports, signal);
-  if (pod === "missing") {
+  const found = await askForPod(target.namespace, name, ports, signal);
+  if (found === "missing") {
     return observer.fault ??
       `pod ${name} does not exist yet; the events of the StatefulSet "${target.name}" say why, if it is refused`;
   }
+  const pod = found === "forbidden" ? undefined : found;
   const said = pod === undefined ? undefined : describePod(pod);
   if (said !== undefined) return `pod ${name} is ${said}`;
   if (observer.fault !== undefined) return observer.fault;

@@ -20,18 +20,19 @@ export interface PodInquiryPorts {
 /** How long an answer may take, in ms: somebody waits for it. */
 const ASK_MS = 2_000;
 
-/** The pod as the API has it, or that there is none; undefined where it cannot or may not be asked. */
+/** The pod as the API has it, or that there is none, or that the right to ask is missing; undefined if it cannot be asked. */
 export async function askForPod(
   namespace: string,
   name: string,
   { client, clock }: PodInquiryPorts,
   signal: AbortSignal,
-): Promise<Pod | "missing" | undefined> {
+): Promise<Pod | "missing" | "forbidden" | undefined> {
   using limit = deadline(clock, ASK_MS, signal, () => new TimeoutError("The pod's state came too late"));
   try {
     const target = { verb: "get", group: "", resource: "pods", namespace, name } as const;
     return await client.json<Pod>({ target, method: "GET", expected: [403, 404] }, limit.signal);
   } catch (error) {
-    return error instanceof ApiError && error.status === 404 ? "missing" : undefined;
+    if (!(error instanceof ApiError)) return undefined;
+    return error.status === 404 ? "missing" : error.status === 403 ? "forbidden" : undefined;
   }
 }

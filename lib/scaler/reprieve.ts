@@ -48,7 +48,7 @@ async function decideOn(
   const { placement, log } = ports;
   const found = await askForPod(namespace, pod, ports, signal);
   signal.throwIfAborted();
-  if (found === undefined) return false;
+  if (found === undefined || found === "forbidden") return false;
   const lives = found !== "missing" && found.metadata?.uid === uid &&
     found.metadata.deletionTimestamp === undefined;
   log.debug("condemned pod", { pod, uid, lives });

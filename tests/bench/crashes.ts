@@ -18,7 +18,7 @@ import { FRAME } from "../../lib/demo/stub_http2.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
 import { checkHealth } from "../../lib/proxy/health_check.ts";
 import { call, Http2Client, OPENING, SETTINGS_ACK } from "../support/http2_client.ts";
-import { delay } from "./processes.ts";
+import { connectOnce, delay } from "./processes.ts";
 import { Stage } from "./stage.ts";
 
 const BAR_MS = 50;
@@ -51,6 +51,12 @@ async function connect(address: string): Promise<{ client: Http2Client; served: 
     }
   };
   return { client, served: answered() };
+}
+
+/** Resolves once nobody listens any more. */
+async function gone(address: string): Promise<void> {
+  const [hostname, port] = address.split(":");
+  while (await connectOnce(hostname!, Number(port)).then(() => true, () => false));
 }
 
 /** Resolves with the time at which the daemon first said SERVING. */
@@ -91,6 +97,7 @@ async function measure(folder: string, rounds: number, isReal: boolean): Promise
     await running.served;
     await delay(LONGEST_RUN_MS * (round * 7 % rounds) / rounds);
     stage.cluster.kubelet.crash("buildkitd-0");
+    await gone(stage.backendAddress);
     const waiting = await connect(address);
     const [answeredMs, servedMs] = await Promise.all([firstAnswer(stage.backendAddress), waiting.served]);
     afterMs.push(servedMs - answeredMs);

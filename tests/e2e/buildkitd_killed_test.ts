@@ -6,7 +6,11 @@
 
 import assert from "node:assert/strict";
 import { noted } from "./kubelet.ts";
-import { scenario } from "./scenario.ts";
+import { assertServed } from "./program.ts";
+import { DOCUMENTED_RULES, scenario } from "./scenario.ts";
+
+/** The optional right to read pods. */
+const GET_PODS = { apiGroups: [""], resources: ["pods"], verbs: ["get"] };
 
 scenario(
   "a build after buildkitd was killed while warm is served by the restarted one",
@@ -33,3 +37,29 @@ scenario("a build whose buildkitd is killed fails, and the next one succeeds", {
   await cluster.timeline.settle([0, 1, 0]);
   assert.equal(await program.stop(), 0);
 });
+
+scenario(
+  "a build that dies with its daemon's memory says so in the log of its session",
+  {},
+  async (cluster) => {
+    await cluster.setRules([...DOCUMENTED_RULES, GET_PODS], { allowed: true });
+    const program = await (await cluster.startProgram({ "idle-timeout": "10m" })).untilReady();
+    const build = await (await cluster.build(program)).running();
+    await cluster.kubelet.killProcess("buildkitd-0");
+    assert.notEqual((await build.result()).code, 0);
+    const { outcome, reason, pod } = await program.waitForRecord(
+      "a session that says why it ended",
+      (record) => record.event === "session ended" && record["reason"] !== undefined,
+    );
+    assert.match(String(outcome), /^(completed|upstream_reset)$/);
+    assert.equal(reason, "container buildkitd of pod buildkitd-0 ended with exit code 137: OOMKilled");
+    assert.equal(pod, "buildkitd-0");
+    // The pod still shows that end, but the next build has nothing to do with it.
+    const before = program.ended.length;
+    await (await cluster.build(program)).finish();
+    const [next] = (await program.untilEnded(before + 1)).slice(before);
+    assertServed(next);
+    assert.equal(next?.["reason"], undefined);
+    assert.equal(await program.stop(), 0);
+  },
+);

@@ -59,6 +59,8 @@ export interface PodHistoryEntry {
 
 const PROBE_EVERY_MS = 25;
 const RESTART_AFTER_MS = 200;
+/** A real kubelet looks for containers that have ended once a second, and reports what it has found a moment later. */
+const END_REPORTED_AFTER_MS = 1_500;
 const RETRY_MS = 100;
 const DEFAULT_GRACE_SECONDS = 30;
 
@@ -68,6 +70,13 @@ let podsSoFar = 0;
 function nextPodAddress(subnet: string): string {
   const n = podsSoFar++;
   return `${subnet}.${100 + Math.floor(n / 250)}.${1 + n % 250}`;
+}
+
+/** `state.terminated` of a container's status. */
+interface ContainerEnd {
+  readonly exitCode: number;
+  readonly reason: string;
+  readonly finishedAt: string;
 }
 
 /** One pod from its appearance to its removal. */
@@ -88,6 +97,10 @@ export class PodRun {
   #hasVanished = false;
   #process: PodProcess | undefined;
   #restarts = 0;
+  #lastEnd: ContainerEnd | undefined;
+  #reported: readonly [phase: string, ready: boolean] = ["Pending", false];
+  /** Reports reach the API server in the order in which they are made. */
+  #reporting = Promise.resolve();
   #readinessFollowed = Promise.resolve();
 
   constructor(
@@ -210,6 +223,14 @@ export class PodRun {
     this.#restarts++;
     await this.#readinessFollowed;
     await this.#report("Running", false);
+    void this.#reportEnd(endOf(await process.exited));
+  }
+
+  /** Reports how the process has ended, late, whatever the pod's state is by then. */
+  async #reportEnd(end: ContainerEnd): Promise<void> {
+    await Promise.race([delay(END_REPORTED_AFTER_MS), this.#terminating.promise]);
+    this.#lastEnd = end;
+    if (!this.#isTerminating) await this.#report(...this.#reported);
   }
 
   /** Reports each change of a process that was ready, until it has ended; also while the pod terminates. */
@@ -251,6 +272,12 @@ export class PodRun {
   }
 
   #report(phase: string, ready: boolean): Promise<void> {
+    this.#reported = [phase, ready];
+    this.#reporting = this.#reporting.then(() => this.#sendReport(phase, ready));
+    return this.#reporting;
+  }
+
+  #sendReport(phase: string, ready: boolean): Promise<void> {
     const status = ready ? "True" : "False";
     const condition = (type: string, value: string) => ({
       type,
@@ -279,6 +306,7 @@ export class PodRun {
             ready,
             started: running,
             restartCount: this.#restarts,
+            lastState: this.#lastEnd === undefined ? {} : { terminated: this.#lastEnd },
             state: running
               ? { running: { startedAt: new Date().toISOString() } }
               : { terminated: { exitCode: 0, reason: "Completed" } },
@@ -301,4 +329,12 @@ export class PodRun {
       }
     }
   }
+}
+
+/** An end as a kubelet reports it. Whoever kills a process of this suite hard stands in for the kernel, out of memory. */
+function endOf(exited: string): ContainerEnd {
+  const finishedAt = new Date().toISOString();
+  if (exited === "SIGKILL") return { exitCode: 137, reason: "OOMKilled", finishedAt };
+  const exitCode = exited === "SIGTERM" ? 143 : Number(/^exit (\d+)$/.exec(exited)?.[1] ?? 1);
+  return { exitCode, reason: exitCode === 0 ? "Completed" : "Error", finishedAt };
 }

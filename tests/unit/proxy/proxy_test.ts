@@ -73,6 +73,7 @@ function setUp(settings: Partial<ProxySettings> = {}) {
     placement: new Placement(clock, 1, "pod"),
     coldStart: new ColdStart(clock, noMetrics),
     explainWait: () => Promise.resolve("no pod"),
+    explainReset: (_backend, _connectedForMs, tell) => tell(undefined),
   });
   const controller = new AbortController();
   const running = proxy.run(controller.signal);
