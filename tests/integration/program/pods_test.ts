@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import type { Network } from "../../../lib/base/network.ts";
 import { PODS } from "../../../lib/demo/objects.ts";
 import { denoNetwork } from "../../../lib/proxy/deno_network.ts";
+import { HealthDaemon } from "../../support/health_daemons.ts";
 import { NOT_READY, startProgram } from "../../support/program.ts";
 import { TcpClient } from "../../support/tcp_client.ts";
 
@@ -164,6 +165,32 @@ Deno.test("program: clients of a crashing pod are held and served in the end", a
     program.cluster.kubelet.crash("buildkitd-0");
   }
   await program.until("no session", () => program.metrics.value("sessions_open") === 0);
+});
+
+Deno.test("program: a dial that this machine could not make says nothing of the pod", async () => {
+  // Its condition is ready and its daemon never says SERVING: a pod that is doubted would get no session.
+  const daemon = new HealthDaemon("silent");
+  let failing = true;
+  const network: Network = {
+    ...denoNetwork,
+    connect(address, signal) {
+      if (!failing) return denoNetwork.connect(address, signal);
+      return Promise.reject(Object.assign(new Error("Too many open files"), { code: "EMFILE" }));
+    },
+  };
+  await using program = await startProgram({
+    network,
+    cluster: { replicas: 1 },
+    settings: { readiness: "auto" },
+    serve: daemon.serve,
+  });
+  await program.settled();
+  using client = await program.connect();
+  await client.send("hello");
+  await program.until("a dial that fails", () => program.metrics.value("dial_errors_total") >= 1);
+  failing = false;
+  await program.held(0);
+  assert.equal(new TextDecoder().decode(await client.receive(5)), "hello");
 });
 
 Deno.test("program --upstream dns: the pod's name is dialled", async () => {

@@ -89,6 +89,24 @@ Deno.test("dial() says of every address what became of it", async () => {
   });
 });
 
+Deno.test("dial() calls a failure local only when no address could even be tried", async () => {
+  const local = ["EMFILE", "ENFILE", "EADDRNOTAVAIL"].map((code) => Object.assign(new Error("no"), { code }));
+  const isLocal = async (v4: Fate, v6: Fate) => {
+    const { network } = networkOf({ "192.0.2.1": v4, "2001:db8::1": v6 });
+    const error = await dial(network, new VirtualClock(), backend, settings, never).catch((error) => error);
+    assert.ok(error instanceof DialError);
+    return error.isLocal;
+  };
+  for (const fault of local) {
+    assert.equal(await isLocal(fault, fault), true);
+    assert.equal(await isLocal(fault, refused), false);
+    assert.equal(await isLocal(refused, fault), false);
+  }
+  const { network } = networkOf({});
+  const nowhere = dial(network, new VirtualClock(), { ...backend, addresses: [] }, settings, never);
+  await assert.rejects(nowhere, (error) => error instanceof DialError && !error.isLocal);
+});
+
 Deno.test("dial() says when the pod has no address", async () => {
   const { network } = networkOf({});
   const nowhere = { ...backend, addresses: [] };

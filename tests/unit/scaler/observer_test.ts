@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { noMetrics } from "../../../lib/base/metrics.ts";
 import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
 import { MiniatureCluster } from "../../../lib/demo/miniature_cluster.ts";
+import { STATEFULSETS } from "../../../lib/demo/objects.ts";
 import type { PodRuntime } from "../../../lib/demo/pod_process.ts";
 import { TRUST_AFTER_MS } from "../../../lib/scaler/condemned.ts";
 import { Observer } from "../../../lib/scaler/observer.ts";
@@ -62,7 +63,7 @@ async function setUp(replicas: number) {
     await running;
     await cluster[Symbol.asyncDispose]();
   };
-  return { clock, cluster, http, start, places, [Symbol.asyncDispose]: dispose };
+  return { clock, cluster, http, observer, placement, start, places, [Symbol.asyncDispose]: dispose };
 }
 
 /** The count falls and rises again before the controller has looked. */
@@ -129,3 +130,28 @@ Deno.test("Observer trusts a new pod as soon as it is ready", async () => {
   await clock.advance(TRUST_AFTER_MS - 1);
   assert.equal(places(), true);
 });
+
+for (const when of ["before", "after"] as const) {
+  Deno.test(`Observer counts ordinals from where the StatefulSet's start, set ${when} the first look`, async () => {
+    await using setting = await setUp(0);
+    const { clock, cluster, observer, placement, start, places } = setting;
+    const patch = { spec: { ordinals: { start: 5 } } };
+    const renumber = () =>
+      cluster.api.registry.patch(
+        STATEFULSETS,
+        "default",
+        "buildkitd",
+        "application/merge-patch+json",
+        patch,
+        { manager: "helm" },
+      );
+    if (when === "before") renumber();
+    await start();
+    if (when === "after") renumber();
+    cluster.scale(1);
+    await clock.advance(SOON_MS);
+    assert.equal(observer.firstPod, "buildkitd-5");
+    assert.deepEqual(placement.backends.map(({ pod, ordinal }) => [pod, ordinal]), [["buildkitd-5", 0]]);
+    assert.equal(places(), true);
+  });
+}

@@ -142,7 +142,7 @@ Deno.test("ResetExplainer asks once for all sessions that a pod has reset", asyn
 });
 
 Deno.test("ResetExplainer goes on for a session that is reset while it asks for others", async () => {
-  let killedMs: number | undefined;
+  let killedMs = 0;
   const { clock, reads, told, reset } = setUp(() => podWith(container(killedMs)));
   reset();
   await clock.advance(5_500);
