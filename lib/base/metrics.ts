@@ -22,6 +22,14 @@ export const OUTCOMES = [
 /** One of {@link OUTCOMES}. */
 export type Outcome = typeof OUTCOMES[number];
 
+/** Why an accept failed; the label `cause`. */
+export const ACCEPT_FAULTS = ["exhausted", "client", "other"] as const;
+/**
+ * One of {@link ACCEPT_FAULTS}: `exhausted` is a want of descriptors or kernel memory, `client` a connection that ended
+ * before it was accepted.
+ */
+export type AcceptFault = typeof ACCEPT_FAULTS[number];
+
 /** Why the replica count was written; the label `reason`. */
 export const SCALE_REASONS = [
   "held_session",
@@ -100,8 +108,9 @@ export const METRICS = {
   },
   buildkitd_autoscaler_accept_errors_total: {
     type: "counter",
-    help: "Errors of accept, such as running out of file descriptors.",
-    labels: {},
+    help:
+      "Accepts that failed: for want of descriptors or memory, or since the client had left before, which is harmless.",
+    labels: { cause: ACCEPT_FAULTS },
   },
   buildkitd_autoscaler_scale_writes_total: {
     type: "counter",

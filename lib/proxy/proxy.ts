@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { sleep } from "../base/clock.ts";
+import { acceptAll, FAILURES_IN_A_ROW } from "../base/accept.ts";
 import { messageOf } from "../base/errors.ts";
 import { CauseLog } from "../base/log.ts";
-import type { Outcome } from "../base/metrics.ts";
+import type { AcceptFault, Outcome } from "../base/metrics.ts";
 import type { Conn, Listener } from "../base/network.ts";
 import { HoldBudget, TOTAL_LIMIT_BYTES } from "./hold.ts";
 import { GRPC_STATUS } from "./http2_frames.ts";
@@ -18,9 +18,6 @@ export interface ProxySettings extends SessionSettings {
   /** Sessions that may be open at a time, held ones included. */
   readonly maxConnections: number;
 }
-
-/** How long to wait after an accept that failed, in ms: descriptors may be free again by then. */
-const ACCEPT_PAUSE_MS = 100;
 
 /** Clients beyond the limit that are told so at a time; more are closed without a word. */
 const REFUSED_AT_A_TIME = 100;
@@ -81,22 +78,14 @@ export class Proxy {
 
   /** Accepts until `stopAccepting` is called or the signal is aborted. No error of accept ends it. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, metrics } = this.#ports;
-    while (this.#accepting) {
-      let conn: Conn;
-      try {
-        conn = await this.#listener.accept();
-      } catch (error) {
-        if (!this.#accepting) return;
-        // Mostly EMFILE or ENFILE; ECONNABORTED and the like are one client's own.
-        metrics.record("accept_errors_total", 1, {});
-        this.#acceptFaults.failed(messageOf(error));
-        await sleep(clock, ACCEPT_PAUSE_MS, signal);
-        continue;
-      }
-      this.#acceptFaults.succeeded();
-      this.#begin(conn);
-    }
+    await acceptAll(this.#listener, this.#ports.clock, signal, {
+      isOpen: () => this.#accepting,
+      accepted: (conn) => {
+        this.#acceptFaults.succeeded();
+        this.#begin(conn);
+      },
+      failed: (fault, error, inARow) => this.#acceptFailed(fault, error, inARow),
+    });
   }
 
   /** Takes no more connections; running sessions go on. */
@@ -136,6 +125,14 @@ export class Proxy {
   /** Ends all sessions at once. */
   cutAll(why: string): void {
     this.#cut.abort(new Error(why));
+  }
+
+  /** A client that has left before it was accepted is nobody's fault, however many do. */
+  #acceptFailed(fault: AcceptFault, error: unknown, inARow: number): void {
+    this.#ports.metrics.record("accept_errors_total", 1, { cause: fault });
+    if (fault === "exhausted" || (fault === "other" && inARow >= FAILURES_IN_A_ROW)) {
+      this.#acceptFaults.failed(messageOf(error));
+    }
   }
 
   #begin(conn: Conn): void {

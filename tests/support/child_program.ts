@@ -15,10 +15,14 @@ export type Line = Readonly<Record<string, unknown>>;
 export interface ChildOptions {
   /** More arguments. */
   readonly args?: readonly string[];
-  /** The most descriptors that it may have open. */
+  /** The most descriptors that it may have open: the soft and the hard limit. */
   readonly descriptors?: number;
   /** Variables of its environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The soft limit alone, which `deno run` raises to the hard one. */
+  readonly softDescriptors?: number;
+  /** A compiled program to start instead of the sources. */
+  readonly binary?: string;
   /** The token in its kubeconfig. */
   readonly token: string;
   /** What its kubeconfig says of the user instead. */
@@ -50,8 +54,8 @@ export class ChildProgram implements AsyncDisposable {
 
   /** Starts it in front of a world, and returns once it listens. */
   static async start(world: World, options: ChildOptions): Promise<ChildProgram> {
-    const { args = [], descriptors, token, user = { token }, cluster = { server: world.front.url.origin } } =
-      options;
+    const { args = [], descriptors, softDescriptors, binary, token } = options;
+    const { user = { token }, cluster = { server: world.front.url.origin } } = options;
     const folder = await Deno.makeTempDir();
     const kubeconfig = `${folder}/kubeconfig`;
     const config = {
@@ -63,13 +67,16 @@ export class ChildProgram implements AsyncDisposable {
       users: [{ name: "test", user }],
     };
     await Deno.writeTextFile(kubeconfig, JSON.stringify(config));
-    const command = [
+    const sources = [
       Deno.execPath(),
       "run",
       "--no-prompt",
       "--allow-all",
       "--no-check",
       new URL("main.ts", ROOT).pathname,
+    ];
+    const command = [
+      ...(binary === undefined ? sources : [binary]),
       "--listen-addr=127.0.0.1:0",
       "--admin-addr=127.0.0.1:0",
       `--target-port=${world.targetPort}`,
@@ -78,7 +85,11 @@ export class ChildProgram implements AsyncDisposable {
       "--log-level=debug",
       ...args,
     ];
-    const limit = descriptors === undefined ? "" : `ulimit -n ${descriptors}; `;
+    const limit = descriptors !== undefined
+      ? `ulimit -n ${descriptors}; `
+      : softDescriptors !== undefined
+      ? `ulimit -Sn ${softDescriptors}; `
+      : "";
     const child = new Deno.Command("sh", {
       args: ["-c", `${limit}exec "$@"`, "sh", ...command],
       env: { NO_COLOR: "1", ...options.env },
@@ -109,6 +120,14 @@ export class ChildProgram implements AsyncDisposable {
   /** The folder of its kubeconfig. */
   get folder(): string {
     return this.#folder;
+  }
+
+  /** An answer of the admin port, over a connection of its own. */
+  async admin(path: string): Promise<{ status: number; text: string }> {
+    const { hostname, port } = this.adminAddress;
+    using client = Deno.createHttpClient({});
+    const response = await fetch(`http://${hostname}:${port}${path}`, { client });
+    return { status: response.status, text: await response.text() };
   }
 
   /** The lines of one event. */

@@ -61,11 +61,11 @@ chart; a test compares the two.
     summary: Requests to the Kubernetes API fail
     description: Warm builders go on to serve; cold starts and scaling down wait.
 - alert: BuildkitdAutoscalerAcceptErrors
-  expr: sum(increase(buildkitd_autoscaler_accept_errors_total{ {{- $of -}} }[10m])) > 0
+  expr: sum(increase(buildkitd_autoscaler_accept_errors_total{cause!="client", {{- $of -}} }[10m])) > 0
   labels: { severity: warning }
   annotations:
     summary: Connections cannot be accepted
-    description: File descriptors or ports run out.
+    description: File descriptors or memory run out.
 - alert: BuildkitdColdStartSlow
   expr: histogram_quantile(0.95, sum by (le) (rate(buildkitd_autoscaler_cold_start_seconds_bucket{phase="ready", {{- $of -}} }[1h]))) > {{ $slow }}
   for: 10m

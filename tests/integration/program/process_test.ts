@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { ChildProgram } from "../../support/child_program.ts";
 import { within } from "../../support/deadline.ts";
 import { World } from "../../support/program.ts";
-import { TcpClient } from "../../support/tcp_client.ts";
+import { resettable, TcpClient } from "../../support/tcp_client.ts";
 
 const TOKEN = "a-token-that-nobody-may-see";
 
@@ -70,4 +70,20 @@ Deno.test("process: out of descriptors it keeps its sessions, stays alive, and a
   assert.equal(await first.echo("and still"), "and still");
   assert.deepEqual(program.of("no JSON"), []);
   assert.deepEqual(program.of("internal error"), []);
+});
+
+Deno.test("process: clients that have left before they were accepted delay nobody, and are no fault", async () => {
+  await using world = newWorld();
+  await using program = await ChildProgram.start(world, { token: TOKEN });
+  await program.logged("ready");
+  // While the program stands still the kernel accepts connections for it, in their order.
+  program.kill("SIGSTOP");
+  for (let i = 0; i < 20; i++) await (await resettable(program.address)).reset();
+  using client = await TcpClient.connect(program.address);
+  program.kill("SIGCONT");
+  assert.equal(await client.echo("hello"), "hello");
+  const { text } = await program.admin("/metrics");
+  assert.match(text, /accept_errors_total\{cause="client"\} 20\n/);
+  assert.match(text, /accept_errors_total\{cause="exhausted"\} 0\n/);
+  assert.deepEqual(program.of("cannot accept connections"), []);
 });

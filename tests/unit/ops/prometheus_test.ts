@@ -27,7 +27,7 @@ const SERIES = `
   histogram cold_start_seconds phase=scale_write|pod_address|ready|first_byte
   counter bytes_total direction=upstream|downstream
   counter dial_errors_total
-  counter accept_errors_total
+  counter accept_errors_total cause=exhausted|client|other
   gauge replicas_desired
   gauge replicas_observed
   gauge leader

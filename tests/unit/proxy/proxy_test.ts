@@ -36,7 +36,7 @@ class ScriptedListener implements Listener {
   }
 
   fail(code: string): void {
-    this.#next.reject(Object.assign(new Error(`Too many open files (${code})`), { code }));
+    this.#next.reject(Object.assign(new Error(`The accept failed (${code})`), { code }));
   }
 
   connect(): MemoryConn {
@@ -80,7 +80,7 @@ function setUp(settings: Partial<ProxySettings> = {}) {
   return { clock, log, listener, metrics, proxy, controller, running };
 }
 
-Deno.test("Proxy goes on accepting after errors, with a pause, and says each new cause once", async () => {
+Deno.test("Proxy goes on accepting when it has run out, with a pause, and says each new cause once", async () => {
   const { clock, log, listener, metrics, proxy, running } = setUp();
   for (let i = 0; i < 5; i++) {
     listener.fail("EMFILE");
@@ -89,7 +89,7 @@ Deno.test("Proxy goes on accepting after errors, with a pause, and says each new
     assert.match(proxy.fault ?? "", /EMFILE/);
     await clock.advance(100);
   }
-  assert.equal(metrics.value("accept_errors_total"), 5);
+  assert.equal(metrics.value("accept_errors_total", { cause: "exhausted" }), 5);
   assert.equal(log.of("cannot accept connections").filter(({ level }) => level === "warn").length, 1);
   const client = listener.connect();
   await clock.advance(0);
@@ -102,6 +102,67 @@ Deno.test("Proxy goes on accepting after errors, with a pause, and says each new
   proxy.stopAccepting();
   await running;
   assert.equal(clock.pending, 0, "no timer is left");
+});
+
+for (const code of ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]) {
+  Deno.test(`Proxy pauses after ${code}`, async () => {
+    const { clock, listener, proxy, running } = setUp();
+    listener.fail(code);
+    await clock.advance(99);
+    assert.equal(listener.accepts, 1);
+    await clock.advance(1);
+    assert.equal(listener.accepts, 2);
+    proxy.stopAccepting();
+    await running;
+  });
+}
+
+Deno.test("Proxy accepts on at once after clients that have left before, and takes them for no fault", async () => {
+  const { clock, log, listener, metrics, proxy, running } = setUp();
+  for (let i = 0; i < 99; i++) {
+    listener.fail(["ENOTCONN", "ECONNABORTED", "ECONNRESET"][i % 3]!);
+    await clock.advance(0);
+    assert.equal(listener.accepts, i + 2, "it accepts again before any time has passed");
+  }
+  const client = listener.connect();
+  await clock.advance(0);
+  assert.equal(proxy.open, 1);
+  assert.equal(metrics.value("accept_errors_total", { cause: "client" }), 99);
+  assert.equal(metrics.value("accept_errors_total", { cause: "exhausted" }), 0);
+  assert.deepEqual(log.of("cannot accept connections"), []);
+  // The connection has ended the row: the next pause is 100 failures away.
+  for (let i = 0; i < 99; i++) {
+    listener.fail("ENOTCONN");
+    await clock.advance(0);
+  }
+  assert.equal(listener.accepts, 200);
+  listener.fail("ENOTCONN");
+  await clock.advance(0);
+  assert.equal(listener.accepts, 200, "no busy loop, whatever fails");
+  await clock.advance(10);
+  assert.equal(listener.accepts, 201);
+  assert.deepEqual(log.of("cannot accept connections"), []);
+  client.close();
+  proxy.stopAccepting();
+  await clock.advance(0);
+  await running;
+});
+
+Deno.test("Proxy says what keeps all accepts from working, whatever it is", async () => {
+  const { clock, log, listener, metrics, proxy, running } = setUp();
+  for (let i = 0; i < 99; i++) {
+    listener.fail("EINVAL");
+    await clock.advance(0);
+  }
+  assert.equal(proxy.fault, undefined);
+  listener.fail("EINVAL");
+  await clock.advance(0);
+  assert.match(proxy.fault ?? "", /EINVAL/);
+  assert.equal(metrics.value("accept_errors_total", { cause: "other" }), 100);
+  assert.equal(log.of("cannot accept connections").length, 1);
+  await clock.advance(10);
+  proxy.stopAccepting();
+  await running;
 });
 
 Deno.test("Proxy stops accepting without a fault, and its sessions go on", async () => {

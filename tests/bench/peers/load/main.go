@@ -10,6 +10,9 @@
 //	load sessions HOST:PORT COUNT CONNS    the same, so many sessions in all: sessions a second
 //	load idle HOST:PORT COUNT BYTES        opens sessions, sends and gets back so many bytes on each, prints "ready" and
 //	                                       keeps them until its standard input ends
+//	load resets HOST:PORT SECONDS RATE     as many connections a second that are reset at once, and beside them honest
+//	                                       ones, 50 a second: how many of each, how many of those failed, and the median,
+//	                                       the 99th percentile and the maximum of connect + echo in ms
 //	load held HOST:PORT COUNT              the same without an answer: what a BuildKit client says first is sent
 package main
 
@@ -20,6 +23,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"sort"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -44,6 +48,8 @@ func main() {
 		fmt.Println(connect(address, seconds(3), 0, number(4)))
 	case "sessions":
 		fmt.Println(connect(address, 0, number(3), number(4)))
+	case "resets":
+		fmt.Println(resets(address, seconds(3), number(4)))
 	case "idle":
 		keep(number(3), func() net.Conn { return idle(address, number(4)) })
 	case "held":
@@ -188,6 +194,75 @@ func connect(address string, duration time.Duration, count, conns int) float64 {
 	}
 	workers.Wait()
 	return float64(ended.Load()) / time.Since(began).Seconds()
+}
+
+const honestRate = 50
+
+// An honest client gives up after this.
+const honestLimit = 30 * time.Second
+
+func resets(address string, duration time.Duration, rate int) string {
+	until := time.Now().Add(duration)
+	var sent atomic.Int64
+	var senders, clients sync.WaitGroup
+	// Several at a time, since each waits for its connection.
+	const at = 8
+	for i := 0; i < at; i++ {
+		senders.Add(1)
+		go func() {
+			defer senders.Done()
+			due := time.Now()
+			for time.Now().Before(until) {
+				if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+					conn.(*net.TCPConn).SetLinger(0)
+					conn.Close()
+					sent.Add(1)
+				}
+				due = due.Add(time.Second * at / time.Duration(rate))
+				time.Sleep(time.Until(due))
+			}
+		}()
+	}
+	var mutex sync.Mutex
+	var took []time.Duration
+	failed := 0
+	ticker := time.NewTicker(time.Second / honestRate)
+	for time.Now().Before(until) {
+		<-ticker.C
+		clients.Add(1)
+		go func() {
+			defer clients.Done()
+			start := time.Now()
+			err := honest(address)
+			mutex.Lock()
+			defer mutex.Unlock()
+			took = append(took, time.Since(start))
+			if err != nil {
+				failed++
+			}
+		}()
+	}
+	senders.Wait()
+	clients.Wait()
+	sort.Slice(took, func(a, b int) bool { return took[a] < took[b] })
+	ms := func(at int) float64 { return float64(took[at].Microseconds()) / 1000 }
+	return fmt.Sprintf("%d %d %d %.1f %.1f %.1f", sent.Load(), len(took), failed,
+		ms(len(took)/2), ms(len(took)*99/100), ms(len(took)-1))
+}
+
+func honest(address string) error {
+	conn, err := net.DialTimeout("tcp", address, honestLimit)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(honestLimit))
+	message := make([]byte, messageBytes)
+	if _, err := conn.Write(append([]byte{'e'}, message...)); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(conn, message)
+	return err
 }
 
 func keep(count int, open func() net.Conn) {
