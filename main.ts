@@ -77,7 +77,8 @@ async function run(
   const { openLog } = await import("./lib/ops/log_output.ts");
   const { prometheusMetrics } = await import("./lib/ops/prometheus.ts");
   const { processFacts } = await import("./lib/ops/process_facts.ts");
-  const { serveAdmin } = await import("./lib/ops/admin_server.ts");
+  const { adminPorts } = await import("./lib/ops/admin_server.ts");
+  const { countDescriptors } = await import("./lib/ops/descriptors.ts");
   const { denoNetwork: network } = await import("./lib/proxy/deno_network.ts");
   const { loadCluster } = await import("./lib/kube/load_cluster.ts");
   const { systemMachine: machine } = await import("./lib/kube/machine.ts");
@@ -116,7 +117,8 @@ async function run(
       clock,
       random,
       network,
-      serveAdmin,
+      countDescriptors,
+      serveAdmin: adminPorts(network, { clock, log }),
       metrics: prometheusMetrics(processFacts(clock.wallMs())),
       loadCluster: () => loadCluster(settings, { log, clock, machine }),
       stop,

@@ -12,7 +12,6 @@ import { type Address, formatAddress, type Listener, type Network } from "./base
 import { orAborted } from "./base/or_aborted.ts";
 import type { Random } from "./base/random.ts";
 import { TaskGroup } from "./base/task_group.ts";
-import { bindHostnames } from "./config/address.ts";
 import { type Settings, settingsAsText } from "./config/settings.ts";
 import { Proxies } from "./ha/proxies.ts";
 import { ApiError } from "./kube/api_error.ts";
@@ -20,10 +19,13 @@ import { KubeClient, retryDelayMs } from "./kube/client.ts";
 import type { Cluster } from "./kube/cluster.ts";
 import { statefulSetScale } from "./kube/scale.ts";
 import { adminHandler, type AdminServer, type ServeAdmin } from "./ops/admin_server.ts";
+import type { CountDescriptors } from "./ops/descriptors.ts";
 import { Health } from "./ops/health.ts";
 import type { PrometheusMetrics } from "./ops/prometheus.ts";
 import { PodHealthChecks } from "./proxy/pod_health.ts";
+import { listenOn } from "./proxy/listen.ts";
 import { Proxy } from "./proxy/proxy.ts";
+import { Room } from "./proxy/room.ts";
 import { LINGER_MS } from "./proxy/session.ts";
 import { ColdStart } from "./scaler/cold_start.ts";
 import { waitExplainer } from "./scaler/explain.ts";
@@ -52,6 +54,8 @@ export interface AppPorts {
   readonly random: Random;
   /** Sockets. */
   readonly network: Network;
+  /** Counts free file descriptors; without it nothing limits them. */
+  readonly countDescriptors?: CountDescriptors;
   /** Opens the admin port. */
   readonly serveAdmin: ServeAdmin;
   /** Counts, and shows what was counted. */
@@ -146,8 +150,9 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     scaler,
     obstacle: () => proxies.membership.obstacle,
   });
+  const room = new Room(settings.maxConnections, { count: ports.countDescriptors, log, metrics });
   const resets = new ResetExplainer(target.namespace, { client, clock });
-  const proxy = new Proxy(listener, settings, {
+  const proxy = new Proxy(listener, settings, room, {
     ...ports,
     placement,
     coldStart,
@@ -403,16 +408,12 @@ function describeProxies({ identity, leader, membership, others }: Proxies): str
   return parts.join("; ");
 }
 
-function listen(network: Network, { hostname, port }: Address, flag: string): Listener {
-  let failure: unknown;
-  for (const candidate of bindHostnames(hostname)) {
-    try {
-      return network.listen({ hostname: candidate, port });
-    } catch (error) {
-      failure = error;
-    }
+function listen(network: Network, address: Address, flag: string): Listener {
+  try {
+    return listenOn(network, address);
+  } catch (error) {
+    throw cannotListen(address, flag, error);
   }
-  throw cannotListen({ hostname, port }, flag, failure);
 }
 
 function openAdmin(

@@ -79,6 +79,17 @@ export const METRICS = {
     help: "Sessions that are held now: they wait for a backend.",
     labels: {},
   },
+  buildkitd_autoscaler_sessions_limit: {
+    type: "gauge",
+    help: "Sessions that may be open at a time: --max-connections, or what the file descriptors allow.",
+    labels: {},
+  },
+  buildkitd_autoscaler_descriptors_free: {
+    type: "gauge",
+    help:
+      "File descriptors that were free when last counted: at start, and when more sessions come; at most 4200 or so.",
+    labels: {},
+  },
   buildkitd_autoscaler_hold_bytes: {
     type: "gauge",
     help: "Bytes that held clients have sent and that are kept for the backend.",

@@ -10,7 +10,7 @@ import { logTo } from "../base/log.ts";
 import type { Address } from "../base/network.ts";
 import { systemRandom } from "../base/random.ts";
 import { parseSettings, type SettingKey } from "../config/settings.ts";
-import { serveAdmin } from "../ops/admin_server.ts";
+import { adminPorts } from "../ops/admin_server.ts";
 import { processFacts } from "../ops/process_facts.ts";
 import { prometheusMetrics } from "../ops/prometheus.ts";
 import { denoNetwork } from "../proxy/deno_network.ts";
@@ -50,21 +50,22 @@ export function runProgram(
     variables: {}, // the user's environment is about another cluster
   });
   const http = new MemoryHttp(cluster.api, systemClock, "program");
+  const log = logTo((level, event, fields) => {
+    if (stop.now.aborted) return; // the demo is over, and what is left of the program with it
+    const { from, to, because, cause } = fields;
+    if (event === "scaled") onEvent(`scales ${from} -> ${to}: ${because}`);
+    else if (level === "warn" || level === "error") {
+      onEvent(cause === undefined ? event : `${event}: ${cause}`);
+    }
+  });
   return runApp(settings, {
     version: "demo",
     runtime: Deno.version.deno,
-    log: logTo((level, event, fields) => {
-      if (stop.now.aborted) return; // the demo is over, and what is left of the program with it
-      const { from, to, because, cause } = fields;
-      if (event === "scaled") onEvent(`scales ${from} -> ${to}: ${because}`);
-      else if (level === "warn" || level === "error") {
-        onEvent(cause === undefined ? event : `${event}: ${cause}`);
-      }
-    }),
+    log,
     clock: systemClock,
     random: systemRandom,
     network: denoNetwork,
-    serveAdmin,
+    serveAdmin: adminPorts(denoNetwork, { clock: systemClock, log }),
     metrics: prometheusMetrics(processFacts(systemClock.wallMs())),
     loadCluster: () =>
       Promise.resolve({

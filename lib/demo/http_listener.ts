@@ -5,8 +5,8 @@
  *
  * @module
  */
+import { parseRequestHead, responseBytes } from "../base/http1_server.ts";
 import type { Address, Conn, Listener, Network } from "../base/network.ts";
-import type { HttpResponse } from "../kube/http.ts";
 import type { ApiServer } from "./api_server.ts";
 import { ByteReader, closeQuietly, writeAll } from "./bytes.ts";
 
@@ -91,14 +91,10 @@ export class HttpListener {
   async #serve(conn: Conn): Promise<void> {
     const reader = new ByteReader(conn);
     while (true) {
-      const head = await reader.until("\r\n\r\n");
-      if (head === null) return;
-      const [first = "", ...lines] = head.trimEnd().split("\r\n");
-      const [method = "", target = ""] = first.split(" ");
-      const headers = Object.fromEntries(lines.map((line) => {
-        const colon = line.indexOf(":");
-        return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
-      }));
+      const text = await reader.until("\r\n\r\n");
+      const head = parseRequestHead(text?.slice(0, -4) ?? "");
+      if (head === undefined) return;
+      const headers = Object.fromEntries(head.headers);
       const body = headers["transfer-encoding"] === "chunked"
         ? await readChunks(reader)
         : await reader.exactly(Number(headers["content-length"] ?? 0));
@@ -106,34 +102,22 @@ export class HttpListener {
       const controller = new AbortController();
       // The client has nothing to say until it is answered: an end of its stream means that it has gone.
       const gone = reader.peek().then((more) => more || controller.abort(new Error("The client has gone")));
-      const url = new URL(target, this.url);
-      const text = body.length === 0 ? undefined : new TextDecoder().decode(body);
-      const request = { method, url, headers, body: text, signal: controller.signal };
+      const request = {
+        method: head.method,
+        url: new URL(head.target, this.url),
+        headers,
+        body: body.length === 0 ? undefined : new TextDecoder().decode(body),
+        signal: controller.signal,
+      };
       const response = await this.#api.handle(request, headers["x-client"] ?? this.#client);
       try {
-        await writeResponse(conn, response);
+        for await (const bytes of responseBytes(head, response, false)) await writeAll(conn, bytes);
       } catch {
         return await response.body.cancel().catch(() => {});
       }
       await gone;
     }
   }
-}
-
-async function writeResponse(conn: Conn, { status, headers, body }: HttpResponse): Promise<void> {
-  const lines = [`HTTP/1.1 ${status} Status`, ...[...headers].map(([name, value]) => `${name}: ${value}`)];
-  const encoder = new TextEncoder();
-  await writeAll(conn, encoder.encode(`${lines.join("\r\n")}\r\ntransfer-encoding: chunked\r\n\r\n`));
-  for await (const chunk of body) {
-    // In one write: several small ones would wait for each other (Nagle's algorithm).
-    const head = encoder.encode(`${chunk.length.toString(16)}\r\n`);
-    const framed = new Uint8Array(head.length + chunk.length + 2);
-    framed.set(head);
-    framed.set(chunk, head.length);
-    framed.set(encoder.encode("\r\n"), head.length + chunk.length);
-    await writeAll(conn, framed);
-  }
-  await writeAll(conn, encoder.encode("0\r\n\r\n"));
 }
 
 async function readChunks(reader: ByteReader): Promise<Uint8Array | null> {

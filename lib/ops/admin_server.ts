@@ -4,9 +4,10 @@
  *
  * @module
  */
-import type { Address } from "../base/network.ts";
-import { bindHostnames } from "../config/address.ts";
+import type { Address, Network } from "../base/network.ts";
+import { listenOn } from "../proxy/listen.ts";
 import type { Health, Probe } from "./health.ts";
+import { type HttpHandler, type HttpPorts, HttpServer } from "./http_server.ts";
 
 /** What the admin port shows. */
 export interface AdminContent {
@@ -17,9 +18,6 @@ export interface AdminContent {
   /** The text of `/metrics`. */
   metrics(): Promise<string>;
 }
-
-/** Answers one request. */
-export type AdminHandler = (request: Request) => Promise<Response>;
 
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT_TYPE = "text/plain; charset=utf-8";
@@ -39,7 +37,7 @@ const PROBES: ReadonlyMap<string, Probe> = new Map([
 ]);
 
 /** The answers of the admin port, without a socket. */
-export function adminHandler(content: AdminContent): AdminHandler {
+export function adminHandler(content: AdminContent): HttpHandler {
   return async (request) => {
     const url = new URL(request.url);
     const path = url.pathname;
@@ -66,12 +64,15 @@ export function adminHandler(content: AdminContent): AdminHandler {
   };
 }
 
+const encoder = new TextEncoder();
+
 function answer(request: Request, status: number, text: string, headers: HeadersInit = {}): Response {
   const body = `${text}\n`;
   return new Response(request.method === "HEAD" ? null : body, {
     status,
     headers: {
       "content-type": TEXT_TYPE,
+      "content-length": `${encoder.encode(body).byteLength}`,
       "cache-control": "no-store",
       "x-content-type-options": "nosniff",
       ...headers,
@@ -88,42 +89,9 @@ export interface AdminServer {
 }
 
 /** Opens an admin port. */
-export type ServeAdmin = (address: Address, handler: AdminHandler) => AdminServer;
+export type ServeAdmin = (address: Address, handler: HttpHandler) => AdminServer;
 
-/**
- * Opens an admin port on a real socket.
- *
- * @throws Deno.errors.AddrInUse and the like
- */
-export function serveAdmin(address: Address, handler: AdminHandler): AdminServer {
-  const hostnames = bindHostnames(address.hostname);
-  for (const [i, hostname] of hostnames.entries()) {
-    try {
-      return serveOn({ hostname, port: address.port }, handler);
-    } catch (error) {
-      if (i === hostnames.length - 1 || error instanceof Deno.errors.AddrInUse) throw error;
-    }
-  }
-  throw new Error("unreachable");
-}
-
-function serveOn(address: Address, handler: AdminHandler): AdminServer {
-  const controller = new AbortController();
-  const server = Deno.serve(
-    {
-      hostname: address.hostname,
-      port: address.port,
-      signal: controller.signal,
-      onListen: () => {},
-      onError: () => new Response("Internal error\n", { status: 500 }),
-    },
-    handler,
-  );
-  return {
-    addr: { hostname: server.addr.hostname, port: server.addr.port },
-    async close() {
-      controller.abort();
-      await server.finished;
-    },
-  };
+/** Opens admin ports on a network. What is opened throws as `listen` does. */
+export function adminPorts(network: Network, ports: HttpPorts): ServeAdmin {
+  return (address, handler) => new HttpServer(listenOn(network, address), handler, ports);
 }

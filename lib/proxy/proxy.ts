@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { anySignal } from "../base/any_signal.ts";
 import { acceptAll, FAILURES_IN_A_ROW } from "../base/accept.ts";
 import { messageOf } from "../base/errors.ts";
 import { CauseLog } from "../base/log.ts";
@@ -10,29 +11,25 @@ import type { AcceptFault, Outcome } from "../base/metrics.ts";
 import type { Conn, Listener } from "../base/network.ts";
 import { HoldBudget, TOTAL_LIMIT_BYTES } from "./hold.ts";
 import { GRPC_STATUS } from "./http2_frames.ts";
-import { close, type Traffic } from "./relay.ts";
+import type { Traffic } from "./relay.ts";
+import type { Room } from "./room.ts";
 import { HoldEnded, refuseSession, runSession, type SessionPorts, type SessionSettings } from "./session.ts";
-
-/** The settings that matter. */
-export interface ProxySettings extends SessionSettings {
-  /** Sessions that may be open at a time, held ones included. */
-  readonly maxConnections: number;
-}
-
-/** Clients beyond the limit that are told so at a time; more are closed without a word. */
-const REFUSED_AT_A_TIME = 100;
 
 /** Accepts connections and runs their sessions. */
 export class Proxy {
   readonly #listener: Listener;
-  readonly #settings: ProxySettings;
+  readonly #settings: SessionSettings;
+  readonly #room: Room;
   readonly #ports: SessionPorts;
   readonly #cut = new AbortController();
   readonly #hopeless = new AbortController();
   readonly #sessions = new Set<Promise<void>>();
   readonly #acceptFaults: CauseLog;
   readonly #limit: CauseLog;
+  /** Clients that are being told that there is no room. */
   readonly #refused = new Set<Promise<void>>();
+  /** What ends that, oldest first. */
+  readonly #telling = new Set<AbortController>();
   /** What sessions that run have carried so far. */
   readonly #traffic = new Set<Traffic>();
   /** What sessions that have ended carried since the last `countBytes`, less what that had counted already. */
@@ -43,12 +40,14 @@ export class Proxy {
   /** Takes over `listener`. */
   constructor(
     listener: Listener,
-    settings: ProxySettings,
+    settings: SessionSettings,
+    room: Room,
     ports: Omit<SessionPorts, "budget" | "dialFaults" | "heldLimit">,
   ) {
     const { log, metrics } = ports;
     this.#listener = listener;
     this.#settings = settings;
+    this.#room = room;
     this.#ports = {
       ...ports,
       budget: new HoldBudget(TOTAL_LIMIT_BYTES, (usedBytes) => metrics.record("hold_bytes", usedBytes, {})),
@@ -136,8 +135,7 @@ export class Proxy {
   }
 
   #begin(conn: Conn): void {
-    const { maxConnections } = this.#settings;
-    if (this.#sessions.size >= maxConnections) return this.#refuse(conn, maxConnections);
+    if (!this.#room.fits(this.#sessions.size, this.#ports.placement.usage.held)) return this.#refuse(conn);
     this.#limit.succeeded();
     const traffic: Traffic = { upstreamBytes: 0, downstreamBytes: 0 };
     this.#traffic.add(traffic);
@@ -156,16 +154,28 @@ export class Proxy {
     this.#count();
   }
 
-  #refuse(conn: Conn, maxConnections: number): void {
+  #refuse(conn: Conn): void {
     const { metrics } = this.#ports;
-    const cause = `The limit of ${maxConnections} connections is reached (--max-connections)`;
+    const { refused, full } = this.#room;
     metrics.record("sessions_opened_total", 1, {});
     metrics.record("sessions_ended_total", 1, { outcome: "limited" });
-    this.#limit.failed(cause);
-    if (this.#refused.size >= REFUSED_AT_A_TIME) return close(conn);
-    const told = refuseSession(conn, cause, this.#ports, this.#cut.signal);
+    this.#limit.failed(full);
+    // The oldest has been told by now, if it can be told at all.
+    const [oldest] = this.#telling;
+    if (oldest !== undefined && this.#telling.size >= refused) {
+      this.#telling.delete(oldest);
+      oldest.abort();
+    }
+    const own = new AbortController();
+    this.#telling.add(own);
+    const over = anySignal(own.signal, this.#cut.signal);
+    const told = refuseSession(conn, full, this.#ports, over.signal);
     this.#refused.add(told);
-    told.finally(() => this.#refused.delete(told));
+    told.finally(() => {
+      over[Symbol.dispose]();
+      this.#telling.delete(own);
+      this.#refused.delete(told);
+    });
   }
 
   #count(): void {

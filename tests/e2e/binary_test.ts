@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { run } from "../../.ci/commands.ts";
 import { flagsOf } from "../../.ci/compile.ts";
+import { outlivesExhaustion, refusesWhatItHasNoDescriptorsFor } from "../support/few_descriptors.ts";
 import config from "../../deno.json" with { type: "json" };
 import { containerCommand } from "./containers/confined.ts";
 import { kubeconfig } from "./kube_api.ts";
@@ -134,6 +135,14 @@ test("the compiled program shows its demo, with stand-ins for pods, since it may
   );
   assert.match(output, /for a real buildkitd the demo wants a checkout/);
   assert.match(output, /^OK {2}11 of 11 clients were served/m);
+});
+
+test("the compiled program with a soft limit of 1024 descriptors: 700 clients are served or told why not, and /livez is 200 all along", async () => {
+  await refusesWhatItHasNoDescriptorsFor({ softDescriptors: 1024, binary: programPath(PROGRAM) });
+});
+
+test("the compiled program out of descriptors keeps its sessions and its admin port", async () => {
+  await outlivesExhaustion(programPath(PROGRAM));
 });
 
 function say(line: string): void {

@@ -19,7 +19,7 @@ export const OUTSIDE: ReadonlyMap<string, string> = new Map([
   ["lib/kube/valve.ts", "the socket under node:tls"],
   ["lib/kube/machine.ts", "files, environment and child processes that credentials come from"],
   ["lib/proxy/deno_network.ts", "TCP sockets"],
-  ["lib/ops/admin_server.ts", "the admin port's HTTP server"],
+  ["lib/ops/descriptors.ts", "how many files may be opened"],
   ["lib/ops/process_facts.ts", "the process's memory and CPU time"],
 ]);
 

@@ -14,7 +14,7 @@ import { HttpListener } from "../../lib/demo/http_listener.ts";
 import { MiniatureCluster, type MiniatureClusterOptions } from "../../lib/demo/miniature_cluster.ts";
 import type { Cluster } from "../../lib/kube/cluster.ts";
 import { FetchHttp } from "../../lib/kube/fetch_http.ts";
-import { serveAdmin } from "../../lib/ops/admin_server.ts";
+import { adminPorts } from "../../lib/ops/admin_server.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
 import { type CountedMetrics, countedMetrics } from "./counted_metrics.ts";
 import { HANG_MS, within } from "./deadline.ts";
@@ -278,7 +278,7 @@ async function start(world: World, options: WorldOptions, ownsWorld: boolean): P
     clock: options.clock ?? systemClock,
     random: systemRandom,
     network: options.network ?? denoNetwork,
-    serveAdmin,
+    serveAdmin: adminPorts(denoNetwork, { clock: systemClock, log }),
     metrics,
     loadCluster: () => Promise.resolve(clusterOf(world, options)),
     stop: { drain: drain.signal, now: now.signal },

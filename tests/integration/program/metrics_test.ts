@@ -63,6 +63,8 @@ Deno.test("program /metrics: a cold start of three, a warm session, one that lef
     'bytes_total{direction="downstream"}': 3 * 5 + 4,
     "dial_errors_total": 0,
     'accept_errors_total{cause="exhausted"}': 0,
+    "sessions_limit": 4,
+    "descriptors_free": 0,
     'scale_writes_total{direction="up",reason="held_session"}': 1,
     'scale_writes_total{direction="down",reason="idle"}': 1,
     'scale_writes_total{direction="same",reason="closed_by_scale_down"}': 0,

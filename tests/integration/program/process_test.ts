@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { ChildProgram } from "../../support/child_program.ts";
-import { within } from "../../support/deadline.ts";
+import { outlivesExhaustion, refusesWhatItHasNoDescriptorsFor } from "../../support/few_descriptors.ts";
 import { World } from "../../support/program.ts";
 import { resettable, TcpClient } from "../../support/tcp_client.ts";
 
@@ -47,29 +47,12 @@ Deno.test("process: a second signal ends it at once, whatever runs", async () =>
   assert.equal((await program.logged("session ended"))["outcome"], "drain_timeout");
 });
 
-Deno.test("process: out of descriptors it keeps its sessions, stays alive, and accepts again once some are free", async () => {
-  await using world = newWorld();
-  await using program = await ChildProgram.start(world, { token: TOKEN, descriptors: 64 });
-  await program.logged("ready");
-  using first = await TcpClient.connect(program.address);
-  assert.equal(await first.echo("before"), "before");
-  // More than it has descriptors for; what it cannot accept waits in the kernel.
-  const clients = await Promise.all(Array.from({ length: 100 }, () => TcpClient.connect(program.address)));
-  const echoes = clients.map((client, i) => client.echo(`client ${i}`).catch((error) => String(error)));
-  const { cause, level } = await program.logged("cannot accept connections");
-  assert.match(String(cause), /EMFILE|Too many open files/i);
-  assert.match(String(level), /^warn/i);
-  assert.equal(await first.echo("during"), "during");
-  for (const client of clients) client.close();
-  await program.logged("cannot accept connections is over");
-  await Promise.all(echoes);
-  // Those that the kernel had taken come and go now; then a new one is served like any other.
-  const last = await within(TcpClient.connect(program.address), "a connection");
-  using _ = last;
-  assert.equal(await last.echo("after"), "after");
-  assert.equal(await first.echo("and still"), "and still");
-  assert.deepEqual(program.of("no JSON"), []);
-  assert.deepEqual(program.of("internal error"), []);
+Deno.test("process: out of descriptors it keeps its sessions and its admin port, and accepts again once some are free", async () => {
+  await outlivesExhaustion();
+});
+
+Deno.test("process: with too few descriptors for all clients it refuses some, and neither cuts one nor stops answering", async () => {
+  await refusesWhatItHasNoDescriptorsFor({ descriptors: 1024 });
 });
 
 Deno.test("process: clients that have left before they were accepted delay nobody, and are no fault", async () => {

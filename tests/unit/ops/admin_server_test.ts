@@ -4,8 +4,13 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { adminHandler, type AdminServer, serveAdmin } from "../../../lib/ops/admin_server.ts";
+import { systemClock } from "../../../lib/base/clock.ts";
+import { adminHandler, adminPorts, type AdminServer } from "../../../lib/ops/admin_server.ts";
 import { Health } from "../../../lib/ops/health.ts";
+import { denoNetwork } from "../../../lib/proxy/deno_network.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+
+const serveAdmin = adminPorts(denoNetwork, { clock: systemClock, log: recordingLog() });
 
 function open(content: { ready?: boolean; metrics?: () => Promise<string> } = {}): AdminServer {
   const health = new Health();
@@ -89,7 +94,7 @@ Deno.test("the admin port closes although a client keeps its connection", async 
   conn.close();
 });
 
-Deno.test("serveAdmin() on all interfaces serves IPv4, and says when the port is taken", async () => {
+Deno.test("the admin port on all interfaces serves IPv4, and says when the port is taken", async () => {
   const handler = () => Promise.resolve(new Response("x"));
   const server = serveAdmin({ hostname: "::", port: 0 }, handler);
   assert.equal((await ask(server, "/")).text, "x");

@@ -22,6 +22,8 @@ const SERIES = `
   counter sessions_ended_total outcome=completed|client_left|timed_out|idle_timeout|limited|upstream_reset|drain_timeout
   gauge sessions_open
   gauge sessions_held
+  gauge sessions_limit
+  gauge descriptors_free
   gauge hold_bytes
   histogram hold_seconds
   histogram cold_start_seconds phase=scale_write|pod_address|ready|first_byte

@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import type { Conn, Listener } from "../../../lib/base/network.ts";
 import { noMetrics } from "../../../lib/base/metrics.ts";
-import { Proxy, type ProxySettings } from "../../../lib/proxy/proxy.ts";
+import { Proxy } from "../../../lib/proxy/proxy.ts";
+import { Room } from "../../../lib/proxy/room.ts";
 import { ColdStart } from "../../../lib/scaler/cold_start.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
@@ -46,35 +47,38 @@ class ScriptedListener implements Listener {
   }
 }
 
-function setUp(settings: Partial<ProxySettings> = {}) {
+function setUp({ maxConnections = 10, descriptors }: { maxConnections?: number; descriptors?: number } = {}) {
   const clock = new VirtualClock();
   const log = recordingLog();
   const listener = new ScriptedListener();
   const metrics = countedMetrics(() => {});
-  const proxy = new Proxy(listener, {
-    upstream: "slices",
-    targetPort: 1234,
-    connectTimeoutMs: 5_000,
-    headlessServiceName: "h",
-    stsNamespace: "n",
-    clusterDomain: "c",
-    readyWaitTimeoutMs: 60_000,
-    wakeOn: "connect",
-    maxHeld: 10,
-    maxConnections: 10,
-    sessionIdleTimeoutMs: 0,
-    ...settings,
-  }, {
-    clock,
-    random: () => 0.5,
-    log,
-    metrics,
-    network: { listen: () => assert.fail(), connect: () => assert.fail() },
-    placement: new Placement(clock, 1, "pod"),
-    coldStart: new ColdStart(clock, noMetrics),
-    explainWait: () => Promise.resolve("no pod"),
-    explainReset: (_backend, _connectedForMs, tell) => tell(undefined),
-  });
+  const proxy = new Proxy(
+    listener,
+    {
+      upstream: "slices",
+      targetPort: 1234,
+      connectTimeoutMs: 5_000,
+      headlessServiceName: "h",
+      stsNamespace: "n",
+      clusterDomain: "c",
+      readyWaitTimeoutMs: 60_000,
+      wakeOn: "connect",
+      maxHeld: 10,
+      sessionIdleTimeoutMs: 0,
+    },
+    new Room(maxConnections, { count: () => descriptors, log, metrics }),
+    {
+      clock,
+      random: () => 0.5,
+      log,
+      metrics,
+      network: { listen: () => assert.fail(), connect: () => assert.fail() },
+      placement: new Placement(clock, 1, "pod"),
+      coldStart: new ColdStart(clock, noMetrics),
+      explainWait: () => Promise.resolve("no pod"),
+      explainReset: (_backend, _connectedForMs, tell) => tell(undefined),
+    },
+  );
   const controller = new AbortController();
   const running = proxy.run(controller.signal);
   return { clock, log, listener, metrics, proxy, controller, running };
@@ -166,7 +170,7 @@ Deno.test("Proxy says what keeps all accepts from working, whatever it is", asyn
 });
 
 Deno.test("Proxy stops accepting without a fault, and its sessions go on", async () => {
-  const { clock, log, listener, proxy, running } = setUp();
+  const { clock, log, listener, metrics, proxy, running } = setUp();
   const client = listener.connect();
   await clock.advance(0);
   proxy.stopAccepting();
@@ -175,6 +179,7 @@ Deno.test("Proxy stops accepting without a fault, and its sessions go on", async
   assert.ok(listener.closed && !proxy.accepting);
   assert.equal(proxy.open, 1);
   assert.equal(log.of("cannot accept connections").length, 0);
+  assert.equal(metrics.value("accept_errors_total"), 0);
   let drained = false;
   const draining = proxy.drained().then(() => drained = true);
   await clock.advance(0);
@@ -216,6 +221,39 @@ Deno.test("Proxy takes no more connections than it may, and lets go of the rest"
   for (const client of clients.slice(2)) assert.equal(await client.read(new Uint8Array(1)), null);
   for (const client of clients) client.close();
   proxy.stopAccepting();
+  await clock.advance(0);
+  await proxy.drained();
+  await running;
+  assert.equal(clock.pending, 0, "no timer is left");
+});
+
+Deno.test("Proxy tells as many refused clients as it may; the oldest of them gives way", async () => {
+  const { clock, listener, proxy, running } = setUp({ descriptors: 8 });
+  const clients: MemoryConn[] = [];
+  const connect = async () => {
+    clients.push(listener.connect());
+    await clock.advance(0);
+  };
+  for (let i = 0; i < 5; i++) await connect();
+  assert.equal(proxy.open, 2);
+  assert.equal(await clients[2]!.read(new Uint8Array(1)), null, "the oldest is let go");
+  const isOver = async (client: MemoryConn) => {
+    let over = false;
+    client.read(new Uint8Array(1)).then(() => over = true, () => {}); // closed by the test
+    await clock.advance(0);
+    return over;
+  };
+  assert.equal(await isOver(clients[3]!), false);
+  assert.equal(await isOver(clients[4]!), false);
+  // One that has left makes room for the next.
+  clients[4]!.close();
+  await clock.advance(0);
+  await connect();
+  assert.equal(await isOver(clients[3]!), false);
+  await connect();
+  assert.equal(await isOver(clients[3]!), true);
+  proxy.stopAccepting();
+  proxy.cutAll("The time is up");
   await clock.advance(0);
   await proxy.drained();
   await running;
