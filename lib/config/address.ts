@@ -9,7 +9,7 @@ import { type Address, formatAddress } from "../base/network.ts";
 
 /**
  * The host that stands for all interfaces. A listener on it serves IPv6 and IPv4 (whose clients then appear as
- * `::ffff:a.b.c.d`), except where {@link bindHostnames} says otherwise.
+ * `::ffff:a.b.c.d`), or IPv6 only: see {@link bindHostnames}.
  */
 export const ANY_HOST = "::";
 
@@ -34,8 +34,8 @@ export function formatListenAddress(address: Address): string {
 }
 
 /**
- * The hosts to try to listen on, in this order, until one works. `::` fails where IPv6 is switched off, and then
- * `0.0.0.0` is all there is.
+ * The hosts to listen on. For all interfaces there is a second one, for where `::` is IPv6 only, or IPv6 is switched
+ * off.
  */
 export function bindHostnames(hostname: string): readonly string[] {
   return hostname === ANY_HOST ? [ANY_HOST, "0.0.0.0"] : [hostname];

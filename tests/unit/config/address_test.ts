@@ -86,7 +86,7 @@ Deno.test("overlaps() sees listeners that are in each other's way", () => {
   }
 });
 
-Deno.test("bindHostnames() falls back to IPv4 where all interfaces are asked for", () => {
+Deno.test("bindHostnames() names IPv4 as well where all interfaces are asked for", () => {
   assert.deepEqual(bindHostnames("::"), ["::", "0.0.0.0"]);
   assert.deepEqual(bindHostnames("::1"), ["::1"]);
 });
