@@ -6,59 +6,23 @@
  *
  * @module
  */
+import { concat } from "../base/bytes.ts";
 import type { Conn } from "../base/network.ts";
 import { goAway } from "./http2_frames.ts";
-import { Http2Opening, type Malformed, type OpeningKind, type Refusal, type Step } from "./http2_opening.ts";
+import { Http2Opening, type Malformed, type OpeningKind, type Refusal } from "./http2_opening.ts";
+import { Pieces } from "./pieces.ts";
 import { writeAll } from "./relay.ts";
 
 /** Kept bytes of one session never exceed this; past it reading stops until there is a backend. */
 export const SESSION_LIMIT_BYTES = 128 * 1024;
 
-/** Kept bytes of all sessions together never exceed this. */
+/** Kept bytes of all sessions together never exceed this by more than one read of each. */
 export const TOTAL_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /** What a held session waits with, as long as nothing comes: thousands may be held, and openings are small. */
 const READ_BYTES = 1024;
 
 const NO_BYTES = new Uint8Array();
-
-/**
- * Bytes in order. Small pieces are copied together: each costs some 200 bytes of its own, and a client may send its bytes
- * one by one.
- */
-class Pieces {
-  #whole: Uint8Array[] = [];
-  #block = NO_BYTES;
-  #usedBytes = 0;
-
-  /** Adds some bytes at the end. */
-  push(bytes: Uint8Array): void {
-    if (this.#usedBytes + bytes.byteLength > this.#block.byteLength) {
-      this.#close();
-      if (bytes.byteLength >= READ_BYTES) {
-        this.#whole.push(bytes);
-        return;
-      }
-      this.#block = new Uint8Array(READ_BYTES);
-    }
-    this.#block.set(bytes, this.#usedBytes);
-    this.#usedBytes += bytes.byteLength;
-  }
-
-  /** Takes out all of them. */
-  take(): Uint8Array[] {
-    this.#close();
-    const all = this.#whole;
-    this.#whole = [];
-    return all;
-  }
-
-  #close(): void {
-    if (this.#usedBytes > 0) this.#whole.push(this.#block.subarray(0, this.#usedBytes));
-    this.#block = NO_BYTES;
-    this.#usedBytes = 0;
-  }
-}
 
 /** How a held client left: with a FIN (which may also be a half-close), or with an RST. */
 export type Leaving = "fin" | "reset";
@@ -141,6 +105,8 @@ export class Hold {
   #keptBytes = 0;
   #pending: Promise<Uint8Array | null> | undefined;
   #written = Promise.resolve();
+  /** A reply could not be written: nobody hears the next one. */
+  #deaf = false;
   readonly #gone = new AbortController();
   #left: Leaving | undefined;
   #looks = false;
@@ -193,14 +159,10 @@ export class Hold {
   wait(): void {
     this.#looks = true;
     const unseen = this.#unseen.take();
-    // What is counted back here is not room: it is counted again at once.
+    const unseenBytes = unseen.reduce((sum, { byteLength }) => sum + byteLength, 0);
     const stopped = this.#stopped;
     this.#stopped = false;
-    for (const bytes of unseen) {
-      this.#count(-bytes.byteLength);
-      if (!this.#look(bytes)) return;
-    }
-    if (stopped) this.#read();
+    if (this.#look(unseen, unseenBytes) && stopped) this.#read();
   }
 
   /** There may be a backend: stops looking, unless something was said to the client already. */
@@ -255,11 +217,16 @@ export class Hold {
 
   #read(): void {
     this.#pending = undefined;
-    const full = this.#keptBytes + READ_BYTES > SESSION_LIMIT_BYTES || this.#budget.leftBytes < READ_BYTES;
-    this.#stopped = full && !this.#refuses;
-    if (this.#stopped) return this.#budget.onRoom(this.#onRoom);
+    const full = this.#keptBytes + READ_BYTES > SESSION_LIMIT_BYTES;
+    this.#stopped = (full || this.#budget.leftBytes < READ_BYTES) && !this.#refuses;
+    if (this.#stopped) {
+      // What others give back is no room for a session that is full by itself.
+      if (!full) this.#budget.onRoom(this.#onRoom);
+      return;
+    }
     const buffer = this.#buffer;
-    const pending = this.#conn.read(buffer).then((n) => n === null ? null : buffer.slice(0, n));
+    // Not a copy: before the next read all of it has been copied or forgotten, and the relay reads into buffers of its own.
+    const pending = this.#conn.read(buffer).then((n) => n === null ? null : buffer.subarray(0, n));
     this.#pending = pending;
     pending.then((bytes) => this.#came(bytes), () => this.#leave("reset"));
   }
@@ -269,7 +236,7 @@ export class Hold {
     if (bytes === null) return this.#leave("fin");
     this.#pending = undefined;
     if (this.#looks) {
-      if (!this.#look(bytes)) return;
+      if (!this.#look([bytes], 0)) return;
     } else {
       this.#unseen.push(bytes);
       this.#count(bytes.byteLength);
@@ -280,20 +247,29 @@ export class Hold {
     else this.#read();
   }
 
-  /** False when the client has broken the protocol. */
-  #look(bytes: Uint8Array): boolean {
-    const step: Step = this.#opening.take(bytes);
-    for (const kept of step.kept) {
-      this.#kept.push(kept);
-      this.#count(kept.byteLength);
+  /** Looks at bytes of which `countedBytes` were counted when they came. False when the client has broken the protocol. */
+  #look(pieces: readonly Uint8Array[], countedBytes: number): boolean {
+    const replies: Uint8Array[] = [];
+    let keptBytes = 0;
+    let malformed: Malformed | undefined;
+    for (const bytes of pieces) {
+      const step = this.#opening.take(bytes);
+      for (const kept of step.kept) {
+        this.#kept.push(kept);
+        keptBytes += kept.byteLength;
+      }
+      replies.push(...step.replies);
+      malformed = step.malformed;
+      if (malformed !== undefined) break;
     }
-    this.#reply(step.replies);
+    this.#count(keptBytes - countedBytes);
+    if (malformed !== undefined) replies.push(goAway(malformed.code));
+    this.#reply(replies);
     if (this.#refuses && this.#opening.kind === "other") {
       this.#gone.abort(new Error("The client cannot be told"));
     }
-    if (step.malformed === undefined) return true;
-    this.#reply([goAway(step.malformed.code)]);
-    this.#events.malformed(step.malformed);
+    if (malformed === undefined) return true;
+    this.#events.malformed(malformed);
     return false;
   }
 
@@ -302,12 +278,19 @@ export class Hold {
     this.#budget.add(bytes);
   }
 
+  /** All of it is one buffer and one write, and nothing is written after a write that failed. */
   #reply(replies: readonly Uint8Array[]): void {
-    for (const bytes of replies) {
-      this.#written = this.#written.then(() => writeAll(this.#conn, bytes)).catch(() => {
+    if (replies.length === 0 || this.#deaf) return;
+    const bytes = concat(replies);
+    this.#written = this.#written.then(async () => {
+      if (this.#deaf) return;
+      try {
+        await writeAll(this.#conn, bytes);
+      } catch {
         // The client is gone: the read under way says so.
-      });
-    }
+        this.#deaf = true;
+      }
+    });
   }
 
   #leave(how: Leaving): void {

@@ -11,6 +11,9 @@ export const PREFACE: Uint8Array = new TextEncoder().encode("PRI * HTTP/2.0\r\n\
 /** Length, type, flags and stream come before each frame's payload (RFC 9113, section 4.1). */
 export const FRAME_HEADER_BYTES = 9;
 
+/** Where in a frame header the stream stands. */
+const STREAM_OFFSET_BYTES = 5;
+
 /** No frame is larger until a peer has allowed it (SETTINGS_MAX_FRAME_SIZE, RFC 9113, section 6.5.2). */
 export const LARGEST_FRAME_BYTES = 16_384;
 
@@ -46,6 +49,8 @@ export const ERROR = {
   protocol: 0x1,
   /** A frame has a size that it must not have. */
   frameSize: 0x6,
+  /** The peer makes more work than can be meant well. */
+  enhanceYourCalm: 0xb,
 } as const;
 
 /** What stands before a payload. */
@@ -68,7 +73,7 @@ export function parseFrameHeader(bytes: Uint8Array): FrameHeader {
     type: view.getUint8(3),
     flags: view.getUint8(4),
     // The highest bit is reserved and must be ignored.
-    stream: view.getUint32(5) & 0x7fff_ffff,
+    stream: view.getUint32(STREAM_OFFSET_BYTES) & 0x7fff_ffff,
   };
 }
 
@@ -78,7 +83,7 @@ export function frame(type: number, flags: number, stream: number, payload: Uint
   const view = new DataView(bytes.buffer);
   view.setUint32(0, payload.byteLength << 8 | type);
   view.setUint8(4, flags);
-  view.setUint32(5, stream);
+  view.setUint32(STREAM_OFFSET_BYTES, stream);
   bytes.set(payload, FRAME_HEADER_BYTES);
   return bytes;
 }
@@ -132,21 +137,35 @@ export const GRPC_STATUS = {
 /** The message that still fits, with the other fields, into one frame of the default size. */
 const LONGEST_MESSAGE_BYTES = 8 * 1024;
 
+/** All messages of one {@link grpcErrors} together never exceed this: with many calls each message is shorter. */
+const LONGEST_MESSAGES_BYTES = 128 * 1024;
+
 /**
- * A whole answer to one call in one frame: "trailers-only", an error with a message for people. Longer messages are cut.
+ * Whole answers to some calls, in one buffer, each in one frame: "trailers-only", an error with a message for people.
+ * Longer messages are cut.
  */
-export function grpcError(stream: number, status: number, message: string): Uint8Array {
+export function grpcErrors(streams: readonly number[], status: number, message: string): Uint8Array {
+  if (streams.length === 0) return new Uint8Array();
+  const longestBytes = Math.min(LONGEST_MESSAGE_BYTES, Math.floor(LONGEST_MESSAGES_BYTES / streams.length));
   const block = headerBlock([
     [":status", "200"],
     ["content-type", "application/grpc"],
     ["grpc-status", String(status)],
-    ["grpc-message", percentEncode(message)],
+    ["grpc-message", percentEncode(message, longestBytes)],
   ]);
-  return frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, stream, block);
+  // Answers differ by nothing but their stream.
+  const one = frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 0, block);
+  const all = new Uint8Array(streams.length * one.byteLength);
+  const view = new DataView(all.buffer);
+  for (const [i, stream] of streams.entries()) {
+    all.set(one, i * one.byteLength);
+    view.setUint32(i * one.byteLength + STREAM_OFFSET_BYTES, stream);
+  }
+  return all;
 }
 
 /** As gRPC wants `grpc-message`: space to tilde as they are but for the percent sign, all else as UTF-8 in hex. */
-function percentEncode(message: string): string {
+function percentEncode(message: string, longestBytes: number): string {
   let encoded = "";
   for (const character of message) {
     let next = character;
@@ -156,7 +175,7 @@ function percentEncode(message: string): string {
         next += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
       }
     }
-    if (encoded.length + next.length > LONGEST_MESSAGE_BYTES) break;
+    if (encoded.length + next.length > longestBytes) break;
     encoded += next;
   }
   return encoded;

@@ -15,11 +15,18 @@ import {
   frame,
   FRAME_HEADER_BYTES,
   type FrameHeader,
-  grpcError,
+  grpcErrors,
   LARGEST_FRAME_BYTES,
   parseFrameHeader,
   PREFACE,
 } from "./http2_frames.ts";
+
+/**
+ * Calls that may be open at a time before there is a server. A BuildKit client has a few; more of them cost memory and
+ * an answer each. The limit is not announced to the client (SETTINGS_MAX_CONCURRENT_STREAMS): a daemon that announces
+ * none would not lift it.
+ */
+export const OPEN_CALLS_LIMIT = 1_000;
 
 /** What the first bytes are: still a part of the preface, HTTP/2, or something else. */
 export type OpeningKind = "undecided" | "http2" | "other";
@@ -62,6 +69,9 @@ export class Http2Opening {
   #goAway = false;
   #connected = false;
   #refusal: Refusal | undefined;
+  /** Calls that were made after the refusal, and those of them that the bytes at hand have made. */
+  #refusedCalls = 0;
+  #toAnswer: number[] = [];
   readonly #streams = new Set<number>();
   /** The header of the next frame, as far as it has come. */
   readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
@@ -109,6 +119,7 @@ export class Http2Opening {
       else if (this.#leftBytes > 0) rest = this.#takePayload(rest);
       else [rest, malformed] = this.#takeHeader(rest);
     }
+    if (this.#refusal !== undefined) this.#answer(this.#toAnswer.splice(0), this.#refusal);
     const step = { kept: this.#kept, replies: this.#replies };
     return malformed === undefined ? step : { ...step, malformed };
   }
@@ -135,13 +146,14 @@ export class Http2Opening {
 
   /**
    * The hold has failed: from now on every call is answered with an error, and nothing is kept. Returns the answers to
-   * the calls that wait already.
+   * the calls that wait already, in one piece.
    */
   refuse(refusal: Refusal): readonly Uint8Array[] {
     this.#refusal = refusal;
-    const answers = [...this.#streams].map((stream) => grpcError(stream, refusal.status, refusal.message));
+    this.#replies = [];
+    this.#answer([...this.#streams], refusal);
     this.#streams.clear();
-    return answers;
+    return this.#replies;
   }
 
   #takePreface(bytes: Uint8Array): Uint8Array {
@@ -172,7 +184,7 @@ export class Http2Opening {
     if (this.#headerBytes < FRAME_HEADER_BYTES) return [rest, undefined];
     const header = parseFrameHeader(this.#header);
     // Once the daemon is connected, what is wrong is its affair.
-    const malformed = this.#connected ? undefined : faultOf(header, this.#first);
+    const malformed = this.#connected ? undefined : faultOf(header, this.#first) ?? this.#excessOf(header);
     if (malformed !== undefined) return [rest, malformed];
     this.#first = false;
     this.#headerBytes = 0;
@@ -193,9 +205,21 @@ export class Http2Opening {
     if (type === FRAME.goAway) this.#goAway = true;
     if (type === FRAME.rstStream) this.#streams.delete(stream);
     if (type === FRAME.headers && this.#refusal !== undefined) {
-      this.#replies.push(grpcError(stream, this.#refusal.status, this.#refusal.message));
+      this.#refusedCalls++;
+      this.#toAnswer.push(stream);
     } else if (type === FRAME.headers) this.#streams.add(stream);
     return "pass";
+  }
+
+  /** Whether the frame would open one call too many. */
+  #excessOf({ type, stream }: FrameHeader): Malformed | undefined {
+    if (type !== FRAME.headers || this.#streams.has(stream)) return undefined;
+    if (Math.max(this.#streams.size, this.#refusedCalls) < OPEN_CALLS_LIMIT) return undefined;
+    return { code: ERROR.enhanceYourCalm, why: `more than ${OPEN_CALLS_LIMIT} open calls` };
+  }
+
+  #answer(streams: readonly number[], { status, message }: Refusal): void {
+    if (streams.length > 0) this.#replies.push(grpcErrors(streams, status, message));
   }
 
   #takePayload(bytes: Uint8Array): Uint8Array {

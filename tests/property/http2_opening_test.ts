@@ -9,18 +9,20 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { concat as join } from "../../lib/base/bytes.ts";
 import {
+  EMPTY_SETTINGS,
+  ERROR,
   FLAG,
   FRAME,
   frame,
   FRAME_HEADER_BYTES,
   goAway,
-  grpcError,
+  grpcErrors,
   LARGEST_FRAME_BYTES,
   parseFrameHeader,
   PREFACE,
   SETTINGS_ACK,
 } from "../../lib/proxy/http2_frames.ts";
-import { Http2Opening } from "../../lib/proxy/http2_opening.ts";
+import { Http2Opening, OPEN_CALLS_LIMIT } from "../../lib/proxy/http2_opening.ts";
 
 /** Inputs of the fuzz run; `FUZZ_INPUTS` asks for more. */
 const FUZZ_INPUTS = Number(Deno.env.get("FUZZ_INPUTS") ?? 20_000);
@@ -66,19 +68,24 @@ function framesOf(bytes: Uint8Array): Uint8Array[] {
   return frames;
 }
 
-/** What the daemon is to see when it is connected only after all of this: worked out frame by frame. */
-function expected(frames: readonly Uint8Array[]): { kept: Uint8Array; pings: number } {
+/** What answers a PING. */
+function pong(ping: Uint8Array): Uint8Array {
+  return frame(FRAME.ping, FLAG.ack, 0, ping.subarray(FRAME_HEADER_BYTES));
+}
+
+/** What the daemon and the client are to see when the daemon is connected only after all of this: worked out frame by frame. */
+function expected(frames: readonly Uint8Array[]): { kept: Uint8Array; replies: Uint8Array } {
   const kept: Uint8Array[] = [PREFACE];
+  const replies: Uint8Array[] = [EMPTY_SETTINGS];
   let owed = true;
-  let pings = 0;
   for (const bytes of frames) {
     const { type, flags } = parseFrameHeader(bytes);
     const ack = (flags & FLAG.ack) !== 0;
     if (type === FRAME.settings && ack && owed) owed = false;
-    else if (type === FRAME.ping && !ack) pings++;
+    else if (type === FRAME.ping && !ack) replies.push(pong(bytes));
     else kept.push(bytes);
   }
-  return { kept: join(kept), pings };
+  return { kept: join(kept), replies: join(replies) };
 }
 
 for (const { name, bytes } of OPENINGS) {
@@ -87,12 +94,16 @@ for (const { name, bytes } of OPENINGS) {
     const want = expected(frames);
     for (let at = 0; at <= bytes.byteLength; at++) {
       for (const connectAfter of [1, 2]) {
-        const { kept, malformed, opening } = run([bytes.slice(0, at), bytes.slice(at)], connectAfter);
+        const { kept, replies, malformed, opening } = run(
+          [bytes.slice(0, at), bytes.slice(at)],
+          connectAfter,
+        );
         assert.equal(malformed, undefined);
         // Connected before the preface was whole: nothing was said, so nothing is taken out.
         const early = connectAfter === 1 && at < PREFACE.byteLength;
         assert.deepEqual(kept, early ? bytes : want.kept);
         assert.equal(opening.kind, early ? "other" : "http2");
+        if (connectAfter === 2) assert.deepEqual(replies, want.replies);
       }
     }
   });
@@ -102,6 +113,7 @@ for (const { name, bytes } of OPENINGS) {
     for (let connectAfter = PREFACE.byteLength; connectAfter <= pieces.length; connectAfter++) {
       assert.deepEqual(run(pieces, connectAfter).kept, expected(framesOf(bytes)).kept);
     }
+    assert.deepEqual(run(pieces, pieces.length).replies, expected(framesOf(bytes)).replies);
   });
 }
 
@@ -130,7 +142,7 @@ Deno.test("Http2Opening keeps and answers the same for generated frames, however
       const want = expected(frames);
       assert.equal(malformed, undefined);
       assert.deepEqual(kept, want.kept);
-      assert.equal(replies.byteLength, FRAME_HEADER_BYTES + want.pings * (FRAME_HEADER_BYTES + 8));
+      assert.deepEqual(replies, want.replies);
     }),
     { numRuns: 2_000 },
   );
@@ -146,18 +158,18 @@ Deno.test("Http2Opening takes nothing but one acknowledgement out once the daemo
         const bytes = join([PREFACE, ...frames]);
         const pieces = [PREFACE, ...cut(bytes.slice(PREFACE.byteLength), cuts)];
         const { kept, replies } = run(pieces, 1 + connectAfter);
-        const pings = (replies.byteLength - FRAME_HEADER_BYTES) / (FRAME_HEADER_BYTES + 8);
         // Frames come out in order; what is missing are the answered pings before the connect, and one acknowledgement.
         const seen = framesOf(kept).map(String);
         const sent = frames.map(String);
-        let missingPings = 0, missingAcks = 0, at = 0;
-        for (const one of sent) {
+        const answers = [EMPTY_SETTINGS];
+        let missingAcks = 0, at = 0;
+        for (const [i, one] of sent.entries()) {
           if (seen[at] === one) at++;
           else if (one === String(SETTINGS_ACK)) missingAcks++;
-          else missingPings++;
+          else answers.push(pong(frames[i]!));
         }
         assert.equal(at, seen.length);
-        assert.equal(missingPings, pings);
+        assert.deepEqual(replies, join(answers));
         assert.equal(missingAcks, sent.includes(String(SETTINGS_ACK)) ? 1 : 0);
       },
     ),
@@ -182,12 +194,57 @@ Deno.test("Http2Opening answers every call with the error once it refuses, and k
   opening.take(join([PREFACE, frame(FRAME.settings, 0, 0, new Uint8Array()), call(1), call(3), call(5)]));
   opening.take(frame(FRAME.rstStream, 0, 3, new Uint8Array(4)));
   const refusal = { status: 4, message: "too late" };
-  assert.deepEqual(join(opening.refuse(refusal)), join([1, 5].map((id) => grpcError(id, 4, "too late"))));
+  assert.deepEqual(opening.refuse(refusal), [grpcErrors([1, 5], 4, "too late")], "in one piece");
   const { kept, replies } = opening.take(
-    join([call(7), frame(FRAME.data, 1, 7, new Uint8Array(5)), SETTINGS_ACK]),
+    join([call(7), frame(FRAME.data, 1, 7, new Uint8Array(5)), SETTINGS_ACK, call(9)]),
   );
   assert.deepEqual(kept, []);
-  assert.deepEqual(join(replies), grpcError(7, 4, "too late"));
+  assert.deepEqual(replies, [grpcErrors([7, 9], 4, "too late")], "in one piece");
+});
+
+const SETTINGS = frame(FRAME.settings, 0, 0, new Uint8Array());
+
+/** So many calls as short as can be, from the given stream on. */
+function calls(count: number, from = 1): Uint8Array {
+  return join(
+    Array.from(
+      { length: count },
+      (_, i) => frame(FRAME.headers, FLAG.endHeaders, from + 2 * i, new Uint8Array()),
+    ),
+  );
+}
+
+Deno.test(`Http2Opening lets ${OPEN_CALLS_LIMIT} calls be open, and asks the client to calm down at one more`, () => {
+  const opening = new Http2Opening();
+  assert.equal(opening.take(join([PREFACE, SETTINGS, calls(OPEN_CALLS_LIMIT)])).malformed, undefined);
+  assert.equal(opening.take(calls(1, 7)).malformed, undefined, "HEADERS of an open call");
+  const rst = frame(FRAME.rstStream, 0, 7, new Uint8Array(4));
+  assert.equal(opening.take(join([rst, calls(1, 20_001)])).malformed, undefined, "one was given up");
+  assert.equal(opening.streams.size, OPEN_CALLS_LIMIT);
+  assert.deepEqual(opening.take(calls(1, 20_003)).malformed, {
+    code: ERROR.enhanceYourCalm,
+    why: "more than 1000 open calls",
+  });
+});
+
+Deno.test("Http2Opening is not the judge of how many calls are open once the daemon is connected", () => {
+  const opening = new Http2Opening();
+  opening.take(join([PREFACE, SETTINGS, calls(OPEN_CALLS_LIMIT)]));
+  opening.connect();
+  assert.equal(opening.take(calls(10, 20_001)).malformed, undefined);
+});
+
+Deno.test(`Http2Opening answers ${OPEN_CALLS_LIMIT} calls after it has refused, and then no more`, () => {
+  const opening = new Http2Opening();
+  opening.take(join([PREFACE, SETTINGS]));
+  assert.deepEqual(opening.refuse({ status: 4, message: "too late" }), []);
+  const { replies, malformed } = opening.take(calls(OPEN_CALLS_LIMIT));
+  assert.equal(malformed, undefined);
+  assert.equal(replies.length, 1);
+  assert.equal(framesOf(join([PREFACE, ...replies])).length, OPEN_CALLS_LIMIT);
+  const last = opening.take(calls(1, 20_001));
+  assert.deepEqual(last.replies, []);
+  assert.equal(last.malformed?.code, ERROR.enhanceYourCalm);
 });
 
 Deno.test("Http2Opening names what breaks the protocol", () => {
@@ -213,6 +270,14 @@ Deno.test("Http2Opening names what breaks the protocol", () => {
   }
 });
 
+/** Where `part` begins in `bytes`, from `from` on; -1 if nowhere. */
+function indexOf(bytes: Uint8Array, part: Uint8Array, from: number): number {
+  for (let at = from; at + part.byteLength <= bytes.byteLength; at++) {
+    if (part.every((byte, i) => bytes[at + i] === byte)) return at;
+  }
+  return -1;
+}
+
 Deno.test(`Http2Opening survives ${FUZZ_INPUTS} broken inputs: no crash, no reordering, nothing kept twice`, () => {
   let seed = 12345;
   const random = (below: number) => {
@@ -227,7 +292,16 @@ Deno.test(`Http2Opening survives ${FUZZ_INPUTS} broken inputs: no crash, no reor
     const pieces = cut(input, [random(1e6), random(1e6), random(1e6)]);
     const { kept, replies } = run(pieces, random(5));
     assert.ok(kept.byteLength <= input.byteLength);
-    assert.ok(replies.byteLength <= input.byteLength + FRAME_HEADER_BYTES);
+    // What is said is SETTINGS, and then answers to pings that were sent, in their order.
+    const said = framesOf(join([PREFACE, replies]));
+    if (said.length > 0) assert.deepEqual(said[0], EMPTY_SETTINGS);
+    let after = 0;
+    for (const answer of said.slice(1)) {
+      assert.deepEqual(answer, pong(answer));
+      after = indexOf(input, answer.subarray(FRAME_HEADER_BYTES), after);
+      assert.ok(after >= 0, `input ${i}: an answer to a ping that was not sent`);
+      after += 8;
+    }
     // What is kept is a subsequence of what was sent.
     let at = 0;
     for (const byte of input) if (at < kept.length && kept[at] === byte) at++;

@@ -4,7 +4,6 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Conn } from "../../../lib/base/network.ts";
 import {
   Hold,
   HoldBudget,
@@ -13,60 +12,11 @@ import {
   TOTAL_LIMIT_BYTES,
 } from "../../../lib/proxy/hold.ts";
 import { FRAME, frame, PREFACE } from "../../../lib/proxy/http2_frames.ts";
+import { HandConn } from "../../support/hand_conn.ts";
 import { settle } from "../../support/virtual_clock.ts";
 
 const OPENING = Uint8Array.from([...PREFACE, ...frame(FRAME.settings, 0, 0, new Uint8Array())]);
 const SILENT: HoldEvents = { bytes: () => {}, left: () => {}, malformed: () => {} };
-
-/** A connection in the test's hand. */
-class HandConn implements Conn {
-  readonly remoteAddr = { hostname: "192.0.2.1", port: 1 };
-  readonly #reads: { readonly buffer: Uint8Array; readonly done: (n: number | null) => void }[] = [];
-  readonly #writes: (() => void)[] = [];
-  /** While true, writes do not end. */
-  stuck = false;
-
-  get reading(): number {
-    return this.#reads.length;
-  }
-
-  read(buffer: Uint8Array): Promise<number | null> {
-    return new Promise((done) => this.#reads.push({ buffer, done }));
-  }
-
-  write(bytes: Uint8Array): Promise<number> {
-    return new Promise((resolve) => {
-      if (this.stuck) this.#writes.push(() => resolve(bytes.length));
-      else resolve(bytes.length);
-    });
-  }
-
-  /** Ends the oldest read. */
-  async bring(bytes: Uint8Array): Promise<void> {
-    const { buffer, done } = this.#reads.shift()!;
-    buffer.set(bytes);
-    done(bytes.length);
-    await settle();
-  }
-
-  /** Ends reads with bytes that are no HTTP/2, for as long as there are any. */
-  async fill(): Promise<void> {
-    while (this.reading > 0) await this.bring(new Uint8Array(1_000).fill(1));
-  }
-
-  async release(): Promise<void> {
-    this.stuck = false;
-    for (const release of this.#writes.splice(0)) release();
-    await settle();
-  }
-
-  closeWrite(): Promise<void> {
-    return Promise.resolve();
-  }
-  close(): void {}
-  setNoDelay(): void {}
-  setKeepAlive(): void {}
-}
 
 Deno.test("Hold reads one read at a time when it refuses while a reply is under way", async () => {
   const conn = new HandConn();

@@ -1,0 +1,164 @@
+/**
+ * Tests of what `Hold` says to an HTTP/2 client, write by write, and of what it keeps back from the daemon.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { concat } from "../../../lib/base/bytes.ts";
+import { Hold, HoldBudget, SESSION_LIMIT_BYTES, TOTAL_LIMIT_BYTES } from "../../../lib/proxy/hold.ts";
+import {
+  EMPTY_SETTINGS,
+  ERROR,
+  FLAG,
+  FRAME,
+  frame,
+  goAway,
+  grpcErrors,
+  PREFACE,
+  SETTINGS_ACK,
+} from "../../../lib/proxy/http2_frames.ts";
+import { OPEN_CALLS_LIMIT } from "../../../lib/proxy/http2_opening.ts";
+import { HandConn } from "../../support/hand_conn.ts";
+import { settle } from "../../support/virtual_clock.ts";
+
+const OPENING = concat([PREFACE, frame(FRAME.settings, 0, 0, new Uint8Array())]);
+const PING = frame(FRAME.ping, 0, 0, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
+const PONG = frame(FRAME.ping, FLAG.ack, 0, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
+const REFUSAL = { status: 4, message: "too late" };
+
+/** A call as short as can be. */
+function call(stream: number): Uint8Array {
+  return frame(FRAME.headers, FLAG.endHeaders, stream, new Uint8Array());
+}
+
+const streams = (count: number) => Array.from({ length: count }, (_, i) => 2 * i + 1);
+
+function setUp() {
+  const conn = new HandConn();
+  const budget = new HoldBudget(TOTAL_LIMIT_BYTES, () => {});
+  const faults: string[] = [];
+  const hold = new Hold(conn, budget, {
+    bytes: () => {},
+    left: () => {},
+    malformed: ({ why }) => faults.push(why),
+  });
+  hold.start();
+  return { conn, budget, hold, faults };
+}
+
+Deno.test("Hold answers all open calls in one write when it fails", async () => {
+  const { conn, hold } = setUp();
+  hold.wait();
+  await conn.bringAll(concat([OPENING, ...streams(OPEN_CALLS_LIMIT).map(call)]));
+  assert.deepEqual(conn.written, [EMPTY_SETTINGS]);
+  hold.refuse(REFUSAL);
+  await settle();
+  assert.equal(conn.written.length, 2);
+  assert.deepEqual(conn.written[1], grpcErrors(streams(OPEN_CALLS_LIMIT), 4, "too late"));
+});
+
+Deno.test("Hold answers all that came in one read in one write, and what came before it waited, too", async () => {
+  const { conn, hold } = setUp();
+  await conn.bringAll(concat([OPENING, ...Array(500).fill(PING)]));
+  assert.deepEqual(conn.written, []);
+  hold.wait();
+  await settle();
+  assert.deepEqual(conn.written, [concat([EMPTY_SETTINGS, ...Array(500).fill(PONG)])]);
+  await conn.bring(concat([PING, PING, PING]));
+  assert.deepEqual(conn.written[1], concat([PONG, PONG, PONG]));
+});
+
+Deno.test("Hold writes nothing more to a client once a write has failed", async () => {
+  const { conn, hold } = setUp();
+  hold.wait();
+  conn.stuck = true;
+  await conn.bring(concat([OPENING, call(1)]));
+  conn.broken = true;
+  hold.refuse(REFUSAL);
+  await conn.release();
+  assert.equal(conn.written.length, 2, "the one under way, and the one that fails");
+  assert.equal(conn.reading, 1, "a read says that the client has left");
+  await conn.bring(concat([call(3), PING]));
+  assert.equal(conn.written.length, 2);
+});
+
+Deno.test(`Hold sends a client with more than ${OPEN_CALLS_LIMIT} open calls away, and reads no more of it`, async () => {
+  const { conn, hold, faults } = setUp();
+  hold.wait();
+  await conn.bringAll(concat([OPENING, ...streams(OPEN_CALLS_LIMIT).map(call)]));
+  assert.deepEqual(faults, []);
+  await conn.bring(call(20_001));
+  assert.deepEqual(faults, ["more than 1000 open calls"]);
+  assert.deepEqual(conn.written, [EMPTY_SETTINGS, goAway(ERROR.enhanceYourCalm)]);
+  assert.equal(conn.reading, 0);
+});
+
+Deno.test("Hold sees the same when that many calls came before it looked", async () => {
+  const { conn, hold, faults } = setUp();
+  await conn.bringAll(concat([OPENING, ...streams(OPEN_CALLS_LIMIT + 1).map(call)]));
+  hold.wait();
+  await settle();
+  assert.deepEqual(faults, ["more than 1000 open calls"]);
+  assert.deepEqual(conn.written, [concat([EMPTY_SETTINGS, goAway(ERROR.enhanceYourCalm)])]);
+});
+
+Deno.test("Hold goes on looking at the frames of an HTTP/2 client while a pod is dialled", async () => {
+  const { conn, hold, faults } = setUp();
+  hold.wait();
+  await conn.bring(OPENING);
+  hold.dial();
+  await conn.bring(concat([SETTINGS_ACK, PING, call(1)]));
+  assert.deepEqual(conn.written, [EMPTY_SETTINGS, PONG], "the client is answered");
+  assert.deepEqual(faults, []);
+  const { chunks, opening } = hold.handOver();
+  assert.deepEqual(
+    concat(chunks),
+    concat([OPENING, call(1)]),
+    "the daemon never sent the SETTINGS acknowledged",
+  );
+  assert.ok(opening.blind);
+});
+
+Deno.test("Hold does not look at what comes while a pod is dialled for the first time, and looks when that fails", async () => {
+  const { conn, hold } = setUp();
+  hold.dial();
+  await conn.bring(concat([OPENING, PING]));
+  assert.deepEqual(conn.written, []);
+  hold.wait();
+  await settle();
+  assert.deepEqual(conn.written, [concat([EMPTY_SETTINGS, PONG])]);
+  assert.deepEqual(concat(hold.handOver().chunks), OPENING);
+});
+
+Deno.test("Hold wakes nobody who waits for room while it looks at what it has kept", async () => {
+  const budget = new HoldBudget(10_000, () => {});
+  const conns = [new HandConn(), new HandConn()];
+  const holds = conns.map((conn) =>
+    new Hold(conn, budget, { bytes: () => {}, left: () => {}, malformed: () => {} })
+  ) as [Hold, Hold];
+  holds[0].start();
+  await conns[0]!.fill();
+  holds[1].start();
+  assert.equal(conns[1]!.reading, 0, "there is no room");
+  holds[0].wait();
+  await settle();
+  assert.equal(conns[1]!.reading, 0, "there is none now");
+});
+
+Deno.test("Hold does not wait for the room of others when it is full by itself", async () => {
+  let waits = 0;
+  const budget = new class extends HoldBudget {
+    override onRoom(look: () => void): void {
+      waits++;
+      super.onRoom(look);
+    }
+  }(TOTAL_LIMIT_BYTES, () => {});
+  const conn = new HandConn();
+  const hold = new Hold(conn, budget, { bytes: () => {}, left: () => {}, malformed: () => {} });
+  hold.start();
+  hold.wait();
+  await conn.fill();
+  assert.ok(budget.leftBytes > SESSION_LIMIT_BYTES);
+  assert.equal(conn.reading, 0);
+  assert.equal(waits, 0, "each time others gave something back it would look in vain");
+});
