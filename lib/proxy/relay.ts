@@ -37,7 +37,7 @@ export interface RelayEvents {
   upstream(): void;
   /** The first bytes have gone from buildkitd to the client. */
   downstream(): void;
-  /** One side has sent its FIN. */
+  /** One side has ended, with a FIN or broken, and the other has not yet. Told once. */
   halfClosed?(): void;
   /** buildkitd has sent its FIN before the client did: it has left, or has died with nothing of the client's unread. */
   upstreamLeft?(): void;
@@ -55,6 +55,9 @@ type End = "fin" | { readonly broken: Conn; readonly while: "reading" | "writing
  * A reset while reading ends both directions at once (Deno has no way to send an RST, so the other side sees the
  * connection close). A connection that breaks while it is written to may still have sent something before: the other
  * direction is read to its end.
+ *
+ * `stop` ends it at once. Closing the connections from outside does not: on Deno 2.6 a write that is under way goes on
+ * until the peer takes it or is gone.
  */
 export async function relay(
   downstream: Conn,
@@ -62,38 +65,63 @@ export async function relay(
   first: HandOver,
   traffic: Traffic,
   events: RelayEvents,
+  stop?: AbortSignal,
 ): Promise<RelayEnd> {
   const closeBoth = () => {
     close(downstream);
     close(upstream);
   };
+  const stopped = Promise.withResolvers<void>();
+  // From then on nothing is told or counted: a write may still be under way.
+  let over = false;
+  const onStop = () => {
+    over = true;
+    closeBoth();
+    stopped.resolve();
+  };
+  stop?.addEventListener("abort", onStop, { once: true });
+  if (stop?.aborted) onStop();
+  let half = false;
+  const sideEnded = () => {
+    if (half || over) return;
+    half = true;
+    events.halfClosed?.();
+  };
   // The first thing that broke is the cause; what breaks because of it, by our own closing too, says nothing.
   let broken: Conn | undefined;
   const onEnd = (end: End): void => {
-    if (end === "fin") return events.halfClosed?.();
-    broken ??= end.broken;
-    if (end.while === "reading") closeBoth();
+    if (end !== "fin") broken ??= end.broken;
+    if (end !== "fin" && end.while === "reading") closeBoth();
+    else sideEnded();
   };
   const countUpstream = (n: number) => {
+    if (over) return;
     if (traffic.upstreamBytes === 0) events.upstream();
     traffic.upstreamBytes += n;
   };
   const countDownstream = (n: number) => {
+    if (over) return;
     if (traffic.downstreamBytes === 0) events.downstream();
     traffic.downstreamBytes += n;
   };
+  // The client may have ended, and what was held may still wait to be written.
+  if (first.ended) sideEnded();
+  first.pending?.then((bytes) => bytes === null && sideEnded(), sideEnded);
   let clientEnded = false;
   const sent = sendFirst(downstream, upstream, first, countUpstream);
-  await Promise.all([
+  const ends = Promise.all([
     copy(sent, downstream, upstream, countUpstream).then((end) => {
       clientEnded = true;
       onEnd(end);
     }),
     copy(first.written, upstream, downstream, countDownstream).then((end) => {
-      if (end === "fin" && !clientEnded) events.upstreamLeft?.();
+      if (end === "fin" && !clientEnded && !over) events.upstreamLeft?.();
       onEnd(end);
     }),
   ]);
+  await Promise.race([ends, stopped.promise]);
+  over = true;
+  stop?.removeEventListener("abort", onStop);
   closeBoth();
   if (broken === undefined) return "completed";
   return broken === downstream ? "downstream_reset" : "upstream_reset";

@@ -85,8 +85,9 @@ export class HoldEnded extends Error {
 export const LINGER_MS = 5_000;
 
 /**
- * How long a session of which one side has sent its FIN may be silent, in ms. A client that is gone sends no more than
- * that, and a daemon that hangs never answers it: such a session would keep its pod for ever.
+ * How long a session of which one side has ended may be silent, in ms. A client that is gone sends no more than a FIN, and
+ * a daemon that hangs never answers it: such a session would keep its pod for ever. A write that waits for its peer is
+ * silent as long as none of its bytes is taken.
  */
 const HALF_CLOSED_MS = 15 * 60_000;
 
@@ -245,16 +246,14 @@ async function serve(
     story.backend = seated.seat.backend;
     story.heldMs = Math.round(clock.nowMs() - startedMs);
     metrics.record("hold_seconds", (clock.nowMs() - startedMs) / 1000, {});
-    const closeBoth = () => {
-      close(downstream);
-      close(seated.upstream);
-    };
-    cut.addEventListener("abort", closeBoth, { once: true });
+    const stop = new AbortController();
+    const endRelay = () => stop.abort();
+    cut.addEventListener("abort", endRelay, { once: true });
     let silence: string | undefined;
     const endAfter = (timeoutMs: number, why: string) =>
       onSilence(clock, traffic, timeoutMs, () => {
         silence = `Silent for ${formatDurationMs(timeoutMs)} ${why}`;
-        closeBoth();
+        endRelay();
       });
     const cancelWatch = endAfter(settings.sessionIdleTimeoutMs, "(--session-idle-timeout)");
     let cancelHalf = () => {};
@@ -264,10 +263,9 @@ async function serve(
         downstream: () => coldStart.reached("first_byte"),
         upstreamLeft: () => story.upstreamLeft = true,
         halfClosed: () => {
-          cancelHalf();
           cancelHalf = endAfter(HALF_CLOSED_MS, "after one side had ended");
         },
-      });
+      }, stop.signal);
       cut.throwIfAborted();
       if (silence !== undefined) {
         story.outcome = "idle_timeout";
@@ -276,7 +274,7 @@ async function serve(
     } finally {
       cancelWatch();
       cancelHalf();
-      cut.removeEventListener("abort", closeBoth);
+      cut.removeEventListener("abort", endRelay);
     }
   } catch (error) {
     if (!(error instanceof HoldEnded) || cut.aborted) throw error;

@@ -1,0 +1,102 @@
+/**
+ * Tests of the relay's buffers: their sizes, and that sessions which share them do not see each other's bytes.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { nextBufferBytes } from "../../../lib/proxy/relay.ts";
+import { type MemoryConn, readAll, writeAll } from "../../support/memory_network.ts";
+import { relayed } from "../../support/relayed.ts";
+import { seededRandom } from "../../support/seeded_random.ts";
+import { pattern, sha256 } from "../../support/tcp_client.ts";
+import { settle } from "../../support/virtual_clock.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** Lets the reads and writes of many connections go on one at a time, in an order that the seed decides. */
+class Turns {
+  readonly #waiting: (() => void)[] = [];
+
+  /** Has this connection wait for its turn before it reads or writes. */
+  queue(conn: MemoryConn): void {
+    const read = conn.read.bind(conn), write = conn.write.bind(conn);
+    const turn = () => new Promise<void>((resolve) => this.#waiting.push(resolve));
+    conn.read = (buffer) => turn().then(() => read(buffer));
+    conn.write = (bytes) => turn().then(() => write(bytes));
+  }
+
+  /** Gives turns until `all` is settled. */
+  async give(seed: number, all: Promise<unknown>): Promise<void> {
+    const random = seededRandom(seed);
+    let over = false;
+    all.finally(() => over = true).catch(() => {});
+    while (!over) {
+      if (this.#waiting.length === 0) await settle();
+      // What the last one has set off comes to its next turn.
+      for (let i = 0; i < 20; i++) await Promise.resolve();
+      this.#waiting.splice(random.integer(0, this.#waiting.length - 1), 1)[0]?.();
+    }
+    for (const go of this.#waiting) go();
+    await all;
+  }
+}
+
+for (const seed of [1, 2, 3, 4, 5]) {
+  Deno.test(`relay() mixes up no bytes of sessions that share their buffers, in the order of seed ${seed}`, async () => {
+    const turns = new Turns();
+    const sessions = Array.from({ length: 20 }, (_, i) => {
+      const parts = relayed({}, { capacityBytes: 300_000 }, (upstream) => turns.queue(upstream));
+      turns.queue(parts.downstream);
+      return { up: pattern(900_000, 2 * i + 1), down: pattern(700_000, 2 * i + 2), i, ...parts };
+    });
+    const all = Promise.all(sessions.map(async ({ i, up, down, client, server, downstream, running }) => {
+      const atServer = readAll(server), atClient = readAll(client);
+      const answering = writeAll(server, down);
+      for (const ending of [atServer, atClient, answering]) ending.catch(() => {});
+      await writeAll(client, up);
+      if (i % 5 === 4) {
+        // One that breaks in the middle must not spoil a buffer for the others.
+        downstream.reset();
+        await Promise.allSettled([atServer, atClient, answering]);
+        assert.equal(await running, "downstream_reset");
+        return;
+      }
+      await answering;
+      await client.closeWrite();
+      await server.closeWrite();
+      // Not deepEqual(): to show how long arrays differ takes minutes.
+      assert.equal(sha256(await atServer), sha256(up), `session ${i}, to the server`);
+      assert.equal(sha256(await atClient), sha256(down), `session ${i}, to the client`);
+      assert.equal(await running, "completed");
+    }));
+    await turns.give(seed, all);
+  });
+}
+
+Deno.test("relay() grows its buffer for a stream and gives it back when the stream is over", async () => {
+  const { client, downstream, server, running } = relayed({}, { capacityBytes: 4 * 1024 * 1024 });
+  const reading = readAll(server);
+  await writeAll(client, new Uint8Array(3 * 1024 * 1024));
+  for (let i = 0; i < 5; i++) {
+    await settle();
+    await writeAll(client, bytes("small"));
+  }
+  await client.closeWrite();
+  await reading;
+  server.close();
+  await running;
+  const sizes = downstream.bufferBytes;
+  assert.ok(sizes[0]! < 2 * 1024);
+  assert.equal(Math.max(...sizes), 256 * 1024);
+  assert.ok(sizes.at(-1)! < 2 * 1024, "an idle session holds a small buffer");
+});
+
+Deno.test("nextBufferBytes() grows by four while reads fill the buffer, to 256 KiB, and shrinks when they do not", () => {
+  const kib = 1024;
+  assert.equal(nextBufferBytes(16 * kib, 16 * kib), 64 * kib);
+  assert.equal(nextBufferBytes(64 * kib, 64 * kib), 256 * kib);
+  assert.equal(nextBufferBytes(256 * kib, 256 * kib), 256 * kib);
+  assert.equal(nextBufferBytes(256 * kib, 65 * kib), 256 * kib);
+  assert.equal(nextBufferBytes(256 * kib, 64 * kib), 64 * kib);
+  assert.equal(nextBufferBytes(16 * kib, 1), 16 * kib);
+});
