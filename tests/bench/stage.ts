@@ -80,8 +80,8 @@ export class Stage implements AsyncDisposable {
     return `${POD_HOST}:${this.#targetPort}`;
   }
 
-  /** Starts the program and waits until it is ready. */
-  async startProgram(): Promise<Program> {
+  /** Starts the program, with more flags than it needs if wanted, and waits until it is ready. */
+  async startProgram(more: Readonly<Record<string, string>> = {}): Promise<Program> {
     const address = `127.0.0.1:${freePort("127.0.0.1")}`;
     const adminAddress = `127.0.0.1:${freePort("127.0.0.1")}`;
     const flags = {
@@ -91,6 +91,7 @@ export class Stage implements AsyncDisposable {
       "kubeconfig": `${this.#folder}/kubeconfig`,
       "max-held": "10000",
       "idle-timeout": "1h",
+      ...more,
     };
     const [command, ...before] = programCommand();
     const args = [
@@ -103,7 +104,7 @@ export class Stage implements AsyncDisposable {
       await response.body?.cancel();
       if (!response.ok) throw new Error("not ready");
     });
-    return { address, process };
+    return { address, adminAddress, process };
   }
 
   /** As a kubeconfig that points to the API server. */
@@ -129,6 +130,8 @@ export class Stage implements AsyncDisposable {
 export interface Program {
   /** Where it takes sessions. */
   readonly address: string;
+  /** Where its admin port is. */
+  readonly adminAddress: string;
   /** What it costs. */
   readonly process: Background;
 }

@@ -57,6 +57,7 @@ for (const sizeBytes of [65_535, 65_536, 100_000, SESSION_LIMIT_BYTES, 1024 * 10
 
 const PROTOCOL_ERROR = 1;
 const FRAME_SIZE_ERROR = 6;
+const ENHANCE_YOUR_CALM = 11;
 const PREFACE_ONLY = OPENING.subarray(0, 24);
 
 /** A frame header without its payload: the fault stands in the header, and nothing more is waited for. */
@@ -121,6 +122,12 @@ const MALFORMED: readonly (readonly [what: string, bytes: Uint8Array, code: numb
     /HEADERS on stream 2/,
   ],
   ["DATA on stream 0", bytesOf(OPENING, header(1, FRAME.data, 0, 0)), PROTOCOL_ERROR, /DATA on stream 0/],
+  [
+    "one open call too many",
+    bytesOf(OPENING, ...Array.from({ length: 1_001 }, (_, i) => header(0, FRAME.headers, 4, 2 * i + 1))),
+    ENHANCE_YOUR_CALM,
+    /more than 1000 open calls/,
+  ],
   ["RST_STREAM of 5 bytes", bytesOf(OPENING, header(5, FRAME.rstStream, 0, 1)), FRAME_SIZE_ERROR, /5 bytes/],
 ];
 
