@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type { PolicyRule } from "../../../lib/demo/access.ts";
+import { JumpClock } from "../../support/jump_clock.ts";
 import { startProgram } from "../../support/program.ts";
 
 const TOKEN = "token-of-the-proxy";
@@ -15,13 +16,28 @@ const RULES: readonly PolicyRule[] = [
   { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
 ];
 
+/** Without these a program waits for 15 s before it goes on alone; they are tested in `../proxies/rights_test.ts`. */
+const LEASES: PolicyRule = {
+  apiGroups: ["coordination.k8s.io"],
+  resources: ["leases"],
+  verbs: ["get", "list", "watch", "create", "update", "delete"],
+};
+
+/** Longer than a program pauses before it tries again after two or three refusals, shorter than any deadline. */
+const LONGEST_PAUSE_MS = 6_000;
+
 for (const [i, { apiGroups: [group], resources: [resource], verbs }] of RULES.entries()) {
   for (const verb of verbs) {
     Deno.test(`program: without the right to ${verb} ${resource} it is unready, says so, and goes on once it has it`, async () => {
-      const without = RULES.map((rule, at) =>
-        at === i ? { ...rule, verbs: rule.verbs.filter((other) => other !== verb) } : rule
-      );
+      const without = [
+        LEASES,
+        ...RULES.map((rule, at) =>
+          at === i ? { ...rule, verbs: rule.verbs.filter((other) => other !== verb) } : rule
+        ),
+      ];
+      const clock = new JumpClock();
       await using program = await startProgram({
+        clock,
         token: TOKEN,
         before: ({ cluster: { api: { access } } }) => {
           access.tokens.set(TOKEN, "proxy");
@@ -58,7 +74,8 @@ for (const [i, { apiGroups: [group], resources: [resource], verbs }] of RULES.en
       assert.equal(status, 503, "unready");
       assert.ok(text.startsWith("joined: ") && text.includes(rule), text);
       assert.equal((await program.admin("/livez")).status, 200);
-      program.cluster.api.access.rules.set("proxy", RULES);
+      program.cluster.api.access.rules.set("proxy", [...RULES, LEASES]);
+      clock.jump(LONGEST_PAUSE_MS);
       using client = await program.connect();
       assert.equal(await client.echo("hello"), "hello");
       await program.logged("ready");

@@ -169,6 +169,28 @@ Deno.test("parseSettings() reports all problems of one start together", () => {
   for (const pattern of expected) assert.ok(problems.some((each) => pattern.test(each)), String(pattern));
 });
 
+Deno.test("parseSettings() wants a leader to give up before another one may lead, and to try again before that", () => {
+  const given = (leaseDurationMs: string, renewDeadlineMs: string, retryPeriodMs = "1s") =>
+    problemsOf({ flags: { leaseDurationMs, renewDeadlineMs, retryPeriodMs } });
+  assert.deepEqual(given("10s", "9.999s"), []);
+  for (const renew of ["10s", "10.001s", "1m"]) {
+    assert.equal(given("10s", renew).length, 1, renew);
+  }
+  assert.deepEqual(given("10s", "20s"), [
+    'Cannot use "--renew-deadline" and "--lease-duration" together: found "20s" and "10s", ' +
+    "want the second longer than the first",
+  ]);
+  assert.deepEqual(given("1h", "12s", "9.999s"), []);
+  for (const retry of ["10s", "12s", "30s"]) {
+    assert.equal(given("1h", "12s", retry).length, 1, retry);
+  }
+  assert.deepEqual(given("1h", "12s", "10s"), [
+    'Cannot use "--retry-period" and "--renew-deadline" together: found "10s" and "12s", ' +
+    "want the second longer than 1.2 times the first",
+  ]);
+  assert.equal(given("5s", "10s", "20s").length, 2, "each pair by itself");
+});
+
 Deno.test("parseSettings() passes over the variables that Kubernetes makes for Services", () => {
   const variables = {
     AUTOSCALER_SERVICE_HOST: "10.0.0.1",
