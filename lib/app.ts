@@ -14,6 +14,7 @@ import type { Random } from "./base/random.ts";
 import { TaskGroup } from "./base/task_group.ts";
 import { type Settings, settingsAsText } from "./config/settings.ts";
 import { Proxies } from "./ha/proxies.ts";
+import { longestDrainMs, warnOfShortToken } from "./ha/token_end.ts";
 import { ApiError } from "./kube/api_error.ts";
 import { KubeClient, retryDelayMs } from "./kube/client.ts";
 import type { Cluster } from "./kube/cluster.ts";
@@ -169,6 +170,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     version,
   });
   log.debug("settings", settingsAsText(settings));
+  warnOfShortToken(await cluster.tokenTimes?.(), settings, log);
   ports.onListening?.({ proxy: listener.addr, admin: admin.addr });
 
   const tasks = new TaskGroup();
@@ -202,6 +204,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   // 2. The lead goes to another proxy as soon as no write is under way. The record stays, and claims for held sessions
   // go on.
   scaler.stopLowering();
+  proxies.drain(longestDrainMs(settings));
   const released = scaler.idle().then(async () => {
     // Not by the tasks' signal: a proxy without sessions may be through with them before this is answered.
     using limit = deadline(

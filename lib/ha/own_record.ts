@@ -36,8 +36,10 @@ export interface OwnRecordPorts {
   readonly identity: string;
   /** The pod that the process runs in, where it runs in one: its uid. */
   readonly podUid: string | undefined;
-  /** How long the others wait for a change before they take this proxy for dead, in ms. */
+  /** How long the others wait for a change before they take this proxy for dead, as a rule, in ms. */
   readonly expiryMs: number;
+  /** The same for the record that is written next: at least {@link expiryMs}. */
+  goodForMs(): Promise<number>;
   /** What it says, at the moment of the write. */
   content(): RecordBody;
   /** The record has an older version than it had: the API's data was restored from a backup. */
@@ -56,7 +58,7 @@ export class OwnRecord {
   #turn: Promise<unknown> = Promise.resolve();
   /** The uid of a Lease of this record that is known to be deleted. */
   #goneUid: string | undefined;
-  #renewed: { readonly nowMs: number; readonly bootMs: number } | undefined;
+  #renewed: { readonly nowMs: number; readonly bootMs: number; readonly goodForMs: number } | undefined;
 
   /** Writes nothing yet. */
   constructor(ports: OwnRecordPorts) {
@@ -74,7 +76,8 @@ export class OwnRecord {
 
   /** True when the others do not reckon with this proxy any more, or soon will not. */
   get lapsed(): boolean {
-    return this.ageMs >= this.#ports.expiryMs * (1 - MARGIN_PART);
+    const { expiryMs } = this.#ports;
+    return this.ageMs >= (this.#renewed?.goodForMs ?? expiryMs) - expiryMs * MARGIN_PART;
   }
 
   /**
@@ -135,10 +138,17 @@ export class OwnRecord {
   }
 
   async #write(target: RecordTarget, signal: AbortSignal): Promise<void> {
-    const { clock, identity, podUid, expiryMs } = this.#ports;
-    const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs() };
+    const { clock, identity, podUid } = this.#ports;
+    const goodForMs = await this.#ports.goodForMs();
+    const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs(), goodForMs };
     const renewed = new Date(clock.wallMs()).toISOString().replace("Z", "000Z");
-    const wanted = recordLease(target, { identity, podUid, expiryMs, renewed, body: this.#ports.content() });
+    const wanted = recordLease(target, {
+      identity,
+      podUid,
+      expiryMs: goodForMs,
+      renewed,
+      body: this.#ports.content(),
+    });
     const before = this.#name;
     this.#name = wanted.metadata!.name!;
     const written = this.#lease === undefined

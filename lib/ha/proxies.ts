@@ -24,6 +24,7 @@ import { OwnRecord } from "./own_record.ts";
 import { describeUse } from "./own_use.ts";
 import type { RecordBody, RecordTarget } from "./record.ts";
 import type { SeenRecord } from "./records.ts";
+import { RecordLifetime } from "./token_end.ts";
 
 /** The settings that matter. */
 export interface ProxiesSettings extends MembershipSettings, ElectionTimes {}
@@ -54,6 +55,7 @@ export class Proxies implements Peers {
   readonly #membership: Membership;
   readonly #election: Election;
   readonly #consent: Consent;
+  readonly #lifetime: RecordLifetime;
   readonly #listeners = new Set<() => void>();
   #target: RecordTarget | undefined;
   #asksFromMs = -Infinity;
@@ -81,12 +83,14 @@ export class Proxies implements Peers {
       onGone: (lease) => this.#record.deleted(lease) && this.#membership.publish(true),
     });
     const { access, cluster: { podUid } } = client;
+    this.#lifetime = new RecordLifetime(settings.recordExpiryMs, { clock, log, cluster: client.cluster });
     this.#record = new OwnRecord({
       leases,
       clock,
       identity,
       podUid,
       expiryMs: settings.recordExpiryMs,
+      goodForMs: () => this.#lifetime.goodForMs(),
       content: () => this.#content(),
       restored: (from, to) => reader.startAnew(from, to),
     });
@@ -218,6 +222,12 @@ export class Proxies implements Peers {
   async release(signal: AbortSignal): Promise<void> {
     await this.#election.release(signal);
     this.#changed();
+  }
+
+  /** This proxy drains, for that long at most (Infinity without limit); see {@link RecordLifetime}. */
+  drain(longestMs: number): void {
+    this.#lifetime.drain(longestMs);
+    if (this.#ports.client.cluster.tokenTimes !== undefined) this.#membership.publish(true);
   }
 
   /** The last session has ended: nobody need ask this proxy any more. */

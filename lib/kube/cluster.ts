@@ -5,6 +5,7 @@
  * @module
  */
 import type { Http } from "./http.ts";
+import type { TokenTimes } from "./token_claims.ts";
 
 /** The source of a pod's own credentials; every other source is a kubeconfig. */
 export const SERVICE_ACCOUNT = "service account";
@@ -35,6 +36,8 @@ export interface Cluster {
   readonly namespace: string | undefined;
   /** The uid of the pod that the program runs in, where its service account's token tells it. */
   readonly podUid?: string | undefined;
+  /** The lifetime of the service account's token as it now stands in its file; undefined where it tells none. */
+  tokenTimes?(): Promise<TokenTimes | undefined>;
   /** The way to the server. */
   readonly http: Http;
   /**

@@ -13,6 +13,7 @@ import type { Credentials } from "./credentials.ts";
 import { environmentProxy } from "./environment_proxy.ts";
 import type { Machine } from "./machine.ts";
 import type { KeyPair } from "./pem.ts";
+import type { TokenTimes } from "./token_claims.ts";
 
 /** What loading credentials works with. */
 export interface LoadPorts {
@@ -34,6 +35,8 @@ export interface ClusterParts {
   readonly namespace: string | undefined;
   /** See {@link Cluster}. */
   readonly podUid?: string | undefined;
+  /** See {@link Cluster}. */
+  tokenTimes?(): Promise<TokenTimes | undefined>;
   /** How to connect. */
   readonly connection: Connection;
   /** Who asks. */
@@ -64,7 +67,7 @@ const NO_CREDENTIALS =
  * @throws UsageError when the environment names a proxy that cannot be used
  */
 export function makeCluster(parts: ClusterParts, { log, machine }: LoadPorts): Cluster {
-  const { server, source, namespace, podUid, connection } = parts;
+  const { server, source, namespace, podUid, tokenTimes, connection } = parts;
   if (connection.insecure) {
     log.warn("server certificate is not verified", {
       server: server.origin,
@@ -82,6 +85,7 @@ export function makeCluster(parts: ClusterParts, { log, machine }: LoadPorts): C
     source,
     namespace,
     podUid,
+    ...(tokenTimes && { tokenTimes }),
     http,
     authenticate: (signal) => identity.authenticate(signal),
     refresh: () => identity.refresh(),

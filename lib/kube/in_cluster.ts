@@ -12,6 +12,7 @@ import type { ClusterParts, LoadPorts } from "./cluster_parts.ts";
 import { isToken, tokenFile } from "./credentials.ts";
 import { isMissing, readFault } from "./machine.ts";
 import { faultOfCa } from "./pem.ts";
+import { readClaims } from "./token_claims.ts";
 
 /** Where Kubernetes mounts a service account. */
 export const SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -64,7 +65,8 @@ export async function findInCluster(directory: string, ports: LoadPorts): Promis
       server,
       source: SERVICE_ACCOUNT,
       namespace: namespace.trim() || undefined,
-      podUid: podUidOf(token ?? ""),
+      podUid: readClaims(token ?? "").podUid,
+      tokenTimes: () => file.read().then((text) => readClaims(text).times, () => undefined),
       connection: {
         ca,
         caSource: `the service account's authority "${caPath}"`,
@@ -85,18 +87,4 @@ async function readAuthority(path: string, { machine, clock }: LoadPorts): Promi
   const fault = typeof text === "string" ? faultOfCa(text, clock.wallMs()) : text.fault;
   if (typeof text === "string" && fault === undefined) return text;
   throw new Error(`Cannot use the service account's authority "${path}": ${fault}, want PEM certificates`);
-}
-
-/**
- * The pod that a token was issued for. It is only read, not verified: it tells the program about itself.
- * Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims
- */
-function podUidOf(token: string): string | undefined {
-  try {
-    const claims = JSON.parse(atob(token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/")));
-    const uid = claims["kubernetes.io"]?.pod?.uid;
-    return typeof uid === "string" ? uid : undefined;
-  } catch {
-    return undefined; // an older cluster's token, or one made by hand
-  }
 }

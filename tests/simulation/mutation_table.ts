@@ -126,7 +126,10 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   "lapse-unnoticed": {
     what: "a proxy that was silent for too long goes on as if nothing were",
     file: "ha/own_record.ts",
-    change: [["return this.ageMs >= this.#ports.expiryMs * (1 - MARGIN_PART);", "return false;"]],
+    change: [[
+      "return this.ageMs >= (this.#renewed?.goodForMs ?? expiryMs) - expiryMs * MARGIN_PART;",
+      "return false;",
+    ]],
   },
   "no-rejoin": {
     what: "a renewal that comes too late makes up for the silence",

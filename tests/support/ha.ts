@@ -111,6 +111,7 @@ export function member(clock: Clock, leases: FakeLeases, options: {
     identity,
     podUid,
     expiryMs: settings.recordExpiryMs,
+    goodForMs: () => Promise.resolve(settings.recordExpiryMs),
     content: () => made.content,
     restored: (from, to) => reader.startAnew(from, to),
   });

@@ -45,6 +45,8 @@ export interface WorldOptions {
   readonly client?: string;
   /** The uid of the pod that it runs in; it runs in none. */
   readonly podUid?: string;
+  /** The lifetime of that token, as the program reads it; it tells none. */
+  readonly tokenTimes?: Cluster["tokenTimes"];
   /** The namespace of the program's credentials, for messages. */
   readonly home?: string;
   /** Called before the program starts. */
@@ -311,12 +313,16 @@ function settingsOf(world: World, { settings = {} }: WorldOptions) {
 }
 
 /** How a program reaches the cluster. */
-export function clusterOf({ front }: World, { token, home, client, podUid }: WorldOptions = {}): Cluster {
+export function clusterOf(
+  { front }: World,
+  { token, home, client, podUid, tokenTimes }: WorldOptions = {},
+): Cluster {
   return {
     server: front.url,
     source: "test",
     namespace: home,
     podUid,
+    ...(tokenTimes && { tokenTimes }),
     http: new FetchHttp({
       ca: undefined,
       caSource: "the runtime",

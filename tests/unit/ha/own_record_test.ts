@@ -13,13 +13,14 @@ function setUp() {
   const clock = new VirtualClock();
   const leases = new FakeLeases();
   const restored: [string, string][] = [];
-  const state: { body: RecordBody } = { body: IDLE };
+  const state: { body: RecordBody; goodForMs: number } = { body: IDLE, goodForMs: EXPIRY_MS };
   const record = new OwnRecord({
     leases,
     clock,
     identity: "one",
     podUid: undefined,
     expiryMs: EXPIRY_MS,
+    goodForMs: () => Promise.resolve(state.goodForMs),
     content: () => state.body,
     restored: (from, to) => restored.push([from, to]),
   });
@@ -83,6 +84,29 @@ for (const fate of ["unanswered", "lost"] as const) {
     assert.deepEqual(written(), BUSY);
   });
 }
+
+Deno.test("OwnRecord that is good for longer lapses later, by the same margin, and as usual after the next one", async () => {
+  const { clock, leases, record, state } = setUp();
+  const duration = () => leases.named(NAME)!.spec!.leaseDurationSeconds! * 1000;
+  await record.join(TARGET, SIGNAL);
+  assert.equal(duration(), EXPIRY_MS);
+  state.goodForMs = 13 * EXPIRY_MS;
+  await record.write(TARGET, SIGNAL);
+  assert.equal(duration(), 13 * EXPIRY_MS);
+  leases.fates("update", 401);
+  await clock.advance(12.9 * EXPIRY_MS - 1);
+  await assert.rejects(record.write(TARGET, SIGNAL));
+  assert.equal(record.lapsed, false);
+  state.goodForMs = EXPIRY_MS;
+  await record.write(TARGET, SIGNAL);
+  assert.equal(duration(), EXPIRY_MS);
+  await clock.advance(0.9 * EXPIRY_MS - 1);
+  assert.equal(record.lapsed, false);
+  await clock.advance(1);
+  assert.equal(record.lapsed, true);
+  state.goodForMs = 13 * EXPIRY_MS;
+  await assert.rejects(record.write(TARGET, SIGNAL), RecordLapsed, "too late");
+});
 
 Deno.test("OwnRecord: a record edited by hand is written over", async () => {
   const { leases, record, state, written } = setUp();

@@ -5,6 +5,7 @@ import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
 import { LEASES, STATEFULSETS } from "../../../lib/demo/objects.ts";
 import { Proxies } from "../../../lib/ha/proxies.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
+import type { Cluster } from "../../../lib/kube/cluster.ts";
 import { statefulSetScale } from "../../../lib/kube/scale.ts";
 import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
@@ -38,12 +39,12 @@ function stage() {
   let target = { namespace: NAMESPACE, name: NAME, uid: statefulSet().metadata.uid };
   const proxies: { stop(): Promise<void> }[] = [];
 
-  const start = async (name: string, { podUid }: { podUid?: string } = {}) => {
+  const start = async (name: string, options: Pick<Cluster, "podUid" | "tokenTimes"> = {}) => {
     const http = new MemoryHttp(api, clock, name);
     const metrics = countedMetrics(() => {});
     const log = recordingLog();
     const client = testClient(http, { clock, log, metrics }, {
-      podUid,
+      ...options,
       authenticate: () => Promise.resolve({ authorization: `Bearer ${name}` }),
     });
     const placement = new Placement(clock, 1, "pod");
@@ -100,6 +101,12 @@ function stage() {
       registry.store.list(LEASES, NAMESPACE).filter(({ metadata }) => metadata.name.includes("-proxy-")).map((
         { spec },
       ) => spec.holderIdentity as string),
+    /** For how long the record of each is good, in ms, by identity. */
+    goodForMs: () =>
+      Object.fromEntries(
+        registry.store.list(LEASES, NAMESPACE).filter(({ metadata }) => metadata.name.includes("-proxy-"))
+          .map(({ spec }) => [spec.holderIdentity, spec.leaseDurationSeconds * 1000]),
+      ),
     /** How often one of them has written its record so far. */
     writes: (name: string) =>
       api.requests.filter(({ client, verb, name: lease }) =>
@@ -344,5 +351,74 @@ Deno.test("Proxies.run() with a StatefulSet that was made anew knows nothing of 
   controller.abort(new Error("over"));
   await clock.advance(0);
   await running;
+  await end();
+});
+
+/** A proxy's token: that it is valid for so long from now on, by both clocks. */
+function tokenOf(clock: VirtualClock) {
+  const token = { issuedMs: 0, expiresMs: Infinity };
+  return {
+    validFor: (ms: number) => void (token.expiresMs = clock.wallMs() + ms),
+    tokenTimes: () => Promise.resolve({ ...token }),
+  };
+}
+
+Deno.test("Proxies.drain() has the record outlive a drain whose token ends before, and the others wait for it", async () => {
+  const { clock, api, start, records, goodForMs, end } = stage();
+  api.access.tokens.set("a", "a").set("b", "b");
+  const { tokenTimes, validFor } = tokenOf(clock);
+  const [one, two] = [await start("a"), await start("b", { tokenTimes })];
+  const ofTwo = () => goodForMs()[two.all.identity];
+  await clock.advance(3_000);
+  assert.ok(two.placement.open(1, true) !== undefined);
+  validFor(3 * EXPIRY_MS);
+  const drainMs = 12 * EXPIRY_MS;
+  two.all.drain(drainMs);
+  await clock.advance(EXPIRY_MS);
+  assert.equal(ofTwo(), EXPIRY_MS, "the token is good for longer than the record");
+  await clock.advance(2 * EXPIRY_MS - 1_000);
+  // The last renewal was a tenth of the expiry ago at most.
+  const leftMs = Number(ofTwo()) - 10 * EXPIRY_MS;
+  assert.ok(leftMs > 0 && leftMs <= EXPIRY_MS / 10 + 1_000, `${leftMs}`);
+  assert.equal(two.log.of("token may end before the drain").length, 1);
+  api.access.tokens.delete("b");
+  api.watches.drop("b");
+  await clock.advance(9 * EXPIRY_MS);
+  assert.equal(two.all.membership.state, "joined");
+  assert.equal(one.all.use().highestBusy, 0);
+  assert.equal(records().length, 2);
+  await clock.advance(EXPIRY_MS + EXPIRY_MS / 2);
+  assert.deepEqual(one.all.others, [], "and no longer than that");
+  assert.deepEqual(records(), [one.all.identity]);
+  await end();
+});
+
+Deno.test("Proxies.drain() leaves the record as it was where a newer token has come, and while nothing drains", async () => {
+  const { clock, start, goodForMs, end } = stage();
+  const { tokenTimes, validFor } = tokenOf(clock);
+  const one = await start("a", { tokenTimes });
+  const goodFor = () => goodForMs()[one.all.identity];
+  validFor(1_000);
+  await clock.advance(EXPIRY_MS);
+  assert.equal(goodFor(), EXPIRY_MS, "it does not drain");
+  one.all.drain(Infinity);
+  await clock.advance(0);
+  assert.equal(goodFor(), 24 * 3_600_000 + EXPIRY_MS, "at once, since no renewal may come any more");
+  validFor(EXPIRY_MS + 60_000);
+  await clock.advance(EXPIRY_MS / 10);
+  assert.equal(goodFor(), EXPIRY_MS);
+  await end();
+});
+
+Deno.test("Proxies.drain() knows nothing of credentials that do not tell their end", async () => {
+  const { clock, start, goodForMs, writes, end } = stage();
+  const [one, two] = [await start("a"), await start("b", { tokenTimes: () => Promise.resolve(undefined) })];
+  await clock.advance(3_000);
+  const before = writes("a");
+  for (const { all } of [one, two]) all.drain(3_600_000);
+  await clock.advance(0);
+  assert.equal(writes("a"), before, "it need not write anything");
+  await clock.advance(EXPIRY_MS);
+  assert.deepEqual(Object.values(goodForMs()), [EXPIRY_MS, EXPIRY_MS]);
   await end();
 });

@@ -95,6 +95,26 @@ Deno.test("loadCluster() reads a rotated token after ten seconds, and at once af
   });
 });
 
+Deno.test("loadCluster() tells the lifetime of the service account's token as it now stands in its file", async () => {
+  const token = (times: unknown) => `e30.${btoa(JSON.stringify(times)).replace(/=+$/, "")}.c2ln`;
+  const path = `${SERVICE_ACCOUNT_DIRECTORY}/token`;
+  const given = ports({ ...inCluster, [path]: token({ iat: 1, exp: 3_608 }) }, podEnv);
+  const { tokenTimes } = await loadCluster({}, given);
+  assert.deepEqual(await tokenTimes!(), { issuedMs: 1_000, expiresMs: 3_608_000 });
+  given.machine.files.set(path, token({ iat: 2_000, exp: 5_607 }));
+  given.clock.advance(10_000);
+  assert.deepEqual(await tokenTimes!(), { issuedMs: 2_000_000, expiresMs: 5_607_000 });
+  given.machine.files.set(path, "made-by-hand");
+  given.clock.advance(10_000);
+  assert.equal(await tokenTimes!(), undefined);
+  const kubeconfig = await loadCluster(
+    { kubeconfig: "/k" },
+    ports({ "/k": config(SERVER, { token: token({}) }) }),
+  );
+  kubeconfig.http.close();
+  assert.equal(kubeconfig.tokenTimes, undefined);
+});
+
 Deno.test("loadCluster() reports every problem of a service account", async () => {
   const files = {
     ...inCluster,

@@ -1,0 +1,79 @@
+/** Tests of a draining proxy's record and the end of its token, as numbers. @module */
+import assert from "node:assert/strict";
+import { parseSettings, type SettingKey } from "../../../lib/config/settings.ts";
+import {
+  goodForMs,
+  longestDrainMs,
+  UNLIMITED_DRAIN_MS,
+  warnOfShortToken,
+} from "../../../lib/ha/token_end.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const expiryMs = 5 * MINUTE_MS;
+
+Deno.test("goodForMs() is the record expiry, unless the token of the draining proxy ends before that", () => {
+  const cases: readonly (readonly [drainLeftMs: number, tokenLeftMs: number, wanted: number])[] = [
+    [HOUR_MS, expiryMs + 1, expiryMs],
+    [Infinity, expiryMs + 1, expiryMs],
+    [HOUR_MS, expiryMs, HOUR_MS + expiryMs],
+    [HOUR_MS, 1, HOUR_MS + expiryMs],
+    [HOUR_MS, -HOUR_MS, HOUR_MS + expiryMs],
+    [1, 1, expiryMs + 1],
+    [-MINUTE_MS, 1, expiryMs],
+    [Infinity, 1, UNLIMITED_DRAIN_MS + expiryMs],
+  ];
+  for (const [drainLeftMs, tokenLeftMs, wanted] of cases) {
+    assert.equal(goodForMs({ expiryMs, drainLeftMs, tokenLeftMs }), wanted, `${drainLeftMs} ${tokenLeftMs}`);
+  }
+});
+
+Deno.test("longestDrainMs() is the shutdown delay and the drain timeout, or without limit", () => {
+  const given = { shutdownDelayMs: 5_000, recordExpiryMs: expiryMs };
+  assert.equal(longestDrainMs({ ...given, drainTimeoutMs: HOUR_MS }), HOUR_MS + 5_000);
+  assert.equal(longestDrainMs({ ...given, drainTimeoutMs: 0 }), Infinity);
+});
+
+function warnings(lifetimeMs: number, flags: Partial<Record<SettingKey, string>> = {}) {
+  const log = recordingLog();
+  const settings = parseSettings({
+    flags: new Map(Object.entries(flags)) as Map<SettingKey, string>,
+    variables: {},
+  });
+  const issuedMs = Date.parse("2030-01-01T00:00:00Z");
+  warnOfShortToken({ issuedMs, expiresMs: issuedMs + lifetimeMs }, settings, log);
+  return log.of("service account token is short-lived").map(({ fields }) => fields);
+}
+
+Deno.test("warnOfShortToken() wants five times what a drain may take, and names it", () => {
+  // 1 h to drain, 5 s before that, 5 min for the record.
+  const neededMs = HOUR_MS + 5_000 + 5 * MINUTE_MS;
+  assert.deepEqual(warnings(5 * neededMs), []);
+  assert.equal(warnings(5 * neededMs - 1_000).length, 1);
+  assert.deepEqual(warnings(3_607_000), [{
+    lifetime: "1h0m7s",
+    cause:
+      "the kubelet renews it when a fifth is left, and not at all while the pod terminates; to drain, this " +
+      "proxy may need it for 1h5m5s",
+    then: 'mount a projected token with "expirationSeconds: 19525" or more (chart: ' +
+      "autoscaler.serviceAccount.tokenExpirationSeconds), or lower --drain-timeout",
+  }]);
+  assert.deepEqual(warnings(3_607_000, { drainTimeoutMs: "6m" }), []);
+  assert.equal(warnings(3_607_000, { drainTimeoutMs: "8m" }).length, 1);
+});
+
+Deno.test("warnOfShortToken() takes a drain without limit for a day, and knows that a token of a day is renewed", () => {
+  const dayMs = 24 * HOUR_MS;
+  const unlimited = { drainTimeoutMs: "0s" };
+  assert.deepEqual(warnings(2 * dayMs + 5 * MINUTE_MS, unlimited), []);
+  assert.equal(warnings(2 * dayMs, unlimited).length, 1);
+  // The API server extends the tokens that are mounted without a wish of one's own, to a year.
+  assert.deepEqual(warnings(365 * dayMs, unlimited), []);
+});
+
+Deno.test("warnOfShortToken() says nothing of credentials that do not tell their lifetime", () => {
+  const log = recordingLog();
+  warnOfShortToken(undefined, parseSettings({ flags: new Map(), variables: {} }), log);
+  assert.deepEqual(log.records, []);
+});
