@@ -37,6 +37,26 @@ Deno.test("chart: grace periods follow from durations as Go reads them, rounded 
   assert.ok(only(unlimited, "Deployment").spec.template.spec.terminationGracePeriodSeconds > 7 * 86_400);
 });
 
+Deno.test("chart: the token lives for five times the grace period and the record's expiry, unless it is told how long", async () => {
+  const seconds = async (autoscaler: Tree) => {
+    const { volumes, containers: [container] } =
+      only(await helm.objects({ autoscaler }), "Deployment").spec.template.spec;
+    const volume = volumes.find(({ name }: Tree) => name === container.volumeMounts[0].name);
+    return volume.projected.sources[0].serviceAccountToken.expirationSeconds;
+  };
+  assert.equal(await seconds({}), 5 * (3605 + 30 + 300));
+  const autoscalerConfig = { drainTimeout: "10m", shutdownDelay: "0s", recordExpiry: "90.5s" };
+  assert.equal(await seconds({ autoscalerConfig }), 5 * (600 + 30 + 91));
+  assert.equal(await seconds({ autoscalerConfig, terminationGracePeriodSeconds: 100 }), 5 * (100 + 91));
+  assert.equal(await seconds({ autoscalerConfig, terminationGracePeriodSeconds: 0 }), 600);
+  assert.equal(await seconds({ autoscalerConfig: { recordExpiry: null } }), 5 * (3635 + 300));
+  assert.equal(
+    await seconds({ autoscalerConfig: { drainTimeout: "0s" } }),
+    5 * (7 * 86_400 + 35 + 300),
+  );
+  assert.equal(await seconds({ serviceAccount: { tokenExpirationSeconds: 86_400 } }), 86_400);
+});
+
 Deno.test("chart: a buildkitd that speaks TLS is probed by a TCP connect, unless a handler is given", async () => {
   const probes = async (buildkitd: Tree) => {
     const { readinessProbe, startupProbe } = only(

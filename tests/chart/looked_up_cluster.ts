@@ -10,7 +10,7 @@ import type { KubeObject } from "./helm.ts";
 
 /** What it serves: helm wants to know every kind that the chart renders. */
 const KINDS: Readonly<Record<string, readonly string[]>> = {
-  "v1": ["ConfigMap", "Service", "ServiceAccount"],
+  "v1": ["ConfigMap", "Pod", "Service", "ServiceAccount"],
   "apps/v1": ["Deployment", "StatefulSet"],
   "rbac.authorization.k8s.io/v1": ["Role", "RoleBinding"],
 };
@@ -45,29 +45,36 @@ const ALWAYS: Readonly<Record<string, unknown>> = {
 
 const NOT_FOUND = { kind: "Status", apiVersion: "v1", status: "Failure", reason: "NotFound", code: 404 };
 
+/** Where objects of its kind and namespace are. */
+function pathOf({ apiVersion, kind, metadata: { namespace } }: KubeObject): string {
+  const api = apiVersion.includes("/") ? "apis" : "api";
+  return `/${api}/${apiVersion}/namespaces/${namespace}/${kind.toLowerCase()}s`;
+}
+
 /** Serves until it is disposed of. */
 export class LookedUpCluster implements AsyncDisposable {
   readonly #folder: string;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
-  private constructor(folder: string, statefulSets: readonly KubeObject[]) {
+  private constructor(folder: string, objects: readonly KubeObject[]) {
     this.#folder = folder;
-    const found: Readonly<Record<string, unknown>> = Object.fromEntries(
-      statefulSets.map((each) => [
-        `/apis/apps/v1/namespaces/${each.metadata.namespace}/statefulsets/${each.metadata.name}`,
-        each,
-      ]),
-    );
+    const found = new Map<string, unknown>();
+    for (const each of objects) {
+      const path = pathOf(each);
+      found.set(`${path}/${each.metadata.name}`, each);
+      const items = objects.filter((other) => pathOf(other) === path);
+      found.set(path, { apiVersion: each.apiVersion, kind: `${each.kind}List`, metadata: {}, items });
+    }
     this.#server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, ({ url }) => {
       const { pathname } = new URL(url);
-      const answer = ALWAYS[pathname] ?? found[pathname];
+      const answer = ALWAYS[pathname] ?? found.get(pathname);
       return Response.json(answer ?? NOT_FOUND, { status: answer === undefined ? 404 : 200 });
     });
   }
 
-  /** A cluster with these StatefulSets. */
-  static async with(...statefulSets: readonly KubeObject[]): Promise<LookedUpCluster> {
-    const cluster = new LookedUpCluster(await Deno.makeTempDir(), statefulSets);
+  /** A cluster with these objects. */
+  static async with(...objects: readonly KubeObject[]): Promise<LookedUpCluster> {
+    const cluster = new LookedUpCluster(await Deno.makeTempDir(), objects);
     const named = <T>(key: string, value: T) => [{ name: "it", [key]: value }];
     await Deno.writeTextFile(
       cluster.kubeconfig,

@@ -59,6 +59,11 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     /extraEnvVars\/0': missing property 'name'/,
   ],
   [
+    "a token that Kubernetes refuses",
+    { autoscaler: { serviceAccount: { tokenExpirationSeconds: 599 } } },
+    /tokenExpirationSeconds': minimum: got 599, want 600/,
+  ],
+  [
     "several replicas without the rights to Leases",
     { autoscaler: { replicaCount: 2, rbac: { leases: false } } },
     /autoscaler\.replicaCount is 2, and autoscaler\.rbac\.leases is false: .*Allow them, or run one replica/,

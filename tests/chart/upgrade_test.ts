@@ -21,15 +21,24 @@ async function installed(buildkitd: Tree, replicas = 0): Promise<KubeObject> {
 }
 
 /** Renders an upgrade to these values of buildkitd in both helms, while the cluster has that StatefulSet. */
-async function upgrade(
+function upgrade(
   live: KubeObject,
   buildkitd: Tree,
   look: (rendered: Promise<string>, helm: keyof typeof HELMS) => Promise<void>,
 ): Promise<void> {
-  await using cluster = await LookedUpCluster.with(live);
+  return upgradeAll([live], { buildkitd }, look);
+}
+
+/** The same with any objects and values. */
+async function upgradeAll(
+  live: readonly KubeObject[],
+  values: Tree,
+  look: (rendered: Promise<string>, helm: keyof typeof HELMS) => Promise<void>,
+): Promise<void> {
+  await using cluster = await LookedUpCluster.with(...live);
   for (const [name, helm] of Object.entries(HELMS)) {
     await look(
-      helm.withCluster(cluster.kubeconfig).template({ buildkitd }),
+      helm.withCluster(cluster.kubeconfig).template(values),
       name as keyof typeof HELMS,
     );
   }
@@ -173,5 +182,110 @@ Deno.test("chart: only helm 3 is told the number of replicas that the cluster ha
         helm3: "  replicas: 1",
       }[helm],
     );
+  });
+});
+
+/** What an install with these values made of the autoscaler that the chart looks up, and a pod of it in that phase. */
+async function installedProxy(values: Tree, phase = "Running"): Promise<KubeObject[]> {
+  const objects = [...(await HELMS.helm.objects(values)).values()];
+  const { metadata, spec: { template } } = objects.find(({ kind }) => kind === "Deployment")!;
+  const pod = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { ...template.metadata, name: "proxy-1", namespace: metadata.namespace ?? "" },
+    spec: template.spec,
+    status: { phase },
+  };
+  return [...objects.filter(({ kind }) => kind === "RoleBinding" || kind === "StatefulSet"), pod];
+}
+
+const STACK = "ci-buildkitd-stack-autoscaler";
+const ACCOUNT = `ServiceAccount builds/${STACK}`;
+const ROLE = `Role builds/${STACK}`;
+const BINDING = `RoleBinding builds/${STACK} of builds/${STACK}`;
+
+/** What was installed, the upgrade, what it would take away. */
+const TAKING: readonly (readonly [string, Tree, Tree, readonly string[]])[] = [
+  ["another name of the account", {}, { serviceAccount: { name: "proxy" } }, [ACCOUNT, BINDING]],
+  [
+    "an account that the chart does not make any more",
+    {},
+    { serviceAccount: { create: false, name: STACK } },
+    [
+      ACCOUNT,
+    ],
+  ],
+  ["no rights", {}, { rbac: { create: false } }, [ROLE, BINDING]],
+  ["another name of the autoscaler", {}, { fullnameOverride: "proxy" }, [ACCOUNT, ROLE, BINDING]],
+  ["another namespace", {}, { namespaceOverride: "proxies" }, [ACCOUNT, BINDING]],
+  ["no namespace of its own", { namespaceOverride: "proxies" }, {}, [
+    `ServiceAccount proxies/${STACK}`,
+    `RoleBinding builds/${STACK} of proxies/${STACK}`,
+  ]],
+  [
+    "another account that somebody else has made",
+    { serviceAccount: { create: false, name: "one" } },
+    { serviceAccount: { create: false, name: "two" } },
+    [`RoleBinding builds/${STACK} of builds/one`],
+  ],
+];
+
+for (const [what, before, after, lost] of TAKING) {
+  Deno.test(`chart: an upgrade to ${what} is refused while a proxy runs, and taken when none does`, async () => {
+    const live = await installedProxy({ autoscaler: before });
+    const namespace = before.namespaceOverride ?? "builds";
+    await upgradeAll(live, { autoscaler: after }, async (rendered) => {
+      const error = await rendered.then(() => undefined, (error: Error) => error);
+      const message =
+        `found 1 problem in the values:\n  the upgrade would take away ${
+          lost.join(", ")
+        } while proxies run with it ` +
+        `(${namespace}/proxy-1): they could not keep their builds any more. Keep the names and namespaces as they are; or ` +
+        `upgrade with autoscaler.replicaCount 0 and all else as it was, wait until`;
+      assert.ok(error?.message.includes(message), error?.message ?? "it was taken");
+    });
+    const none = live.filter(({ kind }) => kind !== "Pod");
+    for (const others of [none, await installedProxy({ autoscaler: before }, "Succeeded")]) {
+      await upgradeAll(others, { autoscaler: after }, async (rendered) => {
+        assert.match(await rendered, /kind: Deployment/);
+      });
+    }
+  });
+}
+
+Deno.test("chart: an upgrade that leaves the proxies' account and rights is taken, whatever else changes", async () => {
+  const cases: readonly (readonly [Tree, Tree])[] = [
+    [{}, {}],
+    [{}, { podAnnotations: { a: "b" }, minReadySeconds: 5, serviceAccount: { labels: { a: "b" } } }],
+    [{}, { replicaCount: 0 }],
+    [{ serviceAccount: { create: false, name: "one" }, rbac: { create: false } }, {
+      serviceAccount: { create: false, name: "two" },
+      rbac: { create: false },
+    }],
+    // What is new takes nothing away.
+    [{ serviceAccount: { create: false, name: "one" }, rbac: { create: false } }, {
+      serviceAccount: { name: "one" },
+    }],
+  ];
+  for (const [before, after] of cases) {
+    await upgradeAll(
+      await installedProxy({ autoscaler: before }),
+      { autoscaler: after },
+      async (rendered) => {
+        assert.match(await rendered, /kind: Deployment/);
+      },
+    );
+  }
+  const foreign = (await installedProxy({})).map((each) =>
+    each.kind !== "Pod" ? each : {
+      ...each,
+      metadata: {
+        ...each.metadata,
+        labels: { ...each.metadata.labels, "app.kubernetes.io/instance": "another" },
+      },
+    }
+  );
+  await upgradeAll(foreign, { autoscaler: { fullnameOverride: "proxy" } }, async (rendered) => {
+    assert.match(await rendered, /kind: Deployment/, "pods of another release do not count");
   });
 });

@@ -25,6 +25,11 @@ const WARNED: readonly (readonly [string, unknown, RegExp])[] = [
     /autoscaler\.terminationGracePeriodSeconds is 30, and shutdownDelay and drainTimeout may take 3605 s: .*Want at least 3605, or null/,
   ],
   [
+    "a token that a drain may outlast",
+    { autoscaler: { serviceAccount: { tokenExpirationSeconds: 19674 } } },
+    /tokenExpirationSeconds is 19674: .*not at all while the pod terminates.*Want at least 19675, or null/,
+  ],
+  [
     "a builder that is killed before its drain ends",
     { buildkitd: { terminationGracePeriodSeconds: 1799, drain: { timeout: "30m" } } },
     /buildkitd\.terminationGracePeriodSeconds is 1799, and buildkitd\.drain\.timeout is 1800 s: .*Want at least 1800/,
@@ -68,6 +73,7 @@ for (const [what, values, message] of WARNED) {
 }
 
 const SILENT: readonly (readonly [string, unknown])[] = [
+  ["a token that is just long enough", { autoscaler: { serviceAccount: { tokenExpirationSeconds: 19675 } } }],
   ["the defaults", {}],
   ["grace periods that are just enough", {
     autoscaler: { terminationGracePeriodSeconds: 3605 },

@@ -99,6 +99,7 @@ const REFINEMENTS: Readonly<Record<string, Schema>> = {
   readinessProbe: PROBE,
   startupProbe: PROBE,
   terminationGracePeriodSeconds: nullable({ type: "integer", minimum: 0 }),
+  tokenExpirationSeconds: nullable({ type: "integer", minimum: 600, maximum: 2 ** 32 }),
   maxUnavailable: AMOUNT,
   interval: PROMETHEUS_DURATION,
   scrapeTimeout: PROMETHEUS_DURATION,

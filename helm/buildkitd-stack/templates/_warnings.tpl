@@ -15,6 +15,11 @@ buildkitd.drain.enabled is false: an eviction of buildkitd's pod cuts its builds
 {{- if lt $grace $drain }}
 autoscaler.terminationGracePeriodSeconds is {{ $grace }}, and shutdownDelay and drainTimeout may take {{ $drain }} s: builds that run longer are cut. Want at least {{ $drain }}, or null.
 {{- end }}
+{{- $token := include "buildkitd-stack.autoscaler.tokenSeconds" . | int64 -}}
+{{- $wanted := include "buildkitd-stack.autoscaler.wantedTokenSeconds" . | int64 -}}
+{{- if lt $token $wanted }}
+autoscaler.serviceAccount.tokenExpirationSeconds is {{ $token }}: the kubelet renews a token when a fifth is left, and not at all while the pod terminates, so a proxy may lose its access to the Kubernetes API before its builds have ended. Want at least {{ $wanted }}, or null.
+{{- end }}
 {{- $grace := include "buildkitd-stack.buildkitd.gracePeriod" . | int64 -}}
 {{- $drain := include "buildkitd-stack.buildkitd.drain" . | int64 -}}
 {{- if lt $grace $drain }}
