@@ -145,6 +145,28 @@ releaseScenario(
   },
 );
 
+releaseScenario(
+  "another account of the autoscaler is refused while a proxy runs or drains, and taken when none does",
+  {},
+  async (release) => {
+    await release.install(quick());
+    const build = await (await release.build()).running();
+    const renamed = quick({ serviceAccount: { name: "other" } });
+    const refused = /would take away ServiceAccount .*, RoleBinding .* while proxies run with it/;
+    assert.match(await refusedUpgrade(release, renamed), refused);
+    await release.upgrade(quick({ replicaCount: 0 }));
+    await release.untilEndpoints(0);
+    assert.match(await refusedUpgrade(release, renamed), refused, "it terminates, and the build goes on");
+    release.phase("refused");
+    await finishAll([build]);
+    await untilAutoscalers(release, 0);
+    await release.upgrade(renamed);
+    await release.untilEndpoints(1);
+    await (await release.build()).finish();
+    release.phase("taken, built");
+  },
+);
+
 for (const helm of ["helm", "helm3"] satisfies HelmName[]) {
   releaseScenario(
     `${helm}: another port of buildkitd is refused during a build, and taken with a restart that waits for it`,

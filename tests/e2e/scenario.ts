@@ -13,7 +13,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Build, type BuildOptions } from "./build.ts";
 import { API_ADDRESS, API_PORT, ControlPlane } from "./control_plane.ts";
-import { ApiError, KubeApi, kubeconfig, scalePath, statefulSetPath } from "./kube_api.ts";
+import { ApiError, KubeApi, kubeconfig, type KubeObject, scalePath, statefulSetPath } from "./kube_api.ts";
 import { Kubelet } from "./kubelet.ts";
 import { buildkitdRuntime, type PodRuntime, TARGET_PORT } from "./pod_process.ts";
 import { Program, type ProgramOptions } from "./program.ts";
@@ -276,13 +276,27 @@ export class Cluster {
       metadata: { name: boundSecret },
     });
     const token = await this.api.serviceAccountToken(this.namespace, SERVICE_ACCOUNT, boundSecret);
+    await this.#writePodFiles(token);
+    return token;
+  }
+
+  /** The same with a token that is valid for so long from now on, which may be shorter than the API server allows. */
+  async mountTokenFor(validForMs: number): Promise<void> {
+    const { metadata: { name, uid = "" } } = await this.api.get<KubeObject>(
+      `/api/v1/namespaces/${this.namespace}/serviceaccounts/${SERVICE_ACCOUNT}`,
+    );
+    await this.#writePodFiles(
+      await this.plane.signToken({ namespace: this.namespace, name, uid }, validForMs),
+    );
+  }
+
+  async #writePodFiles(token: string): Promise<void> {
     await Deno.mkdir(POD_FILES, { recursive: true });
     const files = { token, "ca.crt": this.api.access.caPem, namespace: this.namespace };
     for (const [name, text] of Object.entries(files)) {
       await Deno.writeTextFile(join(POD_FILES, `.${name}`), text);
       await Deno.rename(join(POD_FILES, `.${name}`), join(POD_FILES, name));
     }
-    return token;
   }
 
   /** Deletes the Secret that a token is bound to, and waits until the API server refuses the token. */
