@@ -57,6 +57,51 @@ export interface Refusal {
   readonly message: string;
 }
 
+const NO_BYTES = new Uint8Array();
+
+/**
+ * The streams of open calls. Ids only grow (RFC 9113, section 5.1.1), so they lie sorted in an array, which needs a quarter
+ * of a set's memory: thousands of holds may have a thousand calls each.
+ */
+class OpenCalls {
+  readonly #streams: number[] = [];
+  #last = 0;
+
+  /** Lowest first. */
+  get all(): readonly number[] {
+    return this.#streams;
+  }
+
+  /** True while the call is open. */
+  has(stream: number): boolean {
+    return this.#streams[this.#indexOf(stream)] === stream;
+  }
+
+  /** HEADERS have come. Those of a stream that was there before are trailers. */
+  open(stream: number): void {
+    if (stream <= this.#last) return;
+    this.#last = stream;
+    this.#streams.push(stream);
+  }
+
+  /** The client has given the call up. */
+  close(stream: number): void {
+    if (this.has(stream)) this.#streams.splice(this.#indexOf(stream), 1);
+  }
+
+  /** Of the first stream that is not below `stream`. */
+  #indexOf(stream: number): number {
+    let from = 0;
+    let to = this.#streams.length;
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (this.#streams[middle]! < stream) from = middle + 1;
+      else to = middle;
+    }
+    return from;
+  }
+}
+
 /** What is done with the frame that is being read. */
 type Fate = "pass" | "drop" | "answer";
 
@@ -72,7 +117,7 @@ export class Http2Opening {
   /** Calls that were made after the refusal, and those of them that the bytes at hand have made. */
   #refusedCalls = 0;
   #toAnswer: number[] = [];
-  readonly #streams = new Set<number>();
+  #calls = new OpenCalls();
   /** The header of the next frame, as far as it has come. */
   readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
   #headerBytes = 0;
@@ -81,6 +126,11 @@ export class Http2Opening {
   #leftBytes = 0;
   /** The payload of a PING that will be answered, as far as it has come. */
   readonly #ping = new Uint8Array(8);
+  /** What is being taken, where the next byte of it is, and the run before that which is kept and not yet noted. */
+  #bytes: Uint8Array = NO_BYTES;
+  #at = 0;
+  #runFrom = 0;
+  #runTo = 0;
   #kept: Uint8Array[] = [];
   #replies: Uint8Array[] = [];
 
@@ -95,8 +145,8 @@ export class Http2Opening {
   }
 
   /** Calls that wait for an answer. */
-  get streams(): ReadonlySet<number> {
-    return this.#streams;
+  get streams(): readonly number[] {
+    return this.#calls.all;
   }
 
   /** The daemon is connected and the client owes nothing to us: bytes need no look any more. */
@@ -104,21 +154,21 @@ export class Http2Opening {
     return this.#kind !== "http2" || (this.#connected && !this.#ackOwed);
   }
 
-  /** Takes the client's next bytes. */
+  /** Takes the client's next bytes. What is kept are views of them. */
   take(bytes: Uint8Array): Step {
     this.#kept = [];
     this.#replies = [];
+    this.#bytes = bytes;
+    this.#at = this.#runFrom = this.#runTo = 0;
     let malformed: Malformed | undefined;
-    let rest = bytes;
-    while (rest.byteLength > 0 && malformed === undefined) {
-      if (this.blind && this.#kind !== "undecided") {
-        this.#keep(rest);
-        break;
-      }
-      if (this.#kind === "undecided") rest = this.#takePreface(rest);
-      else if (this.#leftBytes > 0) rest = this.#takePayload(rest);
-      else [rest, malformed] = this.#takeHeader(rest);
+    while (this.#at < bytes.byteLength && malformed === undefined) {
+      if (this.#kind === "undecided") this.#takePreface();
+      else if (this.blind) this.#keepNext(bytes.byteLength - this.#at);
+      else if (this.#leftBytes > 0) this.#takePayload();
+      else malformed = this.#takeHeader();
     }
+    this.#endRun();
+    this.#bytes = NO_BYTES;
     if (this.#refusal !== undefined) this.#answer(this.#toAnswer.splice(0), this.#refusal);
     const step = { kept: this.#kept, replies: this.#replies };
     return malformed === undefined ? step : { ...step, malformed };
@@ -151,47 +201,48 @@ export class Http2Opening {
   refuse(refusal: Refusal): readonly Uint8Array[] {
     this.#refusal = refusal;
     this.#replies = [];
-    this.#answer([...this.#streams], refusal);
-    this.#streams.clear();
+    this.#answer(this.#calls.all, refusal);
+    this.#calls = new OpenCalls();
     return this.#replies;
   }
 
-  #takePreface(bytes: Uint8Array): Uint8Array {
+  #takePreface(): void {
     let n = 0;
-    while (n < bytes.byteLength && this.#matched < PREFACE.byteLength) {
-      if (bytes[n] !== PREFACE[this.#matched]) {
-        this.#kind = "other";
-        this.#keep(bytes.subarray(0, n));
-        return bytes.subarray(n);
-      }
-      n++;
-      this.#matched++;
+    const left = this.#bytes.byteLength - this.#at;
+    while (n < left && this.#matched < PREFACE.byteLength && this.#kind === "undecided") {
+      if (this.#bytes[this.#at + n] === PREFACE[this.#matched]) {
+        n++;
+        this.#matched++;
+      } else this.#kind = "other";
     }
-    this.#keep(bytes.subarray(0, n));
-    if (this.#matched === PREFACE.byteLength) {
-      this.#kind = "http2";
-      this.#ackOwed = true;
-      this.#replies.push(EMPTY_SETTINGS);
-    }
-    return bytes.subarray(n);
+    this.#keepNext(n);
+    if (this.#matched < PREFACE.byteLength) return;
+    this.#kind = "http2";
+    this.#ackOwed = true;
+    this.#replies.push(EMPTY_SETTINGS);
   }
 
-  #takeHeader(bytes: Uint8Array): [rest: Uint8Array, malformed: Malformed | undefined] {
-    const n = Math.min(FRAME_HEADER_BYTES - this.#headerBytes, bytes.byteLength);
-    this.#header.set(bytes.subarray(0, n), this.#headerBytes);
+  #takeHeader(): Malformed | undefined {
+    const n = Math.min(FRAME_HEADER_BYTES - this.#headerBytes, this.#bytes.byteLength - this.#at);
+    const from = this.#at;
+    for (let i = 0; i < n; i++) this.#header[this.#headerBytes + i] = this.#bytes[from + i]!;
     this.#headerBytes += n;
-    const rest = bytes.subarray(n);
-    if (this.#headerBytes < FRAME_HEADER_BYTES) return [rest, undefined];
+    this.#at += n;
+    if (this.#headerBytes < FRAME_HEADER_BYTES) return undefined;
     const header = parseFrameHeader(this.#header);
     // Once the daemon is connected, what is wrong is its affair.
     const malformed = this.#connected ? undefined : faultOf(header, this.#first) ?? this.#excessOf(header);
-    if (malformed !== undefined) return [rest, malformed];
+    if (malformed !== undefined) return malformed;
     this.#first = false;
     this.#headerBytes = 0;
     this.#leftBytes = header.lengthBytes;
     this.#fate = this.#fateOf(header);
-    if (this.#fate === "pass") this.#keep(this.#header.slice());
-    return [rest, undefined];
+    if (this.#fate !== "pass") return undefined;
+    if (n === FRAME_HEADER_BYTES) {
+      this.#at = from;
+      this.#keepNext(n);
+    } else this.#keepCopy(this.#header);
+    return undefined;
   }
 
   #fateOf({ type, flags, stream, lengthBytes }: FrameHeader): Fate {
@@ -203,18 +254,18 @@ export class Http2Opening {
     if (this.#connected) return "pass";
     if (type === FRAME.ping && !ack) return "answer";
     if (type === FRAME.goAway) this.#goAway = true;
-    if (type === FRAME.rstStream) this.#streams.delete(stream);
+    if (type === FRAME.rstStream) this.#calls.close(stream);
     if (type === FRAME.headers && this.#refusal !== undefined) {
       this.#refusedCalls++;
       this.#toAnswer.push(stream);
-    } else if (type === FRAME.headers) this.#streams.add(stream);
+    } else if (type === FRAME.headers) this.#calls.open(stream);
     return "pass";
   }
 
   /** Whether the frame would open one call too many. */
   #excessOf({ type, stream }: FrameHeader): Malformed | undefined {
-    if (type !== FRAME.headers || this.#streams.has(stream)) return undefined;
-    if (Math.max(this.#streams.size, this.#refusedCalls) < OPEN_CALLS_LIMIT) return undefined;
+    if (type !== FRAME.headers || this.#calls.has(stream)) return undefined;
+    if (Math.max(this.#calls.all.length, this.#refusedCalls) < OPEN_CALLS_LIMIT) return undefined;
     return { code: ERROR.enhanceYourCalm, why: `more than ${OPEN_CALLS_LIMIT} open calls` };
   }
 
@@ -222,20 +273,39 @@ export class Http2Opening {
     if (streams.length > 0) this.#replies.push(grpcErrors(streams, status, message));
   }
 
-  #takePayload(bytes: Uint8Array): Uint8Array {
-    const n = Math.min(this.#leftBytes, bytes.byteLength);
-    const part = bytes.subarray(0, n);
-    if (this.#fate === "answer") this.#ping.set(part, this.#ping.byteLength - this.#leftBytes);
-    if (this.#fate === "pass") this.#keep(part);
+  #takePayload(): void {
+    const n = Math.min(this.#leftBytes, this.#bytes.byteLength - this.#at);
+    const done = this.#ping.byteLength - this.#leftBytes;
     this.#leftBytes -= n;
-    if (this.#fate === "answer" && this.#leftBytes === 0) {
-      this.#replies.push(frame(FRAME.ping, FLAG.ack, 0, this.#ping));
+    if (this.#fate === "pass") return this.#keepNext(n);
+    if (this.#fate === "answer") {
+      this.#ping.set(this.#bytes.subarray(this.#at, this.#at + n), done);
+      if (this.#leftBytes === 0) this.#replies.push(frame(FRAME.ping, FLAG.ack, 0, this.#ping));
     }
-    return bytes.subarray(n);
+    this.#at += n;
   }
 
-  #keep(bytes: Uint8Array): void {
-    if (bytes.byteLength > 0 && this.#refusal === undefined) this.#kept.push(bytes);
+  /** Keeps the next `n` bytes. One run of them is one view, however many frames it has. */
+  #keepNext(n: number): void {
+    if (this.#at !== this.#runTo) {
+      this.#endRun();
+      this.#runFrom = this.#at;
+    }
+    this.#at += n;
+    this.#runTo = this.#at;
+  }
+
+  /** Keeps bytes that came earlier. */
+  #keepCopy(bytes: Uint8Array): void {
+    this.#endRun();
+    if (this.#refusal === undefined) this.#kept.push(bytes.slice());
+  }
+
+  #endRun(): void {
+    if (this.#runFrom < this.#runTo && this.#refusal === undefined) {
+      this.#kept.push(this.#bytes.subarray(this.#runFrom, this.#runTo));
+    }
+    this.#runFrom = this.#runTo;
   }
 }
 

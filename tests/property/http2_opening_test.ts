@@ -220,7 +220,7 @@ Deno.test(`Http2Opening lets ${OPEN_CALLS_LIMIT} calls be open, and asks the cli
   assert.equal(opening.take(calls(1, 7)).malformed, undefined, "HEADERS of an open call");
   const rst = frame(FRAME.rstStream, 0, 7, new Uint8Array(4));
   assert.equal(opening.take(join([rst, calls(1, 20_001)])).malformed, undefined, "one was given up");
-  assert.equal(opening.streams.size, OPEN_CALLS_LIMIT);
+  assert.equal(opening.streams.length, OPEN_CALLS_LIMIT);
   assert.deepEqual(opening.take(calls(1, 20_003)).malformed, {
     code: ERROR.enhanceYourCalm,
     why: "more than 1000 open calls",
