@@ -39,10 +39,11 @@ async function main(stop: StopSignals): Promise<number> {
       await complain(`${PROGRAM}: ${messageOf(error)}\n`);
       return 1;
     }
-    const { problems } = error;
+    const { problems, preventsStart } = error;
     const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+    const outcome = preventsStart ? `${count}, nothing was started` : count;
     const lines = problems.map((problem) => `  ${problem}\n`).join("");
-    await complain(`${PROGRAM}: ${count}, nothing was started\n${lines}See "${PROGRAM} --help"\n`);
+    await complain(`${PROGRAM}: ${outcome}\n${lines}See "${PROGRAM} --help"\n`);
     return 2;
   }
 }

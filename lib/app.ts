@@ -87,6 +87,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     namespace: settings.stsNamespace,
     name: settings.stsName,
     service: settings.headlessServiceName,
+    port: settings.targetPort,
   };
   const placement = new Placement(clock, MAX_REPLICAS, settings.readiness);
   const coldStart = new ColdStart(clock, metrics);
@@ -138,7 +139,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     idleTimeoutMs: settings.idleTimeoutMs,
   });
   const podHealth = new PodHealthChecks(settings, { ...ports, placement });
-  const phase: Phase = { joined: false, stopping: false };
+  const phase: Phase = { joined: false, waitsFor: RIGHTS, stopping: false };
   const health = new Health();
 
   metrics.record("build_info", 1, { version, deno: runtime });
@@ -267,9 +268,15 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
 /** How long a proxy that ends tries to give up the lead and to delete its record, in ms: else the others wait for both. */
 const LEAVE_MS = 5_000;
 
+/** What the program waits for at first. */
+const RIGHTS = "the rights on the scale target are not confirmed yet";
+
 /** How far the program is. */
 interface Phase {
+  /** It has seen all that it needs of the cluster, once. */
   joined: boolean;
+  /** What it waits for until then. */
+  waitsFor: string;
   /** Why it has not joined, where the API server has said so. */
   fault?: string | undefined;
   stopping: boolean;
@@ -316,8 +323,11 @@ async function join(
     try {
       await scaler.checkRights(signal);
       phase.fault = undefined;
+      phase.waitsFor =
+        "the StatefulSet, the EndpointSlices of its Service or the other proxies are not seen yet";
       await observer.whenSynced(signal);
       await orAborted(proxies.membership.joined, signal);
+      await observer.whenListed(signal);
       phase.joined = true;
       return log.info("ready");
     } catch (error) {
@@ -373,18 +383,23 @@ function addChecks(
     check: () => ({ ok: true, detail: describeProxies(proxies) }),
   });
   health.add({
-    name: "joined",
+    name: "cluster",
     probes: ["ready"],
     check: () => {
       const { holding } = proxies.membership;
       if (holding !== undefined) return { ok: false, reason: holding };
-      if (phase.joined) return { ok: true };
+      if (phase.joined) {
+        const detail = [observer.unlisted, observer.portDoubt].filter(Boolean).join("; ");
+        return { ok: true, ...(detail === "" ? {} : { detail }) };
+      }
       // Where the API cannot be reached, all else is a consequence.
       const faults = access.cause !== undefined
         ? [access.cause]
-        : [observer.fault, phase.fault, proxies.membership.fault].filter((fault) => fault !== undefined);
+        : [observer.fault, phase.fault, proxies.membership.fault, observer.unlisted].filter((fault) =>
+          fault !== undefined
+        );
       const reason = [...new Set(faults)].join("; ");
-      return { ok: false, reason: reason || "the rights on the scale target are not confirmed yet" };
+      return { ok: false, reason: reason || phase.waitsFor };
     },
   });
   health.add({

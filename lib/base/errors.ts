@@ -5,17 +5,20 @@
  * @module
  */
 
-/** The user's input is wrong: the program starts nothing, prints all problems and exits with 2. */
+/** The user's input is wrong: the program prints all problems and exits with 2. */
 export class UsageError extends Error {
   /** Always `UsageError`. */
   override readonly name = "UsageError";
   /** Each problem in one line, all that were found. */
   readonly problems: readonly string[];
+  /** Whether correct input would have started the program, or only printed something. */
+  readonly preventsStart: boolean;
 
   /** Takes the problems, one line each, at least one. */
-  constructor(problems: readonly string[]) {
+  constructor(problems: readonly string[], { preventsStart = true }: { preventsStart?: boolean } = {}) {
     super(problems.join("\n"));
     this.problems = problems;
+    this.preventsStart = preventsStart;
   }
 }
 

@@ -79,7 +79,7 @@ export function parseCommandLine(args: readonly string[], variables: SettingsInp
   if (command !== undefined) problems.push(...rest.map((each) => `Unexpected argument "${each}"`));
 
   if (name === "version" || name === "completions") {
-    if (problems.length > 0) throw new UsageError(problems);
+    if (problems.length > 0) throw new UsageError(problems, { preventsStart: false });
     return name === "version" ? { command: "version" } : { command: "completions", args };
   }
   return runRequest({ flags, variables, problems });
@@ -203,7 +203,8 @@ Examples:
   ${PROGRAM} demo
   source <(${PROGRAM} completions bash)
 
-Exit codes: 0 done, 1 failed, 2 wrong usage.`;
+Exit codes: 0 done, 1 failed, 2 wrong usage.
+Documentation: https://github.com/EarthBuild/buildkitd-autoscaler/tree/main/docs`;
 
 /** The help of the program, or of one of its commands. */
 function helpText(

@@ -23,6 +23,8 @@ export interface ScaleTarget {
   readonly name: string;
   /** The headless Service whose EndpointSlices list the pods. */
   readonly service: string;
+  /** The port that buildkitd listens on. */
+  readonly port: number;
 }
 
 /** What the observer is made of. */
@@ -46,6 +48,7 @@ export class Observer {
   readonly #slices = new Map<string, EndpointSlice>();
   readonly #missing: CauseLog;
   readonly #unlisted: CauseLog;
+  readonly #undeclared: CauseLog;
   readonly #changed = new Notifier();
   #ordinalStart = 0;
   #governingService: string | undefined;
@@ -53,6 +56,7 @@ export class Observer {
   #uid: string | undefined;
   #generation = 0;
   readonly #found = Promise.withResolvers<void>();
+  readonly #listed = Promise.withResolvers<void>();
 
   /** Starts nothing: `run` does. */
   constructor(target: ScaleTarget, ports: ObserverPorts) {
@@ -62,6 +66,7 @@ export class Observer {
     this.#log = ports.log;
     this.#missing = new CauseLog(ports.log, "StatefulSet is missing");
     this.#unlisted = new CauseLog(ports.log, "headless Service is missing");
+    this.#undeclared = new CauseLog(ports.log, "target port is not declared");
     this.#statefulSets = new Reflector<StatefulSet>(
       {
         group: "apps",
@@ -100,6 +105,20 @@ export class Observer {
   /** Why no pod will be found; undefined while there is no reason to think so. */
   get unlisted(): string | undefined {
     return this.#unlisted.cause;
+  }
+
+  /** Why connections to a pod may fail: its StatefulSet declares other ports. That is no proof. */
+  get portDoubt(): string | undefined {
+    return this.#undeclared.cause;
+  }
+
+  /**
+   * Resolves once the Service has had an EndpointSlice. A Service that does not exist has none.
+   *
+   * @throws the reason of `signal`
+   */
+  async whenListed(signal: AbortSignal): Promise<void> {
+    await orAborted(this.#listed.promise, signal);
   }
 
   /**
@@ -155,6 +174,7 @@ export class Observer {
       this.#uid = metadata.uid;
       this.#changed.notify();
     }
+    this.#lookAtPorts(statefulSet);
     this.#governingService = spec?.serviceName;
     this.#lookForSlices();
     const start = spec?.ordinals?.start ?? 0;
@@ -220,6 +240,7 @@ export class Observer {
     if (this.#slices.size > 0) {
       this.#cancelDoubt?.();
       this.#cancelDoubt = undefined;
+      this.#listed.resolve();
       return this.#unlisted.succeeded();
     }
     if (this.#uid === undefined || !this.#endpointSlices.synced) return;
@@ -233,6 +254,20 @@ export class Observer {
     this.#unlisted.failed(
       `No EndpointSlice of a Service "${service}" in namespace "${namespace}" (--headless-service-name), so no pod ` +
         `will be found${hint}`,
+    );
+  }
+
+  /** A container may listen on a port that it does not declare, so another declared port is only a hint. */
+  #lookAtPorts({ spec }: StatefulSet): void {
+    const { name, port } = this.#target;
+    const declared = (spec?.template?.spec?.containers ?? []).flatMap(({ ports = [] }) =>
+      ports.map(({ containerPort }) => containerPort)
+    );
+    if (declared.length === 0 || declared.includes(port)) return this.#undeclared.succeeded();
+    const [are, ofThem] = declared.length === 1 ? ["port", "it is not"] : ["ports", "none of them is"];
+    this.#undeclared.failed(
+      `The containers of StatefulSet "${name}" declare the ${are} ${declared.join(", ")}, and ${ofThem} ` +
+        `${port} (--target-port)`,
     );
   }
 

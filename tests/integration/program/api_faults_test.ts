@@ -118,7 +118,7 @@ Deno.test("program: started while the API server is down, it becomes ready when 
   );
   const { status, text } = await program.admin("/readyz");
   assert.equal(status, 503);
-  assert.match(text, /^joined: /);
+  assert.match(text, /^cluster: /);
   using client = await program.connect();
   program.world.front.restart();
   assert.equal(await client.echo("hello"), "hello");

@@ -109,7 +109,7 @@ Deno.test("program: without its StatefulSet it stays up, unready, holds clients,
   assert.deepEqual(program.log.records.filter(({ level }) => level === "warn").length, 1, "it is said once");
   const { status, text } = await program.admin("/readyz");
   assert.equal(status, 503);
-  assert.match(text, /^joined: StatefulSet "buildkitd" not found in namespace "default"/);
+  assert.match(text, /^cluster: StatefulSet "buildkitd" not found in namespace "default"/);
   assert.equal((await program.admin("/livez")).status, 200);
   using client = await program.connect();
   await program.until("an open session", () => program.metrics.value("sessions_open") === 1);
@@ -157,6 +157,9 @@ Deno.test("program: a headless Service that does not exist is named at the start
     (await program.admin("/healthz?verbose")).text,
     /No EndpointSlice of a Service "builder-headless"/,
   );
+  const unready = await program.admin("/readyz");
+  assert.deepEqual(unready, { status: 503, text: `cluster: ${cause}` });
+  assert.equal((await program.admin("/livez")).status, 200);
   program.cluster.api.registry.create(ENDPOINT_SLICES, "default", {
     metadata: { name: "x", labels: { "kubernetes.io/service-name": "builder-headless" } },
     addressType: "IPv4",
@@ -164,4 +167,33 @@ Deno.test("program: a headless Service that does not exist is named at the start
     ports: [],
   }, { manager: "endpointslice-controller" });
   await program.logged("headless Service is missing is over");
+  await program.logged("ready");
+  assert.deepEqual(await program.admin("/readyz"), { status: 200, text: "ok" });
+});
+
+Deno.test("program: a target port that no container declares is named, and the program is ready all the same", async () => {
+  await using program = await startProgram({
+    before: ({ cluster }) => {
+      const ports = [{ containerPort: 1 }, { containerPort: 2 }];
+      const containers = [{ name: "main", image: "buildkitd", ports: [ports[0]] }, {
+        name: "other",
+        image: "other",
+        ports: [ports[1]],
+      }];
+      const patch = { spec: { template: { spec: { containers } } } };
+      const type = "application/merge-patch+json";
+      cluster.api.registry.patch(STATEFULSETS, cluster.namespace, cluster.name, type, patch, {
+        manager: "kubectl",
+      });
+    },
+  });
+  const doubt = `The containers of StatefulSet "buildkitd" declare the ports 1, 2, and none of them is ` +
+    `${program.cluster.targetPort} (--target-port)`;
+  assert.equal((await program.logged("target port is not declared")).cause, doubt);
+  await program.settled();
+  const { status, text } = await program.admin("/readyz?verbose");
+  assert.deepEqual([status, text.split("\n")[0]], [200, `[+]cluster ok: ${doubt}`]);
+  // A declaration is only information: the pod may listen all the same.
+  using client = await program.connect();
+  assert.equal(await client.echo("hello"), "hello");
 });

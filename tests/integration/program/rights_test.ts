@@ -72,7 +72,7 @@ for (const [i, { apiGroups: [group], resources: [resource], verbs }] of RULES.en
       assert.equal(program.log.of("ready").length, 0);
       const { status, text } = await program.admin("/readyz");
       assert.equal(status, 503, "unready");
-      assert.ok(text.startsWith("joined: ") && text.includes(rule), text);
+      assert.ok(text.startsWith("cluster: ") && text.includes(rule), text);
       assert.equal((await program.admin("/livez")).status, 200);
       program.cluster.api.access.rules.set("proxy", [...RULES, LEASES]);
       clock.jump(LONGEST_PAUSE_MS);

@@ -184,7 +184,7 @@ for (const whenCutOff of ["serve", "hold"]) {
       const { text } = await program.admin("/readyz");
       assert.match(
         text,
-        /^joined: New sessions are held \(--when-cut-off=hold\): Cannot reach the API server/,
+        /^cluster: New sessions are held \(--when-cut-off=hold\): Cannot reach the API server/,
       );
     }
     lift();

@@ -177,6 +177,30 @@ Deno.test("main.ts prints all problems to stderr, without a stack, and exits wit
   );
 });
 
+Deno.test("main.ts does not say that nothing was started where nothing would have been", async () => {
+  for (
+    const [args, problem] of [
+      [["completions", "tcsh"], 'Cannot make completions: found "tcsh", want bash, zsh, fish, powershell'],
+      [["version", "--json"], 'Unknown flag "--json"'],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await program([...args]);
+    assert.deepEqual([code, stdout], [2, ""]);
+    assert.equal(
+      stderr,
+      `buildkitd-autoscaler: 1 problem\n  ${problem}\nSee "buildkitd-autoscaler --help"\n`,
+    );
+  }
+});
+
+Deno.test("main.ts --help ends with the address of the documentation", async () => {
+  const { stdout } = await program(["--help"]);
+  assert.match(
+    stdout,
+    /\nDocumentation: https:\/\/github\.com\/EarthBuild\/buildkitd-autoscaler\/tree\/main\/docs\n$/,
+  );
+});
+
 Deno.test("main.ts reads variables when there are no arguments", async () => {
   const { code, stderr } = await program([], { AUTOSCALER_MAX_HELD: "0", BUILDKITD_TARGET_PORT: "x" });
   assert.equal(code, 2);

@@ -34,7 +34,7 @@ async function setUp(replicas: number) {
   const client = testClient(http, { clock, log });
   const placement = new Placement(clock, 1, "pod");
   const { namespace, name, serviceName: service } = cluster;
-  const observer = new Observer({ namespace, name, service }, {
+  const observer = new Observer({ namespace, name, service, port: 8372 }, {
     client,
     clock,
     random: () => 0.5,
