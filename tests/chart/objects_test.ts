@@ -89,9 +89,9 @@ everywhere("ports that are named exist, and a mesh takes those of buildkit for T
   const [deployment, statefulSet] = workloads(objects).map(ports);
   for (const { metadata, spec } of ofKind(objects, "Service")) {
     const own = metadata.name.endsWith("-headless") ? statefulSet! : deployment!;
-    for (const { name, targetPort, appProtocol } of spec.ports) {
+    for (const { targetPort, appProtocol } of spec.ports) {
       assert.ok(own.some((port) => port.name === targetPort), targetPort);
-      assert.equal(appProtocol, name.startsWith("tcp-") ? "tcp" : "http");
+      assert.equal(appProtocol, metadata.name.endsWith("-metrics") ? "http" : "tcp");
     }
   }
   const variables = only(objects, "Deployment").spec.template.spec.containers[0].env;
@@ -198,6 +198,27 @@ everywhere("the pod template of buildkitd has nothing that changes with the char
   assert.ok(
     !JSON.stringify(only(objects, "Deployment").spec.template.metadata.labels).includes("helm.sh/chart"),
   );
+});
+
+Deno.test("chart: namespaceOverride moves all objects, and separateNamespace the autoscaler's alone", async () => {
+  const namespaces = async (autoscaler: Tree) => {
+    const found = (await helm.objects({ autoscaler })).values();
+    return Object.fromEntries(
+      [...found].map(({ kind, metadata }) => [kind, metadata.namespace]),
+    );
+  };
+  for (const namespace of Object.values(await namespaces({ namespaceOverride: "moved" }))) {
+    assert.equal(namespace, "moved");
+  }
+  const apart = { Deployment: "apart", ServiceAccount: "apart" };
+  for (const [override, rest] of [["", "builds"], ["moved", "moved"]] as const) {
+    const { Deployment, ServiceAccount, StatefulSet, Role, RoleBinding } = await namespaces({
+      namespaceOverride: override,
+      separateNamespace: "apart",
+    });
+    assert.deepEqual({ Deployment, ServiceAccount }, apart);
+    assert.deepEqual([StatefulSet, Role, RoleBinding], [rest, rest, rest]);
+  }
 });
 
 Deno.test("chart: names fit, however long the release's is", async () => {

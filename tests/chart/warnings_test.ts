@@ -35,11 +35,6 @@ const WARNED: readonly (readonly [string, unknown, RegExp])[] = [
     /buildkitd\.terminationGracePeriodSeconds is 1799, and buildkitd\.drain\.timeout is 1800 s: .*Want at least 1800/,
   ],
   [
-    "too little memory",
-    { autoscaler: { resources: { limits: { memory: "127Mi" } } } },
-    /autoscaler\.resources\.limits\.memory is 127Mi: .*Want at least 128Mi, or no limit/,
-  ],
-  [
     "a load balancer for everybody",
     { autoscaler: { service: { type: "LoadBalancer" }, autoscalerConfig: { wakeOn: "data" } } },
     /of type LoadBalancer may build\. Limit who does, by autoscaler\.service\.loadBalancerSourceRanges or by networkPolicy/,

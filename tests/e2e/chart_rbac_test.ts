@@ -63,7 +63,7 @@ releaseScenario(
   "every right that the chart grants is used, and none is missing",
   { split: true },
   async (release) => {
-    const split = { namespaceOverride: release.autoscalerNamespace, namespace: { create: true } };
+    const split = { separateNamespace: release.autoscalerNamespace, namespace: { create: true } };
     release.kubelet.behaviour.start.shut();
     // With a pod that stays, however long it takes until the client's time is up.
     await release.helm.run(

@@ -15,7 +15,7 @@ import { delay, until } from "./waiting.ts";
 function otherValues(release: Release) {
   return quick(
     {
-      namespaceOverride: release.autoscalerNamespace,
+      separateNamespace: release.autoscalerNamespace,
       namespace: { create: true, labels: { "pod-security.kubernetes.io/enforce": "restricted" } },
       autoscalerConfig: {
         proxyListenAddr: ":9372",

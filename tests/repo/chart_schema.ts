@@ -11,6 +11,9 @@ import type { ChartValueEntry } from "./chart_values.ts";
 type Schema = Readonly<Record<string, unknown>>;
 
 const PORT: Schema = { type: "integer", minimum: 1, maximum: 65535 };
+const PATH: Schema = { type: "string", pattern: "^(/.*)?$" };
+/** A container's port by its name, or nothing. A number in quotes is a number. */
+const PORT_NAME: Schema = { type: "string", maxLength: 15, pattern: "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$" };
 const STRINGS: Schema = { type: "object", additionalProperties: { type: "string" } };
 const OBJECTS: Schema = { type: "array", items: { type: "object" } };
 const NAMED: Schema = { type: "array", items: { type: "object", required: ["name"] } };
@@ -63,8 +66,10 @@ const REFINEMENTS: Readonly<Record<string, Schema>> = {
   nameOverride: name(63),
   fullnameOverride: name(40),
   "autoscaler.fullnameOverride": name(55),
+  "autoscaler.nameOverride": name(55),
   "buildkitd.fullnameOverride": name(52),
   namespaceOverride: NAMESPACE,
+  separateNamespace: NAMESPACE,
   namespace: NAMESPACE,
   labels: STRINGS,
   annotations: STRINGS,
@@ -79,6 +84,8 @@ const REFINEMENTS: Readonly<Record<string, Schema>> = {
   extraEnvVars: NAMED,
   extraVolumes: NAMED,
   extraVolumeMounts: NAMED,
+  volumes: NAMED,
+  volumeMounts: NAMED,
   extraContainers: NAMED,
   initContainers: NAMED,
   extraEnvFrom: OBJECTS,
@@ -92,6 +99,10 @@ const REFINEMENTS: Readonly<Record<string, Schema>> = {
   pullPolicy: oneOf("Always", "IfNotPresent", "Never"),
   port: PORT,
   nodePort: nullable(PORT),
+  portName: { type: "string", maxLength: 63, pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" },
+  targetPort: { oneOf: [PORT, PORT_NAME] },
+  dnsPolicy: oneOf("", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
+  "buildkitd.service.type": oneOf("ClusterIP", "NodePort", "LoadBalancer"),
   "autoscaler.service.type": oneOf("ClusterIP", "NodePort", "LoadBalancer"),
   loadBalancerSourceRanges: { type: "array", items: NETWORK },
   externalTrafficPolicy: oneOf("", "Cluster", "Local"),
@@ -107,7 +118,8 @@ const REFINEMENTS: Readonly<Record<string, Schema>> = {
   "buildkitd.updateStrategy": oneOf("OnDelete", "RollingUpdate"),
   "buildkitd.drain.timeout": duration(0).schema,
   "buildkitd.hostUsers": { type: ["boolean", "null"] },
-  "buildkitd.cachePath": { type: "string", pattern: "^(/.*)?$" },
+  "buildkitd.cachePath": PATH,
+  "buildkitd.persistence.mountPath": PATH,
   "buildkitd.persistence.whenDeleted": oneOf("Retain", "Delete"),
   "buildkitd.persistence.size": {
     type: "string",

@@ -60,7 +60,7 @@ Deno.test("repo: the chart has the program's version", async () => {
   assert.match(images!, new RegExp(`:${version.replaceAll(".", "\\.")}\n$`));
 });
 
-/** Those of the Go autoscaler's chart, as its README documents them. */
+/** Those of the Go autoscaler's chart: first what its README documents, then those that have another name here. */
 const REPLACED: Readonly<Record<string, unknown>> = {
   "autoscaler.namespaceOverride": "",
   "autoscaler.namespace.create": false,
@@ -84,6 +84,17 @@ const REPLACED: Readonly<Record<string, unknown>> = {
   "buildkitd.nodeSelector": {},
   "buildkitd.tolerations": [],
   "buildkitd.affinity": {},
+  "autoscaler.imagePullSecrets": [],
+  "autoscaler.nameOverride": "",
+  "autoscaler.service.targetPort": "",
+  "buildkitd.dnsPolicy": "",
+  "buildkitd.dnsConfig": {},
+  "buildkitd.containerSecurityContext": {},
+  "buildkitd.volumes": [],
+  "buildkitd.volumeMounts": [],
+  "buildkitd.persistence.mountPath": "",
+  "buildkitd.service.type": "ClusterIP",
+  "buildkitd.service.portName": "tcp-buildkit",
 };
 const REPLACED_ONLY_BY_NAME = [
   "autoscaler.image.repository",

@@ -2,15 +2,17 @@
 What a schema cannot say. All problems are reported together, each with what to do.
 */}}
 {{- define "buildkitd-stack.checks" -}}
-{{- $problems := concat (fromYamlArray (include "buildkitd-stack.checks.settings" .)) (fromYamlArray (include "buildkitd-stack.checks.service" .)) (fromYamlArray (include "buildkitd-stack.checks.live" .)) (fromYamlArray (include "buildkitd-stack.checks.access" .)) -}}
+{{- $problems := concat (fromYamlArray (include "buildkitd-stack.checks.settings" .)) (fromYamlArray (include "buildkitd-stack.checks.goNames" .)) (fromYamlArray (include "buildkitd-stack.checks.service" .)) (fromYamlArray (include "buildkitd-stack.checks.live" .)) (fromYamlArray (include "buildkitd-stack.checks.access" .)) -}}
 {{- if and (gt (int .Values.autoscaler.replicaCount) 1) (not .Values.autoscaler.rbac.leases) -}}
 {{- $problems = append $problems (printf "autoscaler.replicaCount is %d, and autoscaler.rbac.leases is false: several proxies agree by Leases. Allow them, or run one replica" (int .Values.autoscaler.replicaCount)) -}}
 {{- end -}}
-{{- if and .Values.autoscaler.namespace.create (not .Values.autoscaler.namespaceOverride) -}}
-{{- $problems = append $problems "autoscaler.namespace.create is true, and autoscaler.namespaceOverride names no namespace: name one, or let helm make the release's namespace with --create-namespace" -}}
+{{- if .Values.autoscaler.namespace.create -}}
+{{- if not (or .Values.autoscaler.namespaceOverride .Values.autoscaler.separateNamespace) -}}
+{{- $problems = append $problems "autoscaler.namespace.create is true, and neither autoscaler.namespaceOverride nor autoscaler.separateNamespace names a namespace: name one, or let helm make the release's namespace with --create-namespace" -}}
 {{- end -}}
-{{- if and .Values.autoscaler.namespace.create (eq .Values.autoscaler.namespaceOverride .Release.Namespace) -}}
+{{- if has .Release.Namespace (list .Values.autoscaler.namespaceOverride .Values.autoscaler.separateNamespace) -}}
 {{- $problems = append $problems (printf "autoscaler.namespace.create is true for %q, which is the release's namespace: let helm make that with --create-namespace" .Release.Namespace) -}}
+{{- end -}}
 {{- end -}}
 {{- range $key, $address := dict "proxyListenAddr" .Values.autoscaler.autoscalerConfig.proxyListenAddr "adminAddr" .Values.autoscaler.autoscalerConfig.adminAddr -}}
 {{- if regexMatch "^(127\\.|localhost|\\[::1\\])" (toString $address) -}}
@@ -26,8 +28,8 @@ What a schema cannot say. All problems are reported together, each with what to 
 {{- if and (eq .Values.buildkitd.preset "earthly") (regexMatch "(^|/)earthbuild/earthbuild$" .Values.buildkitd.image.repository) -}}
 {{- $problems = append $problems (printf "buildkitd.image.repository is %q, and buildkitd.preset is \"earthly\", whose cache is at another path: want preset \"earthbuild\"" .Values.buildkitd.image.repository) -}}
 {{- end -}}
-{{- if and (eq (include "buildkitd-stack.autoscaler.fullname" .) (include "buildkitd-stack.buildkitd.fullname" .)) (eq (include "buildkitd-stack.autoscaler.namespace" .) .Release.Namespace) -}}
-{{- $problems = append $problems (printf "autoscaler.fullnameOverride and buildkitd.fullnameOverride both give the name %q: want different ones in one namespace" (include "buildkitd-stack.buildkitd.fullname" .)) -}}
+{{- if and (eq (include "buildkitd-stack.autoscaler.fullname" .) (include "buildkitd-stack.buildkitd.fullname" .)) (eq (include "buildkitd-stack.autoscaler.namespace" .) (include "buildkitd-stack.namespace" .)) -}}
+{{- $problems = append $problems (printf "The names of autoscaler and buildkitd, by fullnameOverride or nameOverride, are both %q: want different ones in one namespace" (include "buildkitd-stack.buildkitd.fullname" .)) -}}
 {{- end -}}
 {{- $tls := include "buildkitd-stack.buildkitd.tls" . -}}
 {{- if and $tls (eq (.Values.autoscaler.autoscalerConfig.readiness | default "auto") "grpc") -}}

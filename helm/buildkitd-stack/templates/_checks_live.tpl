@@ -14,7 +14,7 @@ nothing to compare with.
 
 {{/* The StatefulSet, as YAML; empty if there is none. */}}
 {{- define "buildkitd-stack.buildkitd.live" -}}
-{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace (include "buildkitd-stack.buildkitd.fullname" .) }}{{ toYaml . }}{{ end -}}
+{{- with lookup "apps/v1" "StatefulSet" (include "buildkitd-stack.namespace" .) (include "buildkitd-stack.buildkitd.fullname" .) }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
 {{/*
@@ -24,7 +24,7 @@ only what the values ask for is compared.
 {{- define "buildkitd-stack.checks.claim" -}}
 {{- $problems := list -}}
 {{- $name := .live.metadata.name -}}
-{{- $namespace := .root.Release.Namespace -}}
+{{- $namespace := include "buildkitd-stack.namespace" .root -}}
 {{- $made := .live.spec.volumeClaimTemplates | default list | first | default dict -}}
 {{- $wanted := fromYaml (include "buildkitd-stack.buildkitd.claim" .root) -}}
 {{- $anew := printf "delete the StatefulSet when nobody builds (kubectl --namespace %s delete statefulset %s --cascade=orphan), and upgrade again" $namespace $name -}}

@@ -19,7 +19,7 @@ when it is applied on the server.
 - name: BUILDKITD_STATEFULSET_NAME
   value: {{ include "buildkitd-stack.buildkitd.fullname" . | quote }}
 - name: BUILDKITD_STATEFULSET_NAMESPACE
-  value: {{ .Release.Namespace | quote }}
+  value: {{ include "buildkitd-stack.namespace" . | quote }}
 - name: BUILDKITD_HEADLESS_SERVICE_NAME
   value: {{ include "buildkitd-stack.buildkitd.headless" . | quote }}
 - name: BUILDKITD_TARGET_PORT

@@ -8,8 +8,13 @@ Names, labels and addresses. Names end up in labels and DNS names: the longest s
 {{- .Values.fullnameOverride | default $both | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* The autoscaler's own override of the chart's name follows the usual rule of helm's charts: RELEASE-NAME. */}}
 {{- define "buildkitd-stack.autoscaler.fullname" -}}
-{{- .Values.autoscaler.fullnameOverride | default (printf "%s-autoscaler" (include "buildkitd-stack.fullname" .)) -}}
+{{- $name := printf "%s-autoscaler" (include "buildkitd-stack.fullname" .) -}}
+{{- with .Values.autoscaler.nameOverride -}}
+{{- $name = contains . $.Release.Name | ternary $.Release.Name (printf "%s-%s" $.Release.Name .) | replace "." "-" | trunc 55 | trimSuffix "-" -}}
+{{- end -}}
+{{- .Values.autoscaler.fullnameOverride | default $name -}}
 {{- end -}}
 
 {{- define "buildkitd-stack.buildkitd.fullname" -}}
@@ -20,8 +25,13 @@ Names, labels and addresses. Names end up in labels and DNS names: the longest s
 {{- printf "%s-headless" (include "buildkitd-stack.buildkitd.fullname" .) -}}
 {{- end -}}
 
-{{- define "buildkitd-stack.autoscaler.namespace" -}}
+{{/* The namespace of everything that has no other one. */}}
+{{- define "buildkitd-stack.namespace" -}}
 {{- .Values.autoscaler.namespaceOverride | default .Release.Namespace -}}
+{{- end -}}
+
+{{- define "buildkitd-stack.autoscaler.namespace" -}}
+{{- .Values.autoscaler.separateNamespace | default (include "buildkitd-stack.namespace" .) -}}
 {{- end -}}
 
 {{- define "buildkitd-stack.autoscaler.serviceAccountName" -}}
@@ -88,6 +98,11 @@ annotations:
 {{/* The port of a listen address such as ":8372". */}}
 {{- define "buildkitd-stack.port" -}}
 {{- regexFind "[0-9]+$" . -}}
+{{- end -}}
+
+{{/* The name of the container's port that clients reach through the Service. */}}
+{{- define "buildkitd-stack.autoscaler.portName" -}}
+{{- regexFind "^.*[a-z].*$" (.Values.autoscaler.service.targetPort | default "" | toString) | default "tcp-buildkit" -}}
 {{- end -}}
 
 {{- define "buildkitd-stack.proxyPort" -}}

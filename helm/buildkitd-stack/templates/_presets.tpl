@@ -64,7 +64,7 @@ moby-rootless:
 {{- end -}}
 
 {{- define "buildkitd-stack.buildkitd.cachePath" -}}
-{{- .Values.buildkitd.cachePath | default (fromYaml (include "buildkitd-stack.preset" .)).cachePath -}}
+{{- .Values.buildkitd.cachePath | default .Values.buildkitd.persistence.mountPath | default (fromYaml (include "buildkitd-stack.preset" .)).cachePath -}}
 {{- end -}}
 
 {{/*

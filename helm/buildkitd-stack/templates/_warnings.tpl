@@ -25,10 +25,6 @@ autoscaler.serviceAccount.tokenExpirationSeconds is {{ $token }}: the kubelet re
 {{- if lt $grace $drain }}
 buildkitd.terminationGracePeriodSeconds is {{ $grace }}, and buildkitd.drain.timeout is {{ $drain }} s: builds that run longer are cut. Want at least {{ $drain }}, or null.
 {{- end }}
-{{- $memory := (((.Values.autoscaler.resources).limits).memory) | toString -}}
-{{- if and (regexMatch "^[0-9]+Mi$" $memory) (lt (trimSuffix "Mi" $memory | int64) 128) }}
-autoscaler.resources.limits.memory is {{ $memory }}: a proxy takes about 70 MB, and 30 MB more for 1,000 clients, and all builds end when it reaches its limit. Want at least 128Mi, or no limit.
-{{- end }}
 {{- if and (eq $type "LoadBalancer") (not .Values.autoscaler.service.loadBalancerSourceRanges) (not (and .Values.networkPolicy.enabled .Values.networkPolicy.clients)) }}
 whoever reaches the Service of type LoadBalancer may build. Limit who does, by autoscaler.service.loadBalancerSourceRanges or by networkPolicy.enabled with networkPolicy.clients.
 {{- else if and (eq $type "NodePort") (not (and .Values.networkPolicy.enabled .Values.networkPolicy.clients)) }}
