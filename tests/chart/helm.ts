@@ -91,11 +91,14 @@ export class Helm {
     return new Map(all.map((each) => [`${each.kind}/${each.metadata.name}`, each]));
   }
 
-  /** What helm prints after an install. Only helm 4 can tell without a cluster. */
+  /** What helm prints after an install, or would print in a cluster that it has. Only helm 4 can tell without one. */
   async notes(values: unknown): Promise<string> {
+    const look = this.#kubeconfig === undefined
+      ? ["--dry-run=client"]
+      : ["--dry-run=server", "--disable-openapi-validation"];
     return await this.#withValues(values, async (file) => {
       const stdout = succeeded(
-        await this.run("install", ...RELEASE, CHART, "--values", file, "--dry-run=client"),
+        await this.run("install", ...RELEASE, CHART, "--values", file, ...look),
       );
       return stdout.slice(stdout.lastIndexOf("\nNOTES:\n") + "\nNOTES:\n".length);
     });

@@ -45,6 +45,9 @@ const ALWAYS: Readonly<Record<string, unknown>> = {
 
 const NOT_FOUND = { kind: "Status", apiVersion: "v1", status: "Failure", reason: "NotFound", code: 404 };
 
+/** The chart asks for it to know whether there is a cluster at all. */
+const NO_STATEFULSETS = { kind: "StatefulSetList", apiVersion: "apps/v1", metadata: {}, items: [] };
+
 /** Where objects of its kind and namespace are. */
 function pathOf({ apiVersion, kind, metadata: { namespace } }: KubeObject): string {
   const api = apiVersion.includes("/") ? "apis" : "api";
@@ -67,7 +70,8 @@ export class LookedUpCluster implements AsyncDisposable {
     }
     this.#server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, ({ url }) => {
       const { pathname } = new URL(url);
-      const answer = ALWAYS[pathname] ?? found.get(pathname);
+      const answer = ALWAYS[pathname] ?? found.get(pathname) ??
+        (pathname.endsWith("/statefulsets") ? NO_STATEFULSETS : undefined);
       return Response.json(answer ?? NOT_FOUND, { status: answer === undefined ? 404 : 200 });
     });
   }

@@ -26,8 +26,9 @@ function only(objects: Objects, kind: string): KubeObject {
   return first;
 }
 
+/** The autoscaler, and buildkitd where the chart makes it. */
 function workloads(objects: Objects): KubeObject[] {
-  return [only(objects, "Deployment"), only(objects, "StatefulSet")];
+  return [only(objects, "Deployment"), ...ofKind(objects, "StatefulSet")];
 }
 
 function includes(
@@ -96,7 +97,7 @@ everywhere("ports that are named exist, and a mesh takes those of buildkit for T
   }
   const variables = only(objects, "Deployment").spec.template.spec.containers[0].env;
   const value = (name: string) => variables.find((each: { name: string }) => each.name === name)?.value;
-  assert.equal(value("BUILDKITD_TARGET_PORT"), String(statefulSet![0]!.containerPort));
+  assert.equal(value("BUILDKITD_TARGET_PORT"), String(statefulSet?.[0]!.containerPort ?? 1234));
   assert.equal(
     (value("PROXY_LISTEN_ADDR") ?? ":8080").split(":").at(-1),
     String(deployment![0]!.containerPort),
@@ -107,20 +108,28 @@ everywhere("ports that are named exist, and a mesh takes those of buildkit for T
   );
   for (const policy of ofKind(objects, "NetworkPolicy")) {
     for (const { port } of policy.spec.ingress.flatMap((rule: { ports: unknown[] }) => rule.ports)) {
-      assert.ok([...deployment!, ...statefulSet!].some(({ name }) => name === port), port);
+      assert.ok([...deployment!, ...statefulSet ?? []].some(({ name }) => name === port), port);
     }
   }
 });
 
+/** What the values "in-front" name. */
+const EXISTING = {
+  metadata: { name: "buildkitd", namespace: "tools" },
+  spec: { serviceName: "buildkitd" },
+};
+
 everywhere("the autoscaler is told which StatefulSet, and has its rights there", (objects) => {
-  const statefulSet = only(objects, "StatefulSet");
+  const [statefulSet = EXISTING] = ofKind(objects, "StatefulSet");
   const deployment = only(objects, "Deployment");
   const variables = deployment.spec.template.spec.containers[0].env;
   const value = (name: string) => variables.find((each: { name: string }) => each.name === name)?.value;
   assert.equal(value("BUILDKITD_STATEFULSET_NAME"), statefulSet.metadata.name);
   assert.equal(value("BUILDKITD_STATEFULSET_NAMESPACE"), statefulSet.metadata.namespace);
   assert.equal(value("BUILDKITD_HEADLESS_SERVICE_NAME"), statefulSet.spec.serviceName);
-  assert.equal(objects.get(`Service/${statefulSet.spec.serviceName}`)?.spec.clusterIP, "None");
+  if (statefulSet !== EXISTING) {
+    assert.equal(objects.get(`Service/${statefulSet.spec.serviceName}`)?.spec.clusterIP, "None");
+  }
   const account = {
     name: deployment.spec.template.spec.serviceAccountName,
     namespace: deployment.metadata.namespace,
@@ -193,8 +202,9 @@ everywhere(
 );
 
 everywhere("the pod template of buildkitd has nothing that changes with the chart's version", (objects) => {
-  const { template, volumeClaimTemplates = [] } = only(objects, "StatefulSet").spec;
-  assert.ok(!JSON.stringify([template, volumeClaimTemplates]).includes("helm.sh/chart"));
+  for (const { spec: { template, volumeClaimTemplates = [] } } of ofKind(objects, "StatefulSet")) {
+    assert.ok(!JSON.stringify([template, volumeClaimTemplates]).includes("helm.sh/chart"));
+  }
   assert.ok(
     !JSON.stringify(only(objects, "Deployment").spec.template.metadata.labels).includes("helm.sh/chart"),
   );
@@ -286,6 +296,14 @@ Deno.test("chart: a variable that is given replaces the chart's of the same name
 Deno.test("chart: without a cluster to ask, the number of replicas can be left out", () => {
   assert.ok(!("replicas" in only(SETS.get("gitops")!, "StatefulSet").spec));
   assert.equal(only(SETS.get("defaults")!, "StatefulSet").spec.replicas, 0);
+});
+
+Deno.test("chart: in front of a builder that exists, only what the autoscaler needs is made", () => {
+  const made = [...SETS.get("in-front")!.values()].map(({ kind, metadata }) =>
+    [kind, metadata.labels!["app.kubernetes.io/component"]] as const
+  );
+  assert.ok(made.length >= 6);
+  assert.deepEqual(made.filter(([, component]) => !component!.startsWith("autoscaler")), []);
 });
 
 Deno.test("chart: without the rights to Leases an update stops the old proxy first", () => {

@@ -184,6 +184,16 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     /names of autoscaler and buildkitd, .*, are both "buildkitd": want different ones in one namespace/,
   ],
   [
+    "a target beside the builder of the chart",
+    { autoscaler: { target: { statefulSet: "buildkitd" } } },
+    /autoscaler\.target\.statefulSet is given, and buildkitd\.enabled is true: .*Want buildkitd\.enabled false, or leave/,
+  ],
+  [
+    "no builder and no target",
+    { buildkitd: { enabled: false } },
+    /found 2 problems in the values:\n.*target\.statefulSet is empty.*\n.*target\.headlessService is empty, and buildkitd\.enabled is false: name what/,
+  ],
+  [
     "the image of the Go program",
     { autoscaler: { image: { repository: "ghcr.io/o8t/buildkitd-proxy", tag: "v0.1.0" } } },
     /image\.repository is "ghcr\.io\/o8t\/buildkitd-proxy", which is the image of the Go program: remove autoscaler\.image\.repository and autoscaler\.image\.tag/,

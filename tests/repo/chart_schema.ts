@@ -34,6 +34,9 @@ function name(maxLength: number): Schema {
 
 const NAMESPACE: Schema = { type: "string", maxLength: 63, pattern: "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$" };
 
+/** The name of an object that exists, or nothing. */
+const OBJECT_NAME: Schema = { type: "string", maxLength: 63, pattern: "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$" };
+
 function nullable(schema: Schema): Schema {
   return { ...schema, type: [schema.type, "null"] };
 }
@@ -71,6 +74,8 @@ const REFINEMENTS: Readonly<Record<string, Schema>> = {
   namespaceOverride: NAMESPACE,
   separateNamespace: NAMESPACE,
   namespace: NAMESPACE,
+  "autoscaler.target.statefulSet": OBJECT_NAME,
+  "autoscaler.target.headlessService": OBJECT_NAME,
   labels: STRINGS,
   annotations: STRINGS,
   podLabels: STRINGS,

@@ -45,7 +45,7 @@ cannot take it away from one that runs.
 */}}
 {{- define "buildkitd-stack.autoscaler.access" -}}
 {{- $account := printf "%s/%s" (include "buildkitd-stack.autoscaler.namespace" .) (include "buildkitd-stack.autoscaler.serviceAccountName" .) -}}
-{{- $role := printf "%s/%s" .Release.Namespace (include "buildkitd-stack.autoscaler.fullname" .) -}}
+{{- $role := printf "%s/%s" (include "buildkitd-stack.target.namespace" .) (include "buildkitd-stack.autoscaler.fullname" .) -}}
 {{- $made := list -}}
 {{- if .Values.autoscaler.serviceAccount.create -}}
 {{- $made = append $made (printf "ServiceAccount %s" $account) -}}

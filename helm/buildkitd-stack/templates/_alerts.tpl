@@ -20,7 +20,7 @@ chart; a test compares the two.
   labels: { severity: warning }
   annotations:
     summary: Clients gave up, since no builder came in time
-    description: Look at the pod of StatefulSet {{ include "buildkitd-stack.buildkitd.fullname" . }} in namespace {{ include "buildkitd-stack.namespace" . }}.
+    description: Look at the pod of StatefulSet {{ include "buildkitd-stack.target.statefulSet" . }} in namespace {{ include "buildkitd-stack.target.namespace" . }}.
 - alert: BuildkitdClientsRefused
   expr: sum(increase(buildkitd_autoscaler_sessions_ended_total{outcome="limited", {{- $of -}} }[15m])) > 0
   labels: { severity: warning }

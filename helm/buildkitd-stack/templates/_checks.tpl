@@ -2,7 +2,7 @@
 What a schema cannot say. All problems are reported together, each with what to do.
 */}}
 {{- define "buildkitd-stack.checks" -}}
-{{- $problems := concat (fromYamlArray (include "buildkitd-stack.checks.settings" .)) (fromYamlArray (include "buildkitd-stack.checks.goNames" .)) (fromYamlArray (include "buildkitd-stack.checks.service" .)) (fromYamlArray (include "buildkitd-stack.checks.live" .)) (fromYamlArray (include "buildkitd-stack.checks.access" .)) -}}
+{{- $problems := concat (fromYamlArray (include "buildkitd-stack.checks.target" .)) (fromYamlArray (include "buildkitd-stack.checks.settings" .)) (fromYamlArray (include "buildkitd-stack.checks.goNames" .)) (fromYamlArray (include "buildkitd-stack.checks.service" .)) (fromYamlArray (include "buildkitd-stack.checks.live" .)) (fromYamlArray (include "buildkitd-stack.checks.access" .)) -}}
 {{- if and (gt (int .Values.autoscaler.replicaCount) 1) (not .Values.autoscaler.rbac.leases) -}}
 {{- $problems = append $problems (printf "autoscaler.replicaCount is %d, and autoscaler.rbac.leases is false: several proxies agree by Leases. Allow them, or run one replica" (int .Values.autoscaler.replicaCount)) -}}
 {{- end -}}
@@ -28,7 +28,7 @@ What a schema cannot say. All problems are reported together, each with what to 
 {{- if and (eq .Values.buildkitd.preset "earthly") (regexMatch "(^|/)earthbuild/earthbuild$" .Values.buildkitd.image.repository) -}}
 {{- $problems = append $problems (printf "buildkitd.image.repository is %q, and buildkitd.preset is \"earthly\", whose cache is at another path: want preset \"earthbuild\"" .Values.buildkitd.image.repository) -}}
 {{- end -}}
-{{- if and (eq (include "buildkitd-stack.autoscaler.fullname" .) (include "buildkitd-stack.buildkitd.fullname" .)) (eq (include "buildkitd-stack.autoscaler.namespace" .) (include "buildkitd-stack.namespace" .)) -}}
+{{- if and .Values.buildkitd.enabled (eq (include "buildkitd-stack.autoscaler.fullname" .) (include "buildkitd-stack.buildkitd.fullname" .)) (eq (include "buildkitd-stack.autoscaler.namespace" .) (include "buildkitd-stack.namespace" .)) -}}
 {{- $problems = append $problems (printf "The names of autoscaler and buildkitd, by fullnameOverride or nameOverride, are both %q: want different ones in one namespace" (include "buildkitd-stack.buildkitd.fullname" .)) -}}
 {{- end -}}
 {{- $tls := include "buildkitd-stack.buildkitd.tls" . -}}

@@ -7,9 +7,9 @@ without a cluster there is nothing to look at.
 {{- $problems := list -}}
 {{- if .Release.IsUpgrade -}}
 {{- $wanted := splitList ", " (include "buildkitd-stack.autoscaler.access" .) -}}
-{{- $namespaces := list .Release.Namespace (include "buildkitd-stack.autoscaler.namespace" .) -}}
+{{- $namespaces := list .Release.Namespace (include "buildkitd-stack.namespace" .) (include "buildkitd-stack.autoscaler.namespace" .) -}}
 {{- if .Values.autoscaler.rbac.create -}}
-{{- range (lookup "rbac.authorization.k8s.io/v1" "RoleBinding" .Release.Namespace (include "buildkitd-stack.autoscaler.fullname" .)).subjects -}}
+{{- range (lookup "rbac.authorization.k8s.io/v1" "RoleBinding" (include "buildkitd-stack.target.namespace" .) (include "buildkitd-stack.autoscaler.fullname" .)).subjects -}}
 {{- $namespaces = append $namespaces .namespace -}}
 {{- end -}}
 {{- end -}}

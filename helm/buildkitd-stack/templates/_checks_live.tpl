@@ -6,7 +6,7 @@ nothing to compare with.
 {{- define "buildkitd-stack.checks.live" -}}
 {{- $problems := list -}}
 {{- $live := fromYaml (include "buildkitd-stack.buildkitd.live" .) -}}
-{{- if $live -}}
+{{- if and .Values.buildkitd.enabled $live -}}
 {{- $problems = concat (fromYamlArray (include "buildkitd-stack.checks.claim" (dict "root" . "live" $live))) (fromYamlArray (include "buildkitd-stack.checks.port" (dict "root" . "live" $live))) -}}
 {{- end -}}
 {{- toYaml $problems -}}

@@ -17,13 +17,13 @@ when it is applied on the server.
 {{/* What the program is told: what it scales, which the chart knows, and its settings. */}}
 {{- define "buildkitd-stack.autoscaler.env" -}}
 - name: BUILDKITD_STATEFULSET_NAME
-  value: {{ include "buildkitd-stack.buildkitd.fullname" . | quote }}
+  value: {{ include "buildkitd-stack.target.statefulSet" . | quote }}
 - name: BUILDKITD_STATEFULSET_NAMESPACE
-  value: {{ include "buildkitd-stack.namespace" . | quote }}
+  value: {{ include "buildkitd-stack.target.namespace" . | quote }}
 - name: BUILDKITD_HEADLESS_SERVICE_NAME
-  value: {{ include "buildkitd-stack.buildkitd.headless" . | quote }}
+  value: {{ include "buildkitd-stack.target.headlessService" . | quote }}
 - name: BUILDKITD_TARGET_PORT
-  value: {{ .Values.buildkitd.service.port | int64 | quote }}
+  value: {{ include "buildkitd-stack.target.port" . | quote }}
 {{- include "buildkitd-stack.settings" . }}
 {{- end -}}
 

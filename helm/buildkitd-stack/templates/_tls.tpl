@@ -6,6 +6,7 @@ variable of buildkitd.extraEnvFrom says is not known here.
 {{/* The value by which buildkitd has a certificate, and so speaks nothing but TLS; empty where none says so. */}}
 {{- define "buildkitd-stack.buildkitd.tls" -}}
 {{- $found := list -}}
+{{- if .Values.buildkitd.enabled -}}
 {{- range .Values.buildkitd.extraArgs -}}
 {{- if regexMatch `^--?tlscert(=|$)` . }}{{ $found = append $found "buildkitd.extraArgs" }}{{ end -}}
 {{- end -}}
@@ -13,6 +14,7 @@ variable of buildkitd.extraEnvFrom says is not known here.
 {{- $found = append $found "buildkitd.config" -}}
 {{- end -}}
 {{- if include "buildkitd-stack.buildkitd.tlsVariable" . }}{{ $found = append $found "buildkitd.extraEnvVars" }}{{ end -}}
+{{- end -}}
 {{- first $found | default "" -}}
 {{- end -}}
 

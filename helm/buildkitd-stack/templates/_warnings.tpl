@@ -7,7 +7,7 @@ What may be meant, but costs builds or money: each on a line, for the notes afte
 {{- if eq (int .Values.autoscaler.replicaCount) 0 }}
 autoscaler.replicaCount is 0: nobody takes the clients' connections.
 {{- end }}
-{{- if and (hasPrefix "earth" .Values.buildkitd.preset) (not .Values.buildkitd.drain.enabled) }}
+{{- if and .Values.buildkitd.enabled (hasPrefix "earth" .Values.buildkitd.preset) (not .Values.buildkitd.drain.enabled) }}
 buildkitd.drain.enabled is false: an eviction of buildkitd's pod cuts its builds.
 {{- end }}
 {{- $grace := include "buildkitd-stack.autoscaler.gracePeriod" . | int64 -}}
@@ -22,7 +22,7 @@ autoscaler.serviceAccount.tokenExpirationSeconds is {{ $token }}: the kubelet re
 {{- end }}
 {{- $grace := include "buildkitd-stack.buildkitd.gracePeriod" . | int64 -}}
 {{- $drain := include "buildkitd-stack.buildkitd.drain" . | int64 -}}
-{{- if lt $grace $drain }}
+{{- if and .Values.buildkitd.enabled (lt $grace $drain) }}
 buildkitd.terminationGracePeriodSeconds is {{ $grace }}, and buildkitd.drain.timeout is {{ $drain }} s: builds that run longer are cut. Want at least {{ $drain }}, or null.
 {{- end }}
 {{- if and (eq $type "LoadBalancer") (not .Values.autoscaler.service.loadBalancerSourceRanges) (not (and .Values.networkPolicy.enabled .Values.networkPolicy.clients)) }}
@@ -32,5 +32,8 @@ whoever reaches a node may build by the Service of type NodePort. Limit who does
 {{- end }}
 {{- if and (ne $type "ClusterIP") (ne (.Values.autoscaler.autoscalerConfig.wakeOn | default "connect") "data") (not (and $local (eq $type "LoadBalancer"))) }}
 a load balancer that checks the Service's port by TCP counts as a client, and keeps buildkitd running. Want autoscaler.autoscalerConfig.wakeOn "data"{{ if eq $type "LoadBalancer" }}, or autoscaler.service.externalTrafficPolicy "Local", with which it checks another port{{ end }}.
+{{- end }}
+{{- if not .Values.buildkitd.enabled }}
+{{ include "buildkitd-stack.target.warnings" . | trim }}
 {{- end }}
 {{- end -}}
