@@ -14,7 +14,8 @@ export const CONFIG_MARKERS = ["    # settings:start", "    # settings:end"] as 
 
 /**
  * The templates `buildkitd-stack.settings`, a variable for each value that is not null, and `buildkitd-stack.settingRows`,
- * by which the chart refuses what the program would refuse.
+ * by which the chart refuses what the program would refuse, and `buildkitd-stack.flagVariables`, by which it refuses a flag
+ * that a variable beats.
  */
 export function settingsTemplate(): string {
   const lines = chartRows().flatMap(([{ key }, { variable, type }]) => {
@@ -41,6 +42,11 @@ export function settingsTemplate(): string {
         ? `${key}: { flag: ${flag} }`
         : `${key}: { flag: ${flag}, min: ${limits[0]}, max: ${limits[1]} }`
     ),
+    "{{- end -}}",
+    "",
+    "{{/* The variable of each flag. */}}",
+    '{{- define "buildkitd-stack.flagVariables" -}}',
+    ...settingRows().map(([, { flag, variable }]) => `${flag}: ${variable}`),
     "{{- end -}}",
     "",
   ].join("\n");

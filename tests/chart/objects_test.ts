@@ -107,7 +107,7 @@ everywhere("ports that are named exist, and a mesh takes those of buildkit for T
     String(deployment![1]!.containerPort),
   );
   for (const policy of ofKind(objects, "NetworkPolicy")) {
-    for (const { port } of policy.spec.ingress.flatMap((rule: { ports: unknown[] }) => rule.ports)) {
+    for (const { port } of (policy.spec.ingress ?? []).flatMap((rule: { ports: unknown[] }) => rule.ports)) {
       assert.ok([...deployment!, ...statefulSet ?? []].some(({ name }) => name === port), port);
     }
   }
@@ -118,6 +118,24 @@ const EXISTING = {
   metadata: { name: "buildkitd", namespace: "tools" },
   spec: { serviceName: "buildkitd" },
 };
+
+everywhere("a policy lets the autoscaler connect to buildkitd at its port", (objects) => {
+  const policy = ofKind(objects, "NetworkPolicy").find(({ spec }) => spec.policyTypes[0] === "Egress");
+  if (policy === undefined) return;
+  const [buildkitd, api, dns] = policy.spec.egress;
+  const variables = only(objects, "Deployment").spec.template.spec.containers[0].env;
+  const value = (name: string) => variables.find((each: { name: string }) => each.name === name).value;
+  assert.deepEqual(buildkitd.ports, [{ port: Number(value("BUILDKITD_TARGET_PORT")) }]);
+  const [{ namespaceSelector, podSelector }] = buildkitd.to;
+  assert.deepEqual(namespaceSelector.matchLabels, {
+    "kubernetes.io/metadata.name": value("BUILDKITD_STATEFULSET_NAMESPACE"),
+  });
+  for (const { spec } of ofKind(objects, "StatefulSet")) {
+    assert.ok(includes(spec.template.metadata.labels, podSelector.matchLabels));
+  }
+  assert.ok(api.ports.some(({ port }: Tree) => port === 6443));
+  assert.ok(dns.ports.some(({ port, protocol }: Tree) => port === 53 && protocol === "UDP"));
+});
 
 everywhere("the autoscaler is told which StatefulSet, and has its rights there", (objects) => {
   const [statefulSet = EXISTING] = ofKind(objects, "StatefulSet");
@@ -269,6 +287,29 @@ Deno.test("chart: a preset brings its image, unless another one is given", async
     await image({ image: { digest: `sha256:${"a".repeat(64)}` } }),
     `earthly/buildkitd@sha256:${"a".repeat(64)}`,
   );
+});
+
+Deno.test("chart: global values of a parent chart name the registry and the Secrets of all images", async () => {
+  const objects = await helm.objects({
+    global: { imageRegistry: "registry.example.com:5000/", imagePullSecrets: ["a", { name: "b" }] },
+    imagePullSecrets: [{ name: "b" }, { name: "c" }],
+    autoscaler: { imagePullSecrets: [{ name: "d" }] },
+    buildkitd: { binfmt: { enabled: true }, image: { repository: "localhost/x/buildkitd" } },
+  });
+  const pod = (kind: string) => only(objects, kind).spec.template.spec;
+  const images = ["Deployment", "StatefulSet"].flatMap((kind) =>
+    [...pod(kind).initContainers ?? [], ...pod(kind).containers].map(({ image }: Tree) =>
+      image.replace(/:[^:]*$/, "")
+    )
+  );
+  assert.deepEqual(images, [
+    "registry.example.com:5000/earthbuild/buildkitd-autoscaler",
+    "registry.example.com:5000/tonistiigi/binfmt",
+    "registry.example.com:5000/x/buildkitd",
+  ]);
+  const secrets = (kind: string) => pod(kind).imagePullSecrets.map(({ name }: Tree) => name);
+  assert.deepEqual(secrets("Deployment"), ["a", "b", "c", "d"]);
+  assert.deepEqual(secrets("StatefulSet"), ["a", "b", "c"]);
 });
 
 everywhere("spread constraints are about the pods that have them", (objects) => {

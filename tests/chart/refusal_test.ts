@@ -279,7 +279,41 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
   [
     "alerts without what they are about",
     { autoscaler: { metrics: { prometheusRule: { enabled: true } } } },
-    /serviceMonitor\.enabled is false: .*Enable both/,
+    /serviceMonitor\.enabled and autoscaler\.metrics\.podMonitor\.enabled are false: .*Enable one of them, too/,
+  ],
+  [
+    "two monitors",
+    { autoscaler: { metrics: { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } } } },
+    /serviceMonitor\.enabled and autoscaler\.metrics\.podMonitor\.enabled are true: .*Enable one of them/,
+  ],
+  [
+    "a limit to what the autoscaler connects to, without policies",
+    { networkPolicy: { egress: { enabled: true } } },
+    /networkPolicy\.egress\.enabled is true, and networkPolicy\.enabled is false: want both/,
+  ],
+  [
+    "a flag that a variable of extraEnv beats",
+    {
+      autoscaler: {
+        extraArgs: ["--context=staging"],
+        extraEnv: [{ name: "AUTOSCALER_CONTEXT", value: "production" }],
+      },
+    },
+    /extraArgs has "--context=staging", which the variable AUTOSCALER_CONTEXT of autoscaler\.extraEnv beats: want only one/,
+  ],
+  [
+    "a flag that a variable of the Go program beats",
+    {
+      autoscaler: {
+        autoscalerConfig: { scaleDownIdleTimeout: null },
+        extraArgs: ["--idle-timeout", "1m"],
+        extraEnv: [{
+          name: "SCALE_DOWN_IDLE_TIMEOUT",
+          valueFrom: { configMapKeyRef: { name: "a", key: "b" } },
+        }],
+      },
+    },
+    /extraArgs has "--idle-timeout", which the variable SCALE_DOWN_IDLE_TIMEOUT of autoscaler\.extraEnv beats/,
   ],
 ];
 
@@ -313,6 +347,7 @@ Deno.test("chart: a cluster that is too old is refused", async () => {
 Deno.test("chart: durations at their limits, and flags that no value sets, are taken", async () => {
   const autoscaler = {
     extraArgs: ["--context=none", "--log-level", "warn"],
+    extraEnv: [{ name: "AUTOSCALER_CONTEXT", value: "" }, { name: "TZ", value: "UTC" }],
     autoscalerConfig: {
       logLevel: null,
       readyWaitTimeout: "1ms",

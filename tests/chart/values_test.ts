@@ -41,6 +41,12 @@ const CONTEXTS: Readonly<Record<string, Tree>> = {
     buildkitd: { enabled: false },
   },
   "autoscaler.rbac.leases": { autoscaler: { replicaCount: 1 } },
+  "autoscaler.metrics.podMonitor": {
+    autoscaler: { metrics: { serviceMonitor: { enabled: false }, podMonitor: { enabled: true } } },
+  },
+  "autoscaler.metrics.podMonitor.enabled": {
+    autoscaler: { metrics: { serviceMonitor: { enabled: false }, prometheusRule: { enabled: false } } },
+  },
   "autoscaler.metrics.serviceMonitor.enabled": {
     autoscaler: { metrics: { prometheusRule: { enabled: false } } },
   },
@@ -51,7 +57,7 @@ const CONTEXTS: Readonly<Record<string, Tree>> = {
   "autoscaler.service.externalTrafficPolicy": { autoscaler: { service: { type: "NodePort" } } },
   "autoscaler.service.loadBalancerSourceRanges": { autoscaler: { service: { type: "LoadBalancer" } } },
   "autoscaler.service.loadBalancerClass": { autoscaler: { service: { type: "LoadBalancer" } } },
-  "networkPolicy.enabled": { networkPolicy: { clients: [], metricsClients: [] } },
+  "networkPolicy.enabled": { networkPolicy: { clients: [], metricsClients: [], egress: { enabled: false } } },
   "buildkitd.persistence.emptyDir": { buildkitd: { persistence: { enabled: false } } },
 };
 
@@ -68,6 +74,10 @@ const OTHERS: Readonly<Record<string, unknown>> = {
   "buildkitd.binfmt.image.digest": `sha256:${"0".repeat(64)}`,
   "autoscaler.metrics.serviceMonitor.interval": "7s",
   "autoscaler.metrics.serviceMonitor.scrapeTimeout": "7s",
+  "networkPolicy.egress.apiServerPorts": [7],
+  "extraObjects": [{ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "other" } }],
+  "autoscaler.metrics.podMonitor.interval": "7s",
+  "autoscaler.metrics.podMonitor.scrapeTimeout": "7s",
   "buildkitd.cachePath": "/other",
   "buildkitd.persistence.mountPath": "/other",
   "autoscaler.service.targetPort": "other",

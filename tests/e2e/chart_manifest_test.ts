@@ -17,7 +17,7 @@ import { collectionPath, contentsOf, discover, parseManifests, type Resource } f
 import { RELEASE, type Release, releaseScenario } from "./release.ts";
 
 /** Kinds that only clusters with the Prometheus operator have. */
-const CUSTOM_KINDS = ["ServiceMonitor", "PrometheusRule"];
+const CUSTOM_KINDS = ["ServiceMonitor", "PodMonitor", "PrometheusRule"];
 
 async function render(release: Release, values: Values): Promise<readonly KubeObject[]> {
   return parseManifests(

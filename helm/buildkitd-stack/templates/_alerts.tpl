@@ -1,9 +1,14 @@
 {{/*
-The alerts, for the targets that the ServiceMonitor of this release makes. docs/operations.md has them for those without the
+The alerts, for the targets that the ServiceMonitor or PodMonitor of this release makes. docs/operations.md has them for those without the
 chart; a test compares the two.
 */}}
 {{- define "buildkitd-stack.alerts" -}}
-{{- $of := printf "namespace=%q,job=\"%s-metrics\"" (include "buildkitd-stack.autoscaler.namespace" .) (include "buildkitd-stack.autoscaler.fullname" .) -}}
+{{- $namespace := include "buildkitd-stack.autoscaler.namespace" . -}}
+{{- $name := include "buildkitd-stack.autoscaler.fullname" . -}}
+{{- /* The Prometheus operator names jobs after the Service, or after the PodMonitor with its namespace. */ -}}
+{{- $job := printf "%s-metrics" $name -}}
+{{- if .Values.autoscaler.metrics.podMonitor.enabled }}{{ $job = printf "%s/%s" (.Values.autoscaler.metrics.podMonitor.namespace | default $namespace) $name }}{{ end -}}
+{{- $of := printf "namespace=%q,job=%q" $namespace $job -}}
 {{- $config := .Values.autoscaler.autoscalerConfig -}}
 {{- $idle := include "buildkitd-stack.seconds" ($config.scaleDownIdleTimeout | default "2m0s") | int64 -}}
 {{- /* Half of what clients wait for, but below the histogram's last bucket, over which no quantile gets. */ -}}

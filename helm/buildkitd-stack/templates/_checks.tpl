@@ -38,10 +38,18 @@ What a schema cannot say. All problems are reported together, each with what to 
 {{- if and .Values.buildkitd.persistence.existingClaim (not .Values.buildkitd.persistence.enabled) -}}
 {{- $problems = append $problems "buildkitd.persistence.existingClaim is given, and buildkitd.persistence.enabled is false: want true" -}}
 {{- end -}}
-{{- if and .Values.autoscaler.metrics.prometheusRule.enabled (not .Values.autoscaler.metrics.serviceMonitor.enabled) -}}
-{{- $problems = append $problems "autoscaler.metrics.prometheusRule.enabled is true, and autoscaler.metrics.serviceMonitor.enabled is false: the alerts are about the targets that the ServiceMonitor makes. Enable both" -}}
+{{- $service := .Values.autoscaler.metrics.serviceMonitor.enabled -}}
+{{- $pod := .Values.autoscaler.metrics.podMonitor.enabled -}}
+{{- if and .Values.autoscaler.metrics.prometheusRule.enabled (not (or $service $pod)) -}}
+{{- $problems = append $problems "autoscaler.metrics.prometheusRule.enabled is true, and autoscaler.metrics.serviceMonitor.enabled and autoscaler.metrics.podMonitor.enabled are false: the alerts are about the targets that one of them makes. Enable one of them, too" -}}
+{{- end -}}
+{{- if and $service $pod -}}
+{{- $problems = append $problems "autoscaler.metrics.serviceMonitor.enabled and autoscaler.metrics.podMonitor.enabled are true: each proxy would be scraped twice. Enable one of them" -}}
 {{- end -}}
 {{- if not .Values.networkPolicy.enabled -}}
+{{- if .Values.networkPolicy.egress.enabled -}}
+{{- $problems = append $problems "networkPolicy.egress.enabled is true, and networkPolicy.enabled is false: want both" -}}
+{{- end -}}
 {{- range $key, $who := dict "clients" .Values.networkPolicy.clients "metricsClients" .Values.networkPolicy.metricsClients -}}
 {{- if $who -}}
 {{- $problems = append $problems (printf "networkPolicy.%s is given, and networkPolicy.enabled is false, so everybody may connect: want true" $key) -}}

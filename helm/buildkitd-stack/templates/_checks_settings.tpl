@@ -22,11 +22,17 @@ What the program would refuse of its settings, as a list in YAML; helm does befo
 {{- if ge (mul 12 (include "buildkitd-stack.nanoseconds" $retry | int64)) (mul 10 (include "buildkitd-stack.nanoseconds" $renew | int64)) -}}
 {{- $problems = append $problems (printf "autoscaler.autoscalerConfig.retryPeriod is %q, and renewDeadline is %q: want the second longer than 1.2 times the first" $retry $renew) -}}
 {{- end -}}
+{{- $variables := fromYaml (include "buildkitd-stack.flagVariables" .) -}}
 {{- range $argument := .Values.autoscaler.extraArgs -}}
 {{- $flag := regexFind "^--[^=]+" $argument -}}
 {{- range $key, $row := $rows -}}
 {{- if and (eq $flag $row.flag) (not (kindIs "invalid" (index $.Values.autoscaler.autoscalerConfig $key))) -}}
 {{- $problems = append $problems (printf "autoscaler.extraArgs has %q, which the variable of autoscaler.autoscalerConfig.%s beats: set that value instead" $argument $key) -}}
+{{- end -}}
+{{- end -}}
+{{- range $.Values.autoscaler.extraEnv -}}
+{{- if and (eq .name (index $variables $flag | default "")) (or .valueFrom .value) -}}
+{{- $problems = append $problems (printf "autoscaler.extraArgs has %q, which the variable %s of autoscaler.extraEnv beats: want only one of them" $argument .name) -}}
 {{- end -}}
 {{- end -}}
 {{- if has $flag (list "--sts-name" "--sts-namespace" "--headless-service-name" "--target-port") -}}

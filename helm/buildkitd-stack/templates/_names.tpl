@@ -86,12 +86,30 @@ annotations:
 {{- toYaml (mergeOverwrite (dict) (.root.Values.commonLabels | default dict) (.labels | default dict) $own) -}}
 {{- end -}}
 
-{{/* The image of `.image` (repository, tag, digest), its tag by default `.tag`. */}}
+{{/*
+The image of `.image` (repository, tag, digest), its tag by default `.tag`. A registry for all images takes the place of the
+repository's own, which is its first part if that looks like a host.
+*/}}
 {{- define "buildkitd-stack.image" -}}
+{{- $repository := .image.repository -}}
+{{- with (.root.Values.global).imageRegistry -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) (regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "") -}}
+{{- end -}}
 {{- if .image.digest -}}
-{{- printf "%s@%s" .image.repository .image.digest -}}
+{{- printf "%s@%s" $repository .image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" .image.repository (.image.tag | default .tag) -}}
+{{- printf "%s:%s" $repository (.image.tag | default .tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secrets to pull images with: those of all charts, of this one, and `.own`. A name alone is taken, too. */}}
+{{- define "buildkitd-stack.imagePullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat ((.root.Values.global).imagePullSecrets | default list) (.root.Values.imagePullSecrets | default list) (.own | default list) -}}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- with $secrets | uniq -}}
+{{- toYaml . -}}
 {{- end -}}
 {{- end -}}
 

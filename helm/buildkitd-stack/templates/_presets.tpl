@@ -60,7 +60,7 @@ moby-rootless:
 {{- $tag := .Values.buildkitd.image.tag -}}
 {{- if eq $repository $default.repository }}{{ $repository = $preset.repository }}{{ end -}}
 {{- if eq $tag $default.tag }}{{ $tag = $preset.tag }}{{ end -}}
-{{- include "buildkitd-stack.image" (dict "image" (dict "repository" $repository "tag" $tag "digest" .Values.buildkitd.image.digest) "tag" $preset.tag) -}}
+{{- include "buildkitd-stack.image" (dict "root" . "image" (dict "repository" $repository "tag" $tag "digest" .Values.buildkitd.image.digest) "tag" $preset.tag) -}}
 {{- end -}}
 
 {{- define "buildkitd-stack.buildkitd.cachePath" -}}

@@ -115,3 +115,35 @@ logLevel: { flag: --log-level }
 logFormat: { flag: --log-format }
 adminAddr: { flag: --admin-addr }
 {{- end -}}
+
+{{/* The variable of each flag. */}}
+{{- define "buildkitd-stack.flagVariables" -}}
+--listen-addr: PROXY_LISTEN_ADDR
+--connect-timeout: AUTOSCALER_CONNECT_TIMEOUT
+--max-connections: AUTOSCALER_MAX_CONNECTIONS
+--max-held: AUTOSCALER_MAX_HELD
+--upstream: AUTOSCALER_UPSTREAM
+--cluster-domain: AUTOSCALER_CLUSTER_DOMAIN
+--sts-name: BUILDKITD_STATEFULSET_NAME
+--sts-namespace: BUILDKITD_STATEFULSET_NAMESPACE
+--headless-service-name: BUILDKITD_HEADLESS_SERVICE_NAME
+--target-port: BUILDKITD_TARGET_PORT
+--idle-timeout: SCALE_DOWN_IDLE_TIMEOUT
+--ready-wait-timeout: READY_WAIT_TIMEOUT
+--min-replicas: AUTOSCALER_MIN_REPLICAS
+--wake-on: AUTOSCALER_WAKE_ON
+--readiness: AUTOSCALER_READINESS
+--session-idle-timeout: AUTOSCALER_SESSION_IDLE_TIMEOUT
+--kubeconfig: KUBECONFIG_PATH
+--context: AUTOSCALER_CONTEXT
+--when-cut-off: AUTOSCALER_WHEN_CUT_OFF
+--record-expiry: AUTOSCALER_RECORD_EXPIRY
+--lease-duration: AUTOSCALER_LEASE_DURATION
+--renew-deadline: AUTOSCALER_RENEW_DEADLINE
+--retry-period: AUTOSCALER_RETRY_PERIOD
+--shutdown-delay: AUTOSCALER_SHUTDOWN_DELAY
+--drain-timeout: AUTOSCALER_DRAIN_TIMEOUT
+--log-level: LOG_LEVEL
+--log-format: AUTOSCALER_LOG_FORMAT
+--admin-addr: AUTOSCALER_ADMIN_ADDR
+{{- end -}}

@@ -56,6 +56,12 @@ Deno.test("settingsTemplate() tells the chart each value's flag, and the limits 
   }
 });
 
+Deno.test("settingsTemplate() tells the chart the variable of every flag", () => {
+  const body = /flagVariables" -\}\}\n([^]*?)\{\{- end -\}\}/.exec(settingsTemplate())![1]!;
+  const expected = Object.fromEntries(settingRows().map(([, { flag, variable }]) => [flag, variable]));
+  assert.deepEqual(load(body), expected);
+});
+
 Deno.test("configSchema() knows each value and no other", () => {
   const schema = configSchema();
   assert.deepEqual(Object.keys(schema.properties as object), Object.keys(values));
