@@ -16,7 +16,7 @@ export interface ExplainPorts extends PodInquiryPorts {
   /** The pods as seen. */
   readonly placement: Placement;
   /** Knows why nothing is seen, and what the first pod is called. */
-  readonly observer: Pick<Observer, "fault" | "firstPod">;
+  readonly observer: Pick<Observer, "fault" | "firstPod" | "portDoubt">;
   /** Knows why nothing is written. */
   readonly scaler: Pick<Scaler, "fault">;
   /** Knows why this proxy sends nobody to a pod that is ready. */
@@ -70,10 +70,11 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   }
   if (backend.terminating) return `pod ${name} is still terminating`;
   if (!backend.ready) return `pod ${name} is not ready`;
+  const hint = observer.portDoubt === undefined ? "" : `: ${observer.portDoubt}`;
   if (!placement.isReady(backend) && !placement.healthOf(backend.uid).doubted) {
-    return `pod ${name} is ready, but does not answer health checks`;
+    return `pod ${name} is ready, but does not answer health checks${hint}`;
   }
-  return ports.obstacle() ?? scaler.fault ?? `pod ${name} is ready, but cannot be connected to`;
+  return ports.obstacle() ?? scaler.fault ?? `pod ${name} is ready, but cannot be connected to${hint}`;
 }
 
 /** `Pending: Unschedulable: 0/3 nodes are available`, or undefined when the pod has nothing to say for itself. */

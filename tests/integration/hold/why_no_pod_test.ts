@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { STATEFULSETS } from "../../../lib/demo/objects.ts";
 import { HealthDaemon } from "../../support/health_daemons.ts";
-import { type Program, startProgram, type WorldOptions } from "../../support/program.ts";
+import { freePort, type Program, startProgram, type WorldOptions } from "../../support/program.ts";
 
 /** The pod is created and nothing more happens to it. */
 const NEVER = 3_600_000;
@@ -121,6 +121,28 @@ Deno.test("hold: where the proxy itself cannot take part, the pod is not blamed"
     await reasonOfHold(program, 1),
     'buildkitd did not become ready in 500ms: Cannot patch statefulsets/scale "buildkitd" in namespace "default": ' +
       "HTTP 422 Unknown: frozen until Monday",
+  );
+});
+
+Deno.test("hold: of a target port that nobody listens on it is said which ports the StatefulSet declares", async () => {
+  const port = freePort();
+  await using program = await start({
+    cluster: { replicas: 1 },
+    settings: { targetPort: String(port), readiness: "pod" },
+    before: ({ cluster }) => {
+      const { targetPort } = cluster;
+      const containers = [{ name: "main", image: "buildkitd", ports: [{ containerPort: targetPort }] }];
+      const patch = { spec: { template: { spec: { containers } } } };
+      const type = "application/merge-patch+json";
+      cluster.api.registry.patch(STATEFULSETS, cluster.namespace, cluster.name, type, patch, {
+        manager: "kubectl",
+      });
+    },
+  });
+  assert.equal(
+    await reasonOfHold(program, 1),
+    "buildkitd did not become ready in 500ms: pod buildkitd-0 is ready, but cannot be connected to: The containers " +
+      `of StatefulSet "buildkitd" declare the port ${program.cluster.targetPort}, and it is not ${port} (--target-port)`,
   );
 });
 
