@@ -194,68 +194,6 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     /found 2 problems in the values:\n.*target\.statefulSet is empty.*\n.*target\.headlessService is empty, and buildkitd\.enabled is false: name what/,
   ],
   [
-    "the image of the Go program",
-    { autoscaler: { image: { repository: "ghcr.io/o8t/buildkitd-proxy", tag: "v0.1.0" } } },
-    /image\.repository is "ghcr\.io\/o8t\/buildkitd-proxy", which is the image of the Go program: remove autoscaler\.image\.repository and autoscaler\.image\.tag/,
-  ],
-  [
-    "the image of the Go program from a mirror",
-    { autoscaler: { image: { repository: "mirror.example.com/o8t/buildkitd-proxy" } } },
-    /which is the image of the Go program/,
-  ],
-  ...["64Mi", "127Mi", "0.1Gi", "134217727", 1e8].map((memory): readonly [string, unknown, RegExp] => [
-    `a memory limit of ${memory}`,
-    { autoscaler: { resources: { limits: { memory } } } },
-    /autoscaler\.resources\.limits\.memory is .*Want at least 128Mi, or no limit/,
-  ]),
-  [
-    "two security contexts of one container",
-    {
-      buildkitd: { securityContext: { privileged: true }, containerSecurityContext: { privileged: false } },
-    },
-    /buildkitd\.securityContext is {"privileged":true}, and buildkitd\.containerSecurityContext is {"privileged":false}: both name the same thing\. Want only one of them/,
-  ],
-  [
-    "two lists of volumes",
-    {
-      buildkitd: {
-        extraVolumes: [{ name: "a", emptyDir: {} }],
-        volumes: [{ name: "b", emptyDir: {} }],
-      },
-    },
-    /buildkitd\.extraVolumes is \[.*"a".*\], and buildkitd\.volumes is \[.*"b".*\]: both name the same thing/,
-  ],
-  [
-    "two lists of mounts",
-    {
-      buildkitd: {
-        extraVolumeMounts: [{ name: "a", mountPath: "/a" }],
-        volumeMounts: [{ name: "a", mountPath: "/b" }],
-      },
-    },
-    /buildkitd\.extraVolumeMounts is .*, and buildkitd\.volumeMounts is .*: both name the same thing/,
-  ],
-  [
-    "two paths of the cache",
-    { buildkitd: { cachePath: "/a", persistence: { mountPath: "/b" } } },
-    /buildkitd\.cachePath is "\/a", and buildkitd\.persistence\.mountPath is "\/b": both name the same thing/,
-  ],
-  [
-    "buildkitd's own Service open to the world",
-    { buildkitd: { service: { type: "LoadBalancer" } } },
-    /buildkitd\.service\.type is "LoadBalancer": .*type "ClusterIP" only\. .*want autoscaler\.service\.type "LoadBalancer"/,
-  ],
-  [
-    "a target port that nothing listens on",
-    { autoscaler: { service: { targetPort: 9000 } } },
-    /targetPort is 9000, and autoscaler\.autoscalerConfig\.proxyListenAddr is ":8372": want the port that the program listens on/,
-  ],
-  [
-    "the admin port as target port",
-    { autoscaler: { service: { targetPort: "http-admin" } } },
-    /targetPort is "http-admin", which is the name of the admin port/,
-  ],
-  [
     "a claim without persistence",
     { buildkitd: { persistence: { enabled: false, existingClaim: "cache" } } },
     /existingClaim is given, and buildkitd\.persistence\.enabled is false: want true/,
@@ -360,21 +298,6 @@ Deno.test("chart: durations at their limits, and flags that no value sets, are t
     service: { type: "LoadBalancer", loadBalancerSourceRanges: ["10.0.0.0/8", "fd00::/8", "::/0"] },
   };
   for (const helm of HELMS) assert.match(await helm.template({ autoscaler }), /--log-level/);
-});
-
-Deno.test("chart: a value under both of its names is taken where the two are equal", async () => {
-  const volumes = [{ name: "a", emptyDir: {} }];
-  const mounts = [{ name: "a", mountPath: "/a" }];
-  const context = { privileged: true };
-  const values = {
-    autoscaler: { service: { targetPort: 8372 }, resources: { limits: { memory: "1Gi", cpu: 1 } } },
-    buildkitd: {
-      ...{ extraVolumes: volumes, volumes, extraVolumeMounts: mounts, volumeMounts: mounts },
-      ...{ securityContext: context, containerSecurityContext: context },
-      ...{ cachePath: "/a", persistence: { mountPath: "/a" } },
-    },
-  };
-  for (const helm of HELMS) assert.match(await helm.template(values), /mountPath: \/a/);
 });
 
 Deno.test("chart: of a buildkitd with TLS the pod's condition may be asked, and without TLS its health", async () => {
