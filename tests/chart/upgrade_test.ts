@@ -217,8 +217,9 @@ const TAKING: readonly (readonly [string, Tree, Tree, readonly string[]])[] = [
   ],
   ["no rights", {}, { rbac: { create: false } }, [ROLE, BINDING]],
   ["another name of the autoscaler", {}, { fullnameOverride: "proxy" }, [ACCOUNT, ROLE, BINDING]],
-  ["another namespace", {}, { namespaceOverride: "proxies" }, [ACCOUNT, BINDING]],
-  ["no namespace of its own", { namespaceOverride: "proxies" }, {}, [
+  ["another namespace for everything", {}, { namespaceOverride: "moved" }, [ACCOUNT, ROLE, BINDING]],
+  ["another namespace", {}, { separateNamespace: "proxies" }, [ACCOUNT, BINDING]],
+  ["no namespace of its own", { separateNamespace: "proxies" }, {}, [
     `ServiceAccount proxies/${STACK}`,
     `RoleBinding builds/${STACK} of proxies/${STACK}`,
   ]],
@@ -233,7 +234,7 @@ const TAKING: readonly (readonly [string, Tree, Tree, readonly string[]])[] = [
 for (const [what, before, after, lost] of TAKING) {
   Deno.test(`chart: an upgrade to ${what} is refused while a proxy runs, and taken when none does`, async () => {
     const live = await installedProxy({ autoscaler: before });
-    const namespace = before.namespaceOverride ?? "builds";
+    const namespace = before.separateNamespace ?? "builds";
     await upgradeAll(live, { autoscaler: after }, async (rendered) => {
       const error = await rendered.then(() => undefined, (error: Error) => error);
       const message =

@@ -70,7 +70,11 @@ releaseScenario(
       ["install", RELEASE, CHART, "--namespace", release.namespace],
       quick({ ...split, autoscalerConfig: { readyWaitTimeout: "3s", minReplicas: 1 } }),
     );
-    const pod = await until("a pod of buildkitd", async () => (await release.pods("StatefulSet"))[0]);
+    // Binding a pod sets its condition PodScheduled, so the condition of the test has to come after.
+    const pod = await until(
+      "a bound pod of buildkitd",
+      async () => (await release.pods("StatefulSet")).find(({ spec }) => spec.nodeName !== undefined),
+    );
     await release.api.patch(`/api/v1/namespaces/${release.namespace}/pods/${pod.metadata.name}/status`, {
       status: {
         conditions: [{ type: "PodScheduled", status: "False", reason: "Unschedulable", message: "no CPU" }],
