@@ -92,7 +92,8 @@ export class ChildProgram implements AsyncDisposable {
       : "";
     const child = new Deno.Command("sh", {
       args: ["-c", `${limit}exec "$@"`, "sh", ...command],
-      env: { NO_COLOR: "1", ...options.env },
+      // Deno looks for a newer version of itself now and then: no request of the program's.
+      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...options.env },
       stdin: "null",
       stdout: "null",
       stderr: "piped",
