@@ -7,29 +7,43 @@ import { METRICS } from "../base/metrics.ts";
 import { table } from "../config/settings_table.ts";
 import { PROCESS_METRICS } from "./prometheus.ts";
 
+type Labels = Readonly<Record<string, readonly string[] | string>>;
+
 /** The whole document. */
 export function metricsDocument(): string {
-  const own = Object.entries(METRICS).map(([name, { type, help, labels }]) => {
-    const sets = Object.entries(labels as Readonly<Record<string, readonly string[] | string>>)
-      .map(([label, values]) =>
-        `\`${label}\`: ${
-          typeof values === "string" ? values : values.map((value) => `\`${value}\``).join(", ")
-        }`
-      );
-    return [`\`${name}\``, type, sets.join("; ") || "-", help];
-  });
+  const own = Object.entries(METRICS).map(([name, { type, help, labels }]) => [
+    `\`${name}\``,
+    type,
+    Object.keys(labels).map((label) => `\`${label}\``).join(", ") || "-",
+    help,
+  ]);
+  const labels = Object.entries(METRICS).flatMap(([name, metric]) => labelLines(name, metric.labels));
   const process = Object.entries(PROCESS_METRICS).map((
     [name, { type, help }],
   ) => [`\`${name}\``, type, help]);
   return `# Metrics
 
-Served as text for Prometheus on \`/metrics\` of the admin port (\`--admin-addr\`). This page is made from the code by
-\`deno task generate\`. Every combination of labels from a closed set is there from the start, with 0.
+The admin port (\`--admin-addr\`) serves these metrics on \`/metrics\` in the text format of Prometheus. [operations.md](operations.md#alerts-worth-having)
+has alerts. \`deno task generate\` writes this page from the code.
 
 ${table(["Name", "Type", "Labels", "What it counts"], own).join("\n")}
 
-Of the process itself:
+## Labels
+
+Every combination of listed values exists from the start, with the value 0.
+
+${labels.join("\n")}
+
+## The process
 
 ${table(["Name", "Type", "What it is"], process).join("\n")}
 `;
+}
+
+/** One line for each label of a metric. A list, because a table would be too wide. */
+function labelLines(name: string, labels: Labels): string[] {
+  return Object.entries(labels).map(([label, values]) => {
+    const known = typeof values === "string" ? values : values.map((value) => `\`${value}\``).join(", ");
+    return `- \`${label}\` of \`${name}\`: ${known}`;
+  });
 }
