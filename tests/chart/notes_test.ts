@@ -62,10 +62,10 @@ for (const [what, buildkitd, value, expected] of ENCRYPTED) {
   Deno.test(`chart: the notes have the options of clients for TLS by ${what}`, async () => {
     const { notes, ...found } = await options(buildkitd);
     assert.deepEqual(found, expected);
-    assert.ok(notes.includes(`buildkitd speaks TLS, by buildkitd.${value};`), notes);
-    assert.ok(notes.includes(`buildkitd's certificate has to be for ${HOST};`));
+    assert.ok(notes.includes(`buildkitd speaks TLS, set by buildkitd.${value};`), notes);
+    assert.ok(notes.includes(`buildkitd's certificate has to be for ${HOST}.`));
     assert.equal(notes.includes("that buildkitd's CA for clients has signed"), expected === MUTUAL);
-    assert.match(notes, /A client with TLS waits .*: buildctl 20 s.*\.minReplicas 1 keeps a builder\./);
+    assert.match(notes, /TLS clients give up .*: buildctl 20 s.*\.minReplicas to 1 to keep a builder\./);
     assert.doesNotMatch(notes, /tls_enabled: false/);
   });
 }
@@ -74,7 +74,7 @@ Deno.test("chart: the notes have earth's settings for TLS, with the files of its
   const { notes } = await options({ preset: "earthbuild", extraArgs: ARGUMENTS });
   const files = "tlsca: /certs/ca.pem tlscert: /certs/cert.pem tlskey: /certs/key.pem";
   assert.ok(notes.includes(`buildkit_host: ${ADDRESS} tls_enabled: true ${files}`), notes);
-  assert.ok(notes.includes("cert.pem and key.pem with a certificate of the client's own."), notes);
+  assert.ok(notes.includes("cert.pem and key.pem with a client certificate."), notes);
 });
 
 const PLAIN: readonly (readonly [string, unknown])[] = [

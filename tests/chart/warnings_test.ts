@@ -17,7 +17,7 @@ async function warnings(values: unknown): Promise<string[]> {
 
 /** Values that draw one warning, and what it says. */
 const WARNED: readonly (readonly [string, unknown, RegExp])[] = [
-  ["no proxy", { autoscaler: { replicaCount: 0 } }, /autoscaler\.replicaCount is 0: nobody takes/],
+  ["no proxy", { autoscaler: { replicaCount: 0 } }, /autoscaler\.replicaCount is 0: no proxy accepts/],
   ["no drain", { buildkitd: { drain: { enabled: false } } }, /buildkitd\.drain\.enabled is false: .* cuts/],
   [
     "a proxy that is killed before its drain ends",
@@ -37,17 +37,17 @@ const WARNED: readonly (readonly [string, unknown, RegExp])[] = [
   [
     "a load balancer for everybody",
     { autoscaler: { service: { type: "LoadBalancer" }, autoscalerConfig: { wakeOn: "data" } } },
-    /of type LoadBalancer may build\. Limit who does, by autoscaler\.service\.loadBalancerSourceRanges or by networkPolicy/,
+    /reaches the load balancer can run builds\. Restrict access by autoscaler\.service\.loadBalancerSourceRanges, or by networkPolicy/,
   ],
   [
     "a node port for everybody",
     { autoscaler: { service: { type: "NodePort" }, autoscalerConfig: { wakeOn: "data" } } },
-    /of type NodePort\. Limit who does, by networkPolicy\.enabled with networkPolicy\.clients, or by the nodes' firewall/,
+    /of type NodePort\. Restrict access by networkPolicy\.enabled with networkPolicy\.clients, or by the firewall/,
   ],
   [
     "a load balancer whose check counts as a client",
     { autoscaler: { service: { type: "LoadBalancer", loadBalancerSourceRanges: ["10.0.0.0/8"] } } },
-    /checks the Service's port by TCP counts as a client.*wakeOn "data", or .*externalTrafficPolicy "Local"/,
+    /checks the Service's port by TCP counts as a client.*wakeOn to "data", or .*externalTrafficPolicy to "Local"/,
   ],
   [
     "a node port whose check may count as a client",
@@ -55,7 +55,7 @@ const WARNED: readonly (readonly [string, unknown, RegExp])[] = [
       autoscaler: { service: { type: "NodePort", externalTrafficPolicy: "Local" } },
       networkPolicy: { enabled: true, clients: [{ podSelector: {} }] },
     },
-    /checks the Service's port by TCP counts as a client.*wakeOn "data"\.$/,
+    /checks the Service's port by TCP counts as a client.*wakeOn to "data"\.$/,
   ],
 ];
 

@@ -1,9 +1,9 @@
 {{/*
-TLS between clients and buildkitd, which passes through the autoscaler. It is seen in the values alone: what a mounted file or a
-variable of buildkitd.extraEnvFrom says is not known here.
+TLS between clients and buildkitd, which passes through the autoscaler. The chart detects it from the values alone, not from a
+mounted file or a variable of buildkitd.extraEnvFrom.
 */}}
 
-{{/* The value by which buildkitd has a certificate, and so speaks nothing but TLS; empty where none says so. */}}
+{{/* The value that gives buildkitd a certificate, so that it speaks only TLS; empty if there is none. */}}
 {{- define "buildkitd-stack.buildkitd.tls" -}}
 {{- $found := list -}}
 {{- if .Values.buildkitd.enabled -}}
@@ -18,14 +18,14 @@ variable of buildkitd.extraEnvFrom says is not known here.
 {{- first $found | default "" -}}
 {{- end -}}
 
-{{/* "true" where buildkitd lets only clients in that have a certificate; else empty. */}}
+{{/* "true" if buildkitd accepts only clients with a certificate; else empty. */}}
 {{- define "buildkitd-stack.buildkitd.clientCertificates" -}}
 {{- $wanted := or (include "buildkitd-stack.buildkitd.tlsVariable" .) (regexMatch `(?m)^[^#\n]*\bca\s*=\s*["']` .Values.buildkitd.config) -}}
 {{- range .Values.buildkitd.extraArgs }}{{ $wanted = or $wanted (regexMatch `^--?tlscacert(=|$)` .) }}{{ end -}}
 {{- ternary "" "true" (empty $wanted) -}}
 {{- end -}}
 
-{{/* "true" where the preset's image is told by a variable to use the certificates at its usual paths; else empty. */}}
+{{/* "true" if a variable tells the preset's image to use the certificates at its usual paths; else empty. */}}
 {{- define "buildkitd-stack.buildkitd.tlsVariable" -}}
 {{- $variable := (fromYaml (include "buildkitd-stack.preset" .)).tlsVariable -}}
 {{- range .Values.buildkitd.extraEnvVars -}}
@@ -33,11 +33,11 @@ variable of buildkitd.extraEnvFrom says is not known here.
 {{- end -}}
 {{- end -}}
 
-{{/* What a client has to have, for the notes after an install. earth has a certificate of its own in any case. */}}
+{{/* What a TLS client needs, for the notes after an install. earth always has a certificate of its own. */}}
 {{- define "buildkitd-stack.notes.tls" -}}
 {{- $host := include "buildkitd-stack.host" . -}}
 {{- $signed := include "buildkitd-stack.buildkitd.clientCertificates" . | empty | ternary "" " that buildkitd's CA for clients has signed" -}}
-buildkitd speaks TLS, by {{ include "buildkitd-stack.buildkitd.tls" . }}; the autoscaler only passes it on. The files in /certs have to be there where the client runs: ca.pem with the CA of buildkitd's certificate
-{{- if or $signed (hasPrefix "earth" .Values.buildkitd.preset) }}, cert.pem and key.pem with a certificate of the client's own{{ $signed }}{{ end }}. buildkitd's certificate has to be for {{ $host }}; who connects by another address has to name it (buildctl --tlsservername {{ $host }}, docker buildx --driver-opt servername={{ $host }}). A client with TLS waits for a builder that starts no longer than for any server: buildctl 20 s, docker buildx 40 s, earth about a minute
-{{- if eq (int .Values.autoscaler.autoscalerConfig.minReplicas) 0 }}. Where a start takes longer, autoscaler.autoscalerConfig.minReplicas 1 keeps a builder{{ end }}.
+buildkitd speaks TLS, set by {{ include "buildkitd-stack.buildkitd.tls" . }}; the autoscaler passes it through. Clients need files in /certs: ca.pem with the CA of buildkitd's certificate
+{{- if or $signed (hasPrefix "earth" .Values.buildkitd.preset) }}, cert.pem and key.pem with a client certificate{{ $signed }}{{ end }}. buildkitd's certificate has to be for {{ $host }}. A client that connects by another address has to name that host (buildctl --tlsservername {{ $host }}, docker buildx --driver-opt servername={{ $host }}). TLS clients give up a cold start after their own limit: buildctl 20 s, docker buildx 40 s, earth about a minute
+{{- if eq (int .Values.autoscaler.autoscalerConfig.minReplicas) 0 }}. If a start takes longer, set autoscaler.autoscalerConfig.minReplicas to 1 to keep a builder{{ end }}.
 {{- end -}}

@@ -1,11 +1,11 @@
 {{/*
-What may be meant, but costs builds or money: each on a line, for the notes after an install.
+Settings that may be intended but cost builds or money: one line each, for the notes after an install.
 */}}
 {{- define "buildkitd-stack.warnings" -}}
 {{- $type := .Values.autoscaler.service.type -}}
 {{- $local := eq .Values.autoscaler.service.externalTrafficPolicy "Local" -}}
 {{- if eq (int .Values.autoscaler.replicaCount) 0 }}
-autoscaler.replicaCount is 0: nobody takes the clients' connections.
+autoscaler.replicaCount is 0: no proxy accepts connections.
 {{- end }}
 {{- if and .Values.buildkitd.enabled (hasPrefix "earth" .Values.buildkitd.preset) (not .Values.buildkitd.drain.enabled) }}
 buildkitd.drain.enabled is false: an eviction of buildkitd's pod cuts its builds.
@@ -26,12 +26,12 @@ autoscaler.serviceAccount.tokenExpirationSeconds is {{ $token }}: the kubelet re
 buildkitd.terminationGracePeriodSeconds is {{ $grace }}, and buildkitd.drain.timeout is {{ $drain }} s: builds that run longer are cut. Want at least {{ $drain }}, or null.
 {{- end }}
 {{- if and (eq $type "LoadBalancer") (not .Values.autoscaler.service.loadBalancerSourceRanges) (not (and .Values.networkPolicy.enabled .Values.networkPolicy.clients)) }}
-whoever reaches the Service of type LoadBalancer may build. Limit who does, by autoscaler.service.loadBalancerSourceRanges or by networkPolicy.enabled with networkPolicy.clients.
+everybody who reaches the load balancer can run builds. Restrict access by autoscaler.service.loadBalancerSourceRanges, or by networkPolicy.enabled with networkPolicy.clients.
 {{- else if and (eq $type "NodePort") (not (and .Values.networkPolicy.enabled .Values.networkPolicy.clients)) }}
-whoever reaches a node may build by the Service of type NodePort. Limit who does, by networkPolicy.enabled with networkPolicy.clients, or by the nodes' firewall.
+everybody who reaches a node can run builds, by the Service of type NodePort. Restrict access by networkPolicy.enabled with networkPolicy.clients, or by the firewall of the nodes.
 {{- end }}
 {{- if and (ne $type "ClusterIP") (ne (.Values.autoscaler.autoscalerConfig.wakeOn | default "connect") "data") (not (and $local (eq $type "LoadBalancer"))) }}
-a load balancer that checks the Service's port by TCP counts as a client, and keeps buildkitd running. Want autoscaler.autoscalerConfig.wakeOn "data"{{ if eq $type "LoadBalancer" }}, or autoscaler.service.externalTrafficPolicy "Local", with which it checks another port{{ end }}.
+a load balancer that checks the Service's port by TCP counts as a client and keeps buildkitd running. Set autoscaler.autoscalerConfig.wakeOn to "data"{{ if eq $type "LoadBalancer" }}, or autoscaler.service.externalTrafficPolicy to "Local", with which it checks another port{{ end }}.
 {{- end }}
 {{- if not .Values.buildkitd.enabled }}
 {{ include "buildkitd-stack.target.warnings" . | trim }}
