@@ -1,6 +1,6 @@
 /**
  * The one table of settings. A row is a flag, its variable, type, bounds, default, topic, help and chart value; the
- * {@link Settings} type, parsing, `--help`, shell completions, the README's table and parts of the chart come from it.
+ * {@link Settings} type, parsing, `--help`, shell completions, the tables of docs/settings.md and parts of the chart come from it.
  * Pure: arguments and variables are handed in.
  *
  * A variable beats its flag, and an empty variable counts as not set.
@@ -17,7 +17,7 @@ import { address, choice, duration, integer, label, subdomain, text, type ValueT
 /** The program's name. */
 export const PROGRAM = "buildkitd-autoscaler";
 
-/** The topics of `--help` and of the README's table, in their order. */
+/** The topics of `--help` and of docs/settings.md, in their order. */
 export const TOPICS = {
   proxy: "Proxy",
   target: "What is scaled",
@@ -81,7 +81,7 @@ export const SETTINGS = {
     type: duration(1),
     default: "5s",
     topic: "proxy",
-    help: "longest wait for one TCP connect to buildkitd, before it is tried again",
+    help: "time-out of one TCP connect to buildkitd, before the next try",
     chart: { key: "connectTimeout" },
   }),
   maxConnections: row({
@@ -90,7 +90,7 @@ export const SETTINGS = {
     type: integer(1, 1_000_000),
     default: "10000",
     topic: "proxy",
-    help: "most connections at a time, held ones included; more are refused",
+    help: "maximum of open connections, including held ones; more are refused",
     chart: { key: "maxConnections" },
   }),
   maxHeld: row({
@@ -99,7 +99,7 @@ export const SETTINGS = {
     type: integer(1, 1_000_000),
     default: "1000",
     topic: "proxy",
-    help: "most connections that wait for buildkitd at a time",
+    help: "maximum of connections that wait for buildkitd; more are refused",
     chart: { key: "maxHeld" },
   }),
   upstream: row({
@@ -117,7 +117,7 @@ export const SETTINGS = {
     type: subdomain,
     default: "cluster.local",
     topic: "proxy",
-    help: "end of the pods' names, for --upstream dns",
+    help: "DNS domain of the cluster, for --upstream dns",
     chart: { key: "clusterDomain" },
   }),
   stsName: row({
@@ -134,7 +134,7 @@ export const SETTINGS = {
     type: label,
     default: "default",
     topic: "target",
-    help: "its namespace (the one of the kubeconfig context is not used)",
+    help: "its namespace (the namespace of the kubeconfig context is not used)",
   }),
   headlessServiceName: row({
     flag: "--headless-service-name",
@@ -167,7 +167,7 @@ export const SETTINGS = {
     type: duration(1),
     default: "5m0s",
     topic: "scaling",
-    help: "longest that a connection is held until buildkitd serves it",
+    help: "maximum time that a connection waits for buildkitd",
     chart: { key: "readyWaitTimeout" },
   }),
   minReplicas: row({
@@ -176,7 +176,7 @@ export const SETTINGS = {
     type: integer(0, 1),
     default: "0",
     topic: "scaling",
-    help: "replicas that stay when idle",
+    help: "replicas that stay while nobody is connected",
     chart: { key: "minReplicas" },
   }),
   wakeOn: row({
@@ -185,7 +185,7 @@ export const SETTINGS = {
     type: choice("what", ["connect", "data"]),
     default: "connect",
     topic: "scaling",
-    help: "what starts buildkitd: a connection, or its first byte (so that a bare TCP check does not)",
+    help: "what starts buildkitd: a connection, or its first byte (so that a TCP check does not)",
     chart: { key: "wakeOn" },
   }),
   readiness: row({
@@ -194,7 +194,7 @@ export const SETTINGS = {
     type: choice("mode", ["auto", "pod", "grpc"]),
     default: "auto",
     topic: "scaling",
-    help: "what makes a pod ready: its condition, buildkitd's health service, or the first of both",
+    help: "when a pod is ready: by its condition, buildkitd's health service, or whichever is first",
     chart: { key: "readiness" },
   }),
   sessionIdleTimeoutMs: row({
@@ -204,7 +204,7 @@ export const SETTINGS = {
     default: "0s",
     topic: "proxy",
     help:
-      "close connections that are silent for this long; 0 is never (a live build is never silent for long: try 15m)",
+      "close connections that are silent for this long; 0 is never (15m is safe: a running build is never silent for long)",
     chart: { key: "sessionIdleTimeout" },
   }),
   kubeconfig: row({
@@ -229,7 +229,7 @@ export const SETTINGS = {
     type: choice("what", ["serve", "hold"]),
     default: "serve",
     topic: "proxies",
-    help: "new connections while the Kubernetes API is out of reach for longer than --record-expiry",
+    help: "what happens to new connections after the Kubernetes API was unreachable for --record-expiry",
     chart: { key: "whenCutOff" },
   }),
   recordExpiryMs: row({
@@ -238,7 +238,7 @@ export const SETTINGS = {
     type: duration(10_000),
     default: "5m0s",
     topic: "proxies",
-    help: "a proxy that is not heard of for this long is taken for dead by the others",
+    help: "the others regard a proxy as dead after this long without a renewal",
     chart: { key: "recordExpiry" },
   }),
   leaseDurationMs: row({
@@ -247,7 +247,7 @@ export const SETTINGS = {
     type: duration(1_000),
     default: "15s",
     topic: "proxies",
-    help: "another proxy leads when the leader is not heard of for this long",
+    help: "another proxy becomes leader after this long without a renewal",
     chart: { key: "leaseDuration" },
   }),
   renewDeadlineMs: row({
@@ -256,7 +256,7 @@ export const SETTINGS = {
     type: duration(1_000),
     default: "10s",
     topic: "proxies",
-    help: "a leader that cannot renew for this long leads no more",
+    help: "a leader that cannot renew for this long gives up the lead",
     chart: { key: "renewDeadline" },
   }),
   retryPeriodMs: row({
@@ -265,7 +265,7 @@ export const SETTINGS = {
     type: duration(100),
     default: "2s",
     topic: "proxies",
-    help: "from one try to lead, or to go on leading, to the next",
+    help: "time between two tries to become leader, or to renew",
     chart: { key: "retryPeriod" },
   }),
   shutdownDelayMs: row({
@@ -274,7 +274,7 @@ export const SETTINGS = {
     type: duration(0),
     default: "5s",
     topic: "shutdown",
-    help: "from unready to no longer accepting connections",
+    help: "time from unready to the end of accepting connections",
     chart: { key: "shutdownDelay" },
   }),
   drainTimeoutMs: row({
@@ -283,7 +283,7 @@ export const SETTINGS = {
     type: duration(0),
     default: "1h0m0s",
     topic: "shutdown",
-    help: "longest that running connections may go on after that; 0 is without limit",
+    help: "maximum time for running connections after that; 0 means no limit",
     chart: { key: "drainTimeout" },
   }),
   logLevel: row({
@@ -292,7 +292,7 @@ export const SETTINGS = {
     type: choice("level", LOG_LEVELS),
     default: "info",
     topic: "operations",
-    help: "least important records that are written",
+    help: "lowest level of log records that are written",
     chart: { key: "logLevel", default: "debug" },
   }),
   logFormat: row({
@@ -301,7 +301,7 @@ export const SETTINGS = {
     type: choice("format", ["auto", "text", "json"]),
     default: "auto",
     topic: "operations",
-    help: "auto is text on a terminal and JSON lines elsewhere",
+    help: "auto means text on a terminal and JSON lines elsewhere",
     chart: { key: "logFormat" },
   }),
   adminAddr: row({

@@ -1,11 +1,11 @@
 /**
- * The README's table of settings, made from the one table of settings. Pure.
+ * The tables of `docs/settings.md`, made from the one table of settings. Pure.
  *
  * @module
  */
 import { settingRows, TOPICS } from "./settings.ts";
 
-/** Between these lines of the README stands what {@link settingsTable} makes. */
+/** {@link settingsTable} writes between these lines of `docs/settings.md`. */
 export const SETTINGS_MARKERS = ["<!-- settings:start -->", "<!-- settings:end -->"] as const;
 
 /** A Markdown table for each topic, one row a setting. */

@@ -17,7 +17,7 @@ export type ValueSchema =
 export interface ValueType<T> {
   /** What `--help` shows in angle brackets. */
   readonly placeholder: string;
-  /** The values in a few words, for the README's table. */
+  /** The values in a few words, for docs/settings.md. */
   readonly range: string;
   /** All values, where there are few. */
   readonly choices?: readonly string[];

@@ -1,44 +1,41 @@
 /**
- * The tables of values in the chart's README.
+ * The lists of values in the chart's README. Lists, because some descriptions would make a table wider than a screen.
  *
  * @module
  */
-import { table } from "../../lib/config/settings_table.ts";
 import type { ChartValueEntry } from "./chart_values.ts";
 
-/** Between these lines of the chart's README stands what {@link valuesTables} makes. */
+/** {@link valuesLists} writes between these lines of the chart's README. */
 export const VALUES_MARKERS = ["<!-- values:start -->", "<!-- values:end -->"] as const;
 
-/** Titles by the start of the path; the longest that fits counts. */
+/** Titles by the start of a path. The longest start that fits counts. */
 const SECTIONS: readonly (readonly [string, string])[] = [
-  ["", "Names, labels and images of everything"],
+  ["", "For all objects"],
   ["autoscaler", "Autoscaler"],
   ["autoscaler.autoscalerConfig", "Settings of the autoscaler"],
-  ["autoscaler.service", "Service that clients connect to"],
+  ["autoscaler.service", "Service for clients"],
   ["autoscaler.metrics", "Metrics and alerts"],
   ["buildkitd", "buildkitd"],
   ["buildkitd.persistence", "Cache of buildkitd"],
   ["networkPolicy", "Network policies"],
 ];
 
-/** A Markdown table for each section, one row a value. */
-export function valuesTables(entries: readonly ChartValueEntry[]): string {
+/** A Markdown list for each section, one item a value. */
+export function valuesLists(entries: readonly ChartValueEntry[]): string {
   return SECTIONS.map(([prefix, title]) => {
-    const rows = entries.filter((entry) => sectionOf(entry) === prefix).map((entry) => [
-      `\`${entry.path.join(".")}\``,
-      defaultOf(entry),
-      entry.description,
-    ]);
-    return [`### ${title}`, "", ...table(["Value", "Default", "What it is for"], rows)].join("\n");
+    const items = entries.filter((entry) => sectionOf(entry) === prefix).map((entry) =>
+      `- **\`${entry.path.join(".")}\`** (${defaultOf(entry)}): ${entry.description}`
+    );
+    return [`### ${title}`, "", ...items].join("\n");
   }).join("\n\n");
 }
 
-/** What is longer would widen the table for all. */
-const WIDEST_DEFAULT = 60;
+/** A longer default would hide the description. */
+const LONGEST_DEFAULT = 60;
 
 function defaultOf(entry: ChartValueEntry): string {
   const text = JSON.stringify(entry.default);
-  return text.length > WIDEST_DEFAULT ? "see `values.yaml`" : `\`${text}\``;
+  return text.length > LONGEST_DEFAULT ? "default in `values.yaml`" : `\`${text}\``;
 }
 
 function sectionOf({ path }: ChartValueEntry): string {

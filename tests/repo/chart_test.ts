@@ -59,6 +59,18 @@ Deno.test("repo: the chart has the program's version", async () => {
   assert.match(images!, new RegExp(`:${version.replaceAll(".", "\\.")}\n$`));
 });
 
+Deno.test("repo: the chart's annotations list changes for Artifact Hub, and its icon is in the repository", async () => {
+  const chart = load(await read("Chart.yaml")) as { icon: string; annotations: Record<string, string> };
+  const changes = load(chart.annotations["artifacthub.io/changes"]!) as Record<string, string>[];
+  assert.ok(changes.length > 0);
+  for (const { kind, description } of changes) {
+    assert.match(kind!, /^(?:added|changed|deprecated|removed|fixed|security)$/);
+    assert.equal(typeof description, "string");
+  }
+  const icon = /\/main\/(.+)$/.exec(chart.icon)?.[1];
+  assert.match(await Deno.readTextFile(new URL(icon!, ROOT)), /^<svg xmlns=/);
+});
+
 /** Those of the Go autoscaler's chart: first what its README documents, then those that have another name here. */
 const REPLACED: Readonly<Record<string, unknown>> = {
   "autoscaler.namespaceOverride": "",

@@ -59,6 +59,15 @@ Deno.test("documents: blocks for a shell are commands that bash can read", async
   assert.notEqual((await run("bash", ["-n", "-c", "echo 'no end"])).code, 0);
 });
 
+Deno.test("documents: commands can be pasted, also into zsh, which knows no comments and expands brackets", () => {
+  const lines = all.filter(({ path }) => path !== "CONTRIBUTING.md")
+    .flatMap(({ path, text }) =>
+      fenced(text, "sh").flatMap((block) => block.split("\n")).map((line) => ({ path, line }))
+    );
+  assert.ok(lines.length > 50, "the commands were found");
+  assert.deepEqual(lines.filter(({ line }) => /(?:^|\s)#|^[^'"]*\[\d+\]/.test(line)), []);
+});
+
 Deno.test("documents: blocks of YAML can be read", () => {
   const blocks = all.flatMap(({ path, text }) => fenced(text, "yaml").map((block) => ({ path, block })));
   assert.ok(blocks.length >= 10, "the blocks were found");

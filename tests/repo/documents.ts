@@ -18,15 +18,11 @@ export interface Document {
 
 /** The documents in the root, the chart's README and everything under `docs`, sorted by path. */
 export async function documents(root: URL): Promise<readonly Document[]> {
-  const paths = [
-    "README.md",
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "E2E_TESTING.md",
-    "helm/buildkitd-stack/README.md",
-  ];
-  for await (const { name } of Deno.readDir(new URL("docs/", root))) {
-    if (name.endsWith(".md")) paths.push(`docs/${name}`);
+  const paths = ["helm/buildkitd-stack/README.md"];
+  for (const folder of ["", "docs/", "docs/examples/"]) {
+    for await (const { name } of Deno.readDir(new URL(`./${folder}`, root))) {
+      if (name.endsWith(".md")) paths.push(`${folder}${name}`);
+    }
   }
   return await Promise.all(
     paths.sort().map(async (path) => ({ path, text: await Deno.readTextFile(new URL(path, root)) })),
@@ -81,23 +77,19 @@ export function pathViolations({ path, text }: Document, exists: (path: string) 
     .filter((named) => !exists(named)).map((named) => `${path} names ${named}, which does not exist`);
 }
 
-/** Flags that the text names and that are none of ours: of other programs, or no settings, or the mistake that is shown. */
+/** Flags of other programs, flags that are no settings, and a mistake that a document shows. */
 const OTHER_FLAGS = [
-  ...["--replicas", "--type", "--push", "--load", "--output", "--tlscert", "--tlskey", "--tlscacert"],
-  ...["--set", "--values", "--reuse-values", "--reset-then-reuse-values", "--force-conflicts"],
-  ...[
-    "--append",
-    "--export-cache",
-    "--import-cache",
-    "--reset-values",
-    "--cascade",
-    "--allow",
-    "--registry",
-    "--platform",
-  ],
-  ...["--minify", "--no-fallback", "--target", "--compiled"],
-  ...["--install", "--allow-all", "--help", "--version", "--stub"],
+  ...["--type", "--replicas", "--watch", "--cascade"], // kubectl
+  ...["--set", "--values", "--install", "--reuse-values", "--reset-then-reuse-values", "--reset-values"], // helm
+  "--force-conflicts",
+  ...["--driver", "--append", "--bootstrap", "--platform", "--target", "--push", "--load", "--output"], // buildx
+  ...["--export-cache", "--import-cache"], // buildctl
+  ...["--tlscert", "--tlskey", "--tlscacert"], // buildkitd
+  ...["--entrypoints", "--tcp-services-configmap"], // ingress controllers
+  ...["--allow", "--registry"], // tilt
+  ...["--minify", "--no-fallback", "--compiled", "--allow-all"], // deno, and tasks of this repository
   ...["--file", "--sample", "--id"],
+  ...["--help", "--version", "--stub"],
   "--idle-timout",
 ];
 
@@ -185,16 +177,15 @@ export function undocumentedEvents({ path, text }: Document, sources: string): s
 }
 
 /**
- * Messages of the program in the part under `heading` that no source has any more. A message is code of several words that
- * is no command; it is looked up in parts, since names and numbers in it are put in by the code.
+ * Messages of the program in the document that no source has any more. A message is code of several words that is no
+ * command. It is looked up in parts, because the code puts names and numbers in.
  */
-export function messageViolations({ path, text }: Document, heading: string, sources: string): string[] {
-  const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? "";
+export function messageViolations({ path, text }: Document, sources: string): string[] {
   // What stands in several strings or lines, in one.
   const code = sources.replace(/["'`] \+\s+["'`]/g, "").replace(/\s+/g, " ");
-  const messages = inlineCode(section).map((message) => message.replace(/\s+/g, " "))
+  const messages = inlineCode(text).map((message) => message.replace(/\s+/g, " "))
     .filter((message) => / .* /.test(message) && !/^(?:kubectl|curl|helm|deno) /.test(message));
-  if (messages.length === 0) return [`${path} has no messages under "${heading}"`];
+  if (messages.length === 0) return [`${path} has no messages`];
   return messages.flatMap((message) => partsOf(message).filter((part) => !isIn(part, code)))
     .map((part) => `${path} shows the message "${part}", which no source has`);
 }

@@ -7,7 +7,7 @@
 import { CONFIG_MARKERS, configValues, settingsTemplate } from "../../lib/config/chart_fragments.ts";
 import { replaceBetween, SETTINGS_MARKERS, settingsTable } from "../../lib/config/settings_table.ts";
 import { metricsDocument } from "../../lib/ops/metrics_table.ts";
-import { VALUES_MARKERS, valuesTables } from "./chart_readme.ts";
+import { VALUES_MARKERS, valuesLists } from "./chart_readme.ts";
 import { chartSchema } from "./chart_schema.ts";
 import { chartValues } from "./chart_values.ts";
 
@@ -19,19 +19,19 @@ const CHART = "helm/buildkitd-stack";
 /** Each file's path to its right content, formatted as `deno fmt` does. */
 export async function generatedFiles(): Promise<ReadonlyMap<string, string>> {
   const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
-  const readme = await read("README.md");
+  const settings = await read("docs/settings.md");
   const values = replaceBetween(await read(`${CHART}/values.yaml`), CONFIG_MARKERS, configValues(), "\n");
   const entries = chartValues(values);
   const chartReadme = await read(`${CHART}/README.md`);
   return new Map([
-    ["README.md", await format("md", replaceBetween(readme, SETTINGS_MARKERS, settingsTable()))],
+    ["docs/settings.md", await format("md", replaceBetween(settings, SETTINGS_MARKERS, settingsTable()))],
     ["docs/metrics.md", await format("md", metricsDocument())],
     [`${CHART}/templates/_settings.tpl`, settingsTemplate()],
     [`${CHART}/values.yaml`, await format("yaml", values)],
     [`${CHART}/values.schema.json`, await format("json", JSON.stringify(chartSchema(entries), null, 2))],
     [
       `${CHART}/README.md`,
-      await format("md", replaceBetween(chartReadme, VALUES_MARKERS, valuesTables(entries))),
+      await format("md", replaceBetween(chartReadme, VALUES_MARKERS, valuesLists(entries))),
     ],
   ]);
 }

@@ -26,7 +26,7 @@ function find(kind: string, name: string): Manifest {
   return found;
 }
 
-const PROXY = "buildkitd-autoscaler";
+const PROXY = "buildkitd";
 const deployment = find("Deployment", PROXY);
 const pod = deployment.spec.template;
 const container = pod.spec.containers[0];

@@ -12,6 +12,9 @@ export type Values = Readonly<Record<string, unknown>>;
 /** The parts of the chart that have values of their own; other values are seldom shown. */
 const PARTS = /^(?:autoscaler|buildkitd|networkPolicy)$/;
 
+/** Commands that install charts of others, whose values are not ours. */
+const FOREIGN_CHART = / (?:gitlab\/|oci:\/\/ghcr\.io\/actions\/)/;
+
 /** Host names look alike. */
 const HOST = /\.svc\b/;
 
@@ -21,7 +24,8 @@ export function valueViolations({ path, text }: Document, values: Values): strin
     /^(?:autoscaler|buildkitd|networkPolicy)(?:\.\w+)+(?::.*)?$/.test(code) && !HOST.test(code)
   )
     .map((code) => code.replace(/:.*$/, ""));
-  const set = commandsOf(text).filter((command) => command.startsWith("helm "))
+  const set = commandsOf(text)
+    .filter((command) => command.startsWith("helm ") && !FOREIGN_CHART.test(command))
     .flatMap((command) => [...command.matchAll(/--set(?:-string)? (\S+)/g)])
     .flatMap(([, pairs]) => pairs!.split(",")).map((pair) => pair.split("=")[0]!);
   const shown = fenced(text, "yaml").flatMap((block) => valuesFile(block)).flatMap((file) =>

@@ -88,11 +88,13 @@ function buildkitdImage(programs: string, entrypoint: readonly string[]): Image 
   };
 }
 
-/** What the chart and the documents name; `program` gives the path of one. */
+/** The images that the chart and the documents name; `program` returns the path of a program. */
 export function standInImages(program: (name: string) => string): ImageTable {
   const buildkit = dirname(program("buildkitd"));
+  const autoscaler = autoscalerImage(program("buildkitd-autoscaler"));
   return {
-    "ghcr.io/earthbuild/buildkitd-autoscaler": autoscalerImage(program("buildkitd-autoscaler")),
+    "ghcr.io/earthbuild/buildkitd-autoscaler": autoscaler,
+    "registry.example.com/team/buildkitd-autoscaler": autoscaler,
     "moby/buildkit": buildkitdImage(buildkit, ["buildkitd"]),
     "earthly/buildkitd": buildkitdImage(buildkit, [
       ...["sh", "-ec", EARTH_ENTRY, "entrypoint.sh"],
