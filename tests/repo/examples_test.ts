@@ -132,3 +132,14 @@ Deno.test("documents: one address and one version of each action, in documents a
   assert.ok(versions.size >= 4, "the actions were found");
   for (const [action, found] of versions) assert.equal(found.size, 1, `${action}: ${[...found].join(", ")}`);
 });
+
+Deno.test("documents: installations, images and downloads have the version of deno.json", async () => {
+  const { version } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  const pattern =
+    /(?:\/buildkitd-stack --version |\/releases\/download\/v|earthbuild\/buildkitd-autoscaler:|targetRevision )(\d[\w.-]*\w)/g;
+  const found = [...all, ...examples].flatMap(({ path, text }) =>
+    [...text.matchAll(pattern)].map(([, named]) => `${path}: ${named}`)
+  );
+  assert.ok(found.length >= 8, "the versions were found");
+  assert.deepEqual(found.filter((each) => !each.endsWith(`: ${version}`)), []);
+});
