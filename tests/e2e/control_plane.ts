@@ -35,6 +35,8 @@ const WORKLOAD_CONTROLLERS = [
   "replicaset-controller",
   "disruption-controller",
   "root-ca-certificate-publisher-controller",
+  // Without it a namespace with a claim cannot be deleted.
+  "persistentvolumeclaim-protection-controller",
 ];
 
 /** Every request is written down when it arrives, before it is served, and when its answer is complete. */

@@ -11,7 +11,7 @@ import config from "../../deno.json" with { type: "json" };
 import { containerCommand } from "./containers/confined.ts";
 import { API_ADDRESS } from "./control_plane.ts";
 import { ensureBaseImages, type Platform } from "./image/base_images.ts";
-import { buildBaseImages, type Builder, buildImage } from "./image/build_image.ts";
+import { type Builder, buildImage, sharedBaseImages } from "./image/build_image.ts";
 import type { OciLayout } from "./image/oci_layout.ts";
 import { serveNames } from "./name_server.ts";
 import { type Cluster, POD_FILES, scenario } from "./scenario.ts";
@@ -67,7 +67,7 @@ scenario(
       folder: cluster.folder,
     };
     const folders = await ensureBaseImages(programPath("busybox"), () => {});
-    const bases = await buildBaseImages(builder, folders);
+    const bases = await sharedBaseImages(builder, folders);
     images.set("scratch", await buildImage(builder, bases, { buildArgs: BUILD_ARGS }));
     images.set(
       "distroless",

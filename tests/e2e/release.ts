@@ -10,7 +10,7 @@
 
 import { join } from "node:path";
 import { Build, type BuildOptions } from "./build.ts";
-import { standInImages } from "./containers/image.ts";
+import { imagesOf, type ImageSource, standInImages } from "./containers/image.ts";
 import { containerRuntime } from "./containers/runtime.ts";
 import { defaultSeccomp } from "./containers/runtime_config.ts";
 import { ControlPlane } from "./control_plane.ts";
@@ -51,6 +51,10 @@ Deno.test.afterAll(async () => {
   await plane?.stop();
 });
 
+function kubeconfigPath(): string {
+  return join(folder, "admin.kubeconfig");
+}
+
 let namespacesSoFar = 0;
 
 export interface ReleaseOptions {
@@ -61,6 +65,10 @@ export interface ReleaseOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** The autoscaler is to run in a namespace of its own, which the chart makes. */
   readonly split?: boolean;
+  /** The namespace is made by the test's own commands. */
+  readonly withoutNamespace?: boolean;
+  /** Where pods get their images; the stand-ins unless said otherwise. */
+  readonly images?: ImageSource;
 }
 
 /** A namespace for one release, and all that runs in it. */
@@ -90,17 +98,19 @@ export class Release extends ReleaseObjects {
     const autoscalerNamespace = options.split ? `${namespace}-front` : namespace;
     const { api } = plane;
     const { helm = "helm", labels = {} } = options;
-    await api.create("/api/v1/namespaces", {
-      apiVersion: "v1",
-      kind: "Namespace",
-      metadata: { name: namespace, labels },
-    });
+    if (!options.withoutNamespace) {
+      await api.create("/api/v1/namespaces", {
+        apiVersion: "v1",
+        kind: "Namespace",
+        metadata: { name: namespace, labels },
+      });
+    }
     const own = await Deno.makeTempDir({ dir: surroundings().folder, prefix: `${namespace}-` });
     // Pods may be any user: what is shown to them must be open to all.
     await Deno.chmod(own, 0o755);
     const runtime = containerRuntime({
       api,
-      images: standInImages(programPath),
+      images: options.images ?? imagesOf(standInImages(programPath)),
       seccomp: await defaultSeccomp(programPath("seccomp-profile")),
       cgroupParent: cgroupParent(),
       folder: own,
@@ -113,12 +123,17 @@ export class Release extends ReleaseObjects {
         kubelet,
         options.split ? await Kubelet.start({ ...common, namespace: autoscalerNamespace }) : kubelet,
       ],
-      new Helm(helm, own, join(folder, "admin.kubeconfig")),
+      new Helm(helm, own, kubeconfigPath()),
     );
   }
 
   get plane(): ControlPlane {
     return plane;
+  }
+
+  /** The path of an administrator's kubeconfig. */
+  get kubeconfig(): string {
+    return kubeconfigPath();
   }
 
   /** Notes how long what was done since the last phase took, for the test's output. */

@@ -66,6 +66,9 @@ async function compileProgram(): Promise<string> {
   return join(ROOT, "dist", "buildkitd-autoscaler");
 }
 
+/** Test files that build the Dockerfile. */
+const NEED_BASE_IMAGES = ["image_test.ts", "readme_test.ts"];
+
 const CGROUPS = "/sys/fs/cgroup";
 
 /** Killed processes take a moment to leave their control groups. */
@@ -93,6 +96,7 @@ async function main(): Promise<number> {
   await find("unshare", "util-linux");
   await find("ip", "iproute2");
   await find("runc", "runc");
+  await find("git", "git");
   const busybox = await find("busybox", "busybox-static");
   if (!await isStatic(busybox)) {
     throw new Error(
@@ -118,7 +122,9 @@ async function main(): Promise<number> {
   const args = named
     ? forTests.map((arg) => arg.endsWith(".ts") ? resolve(arg) : arg)
     : [...forTests, ...await testFiles()];
-  if (args.some((arg) => arg.endsWith("/image_test.ts"))) await ensureBaseImages(busybox, say);
+  if (args.some((arg) => NEED_BASE_IMAGES.some((name) => arg.endsWith(`/${name}`)))) {
+    await ensureBaseImages(busybox, say);
+  }
   // Inside there is no network: what the sources import must be in the cache before.
   const cached = await new Deno.Command(Deno.execPath(), {
     args: ["cache", "--frozen", join(ROOT, "main.ts"), ...await testFiles()],

@@ -37,6 +37,7 @@ const FAMILIES = {
     programs: {
       "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
       "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+      "kubectl": "k8s.io/kubernetes/cmd/kubectl",
     },
     linkerFlags: kubernetesVersionFlags,
   },
@@ -52,6 +53,7 @@ const FAMILIES = {
       ...helm3KubernetesFlags(goMod),
     ],
   },
+  registry: { programs: { "registry": "github.com/distribution/distribution/v3/cmd/registry" } },
   seccomp: { programs: { "seccomp-profile": "." } },
   actionlint: { programs: { "actionlint": "github.com/rhysd/actionlint/cmd/actionlint" } },
 } as const satisfies Record<string, Family>;

@@ -30,8 +30,16 @@ export interface Image {
 /** The images by repository, without tag and digest. */
 export type ImageTable = Readonly<Record<string, Image>>;
 
-/** The image that a container names. */
-export function findImage(table: ImageTable, name: string): Image {
+/** Gives the image that a container names, or fails as a pull does. */
+export type ImageSource = (name: string) => Promise<Image>;
+
+/** Only the images of a table. */
+export function imagesOf(table: ImageTable): ImageSource {
+  // A rejection, not an exception.
+  return (name) => Promise.resolve().then(() => findImage(table, name));
+}
+
+function findImage(table: ImageTable, name: string): Image {
   const repository = name.replace(/@.*$/, "").replace(/:[^/:]*$/, "");
   const image = table[repository];
   if (image !== undefined) return image;

@@ -14,7 +14,7 @@ import { delay, HANG_MS } from "../waiting.ts";
 import { Container } from "./container.ts";
 import { containerEnvironment, expand } from "./environment.ts";
 import { succeeds } from "./handler.ts";
-import { findImage, type ImageTable } from "./image.ts";
+import type { ImageSource } from "./image.ts";
 import { PodNetwork } from "./network.ts";
 import type { ContainerSpec } from "./pod_spec.ts";
 import { Probes } from "./probes.ts";
@@ -23,7 +23,7 @@ import { prepareVolumes } from "./volumes.ts";
 
 export interface ContainerRuntimeOptions {
   readonly api: KubeApi;
-  readonly images: ImageTable;
+  readonly images: ImageSource;
   /** The seccomp profile `RuntimeDefault`. */
   readonly seccomp: unknown;
   /** All containers get control groups below it, so that whoever chose the name can remove what is left behind. */
@@ -173,7 +173,7 @@ async function startOne(
   spec: ContainerSpec,
   { podFolder, volumes, network }: Place,
 ): Promise<Container> {
-  const image = findImage(options.images, spec.image);
+  const image = await options.images(spec.image);
   const own = await containerEnvironment(options.api, { pod, ip }, spec);
   const env = new Map([...Object.entries(image.env), ["HOSTNAME", pod.metadata.name] as const, ...own]);
   const id = `container-${++containersSoFar}`;

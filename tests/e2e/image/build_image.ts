@@ -7,7 +7,9 @@
 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { exists } from "../../../.ci/commands.ts";
 import { Child } from "../child_process.ts";
+import { surroundings } from "../surroundings.ts";
 import { within } from "../waiting.ts";
 import { PLATFORMS } from "./base_images.ts";
 import { OciLayout } from "./oci_layout.ts";
@@ -60,8 +62,19 @@ async function build(builder: Builder, args: readonly string[], exporter = ""): 
   }
 }
 
+/** The images that {@link buildBaseImages} makes. Only the first caller of a run builds them. */
+export async function sharedBaseImages(builder: Builder, folders: string): Promise<readonly BaseImage[]> {
+  const list = join(surroundings().folder, "base-images.json");
+  if (!await exists(list)) {
+    const built = await buildBaseImages(builder, folders);
+    await Deno.writeTextFile(list, JSON.stringify(built.map(({ name, layout }) => [name, layout.folder])));
+  }
+  const entries: readonly [name: string, folder: string][] = JSON.parse(await Deno.readTextFile(list));
+  return entries.map(([name, folder]) => ({ name, layout: new OciLayout(folder) }));
+}
+
 /** Turns the folders of {@link ensureBaseImages} into images. */
-export async function buildBaseImages(builder: Builder, folders: string): Promise<readonly BaseImage[]> {
+async function buildBaseImages(builder: Builder, folders: string): Promise<readonly BaseImage[]> {
   const denoVersion = /^ARG DENO_VERSION=(\S+)$/m.exec(await Deno.readTextFile(join(ROOT, "Dockerfile")))
     ?.[1];
   const dockerfiles = join(builder.folder, "dockerfiles");
@@ -94,6 +107,11 @@ export async function buildBaseImages(builder: Builder, folders: string): Promis
         PLATFORMS,
         "FROM scratch\nARG TARGETARCH\nCOPY cc-$TARGETARCH /\nUSER 65532\nWORKDIR /home/nonroot\n",
       ),
+    },
+    // Not for the Dockerfile, but for the README's first build: a shell.
+    {
+      name: "alpine",
+      layout: await make("alpine", join(folders, "deno"), ["amd64"], "FROM scratch\nCOPY bin /bin\n"),
     },
   ];
 }
