@@ -67,7 +67,7 @@ async function compileProgram(): Promise<string> {
 }
 
 /** Test files that build the Dockerfile. */
-const NEED_BASE_IMAGES = ["image_test.ts", "readme_test.ts"];
+const NEED_BASE_IMAGES = ["image_test.ts", "readme_test.ts", "release_workflow_test.ts"];
 
 const CGROUPS = "/sys/fs/cgroup";
 
@@ -97,6 +97,7 @@ async function main(): Promise<number> {
   await find("ip", "iproute2");
   await find("runc", "runc");
   await find("git", "git");
+  await find("jq", "jq");
   const busybox = await find("busybox", "busybox-static");
   if (!await isStatic(busybox)) {
     throw new Error(
