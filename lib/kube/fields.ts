@@ -14,6 +14,7 @@ export function asFields(value: unknown): Fields | undefined {
 }
 
 function typeOf(value: unknown): string {
+  if (value === null) return "nothing";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "an object";
   return typeof value === "string" ? "text" : `a ${typeof value}`;

@@ -65,9 +65,9 @@ export function distancesTo(target: string, graph: ImportGraph): ReadonlyMap<str
 /**
  * The tests for a file of `lib`: of its folder and of `tests/property` first those that have its name, then those that are
  * nearest to it, then the others, with the unit tests of other folders that import it directly; then the exhaustive ones
- * that import it directly; and last, if thorough, integration and simulation, one by one. For a file that no test of its
- * folder reaches, those of other folders take their place, or else those of the repository's rules, which look at what is
- * generated.
+ * that import it directly; then those of its folder on real sockets; and last, if thorough, other integration and
+ * simulation, one by one. For a file that no test of its folder reaches, those of other folders take their place, or else
+ * those of the repository's rules, which look at what is generated.
  */
 export function testsOf(path: string, graph: ImportGraph, thorough: boolean): Stages {
   const distances = distancesTo(path, graph);
@@ -81,7 +81,9 @@ export function testsOf(path: string, graph: ImportGraph, thorough: boolean): St
   const namesake = `/${path.replace(/^.*\/|\.ts$/g, "")}_test.ts`;
   const first = own.filter(([test]) => test.endsWith(namesake));
   const anywhere = others.length > 0 ? others : reaching("tests/repo/");
-  const slow = [...reaching("tests/integration/"), ...reaching("tests/simulation/")];
+  const onSockets = reaching(`tests/integration/${folderOf(path)}/`);
+  const slow = [...reaching("tests/integration/"), ...reaching("tests/simulation/")]
+    .filter(([test]) => !onSockets.some(([each]) => each === test));
   const stages = [
     first,
     own.filter((test) => test[1] === nearest && !first.includes(test)),
@@ -90,6 +92,7 @@ export function testsOf(path: string, graph: ImportGraph, thorough: boolean): St
       ...own.length === 0 ? anywhere : direct(others),
     ],
     direct(reaching("tests/exhaustive/")),
+    onSockets,
     ...thorough ? slow.map((test) => [test]) : [],
   ];
   return stages.map((stage) => stage.map(([test]) => test)).filter((stage) => stage.length > 0);

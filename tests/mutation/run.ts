@@ -4,10 +4,10 @@
  *     deno task mutate [--folder scaler] [--file lib/scaler/decide.ts] [--sample 60] [--seed 1] [--jobs 2] [--thorough]
  *     deno task mutate --id 1a2b3c4d
  *
- * Each mutant is tried with the unit and property tests that see its file, nearest first, then with the type checker;
- * with `--thorough`, one that survives is tried with integration and simulation as well. Prints each survivor as it is
- * found, and a table at the end. `--id` shows one mutant and the output of its tests. The exit code is 2 when an entry of
- * `allowed/` fits nothing.
+ * Each mutant is tried with the unit and property tests that see its file, nearest first, then with the type checker, and
+ * with the integration tests of its folder, if it has any; with `--thorough`, one that survives is tried with the rest of
+ * integration and simulation as well. Prints each survivor as it is found, and a table at the end. `--id` shows one mutant
+ * and the output of its tests. The exit code is 2 when an entry of `allowed/` fits nothing.
  *
  * @module
  */

@@ -108,16 +108,18 @@ Deno.test("testsOf() chooses the tests that see a file, nearest first", () => {
     file("tests/unit/scaler/app_test.ts", "../../../lib/app.ts"),
     file("tests/property/b_test.ts", "../../lib/ha/b.ts"),
     file("tests/integration/app_test.ts", "../../lib/app.ts"),
+    file("tests/integration/ha/b_test.ts", "../../../lib/ha/b.ts"),
     { path: "tests/integration/main_test.ts", text: 'start("main.ts");' },
   ]);
-  const unit = [
+  const own = [
     ["tests/unit/ha/a_test.ts"],
     ["tests/unit/ha/also_a_test.ts"],
     ["tests/unit/ha/b_test.ts", "tests/property/b_test.ts", "tests/unit/scaler/a_test.ts"],
+    ["tests/integration/ha/b_test.ts"],
   ];
-  assert.deepEqual(testsOf("lib/ha/a.ts", graph, false), unit);
+  assert.deepEqual(testsOf("lib/ha/a.ts", graph, false), own);
   assert.deepEqual(testsOf("lib/ha/a.ts", graph, true), [
-    ...unit,
+    ...own,
     ["tests/integration/app_test.ts"],
     ["tests/integration/main_test.ts"],
   ]);
