@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { environmentProxy, isExempt } from "../../../lib/kube/environment_proxy.ts";
 
@@ -52,6 +53,37 @@ const EXEMPTIONS: readonly (readonly [string, string, boolean])[] = [
   ["https://[fd00::1]", "10.0.0.0/8", false],
   ["https://[::ffff:10.0.0.1]", "10.0.0.1", true],
   ["https://api.example", ":443", false],
+  ["https://api.example", ":", false],
+  ["https://LOCALHOST", "", true],
+  ["https://127.0.0.1", "", true],
+  ["https://128.0.0.1", "", false],
+  ["https://[::ffff:127.0.0.1]", "", true],
+  ["https://10.0.0.1:443", "10.0.0.1:443", true],
+  ["http://10.0.0.1", "10.0.0.1:443", false],
+  ["https://[::ffff:10.1.2.3]", "10.0.0.0/8", true],
+  ["https://[::fffe:a01:203]", "10.0.0.0/8", false],
+  ["https://[1::ffff:a01:203]", "10.1.2.3", false],
+  ["https://[fd00::1]", "[fd00::1]", true],
+  ["https://[fd00::1]", "fd00::1", true],
+  ["https://[fd00::1]", "fd00::1/128", true],
+  ["https://[fd00::1]", "fd00::1/129", false],
+  ["https://[1:2:3:4:5:6:7:8]", "1:2:3:4:5:6:7:8", true],
+  ["https://[1:2:3:4:5:6:7:8]", "1:2:3:4:5:6:7:9", false],
+  ["https://[1:2::7:8]", "1:2:0:0:0:0:7:8", true],
+  ["https://[1:2::7:8]", "1:2:7:0:0:0:0:8", false],
+  ["https://[1::]", "1:0:0:0:0:0:0:0", true],
+  ["https://10.0.0.1", "10.0.0.1/8/8", false],
+  ["https://10.0.0.1", "10.0.0.256", false],
+  ["https://10.0.0.1", "10.0.0.256/8", false],
+  ["https://10.0.0.1", "10.0.0", false],
+  ["https://10.0.0.1", "x10.0.0.1", false],
+  ["https://10.0.0.1", "10.0.0.1x", false],
+  ["https://api.example", "/8", false],
+  ["https://api.example", "zz::1", false],
+  ["https://api.example", "*x", false],
+  ["https://xapi.example", "api.example", false],
+  ["https://a.api.example", "api.example", true],
+  ["https://example", ".example", false],
 ];
 
 for (const [server, noProxy, expected] of EXEMPTIONS) {
@@ -59,6 +91,36 @@ for (const [server, noProxy, expected] of EXEMPTIONS) {
     assert.equal(isExempt(new URL(server), noProxy), expected);
   });
 }
+
+/** An address of either family as the words of its text: 4 of 8 bits, or 8 of 16. */
+const addresses = fc.oneof(
+  fc.array(fc.integer({ min: 0, max: 255 }), { minLength: 4, maxLength: 4 }),
+  fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 0xffff })), { minLength: 8, maxLength: 8 }),
+);
+const isShort = (words: readonly number[]) => words.length === 4;
+const textOf = (words: readonly number[]) =>
+  isShort(words) ? words.join(".") : words.map((word) => word.toString(16)).join(":");
+const numberOf = (words: readonly number[]) =>
+  words.reduce((sum, word) => (sum << BigInt(isShort(words) ? 8 : 16)) + BigInt(word), 0n);
+
+Deno.test("isExempt() finds the addresses of a range, as arithmetic on whole addresses does", () => {
+  fc.assert(fc.property(addresses, fc.nat({ max: 128 }), fc.nat({ max: 127 }), (words, prefix, flipped) => {
+    const size = isShort(words) ? 32 : 128;
+    const [bits, flip] = [prefix % (size + 1), flipped % size];
+    const other = numberOf(words) ^ (1n << BigInt(flip));
+    const width = isShort(words) ? 8 : 16;
+    const otherWords = words.map((_, i) =>
+      Number((other >> BigInt(width * (words.length - 1 - i))) & BigInt(2 ** width - 1))
+    );
+    const host = isShort(words) ? textOf(otherWords) : `[${textOf(otherWords)}]`;
+    const url = new URL(`https://${host}`);
+    fc.pre(!isExempt(url, "") && !/^\[::ffff:/.test(url.hostname));
+    const isSame = (other >> BigInt(size - bits)) === (numberOf(words) >> BigInt(size - bits));
+    assert.equal(isExempt(url, `${textOf(words)}/${bits}`), isSame);
+    assert.equal(isExempt(url, textOf(words)), false);
+    assert.equal(isExempt(url, textOf(otherWords)), true);
+  }));
+});
 
 const proxyOf = (server: string, variables: Readonly<Record<string, string>>) => {
   const { proxy, ...rest } = environmentProxy(new URL(server), (name) => variables[name]);
@@ -79,6 +141,11 @@ Deno.test("environmentProxy() chooses by the server's scheme, and capitals first
     proxyOf(server, { HTTPS_PROXY: "proxy:3128" }),
     chosen("http://proxy:3128", "HTTPS_PROXY"),
   );
+  for (const proxy of ["https://p", "socks5://p:1", "socks5h://p:1", "http://me:pass@p:1"]) {
+    const href = new URL(proxy).href;
+    assert.deepEqual(proxyOf(server, { HTTPS_PROXY: proxy }), { proxy: href, proxySource: "HTTPS_PROXY" });
+  }
+  assert.deepEqual(proxyOf("https://[::1]:6443", { ALL_PROXY: a }), { noProxy: "::1" });
   assert.deepEqual(proxyOf(server, { HTTPS_PROXY: a, no_proxy: "example" }), {
     noProxy: "example,api.example",
   });

@@ -5,7 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { publicMessageOf } from "../../../lib/base/errors.ts";
+import { publicMessageOf, TimeoutError } from "../../../lib/base/errors.ts";
 import type { Connection } from "../../../lib/kube/connection.ts";
 import { explain, HandshakeError } from "../../../lib/kube/http_errors.ts";
 
@@ -60,6 +60,72 @@ const CASES: readonly (readonly [string, string])[] = [
     'the server\'s certificate is not signed by the authority in field "x", ' +
     "check that this is the right cluster and its certificate authority",
   ],
+  [
+    "unable to verify the first certificate UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    'the server\'s certificate is not signed by the authority in field "x", or it has expired, ' +
+    "check that this is the right cluster and its certificate authority",
+  ],
+  [
+    "self-signed certificate in certificate chain SELF_SIGNED_CERT_IN_CHAIN",
+    'the server\'s certificate is not signed by the authority in field "x", ' +
+    "check that this is the right cluster and its certificate authority",
+  ],
+  [
+    "invalid peer certificate: BadSignature",
+    'the server\'s certificate cannot be verified with the authority in field "x"',
+  ],
+  [
+    "invalid peer certificate: NotValidForName",
+    'the server\'s certificate is not for the name "api.example", ' +
+    'set "tls-server-name" of the cluster in the kubeconfig to a name that it is for, or use another server address',
+  ],
+  [
+    "Hostname/IP does not match certificate's altnames: Host: api.example. is not in the cert's altnames: " +
+    "DNS:kubernetes, IP Address:10.0.0.1",
+    'the server\'s certificate is not for the name "api.example" but for "kubernetes", "10.0.0.1", ' +
+    'set "tls-server-name" of the cluster in the kubeconfig to a name that it is for, or use another server address',
+  ],
+  [
+    "invalid peer certificate: certificate not valid for name; certificate is only valid for " +
+    ["a", "b", "c", "d", "e"].map((name) => `DnsName("${name}")`).join(", ") +
+    ", IpAddress(10.0.0.1) or IpAddress(10.0.0.2)",
+    'the server\'s certificate is not for the name "api.example" but for "a", "b", "c", "d", "e", "10.0.0.1", ' +
+    'set "tls-server-name" of the cluster in the kubeconfig to a name that it is for, or use another server address',
+  ],
+  ["CERT_HAS_EXPIRED", "the server's certificate has expired, renew it on the server"],
+  [
+    "tlsv1 alert bad certificate: SSL alert number 42",
+    "the server ended the TLS handshake (bad certificate), " +
+    "check that the client certificate is there, has not expired and is signed for this cluster",
+  ],
+  [
+    "ERR_SSL_TLSV13_ALERT_",
+    "the server ended the TLS handshake (alert), " +
+    "check that the client certificate is there, has not expired and is signed for this cluster",
+  ],
+  ["proxy authentication required", "the proxy wants other credentials, check the user and password of it"],
+  ["tunnel error: unsuccessful", "the proxy does not connect to it"],
+  [
+    "client error (Connect): dns error: failed to lookup address information",
+    'the name "api.example" cannot be resolved, check it and the DNS',
+  ],
+  [
+    "tcp connect error: Connection refused (os error 111)",
+    "the connection was refused, check host and port, and that the server runs",
+  ],
+  ["connect ENETUNREACH", "there is no route to it, check the network, VPN and firewall"],
+  [
+    "received corrupt message of type InvalidContentType",
+    'it does not speak TLS on this port, check the port or use "http://"',
+  ],
+  ["invalid HTTP version parsed", "it does not speak HTTP"],
+  [
+    "write UNKNOWN",
+    "the TLS handshake failed and this runtime does not say why, check the server's certificate against " +
+    'the authority in field "x" and "tls-server-name", and the client certificate',
+  ],
+  ["tls handshake eof", "it ended the connection during the TLS handshake, check host and port"],
+  ["connection closed before message completed", "it ended the connection"],
 ];
 
 for (const [text, message] of CASES) {
@@ -96,6 +162,33 @@ Deno.test("explain() names the proxy without its password, and the variable that
   }
 });
 
+Deno.test("explain() names the server name and the proxy that the connection has, and blames http for http", () => {
+  const of = (text: string, given: Partial<Connection>, to = url) =>
+    explain(fetchError(text), to, { ...connection, ...given }).message.replace(/^.*?": /, "");
+  const proxy = new URL("http://proxy.example");
+  assert.match(of("altnames", { serverName: "k8s" }), /is not for the name "k8s", set/);
+  assert.match(of("dns error", { proxy }), /the name "proxy.example" cannot be resolved/);
+  assert.match(
+    of("proxy authentication required", { proxy, proxySource: "HTTPS_PROXY" }),
+    /check the user and password of HTTPS_PROXY$/,
+  );
+  assert.equal(
+    of("invalid HTTP version parsed", {}, new URL("http://api.example")),
+    'it does not speak plain HTTP on this port, use "https://"',
+  );
+});
+
+Deno.test("explain() looks at an error's code where the text says nothing", () => {
+  const coded = (code: string) => explain(Object.assign(new Error("x"), { code }), url, connection).message;
+  assert.match(coded("ENOTFOUND"), /cannot be resolved/);
+  assert.match(coded("CERT_HAS_EXPIRED"), /has expired, renew/);
+});
+
+Deno.test("explain() leaves a time-out of our own as it is", () => {
+  const error = explain(new TimeoutError("no answer: connection refused"), url, connection);
+  assert.match(error.message, /": no answer: connection refused$/);
+});
+
 const HANDSHAKES: Readonly<Record<string, boolean>> = {
   "invalid peer certificate: UnknownIssuer": true,
   "invalid peer certificate: BadSignature": true,
@@ -104,6 +197,9 @@ const HANDSHAKES: Readonly<Record<string, boolean>> = {
   "invalid peer certificate: certificate expired: verification time 1": true,
   "received fatal alert: BadCertificate": true,
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE": true,
+  "write UNKNOWN": true,
+  "tls handshake eof": false,
+  "operation timed out": false,
   "tcp connect error: Connection refused (os error 111)": false,
   "dns error: failed to lookup address information": false,
   "connection closed before message completed": false,
