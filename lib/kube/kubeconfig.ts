@@ -52,7 +52,8 @@ export async function parseKubeconfig(file: string, text: string, problems: Prob
 }
 
 async function parseDocument(file: string, text: string, problems: Problems) {
-  if (text.trim() === "") return {}; // kubectl takes an empty file for an empty configuration
+  // kubectl takes an empty file for an empty configuration, and one with nothing but comments.
+  if (text.replace(/^\s*#.*$/gm, "").trim() === "") return {};
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -64,3 +64,76 @@ Deno.test("faultOfCa() and faultOfKey() find a fault in any text, and quote none
     }
   }));
 });
+
+/** DER of a sequence with this many bytes in it, and then `extra` more or fewer bytes. */
+function sequence(lengthBytes: number, extra = 0): Uint8Array {
+  const width = lengthBytes < 128 ? 0 : lengthBytes < 256 ? 1 : 2;
+  const head = width === 0
+    ? [0x30, lengthBytes]
+    : width === 1
+    ? [0x30, 0x81, lengthBytes]
+    : [0x30, 0x82, lengthBytes >> 8, lengthBytes & 255];
+  return Uint8Array.from([...head, ...new Array<number>(Math.max(0, lengthBytes + extra)).fill(5)]);
+}
+
+Deno.test("faultOfKey() takes one whole sequence of any length, and nothing that is shorter or longer", () => {
+  const cannot = "found a PEM private key that cannot be decoded";
+  const faultOf = (der: Uint8Array) => faultOfKey(pem("PRIVATE KEY", der));
+  for (const lengthBytes of [1, 2, 127, 128, 255, 256, 257, 300, 1000]) {
+    assert.equal(faultOf(sequence(lengthBytes)), undefined, String(lengthBytes));
+    assert.equal(faultOf(sequence(lengthBytes, 1)), cannot, `one byte more than ${lengthBytes}`);
+    assert.equal(faultOf(sequence(lengthBytes, -1)), cannot, `one byte less than ${lengthBytes}`);
+  }
+  assert.equal(faultOf(sequence(0)), undefined);
+  assert.equal(faultOf(sequence(5).with(0, 0x31)), cannot);
+  assert.equal(faultOf(new Uint8Array([0x30])), cannot);
+  assert.equal(faultOfKey("-----BEGIN PRIVATE KEY-----\n!!\n-----END PRIVATE KEY-----"), cannot);
+});
+
+Deno.test("faultOfKey() takes every kind of unencrypted key, wherever it stands, and finds encrypted ones", () => {
+  const block = (label: string, body = "MAEF") =>
+    `-----BEGIN ${label}-----\n${body}\n-----END ${label}-----\n`;
+  for (const label of ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"]) {
+    assert.equal(faultOfKey(block(label)), undefined, label);
+    assert.equal(faultOfKey(`${block("EC PARAMETERS")}${block(label)}`), undefined, label);
+  }
+  assert.equal(faultOfKey(block("XPRIVATE KEY")), 'found a PEM block "XPRIVATE KEY"');
+  assert.equal(faultOfKey(block("PRIVATE KEY X")), 'found a PEM block "PRIVATE KEY X"');
+  const headers = "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nMAEF";
+  assert.equal(faultOfKey(block("RSA PRIVATE KEY", headers)), "found an encrypted private key");
+  assert.equal(faultOfKey(block("ENCRYPTED PRIVATE KEY")), "found an encrypted private key");
+  for (const nothing of ["", " \n"]) assert.equal(faultOfKey(nothing), "found nothing");
+  assert.equal(faultOfKey("grüße"), "found 7 bytes that are no PEM private key");
+  assert.equal(
+    faultOfKey("-----BEGIN PRIVATE KEY-----\nMAEF\n-----END EC PRIVATE KEY-----"),
+    "found 61 bytes that are no PEM private key",
+  );
+});
+
+Deno.test("faultOfCa() and faultOfClientCertificate() take a certificate until the moment in which it expires", () => {
+  const end = notAfter.getTime();
+  for (const faultOf of [faultOfCa, faultOfClientCertificate]) {
+    assert.equal(faultOf(expired.cert, end), undefined);
+    assert.match(faultOf(expired.cert, end + 1)!, /that expired at 2029-06-01T00:00:00Z$/);
+    assert.equal(faultOf("", now), "found nothing");
+    assert.equal(faultOf(`${ca.key}${ca.cert}`, now), undefined, "other blocks are passed over");
+  }
+  assert.match(faultOfCa(expired.cert + expired.cert, now)!, /expired at 2029/);
+  assert.equal(
+    faultOfClientCertificate(ca.cert + expired.cert, now),
+    undefined,
+    "only the first is the client's",
+  );
+});
+
+Deno.test("What the runtime cannot read is taken for no fault: the handshake will tell", () => {
+  const odd = pem("CERTIFICATE", sequence(5));
+  assert.equal(faultOfCa(odd, now), undefined);
+  assert.equal(faultOfClientCertificate(odd, now), undefined);
+  assert.equal(faultOfCa(odd + expired.cert, now), undefined);
+  assert.equal(notAfterMs(odd), undefined);
+  assert.equal(notAfterMs(ca.key), undefined);
+  assert.equal(notAfterMs(`${ca.key}${expired.cert}${ca.cert}`), notAfter.getTime());
+  assert.equal(isMismatch({ cert: odd, key: ca.key }), false);
+  assert.equal(isMismatch({ cert: ca.cert, key: pem("PRIVATE KEY", sequence(5)) }), false);
+});
