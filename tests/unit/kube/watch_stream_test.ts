@@ -100,3 +100,144 @@ Deno.test("watchEvents() ends with the signal's reason and leaves no timer", asy
   await assert.rejects(events, (thrown) => thrown === reason);
   assert.equal(clock.pending, 0);
 });
+
+/** A watch whose bytes a test sends. */
+function watched(patience = new Patience(1_000), signal = new AbortController().signal) {
+  const clock = new VirtualClock();
+  let controller!: ReadableStreamDefaultController<Uint8Array>;
+  const cancelled: unknown[] = [];
+  const body = new ReadableStream<Uint8Array>({
+    start: (it) => void (controller = it),
+    cancel: (reason) => void cancelled.push(reason),
+  });
+  const got: unknown[] = [];
+  let react = () => {};
+  const onEvent = (reaction: () => void) => void (react = reaction);
+  const outcome: { error?: unknown; over?: true } = {};
+  const done = (async () => {
+    for await (const one of watchEvents<{ n: number }>(body, TARGET, clock, patience, signal)) {
+      got.push(one.object.n);
+      react();
+    }
+    outcome.over = true;
+  })().catch((error) => void (outcome.error = error));
+  const send = (text: string) => controller.enqueue(new TextEncoder().encode(text));
+  const line = (n: number) => send(`${JSON.stringify({ type: "ADDED", object: { n } })}\n`);
+  return {
+    clock,
+    patience,
+    send,
+    line,
+    close: () => controller.close(),
+    cancelled,
+    got,
+    outcome,
+    done,
+    onEvent,
+  };
+}
+
+Deno.test("watchEvents() measures silence from the last bytes, whatever they say", async () => {
+  const { clock, line, send, outcome, got, cancelled } = watched();
+  for (let i = 0; i < 5; i++) {
+    await clock.advance(999);
+    if (i % 2 === 0) line(i);
+    else send("\n");
+    await clock.advance(0);
+  }
+  assert.deepEqual([got, outcome], [[0, 2, 4], {}]);
+  await clock.advance(1_000);
+  assert.ok(outcome.error instanceof SilenceError);
+  assert.deepEqual([outcome.error.name, outcome.error.message], [
+    "SilenceError",
+    "The watch was silent for 1s",
+  ]);
+  assert.equal(cancelled[0], outcome.error);
+});
+
+Deno.test("watchEvents() gives a stream up at once when it was silent for longer than the new patience", async () => {
+  const { clock, patience, outcome } = watched(new Patience(60_000));
+  await clock.advance(20_000);
+  patience.limitMs = 10_000;
+  assert.equal(patience.limitMs, 10_000);
+  await clock.advance(0);
+  assert.ok(outcome.error instanceof SilenceError);
+  patience.limitMs = 20_000;
+  assert.equal(clock.pending, 0, "a stream that is over is not waited for");
+});
+
+Deno.test("watchEvents() cancels the body when its reader leaves, and leaves no timer", async () => {
+  const clock = new VirtualClock();
+  let isCancelled = false;
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(new TextEncoder().encode(`${event(1)}\n${event(2)}\n`)),
+    cancel: () => void (isCancelled = true),
+  });
+  const signal = new AbortController().signal;
+  for await (const _ of watchEvents(body, TARGET, clock, new Patience(1_000), signal)) break;
+  await settle();
+  assert.deepEqual([isCancelled, clock.pending], [true, 0]);
+});
+
+Deno.test("watchEvents() yields nothing more once its signal is aborted, not even what has come already", async () => {
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const { send, got, outcome, done, onEvent } = watched(undefined, controller.signal);
+  const object = (n: number) => `${JSON.stringify({ type: "ADDED", object: { n } })}\n`;
+  onEvent(() => controller.abort(reason));
+  send(object(1) + object(2));
+  await done;
+  assert.deepEqual([got, outcome.error], [[1], reason]);
+  const before = watched(undefined, AbortSignal.abort(reason));
+  await before.done;
+  assert.deepEqual([before.got, before.outcome.error], [[], reason]);
+});
+
+Deno.test("watchEvents() takes a line of 4 Mi characters, and none that is longer", async () => {
+  const start = JSON.stringify({ type: "ADDED", object: { n: 1 } }).slice(0, -1);
+  const fits = watched();
+  fits.send(`${start}${" ".repeat(4 * 1024 * 1024 - start.length)}`);
+  fits.send("}\n");
+  fits.close();
+  await fits.done;
+  assert.deepEqual([fits.got, fits.outcome], [[1], { over: true }]);
+  const tooLong = watched();
+  tooLong.send(" ".repeat(4 * 1024 * 1024 + 1));
+  await tooLong.done;
+  assert.match(String(tooLong.outcome.error), /longer than 4194304 characters$/);
+});
+
+Deno.test("watchEvents() says what is wrong with an event", async () => {
+  const thrown = async (text: string) => {
+    const { send, outcome, done } = watched();
+    send(`${text}\n`);
+    await done;
+    return outcome.error as Error;
+  };
+  assert.equal((await thrown("{")).message, "Cannot read a watch event: it is no JSON");
+  assert.ok((await thrown("{")).cause instanceof SyntaxError);
+  assert.equal((await thrown('{"type":"NEWS"}')).message, 'Cannot read a watch event: found type "NEWS"');
+  for (const object of ["null", "7", '"a"']) {
+    assert.equal(
+      (await thrown(`{"type":"ADDED","object":${object}}`)).message,
+      "A watch event has no object",
+    );
+  }
+  const error = await thrown('{"type":"ERROR"}');
+  assert.ok(error instanceof ApiError);
+  assert.deepEqual([error.status, error.reason], [500, ""]);
+  const status = await thrown(
+    '{"type":"ERROR","object":{"code":429,"reason":"TooManyRequests","message":"m"}}',
+  );
+  assert.equal(status.message, 'Cannot watch statefulsets in namespace "n": HTTP 429 TooManyRequests: m');
+});
+
+Deno.test("watchEvents() takes each type of event, and ends when the server ends the stream", async () => {
+  const { send, got, outcome, close, done } = watched();
+  for (const [n, type] of ["ADDED", "MODIFIED", "DELETED", "BOOKMARK"].entries()) {
+    send(` \r\n${JSON.stringify({ type, object: { n } })}\r\n`);
+  }
+  close();
+  await done;
+  assert.deepEqual([got, outcome], [[0, 1, 2, 3], { over: true }]);
+});
