@@ -152,6 +152,11 @@ Deno.test("KubeClient names the namespace of the credentials after a 403, but no
     const { ask } = setUp({ source, namespace: "team" });
     return String(await ask(() => Response.json({}, { status: 403 })));
   };
+  const other = async (namespace: string | undefined) => {
+    const { ask } = setUp({ source: "service account", namespace });
+    return String(await ask(() => Response.json({}, { status: 403 })));
+  };
+  for (const namespace of ["n", undefined]) assert.doesNotMatch(await other(namespace), /; the namespace/);
   assert.match(await messageFor("service account"), /; the namespace of the service account is "team"$/);
   assert.match(
     await messageFor('context "x" of "/home/me/config"'),

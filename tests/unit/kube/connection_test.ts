@@ -28,6 +28,9 @@ Deno.test("runtimeFault() names the version that is needed where node:tls does n
   const insecure = { ...plain, insecure: true };
   assert.equal(runtimeFault(insecure, "2.6.10"), "needs Deno 2.9 or later, this is 2.6.10");
   assert.equal(runtimeFault(insecure, "2.9.6"), undefined);
+  assert.equal(runtimeFault(insecure, "2.9"), undefined);
   assert.equal(runtimeFault(insecure, "3.0.0"), undefined);
+  assert.match(runtimeFault(insecure, "2.8.9")!, /^needs Deno/);
+  assert.match(runtimeFault(insecure, "1.46.3")!, /^needs Deno/);
   assert.equal(runtimeFault(plain, "2.6.10"), undefined);
 });

@@ -5,6 +5,7 @@ import type { KubeClient } from "../../../lib/kube/client.ts";
 import type { HttpRequest } from "../../../lib/kube/http.ts";
 import { leaseApi } from "../../../lib/kube/leases.ts";
 import { statefulSetScale } from "../../../lib/kube/scale.ts";
+import { countedMetrics } from "../../support/counted_metrics.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -140,6 +141,23 @@ for (const [name, call, expected] of LEASE_CALLS) {
     assert.deepEqual(got, name in { "list()": 0, "remove()": 0 } ? answer : { items: [LEASE], ...LEASE });
   });
 }
+
+Deno.test("leaseApi() counts no failure when a Lease is not there", async () => {
+  const metrics = countedMetrics(() => {});
+  const http = {
+    send() {
+      const { status, headers, body } = Response.json({ kind: "Status" }, { status: 404 });
+      return Promise.resolve({ status, headers, body: body! });
+    },
+    reset: () => {},
+    close: () => {},
+  };
+  const leases = leaseApi(testClient(http, { clock: new VirtualClock(), log: recordingLog(), metrics }), "n");
+  await assert.rejects(leases.get("l", never), ApiError);
+  assert.equal(metrics.value("api_errors_total"), 0);
+  await assert.rejects(leases.update(LEASE, never), ApiError);
+  assert.equal(metrics.value("api_errors_total"), 1);
+});
 
 Deno.test("leaseApi() takes a list without items for an empty one", async () => {
   for (const answer of [{}, { items: null }]) {
