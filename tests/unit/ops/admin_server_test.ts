@@ -69,6 +69,68 @@ Deno.test("the admin port refuses other paths and methods", async () => {
   await server.close();
 });
 
+/** What the handler answers, without a socket. */
+async function answerOf(method: string, path: string) {
+  const health = new Health();
+  health.add({ name: "joined", probes: ["ready"], check: () => ({ ok: false, reason: "größer" }) });
+  const metrics = () => Promise.resolve("a 1\n\n");
+  const handler = adminHandler({ version: "1.2.3", health, metrics });
+  const response = await handler(new Request(`http://localhost${path}`, { method }));
+  return {
+    status: response.status,
+    headers: Object.fromEntries(response.headers),
+    text: await response.text(),
+  };
+}
+
+const HEADERS = {
+  "cache-control": "no-store",
+  "content-type": "text/plain; charset=utf-8",
+  "x-content-type-options": "nosniff",
+};
+
+Deno.test("adminHandler() states type and length in bytes, and lets nobody keep or reinterpret an answer", async () => {
+  const text = "joined: größer\n";
+  const headers = { ...HEADERS, "content-length": "17" };
+  assert.deepEqual(await answerOf("GET", "/readyz"), { status: 503, headers, text });
+  assert.deepEqual(await answerOf("HEAD", "/readyz"), { status: 503, headers, text: "" });
+  assert.deepEqual(await answerOf("GET", "/metrics"), {
+    status: 200,
+    headers: {
+      ...HEADERS,
+      "content-length": "4",
+      "content-type": "text/plain; version=0.0.4; charset=utf-8",
+    },
+    text: "a 1\n",
+  });
+});
+
+Deno.test("adminHandler() shows its paths to whoever asks for /, or for another one", async () => {
+  const index = [
+    "buildkitd-autoscaler 1.2.3",
+    "",
+    "/livez    alive: 200, or 503 and the reasons (?verbose lists every check)",
+    "/readyz   takes connections: 200, or 503 and the reasons (?verbose lists every check)",
+    "/healthz  the same as /livez",
+    "/metrics  Prometheus metrics",
+    "",
+  ];
+  assert.equal((await answerOf("GET", "/")).text, index.join("\n"));
+  const notFound = "Not found, want one of: / /livez /readyz /healthz /metrics\n";
+  for (const method of ["GET", "POST"]) {
+    const { status, text } = await answerOf(method, "/nothing");
+    assert.deepEqual([status, text], [404, notFound]);
+  }
+  for (const path of ["/", "/livez", "/readyz", "/healthz", "/metrics"]) {
+    for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) {
+      const { status, text, headers } = await answerOf(method, path);
+      assert.deepEqual([status, text], [405, "Method not allowed, want GET or HEAD\n"]);
+      assert.equal(headers["allow"], "GET, HEAD");
+    }
+    assert.equal((await answerOf("HEAD", path)).text, "");
+  }
+});
+
 Deno.test("the admin port answers HEAD without a body", async () => {
   const server = open();
   const { status, text } = await ask(server, "/readyz", { method: "HEAD" });

@@ -129,6 +129,95 @@ Deno.test("openLog() keeps its own names apart from fields of the same name", as
   });
 });
 
+Deno.test("openLog() pads levels and events of text, and nothing after them", async () => {
+  const use = (log: Log) => {
+    log.debug("a");
+    log.info("b");
+    log.warn("c");
+    log.error("d");
+    log.info("an event whose name is longer than its column", { a: 1 });
+  };
+  const lines = await linesOf(use, { format: "text", level: "debug" });
+  assert.deepEqual(lines.map((line) => line.replace(/^\S+ +/, "")), [
+    "debug  a",
+    "info   b",
+    "warn   c",
+    "error  d",
+    "info   an event whose name is longer than its column a=1",
+  ]);
+});
+
+const TEXTS: readonly (readonly [string, unknown, string])[] = [
+  ["heldMs", 1.4, "held=1ms"],
+  ["heldMs", 1.5, "held=2ms"],
+  ["heldMs", NaN, "heldMs=NaN"],
+  ["heldMs", Infinity, "heldMs=Infinity"],
+  ["heldMs", "soon", "heldMs=soon"],
+  ["heldMs", true, "heldMs=true"],
+  ["sentBytes", 1024, "sent=1.0KiB"],
+  ["sentBytes", "all", "sentBytes=all"],
+  ["pod", "a=b", 'pod="a=b"'],
+  ["pod", 'a"b', 'pod="a\\"b"'],
+  ["pod", "a\u001bb\u202ec", "pod=a\\u001bb\\u202ec"],
+  ["pods", [], 'pods=""'],
+  ["pods", ["a", "b c"], 'pods="a,b c"'],
+];
+for (const [name, value, text] of TEXTS) {
+  Deno.test(`openLog() writes as text: ${text}`, async () => {
+    const fields = { [name]: value } as LogFields;
+    const [line] = await linesOf((log) => log.info("x", fields), { format: "text" });
+    assert.ok(line!.endsWith(`info   x${" ".repeat(28)}${text}`), line);
+  });
+}
+
+Deno.test("openLog() writes numbers that JSON does not have as text", async () => {
+  const { a, b, c } = await jsonOf("x", { a: NaN, b: -Infinity, c: 0 });
+  assert.deepEqual([a, b, c], ["NaN", "-Infinity", 0]);
+});
+
+Deno.test("openLog() keeps every kind of secret out, and nothing else", async () => {
+  const secrets = ["token", "authorization", "password", "secret", "cookie", "aTOKEN"];
+  const others = ["tokens", "tokenFile", "secretly", "x"];
+  const given = Object.fromEntries([...secrets, ...others].map((name) => [name, name]));
+  const { time: _, level: _level, event: _event, ...seen } = await jsonOf("x", given);
+  assert.deepEqual(seen, {
+    ...Object.fromEntries(secrets.map((name) => [name, "[redacted]"])),
+    ...Object.fromEntries(others.map((name) => [name, name])),
+  });
+});
+
+Deno.test("openLog() keeps 4096 characters and 50 items, and marks what it cuts", async () => {
+  const whole = "a".repeat(4096);
+  const items = Array.from({ length: 51 }, (_, i) => `${whole}${i === 0 ? "" : "b"}`);
+  const { fits, tooLong, list } = await jsonOf("x", { fits: whole, tooLong: `${whole}b`, list: items });
+  assert.equal(fits, whole);
+  assert.equal(tooLong, `${whole}…`);
+  assert.deepEqual(list, [whole, ...Array(49).fill(`${whole}…`)]);
+});
+
+Deno.test("openLog() says how many records were lost, and why", async () => {
+  let written = "";
+  let fails = true;
+  const writer = {
+    write(bytes: Uint8Array) {
+      if (fails) return Promise.reject(new Error("No space left"));
+      written += new TextDecoder().decode(bytes);
+      return Promise.resolve(bytes.length);
+    },
+  };
+  const options = { level: "info", format: "json", terminal: false, colors: false } as const;
+  const { log, flush } = await openLog({ ...options, clock: new VirtualClock(), writer });
+  log.info("a");
+  await flush(1000);
+  fails = false;
+  log.info("b");
+  await flush(1000);
+  const [b, lost] = written.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assert.equal(b.event, "b");
+  const { level, event, records, cause } = lost;
+  assert.deepEqual([level, event, records, cause], ["warn", "log records lost", 1, "No space left"]);
+});
+
 Deno.test("openLog() cuts what is too long", async () => {
   const { long, list } = await jsonOf("x", { long: "a".repeat(10_000), list: Array(1000).fill("b") });
   assert.ok((long as string).length < 5_000 && (list as string[]).length <= 50);
@@ -164,6 +253,7 @@ Deno.test("openLog() gives several logs in one process nothing in common", async
 });
 
 Deno.test("formatBytes() uses binary units", () => {
+  assert.deepEqual([2 ** 20, 2 ** 30, 2 ** 50].map(formatBytes), ["1.0MiB", "1.0GiB", "1024.0TiB"]);
   assert.deepEqual([0, 1023, 1024, 1_572_864, 2 ** 40].map(formatBytes), [
     "0B",
     "1023B",

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import process from "node:process";
 import { METRICS } from "../../../lib/base/metrics.ts";
 import { processFacts } from "../../../lib/ops/process_facts.ts";
 import { labelCombinations, prometheusMetrics } from "../../../lib/ops/prometheus.ts";
@@ -119,6 +120,34 @@ Deno.test("prometheusMetrics() reads the process anew each time", async () => {
   assert.equal(await valueOf(metrics, "process_cpu_seconds_total"), 2);
   assert.equal(await valueOf(metrics, "process_resident_memory_bytes"), 5);
   assert.equal(await valueOf(metrics, "process_start_time_seconds"), 3);
+});
+
+Deno.test("prometheusMetrics() shows what is known of the process with type and help, if anything is", async () => {
+  const facts = { residentBytes: 5, heapBytes: 4, cpuSeconds: 2, startSeconds: 3 };
+  const [without, text] = [await prometheusMetrics().text(), await prometheusMetrics(() => facts).text()];
+  const lines = new Set(without.split("\n"));
+  assert.deepEqual(text.split("\n").filter((line) => !lines.has(line)), [
+    "# HELP process_resident_memory_bytes Resident memory of the process.",
+    "# TYPE process_resident_memory_bytes gauge",
+    "process_resident_memory_bytes 5",
+    "# HELP process_heap_bytes JavaScript heap in use.",
+    "# TYPE process_heap_bytes gauge",
+    "process_heap_bytes 4",
+    "# HELP process_cpu_seconds_total CPU time of the process, user and system.",
+    "# TYPE process_cpu_seconds_total counter",
+    "process_cpu_seconds_total 2",
+    "# HELP process_start_time_seconds When the process started, in seconds since the epoch.",
+    "# TYPE process_start_time_seconds gauge",
+    "process_start_time_seconds 3",
+  ]);
+});
+
+Deno.test("processFacts() counts CPU time in seconds, of user and system together", () => {
+  const { user, system } = process.cpuUsage();
+  const { cpuSeconds } = processFacts(0)();
+  const after = process.cpuUsage();
+  assert.ok(cpuSeconds >= (user + system) / 1e6);
+  assert.ok(cpuSeconds <= (after.user + after.system) / 1e6);
 });
 
 Deno.test("processFacts() knows this process", () => {
