@@ -42,7 +42,7 @@ export function parseDurationNs(text: string): bigint | undefined {
     const [all, whole = "", fraction = "", unitName = ""] = PART.exec(rest) ?? [""];
     const unitNs = UNITS.get(unitName);
     if (unitNs === undefined || (whole === "" && fraction === "")) return undefined;
-    const count = BigInt(whole || "0");
+    const count = BigInt(whole); // of no digits, 0
     // Go gives up on a product over the limit even where a sign would make room for it.
     if (count > LIMIT / unitNs) return undefined;
     totalNs += count * unitNs + fractionNs(fraction, unitNs);

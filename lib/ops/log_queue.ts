@@ -102,7 +102,7 @@ export class LogQueue {
         if (isGone(error)) {
           this.#closed = true;
           this.#waiting = [];
-          return 0;
+          return 0; // nobody reads what would be said of the rest
         }
         this.#cause = messageOf(error);
         if (rest.length < bytes.length) this.#torn = bytes[bytes.length - rest.length - 1] !== LINE_FEED;

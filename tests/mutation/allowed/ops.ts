@@ -6,4 +6,11 @@
 import type { Allowed } from "./entry.ts";
 
 /** All of them. */
-export const OPS: readonly Allowed[] = [];
+export const OPS: readonly Allowed[] = [
+  {
+    path: "lib/ops/log_queue.ts",
+    line: "return 0; // nobody reads what would be said of the rest",
+    to: "1",
+    reason: "nothing is written any more, so nobody is told how much was lost",
+  },
+];

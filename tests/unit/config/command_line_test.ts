@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { parseCommandLine, type Request, SHELLS } from "../../../lib/config/command_line.ts";
-import { settingRows } from "../../../lib/config/settings.ts";
+import { settingRows, TOPICS } from "../../../lib/config/settings.ts";
 
 function parse(...args: string[]): Request {
   return parseCommandLine(args, {});
@@ -128,6 +128,28 @@ Deno.test("--help fits 80 columns and shows every flag with its variable and def
   const completions = helpOf("completions", "--help");
   assert.match(completions, /^Usage: buildkitd-autoscaler completions <shell>/);
   for (const shell of SHELLS) assert.ok(completions.includes(`"${shell}"`), shell);
+});
+
+Deno.test("--help says after each flag what kind of value it takes, and which there are", () => {
+  const help = helpOf("--help").replace(/\s+/g, " ");
+  const shown = settingRows().map(([key, { flag, type }]) => {
+    const [, placeholder] = new RegExp(` ${flag} <([a-z-]+)> `).exec(help) ?? [];
+    assert.equal(placeholder, type.placeholder, flag);
+    if (type.choices !== undefined) assert.ok(help.includes(`: ${type.choices.join(", ")} [`), flag);
+    return [placeholder, key.endsWith("Ms") ? "duration" : /Addr$/.test(key) ? "address" : undefined];
+  });
+  for (const [placeholder, wanted] of shown) if (wanted !== undefined) assert.equal(placeholder, wanted);
+});
+
+Deno.test("--help keeps the order of topics, and says how to write values", () => {
+  const help = helpOf("--help");
+  const topics = Object.values(TOPICS).map((topic) => help.indexOf(`\n${topic}:\n`));
+  assert.ok(topics.every((at, i) => at > (topics[i - 1] ?? 0)), topics.join());
+  assert.ok(help.indexOf("\nOther:\n") > topics.at(-1)!);
+  assert.match(help, /^Usage: buildkitd-autoscaler \[command\] \[flags\]\n\nStands between BuildKit clients/);
+  assert.match(help, /-h, --help +show this\n +--version +show the version\n/);
+  assert.match(help, /\n {2}run +proxy and scale \(the default\)\n {2}demo .*\n.*\n? {2}version/);
+  assert.equal(help.match(/--help/g)!.length, 1);
 });
 
 /** Runs the program; it inherits no variable but what Deno needs. */

@@ -236,6 +236,12 @@ Deno.test("loadCluster() reports a file that cannot be read, and no consequence 
   });
 });
 
+Deno.test("loadCluster() passes over empty names in KUBECONFIG, and reads no file twice", async () => {
+  const files = { "/k": config(), [Deno.cwd()]: "junk" };
+  const { ports } = await load(files, {}, { KUBECONFIG: ":/k::/k:" });
+  assert.deepEqual([...ports.machine.reads], [["/k", 1]]);
+});
+
 Deno.test("loadCluster() says what it looked for without a home, and without the pod for a context", async () => {
   const advice =
     ', want "--kubeconfig" or "KUBECONFIG" with the path of a kubeconfig, or a pod with a service account token';

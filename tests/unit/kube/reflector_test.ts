@@ -344,6 +344,19 @@ Deno.test("Reflector takes a stream that breaks once for no fault, and one that 
   await stop();
 });
 
+Deno.test("Reflector: a watch that the server ends in good order has shown that it works, without news too", async () => {
+  const { clock, api, reflector, warnings, stop } = setUp();
+  await clock.advance(5_000);
+  api.watches.drop();
+  await clock.advance(5_000);
+  api.watches.end();
+  await clock.advance(5_000);
+  api.watches.drop();
+  await clock.advance(0);
+  assert.deepEqual([reflector.fault, warnings()], [undefined, []]);
+  await stop();
+});
+
 Deno.test("Reflector reports an error that the server sends in a watch at once, and lists anew if it says so", async () => {
   const { clock, api, reflector, requests, warnings, set, stop } = setUp();
   await clock.advance(5_000);
