@@ -64,8 +64,8 @@ export function distancesTo(target: string, graph: ImportGraph): ReadonlyMap<str
 
 /**
  * The tests for a file of `lib`: of its folder and of `tests/property` first those that have its name, then those that are
- * nearest to it, then the others, with the unit tests of other folders that import it directly; then the exhaustive ones
- * that import it directly; then those of its folder on real sockets; and last, if thorough, other integration and
+ * nearest to it, then the others, with the unit tests of other folders that import it directly and with the test of what
+ * is generated; then the exhaustive ones that import it directly; then those of its folder on real sockets; and last, if thorough, other integration and
  * simulation, one by one. For a file that no test of its folder reaches, those of other folders take their place, or else
  * those of the repository's rules, which look at what is generated.
  */
@@ -80,6 +80,7 @@ export function testsOf(path: string, graph: ImportGraph, thorough: boolean): St
   const others = reaching("tests/unit/").filter(([test]) => !own.some(([each]) => each === test));
   const namesake = `/${path.replace(/^.*\/|\.ts$/g, "")}_test.ts`;
   const first = own.filter(([test]) => test.endsWith(namesake));
+  const generated = reaching("tests/repo/").filter(([test]) => test.endsWith("/generated_test.ts"));
   const anywhere = others.length > 0 ? others : reaching("tests/repo/");
   const onSockets = reaching(`tests/integration/${folderOf(path)}/`);
   const slow = [...reaching("tests/integration/"), ...reaching("tests/simulation/")]
@@ -89,7 +90,7 @@ export function testsOf(path: string, graph: ImportGraph, thorough: boolean): St
     own.filter((test) => test[1] === nearest && !first.includes(test)),
     [
       ...own.filter((test) => test[1] > nearest && !first.includes(test)),
-      ...own.length === 0 ? anywhere : direct(others),
+      ...own.length === 0 ? anywhere : [...direct(others), ...generated],
     ],
     direct(reaching("tests/exhaustive/")),
     onSockets,

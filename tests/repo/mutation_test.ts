@@ -107,6 +107,8 @@ Deno.test("testsOf() chooses the tests that see a file, nearest first", () => {
     file("tests/unit/scaler/a_test.ts", "../../../lib/ha/a.ts"),
     file("tests/unit/scaler/app_test.ts", "../../../lib/app.ts"),
     file("tests/property/b_test.ts", "../../lib/ha/b.ts"),
+    file("tests/repo/generated_test.ts", "../../lib/ha/b.ts"),
+    file("tests/repo/rules_test.ts", "../../lib/ha/b.ts"),
     file("tests/integration/app_test.ts", "../../lib/app.ts"),
     file("tests/integration/ha/b_test.ts", "../../../lib/ha/b.ts"),
     { path: "tests/integration/main_test.ts", text: 'start("main.ts");' },
@@ -114,7 +116,12 @@ Deno.test("testsOf() chooses the tests that see a file, nearest first", () => {
   const own = [
     ["tests/unit/ha/a_test.ts"],
     ["tests/unit/ha/also_a_test.ts"],
-    ["tests/unit/ha/b_test.ts", "tests/property/b_test.ts", "tests/unit/scaler/a_test.ts"],
+    [
+      "tests/unit/ha/b_test.ts",
+      "tests/property/b_test.ts",
+      "tests/unit/scaler/a_test.ts",
+      "tests/repo/generated_test.ts",
+    ],
     ["tests/integration/ha/b_test.ts"],
   ];
   assert.deepEqual(testsOf("lib/ha/a.ts", graph, false), own);
