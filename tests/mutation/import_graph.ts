@@ -65,9 +65,9 @@ export function distancesTo(target: string, graph: ImportGraph): ReadonlyMap<str
 /**
  * The tests for a file of `lib`: of its folder and of `tests/property` first those that have its name, then those that are
  * nearest to it, then the others, with the unit tests of other folders that import it directly and with the test of what
- * is generated; then the exhaustive ones that import it directly; then those of its folder on real sockets; and last, if thorough, other integration and
- * simulation, one by one. For a file that no test of its folder reaches, those of other folders take their place, or else
- * those of the repository's rules, which look at what is generated.
+ * is generated; then the exhaustive ones that import it directly; then those of its folder on real sockets; and last, if
+ * thorough, other integration and simulation, one by one. For a file that no test of its folder reaches, those of other
+ * folders take their place, or else those of the repository's rules.
  */
 export function testsOf(path: string, graph: ImportGraph, thorough: boolean): Stages {
   const distances = distancesTo(path, graph);

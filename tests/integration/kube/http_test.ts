@@ -500,6 +500,24 @@ for (
 }
 
 for (const [kind, make] of KINDS) {
+  Deno.test(`${kind} sends no credentials to a server whose certificate it does not accept`, async () => {
+    let received = 0;
+    const ended = Promise.withResolvers<void>();
+    const server = createTlsServer({ cert: good.cert, key: good.key }, (socket) => {
+      socket.on("error", () => {});
+      socket.on("data", (bytes) => received += bytes.length);
+    });
+    server.on("connection", (socket) => socket.on("close", () => ended.resolve()));
+    await withNodeServer(server, async (port) => {
+      await using(make({ ca: otherCa.cert }), async (http) => {
+        const url = new URL(`https://127.0.0.1:${port}/`);
+        await assert.rejects(fetchText(http, url, { authorization: "Bearer secret" }), /is not signed by/);
+        await within(ended.promise, "the end of the connection");
+      });
+    });
+    assert.equal(received, 0);
+  });
+
   Deno.test(`${kind} sends nothing once it is closed`, async () => {
     await withServer(() => new Response("hello"), good, async (url) => {
       const http = make();

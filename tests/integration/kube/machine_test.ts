@@ -36,6 +36,12 @@ Deno.test("systemMachine.run() takes as much output as it may, and ends a progra
   assert.ok(tooLong.code > 128);
 });
 
+Deno.test("systemMachine.run() puts together what arrives in many portions", async () => {
+  const script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done";
+  const { stdout } = await systemMachine.run(sh(script, { maxOutputBytes: 1_000_000 }), never);
+  assert.equal(stdout, Array.from({ length: 20_000 }, (_, i) => `line ${i}\n`).join(""));
+});
+
 Deno.test("systemMachine.run() keeps the last 4 KiB of what a program says on stderr", async () => {
   const script = "i=0; while [ $i -lt 2000 ]; do echo line $i >&2; i=$((i+1)); done";
   const { stderrTail } = await systemMachine.run(sh(script), never);

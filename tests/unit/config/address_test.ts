@@ -56,6 +56,31 @@ Deno.test("parseAddress() refuses what is no address", () => {
   for (const text of [...wrong, ...more]) assert.equal(parseAddress(text), undefined, text);
 });
 
+Deno.test("parseAddress() takes names of hosts, and no number as their last part", () => {
+  const label = "a".repeat(63);
+  const longest = [label, label, label, "b".repeat(61)].join(".");
+  for (const host of ["a", "a-b", "A_1.example", "1.a", "_x", label, longest]) {
+    assert.deepEqual(parseAddress(`${host}:1`), { hostname: host, port: 1 }, host);
+  }
+  for (const host of ["a.1", "1", "a-", "-a", "a..b", ".a", "a.", `${label}a`, `${longest}b`, "a/b", "a%b"]) {
+    assert.equal(parseAddress(`${host}:1`), undefined, host);
+  }
+  assert.deepEqual(formatListenAddress({ hostname: "a", port: 1 }), "a:1");
+});
+
+Deno.test("isIpv4() and isIpv6() refuse what only looks like an address", () => {
+  for (const host of ["1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.04", "1.2.3.", "a.2.3.4", "1.2.3.4444", ""]) {
+    assert.equal(isIpv4(host), false, host);
+  }
+  for (const host of ["0.0.0.0", "255.255.255.255", "9.10.99.100"]) assert.equal(isIpv4(host), true, host);
+  for (const host of ["", "::g", "1", "abcd", ":::", "::1%", "1:2:3:4:5:6:7:8:9", "::1]/[", "12345::"]) {
+    assert.equal(isIpv6(host), false, host);
+  }
+  for (const host of ["::", "::1%0", "fe80::1%eth0", "::1.2.3.4", "ABCD::"]) {
+    assert.equal(isIpv6(host), true, host);
+  }
+});
+
 Deno.test("formatListenAddress() writes what parseAddress() reads", () => {
   const host = fc.oneof(fc.ipV4(), fc.ipV6(), fc.constant("::"));
   fc.assert(fc.property(host, fc.nat(65535), (hostname, port) => {
