@@ -6,4 +6,11 @@
 import type { Allowed } from "./entry.ts";
 
 /** All of them. */
-export const CONFIG: readonly Allowed[] = [];
+export const CONFIG: readonly Allowed[] = [
+  {
+    path: "lib/config/command_line.ts",
+    line: ".helpOption(false)",
+    to: "true",
+    reason: "the table's own --help comes first, and commander then shows none of its own",
+  },
+];

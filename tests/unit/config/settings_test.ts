@@ -138,6 +138,14 @@ Deno.test("parseSettings() names what was found and wanted, by the flag or the v
   ]);
 });
 
+Deno.test("parseSettings() quotes the first 80 characters of a value", () => {
+  const digits = "0123456789".repeat(8);
+  const quoted = (text: string) =>
+    /found ("[^"]*")/.exec(problemsOf({ flags: { targetPort: text } })[0]!)?.[1];
+  assert.equal(quoted(digits), `"${digits}"`);
+  assert.equal(quoted(`${digits}x`), `"${digits}…"`);
+});
+
 Deno.test("parseSettings() reports a bad flag even where its variable is right", () => {
   const given = { flags: { targetPort: "x" }, variables: { BUILDKITD_TARGET_PORT: "1" } };
   assert.equal(problemsOf(given).length, 1);
@@ -203,6 +211,24 @@ Deno.test("parseSettings() passes over the variables that Kubernetes makes for S
     PATH: "/bin",
   };
   assert.deepEqual(problemsOf({ variables }), []);
+  for (const protocol of ["udp", "sctp"]) {
+    assert.deepEqual(problemsOf({ variables: { AUTOSCALER_TARGET_PORT: `${protocol}://10.0.0.1:1` } }), []);
+  }
+  for (
+    const name of [
+      "AUTOSCALER_SERVICE_HOSTS",
+      "AUTOSCALER_SERVICE_POR",
+      "AUTOSCALER_PORTS",
+      "AUTOSCALER_PORT_X",
+    ]
+  ) {
+    assert.equal(problemsOf({ variables: { [name]: "1" } }).length, 1, name);
+  }
+  assert.deepEqual(problemsOf({ variables: { OTHER_WAKE_ON: "x", AUTOSCALER_FOO_BAR: undefined } }), []);
+  assert.deepEqual(problemsOf({ variables: { AUTOSCALER_B: "1", AUTOSCALER_A: "1" } }), [
+    'Unknown variable "AUTOSCALER_A"',
+    'Unknown variable "AUTOSCALER_B"',
+  ]);
   assert.deepEqual(problemsOf({ variables: { AUTOSCALER_TARGET_PORT: "8372" } }), [
     'Unknown variable "AUTOSCALER_TARGET_PORT": the nearest is "BUILDKITD_TARGET_PORT"',
   ]);

@@ -245,7 +245,9 @@ Deno.test("retryDelayMs() grows from 100 ms to 10 s, and follows the server's wi
     6_400,
     10_000,
   ]);
-  assert.equal(retryDelayMs(asks(), 0, () => -1), 0, "without a wish, nothing is added");
+  for (const error of [asks(), new Error("x")]) {
+    assert.equal(retryDelayMs(error, 0, () => -1), 0, "without a wish, nothing is added");
+  }
   assert.equal(retryDelayMs(asks(7_000), 0, least), 7_000);
   assert.equal(retryDelayMs(asks(3_000), 6, least), 5_000);
   assert.equal(retryDelayMs(asks(90_000), 0, least), 60_000);
