@@ -55,7 +55,7 @@ export function settingsTemplate(): string {
 /** The values below {@link CONFIG_PATH} with the comments that the chart's README is made of. */
 export function configValues(): string {
   return chartRows().flatMap(([{ key, default: chartDefault }, { flag, type, help, default: preset }]) => {
-    const value = chartDefault ?? preset ?? "";
+    const value = (chartDefault ?? preset)!; // what the chart sets has a default
     return [
       `    # -- ${capitalized(help)} (\`${flag}\`: ${type.range})`,
       `    ${key}: ${type.schema.type === "integer" ? value : JSON.stringify(value)}`,

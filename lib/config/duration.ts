@@ -58,7 +58,6 @@ function fractionNs(digits: string, unitNs: bigint): bigint {
   let value = 0n;
   let scale = 1;
   for (const digit of digits) {
-    if (value > MAX_INT64 / 10n) break;
     const next = value * 10n + BigInt(digit);
     if (next > LIMIT) break;
     value = next;

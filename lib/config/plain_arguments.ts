@@ -13,7 +13,7 @@ export function readPlainArguments(args: readonly string[]): ReadonlyMap<Setting
   const flags = new Map<SettingKey, string>();
   for (let i = args[0] === "run" ? 1 : 0; i < args.length; i++) {
     const [, flag, inline] = /^(--[a-z-]+)(?:=([\s\S]*))?$/.exec(args[i]!) ?? [];
-    const key = keys.get(flag ?? "");
+    const key = flag === undefined ? undefined : keys.get(flag);
     const text = inline ?? args[++i];
     if (key === undefined || text === undefined || (inline === undefined && text.startsWith("-"))) {
       return undefined;

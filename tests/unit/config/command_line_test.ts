@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import process from "node:process";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { parseCommandLine, type Request, SHELLS } from "../../../lib/config/command_line.ts";
 import { settingRows, TOPICS } from "../../../lib/config/settings.ts";
@@ -132,10 +133,11 @@ Deno.test("--help fits 80 columns and shows every flag with its variable and def
 
 Deno.test("--help says after each flag what kind of value it takes, and which there are", () => {
   const help = helpOf("--help").replace(/\s+/g, " ");
-  const shown = settingRows().map(([key, { flag, type }]) => {
+  const shown = settingRows().map(([key, { flag, variable, type, help: what }]) => {
     const [, placeholder] = new RegExp(` ${flag} <([a-z-]+)> `).exec(help) ?? [];
     assert.equal(placeholder, type.placeholder, flag);
-    if (type.choices !== undefined) assert.ok(help.includes(`: ${type.choices.join(", ")} [`), flag);
+    const choices = type.choices === undefined ? "" : `: ${type.choices.join(", ")}`;
+    assert.ok(help.includes(`> ${what}${choices} [${variable}`), flag);
     return [placeholder, key.endsWith("Ms") ? "duration" : /Addr$/.test(key) ? "address" : undefined];
   });
   for (const [placeholder, wanted] of shown) if (wanted !== undefined) assert.equal(placeholder, wanted);
@@ -150,6 +152,24 @@ Deno.test("--help keeps the order of topics, and says how to write values", () =
   assert.match(help, /-h, --help +show this\n +--version +show the version\n/);
   assert.match(help, /\n {2}run +proxy and scale \(the default\)\n {2}demo .*\n.*\n? {2}version/);
   assert.equal(help.match(/--help/g)!.length, 1);
+});
+
+Deno.test("parseCommandLine() prints nothing, whatever is wrong", () => {
+  const { stdout, stderr } = process;
+  const printed: unknown[] = [];
+  const writes = [stdout, stderr].map((stream) => {
+    const { write } = stream;
+    stream.write = (chunk: unknown) => printed.push(chunk) > 0;
+    return () => void (stream.write = write);
+  });
+  try {
+    for (const args of [["--sts-name"], ["--help"], ["help"], ["run", "now"], ["--version", "x"], ["-x"]]) {
+      problemsOf(...args);
+    }
+  } finally {
+    for (const restore of writes) restore();
+  }
+  assert.deepEqual(printed, []);
 });
 
 /** Runs the program; it inherits no variable but what Deno needs. */
