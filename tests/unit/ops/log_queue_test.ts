@@ -41,6 +41,66 @@ Deno.test("LogQueue writes lines in order, also when the stream takes them in pi
   assert.equal(writer.written, "one\ntwo\nthree\n");
 });
 
+Deno.test("LogQueue writes a line to its last byte, however few of them the stream takes at a time", async () => {
+  for (let taken = 1; taken <= 5; taken++) {
+    let written = "";
+    const writer = {
+      write(bytes: Uint8Array): Promise<number> {
+        const part = bytes.subarray(0, taken);
+        written += new TextDecoder().decode(part);
+        return Promise.resolve(part.length);
+      },
+    };
+    const queue = new LogQueue(writer, new VirtualClock(), lost);
+    queue.push("one\n");
+    queue.push("\n");
+    await queue.flush(1000);
+    assert.equal(written, "one\n\n");
+  }
+});
+
+Deno.test("LogQueue.flush() leaves no timer, and does not wait when there is nothing to write", async () => {
+  const clock = new VirtualClock();
+  const queue = new LogQueue(new SlowWriter(), clock, lost);
+  await queue.flush(1000);
+  assert.equal(clock.pending, 0);
+});
+
+for (const code of ["EPIPE", "EBADF"]) {
+  Deno.test(`LogQueue goes quiet for ${code} as well, and for a stream that is closed`, async () => {
+    for (const error of [Object.assign(new Error("x"), { code }), new Deno.errors.BadResource()]) {
+      let writes = 0;
+      const writer = { write: () => (writes++, Promise.reject(error)) };
+      const queue = new LogQueue(writer, new VirtualClock(), lost);
+      for (let i = 0; i < 2; i++) {
+        queue.push("x\n");
+        queue.push("y\n");
+        await queue.flush(1000);
+      }
+      assert.equal(writes, 1);
+    }
+  });
+}
+
+Deno.test("LogQueue tries a full stream again every 20 ms, and drops nothing meanwhile", async () => {
+  const clock = new VirtualClock();
+  let tries = 0;
+  let written = "";
+  const writer = {
+    write(bytes: Uint8Array): Promise<number> {
+      if (++tries < 4) return Promise.reject(Object.assign(new Error("full"), { code: "EAGAIN" }));
+      written += new TextDecoder().decode(bytes);
+      return Promise.resolve(bytes.length);
+    },
+  };
+  const queue = new LogQueue(writer, clock, lost);
+  queue.push("x\n");
+  await clock.advance(59);
+  assert.deepEqual([tries, written], [3, ""]);
+  await clock.advance(1);
+  assert.deepEqual([tries, written], [4, "x\n"]);
+});
+
 Deno.test("LogQueue bounds what waits, and says how much was lost", async () => {
   const writer = new SlowWriter();
   const queue = new LogQueue(writer, new VirtualClock(), lost);
