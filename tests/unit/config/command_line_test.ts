@@ -71,6 +71,13 @@ Deno.test("parseCommandLine() names the nearest of unknown flags, commands and a
   assert.deepEqual(problemsOf("dmeo"), ['Unknown command "dmeo": the nearest is "demo"']);
   assert.deepEqual(problemsOf("run", "now"), ['Unexpected argument "now"']);
   assert.deepEqual(problemsOf("-x"), ['Unknown flag "-x"']);
+  for (const argument of ["-", "x"]) {
+    assert.deepEqual(problemsOf("--zzzzzzzzzz=1m", argument), [
+      'Unknown flag "--zzzzzzzzzz"',
+      `Unexpected argument "${argument}"`,
+    ]);
+    assert.deepEqual(problemsOf("--zzzzzzzzzz", argument), ['Unknown flag "--zzzzzzzzzz"']);
+  }
   assert.deepEqual(problemsOf("--help=foo"), ['Cannot use "--help=foo": "--help" takes no value']);
   assert.deepEqual(problemsOf("deploy"), [
     'Unknown command "deploy": want one of run, demo, version, completions',

@@ -125,6 +125,7 @@ Deno.test("HttpServer refuses what is no request, and lets go of the client", as
     const [request, status] of [
       ["hello\r\n\r\n", 400],
       ["GET / HTTP/2.0\r\nhost: x\r\n\r\n", 400],
+      ["\rGET / HTTP/1.1\r\nhost: x\r\n\r\n", 400],
       ["GET / HTTP/1.1\r\n\r\n", 400],
       ["GET / HTTP/1.1\r\nhost: x\r\n folded\r\n\r\n", 400],
       ["GET / HTTP/1.1\r\nhost x\r\n\r\n", 400],
