@@ -4,98 +4,27 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { connect as connectTcp, createServer as createTcpServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type TlsOptions } from "node:tls";
-import type { ClientHttp, Connection } from "../../../lib/kube/connection.ts";
-import { FetchHttp } from "../../../lib/kube/fetch_http.ts";
+import { connect as connectTcp, createServer as createTcpServer, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import type { ClientHttp } from "../../../lib/kube/connection.ts";
 import { TlsHttp } from "../../../lib/kube/tls_http.ts";
 import { never } from "../../unit/kube/fakes.ts";
 import { within } from "../../support/deadline.ts";
-import { makeCa, type TestCertificate } from "./certificates.ts";
-
-const ca = await makeCa();
-const otherCa = await makeCa({ commonName: "Other CA" });
-const good = await ca.issue({ commonName: "api", dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"] });
-const elsewhere = await ca.issue({ commonName: "api", dnsNames: ["kubernetes.example"] });
-
-const base: Connection = {
-  ca: ca.cert,
-  caSource: "the test authority",
-  proxy: undefined,
-  serverName: undefined,
-  insecure: false,
-  repeatsHeaders: false,
-};
-
-type Handler = (request: Request) => Response | Promise<Response>;
-
-/** A TLS server for the time of `use`. */
-async function withServer(handler: Handler, certificate: TestCertificate, use: (url: URL) => Promise<void>) {
-  const options = {
-    port: 0,
-    hostname: "127.0.0.1",
-    cert: certificate.cert,
-    key: certificate.key,
-    onListen() {},
-  };
-  const server = Deno.serve(options, handler);
-  try {
-    await use(new URL(`https://127.0.0.1:${server.addr.port}/`));
-  } finally {
-    await within(server.shutdown(), "the end of the server's connections");
-  }
-}
-
-/** A node server for the time of `use`; its connections are gone afterwards. */
-async function withNodeServer(server: Server, use: (port: number) => Promise<void>) {
-  const sockets = new Set<Socket>();
-  server.on("connection", (socket: Socket) => {
-    socket.on("error", () => {});
-    sockets.add(socket);
-  });
-  const listening = new Promise<void>((resolve) => server.once("listening", resolve));
-  server.listen(0, "127.0.0.1");
-  await listening;
-  try {
-    await use((server.address() as { port: number }).port);
-  } finally {
-    const closed = new Promise((resolve) => server.close(resolve));
-    for (const socket of sockets) socket.destroy();
-    await closed;
-  }
-}
-
-/** A TLS server that answers every connection with these bytes once it has read something. */
-function rawTls(answer: (socket: Socket, request: string) => void, options: TlsOptions = {}): Server {
-  return createTlsServer({ cert: good.cert, key: good.key, ...options }, (socket) => {
-    socket.on("error", () => {});
-    socket.once("data", (bytes) => answer(socket, String(bytes)));
-  });
-}
-
-async function using<T>(http: ClientHttp, use: (http: ClientHttp) => Promise<T>): Promise<T> {
-  try {
-    return await use(http);
-  } finally {
-    http.close();
-  }
-}
-
-const get = (url: URL, signal = never, headers: Record<string, string> = {}) => ({
-  method: "GET",
-  url,
-  headers,
-  signal,
-});
-const textOf = (body: ReadableStream<Uint8Array>) =>
-  new Response(body as ReadableStream<Uint8Array<ArrayBuffer>>).text();
-const fetchText = async (http: ClientHttp, url: URL, headers: Record<string, string> = {}) =>
-  await textOf((await http.send(get(url, never, headers))).body);
-
-const KINDS = [
-  ["FetchHttp", (connection: Partial<Connection> = {}) => new FetchHttp({ ...base, ...connection })],
-  ["TlsHttp", (connection: Partial<Connection> = {}) => new TlsHttp({ ...base, ...connection })],
-] as const;
+import {
+  base,
+  ca,
+  elsewhere,
+  fetchText,
+  get,
+  good,
+  KINDS,
+  otherCa,
+  rawTls,
+  textOf,
+  using,
+  withNodeServer,
+  withServer,
+} from "./http_stage.ts";
 
 for (const [kind, make] of KINDS) {
   Deno.test(`${kind} sends method, path, headers and body, and gives status, headers and body`, async () => {
@@ -473,101 +402,6 @@ Deno.test("TlsHttp ends its connection when the body is cancelled", async () => 
       const { body } = await http.send(get(new URL(`https://127.0.0.1:${port}/`)));
       await body.cancel();
       await gone.promise;
-    });
-  });
-});
-
-for (
-  const [what, answer] of [
-    ["has been read", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"],
-    ["is malformed", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"],
-    ["has no head", "220 smtp.example ESMTP\r\n"],
-  ] as const
-) {
-  Deno.test(`TlsHttp ends its connection when the answer ${what}, although the server would not`, async () => {
-    const gone = Promise.withResolvers<void>();
-    const server = rawTls((socket) => {
-      socket.on("close", () => gone.resolve());
-      socket.write(answer);
-    });
-    await withNodeServer(server, async (port) => {
-      await using(new TlsHttp(base), async (http) => {
-        await fetchText(http, new URL(`https://127.0.0.1:${port}/`)).catch(() => {});
-        await within(gone.promise, "the end of the connection");
-      });
-    });
-  });
-}
-
-for (const [kind, make] of KINDS) {
-  Deno.test(`${kind} sends no credentials to a server whose certificate it does not accept`, async () => {
-    let received = 0;
-    const ended = Promise.withResolvers<void>();
-    const server = createTlsServer({ cert: good.cert, key: good.key }, (socket) => {
-      socket.on("error", () => {});
-      socket.on("data", (bytes) => received += bytes.length);
-    });
-    server.on("connection", (socket) => socket.on("close", () => ended.resolve()));
-    await withNodeServer(server, async (port) => {
-      await using(make({ ca: otherCa.cert }), async (http) => {
-        const url = new URL(`https://127.0.0.1:${port}/`);
-        await assert.rejects(fetchText(http, url, { authorization: "Bearer secret" }), /is not signed by/);
-        await within(ended.promise, "the end of the connection");
-      });
-    });
-    assert.equal(received, 0);
-  });
-
-  Deno.test(`${kind} sends nothing once it is closed`, async () => {
-    await withServer(() => new Response("hello"), good, async (url) => {
-      const http = make();
-      assert.equal(await fetchText(http, url), "hello");
-      http.close();
-      await assert.rejects(fetchText(http, url), /^Error: Cannot send a request: the HTTP client is closed$/);
-    });
-  });
-
-  Deno.test(`${kind} trusts another authority when it is told to`, async () => {
-    await withServer(() => new Response("hello"), good, async (url) => {
-      await using(make({ ca: otherCa.cert }), async (http) => {
-        await assert.rejects(fetchText(http, url), /is not signed by the test authority/);
-        http.trust(ca.cert);
-        assert.equal(await fetchText(http, url), "hello");
-      });
-    });
-  });
-}
-
-Deno.test("TlsHttp ends requests under way when it is closed", async () => {
-  const arrived = Promise.withResolvers<void>();
-  await withNodeServer(rawTls(() => arrived.resolve()), async (port) => {
-    const http = new TlsHttp(base);
-    const pending = fetchText(http, new URL(`https://127.0.0.1:${port}/`));
-    pending.catch(() => {});
-    await arrived.promise;
-    http.close();
-    await assert.rejects(pending, /it ended the connection$/);
-  });
-});
-
-Deno.test("TlsHttp states the length of a body, also of an empty one, and the host with its port", async () => {
-  const seen: string[] = [];
-  const server = rawTls((socket, request) => {
-    seen.push(request);
-    socket.end("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-  });
-  await withNodeServer(server, async (port) => {
-    await using(new TlsHttp(base), async (http) => {
-      const url = new URL(`https://127.0.0.1:${port}/a?b`);
-      for (const body of [undefined, "", "é"]) {
-        await textOf((await http.send({ method: "PUT", url, headers: {}, body, signal: never })).body);
-      }
-      const head = `PUT /a?b HTTP/1.1\r\nhost: ${url.host}\r\nconnection: close\r\n`;
-      assert.deepEqual(seen.map((request) => request.split("\r\n\r\n")[0] + "\r\n"), [
-        head,
-        `${head}content-length: 0\r\n`,
-        `${head}content-length: 2\r\n`,
-      ]);
     });
   });
 });
