@@ -254,6 +254,7 @@ Deno.test("parseSettings() reads what settingsAsText() wrote", () => {
   });
   const text = settingsAsText(settings);
   assert.equal(text["idle-timeout"], "1h30m0s");
+  assert.equal("context" in text, false, "it has no value");
   const flags = settingRows().flatMap(([key, { flag }]) => {
     const value = text[flag.slice(2)];
     return value === undefined ? [] : [[key, value] as const];
