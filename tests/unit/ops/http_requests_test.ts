@@ -185,3 +185,17 @@ Deno.test("HttpServer lingers no longer than the client, and gives each write it
   assert.equal(slow.conn.closed, false);
   await server.close();
 });
+
+Deno.test("HttpServer: past its bound a connection that never asked gives way like any other", async () => {
+  const { clock, server, connect } = open();
+  const all: Awaited<ReturnType<typeof connect>>[] = [];
+  while (all.length < HTTP_LIMITS.connections) all.push(await connect());
+  for (const { client } of all.slice(1)) {
+    await send(client, GET);
+    await receive(client);
+  }
+  await clock.advance(0);
+  await connect();
+  assert.deepEqual(all.flatMap(({ conn }, i) => conn.closed ? [i] : []), [0]);
+  await server.close();
+});
