@@ -212,6 +212,11 @@ Deno.test("KubeClient takes a request that fails while another is answered for n
   assert.equal(client.access.cause, undefined);
   await ask().done;
   assert.equal(client.access.cause, "refused");
+  const next = setUp(() => json({}));
+  await next.ask().done;
+  next.client.cluster.http.send = refused;
+  await next.ask().done;
+  assert.equal(next.client.access.cause, "refused", "what is sent after an answer fails by itself");
 });
 
 const AFTER: Readonly<Record<string, number | undefined>> = {

@@ -226,8 +226,11 @@ Deno.test("HttpServer: past its bound the connection that has been idle for long
 
 Deno.test("HttpServer: clients that never read do not keep others out", async () => {
   const { server, connect } = open(() => Promise.resolve(new Response("x".repeat(1_000))));
-  for (let i = 0; i < HTTP_LIMITS.connections; i++) await send((await connect(100)).client, GET);
+  const deaf: Awaited<ReturnType<typeof connect>>[] = [];
+  while (deaf.length < HTTP_LIMITS.connections) deaf.push(await connect(100));
+  for (const { client } of deaf) await send(client, GET);
   const { client } = await connect();
+  assert.deepEqual(deaf.flatMap(({ conn }, i) => conn.closed ? [i] : []), [0], "the oldest gives way");
   await send(client, GET);
   assert.match(await receive(client), /^HTTP\/1\.1 200/);
   await server.close();
