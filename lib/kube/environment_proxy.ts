@@ -89,7 +89,7 @@ function parseAddress(text: string): AddressBytes | undefined {
     return bytes.every((byte) => byte < 256) ? bytes : undefined;
   }
   const url = `http://[${text}]`;
-  if (!text.includes(":") || !URL.canParse(url)) return undefined;
+  if (!URL.canParse(url)) return undefined;
   const [head = "", tail] = bare(new URL(url).hostname).split("::");
   const words = (part: string) => part === "" ? [] : part.split(":").map((word) => parseInt(word, 16));
   const [first, last] = [words(head), words(tail ?? "")];

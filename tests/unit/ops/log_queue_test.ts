@@ -41,6 +41,21 @@ Deno.test("LogQueue writes lines in order, also when the stream takes them in pi
   assert.equal(writer.written, "one\ntwo\nthree\n");
 });
 
+Deno.test("LogQueue puts the lines of one turn into one write", async () => {
+  const writes: string[] = [];
+  const writer = {
+    write(bytes: Uint8Array): Promise<number> {
+      writes.push(new TextDecoder().decode(bytes));
+      return Promise.resolve(bytes.length);
+    },
+  };
+  const queue = new LogQueue(writer, new VirtualClock(), lost);
+  queue.push("one\n");
+  queue.push("two\n");
+  await queue.flush(1000);
+  assert.deepEqual(writes, ["one\ntwo\n"]);
+});
+
 Deno.test("LogQueue writes a line to its last byte, however few of them the stream takes at a time", async () => {
   for (let taken = 1; taken <= 5; taken++) {
     let written = "";
