@@ -13,7 +13,7 @@ import { parseRequestHead, type RequestHead, responseBytes } from "../base/http1
 import { CauseLog, type Log } from "../base/log.ts";
 import type { Address, Conn, Listener } from "../base/network.ts";
 
-/** Answers one request. What it throws becomes a 500 that does not say why. */
+/** Answers one request, of which it sees method and URL. What it throws becomes a 500 that does not say why. */
 export type HttpHandler = (request: Request) => Promise<Response>;
 
 /** What a server is bounded by. */
@@ -245,13 +245,16 @@ function endOfHead(bytes: Uint8Array): number {
   return -1;
 }
 
-/** The request for the handler; `undefined` if there can be none. The host that the client names does not matter. */
+/**
+ * The request for the handler, without its fields, which no handler reads; `undefined` if there can be none. The host that
+ * the client names does not matter.
+ */
 function requestOf({ method, target, isOld, headers }: RequestHead): Request | undefined {
   if (!isOld && !headers.has("host")) return undefined; // RFC 9112, section 3.2
   const path = target.startsWith("/") ? target : /^https?:\/\/[^/?]+(\/.*)$/i.exec(target)?.[1];
   if (path === undefined) return undefined;
   try {
-    return new Request(`http://localhost${path}`, { method, headers });
+    return new Request(`http://localhost${path}`, { method });
   } catch {
     return undefined; // a method that is none of HTTP's own, such as CONNECT
   }

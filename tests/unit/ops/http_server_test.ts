@@ -5,8 +5,11 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { MOST_FIELDS } from "../../../lib/base/http1_server.ts";
 import { HTTP_LIMITS } from "../../../lib/ops/http_server.ts";
 import { encoder, GET, hello, open, receive, send, toEnd } from "./http_stage.ts";
+
+const fields = (count: number) => Array.from({ length: count }, (_, i) => `a${i}:\r\n`).join("");
 
 Deno.test("HttpServer answers one request after the other on a connection, pipelined or in pieces", async () => {
   const { clock, server, connect } = open();
@@ -77,6 +80,16 @@ Deno.test("HttpServer refuses what is no request, and lets go of the client", as
     );
     await server.close();
   }
+});
+
+Deno.test("HttpServer takes as many fields as any client sends, and no more: their cost grows with the square", async () => {
+  const { server, connect } = open();
+  const { client } = await connect();
+  await send(client, `GET / HTTP/1.1\r\nhost: x\r\n${fields(MOST_FIELDS - 1)}\r\n`);
+  assert.match(await receive(client), /^HTTP\/1\.1 200 /);
+  await send(client, `GET / HTTP/1.1\r\nhost: x\r\n${fields(MOST_FIELDS)}\r\n`);
+  assert.match(await receive(client), /^HTTP\/1\.1 400 /);
+  await server.close();
 });
 
 Deno.test("HttpServer takes a whole URL as the target, and never the client's word for its host", async () => {
