@@ -18,7 +18,7 @@ export type HttpHandler = (request: Request) => Promise<Response>;
 
 /** What a server is bounded by. */
 export interface HttpLimits {
-  /** Connections at a time; past it, the one that has been idle for longest gives way. */
+  /** Connections at a time; past it, the one whose last request, or beginning, is longest ago gives way. */
   readonly connections: number;
   /** The longest head of a request, in bytes; one read more may be let through. */
   readonly headBytes: number;
@@ -57,7 +57,7 @@ export class HttpServer {
   readonly #clock: Clock;
   readonly #limits: HttpLimits;
   readonly #stopped = new AbortController();
-  /** The one that has not been used for longest comes first. */
+  /** The one that began, or sent a request, longest ago comes first. */
   readonly #connections = new Map<Connection, Promise<void>>();
   readonly #accepting: Promise<void>;
 
@@ -107,8 +107,8 @@ export class HttpServer {
   }
 
   #makeRoom(): void {
-    const all = [...this.#connections.keys()];
-    const victim = all.find(({ answering }) => !answering) ?? all[0];
+    // Also one that is being answered: by now it has, or does not read.
+    const [victim] = this.#connections.keys();
     if (victim === undefined) return;
     this.#connections.delete(victim);
     victim.close();
@@ -118,7 +118,7 @@ export class HttpServer {
     for (;;) {
       const found = await connection.nextHead();
       if (found === undefined) return;
-      connection.answering = true;
+      this.#touch(connection);
       const head = typeof found === "string" ? parseRequestHead(found) : undefined;
       const request = head === undefined ? undefined : requestOf(head);
       const response = found === TOO_LONG
@@ -131,8 +131,6 @@ export class HttpServer {
         await connection.write(bytes);
       }
       if (last) return await connection.linger();
-      connection.answering = false;
-      this.#touch(connection);
     }
   }
 
@@ -154,8 +152,6 @@ const latin1 = new TextDecoder("latin1");
 
 /** One client: reads heads and writes answers, each wait bounded. A wait that takes too long closes the connection. */
 class Connection {
-  /** A request is being answered. */
-  answering = false;
   readonly #conn: Conn;
   readonly #clock: Clock;
   readonly #limits: HttpLimits;

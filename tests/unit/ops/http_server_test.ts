@@ -210,19 +210,19 @@ Deno.test("HttpServer gives a client its time for a request, for a head that has
   assert.equal(clock.pending, 0);
 });
 
-Deno.test("HttpServer: past its bound the connection that has been idle for longest gives way, not one that is answered", async () => {
+Deno.test("HttpServer: past its bound the connection gives way whose last request is longest ago", async () => {
   const answers = Promise.withResolvers<Response>();
   const { clock, server, connect } = open((request) =>
     request.url.endsWith("/wait") ? answers.promise : hello(request)
   );
   const busy = await connect();
-  await send(busy.client, "GET /wait HTTP/1.1\r\nhost: x\r\n\r\n");
   const idle: Awaited<ReturnType<typeof connect>>[] = [];
   while (idle.length < HTTP_LIMITS.connections - 1) idle.push(await connect());
   for (const { client } of [...idle.slice(1), idle[0]!]) {
     await send(client, GET);
     await receive(client);
   }
+  await send(busy.client, "GET /wait HTTP/1.1\r\nhost: x\r\n\r\n");
   await clock.advance(0);
   const probe = await connect();
   assert.deepEqual(
@@ -244,6 +244,16 @@ Deno.test("HttpServer: clients that never read do not keep others out", async ()
   for (const { client } of deaf) await send(client, GET);
   const { client } = await connect();
   assert.deepEqual(deaf.flatMap(({ conn }, i) => conn.closed ? [i] : []), [0], "the oldest gives way");
+  await send(client, GET);
+  assert.match(await receive(client), /^HTTP\/1\.1 200/);
+  await server.close();
+});
+
+Deno.test("HttpServer: beside clients that never read, one that has just come is not the first to give way", async () => {
+  const { server, connect } = open(() => Promise.resolve(new Response("x".repeat(1_000))));
+  for (let i = 1; i < HTTP_LIMITS.connections; i++) await send((await connect(100)).client, GET);
+  const { client } = await connect();
+  await connect();
   await send(client, GET);
   assert.match(await receive(client), /^HTTP\/1\.1 200/);
   await server.close();
