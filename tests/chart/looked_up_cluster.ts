@@ -54,8 +54,12 @@ function pathOf({ apiVersion, kind, metadata: { namespace } }: KubeObject): stri
   return `/${api}/${apiVersion}/namespaces/${namespace}/${kind.toLowerCase()}s`;
 }
 
+const FORBIDDEN = { kind: "Status", apiVersion: "v1", status: "Failure", reason: "Forbidden", code: 403 };
+
 /** Serves until it is disposed of. */
 export class LookedUpCluster implements AsyncDisposable {
+  /** Whoever upgrades may not list the pods. */
+  hidesPods = false;
   readonly #folder: string;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
@@ -70,6 +74,7 @@ export class LookedUpCluster implements AsyncDisposable {
     }
     this.#server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, ({ url }) => {
       const { pathname } = new URL(url);
+      if (this.hidesPods && pathname.endsWith("/pods")) return Response.json(FORBIDDEN, { status: 403 });
       const answer = ALWAYS[pathname] ?? found.get(pathname) ??
         (pathname.endsWith("/statefulsets") ? NO_STATEFULSETS : undefined);
       return Response.json(answer ?? NOT_FOUND, { status: answer === undefined ? 404 : 200 });

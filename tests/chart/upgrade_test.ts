@@ -196,7 +196,8 @@ async function installedProxy(values: Tree, phase = "Running"): Promise<KubeObje
     spec: template.spec,
     status: { phase },
   };
-  return [...objects.filter(({ kind }) => kind === "RoleBinding" || kind === "StatefulSet"), pod];
+  const lookedUp = ["Deployment", "RoleBinding", "StatefulSet"];
+  return [...objects.filter(({ kind }) => lookedUp.includes(kind)), pod];
 }
 
 const STACK = "ci-buildkitd-stack-autoscaler";
@@ -253,6 +254,25 @@ for (const [what, before, after, lost] of TAKING) {
     }
   });
 }
+
+Deno.test("chart: only an upgrade that may take something away needs the right to list pods", async () => {
+  const live = await installedProxy({});
+  const older = live.map((each) =>
+    each.kind !== "Deployment" ? each : { ...each, spec: { ...each.spec, template: { metadata: {} } } }
+  );
+  for (const installed of [live, older]) {
+    await using cluster = await LookedUpCluster.with(...installed);
+    cluster.hidesPods = true;
+    for (const helm of Object.values(HELMS)) {
+      const there = helm.withCluster(cluster.kubeconfig);
+      assert.match(await there.template({ autoscaler: { minReadySeconds: 5 } }), /kind: Deployment/);
+      await assert.rejects(
+        there.template({ autoscaler: { fullnameOverride: "proxy" } }),
+        /error calling lookup/,
+      );
+    }
+  }
+});
 
 Deno.test("chart: an upgrade that leaves the proxies' account and rights is taken, whatever else changes", async () => {
   const cases: readonly (readonly [Tree, Tree])[] = [
