@@ -69,10 +69,11 @@ export class ResetExplainer {
     const { signal } = this.#over;
     try {
       while (asking.size > 0) {
-        // Those who come while a series is under way may need another one.
-        const first = [...asking];
+        let first: readonly Asking[] = [];
         for (const [i, pauseMs] of PAUSES_MS.entries()) {
           await sleep(clock, pauseMs, signal);
+          // Those who come after the first pause may need another series.
+          if (i === 0) first = [...asking];
           const found = await askForPod(this.#namespace, pod, this.#ports, signal);
           if (found === "forbidden") return;
           if (found === undefined) continue;

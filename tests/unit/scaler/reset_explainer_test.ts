@@ -141,6 +141,14 @@ Deno.test("ResetExplainer asks once for all sessions that a pod has reset", asyn
   assert.deepEqual(told.map(({ how }) => how), Array(100).fill(OOM));
 });
 
+Deno.test("ResetExplainer tells all sessions that a pod has reset at a time of one series that finds nothing", async () => {
+  const { clock, reads, told, reset } = setUp(() => podWith(container()));
+  for (let i = 0; i < 3; i++) reset();
+  await clock.advance(HOUR_MS);
+  assert.deepEqual(reads, [1_000, 3_000, 6_000]);
+  assert.deepEqual(told, Array(3).fill({ how: undefined, atMs: 6_000 }));
+});
+
 Deno.test("ResetExplainer goes on for a session that is reset while it asks for others", async () => {
   let killedMs = 0;
   const { clock, reads, told, reset } = setUp(() => podWith(container(killedMs)));
