@@ -7,7 +7,7 @@
  */
 import { acceptAll } from "../base/accept.ts";
 import { concat } from "../base/bytes.ts";
-import type { Clock } from "../base/clock.ts";
+import { type Clock, sleep } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import { parseRequestHead, type RequestHead, responseBytes } from "../base/http1_server.ts";
 import { CauseLog, type Log } from "../base/log.ts";
@@ -131,6 +131,8 @@ export class HttpServer {
         await connection.write(bytes);
       }
       if (last) return await connection.linger();
+      // Requests that have come already would else be answered one after the other before a build, or a probe, has a turn.
+      await sleep(this.#clock, 0, this.#stopped.signal);
     }
   }
 

@@ -27,6 +27,23 @@ Deno.test("HttpServer answers one request after the other on a connection, pipel
   assert.equal(clock.pending, 0);
 });
 
+Deno.test("HttpServer lets everything else have a turn after each answer, however many requests wait", async () => {
+  let answered = 0;
+  const { clock, server, connect } = open((request) => {
+    answered++;
+    return hello(request);
+  });
+  const { client } = await connect();
+  await send(client, GET.repeat(3));
+  // Whatever needs no turn of the event loop has happened by then.
+  for (let i = 0; i < 1_000; i++) await Promise.resolve();
+  assert.equal(answered, 1);
+  await clock.advance(10);
+  assert.equal(answered, 3);
+  await server.close();
+  assert.equal(clock.pending, 0);
+});
+
 Deno.test("HttpServer ends the connection when the client wants it, speaks HTTP/1.0, or sends a body", async () => {
   for (
     const request of [
@@ -83,35 +100,38 @@ Deno.test("HttpServer refuses what is no request, and lets go of the client", as
 });
 
 Deno.test("HttpServer takes as many fields as any client sends, and no more: their cost grows with the square", async () => {
-  const { server, connect } = open();
+  const { clock, server, connect } = open();
   const { client } = await connect();
   await send(client, `GET / HTTP/1.1\r\nhost: x\r\n${fields(MOST_FIELDS - 1)}\r\n`);
   assert.match(await receive(client), /^HTTP\/1\.1 200 /);
+  await clock.advance(0);
   await send(client, `GET / HTTP/1.1\r\nhost: x\r\n${fields(MOST_FIELDS)}\r\n`);
   assert.match(await receive(client), /^HTTP\/1\.1 400 /);
   await server.close();
 });
 
 Deno.test("HttpServer takes a whole URL as the target, and never the client's word for its host", async () => {
-  const { server, connect } = open((request) =>
+  const { clock, server, connect } = open((request) =>
     Promise.resolve(new Response(null, { headers: { x: request.url } }))
   );
   const { client } = await connect();
   await send(client, "GET http://elsewhere/livez?verbose HTTP/1.1\r\nhost: x\r\n\r\n");
   assert.match(await receive(client), /x: http:\/\/localhost\/livez\?verbose\r\n/);
+  await clock.advance(0);
   await send(client, "GET //elsewhere/livez HTTP/1.1\r\nhost: x\r\n\r\n");
   assert.match(await receive(client), /x: http:\/\/localhost\/\/elsewhere\/livez\r\n/);
   await server.close();
 });
 
 Deno.test("HttpServer says no more than 500 of a handler that fails, and goes on", async () => {
-  const { server, connect } = open(() => Promise.reject(new Error("secret")));
+  const { clock, server, connect } = open(() => Promise.reject(new Error("secret")));
   const { client } = await connect();
   for (let i = 0; i < 2; i++) {
     await send(client, GET);
     const answer = await receive(client);
     assert.match(answer, /^HTTP\/1\.1 500 Internal Server Error\r\n/);
     assert.ok(!answer.includes("secret"));
+    await clock.advance(0);
   }
   await server.close();
 });
