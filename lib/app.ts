@@ -4,19 +4,19 @@
  *
  * @module
  */
+import { addChecks } from "./app/checks.ts";
+import { join, phaseAtStart, takePart } from "./app/joining.ts";
 import { anySignal } from "./base/any_signal.ts";
 import { type Clock, deadline, sleep } from "./base/clock.ts";
-import { FatalError, messageOf, publicMessageOf, TimeoutError } from "./base/errors.ts";
-import { CauseLog, type Log } from "./base/log.ts";
+import { FatalError, messageOf, TimeoutError } from "./base/errors.ts";
+import type { Log } from "./base/log.ts";
 import { type Address, formatAddress, type Listener, type Network } from "./base/network.ts";
-import { orAborted } from "./base/or_aborted.ts";
 import type { Random } from "./base/random.ts";
 import { TaskGroup } from "./base/task_group.ts";
 import { type Settings, settingsAsText } from "./config/settings.ts";
 import { Proxies } from "./ha/proxies.ts";
 import { longestDrainMs, warnOfShortToken } from "./ha/token_end.ts";
-import { ApiError } from "./kube/api_error.ts";
-import { KubeClient, retryDelayMs } from "./kube/client.ts";
+import { KubeClient } from "./kube/client.ts";
 import type { Cluster } from "./kube/cluster.ts";
 import { statefulSetScale } from "./kube/scale.ts";
 import { adminHandler, type AdminServer, type ServeAdmin } from "./ops/admin_server.ts";
@@ -32,7 +32,7 @@ import { ColdStart } from "./scaler/cold_start.ts";
 import { waitExplainer } from "./scaler/explain.ts";
 import { CountOwners } from "./scaler/count_owners.ts";
 import { CountReader } from "./scaler/count_reader.ts";
-import { Observer, type ScaleTarget } from "./scaler/observer.ts";
+import { Observer } from "./scaler/observer.ts";
 import { Placement } from "./scaler/placement.ts";
 import { reprieve } from "./scaler/reprieve.ts";
 import { ResetExplainer } from "./scaler/reset_explainer.ts";
@@ -139,7 +139,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     idleTimeoutMs: settings.idleTimeoutMs,
   });
   const podHealth = new PodHealthChecks(settings, { ...ports, placement });
-  const phase: Phase = { joined: false, waitsFor: RIGHTS, stopping: false };
+  const phase = phaseAtStart();
   const health = new Health();
 
   metrics.record("build_info", 1, { version, deno: runtime });
@@ -161,7 +161,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     explainWait,
     explainReset: (backend, connectedForMs, tell) => resets.explain(backend, connectedForMs, tell),
   });
-  addChecks(health, phase, { access: client.access, proxy, scaler, observer, placement, proxies });
+  addChecks(health, { phase, access: client.access, proxy, scaler, observer, placement, proxies });
   const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());
   log.info("listening", {
     addr: formatAddress(listener.addr),
@@ -267,164 +267,6 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
 
 /** How long a proxy that ends tries to give up the lead and to delete its record, in ms: else the others wait for both. */
 const LEAVE_MS = 5_000;
-
-/** What the program waits for at first. */
-const RIGHTS = "the rights on the scale target are not confirmed yet";
-
-/** How far the program is. */
-interface Phase {
-  /** It has seen all that it needs of the cluster, once. */
-  joined: boolean;
-  /** What it waits for until then. */
-  waitsFor: string;
-  /** Why it has not joined, where the API server has said so. */
-  fault?: string | undefined;
-  stopping: boolean;
-}
-
-/** Takes part in the agreement of all proxies of the StatefulSet, and of the next one if it is made anew. */
-async function takePart(
-  proxies: Proxies,
-  observer: Observer,
-  target: ScaleTarget,
-  signal: AbortSignal,
-): Promise<void> {
-  let uid: string | undefined;
-  for (;;) {
-    uid = await observer.nextUid(uid, signal);
-    const current = new AbortController();
-    using joined = anySignal(signal, current.signal);
-    const part = joined.signal;
-    const next = observer.nextUid(uid, part).catch(() => {});
-    next.then(() => current.abort(new Error("The StatefulSet was made anew")));
-    try {
-      await proxies.run({ ...target, uid }, part);
-    } catch (error) {
-      if (!part.aborted) throw error;
-      signal.throwIfAborted();
-    } finally {
-      current.abort();
-      await next;
-    }
-  }
-}
-
-/** Finds out whether the rights suffice, to write and to watch, and joins the others, for as long as it takes. */
-async function join(
-  scaler: Scaler,
-  proxies: Proxies,
-  observer: Observer,
-  { clock, random, log, access }: AppPorts & { readonly access: CauseLog },
-  phase: Phase,
-  signal: AbortSignal,
-): Promise<void> {
-  const faults = new CauseLog(log, "not ready", access);
-  for (let attempt = 0;; attempt++) {
-    try {
-      await scaler.checkRights(signal);
-      phase.fault = undefined;
-      phase.waitsFor =
-        "the StatefulSet, the EndpointSlices of its Service or the other proxies are not seen yet";
-      await observer.whenSynced(signal);
-      await orAborted(proxies.membership.joined, signal);
-      await observer.whenListed(signal);
-      phase.joined = true;
-      return log.info("ready");
-    } catch (error) {
-      signal.throwIfAborted();
-      // That the StatefulSet is missing is the observer's to say.
-      const isMissing = error instanceof ApiError && error.status === 404;
-      phase.fault = isMissing ? undefined : publicMessageOf(error);
-      if (!isMissing) faults.failed(error);
-      await sleep(clock, retryDelayMs(error, attempt, random), signal);
-    }
-  }
-}
-
-function addChecks(
-  health: Health,
-  phase: Readonly<Phase>,
-  { access, proxy, scaler, observer, placement, proxies }: {
-    access: CauseLog;
-    proxies: Proxies;
-    proxy: Proxy;
-    scaler: Scaler;
-    observer: Observer;
-    placement: Placement;
-  },
-): void {
-  health.add({
-    name: "accept",
-    probes: ["live"],
-    // Out of descriptors is no reason to restart: that would cut the sessions that hold them.
-    check: () =>
-      proxy.accepting || phase.stopping
-        ? { ok: true, detail: proxy.fault ?? `${proxy.open} sessions open, ${placement.usage.held} held` }
-        : { ok: false, reason: "connections are not accepted any more" },
-  });
-  health.add({
-    name: "scale",
-    probes: ["live"],
-    // A failing API server is no reason to restart either.
-    check: () => {
-      const replicas = placement.agreement.seen?.replicas;
-      const state = replicas === undefined
-        ? "replicas not seen yet"
-        : `replicas ${replicas}: ${scaler.because}`;
-      return {
-        ok: true,
-        detail: [state, scaler.fault, observer.fault, observer.unlisted].filter(Boolean).join("; "),
-      };
-    },
-  });
-  health.add({
-    name: "proxies",
-    probes: ["live"],
-    check: () => ({ ok: true, detail: describeProxies(proxies) }),
-  });
-  health.add({
-    name: "cluster",
-    probes: ["ready"],
-    check: () => {
-      const { holding } = proxies.membership;
-      if (holding !== undefined) return { ok: false, reason: holding };
-      if (phase.joined) {
-        const detail = [observer.unlisted, observer.portDoubt].filter(Boolean).join("; ");
-        return { ok: true, ...(detail === "" ? {} : { detail }) };
-      }
-      // Where the API cannot be reached, all else is a consequence.
-      const faults = access.cause !== undefined
-        ? [access.cause]
-        : [observer.fault, phase.fault, proxies.membership.fault, observer.unlisted].filter((fault) =>
-          fault !== undefined
-        );
-      const reason = [...new Set(faults)].join("; ");
-      return { ok: false, reason: reason || phase.waitsFor };
-    },
-  });
-  health.add({
-    name: "shutdown",
-    probes: ["ready"],
-    check: () => phase.stopping ? { ok: false, reason: "shutting down" } : { ok: true },
-  });
-}
-
-/** Who leads, who is alive, and what each has in use. */
-function describeProxies({ identity, leader, membership, others }: Proxies): string {
-  const parts = [`this is ${identity}, ${membership.state}`];
-  if (membership.fault !== undefined) parts.push(membership.fault);
-  // A proxy that is alone takes no part in the election.
-  if (membership.state !== "alone") {
-    parts.push(leader === "" ? "no leader" : `leader ${leader === identity ? "is this one" : leader}`);
-  }
-  for (const { identity: other, body } of others) {
-    const busy = (body?.inUse ?? []).filter(({ busy }) => busy).map(({ ordinal }) => ordinal);
-    const held = body !== undefined && body.needing > 0 ? `, ${body.needing} held` : "";
-    const use = busy.length === 0 ? "idle" : `busy on ${busy.join(", ")}`;
-    parts.push(`${other} is alive: ${body === undefined ? "its record cannot be read" : use + held}`);
-  }
-  return parts.join("; ");
-}
 
 function listen(network: Network, address: Address, flag: string): Listener {
   try {

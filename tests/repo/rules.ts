@@ -53,7 +53,7 @@ function layerOf(path: string): number | undefined {
   if (path === "main.ts") return 102;
   const folder = /^lib\/(?:([^/]+)\/)?/.exec(path);
   if (folder === null) return undefined;
-  if (folder[1] === undefined) return 100;
+  if (folder[1] === undefined || folder[1] === "app") return 100;
   if (folder[1] === "demo") return 101;
   const layer = LAYERS.findIndex((name) => name === folder[1]);
   if (layer < 0) {

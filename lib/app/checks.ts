@@ -1,0 +1,120 @@
+/**
+ * The checks behind `/livez` and `/readyz`, and their words for people. They look at what is known and change nothing.
+ *
+ * @module
+ */
+import type { CauseLog } from "../base/log.ts";
+import type { Proxies } from "../ha/proxies.ts";
+import type { Health } from "../ops/health.ts";
+import type { Proxy } from "../proxy/proxy.ts";
+import type { Observer } from "../scaler/observer.ts";
+import type { Placement } from "../scaler/placement.ts";
+import type { Scaler } from "../scaler/scaler.ts";
+import type { Phase } from "./joining.ts";
+
+/** What the checks look at. */
+export interface Checked {
+  /** How far the program is. */
+  readonly phase: Readonly<Phase>;
+  /** Whether the API server is within reach. */
+  readonly access: Pick<CauseLog, "cause">;
+  /** The sessions. */
+  readonly proxy: Pick<Proxy, "accepting" | "fault" | "open">;
+  /** The count. */
+  readonly scaler: Pick<Scaler, "because" | "fault">;
+  /** The watches. */
+  readonly observer: Pick<Observer, "fault" | "unlisted" | "portDoubt">;
+  /** What was seen, and who waits. */
+  readonly placement: {
+    readonly usage: Pick<Placement["usage"], "held">;
+    readonly agreement: Pick<Placement["agreement"], "seen">;
+  };
+  /** This proxy among the others. */
+  readonly proxies: DescribedProxies;
+}
+
+/** What is said of the proxies. */
+export interface DescribedProxies extends Pick<Proxies, "identity" | "leader"> {
+  /** Where this proxy stands. */
+  readonly membership: Pick<Proxies["membership"], "state" | "fault" | "holding">;
+  /** The others that are alive. */
+  readonly others: readonly Pick<Proxies["others"][number], "identity" | "body">[];
+}
+
+/** Adds all checks of the program. */
+export function addChecks(
+  health: Health,
+  { phase, access, proxy, scaler, observer, placement, proxies }: Checked,
+): void {
+  health.add({
+    name: "accept",
+    probes: ["live"],
+    // Out of descriptors is no reason to restart: that would cut the sessions that hold them.
+    check: () =>
+      proxy.accepting || phase.stopping
+        ? { ok: true, detail: proxy.fault ?? `${proxy.open} sessions open, ${placement.usage.held} held` }
+        : { ok: false, reason: "connections are not accepted any more" },
+  });
+  health.add({
+    name: "scale",
+    probes: ["live"],
+    // A failing API server is no reason to restart either.
+    check: () => {
+      const replicas = placement.agreement.seen?.replicas;
+      const state = replicas === undefined
+        ? "replicas not seen yet"
+        : `replicas ${replicas}: ${scaler.because}`;
+      return {
+        ok: true,
+        detail: [state, scaler.fault, observer.fault, observer.unlisted].filter(Boolean).join("; "),
+      };
+    },
+  });
+  health.add({
+    name: "proxies",
+    probes: ["live"],
+    check: () => ({ ok: true, detail: describeProxies(proxies) }),
+  });
+  health.add({
+    name: "cluster",
+    probes: ["ready"],
+    check: () => {
+      const { holding } = proxies.membership;
+      if (holding !== undefined) return { ok: false, reason: holding };
+      if (phase.joined) {
+        const detail = [observer.unlisted, observer.portDoubt].filter(Boolean).join("; ");
+        return { ok: true, ...(detail === "" ? {} : { detail }) };
+      }
+      // Where the API cannot be reached, all else is a consequence.
+      const faults = access.cause !== undefined
+        ? [access.cause]
+        : [observer.fault, phase.fault, proxies.membership.fault, observer.unlisted].filter((fault) =>
+          fault !== undefined
+        );
+      const reason = [...new Set(faults)].join("; ");
+      return { ok: false, reason: reason || phase.waitsFor };
+    },
+  });
+  health.add({
+    name: "shutdown",
+    probes: ["ready"],
+    check: () => phase.stopping ? { ok: false, reason: "shutting down" } : { ok: true },
+  });
+}
+
+/** Who leads, who is alive, and what each has in use. */
+function describeProxies({ identity, leader, membership, others }: DescribedProxies): string {
+  const parts = [`this is ${identity}, ${membership.state}`];
+  if (membership.fault !== undefined) parts.push(membership.fault);
+  // A proxy that is alone takes no part in the election.
+  if (membership.state !== "alone") {
+    parts.push(leader === "" ? "no leader" : `leader ${leader === identity ? "is this one" : leader}`);
+  }
+  for (const { identity: other, body } of others) {
+    const busy = (body?.inUse ?? []).filter(({ busy }) => busy).map(({ ordinal }) => ordinal);
+    const held = body !== undefined && body.needing > 0 ? `, ${body.needing} held` : "";
+    const use = busy.length === 0 ? "idle" : `busy on ${busy.join(", ")}`;
+    parts.push(`${other} is alive: ${body === undefined ? "its record cannot be read" : use + held}`);
+  }
+  return parts.join("; ");
+}

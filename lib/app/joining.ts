@@ -1,0 +1,117 @@
+/**
+ * How the program joins the other proxies: its part in their agreement for as long as it runs, and the moment from which
+ * it is ready. It places no session and writes no count.
+ *
+ * @module
+ */
+import { anySignal } from "../base/any_signal.ts";
+import { type Clock, sleep } from "../base/clock.ts";
+import { publicMessageOf } from "../base/errors.ts";
+import { CauseLog, type Log } from "../base/log.ts";
+import { orAborted } from "../base/or_aborted.ts";
+import type { Random } from "../base/random.ts";
+import type { Proxies } from "../ha/proxies.ts";
+import { ApiError } from "../kube/api_error.ts";
+import { retryDelayMs } from "../kube/client.ts";
+import type { Observer, ScaleTarget } from "../scaler/observer.ts";
+import type { Scaler } from "../scaler/scaler.ts";
+
+/** How far the program is. */
+export interface Phase {
+  /** It is ready: its rights suffice, and it has seen all that it needs of the cluster, once. */
+  joined: boolean;
+  /** What it waits for until then. */
+  waitsFor: string;
+  /** Why it has not joined, where the API server has said so. */
+  fault?: string | undefined;
+  /** It was told to stop, or a part of it has failed. */
+  stopping: boolean;
+}
+
+/** Nothing is known yet. */
+export function phaseAtStart(): Phase {
+  return {
+    joined: false,
+    waitsFor: "the rights on the scale target are not confirmed yet",
+    stopping: false,
+  };
+}
+
+/** What {@link join} is done with. */
+export interface JoinPorts {
+  /** Measures pauses. */
+  readonly clock: Clock;
+  /** Spreads them. */
+  readonly random: Random;
+  /** Says why the program is not ready, and when it is. */
+  readonly log: Log;
+  /** The fault under which all others stand: the API server is out of reach. */
+  readonly access: CauseLog;
+}
+
+/**
+ * Takes part in the agreement of all proxies of the StatefulSet, and of the next one if it is made anew. Ends with the
+ * signal's reason.
+ *
+ * @throws what a part of `Proxies` threw
+ */
+export async function takePart(
+  proxies: Pick<Proxies, "run">,
+  observer: Pick<Observer, "nextUid">,
+  target: ScaleTarget,
+  signal: AbortSignal,
+): Promise<void> {
+  let uid: string | undefined;
+  for (;;) {
+    uid = await observer.nextUid(uid, signal);
+    const current = new AbortController();
+    using joined = anySignal(signal, current.signal);
+    const part = joined.signal;
+    const next = observer.nextUid(uid, part).catch(() => {});
+    next.then(() => current.abort(new Error("The StatefulSet was made anew")));
+    try {
+      await proxies.run({ ...target, uid }, part);
+    } catch (error) {
+      if (!part.aborted) throw error;
+      signal.throwIfAborted();
+    } finally {
+      current.abort();
+      await next;
+    }
+  }
+}
+
+/**
+ * Finds out whether the rights suffice, to write and to watch, and joins the others, for as long as it takes. Then the
+ * program is ready. Ends early with the signal's reason only.
+ */
+export async function join(
+  scaler: Pick<Scaler, "checkRights">,
+  proxies: { readonly membership: Pick<Proxies["membership"], "joined"> },
+  observer: Pick<Observer, "whenSynced" | "whenListed">,
+  { clock, random, log, access }: JoinPorts,
+  phase: Phase,
+  signal: AbortSignal,
+): Promise<void> {
+  const faults = new CauseLog(log, "not ready", access);
+  for (let attempt = 0;; attempt++) {
+    try {
+      await scaler.checkRights(signal);
+      phase.fault = undefined;
+      phase.waitsFor =
+        "the StatefulSet, the EndpointSlices of its Service or the other proxies are not seen yet";
+      await observer.whenSynced(signal);
+      await orAborted(proxies.membership.joined, signal);
+      await observer.whenListed(signal);
+      phase.joined = true;
+      return log.info("ready");
+    } catch (error) {
+      signal.throwIfAborted();
+      // That the StatefulSet is missing is the observer's to say.
+      const isMissing = error instanceof ApiError && error.status === 404;
+      phase.fault = isMissing ? undefined : publicMessageOf(error);
+      if (!isMissing) faults.failed(error);
+      await sleep(clock, retryDelayMs(error, attempt, random), signal);
+    }
+  }
+}

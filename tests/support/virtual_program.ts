@@ -1,0 +1,242 @@
+/**
+ * The whole program without a socket and without a wait: `runApp` on a virtual clock and a network in memory, in front of
+ * the miniature cluster with stub pods. The admin port is its handler. A test moves the time.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { type AppPorts, runApp } from "../../lib/app.ts";
+import type { Address } from "../../lib/base/network.ts";
+import { parseSettings, type SettingKey } from "../../lib/config/settings.ts";
+import { MemoryHttp } from "../../lib/demo/memory_http.ts";
+import { MiniatureCluster, type MiniatureClusterOptions } from "../../lib/demo/miniature_cluster.ts";
+import { type KubeObject, LEASES } from "../../lib/demo/objects.ts";
+import { StubPods } from "../../lib/demo/stub_pods.ts";
+import { FRAME, type Frame } from "../../lib/demo/stub_http2.ts";
+import type { Cluster } from "../../lib/kube/cluster.ts";
+import type { HttpHandler } from "../../lib/ops/http_server.ts";
+import { type CountedMetrics, countedMetrics } from "./counted_metrics.ts";
+import { bytesOf, call, framesOf, literalFields, OPENING, SETTINGS_ACK } from "./http2_client.ts";
+import type { MemoryConn } from "./memory_network.ts";
+import { writeAll } from "./memory_network.ts";
+import { type RecordingLog, recordingLog } from "./recording_log.ts";
+import { VirtualClock } from "./virtual_clock.ts";
+import { VirtualNetwork } from "./virtual_network.ts";
+
+/** Where clients connect. */
+export const PROXY: Address = { hostname: "127.0.0.1", port: 8372 };
+/** Where probes do. */
+export const ADMIN: Address = { hostname: "127.0.0.1", port: 8080 };
+
+/** How a world is set up. */
+export interface VirtualOptions {
+  /** Settings as a user would write them, where they differ from the test's defaults. */
+  readonly settings?: Partial<Record<SettingKey, string>>;
+  /** The cluster's set-up. */
+  readonly cluster?: Partial<MiniatureClusterOptions>;
+  /** What the program knows of the cluster. */
+  readonly access?: Partial<Cluster>;
+  /** Ports that differ. */
+  readonly ports?: Partial<AppPorts>;
+}
+
+/** A cluster, and one program in front of it that starts when told to. */
+export class VirtualProgram {
+  readonly clock = new VirtualClock();
+  readonly network = new VirtualNetwork();
+  readonly log: RecordingLog = recordingLog();
+  readonly metrics: CountedMetrics = countedMetrics(() => {});
+  readonly cluster: MiniatureCluster;
+  readonly drain = new AbortController();
+  readonly now = new AbortController();
+  /** The way to the API server; a test may break it. */
+  readonly http: MemoryHttp;
+  /** What has happened to the program's ends, in order. */
+  readonly closed: string[] = [];
+  /** Where the program said that it listens. */
+  listening: unknown;
+  /** How the program has ended, once it has. */
+  outcome: { readonly error?: unknown } | undefined;
+  readonly #options: VirtualOptions;
+  #handler: HttpHandler | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(options: VirtualOptions = {}) {
+    this.#options = options;
+    this.cluster = new MiniatureCluster({
+      clock: this.clock,
+      runtime: new StubPods({ network: this.network, clock: this.clock, warmUpMs: () => 0 }),
+      targetPort: 1234,
+      podAddress: (n) => `192.0.2.${n}`,
+      ...options.cluster,
+    });
+    this.http = new MemoryHttp(this.cluster.api, this.clock, "proxy");
+  }
+
+  /** Starts the program, and lets a moment pass: enough to become ready, unless something is in the way. */
+  async start(): Promise<void> {
+    const { settings, access, ports } = this.#options;
+    const flags = Object.entries({
+      listenAddr: `${PROXY.hostname}:${PROXY.port}`,
+      adminAddr: `${ADMIN.hostname}:${ADMIN.port}`,
+      targetPort: "1234",
+      shutdownDelayMs: "0s",
+      idleTimeoutMs: "1h",
+      readiness: "pod",
+      ...settings,
+    }) as [SettingKey, string][];
+    const { clock, network, log, metrics, drain, now } = this;
+    const cluster: Cluster = {
+      server: new URL("http://api.test"),
+      source: "test",
+      namespace: undefined,
+      http: {
+        send: (request) => this.http.send(request),
+        reset: () => {},
+        close: () => void this.closed.push("http"),
+      },
+      authenticate: () => Promise.resolve({}),
+      refresh: () => Promise.resolve(),
+      renew: () => Promise.resolve(false),
+      ...access,
+    };
+    this.#running = runApp(parseSettings({ flags: new Map(flags), variables: {} }), {
+      version: "1.2.3-test",
+      runtime: "9.9.9",
+      log,
+      clock,
+      random: () => 0.5,
+      network,
+      metrics,
+      serveAdmin: (addr, handler) => {
+        this.#handler = handler;
+        return { addr, close: () => Promise.resolve(void this.closed.push("admin")) };
+      },
+      loadCluster: () => Promise.resolve(cluster),
+      stop: { drain: drain.signal, now: now.signal },
+      onListening: (addresses) => this.listening = addresses,
+      ...ports,
+    }).then(() => void (this.outcome = {}), (error) => void (this.outcome = { error }));
+    await this.pass(100);
+  }
+
+  /** Lets time pass. */
+  async pass(ms: number): Promise<void> {
+    await this.clock.advance(ms);
+  }
+
+  /** The first signal. */
+  async stop(): Promise<void> {
+    this.drain.abort(new Error("Asked to stop"));
+    await this.pass(0);
+  }
+
+  /** The second signal. */
+  async stopNow(): Promise<void> {
+    this.drain.abort(new Error("Asked to stop"));
+    this.now.abort(new Error("Asked to stop at once"));
+    await this.pass(0);
+  }
+
+  /** An answer of the admin port. */
+  async admin(path: string): Promise<{ readonly status: number; readonly text: string }> {
+    const response = await this.#handler!(new Request(`http://admin${path}`));
+    return { status: response.status, text: (await response.text()).trimEnd() };
+  }
+
+  /** One line of `/livez?verbose` or `/readyz?verbose`, without its mark. */
+  async check(path: "/livez" | "/readyz", name: string): Promise<string> {
+    const { text } = await this.admin(`${path}?verbose`);
+    const line = text.split("\n").find((each) => each.slice(3).startsWith(`${name} `));
+    assert.ok(line !== undefined, text);
+    return line.slice(3 + name.length + 1);
+  }
+
+  /** Connects a client that speaks no HTTP/2, and has it say something. */
+  async connect(text = "hello"): Promise<VirtualClient> {
+    const client = new VirtualClient(await this.network.connect(PROXY, new AbortController().signal));
+    await client.send(new TextEncoder().encode(text));
+    await this.pass(0);
+    return client;
+  }
+
+  /** Connects a gRPC client that makes one call. */
+  async call(): Promise<VirtualClient> {
+    const client = new VirtualClient(await this.network.connect(PROXY, new AbortController().signal));
+    await client.send(bytesOf(OPENING, SETTINGS_ACK, ...call(1)));
+    await this.pass(0);
+    return client;
+  }
+
+  /** The names of all Leases of that kind. */
+  leases(kind: "proxy" | "leader"): readonly KubeObject[] {
+    return this.cluster.api.registry.store.list(LEASES, this.cluster.namespace).filter(({ metadata }) =>
+      (metadata.labels?.["buildkitd-autoscaler.earthbuild.dev/kind"] === "proxy") === (kind === "proxy")
+    );
+  }
+
+  /** Ends everything; the program should have ended, or ends at once now. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cluster.api.faults.clear();
+    this.http.set("open");
+    await this.stopNow();
+    await this.pass(10_000);
+    await this.cluster[Symbol.asyncDispose]();
+    assert.ok(this.#running === undefined || this.outcome !== undefined, "the program has ended");
+    await this.#running;
+  }
+}
+
+/** A client that reads all that comes. */
+export class VirtualClient {
+  readonly #conn: MemoryConn;
+  #bytes: Uint8Array = new Uint8Array();
+  /** How the connection has ended, once it has. */
+  ended: "fin" | "reset" | undefined;
+
+  constructor(conn: MemoryConn) {
+    this.#conn = conn;
+    void this.#read();
+  }
+
+  /** What has come, as text. */
+  get text(): string {
+    return new TextDecoder().decode(this.#bytes);
+  }
+
+  /** What has come, as HTTP/2 frames. */
+  get frames(): readonly Frame[] {
+    return framesOf(this.#bytes);
+  }
+
+  /** The error that the call was answered with, if it was. */
+  get refusal(): { readonly status: string | undefined; readonly message: string } | undefined {
+    const answer = this.frames.find(({ type }) => type === FRAME.headers);
+    if (answer === undefined) return undefined;
+    const fields = literalFields(answer.payload);
+    return { status: fields["grpc-status"], message: decodeURIComponent(fields["grpc-message"] ?? "") };
+  }
+
+  async send(bytes: Uint8Array | string): Promise<void> {
+    await writeAll(this.#conn, typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes);
+  }
+
+  close(): void {
+    if (!this.#conn.closed) this.#conn.close();
+  }
+
+  async #read(): Promise<void> {
+    const buffer = new Uint8Array(4096);
+    try {
+      for (let n = await this.#conn.read(buffer); n !== null; n = await this.#conn.read(buffer)) {
+        const bytes = new Uint8Array(this.#bytes.byteLength + n);
+        bytes.set(this.#bytes);
+        bytes.set(buffer.subarray(0, n), this.#bytes.byteLength);
+        this.#bytes = bytes;
+      }
+      this.ended = "fin";
+    } catch {
+      this.ended = "reset";
+    }
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * Tests of how the program joins the others: its part in the agreement of one StatefulSet after the other, and the moment
+ * from which it is ready.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { join, phaseAtStart, takePart } from "../../../lib/app/joining.ts";
+import { CauseLog } from "../../../lib/base/log.ts";
+import { orAborted } from "../../../lib/base/or_aborted.ts";
+import type { RecordTarget } from "../../../lib/ha/record.ts";
+import { ApiError } from "../../../lib/kube/api_error.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { settle, VirtualClock } from "../../support/virtual_clock.ts";
+
+const TARGET = { namespace: "n", name: "buildkitd", service: "bk", port: 1234 };
+
+/** What `takePart` deals with, in the test's hand. */
+function setUpPart() {
+  let uid: string | undefined;
+  const looks = new Set<() => void>();
+  const runs: { readonly target: RecordTarget; over: boolean; readonly fail: (error: Error) => void }[] = [];
+  const stop = new AbortController();
+  const observer = {
+    async nextUid(before: string | undefined, signal: AbortSignal) {
+      for (;;) {
+        if (uid !== undefined && uid !== before) return uid;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        looks.add(resolve);
+        await orAborted(promise, signal);
+      }
+    },
+  };
+  const proxies = {
+    async run(target: RecordTarget, signal: AbortSignal) {
+      const { promise, reject } = Promise.withResolvers<void>();
+      const run = { target, over: false, fail: reject };
+      runs.push(run);
+      try {
+        await orAborted(promise, signal);
+      } finally {
+        run.over = true;
+      }
+    },
+  };
+  return {
+    runs,
+    stop,
+    ended: takePart(proxies, observer, TARGET, stop.signal),
+    async see(next: string) {
+      uid = next;
+      for (const look of looks) look();
+      await settle();
+    },
+  };
+}
+
+Deno.test("takePart() waits for the StatefulSet, and takes part in one after the other, by their uids", async () => {
+  const { runs, stop, ended, see } = setUpPart();
+  await settle();
+  assert.equal(runs.length, 0);
+  await see("first");
+  assert.deepEqual(runs.map(({ target: { uid, name }, over }) => [uid, name, over]), [
+    ["first", "buildkitd", false],
+  ]);
+  await see("second");
+  assert.deepEqual(runs.map(({ target, over }) => [target.uid, over]), [["first", true], ["second", false]]);
+  stop.abort(new Error("told to stop"));
+  await assert.rejects(ended, /told to stop/);
+  assert.ok(runs.every(({ over }) => over));
+});
+
+Deno.test("takePart() ends with the signal's reason while no StatefulSet is there", async () => {
+  const { stop, ended } = setUpPart();
+  stop.abort(new Error("told to stop"));
+  await assert.rejects(ended, /told to stop/);
+});
+
+Deno.test("takePart() fails with what a part of it has failed with", async () => {
+  const { runs, ended, see } = setUpPart();
+  await see("first");
+  runs[0]!.fail(new Error("a bug"));
+  await assert.rejects(ended, /a bug/);
+});
+
+/** What `join` deals with, in the test's hand. Rights are confirmed once `refusal` is undefined. */
+function setUpJoin(refusal?: Error) {
+  const clock = new VirtualClock();
+  const log = recordingLog();
+  const access = new CauseLog(log, "no access");
+  const synced = Promise.withResolvers<void>();
+  const joined = Promise.withResolvers<void>();
+  const listed = Promise.withResolvers<void>();
+  const stop = new AbortController();
+  const phase = phaseAtStart();
+  const world = { refusal, asked: [] as number[] };
+  const scaler = {
+    checkRights() {
+      world.asked.push(clock.nowMs());
+      return world.refusal === undefined ? Promise.resolve() : Promise.reject(world.refusal);
+    },
+  };
+  const ended = join(
+    scaler,
+    { membership: { joined: joined.promise } },
+    {
+      whenSynced: (signal) => orAborted(synced.promise, signal),
+      whenListed: (signal) => orAborted(listed.promise, signal),
+    },
+    { clock, random: () => 0.5, log, access },
+    phase,
+    stop.signal,
+  );
+  return { clock, log, access, synced, joined, listed, stop, phase, world, ended };
+}
+
+function refusalOf(status: number): ApiError {
+  const target = {
+    verb: "patch",
+    group: "apps",
+    resource: "statefulsets/scale",
+    namespace: "n",
+    name: "buildkitd",
+  } as const;
+  return new ApiError(target, status, { message: "said the server" });
+}
+
+Deno.test("join() is ready when the rights suffice, the watches are there and the others know of it, and says so once", async () => {
+  const { log, synced, joined, listed, phase, ended } = setUpJoin();
+  const atStart = phase.waitsFor;
+  assert.match(atStart, /rights/);
+  for (const next of [synced, joined, listed]) {
+    await settle();
+    assert.equal(phase.joined, false);
+    assert.match(phase.waitsFor, /not seen yet$/, "the rights suffice");
+    next.resolve();
+  }
+  await ended;
+  assert.equal(phase.joined, true);
+  assert.deepEqual(log.records.map(({ level, event }) => `${level} ${event}`), ["info ready"]);
+});
+
+Deno.test("join() tries again after a failure, with pauses that grow, and says each cause once", async () => {
+  const { clock, log, synced, joined, listed, phase, world, ended } = setUpJoin(refusalOf(403));
+  await clock.advance(10_000);
+  assert.match(phase.fault ?? "", /^Cannot patch .*said the server/);
+  const pauses = world.asked.slice(1).map((ms, i) => ms - world.asked[i]!);
+  assert.ok(pauses.length >= 3 && pauses.every((ms, i) => ms > 0 && ms >= (pauses[i - 1] ?? 0)), `${pauses}`);
+  assert.ok(pauses.at(-1)! > pauses[0]!, `${pauses}`);
+  const causes = () =>
+    log.of("not ready").filter(({ level }) => level === "warn").map(({ fields }) => fields["cause"]);
+  assert.deepEqual(causes(), [phase.fault]);
+  world.refusal = undefined;
+  await clock.advance(30_000);
+  assert.equal(phase.fault, undefined, "the rights suffice now");
+  assert.equal(phase.joined, false);
+  for (const { resolve } of [synced, joined, listed]) resolve();
+  await ended;
+  assert.equal(phase.joined, true);
+});
+
+Deno.test("join() leaves it to the watch to say that the StatefulSet is missing", async () => {
+  const { clock, log, stop, phase, world, ended } = setUpJoin(refusalOf(403));
+  await clock.advance(0);
+  const cause = phase.fault;
+  assert.ok(cause !== undefined);
+  world.refusal = refusalOf(404);
+  await clock.advance(10_000);
+  assert.ok(world.asked.length > 2);
+  assert.equal(phase.fault, undefined);
+  assert.deepEqual(log.of("not ready").map(({ fields }) => fields["cause"]), [cause]);
+  stop.abort(new Error("told to stop"));
+  await assert.rejects(ended, /told to stop/);
+  assert.equal(clock.pending, 0, "no timer is left");
+});
+
+Deno.test("join() does not warn of what follows from an API server out of reach", async () => {
+  const { clock, log, access, stop, world, ended } = setUpJoin();
+  access.failed("Cannot reach the API server");
+  world.refusal = new Error("Cannot reach the API server either");
+  await clock.advance(0);
+  stop.abort(new Error("told to stop"));
+  await assert.rejects(ended, /told to stop/);
+  assert.deepEqual(log.of("not ready").filter(({ level }) => level !== "debug"), []);
+});
