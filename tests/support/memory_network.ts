@@ -97,6 +97,11 @@ export class MemoryConn implements Conn {
     this.#peer.#change();
   }
 
+  /** Sends an RST and is closed. */
+  break(): void {
+    this.#peer.reset();
+  }
+
   /** The peer's RST arrives: what waits to be read is lost. */
   reset(): void {
     this.#peer.#closed = true;

@@ -12,14 +12,12 @@ import { MemoryHttp } from "../../lib/demo/memory_http.ts";
 import { MiniatureCluster, type MiniatureClusterOptions } from "../../lib/demo/miniature_cluster.ts";
 import { type KubeObject, LEASES } from "../../lib/demo/objects.ts";
 import { StubPods } from "../../lib/demo/stub_pods.ts";
-import { FRAME, type Frame } from "../../lib/demo/stub_http2.ts";
 import type { Cluster } from "../../lib/kube/cluster.ts";
 import type { HttpHandler } from "../../lib/ops/http_server.ts";
 import { type CountedMetrics, countedMetrics } from "./counted_metrics.ts";
-import { bytesOf, call, framesOf, literalFields, OPENING, SETTINGS_ACK } from "./http2_client.ts";
-import type { MemoryConn } from "./memory_network.ts";
-import { writeAll } from "./memory_network.ts";
+import { bytesOf, call, OPENING, SETTINGS_ACK } from "./http2_client.ts";
 import { type RecordingLog, recordingLog } from "./recording_log.ts";
+import { VirtualClient } from "./virtual_client.ts";
 import { VirtualClock } from "./virtual_clock.ts";
 import { VirtualNetwork } from "./virtual_network.ts";
 
@@ -184,59 +182,5 @@ export class VirtualProgram {
     await this.cluster[Symbol.asyncDispose]();
     assert.ok(this.#running === undefined || this.outcome !== undefined, "the program has ended");
     await this.#running;
-  }
-}
-
-/** A client that reads all that comes. */
-export class VirtualClient {
-  readonly #conn: MemoryConn;
-  #bytes: Uint8Array = new Uint8Array();
-  /** How the connection has ended, once it has. */
-  ended: "fin" | "reset" | undefined;
-
-  constructor(conn: MemoryConn) {
-    this.#conn = conn;
-    void this.#read();
-  }
-
-  /** What has come, as text. */
-  get text(): string {
-    return new TextDecoder().decode(this.#bytes);
-  }
-
-  /** What has come, as HTTP/2 frames. */
-  get frames(): readonly Frame[] {
-    return framesOf(this.#bytes);
-  }
-
-  /** The error that the call was answered with, if it was. */
-  get refusal(): { readonly status: string | undefined; readonly message: string } | undefined {
-    const answer = this.frames.find(({ type }) => type === FRAME.headers);
-    if (answer === undefined) return undefined;
-    const fields = literalFields(answer.payload);
-    return { status: fields["grpc-status"], message: decodeURIComponent(fields["grpc-message"] ?? "") };
-  }
-
-  async send(bytes: Uint8Array | string): Promise<void> {
-    await writeAll(this.#conn, typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes);
-  }
-
-  close(): void {
-    if (!this.#conn.closed) this.#conn.close();
-  }
-
-  async #read(): Promise<void> {
-    const buffer = new Uint8Array(4096);
-    try {
-      for (let n = await this.#conn.read(buffer); n !== null; n = await this.#conn.read(buffer)) {
-        const bytes = new Uint8Array(this.#bytes.byteLength + n);
-        bytes.set(this.#bytes);
-        bytes.set(buffer.subarray(0, n), this.#bytes.byteLength);
-        this.#bytes = bytes;
-      }
-      this.ended = "fin";
-    } catch {
-      this.ended = "reset";
-    }
   }
 }

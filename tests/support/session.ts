@@ -1,0 +1,196 @@
+/**
+ * One session in front of one pod, in memory: the test is the client and the daemon, and moves the time.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { CauseLog } from "../../lib/base/log.ts";
+import type { Metrics } from "../../lib/base/metrics.ts";
+import type { Conn } from "../../lib/base/network.ts";
+import { HoldBudget } from "../../lib/proxy/hold.ts";
+import { HoldEnded, refuseSession, runSession, type SessionPorts } from "../../lib/proxy/session.ts";
+import type { Backend } from "../../lib/scaler/backends.ts";
+import { ColdStart } from "../../lib/scaler/cold_start.ts";
+import { Placement } from "../../lib/scaler/placement.ts";
+import { MemoryConn, type MemoryOptions } from "./memory_network.ts";
+import { recordingLog } from "./recording_log.ts";
+import { VirtualClock } from "./virtual_clock.ts";
+import { VirtualClient } from "./virtual_client.ts";
+
+/** The pod. */
+export const BACKEND: Backend = {
+  ordinal: 0,
+  pod: "buildkitd-0",
+  uid: "pod-1",
+  addresses: ["192.0.2.1"],
+  ready: true,
+  terminating: false,
+};
+
+/** How a session is set up. */
+export interface SessionOptions {
+  /** Whether the pod is ready from the start; true. */
+  readonly ready?: boolean;
+  /** Settings that differ. */
+  readonly settings?: {
+    readonly readyWaitTimeoutMs?: number;
+    readonly wakeOn?: "connect" | "data";
+    readonly maxHeld?: number;
+    readonly sessionIdleTimeoutMs?: number;
+  };
+  /** How the client's connection behaves. */
+  readonly client?: MemoryOptions;
+}
+
+/** One session, which `start` starts, and all around it. */
+export class TestSession {
+  readonly clock = new VirtualClock();
+  readonly log = recordingLog();
+  readonly placement: Placement;
+  readonly traffic = { upstreamBytes: 0, downstreamBytes: 0 };
+  readonly cut = new AbortController();
+  readonly refuse = new AbortController();
+  /** What was counted, in order. */
+  readonly counted: { readonly name: string; readonly value: number; readonly labels: object }[] = [];
+  /** Addresses that were dialled, and when. */
+  readonly dials: { readonly atMs: number; readonly hostname: string }[] = [];
+  /** The daemon's ends of the connections to it. */
+  readonly daemons: VirtualClient[] = [];
+  /** The proxy's ends of them. */
+  readonly upstreams: MemoryConn[] = [];
+  /** What `explainReset` was asked; the test answers. */
+  readonly resets: { pod: string; connectedForMs: number; tell: (how: string | undefined) => void }[] = [];
+  /** How a dial ends; by a connection, unless the test says otherwise. */
+  dial: () => Promise<Conn> = () => Promise.resolve(this.connected());
+  /** Why no backend is ready. */
+  why: () => Promise<string> = () => Promise.resolve("pod buildkitd-0 is Pending");
+  /** The client. */
+  readonly client: VirtualClient;
+  /** The proxy's end of the client's connection. */
+  readonly downstream: MemoryConn;
+  /** The session has ended. */
+  over = false;
+  readonly #options: SessionOptions;
+  readonly ports: SessionPorts;
+
+  constructor(options: SessionOptions = {}) {
+    this.#options = options;
+    const { clock, log } = this;
+    this.placement = new Placement(clock, 1, "pod");
+    this.placement.see({ version: "1", replicas: 1 });
+    this.show({ ready: options.ready ?? true });
+    const [theirs, ours] = MemoryConn.pair(options.client);
+    this.client = new VirtualClient(theirs);
+    this.downstream = ours;
+    const metrics: Metrics = {
+      record: (name, value, labels) => void this.counted.push({ name, value, labels }),
+    };
+    this.ports = {
+      clock,
+      random: () => 1,
+      log,
+      metrics,
+      network: {
+        listen: () => assert.fail("nobody listens here"),
+        connect: ({ hostname }, signal) => {
+          this.dials.push({ atMs: clock.nowMs(), hostname });
+          return Promise.race([
+            this.dial(),
+            new Promise<never>((_, reject) =>
+              signal.addEventListener("abort", () => reject(signal.reason), { once: true })
+            ),
+          ]);
+        },
+      },
+      placement: this.placement,
+      coldStart: new ColdStart(clock, metrics),
+      budget: new HoldBudget(1024 * 1024, () => {}),
+      dialFaults: new CauseLog(log, "cannot connect to a ready pod"),
+      heldLimit: new CauseLog(log, "sessions are refused"),
+      explainReset: ({ pod }, connectedForMs, tell) => void this.resets.push({ pod, connectedForMs, tell }),
+      explainWait: () => this.why(),
+    };
+  }
+
+  /** The pod is seen in this state. */
+  show(change: Partial<Backend> = {}): void {
+    this.placement.setBackends([{ ...BACKEND, ...change }]);
+  }
+
+  /** A new connection to the daemon; the proxy's end. */
+  connected(): MemoryConn {
+    const [ours, theirs] = MemoryConn.pair();
+    this.upstreams.push(ours);
+    this.daemons.push(new VirtualClient(theirs));
+    return ours;
+  }
+
+  /** Starts the session. */
+  async start(): Promise<void> {
+    const settings = {
+      upstream: "slices",
+      targetPort: 1234,
+      connectTimeoutMs: 5_000,
+      headlessServiceName: "h",
+      stsNamespace: "n",
+      clusterDomain: "c",
+      readyWaitTimeoutMs: 300_000,
+      wakeOn: "connect",
+      maxHeld: 10,
+      sessionIdleTimeoutMs: 0,
+      ...this.#options.settings,
+    } as const;
+    const ends = { cut: this.cut.signal, refuse: this.refuse.signal };
+    void runSession(1, this.downstream, this.traffic, settings, this.ports, ends).then(() =>
+      this.over = true
+    );
+    await this.pass(0);
+  }
+
+  /** Refuses the client instead. */
+  async startRefusing(message: string): Promise<void> {
+    void refuseSession(this.downstream, message, this.ports, this.cut.signal).then(() => this.over = true);
+    await this.pass(0);
+  }
+
+  /** No backend is going to come. */
+  async giveUp(): Promise<void> {
+    this.refuse.abort(new HoldEnded("failed", "The proxy has failed", 9));
+    await this.pass(0);
+  }
+
+  /** Lets time pass. */
+  async pass(ms: number): Promise<void> {
+    await this.clock.advance(ms);
+  }
+
+  /** The fields of the session's line; undefined while it is not written. */
+  get line(): Readonly<Record<string, unknown>> | undefined {
+    const lines = this.log.of("session ended");
+    assert.ok(lines.length <= 1, "one line a session");
+    return lines[0]?.fields;
+  }
+
+  /** The level of that line. */
+  get level(): string | undefined {
+    return this.log.of("session ended")[0]?.level;
+  }
+
+  /** What was counted of one metric. */
+  of(name: string): readonly { readonly value: number; readonly labels: object }[] {
+    return this.counted.filter((each) => each.name === name).map(({ value, labels }) => ({ value, labels }));
+  }
+
+  /** Asserts that it has ended, and that nothing of it is left. */
+  assertOver(): void {
+    assert.ok(this.over, "the session is over");
+    assert.ok(this.downstream.closed, "the client's connection is closed");
+    assert.ok(this.upstreams.every(({ closed }) => closed), "the daemon's connections are closed");
+    assert.equal(this.placement.usage.held, 0);
+    assert.equal(this.placement.usage.on(0), 0, "its seat is given up");
+    assert.equal(this.clock.pending, 0, "no timer is left");
+    assert.equal(this.ports.budget.leftBytes, 1024 * 1024, "no byte is kept");
+    assert.equal(this.of("sessions_opened_total").length, 1);
+    assert.equal(this.of("sessions_ended_total").length, 1);
+  }
+}
