@@ -28,16 +28,18 @@ export function relayed(
   const firsts: string[] = [];
   const ended: { how?: RelayEnd } = {};
   const halves = { count: 0 };
+  const left = { count: 0 };
   const running = relay(downstream, upstream, handOver(given), traffic, {
     upstream: () => firsts.push("upstream"),
     downstream: () => firsts.push("downstream"),
     halfClosed: () => halves.count++,
+    upstreamLeft: () => left.count++,
   }, stop).then((how) => {
     ended.how = how;
     assert.ok(downstream.closed && upstream.closed, "both are closed in the end");
     return how;
   });
-  return { client, downstream, upstream, server, traffic, firsts, ended, halves, running };
+  return { client, downstream, upstream, server, traffic, firsts, ended, halves, left, running };
 }
 
 /** Has every write to this end wait, even when it is closed, as Deno 2.6 has it. */

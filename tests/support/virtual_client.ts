@@ -19,6 +19,11 @@ export class VirtualClient {
     void this.#read();
   }
 
+  /** What has come. */
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
   /** What has come, as text. */
   get text(): string {
     return new TextDecoder().decode(this.#bytes);

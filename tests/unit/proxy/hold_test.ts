@@ -145,3 +145,17 @@ Deno.test("Hold says nothing to an HTTP/2 client before it has to wait, and then
   downstream.close();
   await listening.catch(() => {});
 });
+
+Deno.test("Hold reads nothing more once it has handed over: the next bytes are the relay's", async () => {
+  const { client, downstream, hold, events } = setUp();
+  hold.start();
+  const { pending } = hold.handOver();
+  await writeAll(client, bytes("one"));
+  assert.equal(text((await pending)!), "one");
+  await settle();
+  await writeAll(client, bytes("two"));
+  await client.closeWrite();
+  await settle();
+  assert.equal(text(await readAll(downstream)), "two");
+  assert.deepEqual(events, []);
+});

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { HandOver } from "../../../lib/proxy/hold.ts";
 import { zerosTakenOut } from "../../support/hand_over.ts";
 import { readAll, writeAll } from "../../support/memory_network.ts";
 import { relayed, takesNothing } from "../../support/relayed.ts";
@@ -171,4 +172,62 @@ Deno.test("relay() reads no more than it can write on", async () => {
   server.close();
   assert.equal(await running, "completed");
   assert.equal(traffic.upstreamBytes, 100_000);
+});
+
+const FIRST: Readonly<Record<string, () => Partial<HandOver>>> = {
+  "what was held": () => ({ chunks: [bytes("one"), bytes("two")] }),
+  "the hold's last read": () => ({ pending: Promise.resolve(bytes("one")) }),
+  "what is looked at still": () => ({ opening: zerosTakenOut(100) }),
+};
+
+for (const [what, first] of Object.entries(FIRST)) {
+  Deno.test(`relay() sends nothing after a gap, when ${what} could not be written`, async () => {
+    const sent: string[] = [];
+    const { client, server, running } = relayed(first(), {}, (upstream) => {
+      let writes = 0;
+      upstream.write = (bytes) => {
+        if (writes++ === 0) return Promise.reject(new Deno.errors.BrokenPipe("Broken pipe"));
+        sent.push(text(bytes));
+        return Promise.resolve(bytes.byteLength);
+      };
+    });
+    await writeAll(client, bytes("three"));
+    await settle();
+    await writeAll(client, bytes("four"));
+    await settle();
+    await server.closeWrite();
+    assert.equal(await running, "upstream_reset");
+    assert.deepEqual(sent, []);
+  });
+}
+
+Deno.test("relay() tells that the server has left when its FIN comes before the client's end, and only then", async () => {
+  const order = {
+    "server first": { ends: ["server", "client"], left: 1 },
+    "client first": { ends: ["client", "server"], left: 0 },
+  } as const;
+  for (const { ends, left: want } of Object.values(order)) {
+    const parts = relayed();
+    for (const end of ends) {
+      await parts[end].closeWrite();
+      await settle();
+    }
+    assert.equal(await parts.running, "completed");
+    assert.equal(parts.left.count, want, `${ends}`);
+  }
+  const reset = relayed();
+  reset.upstream.reset();
+  assert.equal(await reset.running, "upstream_reset");
+  assert.equal(reset.left.count, 0, "a reset says so itself");
+
+  const stop = new AbortController();
+  const stopped = relayed({}, {}, () => {}, stop.signal);
+  const reading = Promise.withResolvers<number | null>();
+  stopped.upstream.read = () => reading.promise;
+  await settle();
+  stop.abort();
+  await stopped.running;
+  reading.resolve(null);
+  await settle();
+  assert.equal(stopped.left.count, 0, "nothing is told after the end");
 });
