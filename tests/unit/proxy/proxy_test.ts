@@ -13,6 +13,8 @@ import { Placement } from "../../../lib/scaler/placement.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
 import { MemoryConn } from "../../support/memory_network.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { BACKEND } from "../../support/session.ts";
+import { VirtualClient } from "../../support/virtual_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 /** A listener whose accepts a test answers. */
@@ -47,11 +49,23 @@ class ScriptedListener implements Listener {
   }
 }
 
-function setUp({ maxConnections = 10, descriptors }: { maxConnections?: number; descriptors?: number } = {}) {
+interface Options {
+  readonly maxConnections?: number;
+  readonly descriptors?: number;
+  /** There is a pod, and this is what a connection to it comes to. */
+  readonly dial?: () => Conn;
+}
+
+function setUp({ maxConnections = 10, descriptors, dial }: Options = {}) {
   const clock = new VirtualClock();
   const log = recordingLog();
   const listener = new ScriptedListener();
   const metrics = countedMetrics(() => {});
+  const placement = new Placement(clock, 1, "pod");
+  if (dial !== undefined) {
+    placement.see({ version: "1", replicas: 1 });
+    placement.setBackends([BACKEND]);
+  }
   const proxy = new Proxy(
     listener,
     {
@@ -72,8 +86,11 @@ function setUp({ maxConnections = 10, descriptors }: { maxConnections?: number; 
       random: () => 0.5,
       log,
       metrics,
-      network: { listen: () => assert.fail(), connect: () => assert.fail() },
-      placement: new Placement(clock, 1, "pod"),
+      network: {
+        listen: () => assert.fail(),
+        connect: () => Promise.resolve(dial?.() ?? assert.fail("there is no pod")),
+      },
+      placement,
       coldStart: new ColdStart(clock, noMetrics),
       explainWait: () => Promise.resolve("no pod"),
       explainReset: (_backend, _connectedForMs, tell) => tell(undefined),
@@ -81,7 +98,7 @@ function setUp({ maxConnections = 10, descriptors }: { maxConnections?: number; 
   );
   const controller = new AbortController();
   const running = proxy.run(controller.signal);
-  return { clock, log, listener, metrics, proxy, controller, running };
+  return { clock, log, listener, metrics, proxy, placement, controller, running };
 }
 
 Deno.test("Proxy goes on accepting when it has run out, with a pause, and says each new cause once", async () => {
@@ -258,4 +275,115 @@ Deno.test("Proxy tells as many refused clients as it may; the oldest of them giv
   await proxy.drained();
   await running;
   assert.equal(clock.pending, 0, "no timer is left");
+});
+
+Deno.test("Proxy counts each byte once, while sessions run and after they have ended, however often it is asked", async () => {
+  const daemons: VirtualClient[] = [];
+  const { clock, listener, metrics, proxy, running } = setUp({
+    dial: () => {
+      const [ours, theirs] = MemoryConn.pair();
+      daemons.push(new VirtualClient(theirs));
+      return ours;
+    },
+  });
+  const clients: VirtualClient[] = [];
+  const counted = () => {
+    proxy.countBytes();
+    return (["upstream", "downstream"] as const).map((direction) =>
+      metrics.value("bytes_total", { direction })
+    );
+  };
+  assert.deepEqual(counted(), [0, 0]);
+  for (let i = 0; i < 2; i++) {
+    clients.push(new VirtualClient(listener.connect()));
+    await clock.advance(0);
+    await clients[i]!.send("question");
+    await clock.advance(0);
+    await daemons[i]!.send("long answer");
+    await clock.advance(0);
+  }
+  assert.deepEqual(counted(), [16, 22]);
+  assert.deepEqual(counted(), [16, 22], "nothing is counted twice");
+  await clients[0]!.send("more");
+  await clock.advance(0);
+  assert.deepEqual(counted(), [20, 22]);
+  await daemons[0]!.send("and more");
+  await clock.advance(0);
+  const end = async (i: number) => {
+    await clients[i]!.end();
+    await clock.advance(0);
+    await daemons[i]!.end();
+    await clock.advance(0);
+  };
+  await end(0);
+  assert.equal(proxy.open, 1);
+  assert.deepEqual(counted(), [20, 30], "also what came between the last look and the end");
+  assert.deepEqual(counted(), [20, 30]);
+  await end(1);
+  assert.deepEqual(counted(), [20, 30]);
+  proxy.stopAccepting();
+  await running;
+});
+
+Deno.test("Proxy shows how many sessions are open and held, and what they keep", async () => {
+  const { clock, listener, metrics, proxy, placement, running } = setUp();
+  const clients = [listener.connect()];
+  await clock.advance(0);
+  clients.push(listener.connect());
+  await clock.advance(0);
+  await clients[0]!.write(new Uint8Array(5));
+  await clock.advance(0);
+  const shown = () =>
+    (["sessions_open", "sessions_held", "hold_bytes"] as const).map((name) => metrics.value(name));
+  assert.deepEqual(shown(), [2, 2, 5]);
+  clients[0]!.close();
+  await clock.advance(0);
+  assert.deepEqual(shown(), [1, 1, 0]);
+  assert.equal(placement.usage.held, 1);
+  clients[1]!.close();
+  await clock.advance(0);
+  assert.deepEqual(shown(), [0, 0, 0]);
+  proxy.stopAccepting();
+  await running;
+});
+
+Deno.test("Proxy tells held clients that a part has failed, also those to come, and is drained once they have left", async () => {
+  const { clock, listener, proxy, log, running } = setUp();
+  const clients = [listener.connect()];
+  await clock.advance(0);
+  proxy.refuseHeld("failed", "The proxy has failed");
+  clients.push(listener.connect());
+  await clock.advance(0);
+  assert.equal(proxy.open, 2);
+  for (const client of clients) client.close();
+  await clock.advance(0);
+  await proxy.drained();
+  assert.deepEqual(
+    log.of("session ended").map(({ fields: { outcome, reason } }) => `${outcome}: ${reason}`),
+    [
+      "failed: The proxy has failed",
+      "failed: The proxy has failed",
+    ],
+  );
+  proxy.stopAccepting();
+  await running;
+});
+
+Deno.test("Proxy is drained only when clients that are refused have been told as well", async () => {
+  const { clock, listener, proxy, running } = setUp({ maxConnections: 1 });
+  const first = listener.connect();
+  await clock.advance(0);
+  listener.connect();
+  await clock.advance(0);
+  first.close();
+  await clock.advance(0);
+  assert.equal(proxy.open, 0);
+  let drained = false;
+  const draining = proxy.drained().then(() => drained = true);
+  await clock.advance(4_999);
+  assert.equal(drained, false);
+  await clock.advance(1);
+  await draining;
+  proxy.stopAccepting();
+  await running;
 });
