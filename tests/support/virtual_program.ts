@@ -44,11 +44,11 @@ export class VirtualProgram {
   readonly network = new VirtualNetwork();
   readonly log: RecordingLog = recordingLog();
   readonly metrics: CountedMetrics = countedMetrics(() => {});
-  readonly cluster: MiniatureCluster;
+  cluster: MiniatureCluster;
   readonly drain = new AbortController();
   readonly now = new AbortController();
   /** The way to the API server; a test may break it. */
-  readonly http: MemoryHttp;
+  http: MemoryHttp;
   /** What has happened to the program's ends, in order. */
   readonly closed: string[] = [];
   /** Where the program said that it listens. */
@@ -61,14 +61,27 @@ export class VirtualProgram {
 
   constructor(options: VirtualOptions = {}) {
     this.#options = options;
-    this.cluster = new MiniatureCluster({
+    this.cluster = this.#makeCluster(options.cluster);
+    this.http = new MemoryHttp(this.cluster.api, this.clock, "proxy");
+  }
+
+  #makeCluster(options: VirtualOptions["cluster"] = {}): MiniatureCluster {
+    return new MiniatureCluster({
       clock: this.clock,
       runtime: new StubPods({ network: this.network, clock: this.clock, warmUpMs: () => 0 }),
       targetPort: 1234,
       podAddress: (n) => `192.0.2.${n}`,
-      ...options.cluster,
+      ...options,
     });
+  }
+
+  /** The API server's data is restored from a backup without any Lease: versions go back, and open watches fall silent. */
+  async restore(replicas: number): Promise<void> {
+    await this.cluster[Symbol.asyncDispose]();
+    this.cluster = this.#makeCluster({ ...this.#options.cluster, replicas, api: { firstVersion: 500 } });
+    this.http.set("silent");
     this.http = new MemoryHttp(this.cluster.api, this.clock, "proxy");
+    await this.pass(0);
   }
 
   /** Starts the program, and lets a moment pass: enough to become ready, unless something is in the way. */

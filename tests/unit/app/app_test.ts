@@ -57,7 +57,7 @@ Deno.test("runApp() scales up for a client, shows its bytes, and scales down aft
     /^buildkitd_autoscaler_bytes_total\{direction="upstream"\} 5$/m,
     "while the session runs",
   );
-  await program.pass(60 * 60_000);
+  await program.pass(20 * 60_000);
   assert.equal(program.cluster.replicas, 1, "a session is open");
   client.close();
   await program.pass(9 * 60_000);
@@ -129,6 +129,24 @@ Deno.test("runApp() waits for a StatefulSet that is missing, says so, and serves
   await program.pass(5_000);
   assert.equal(client.text, "hello");
   client.close();
+});
+
+Deno.test("runApp() serves on when the API's data is restored from a backup, and scales down only when others had time to come back", async () => {
+  await using program = new VirtualProgram({ settings: { idleTimeoutMs: "1m" } });
+  await program.start();
+  await program.pass(60_000);
+  await program.restore(1);
+  // By the next renewal of its record.
+  await program.pass(45_000);
+  assert.equal(program.log.of("the Kubernetes API has gone back to an earlier state").length, 1);
+  const client = await program.connect("hello");
+  await program.pass(20_000);
+  assert.equal(client.text, "hello");
+  client.close();
+  await program.pass(3 * 60_000);
+  assert.equal(program.cluster.replicas, 1, "a proxy that the backup does not know may have sessions");
+  await program.pass(10 * 60_000);
+  assert.equal(program.cluster.replicas, 0);
 });
 
 Deno.test("runApp() warns of a token that is too short to drain with", async () => {

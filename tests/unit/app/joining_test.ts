@@ -19,6 +19,7 @@ const TARGET = { namespace: "n", name: "buildkitd", service: "bk", port: 1234 };
 function setUpPart() {
   let uid: string | undefined;
   const looks = new Set<() => void>();
+  const waits = { count: 0 };
   const runs: { readonly target: RecordTarget; over: boolean; readonly fail: (error: Error) => void }[] = [];
   const stop = new AbortController();
   const observer = {
@@ -27,7 +28,8 @@ function setUpPart() {
         if (uid !== undefined && uid !== before) return uid;
         const { promise, resolve } = Promise.withResolvers<void>();
         looks.add(resolve);
-        await orAborted(promise, signal);
+        waits.count++;
+        await orAborted(promise, signal).finally(() => waits.count--);
       }
     },
   };
@@ -45,6 +47,7 @@ function setUpPart() {
   };
   return {
     runs,
+    waits,
     stop,
     ended: takePart(proxies, observer, TARGET, stop.signal),
     async see(next: string) {
@@ -77,10 +80,12 @@ Deno.test("takePart() ends with the signal's reason while no StatefulSet is ther
 });
 
 Deno.test("takePart() fails with what a part of it has failed with", async () => {
-  const { runs, ended, see } = setUpPart();
+  const { runs, waits, ended, see } = setUpPart();
   await see("first");
+  assert.equal(waits.count, 1, "the next StatefulSet is waited for");
   runs[0]!.fail(new Error("a bug"));
   await assert.rejects(ended, /a bug/);
+  assert.equal(waits.count, 0);
 });
 
 /** What `join` deals with, in the test's hand. Rights are confirmed once `refusal` is undefined. */
@@ -172,6 +177,14 @@ Deno.test("join() leaves it to the watch to say that the StatefulSet is missing"
   stop.abort(new Error("told to stop"));
   await assert.rejects(ended, /told to stop/);
   assert.equal(clock.pending, 0, "no timer is left");
+});
+
+Deno.test("join() takes the end of what it waits for as no failure when it is stopped", async () => {
+  const { log, stop, ended } = setUpJoin();
+  await settle();
+  stop.abort(new Error("told to stop"));
+  await assert.rejects(ended, /told to stop/);
+  assert.deepEqual(log.records, []);
 });
 
 Deno.test("join() does not warn of what follows from an API server out of reach", async () => {

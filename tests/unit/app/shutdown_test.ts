@@ -104,7 +104,7 @@ Deno.test("runApp(), told to stop: without a drain timeout a session may last fo
   await using program = await warm({ drainTimeoutMs: "0s" });
   const client = await program.connect("hello");
   await program.stop();
-  await program.pass(3 * HOUR_MS);
+  await program.pass(1.5 * HOUR_MS);
   await client.send(" and more");
   await program.pass(0);
   assert.equal(client.text, "hello and more");
