@@ -23,9 +23,12 @@ class ScriptedListener implements Listener {
   closed = false;
   accepts = 0;
   #next = Promise.withResolvers<Conn>();
+  readonly #waiting: Conn[] = [];
 
   async accept(): Promise<Conn> {
     this.accepts++;
+    const waiting = this.#waiting.shift();
+    if (waiting !== undefined) return waiting;
     try {
       return await this.#next.promise;
     } finally {
@@ -40,6 +43,14 @@ class ScriptedListener implements Listener {
 
   fail(code: string): void {
     this.#next.reject(Object.assign(new Error(`The accept failed (${code})`), { code }));
+  }
+
+  /** So many clients that connect at the same moment. */
+  burst(count: number): MemoryConn[] {
+    const pairs = Array.from({ length: count }, () => MemoryConn.pair());
+    this.#waiting.push(...pairs.slice(1).map(([, downstream]) => downstream));
+    this.#next.resolve(pairs[0]![1]);
+    return pairs.map(([client]) => client);
   }
 
   connect(): MemoryConn {
@@ -232,6 +243,7 @@ Deno.test("Proxy takes no more connections than it may, and lets go of the rest"
     await clock.advance(0);
   }
   assert.equal(proxy.open, 2);
+  assert.equal(metrics.value("sessions_opened_total"), 4);
   assert.equal(metrics.value("sessions_ended_total", { outcome: "limited" }), 2);
   assert.equal(log.of("connections are refused").filter(({ level }) => level === "warn").length, 1);
   await clock.advance(10_000);
@@ -275,6 +287,24 @@ Deno.test("Proxy tells as many refused clients as it may; the oldest of them giv
   await proxy.drained();
   await running;
   assert.equal(clock.pending, 0, "no timer is left");
+});
+
+Deno.test("Proxy tells no more refused clients than it may, also when many come at the same moment", async () => {
+  const { clock, listener, proxy, running } = setUp({ descriptors: 8 });
+  const clients = listener.burst(12).map((conn) => new VirtualClient(conn));
+  await clock.advance(0);
+  assert.equal(proxy.open, 2);
+  // The first two are held, and the last two are told.
+  assert.deepEqual(clients.map(({ ended }) => ended === undefined), [
+    ...[true, true],
+    ...Array(8).fill(false),
+    ...[true, true],
+  ]);
+  proxy.stopAccepting();
+  proxy.cutAll("The time is up");
+  await clock.advance(0);
+  await proxy.drained();
+  await running;
 });
 
 Deno.test("Proxy counts each byte once, while sessions run and after they have ended, however often it is asked", async () => {
