@@ -57,6 +57,14 @@ Deno.test("Hold reads on when others have given back what it may keep", async ()
   assert.equal(holds[1].speaks, "http2");
 });
 
+Deno.test("Hold reads while there is room for one read, and not with less", () => {
+  for (const [limitBytes, reads] of [[1_023, 0], [1_024, 1]] as const) {
+    const conn = new HandConn();
+    new Hold(conn, new HoldBudget(limitBytes, () => {}), SILENT).start();
+    assert.equal(conn.reading, reads, `${limitBytes} bytes`);
+  }
+});
+
 Deno.test("Hold does not read on once it is over", async () => {
   const budget = new HoldBudget(5_000, () => {});
   const [greedy, late] = [new HandConn(), new HandConn()];

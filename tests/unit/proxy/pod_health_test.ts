@@ -316,3 +316,32 @@ Deno.test("PodHealthChecks says once that a pod serves, that it answers no more,
   await clock.advance(10 * 5_000);
   assert.deepEqual(events().slice(2), ["info pod answers health checks again"]);
 });
+
+Deno.test("PodHealthChecks counts no check as missed that it has given up, since the pod has another address", async () => {
+  await using setting = await warm("grpc");
+  const { clock, placement, world, show, checks } = setting;
+  world.fate = "silent";
+  await clock.advance(4_000);
+  const count = checks.length;
+  show({ ready: true, addresses: ["192.0.2.2"] });
+  await clock.advance(0);
+  assert.equal(placement.healthOf("pod-1").missed, 0);
+  await clock.advance(8_000);
+  assert.equal(placement.healthOf("pod-1").missed, 1);
+  assert.deepEqual(checks.slice(count).map(({ hostname }) => hostname), ["192.0.2.2"]);
+});
+
+Deno.test("PodHealthChecks knows nothing any more of a pod that was gone, and asks it at once when it is back", async () => {
+  await using setting = setUp("not_serving", { mode: "grpc", backend: { ready: false } });
+  const { clock, placement, show, checks, since } = setting;
+  placement.open(1, true);
+  await clock.advance(20_000);
+  while (checks.at(-1)!.atMs !== clock.nowMs()) await clock.advance(1);
+  await clock.advance(100);
+  placement.setBackends([]);
+  await clock.advance(0);
+  const backMs = clock.nowMs();
+  show({ ready: false });
+  await clock.advance(0);
+  assert.deepEqual(since(backMs), [0]);
+});
