@@ -215,6 +215,7 @@ function calls(count: number, from = 1): Uint8Array {
 }
 
 Deno.test(`Http2Opening lets ${OPEN_CALLS_LIMIT} calls be open, and asks the client to calm down at one more`, () => {
+  assert.equal(OPEN_CALLS_LIMIT, 1_000);
   const opening = new Http2Opening();
   assert.equal(opening.take(join([PREFACE, SETTINGS, calls(OPEN_CALLS_LIMIT)])).malformed, undefined);
   assert.equal(opening.take(calls(1, 7)).malformed, undefined, "HEADERS of an open call");

@@ -5,7 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { Hold, HoldBudget, SESSION_LIMIT_BYTES } from "../../../lib/proxy/hold.ts";
+import { Hold, HoldBudget, SESSION_LIMIT_BYTES, TOTAL_LIMIT_BYTES } from "../../../lib/proxy/hold.ts";
 import { FLAG, FRAME, PREFACE } from "../../../lib/proxy/http2_frames.ts";
 import { concat, MemoryConn, type MemoryOptions, readAll, writeAll } from "../../support/memory_network.ts";
 import { settle } from "../../support/virtual_clock.ts";
@@ -55,6 +55,7 @@ Deno.test("Hold stops reading at its own limit, and tells the budget what it kee
   hold.wait();
   await writeAll(client, new Uint8Array(MIB));
   await settle();
+  assert.deepEqual([SESSION_LIMIT_BYTES, TOTAL_LIMIT_BYTES], [128 * 1024, 64 * MIB], "docs/hold.md");
   const most = Math.max(...used);
   assert.ok(most <= SESSION_LIMIT_BYTES && most > SESSION_LIMIT_BYTES - 8 * 1024, `${most} bytes were kept`);
   const { chunks, pending } = hold.handOver();
