@@ -12,6 +12,7 @@ import { HoldEnded, refuseSession, runSession, type SessionPorts } from "../../l
 import type { Backend } from "../../lib/scaler/backends.ts";
 import { ColdStart } from "../../lib/scaler/cold_start.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
+import { bytesOf, call, OPENING, SETTINGS_ACK } from "./http2_client.ts";
 import { MemoryConn, type MemoryOptions } from "./memory_network.ts";
 import { recordingLog } from "./recording_log.ts";
 import { VirtualClock } from "./virtual_clock.ts";
@@ -193,4 +194,32 @@ export class TestSession {
     assert.equal(this.of("sessions_opened_total").length, 1);
     assert.equal(this.of("sessions_ended_total").length, 1);
   }
+}
+
+/** A gRPC client's first call. */
+export const CALL: Uint8Array = bytesOf(OPENING, SETTINGS_ACK, ...call(1));
+
+/** The first bytes of a TLS client. */
+export const TLS: Uint8Array = Uint8Array.of(0x16, 3, 1, 2, 0, 1);
+
+/** A session that has begun, with what the client has sent so far. */
+export async function begun(sent: Uint8Array | string, options: SessionOptions = {}): Promise<TestSession> {
+  const session = new TestSession(options);
+  await session.start();
+  await session.client.send(sent);
+  await session.pass(0);
+  return session;
+}
+
+/** The same without a pod that is ready. */
+export function held(sent: Uint8Array | string = CALL): Promise<TestSession> {
+  return begun(sent, { ready: false });
+}
+
+/** The client has had what it wanted, and leaves, and then the daemon. */
+export async function finish(session: TestSession): Promise<void> {
+  await session.client.end();
+  await session.pass(0);
+  await session.daemons.at(-1)!.end();
+  await session.pass(0);
 }

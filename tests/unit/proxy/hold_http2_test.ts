@@ -130,6 +130,17 @@ Deno.test("Hold does not look at what comes while a pod is dialled for the first
   assert.deepEqual(concat(hold.handOver().chunks), OPENING);
 });
 
+Deno.test("Hold says nothing to a client that says its first words while a pod is dialled, also after a wait", async () => {
+  const { conn, hold } = setUp();
+  hold.wait();
+  hold.dial();
+  await conn.bring(concat([OPENING, PING]));
+  assert.deepEqual(conn.written, [], "the daemon answers, as it would have without a proxy");
+  const { chunks, opening } = hold.handOver();
+  assert.deepEqual(concat(chunks), concat([OPENING, PING]));
+  assert.ok(opening.blind);
+});
+
 Deno.test("Hold wakes nobody who waits for room while it looks at what it has kept", async () => {
   const budget = new HoldBudget(10_000, () => {});
   const conns = [new HandConn(), new HandConn()];

@@ -5,105 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Network } from "../../../lib/base/network.ts";
-import { PodHealthChecks } from "../../../lib/proxy/pod_health.ts";
-import type { Backend } from "../../../lib/scaler/backends.ts";
-import { Placement } from "../../../lib/scaler/placement.ts";
-import type { ReadinessMode } from "../../../lib/scaler/readiness.ts";
-import { HealthDaemon, type HealthHabit } from "../../support/health_daemons.ts";
-import { MemoryConn } from "../../support/memory_network.ts";
-import { recordingLog } from "../../support/recording_log.ts";
-import { VirtualClock } from "../../support/virtual_clock.ts";
-
-const BACKEND: Backend = {
-  ordinal: 0,
-  pod: "buildkitd-0",
-  uid: "pod-1",
-  addresses: ["192.0.2.1"],
-  ready: true,
-  terminating: false,
-};
-
-const SETTINGS = {
-  upstream: "slices",
-  targetPort: 1234,
-  connectTimeoutMs: 5_000,
-  headlessServiceName: "bk-pods",
-  stsNamespace: "builds",
-  clusterDomain: "cluster.local",
-} as const;
-
-/** What becomes of a dial to the pod: it is refused, not answered, cannot even be tried, or finds a daemon with a habit. */
-type Fate = HealthHabit | "refused" | "unanswered" | "EMFILE";
-
-/** One check, by when it began. */
-interface Check {
-  readonly atMs: number;
-  readonly hostname: string;
-}
-
-/** The one pod of a placement, and its checks under way. */
-function setUp(fate: Fate, options: { mode?: ReadinessMode; backend?: Partial<Backend> } = {}) {
-  const clock = new VirtualClock();
-  const placement = new Placement(clock, 1, options.mode ?? "auto");
-  placement.see({ version: "1", replicas: 1 });
-  const show = (change: Partial<Backend> = {}) =>
-    placement.setBackends([{ ...BACKEND, ...options.backend, ...change }]);
-  show();
-  const daemon = new HealthDaemon("serving");
-  const checks: Check[] = [];
-  const world = { fate };
-  const network: Network = {
-    listen: () => assert.fail("nobody listens here"),
-    connect({ hostname }, signal) {
-      checks.push({ atMs: clock.nowMs(), hostname });
-      const { fate } = world;
-      if (fate === "refused") return Promise.reject(new Deno.errors.ConnectionRefused("refused"));
-      if (fate === "EMFILE") return Promise.reject(Object.assign(new Error("EMFILE"), { code: "EMFILE" }));
-      if (fate === "unanswered") {
-        return new Promise((_, reject) => {
-          signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-        });
-      }
-      daemon.habit = fate;
-      const [ours, theirs] = MemoryConn.pair();
-      const pod = { name: "buildkitd-0", uid: "pod-1", ordinal: 0, address: { hostname, port: 1234 } };
-      const session = { pod, state: "open" as const, interrupted: false, cut: () => {} };
-      daemon.serve(theirs, pod, session).catch(() => {});
-      return Promise.resolve(ours);
-    },
-  };
-  const log = recordingLog();
-  const health = new PodHealthChecks(SETTINGS, { clock, random: () => 1, log, network, placement });
-  const stop = new AbortController();
-  const running = health.run(stop.signal).catch(() => {});
-  return {
-    clock,
-    placement,
-    log,
-    checks,
-    world,
-    show,
-    /** When each check began, from a time on. */
-    since: (ms: number) => checks.filter(({ atMs }) => atMs >= ms).map(({ atMs }) => atMs - ms),
-    async [Symbol.asyncDispose]() {
-      stop.abort(new Error("over"));
-      await clock.advance(0);
-      await running;
-    },
-  };
-}
-
-/** A pod that serves, by its own word and by its condition, and has a session, a second after its last check. */
-async function warm(mode: ReadinessMode = "auto") {
-  const setting = setUp("serving", { mode, backend: { ready: false } });
-  setting.placement.open(1, true);
-  await setting.placement.wait(1, new AbortController().signal);
-  setting.show({ ready: true });
-  await setting.clock.advance(1_000);
-  assert.ok(setting.placement.healthOf("pod-1").served);
-  return setting;
-}
+import { setUp, warm } from "../../support/pod_health.ts";
 
 /** The longest time from one check to the next while a client waits and the daemon is not there. */
 const LONGEST_PAUSE_MS = 60;
@@ -251,72 +153,6 @@ Deno.test("PodHealthChecks asks no pod that terminates or has no address, though
   }
 });
 
-for (
-  const [mode, then] of [
-    ["auto", "its condition decides"],
-    ["grpc", "it never counts as ready (--readiness grpc)"],
-  ] as const
-) {
-  Deno.test(`PodHealthChecks (${mode}) believes three answers in a row that there is no health service, and warns once`, async () => {
-    await using setting = setUp("unimplemented", { mode, backend: { ready: false } });
-    const { clock, placement, log, checks } = setting;
-    placement.open(1, true);
-    while (checks.length < 3) {
-      assert.ok(!placement.healthOf("pod-1").unsupported);
-      await clock.advance(10);
-    }
-    await clock.advance(0);
-    assert.ok(placement.healthOf("pod-1").unsupported);
-    await clock.advance(60_000);
-    assert.deepEqual(log.of("pod has no health service"), [
-      {
-        level: "warn",
-        event: "pod has no health service",
-        fields: { pod: "buildkitd-0", uid: "pod-1", then },
-      },
-    ]);
-    assert.equal(checks.length > 3, mode === "grpc", "only in grpc there is nothing else to go by");
-  });
-}
-
-Deno.test("PodHealthChecks does not believe odd answers that a good one interrupts", async () => {
-  await using setting = setUp("unimplemented", { backend: { ready: false } });
-  const { clock, placement, world, checks } = setting;
-  placement.gate = () => false;
-  placement.open(1, true);
-  for (let round = 0; round < 3; round++) {
-    world.fate = "unimplemented";
-    while (checks.length < 3 * round + 2) await clock.advance(10);
-    await clock.advance(0);
-    world.fate = "not_serving";
-    while (checks.length < 3 * round + 3) await clock.advance(10);
-    await clock.advance(0);
-  }
-  assert.ok(!placement.healthOf("pod-1").unsupported);
-});
-
-Deno.test("PodHealthChecks says once that a pod serves, that it answers no more, and that it answers again", async () => {
-  await using setting = await warm("grpc");
-  const { clock, log, world } = setting;
-  const events = () =>
-    log.records.filter(({ event }) => event.startsWith("pod ")).map(({ level, event, fields }) => {
-      assert.deepEqual(fields, { pod: "buildkitd-0", uid: "pod-1" });
-      return `${level} ${event}`;
-    });
-  assert.deepEqual(events(), ["debug pod serves"]);
-  world.fate = "refused";
-  await clock.advance(2 * 5_000);
-  world.fate = "serving";
-  await clock.advance(5_000);
-  assert.deepEqual(events(), ["debug pod serves"], "two misses are nothing to speak of");
-  world.fate = "refused";
-  await clock.advance(10 * 5_000);
-  assert.deepEqual(events().slice(1), ["warn pod does not answer health checks"]);
-  world.fate = "serving";
-  await clock.advance(10 * 5_000);
-  assert.deepEqual(events().slice(2), ["info pod answers health checks again"]);
-});
-
 Deno.test("PodHealthChecks counts no check as missed that it has given up, since the pod has another address", async () => {
   await using setting = await warm("grpc");
   const { clock, placement, world, show, checks } = setting;
@@ -344,4 +180,18 @@ Deno.test("PodHealthChecks knows nothing any more of a pod that was gone, and as
   show({ ready: false });
   await clock.advance(0);
   assert.deepEqual(since(backMs), [0]);
+});
+
+Deno.test("PodHealthChecks gives a daemon that takes connections 4 s to answer, and then asks again", async () => {
+  await using setting = setUp("silent", { backend: { ready: false } });
+  const { clock, placement, since } = setting;
+  placement.open(1, true);
+  const startMs = clock.nowMs();
+  await clock.advance(8_200);
+  const times = since(startMs);
+  assert.equal(times.length, 3, `${times}`);
+  for (const [i, ms] of times.slice(1).entries()) {
+    const pauseMs = ms - times[i]! - 4_000;
+    assert.ok(pauseMs > 0 && pauseMs <= LONGEST_PAUSE_MS, `${times}`);
+  }
 });

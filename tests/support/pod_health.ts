@@ -1,0 +1,106 @@
+/**
+ * The health checks of one pod, in memory: the test is the network and the daemon, and moves the time.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Network } from "../../lib/base/network.ts";
+import { PodHealthChecks } from "../../lib/proxy/pod_health.ts";
+import type { Backend } from "../../lib/scaler/backends.ts";
+import { Placement } from "../../lib/scaler/placement.ts";
+import type { ReadinessMode } from "../../lib/scaler/readiness.ts";
+import { HealthDaemon, type HealthHabit } from "./health_daemons.ts";
+import { MemoryConn } from "./memory_network.ts";
+import { recordingLog } from "./recording_log.ts";
+import { VirtualClock } from "./virtual_clock.ts";
+
+/** The pod. */
+const BACKEND: Backend = {
+  ordinal: 0,
+  pod: "buildkitd-0",
+  uid: "pod-1",
+  addresses: ["192.0.2.1"],
+  ready: true,
+  terminating: false,
+};
+
+const SETTINGS = {
+  upstream: "slices",
+  targetPort: 1234,
+  connectTimeoutMs: 5_000,
+  headlessServiceName: "bk-pods",
+  stsNamespace: "builds",
+  clusterDomain: "cluster.local",
+} as const;
+
+/** What becomes of a dial to the pod: it is refused, not answered, cannot even be tried, or finds a daemon with a habit. */
+export type Fate = HealthHabit | "refused" | "unanswered" | "EMFILE";
+
+/** One check, by when it began. */
+interface Check {
+  readonly atMs: number;
+  readonly hostname: string;
+}
+
+/** The one pod of a placement, and its checks under way. */
+export function setUp(fate: Fate, options: { mode?: ReadinessMode; backend?: Partial<Backend> } = {}) {
+  const clock = new VirtualClock();
+  const placement = new Placement(clock, 1, options.mode ?? "auto");
+  placement.see({ version: "1", replicas: 1 });
+  const show = (change: Partial<Backend> = {}) =>
+    placement.setBackends([{ ...BACKEND, ...options.backend, ...change }]);
+  show();
+  const daemon = new HealthDaemon("serving");
+  const checks: Check[] = [];
+  const world = { fate };
+  const network: Network = {
+    listen: () => assert.fail("nobody listens here"),
+    connect({ hostname }, signal) {
+      checks.push({ atMs: clock.nowMs(), hostname });
+      const { fate } = world;
+      if (fate === "refused") return Promise.reject(new Deno.errors.ConnectionRefused("refused"));
+      if (fate === "EMFILE") return Promise.reject(Object.assign(new Error("EMFILE"), { code: "EMFILE" }));
+      if (fate === "unanswered") {
+        return new Promise((_, reject) => {
+          signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+        });
+      }
+      daemon.habit = fate;
+      const [ours, theirs] = MemoryConn.pair();
+      const pod = { name: "buildkitd-0", uid: "pod-1", ordinal: 0, address: { hostname, port: 1234 } };
+      const session = { pod, state: "open" as const, interrupted: false, cut: () => {} };
+      daemon.serve(theirs, pod, session).catch(() => {});
+      return Promise.resolve(ours);
+    },
+  };
+  const log = recordingLog();
+  const health = new PodHealthChecks(SETTINGS, { clock, random: () => 1, log, network, placement });
+  const stop = new AbortController();
+  const running = health.run(stop.signal).catch(() => {});
+  return {
+    clock,
+    placement,
+    log,
+    checks,
+    world,
+    show,
+    /** When each check began, from a time on. */
+    since: (ms: number) => checks.filter(({ atMs }) => atMs >= ms).map(({ atMs }) => atMs - ms),
+    async [Symbol.asyncDispose]() {
+      stop.abort(new Error("over"));
+      await clock.advance(0);
+      await running;
+    },
+  };
+}
+
+/** A pod that serves, by its own word and by its condition, and has a session, a second after its last check. */
+export async function warm(mode: ReadinessMode = "auto") {
+  const setting = setUp("serving", { mode, backend: { ready: false } });
+  setting.placement.open(1, true);
+  await setting.placement.wait(1, new AbortController().signal);
+  setting.show({ ready: true });
+  await setting.clock.advance(1_000);
+  assert.ok(setting.placement.healthOf("pod-1").served);
+  return setting;
+}

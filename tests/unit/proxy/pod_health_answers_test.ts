@@ -1,0 +1,73 @@
+/**
+ * Tests of what health checks make of the answers of a daemon, and of what they say about it.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { setUp, warm } from "../../support/pod_health.ts";
+
+for (
+  const [mode, then] of [
+    ["auto", "its condition decides"],
+    ["grpc", "it never counts as ready (--readiness grpc)"],
+  ] as const
+) {
+  Deno.test(`PodHealthChecks (${mode}) believes three answers in a row that there is no health service, and warns once`, async () => {
+    await using setting = setUp("unimplemented", { mode, backend: { ready: false } });
+    const { clock, placement, log, checks } = setting;
+    placement.open(1, true);
+    while (checks.length < 3) {
+      assert.ok(!placement.healthOf("pod-1").unsupported);
+      await clock.advance(10);
+    }
+    await clock.advance(0);
+    assert.ok(placement.healthOf("pod-1").unsupported);
+    await clock.advance(60_000);
+    assert.deepEqual(log.of("pod has no health service"), [
+      {
+        level: "warn",
+        event: "pod has no health service",
+        fields: { pod: "buildkitd-0", uid: "pod-1", then },
+      },
+    ]);
+    assert.equal(checks.length > 3, mode === "grpc", "only in grpc there is nothing else to go by");
+  });
+}
+
+Deno.test("PodHealthChecks does not believe odd answers that a good one interrupts", async () => {
+  await using setting = setUp("unimplemented", { backend: { ready: false } });
+  const { clock, placement, world, checks } = setting;
+  placement.gate = () => false;
+  placement.open(1, true);
+  for (let round = 0; round < 3; round++) {
+    world.fate = "unimplemented";
+    while (checks.length < 3 * round + 2) await clock.advance(10);
+    await clock.advance(0);
+    world.fate = "not_serving";
+    while (checks.length < 3 * round + 3) await clock.advance(10);
+    await clock.advance(0);
+  }
+  assert.ok(!placement.healthOf("pod-1").unsupported);
+});
+
+Deno.test("PodHealthChecks says once that a pod serves, that it answers no more, and that it answers again", async () => {
+  await using setting = await warm("grpc");
+  const { clock, log, world } = setting;
+  const events = () =>
+    log.records.filter(({ event }) => event.startsWith("pod ")).map(({ level, event, fields }) => {
+      assert.deepEqual(fields, { pod: "buildkitd-0", uid: "pod-1" });
+      return `${level} ${event}`;
+    });
+  assert.deepEqual(events(), ["debug pod serves"]);
+  world.fate = "refused";
+  await clock.advance(2 * 5_000);
+  world.fate = "serving";
+  await clock.advance(5_000);
+  assert.deepEqual(events(), ["debug pod serves"], "two misses are nothing to speak of");
+  world.fate = "refused";
+  await clock.advance(10 * 5_000);
+  assert.deepEqual(events().slice(1), ["warn pod does not answer health checks"]);
+  world.fate = "serving";
+  await clock.advance(10 * 5_000);
+  assert.deepEqual(events().slice(2), ["info pod answers health checks again"]);
+});
