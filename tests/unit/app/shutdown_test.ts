@@ -126,6 +126,24 @@ Deno.test("runApp(), told to stop: it lowers the count no more, but raises it fo
   assert.equal(client.text, "hello");
 });
 
+Deno.test("runApp(), told to stop: a proxy without a right to Leases, which leads always, lowers the count no more either", async () => {
+  for (const stops of [true, false]) {
+    await using program = new VirtualProgram({
+      cluster: { replicas: 1 },
+      settings: { idleTimeoutMs: "1m", shutdownDelayMs: "1h" },
+    });
+    program.cluster.api.access.rules.set("system:anonymous", [
+      { apiGroups: ["apps", "discovery.k8s.io"], resources: ["*"], verbs: ["*"] },
+    ]);
+    await program.start();
+    await program.pass(30 * SECOND_MS);
+    assert.match(await program.check("/livez", "proxies"), /, alone/);
+    if (stops) await program.stop();
+    await program.pass(10 * MINUTE_MS);
+    assert.equal(program.cluster.replicas, stops ? 1 : 0);
+  }
+});
+
 Deno.test("runApp() cuts sessions when the drain timeout has passed, with no delay where nobody can be told", async () => {
   await using program = await warm({ drainTimeoutMs: "10m", shutdownDelayMs: "1m" });
   const client = await program.connect("hello");

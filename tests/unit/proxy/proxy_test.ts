@@ -128,6 +128,7 @@ Deno.test("Proxy cuts all sessions when told to, and says why", async () => {
   await running;
   const ended = log.of("session ended").map(({ fields: { outcome, reason } }) => `${outcome}: ${reason}`);
   assert.deepEqual(ended, Array(3).fill("drain_timeout: The time is up"));
+  assert.deepEqual(log.of("session ended").map(({ fields: { session } }) => session).toSorted(), [1, 2, 3]);
   assert.equal(clock.pending, 0, "no timer is left");
 });
 

@@ -103,3 +103,9 @@ Deno.test("Room never promises more than there is, however little that is", () =
 Deno.test("countDescriptors() counts no further than asked", () => {
   assert.equal(countDescriptors(20), Deno.build.os === "windows" ? undefined : 20);
 });
+
+Deno.test("Room tells clients that are refused in half of what it keeps back, whatever that is", () => {
+  for (const [free, refused] of [[7, 1], [8, 2], [9, 2], [100, 25], [1_000, 100]] as const) {
+    assert.equal(roomOf(10_000, free).room.refused, refused, `${free} free`);
+  }
+});
