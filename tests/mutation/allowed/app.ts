@@ -8,6 +8,12 @@ import type { Allowed } from "./entry.ts";
 /** All of them. */
 export const APP: readonly Allowed[] = [
   {
+    path: "lib/app.ts",
+    line: "if (delayMs === Infinity) return await aborted(...signals);",
+    to: "false",
+    reason: "makes no difference: a timer of the clock port waits without end, too",
+  },
+  {
     path: "lib/app/joining.ts",
     line: "await next;",
     reason: "makes no difference: what is waited for was ended by the line before",

@@ -34,6 +34,12 @@ export const PROXY: readonly Allowed[] = [
   },
   {
     path: "lib/proxy/relay.ts",
+    line: "return spare.get(sizeBytes)?.pop() ?? new Uint8Array(sizeBytes);",
+    to: "new Uint8Array(sizeBytes)",
+    reason: "changes speed only: every buffer is a new one; the benchmark of many streams measures it",
+  },
+  {
+    path: "lib/proxy/relay.ts",
     line: "if (closed.has(conn)) return;",
     to: "false",
     reason: "changes speed only: to close twice throws, which is caught",

@@ -97,6 +97,18 @@ Deno.test("runApp() tells a client whose time is up why, and what keeps sessions
   assert.match(client.refusal.message, /^buildkitd did not become ready in 5m0s: pod buildkitd-0 is /);
 });
 
+Deno.test("runApp() tells a client whose time is up that this proxy places nobody, though the pod is ready", async () => {
+  await using program = new VirtualProgram({ cluster: { replicas: 1 }, settings: { whenCutOff: "hold" } });
+  await program.start();
+  program.cluster.api.access.rules.set("system:anonymous", [
+    { apiGroups: ["apps", "discovery.k8s.io", ""], resources: ["*"], verbs: ["*"] },
+  ]);
+  await program.pass(10 * 60_000);
+  const client = await program.call();
+  await program.pass(5 * 60_000 + 1_000);
+  assert.match(client.refusal?.message ?? "", /^buildkitd did not become ready in 5m0s: Cannot .*leases/);
+});
+
 Deno.test("runApp() waits for a StatefulSet that is missing, says so, and serves the one that is made anew later", async () => {
   await using program = new VirtualProgram();
   const { registry } = program.cluster.api;
