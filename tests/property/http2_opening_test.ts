@@ -204,6 +204,19 @@ Deno.test("Http2Opening answers every call with the error once it refuses, and k
 
 const SETTINGS = frame(FRAME.settings, 0, 0, new Uint8Array());
 
+Deno.test("Http2Opening takes HEADERS alone for a call", () => {
+  const opening = new Http2Opening();
+  const others = [
+    SETTINGS,
+    frame(FRAME.ping, FLAG.ack, 0, new Uint8Array(8)),
+    frame(FRAME.data, 0, 5, new Uint8Array(5)),
+    frame(FRAME.rstStream, 0, 7, new Uint8Array(4)),
+    frame(0x8, 0, 9, new Uint8Array(4)), // WINDOW_UPDATE
+  ];
+  assert.equal(opening.take(join([PREFACE, ...others])).malformed, undefined);
+  assert.deepEqual(opening.refuse({ status: 4, message: "too late" }), []);
+});
+
 /** So many calls as short as can be, from the given stream on. */
 function calls(count: number, from = 1): Uint8Array {
   return join(

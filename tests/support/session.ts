@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { CauseLog } from "../../lib/base/log.ts";
 import type { Metrics } from "../../lib/base/metrics.ts";
 import type { Conn } from "../../lib/base/network.ts";
@@ -190,6 +191,9 @@ export class TestSession {
     assert.equal(this.placement.usage.held, 0);
     assert.equal(this.placement.usage.on(0), 0, "its seat is given up");
     assert.equal(this.clock.pending, 0, "no timer is left");
+    for (const { signal } of [this.cut, this.refuse]) {
+      assert.equal(getEventListeners(signal, "abort").length, 0, "no listener is left");
+    }
     assert.equal(this.ports.budget.leftBytes, 1024 * 1024, "no byte is kept");
     assert.equal(this.of("sessions_opened_total").length, 1);
     assert.equal(this.of("sessions_ended_total").length, 1);

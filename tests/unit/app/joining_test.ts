@@ -130,20 +130,22 @@ function refusalOf(status: number): ApiError {
   return new ApiError(target, status, { message: "said the server" });
 }
 
-Deno.test("join() is ready when the rights suffice, the watches are there and the others know of it, and says so once", async () => {
-  const { log, synced, joined, listed, phase, ended } = setUpJoin();
-  const atStart = phase.waitsFor;
-  assert.match(atStart, /rights/);
-  for (const next of [synced, joined, listed]) {
+for (const last of ["synced", "joined", "listed"] as const) {
+  Deno.test(`join() is ready when all is there that it waits for, and says so once; the last is "${last}"`, async () => {
+    const parts = setUpJoin();
+    const { log, phase, ended } = parts;
+    assert.match(phase.waitsFor, /rights/);
+    for (const part of ["synced", "joined", "listed"] as const) if (part !== last) parts[part].resolve();
     await settle();
     assert.equal(phase.joined, false);
     assert.match(phase.waitsFor, /not seen yet$/, "the rights suffice");
-    next.resolve();
-  }
-  await ended;
-  assert.equal(phase.joined, true);
-  assert.deepEqual(log.records.map(({ level, event }) => `${level} ${event}`), ["info ready"]);
-});
+    assert.deepEqual(log.records, []);
+    parts[last].resolve();
+    await ended;
+    assert.equal(phase.joined, true);
+    assert.deepEqual(log.records.map(({ level, event }) => `${level} ${event}`), ["info ready"]);
+  });
+}
 
 Deno.test("join() tries again after a failure, with pauses that grow, and says each cause once", async () => {
   const { clock, log, synced, joined, listed, phase, world, ended } = setUpJoin(refusalOf(403));

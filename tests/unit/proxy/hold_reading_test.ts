@@ -31,14 +31,17 @@ Deno.test("Hold reads one read at a time when it refuses while a reply is under 
   assert.equal(conn.reading, 1);
 });
 
-Deno.test("Hold.refuse() reads on where the bounds had stopped it", async () => {
-  const conn = new HandConn();
-  const hold = new Hold(conn, new HoldBudget(5_000, () => {}), SILENT);
-  hold.start();
-  hold.wait();
-  await conn.fill();
-  hold.refuse({ status: 4, message: "too late" });
-  assert.equal(conn.reading, 1);
+Deno.test("Hold.refuse() reads on where its own bound or that of all had stopped it", async () => {
+  for (const limitBytes of [5_000, 1_000_000]) {
+    const conn = new HandConn();
+    const hold = new Hold(conn, new HoldBudget(limitBytes, () => {}), SILENT);
+    hold.start();
+    hold.wait();
+    await conn.fill();
+    assert.equal(conn.reading, 0);
+    hold.refuse({ status: 4, message: "too late" });
+    assert.equal(conn.reading, 1, `${limitBytes} bytes`);
+  }
 });
 
 Deno.test("Hold reads on when others have given back what it may keep", async () => {
