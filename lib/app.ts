@@ -8,7 +8,7 @@ import { addChecks } from "./app/checks.ts";
 import { join, phaseAtStart, takePart } from "./app/joining.ts";
 import { anySignal } from "./base/any_signal.ts";
 import { type Clock, deadline, sleep } from "./base/clock.ts";
-import { FatalError, messageOf, TimeoutError } from "./base/errors.ts";
+import { FatalError, messageOf, publicMessageOf, TimeoutError } from "./base/errors.ts";
 import type { Log } from "./base/log.ts";
 import { type Address, formatAddress, type Listener, type Network } from "./base/network.ts";
 import type { Random } from "./base/random.ts";
@@ -197,7 +197,8 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   const onFailure = () => {
     const cause = messageOf(tasks.signal.reason);
     log.error("a part has failed", { cause, then: "the program ends when its running sessions have" });
-    proxy.refuseHeld("failed", `The proxy in front of buildkitd has failed, start the build again: ${cause}`);
+    const told = publicMessageOf(tasks.signal.reason);
+    proxy.refuseHeld("failed", `The proxy in front of buildkitd has failed, start the build again: ${told}`);
     outlasted = proxies.outlast(drained.signal);
   };
   if (tasks.signal.aborted) onFailure();

@@ -41,13 +41,25 @@ export function environmentProxy(
   const text = env(proxySource)!;
   const url = text.includes("://") ? text : `http://${text}`;
   const proxy = URL.canParse(url) ? new URL(url) : undefined;
-  if (proxy === undefined || !PROTOCOLS.includes(proxy.protocol) || proxy.hostname === "") {
+  if (
+    proxy === undefined || !PROTOCOLS.includes(proxy.protocol) || proxy.hostname === "" || !isDecodable(proxy)
+  ) {
     // The text is not quoted: it may hold a password.
     throw new UsageError([
       `Cannot use the variable ${proxySource}: found no URL of a proxy, want one such as "http://proxy.example:3128"`,
     ]);
   }
   return { proxy, proxySource };
+}
+
+/** Whether name and password can be read: a percent sign that begins no escape is no part of a URL. */
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether no proxy is used for a server: the machine itself, and what `NO_PROXY` lists. */

@@ -159,7 +159,7 @@ Deno.test("environmentProxy() chooses by the server's scheme, and capitals first
 });
 
 Deno.test("environmentProxy() refuses what is no proxy, without quoting it", () => {
-  for (const text of ["ftp://me:hunter2@proxy", "http://", "me:hunter2@pro xy"]) {
+  for (const text of ["ftp://me:hunter2@proxy", "http://", "me:hunter2@pro xy", "http://me:hunter2%@proxy"]) {
     assert.throws(() => proxyOf("https://api.example", { HTTPS_PROXY: text }), (error: Error) => {
       assert.ok(error instanceof UsageError);
       assert.match(
