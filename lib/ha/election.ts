@@ -39,14 +39,19 @@ export interface ElectionPorts {
   readonly identity: string;
 }
 
+/** The Lease as last seen, and when it was first seen like that. */
+interface Seen {
+  readonly lease: Lease;
+  readonly nowMs: number;
+}
+
 /** Takes part in the election. */
 export class Election {
   readonly #ports: ElectionPorts;
   readonly #times: ElectionTimes;
   readonly #onChange: () => void;
   readonly #faults: CauseLog;
-  /** The Lease as last seen, and when it was first seen like that. */
-  #seen: { readonly lease: Lease; readonly nowMs: number } | undefined;
+  #seen: Seen | undefined;
   #leadsUntil: { readonly nowMs: number; readonly bootMs: number } | undefined;
   #holder = "";
   #stands = true;
@@ -76,7 +81,6 @@ export class Election {
   async run(target: RecordTarget, signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#ports;
     for (;;) {
-      const led = this.leads;
       try {
         if (this.#stands) await (this.#try = this.#tryOnce(target, signal));
         this.#faults.succeeded();
@@ -85,7 +89,7 @@ export class Election {
         // A conflict only says that somebody else was quicker.
         if (!(error instanceof ApiError && error.status === 409)) this.#faults.failed(error);
       }
-      if (led && !this.leads) this.#changed("");
+      this.#noticeEnd();
       await sleep(clock, this.#times.retryPeriodMs * (1 + 0.2 * random()), signal);
     }
   }
@@ -94,9 +98,8 @@ export class Election {
   async release(signal: AbortSignal): Promise<void> {
     this.#stands = false;
     const { leases, clock, identity } = this.#ports;
-    const held = this.leads;
     this.#leadsUntil = undefined;
-    if (held) this.#changed("");
+    this.#noticeEnd();
     // A try that is under way may bring the Lease, or a newer version of it.
     await this.#try.catch(() => {});
     const lease = this.#seen?.lease;
@@ -114,11 +117,13 @@ export class Election {
       if (!(error instanceof ApiError && error.status === 404)) throw error;
       return undefined;
     });
-    if (found !== undefined) this.#observe(found);
-    const holder = found?.spec?.holderIdentity ?? "";
-    if (holder !== "" && holder !== identity && !this.#isOver()) {
-      this.#leadsUntil = undefined;
-      return this.#changed(holder);
+    if (found !== undefined) {
+      const seen = this.#observe(found);
+      const holder = found.spec?.holderIdentity ?? "";
+      if (holder !== "" && holder !== identity && !this.#isOver(seen)) {
+        this.#leadsUntil = undefined;
+        return this.#changed(holder);
+      }
     }
     await this.#write(target, found, sent, signal);
   }
@@ -147,13 +152,15 @@ export class Election {
   ): Promise<void> {
     const { leases, clock, identity } = this.#ports;
     const { leaseDurationMs } = this.#times;
-    const holder = found?.spec?.holderIdentity ?? "";
+    const before = found?.spec;
+    const isOwn = before?.holderIdentity === identity;
+    const now = stamp(clock);
     const spec = {
       holderIdentity: identity,
       leaseDurationSeconds: Math.ceil(leaseDurationMs / 1000),
-      renewTime: stamp(clock),
-      acquireTime: holder === identity ? found?.spec?.acquireTime ?? stamp(clock) : stamp(clock),
-      leaseTransitions: (found?.spec?.leaseTransitions ?? 0) + (holder === identity ? 0 : 1),
+      renewTime: now,
+      acquireTime: isOwn ? before.acquireTime ?? now : now,
+      leaseTransitions: (before?.leaseTransitions ?? 0) + (isOwn ? 0 : 1),
     };
     const metadata = leaseMetadata(target, leaseName(target.name, "autoscaler-leader"), "election");
     const { uid, resourceVersion } = found?.metadata ?? {};
@@ -169,18 +176,24 @@ export class Election {
     this.#changed(identity);
   }
 
-  #observe(lease: Lease): void {
-    const version = lease.metadata?.resourceVersion;
-    if (this.#seen?.lease.metadata?.resourceVersion === version) return;
-    this.#seen = { lease, nowMs: this.#ports.clock.nowMs() };
+  /** Takes note of the Lease, and since when it has been like that. */
+  #observe(lease: Lease): Seen {
+    const seen = this.#seen;
+    if (seen !== undefined && seen.lease.metadata?.resourceVersion === lease.metadata?.resourceVersion) {
+      return seen;
+    }
+    return this.#seen = { lease, nowMs: this.#ports.clock.nowMs() };
   }
 
   /** The holder was not seen to renew for its whole duration. Its clock does not matter, only this proxy's. */
-  #isOver(): boolean {
-    if (this.#seen === undefined) return false;
-    const { lease, nowMs } = this.#seen;
+  #isOver({ lease, nowMs }: Seen): boolean {
     const durationMs = (lease.spec?.leaseDurationSeconds ?? this.#times.leaseDurationMs / 1000) * 1000;
     return this.#ports.clock.nowMs() - nowMs >= durationMs;
+  }
+
+  /** Tells of a lead that has ended, also where its deadline has passed between two tries. */
+  #noticeEnd(): void {
+    if (this.#holder === this.#ports.identity && !this.leads) this.#changed("");
   }
 
   #changed(holder: string): void {

@@ -1,20 +1,27 @@
 /** Tests of the election: who leads, from when, and until when. @module */
 import assert from "node:assert/strict";
 import type { Clock } from "../../../lib/base/clock.ts";
-import { Election } from "../../../lib/ha/election.ts";
+import { Election, type ElectionTimes } from "../../../lib/ha/election.ts";
+import type { Lease } from "../../../lib/kube/types.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
-import { TARGET } from "../../support/ha.ts";
+import { leaseOf, TARGET } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const TIMES = { leaseDurationMs: 15_000, renewDeadlineMs: 10_000, retryPeriodMs: 2_000 };
 const NAME = "buildkitd-autoscaler-leader";
 
-function candidate(clock: Clock, leases: FakeLeases, identity: string) {
+function candidate(clock: Clock, leases: FakeLeases, identity: string, options: {
+  readonly times?: Partial<ElectionTimes>;
+  readonly random?: number;
+} = {}) {
   const controller = new AbortController();
   const log = recordingLog();
   const changes: string[] = [];
-  const election = new Election({ leases, clock, random: () => 0, log, identity }, TIMES, () => {
+  const election = new Election({ leases, clock, random: () => options.random ?? 0, log, identity }, {
+    ...TIMES,
+    ...options.times,
+  }, () => {
     changes.push(election.holder);
   });
   const running = () =>
@@ -202,4 +209,186 @@ Deno.test("Election.release() in the middle of a first try frees the Lease that 
   a.stop();
   await clock.advance(0);
   await end;
+});
+
+/** One candidate that has made one try. */
+async function one(
+  prepare: (leases: FakeLeases) => void = () => {},
+  options: Parameters<typeof candidate>[3] = {},
+) {
+  const clock = new VirtualClock();
+  const leases = new FakeLeases();
+  prepare(leases);
+  const a = candidate(clock, leases, "a", options);
+  const end = a.start();
+  await clock.advance(0);
+  const stop = async () => {
+    a.stop();
+    await clock.advance(0);
+    await end;
+    assert.equal(clock.pending, 0);
+  };
+  /** What is asked from now until then. */
+  const asked = async (ms: number) => {
+    leases.requests.length = 0;
+    await clock.advance(ms);
+    return leases.requests.map((request) => request.replace(` ${NAME}`, ""));
+  };
+  return { clock, leases, a, stop, asked };
+}
+
+/** The Lease as another proxy has it. */
+function held(spec: Lease["spec"]): Lease {
+  const { metadata } = leaseOf("x");
+  return {
+    metadata: { ...metadata, name: NAME },
+    spec: { holderIdentity: "x", leaseTransitions: 4, ...spec },
+  };
+}
+
+Deno.test("Election.leads ends with the renew deadline, by the clock that stands still in a suspend or by the other one", async () => {
+  const { renewDeadlineMs } = TIMES;
+  // The boot clock is only good to the second.
+  for (const [how, lastMs] of [["freeze", renewDeadlineMs], ["suspend", renewDeadlineMs + 1_000]] as const) {
+    const { clock, a, stop } = await one();
+    clock[how](lastMs - 1);
+    assert.equal(a.election.leads, true);
+    clock[how](1);
+    assert.equal(a.election.leads, false);
+    await stop();
+  }
+});
+
+Deno.test("Election: a leader renews with one request, and looks again only when that is refused or its lead was over", async () => {
+  const { clock, leases, a, stop, asked } = await one();
+  assert.deepEqual(leases.requests.map((request) => request.split(" ")[0]), ["get", "create"]);
+  assert.deepEqual(await asked(4_000), ["update", "update"]);
+  leases.put({ ...leases.named(NAME)! });
+  assert.deepEqual(await asked(2_000), ["update", "get", "update"], "somebody has touched it");
+  leases.drop(NAME);
+  assert.deepEqual(await asked(2_000), ["update", "get", "create"]);
+  assert.equal(a.election.leads, true);
+  leases.fates("update", 500);
+  assert.deepEqual(await asked(2_000), ["update"]);
+  clock.freeze(TIMES.renewDeadlineMs);
+  assert.deepEqual(await asked(0), ["get", "update"]);
+  assert.equal(a.election.leads, true);
+  await stop();
+});
+
+Deno.test("Election: the pause between two tries is up to a fifth longer, so that proxies do not keep step", async () => {
+  const { clock, stop, asked } = await one(undefined, { random: 1 });
+  assert.deepEqual(await asked(2_399), []);
+  assert.deepEqual(await asked(1), ["update"]);
+  await clock.advance(0);
+  await stop();
+});
+
+Deno.test("Election: a leader that finds the Lease with another proxy leads no more, at once", async () => {
+  const { clock, leases, a, stop } = await one();
+  leases.put(held({ leaseDurationSeconds: 15 }));
+  await clock.advance(2_000);
+  assert.equal(a.election.leads, false);
+  assert.equal(a.election.holder, "x");
+  assert.deepEqual(a.changes, ["a", "x"]);
+  assert.deepEqual(a.log.of("leader").map(({ fields }) => fields), [
+    { leader: "a", self: true },
+    { leader: "x", self: false },
+  ]);
+  await stop();
+});
+
+Deno.test("Election: a leader that cannot renew says so, and that nobody is known to lead, once", async () => {
+  const { clock, leases, a, stop } = await one();
+  leases.reachable = false;
+  await clock.advance(60_000);
+  assert.equal(a.election.holder, "");
+  assert.deepEqual(a.changes, ["a", ""]);
+  assert.equal(a.log.of("no proxy leads").length, 1);
+  assert.equal(a.log.records.filter(({ level }) => level === "warn").length, 1);
+  leases.reachable = true;
+  await clock.advance(2_000);
+  assert.deepEqual(a.changes, ["a", "", "a"]);
+  assert.equal(a.log.of("cannot take part in the election is over").length, 1);
+  await stop();
+});
+
+Deno.test("Election: a proxy that was slower than another one calls that no fault", async () => {
+  for (const verb of ["create", "update"] as const) {
+    const { clock, leases, a, stop } = await one((leases) => {
+      if (verb === "update") leases.put(held({ holderIdentity: "" }));
+      leases.fates(verb, 409);
+    });
+    assert.equal(a.election.leads, false);
+    await clock.advance(2_000);
+    assert.equal(a.election.leads, true);
+    assert.ok(leases.named(NAME) !== undefined);
+    assert.deepEqual(a.log.records.map(({ event }) => event), ["leader"]);
+    await stop();
+  }
+});
+
+Deno.test("Election: a Lease that cannot be read is not made anew", async () => {
+  const { leases, a, stop } = await one((leases) => leases.fates("get", 500));
+  assert.deepEqual(leases.requests, [`get ${NAME}`]);
+  assert.equal(a.election.leads, false);
+  assert.equal(a.log.of("cannot take part in the election").length, 1);
+  await stop();
+});
+
+Deno.test("Election: another holder keeps the Lease for as long as it says there, or as usual, from when it was first seen", async () => {
+  const cases = [{ leaseDurationSeconds: 6, keptMs: 6_000 }, { leaseDurationSeconds: 40, keptMs: 40_000 }, {
+    keptMs: 14_000,
+  }];
+  for (const { keptMs, ...spec } of cases) {
+    const { clock, a, stop } = await one((leases) => leases.put(held(spec)), {
+      times: { leaseDurationMs: 14_000 },
+    });
+    assert.equal(a.election.holder, "x");
+    await clock.advance(keptMs - 1);
+    assert.equal(a.election.leads, false);
+    await clock.advance(1);
+    assert.equal(a.election.leads, true);
+    await stop();
+  }
+});
+
+Deno.test("Election: a Lease that nobody holds is taken at once", async () => {
+  for (const spec of [{ holderIdentity: "" }, undefined]) {
+    const { a, stop } = await one((leases) => {
+      const { metadata } = held({});
+      leases.put({ metadata: metadata!, ...(spec === undefined ? {} : { spec }) });
+    });
+    assert.equal(a.election.leads, true);
+    await stop();
+  }
+});
+
+Deno.test("Election writes the Lease as client-go does: acquired once by each holder, renewed with each write", async () => {
+  const { clock, leases, a, stop } = await one((leases) => leases.put(held({ leaseDurationSeconds: 1 })), {
+    times: { leaseDurationMs: 14_500 },
+  });
+  await clock.advance(2_000);
+  const taken = leases.named(NAME)!.spec!;
+  const stampOf = (ms: number) => new Date(ms).toISOString().replace("Z", "000Z");
+  assert.deepEqual(taken, {
+    holderIdentity: "a",
+    leaseDurationSeconds: 15,
+    acquireTime: stampOf(clock.wallMs()),
+    renewTime: stampOf(clock.wallMs()),
+    leaseTransitions: 5,
+  });
+  await clock.advance(2_000);
+  const renewed = { ...taken, renewTime: stampOf(clock.wallMs()) };
+  assert.deepEqual(leases.named(NAME)!.spec, renewed);
+  await clock.advance(1_000);
+  await a.election.release(new AbortController().signal);
+  assert.deepEqual(leases.named(NAME)!.spec, {
+    ...renewed,
+    holderIdentity: "",
+    leaseDurationSeconds: 1,
+    renewTime: stampOf(clock.wallMs()),
+  });
+  assert.deepEqual(a.changes, ["x", "a", ""]);
+  await stop();
 });

@@ -1,0 +1,241 @@
+/** Tests of all proxies' records as one proxy keeps them: watched, listed, and deleted where their proxies are dead. @module */
+import assert from "node:assert/strict";
+import { ApiServer } from "../../../lib/demo/api_server.ts";
+import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
+import { LEASES } from "../../../lib/demo/objects.ts";
+import { KnownRecords } from "../../../lib/ha/known_records.ts";
+import { countedMetrics } from "../../support/counted_metrics.ts";
+import { FakeLeases } from "../../support/fake_leases.ts";
+import { BUSY, EXPIRY_MS, IDLE, leaseOf, nameOf, TARGET } from "../../support/ha.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { testClient } from "../../support/test_client.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+function setUp(recordExpiryMs = EXPIRY_MS) {
+  const clock = new VirtualClock();
+  const leases = new FakeLeases();
+  const api = new ApiServer({ clock });
+  const log = recordingLog();
+  const metrics = countedMetrics(() => {});
+  const controller = new AbortController();
+  const { signal } = controller;
+  /** What was told, in order: "changed", or who is gone. */
+  const told: string[] = [];
+  const known: KnownRecords = new KnownRecords({
+    client: testClient(new MemoryHttp(api, clock, "me"), { clock, log, metrics }),
+    clock,
+    random: () => 0.5,
+    log,
+    metrics,
+    leases,
+    identity: "me",
+    recordExpiryMs,
+    onChange: () => void told.push(`changed: ${known.all.map(({ identity }) => identity)}`),
+    onGone: (lease) => void told.push(`gone: ${lease.spec?.holderIdentity}`),
+  });
+  known.target = TARGET;
+  const state = { leads: true };
+  const collect = () => {
+    const ended: { reason: unknown } = { reason: undefined };
+    known.collect(TARGET, () => state.leads, signal).catch((error) => ended.reason = error);
+    return ended;
+  };
+  const count = (request: string) => leases.requests.filter((each) => each === request).length;
+  const end = async () => {
+    controller.abort(new Error("over"));
+    await clock.advance(0);
+    assert.equal(clock.pending, 0, "no timer is left");
+  };
+  return {
+    clock,
+    leases,
+    registry: api.registry,
+    log,
+    metrics,
+    known,
+    told,
+    state,
+    collect,
+    count,
+    signal,
+    end,
+  };
+}
+
+const names = (records: readonly { readonly identity: string }[]) => records.map(({ identity }) => identity);
+
+Deno.test("KnownRecords.list() returns all records of the target, and `others` those of other proxies that are alive", async () => {
+  const { leases, known, metrics, told, signal } = setUp();
+  for (const identity of ["me", "a", "b"]) leases.put(leaseOf(identity, BUSY));
+  leases.put(leaseOf("old", BUSY, { target: { ...TARGET, uid: "sts-0" } }));
+  assert.deepEqual(names(await known.list(TARGET, signal)), ["me", "a", "b"]);
+  assert.deepEqual(names(known.all), ["me", "a", "b"]);
+  assert.deepEqual(names(known.others), ["a", "b"]);
+  assert.equal(known.use.highestBusy, 0);
+  assert.equal(metrics.value("proxies_alive"), 3);
+  assert.deepEqual(told, ["changed: me,a,b"]);
+});
+
+Deno.test("KnownRecords tells once that this proxy's own record is gone from a list, before it tells of the change", async () => {
+  const { leases, known, told, signal } = setUp();
+  leases.put(leaseOf("a"));
+  await known.list(TARGET, signal);
+  assert.deepEqual(told, ["changed: a"], "there was none yet");
+  leases.put(leaseOf("me"));
+  await known.list(TARGET, signal);
+  leases.drop(nameOf("a"));
+  await known.list(TARGET, signal);
+  leases.drop(nameOf("me"));
+  told.length = 0;
+  await known.list(TARGET, signal);
+  await known.list(TARGET, signal);
+  assert.deepEqual(told, ["gone: me", "changed: ", "changed: "]);
+});
+
+Deno.test("KnownRecords.inherited is what a proxy that has gone had in use", async () => {
+  const { clock, leases, known, signal } = setUp();
+  leases.put(leaseOf("a", BUSY));
+  await known.list(TARGET, signal);
+  assert.deepEqual(known.inherited, { lastUsedMs: new Map(), lastNeededMs: -Infinity });
+  await clock.advance(5_000);
+  leases.drop(nameOf("a"));
+  await known.list(TARGET, signal);
+  assert.deepEqual(known.inherited.lastUsedMs, new Map([[0, clock.nowMs()]]));
+  assert.deepEqual(known.others, []);
+});
+
+Deno.test("KnownRecords.collect(): a leader deletes the record of a dead proxy when it has expired, and no other", async () => {
+  const { clock, leases, known, log, metrics, collect, end } = setUp();
+  for (const identity of ["me", "dead", "live"]) leases.put(leaseOf(identity, BUSY));
+  collect();
+  await known.list(TARGET, new AbortController().signal);
+  for (let ms = 10_000; ms <= EXPIRY_MS - 10_000; ms += 10_000) {
+    leases.put(leaseOf("live", BUSY));
+    await clock.advance(10_000);
+    assert.equal(leases.all.length, 3);
+  }
+  leases.put(leaseOf("live", BUSY));
+  await clock.advance(10_000);
+  assert.deepEqual(leases.all.map(({ spec }) => spec?.holderIdentity), ["me", "live"]);
+  assert.deepEqual(log.records.map(({ fields }) => fields), [{ proxy: "dead" }]);
+  await clock.advance(10_000);
+  assert.deepEqual(names(known.others), ["live"]);
+  assert.equal(metrics.value("proxies_alive"), 2);
+  await end();
+});
+
+Deno.test("KnownRecords.collect() reads every 10 s, or ten times within the shortest expiry", async () => {
+  const cases = [
+    { own: EXPIRY_MS, other: EXPIRY_MS, everyMs: 10_000 },
+    { own: EXPIRY_MS, other: 20_000, everyMs: 2_000 },
+    { own: 50_000, other: EXPIRY_MS, everyMs: 5_000 },
+  ];
+  for (const { own, other, everyMs } of cases) {
+    const { clock, leases, known, collect, count, signal, end } = setUp(own);
+    leases.put(leaseOf("me", IDLE, { expiryMs: own }));
+    leases.put(leaseOf("a", IDLE, { expiryMs: other }));
+    await known.list(TARGET, signal);
+    const before = count("list");
+    collect();
+    for (let reads = 1; reads <= 4; reads++) {
+      await clock.advance(everyMs - 1);
+      assert.equal(count("list") - before, reads - 1);
+      await clock.advance(1);
+      assert.equal(count("list") - before, reads);
+    }
+    await end();
+  }
+});
+
+Deno.test("KnownRecords.collect() reads nothing while this proxy does not lead, or is the only one", async () => {
+  const { clock, leases, known, state, collect, count, signal, end } = setUp();
+  leases.put(leaseOf("me"));
+  await known.list(TARGET, signal);
+  collect();
+  await clock.advance(60_000);
+  assert.equal(count("list"), 1, "it is the only one");
+  leases.put(leaseOf("a"));
+  await known.list(TARGET, signal);
+  state.leads = false;
+  await clock.advance(60_000);
+  assert.equal(count("list"), 2, "it does not lead");
+  state.leads = true;
+  await clock.advance(60_000);
+  assert.equal(count("list"), 8);
+  await end();
+});
+
+Deno.test("KnownRecords.collect() goes on after a failure, and notes one that is not the work of somebody quicker", async () => {
+  for (
+    const [verb, fate, isNoted] of [
+      ["list", 500, true],
+      ["list", "lost", true],
+      ["delete", 403, true],
+      ["delete", 404, false],
+      ["delete", 409, false],
+    ] as const
+  ) {
+    const { clock, leases, known, log, collect, signal, end } = setUp();
+    for (const identity of ["me", "dead"]) leases.put(leaseOf(identity));
+    await known.list(TARGET, signal);
+    collect();
+    await clock.advance(verb === "list" ? 0 : EXPIRY_MS - 10_000);
+    leases.fates(verb, fate);
+    await clock.advance(10_000);
+    assert.equal(log.of("cannot read the records").length, isNoted ? 1 : 0, `${verb} ${fate}`);
+    assert.equal(leases.all.length, 2);
+    await clock.advance(EXPIRY_MS);
+    assert.deepEqual(leases.all.map(({ spec }) => spec?.holderIdentity), ["me"]);
+    await end();
+  }
+});
+
+Deno.test("KnownRecords.collect() ends with its signal in the middle of a read", async () => {
+  const { clock, leases, known, log, collect, signal, end } = setUp();
+  for (const identity of ["me", "a"]) leases.put(leaseOf(identity));
+  await known.list(TARGET, signal);
+  const { promise: asked, reject: fails } = Promise.withResolvers<never>();
+  leases.list = () => asked;
+  const ended = collect();
+  await clock.advance(10_000);
+  await end();
+  fails(new Error("no answer"));
+  await clock.advance(0);
+  assert.equal((ended.reason as Error).message, "over");
+  assert.deepEqual(log.records, []);
+});
+
+Deno.test("KnownRecords.watch() follows the records of the target, and tells of each one that is gone", async () => {
+  const { clock, registry, known, told, signal, end } = setUp();
+  const put = (identity: string, options: Parameters<typeof leaseOf>[2] = {}) => {
+    const { metadata, spec } = leaseOf(identity, BUSY, options);
+    const { ownerReferences: _, ...rest } = metadata!;
+    registry.create(LEASES, TARGET.namespace, { metadata: rest, spec }, { manager: "test" });
+  };
+  put("a");
+  const running = known.watch(TARGET, signal).catch(() => {});
+  await clock.advance(0);
+  assert.deepEqual(names(known.all), ["a"]);
+  put("b");
+  put("elsewhere", { target: { ...TARGET, name: "other" } });
+  await clock.advance(0);
+  assert.deepEqual(names(known.all), ["a", "b"]);
+  told.length = 0;
+  registry.delete(LEASES, TARGET.namespace, nameOf("b"), {});
+  await clock.advance(0);
+  assert.deepEqual(told, ["gone: b", "changed: a"]);
+  known.startAnew();
+  assert.deepEqual(known.all, [], "what was seen is forgotten");
+  await clock.advance(0);
+  assert.deepEqual(names(known.all), ["a"], "and listed anew at once");
+  await end();
+  await running;
+});
+
+Deno.test("KnownRecords.startAnew() before the first watch only forgets", async () => {
+  const { leases, known, signal } = setUp();
+  leases.put(leaseOf("a"));
+  await known.list(TARGET, signal);
+  known.startAnew();
+  assert.deepEqual(known.all, []);
+});
