@@ -283,12 +283,12 @@ export class Membership {
     const { clock, random, record } = this.#ports;
     if (this.#state === "alone") return await untilAllowed(target, this.#ports, signal);
     for (let failures = 0;;) {
-      const dueMs = clock.nowMs() +
-        (failures === 0 ? Math.max(0, this.#settings.recordExpiryMs / RENEWALS - record.ageMs) : 0);
-      if (failures === 0) await this.#changed.wait(clock, dueMs, signal);
-      if (this.#state === "joining") return;
-      if (!this.#urgent) await this.#pause(Math.max(0, RATE_MS - record.ageMs), signal);
+      const leftMs = this.#settings.recordExpiryMs / RENEWALS - record.ageMs;
+      if (failures === 0) await this.#changed.wait(clock, clock.nowMs() + leftMs, signal);
+      await this.#pause(RATE_MS - record.ageMs, signal);
       this.#urgent = false;
+      // Not before the pause, in which that may have come about.
+      if (this.#state === "joining") return;
       try {
         await record.write(target, signal);
         failures = 0;

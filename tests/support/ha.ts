@@ -3,6 +3,7 @@
  *
  * @module
  */
+import assert from "node:assert/strict";
 import type { Clock } from "../../lib/base/clock.ts";
 import { orAborted } from "../../lib/base/or_aborted.ts";
 import { Membership, type MembershipSettings } from "../../lib/ha/membership.ts";
@@ -11,9 +12,10 @@ import { type RecordBody, recordLease, type RecordTarget } from "../../lib/ha/re
 import type { Lease } from "../../lib/kube/types.ts";
 import { CountReader } from "../../lib/scaler/count_reader.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
-import type { FakeLeases } from "./fake_leases.ts";
+import { FakeLeases } from "./fake_leases.ts";
 import { FakeScale } from "./fake_scale.ts";
 import { type RecordingLog, recordingLog } from "./recording_log.ts";
+import { VirtualClock } from "./virtual_clock.ts";
 
 /** The scale target of all. */
 export const TARGET: RecordTarget = { namespace: "n", name: "buildkitd", uid: "sts-1" };
@@ -91,13 +93,16 @@ export interface Member {
   stop(): void;
 }
 
-/** Makes one. */
-export function member(clock: Clock, leases: FakeLeases, options: {
+/** What can be told of one. */
+export interface MemberOptions {
   readonly identity?: string;
   readonly podUid?: string;
   readonly replicas?: number;
   readonly settings?: Partial<MembershipSettings>;
-} = {}): Member {
+}
+
+/** Makes one. */
+export function member(clock: Clock, leases: FakeLeases, options: MemberOptions = {}): Member {
   const { identity = "one", podUid, replicas = 1 } = options;
   const settings = { recordExpiryMs: EXPIRY_MS, whenCutOff: "serve", ...options.settings } as const;
   const scale = new FakeScale(replicas);
@@ -147,4 +152,29 @@ export function member(clock: Clock, leases: FakeLeases, options: {
     stop: () => controller.abort(new Error("over")),
   };
   return made;
+}
+
+/** A proxy that has not joined yet, with one pod that is ready, on a clock and an API of its own. */
+export function aMember(options: MemberOptions = {}) {
+  const clock = new VirtualClock();
+  const leases = new FakeLeases();
+  const one = member(clock, leases, options);
+  one.placement.see({ replicas: 1, version: "99" });
+  readyPod(one.placement);
+  return { clock, leases, one };
+}
+
+/** One that has joined. `stop` also sees to it that no timer is left. */
+export async function joinedMember(options: MemberOptions = {}) {
+  const world = aMember(options);
+  const running = world.one.run();
+  await world.clock.advance(0);
+  assert.equal(world.one.membership.state, "joined");
+  const stop = async () => {
+    world.one.stop();
+    await world.clock.advance(0);
+    await running;
+    assert.equal(world.clock.pending, 0, "no timer is left");
+  };
+  return { ...world, running, stop };
 }

@@ -3,35 +3,17 @@ import assert from "node:assert/strict";
 import { TRUST_AFTER_MS } from "../../../lib/scaler/condemned.ts";
 import { FatalError } from "../../../lib/base/errors.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
-import { FakeLeases } from "../../support/fake_leases.ts";
-import { BUSY, EXPIRY_MS, leaseOf, member, nameOf, readyPod } from "../../support/ha.ts";
-import { VirtualClock } from "../../support/virtual_clock.ts";
+import {
+  aMember as setUp,
+  BUSY,
+  EXPIRY_MS,
+  joinedMember as joined,
+  leaseOf,
+  nameOf,
+} from "../../support/ha.ts";
 
 /** When a proxy lapses that was not heard of, in ms. */
 const LAPSE_MS = EXPIRY_MS * 0.9;
-
-function setUp(options: Parameters<typeof member>[2] = {}) {
-  const clock = new VirtualClock();
-  const leases = new FakeLeases();
-  const one = member(clock, leases, options);
-  one.placement.see({ replicas: 1, version: "99" });
-  readyPod(one.placement);
-  return { clock, leases, one };
-}
-
-async function joined(options: Parameters<typeof member>[2] = {}) {
-  const world = setUp(options);
-  const running = world.one.run();
-  await world.clock.advance(0);
-  assert.equal(world.one.membership.state, "joined");
-  const stop = async () => {
-    world.one.stop();
-    await world.clock.advance(0);
-    await running;
-    assert.equal(world.clock.pending, 0, "no timer is left");
-  };
-  return { ...world, running, stop };
-}
 
 Deno.test("Membership joins in order: the record, then a read of the count with the promise to place nothing, then a claim", async () => {
   const { clock, leases, one } = setUp();
