@@ -336,6 +336,17 @@ Deno.test("Election: a Lease that cannot be read is not made anew", async () => 
   await stop();
 });
 
+Deno.test("Election.run() ends with its signal in the middle of a try, and calls that no fault", async () => {
+  const { clock, leases, a, stop } = await one();
+  const { promise: answered, reject: fails } = Promise.withResolvers<never>();
+  leases.update = () => answered;
+  await clock.advance(2_000);
+  a.stop();
+  fails(new Error("no answer"));
+  await stop();
+  assert.deepEqual(a.log.records.map(({ event }) => event), ["leader"]);
+});
+
 Deno.test("Election: another holder keeps the Lease for as long as it says there, or as usual, from when it was first seen", async () => {
   const cases = [{ leaseDurationSeconds: 6, keptMs: 6_000 }, { leaseDurationSeconds: 40, keptMs: 40_000 }, {
     keptMs: 14_000,

@@ -192,6 +192,114 @@ Deno.test("OwnRecord.remove() deletes it, also when somebody has touched it, and
   }
 });
 
+Deno.test("OwnRecord.remove() needs two requests, and the proxy has no record from then on", async () => {
+  const { leases, record } = setUp();
+  await record.join(TARGET, SIGNAL);
+  leases.requests.length = 0;
+  await record.remove(SIGNAL);
+  assert.deepEqual(leases.requests, [`get ${NAME}`, `delete ${NAME}`]);
+  assert.equal(record.ageMs, Infinity);
+  assert.equal(record.lapsed, true);
+  await assert.rejects(record.write(TARGET, SIGNAL), RecordGone);
+});
+
+Deno.test("OwnRecord.remove() tries five times where somebody changes the record each time, and fails otherwise at once", async () => {
+  const cases = [[[409, 409, 409, 409], undefined, 5], [[409, 409, 409, 409, 409], 409, 5], [
+    [500],
+    500,
+    1,
+  ]] as const;
+  for (const [fates, status, deletes] of cases) {
+    const { leases, record } = setUp();
+    await record.join(TARGET, SIGNAL);
+    leases.fates("delete", ...fates);
+    if (status === undefined) await record.remove(SIGNAL);
+    else await assert.rejects(record.remove(SIGNAL), { status });
+    assert.equal(leases.requests.filter((request) => request === `delete ${NAME}`).length, deletes);
+    assert.equal(leases.all.length, status === undefined ? 0 : 1);
+  }
+});
+
+Deno.test("OwnRecord.remove() waits for a write that is under way", async () => {
+  const { leases, record } = setUp();
+  const { promise: before, resolve: letGo } = Promise.withResolvers<void>();
+  leases.fates("create", { before });
+  const joining = record.join(TARGET, SIGNAL);
+  const removing = record.remove(SIGNAL);
+  await settle();
+  letGo();
+  await Promise.all([joining, removing]);
+  assert.deepEqual(leases.all, []);
+});
+
+Deno.test("OwnRecord: a write that has failed does not keep the next one", async () => {
+  const { leases, record } = setUp();
+  await record.join(TARGET, SIGNAL);
+  leases.fates("update", 500);
+  await Promise.all([
+    assert.rejects(record.write(TARGET, SIGNAL), { status: 500 }),
+    record.write(TARGET, SIGNAL),
+  ]);
+});
+
+Deno.test("OwnRecord says who wrote it and when, and in which pod", async () => {
+  const clock = new VirtualClock();
+  const leases = new FakeLeases();
+  const record = new OwnRecord({
+    leases,
+    clock,
+    identity: "one",
+    podUid: "pod-a",
+    expiryMs: EXPIRY_MS,
+    goodForMs: () => Promise.resolve(EXPIRY_MS),
+    content: () => BUSY,
+    restored: () => {},
+  });
+  await record.join(TARGET, SIGNAL);
+  const lease = leases.named(NAME)!;
+  const { identity, podUid, expiryMs, body } = parseRecord(lease, TARGET)!;
+  assert.deepEqual({ identity, podUid, expiryMs, body }, {
+    identity: "one",
+    podUid: "pod-a",
+    expiryMs: EXPIRY_MS,
+    body: BUSY,
+  });
+  assert.equal(lease.spec?.renewTime, new Date(clock.wallMs()).toISOString().replace("Z", "000Z"));
+});
+
+for (const verb of ["create", "update"] as const) {
+  Deno.test(`OwnRecord: a ${verb} that fails otherwise than by a conflict looks for nothing`, async () => {
+    const { leases, record, restored } = setUp();
+    if (verb === "update") await record.join(TARGET, SIGNAL);
+    leases.requests.length = 0;
+    leases.fates(verb, 500);
+    const writing = verb === "create" ? record.join(TARGET, SIGNAL) : record.write(TARGET, SIGNAL);
+    await assert.rejects(writing, { status: 500 });
+    assert.deepEqual(leases.requests, [`${verb} ${NAME}`]);
+    assert.deepEqual(restored, []);
+  });
+}
+
+Deno.test("OwnRecord: a conflict whose cause cannot be found out is no sign of a deletion", async () => {
+  const { leases, record, restored } = setUp();
+  await record.join(TARGET, SIGNAL);
+  leases.put(leaseOf("one", BUSY));
+  leases.fates("get", 500);
+  await assert.rejects(record.write(TARGET, SIGNAL), { status: 500 });
+  assert.equal(record.ageMs, 0);
+  assert.deepEqual(restored, []);
+  await record.write(TARGET, SIGNAL);
+});
+
+Deno.test("OwnRecord: a record that is gone is told apart from one that was not renewed in time, also by name", async () => {
+  const { clock, leases, record } = setUp();
+  await record.join(TARGET, SIGNAL);
+  clock.freeze(EXPIRY_MS);
+  await assert.rejects(record.write(TARGET, SIGNAL), { name: "RecordLapsed" });
+  leases.drop(NAME);
+  await assert.rejects(record.write(TARGET, SIGNAL), { name: "RecordGone" });
+});
+
 Deno.test("OwnRecord.remove() deletes nothing when there never was a record", async () => {
   const { leases, record } = setUp();
   await record.remove(SIGNAL);

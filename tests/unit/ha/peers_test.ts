@@ -89,6 +89,55 @@ Deno.test("PeerMemory: a proxy that was busy when last heard of has used its ord
   assert.equal(memory.use.lastUsedMs.get(0), 500_000, "once");
 });
 
+Deno.test("PeerMemory: a living proxy speaks for its ordinals itself, as long as it says something of them", () => {
+  const cases: readonly (readonly [says: Partial<RecordBody>, inherited: number | undefined])[] = [
+    [BUSY, undefined],
+    [idleFor(0, 1_000), undefined],
+    // It has forgotten, since the count fell and rose.
+    [IDLE, 150_000],
+    [idleFor(1, 1_000), 150_000],
+    [{ inUse: [{ ordinal: 1, busy: true, idleMs: 0 }] }, 150_000],
+  ];
+  for (const [says, inherited] of cases) {
+    const memory = new PeerMemory(0);
+    memory.update([seen("a", BUSY, 100_000)], 100_000);
+    memory.update([seen("a", says, 150_000)], 150_000);
+    assert.equal(memory.inherited.lastUsedMs.get(0), inherited, JSON.stringify(says));
+  }
+});
+
+Deno.test("PeerMemory: what a living proxy said before, and does not repeat, is not inherited", () => {
+  const memory = new PeerMemory(0);
+  memory.update([seen("a", { ...idleFor(0, 1_000), neededMs: 1_000 }, 100_000)], 100_000);
+  memory.update([seen("a", IDLE, 150_000)], 150_000);
+  assert.deepEqual(memory.inherited, { lastUsedMs: new Map(), lastNeededMs: -Infinity });
+  assert.equal(memory.use.lastNeededMs, -Infinity);
+});
+
+Deno.test("PeerMemory: of several that have gone, and of those that live, the latest need counts", () => {
+  const memory = new PeerMemory(0);
+  const needed = (identity: string, neededMs: number) => seen(identity, { neededMs }, 100_000);
+  memory.update([needed("a", 10_000), needed("b", 30_000)], 100_000);
+  assert.equal(memory.use.lastNeededMs, 90_000);
+  memory.update([needed("b", 30_000)], 110_000);
+  assert.equal(memory.inherited.lastNeededMs, 90_000);
+  memory.update([], 120_000);
+  assert.equal(memory.inherited.lastNeededMs, 90_000, "the other one's was earlier");
+  memory.update([needed("c", 50_000)], 130_000);
+  assert.equal(memory.use.lastNeededMs, 90_000);
+  memory.update([needed("c", 5_000)], 130_000);
+  assert.equal(memory.use.lastNeededMs, 95_000);
+});
+
+Deno.test("PeerMemory: this proxy's own start counts where no other one knows more, and an unreadable record knows nothing", () => {
+  const memory = new PeerMemory(50_000);
+  memory.update([seen("a", { knowsForMs: 40_000 }, 100_000), seen("b", undefined, 1_000)], 100_000);
+  assert.equal(memory.use.knownSinceMs, 50_000);
+  assert.equal(memory.use.needing, 0);
+  memory.update([seen("a", { knowsForMs: 60_000 }, 100_000), seen("c", { knowsForMs: 1 }, 100_000)], 100_000);
+  assert.equal(memory.use.knownSinceMs, 40_000);
+});
+
 Deno.test("PeerMemory: a record that cannot be read is busy everywhere, and until it is gone", () => {
   const memory = new PeerMemory(0);
   memory.update([seen("a", undefined, 100), seen("b", IDLE, 100)], 100);

@@ -4,9 +4,11 @@ import { ApiServer } from "../../../lib/demo/api_server.ts";
 import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
 import { LEASES, STATEFULSETS } from "../../../lib/demo/objects.ts";
 import { Proxies } from "../../../lib/ha/proxies.ts";
+import { parseRecord } from "../../../lib/ha/record.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
 import type { Cluster } from "../../../lib/kube/cluster.ts";
 import { statefulSetScale } from "../../../lib/kube/scale.ts";
+import type { Lease } from "../../../lib/kube/types.ts";
 import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
@@ -39,7 +41,8 @@ function stage() {
   let target = { namespace: NAMESPACE, name: NAME, uid: statefulSet().metadata.uid };
   const proxies: { stop(): Promise<void> }[] = [];
 
-  const start = async (name: string, options: Pick<Cluster, "podUid" | "tokenTimes"> = {}) => {
+  /** One that does not run yet. */
+  const make = (name: string, options: Pick<Cluster, "podUid" | "tokenTimes"> = {}) => {
     const http = new MemoryHttp(api, clock, name);
     const metrics = countedMetrics(() => {});
     const log = recordingLog();
@@ -72,6 +75,12 @@ function stage() {
         letPodsLive(placement);
       },
     });
+    return { all, placement, http, metrics, log };
+  };
+
+  const start = async (name: string, options: Parameters<typeof make>[1] = {}) => {
+    const one = make(name, options);
+    const { all } = one;
     let changes = 0;
     all.subscribe(() => changes++);
     const controller = new AbortController();
@@ -83,12 +92,14 @@ function stage() {
     };
     proxies.push({ stop });
     await clock.advance(0);
-    return { all, placement, http, metrics, log, stop, failed, changes: () => changes };
+    return { ...one, stop, failed, changes: () => changes };
   };
 
   return {
     clock,
     api,
+    target,
+    make,
     start,
     /** Somebody deletes all records. */
     deleteRecords: () => {
@@ -101,6 +112,13 @@ function stage() {
       registry.store.list(LEASES, NAMESPACE).filter(({ metadata }) => metadata.name.includes("-proxy-")).map((
         { spec },
       ) => spec.holderIdentity as string),
+    /** What the record of each says, by identity. */
+    bodies: () =>
+      Object.fromEntries(
+        registry.store.list(LEASES, NAMESPACE).map((lease) => parseRecord(lease as object as Lease, target))
+          .filter((record) => record?.body !== undefined)
+          .map((record) => [record!.identity, record!.body!]),
+      ),
     /** For how long the record of each is good, in ms, by identity. */
     goodForMs: () =>
       Object.fromEntries(
@@ -138,6 +156,116 @@ Deno.test("Proxies: one that is the only one leads as soon as it has joined, and
   assert.equal(one.metrics.value("proxies_alive"), 1);
   assert.equal(one.metrics.value("member_state", { state: "joined" }), 1);
   assert.ok(one.changes() > 0);
+  await end();
+});
+
+Deno.test("Proxies shows where it stands from the beginning, and does not lead before it has joined", async () => {
+  const { clock, api, start, end } = stage();
+  const lift = api.faults.add({ fault: { kind: "freeze" } });
+  const one = await start("a");
+  assert.equal(one.all.leads, false);
+  assert.equal(one.all.leader, "");
+  for (const state of ["joining", "joined", "cut_off", "alone"] as const) {
+    assert.equal(one.metrics.value("member_state", { state }), state === "joining" ? 1 : 0, state);
+  }
+  const text = await one.metrics.text();
+  assert.match(text, /^buildkitd_autoscaler_leader 0$/m);
+  assert.match(text, /^buildkitd_autoscaler_proxies_alive 1$/m);
+  await assert.rejects(one.all.consent({ below: 0, version: "1" }, AbortSignal.abort(new Error("no"))));
+  lift();
+  await clock.advance(3_000);
+  assert.equal(one.all.leads, true);
+  await end();
+});
+
+Deno.test("Proxies that has not seen the StatefulSet asks nobody, and has no record to keep", async () => {
+  const { api, make, end } = stage();
+  const { all } = make("a");
+  await assert.rejects(all.consent({ below: 0, version: "1" }, SIGNAL), /not seen yet/);
+  await all.outlast(SIGNAL);
+  assert.deepEqual(api.requests, []);
+  await end();
+});
+
+Deno.test("Proxies.run() with a signal that is aborted already asks nothing, and ends with its reason", async () => {
+  const { clock, api, target, make } = stage();
+  const { all } = make("a");
+  await assert.rejects(all.run(target, AbortSignal.abort(new Error("over"))), /^Error: over$/);
+  assert.deepEqual(api.requests, []);
+  assert.equal(clock.pending, 0);
+});
+
+Deno.test("Proxies does not lead with a record that has lapsed, although it holds the election's Lease", async () => {
+  const { clock, api, start, end } = stage();
+  const one = await start("a");
+  await clock.advance(3_000);
+  api.faults.add({
+    fault: { kind: "status", code: 500 },
+    matches: ({ verb, name }) => verb === "update" && name?.includes("-proxy-") === true,
+  });
+  let lapses = 0;
+  while (one.all.membership.state === "joined") {
+    const { obstacle } = one.all.membership;
+    assert.equal(one.all.leads, obstacle === undefined, `after ${clock.nowMs()} ms`);
+    if (obstacle !== undefined) lapses++;
+    await clock.advance(500);
+  }
+  assert.ok(lapses > 0, "it was seen to lapse before it was cut off");
+  assert.equal(one.all.leads, false);
+  assert.equal(one.all.leader, one.all.identity);
+  await end();
+});
+
+Deno.test("Proxies makes a record that is deleted anew at once, also in the pause between two writes, and it repeats no answer", async () => {
+  const { clock, start, bodies, deleteRecords, end } = stage();
+  const [one, two] = [await start("a"), await start("b")];
+  await clock.advance(3_000);
+  const { version } = two.placement.agreement.seen!;
+  for (const { placement } of [one, two]) placement.see({ replicas: 1, version });
+  const asked = one.all.consent({ below: 0, version }, SIGNAL);
+  await clock.advance(0);
+  assert.equal(await asked, true);
+  assert.deepEqual(bodies()[two.all.identity]?.answers, { [one.all.identity]: 1 });
+  await clock.advance(1_000);
+  two.placement.open(1, true);
+  await clock.advance(0);
+  two.placement.end(1);
+  await clock.advance(100);
+  deleteRecords();
+  await clock.advance(1);
+  assert.deepEqual(Object.keys(bodies()).toSorted(), [one.all.identity, two.all.identity].toSorted());
+  assert.deepEqual(
+    bodies()[two.all.identity]?.answers,
+    {},
+    "what was promised before need not bind it any more",
+  );
+  await end();
+});
+
+Deno.test("Proxies writes no record where what it would say is the same", async () => {
+  const { clock, start, writes, bodies, end } = stage();
+  const [one] = [await start("a"), await start("b")];
+  await clock.advance(3_000);
+  let before = writes("a");
+  for (let changes = 0; changes < 3; changes++) {
+    readyPod(one.placement, `pod-${changes}`, true);
+    await clock.advance(600);
+  }
+  assert.equal(writes("a"), before);
+  one.placement.setBackends([]);
+  for (const id of [1, 2]) {
+    one.placement.open(id, true);
+    await clock.advance(600);
+  }
+  assert.equal(writes("a") - before, 1, "one held session needs as many pods as two");
+  assert.equal(bodies()[one.all.identity]?.needing, 1);
+  before = writes("a");
+  for (const id of [1, 2]) {
+    one.placement.end(id);
+    await clock.advance(600);
+  }
+  assert.equal(writes("a") - before, 1);
+  assert.equal(bodies()[one.all.identity]?.needing, 0);
   await end();
 });
 
@@ -254,6 +382,8 @@ Deno.test("Proxies: one that was cut off leads no more before another can", asyn
     assert.ok(!(one.all.leads && two.all.leads), `both lead after ${seconds} s`);
   }
   assert.deepEqual([one.all.leads, two.all.leads], [false, true]);
+  assert.deepEqual([one, two].map(({ metrics }) => metrics.value("leader")), [0, 1]);
+  assert.equal(one.all.leader, "", "it knows of none");
   await end();
 });
 
@@ -309,6 +439,32 @@ Deno.test("Proxies.outlast() keeps the record, and answers nobody", async () => 
   const asked = one.all.consent({ below: 0, version: one.placement.agreement.seen!.version }, SIGNAL);
   await clock.advance(60_000);
   assert.equal(await asked, false, "silence is no consent");
+  controller.abort();
+  await clock.advance(0);
+  await outlasting;
+  await end();
+});
+
+Deno.test("Proxies.outlast() renews the record ten times within its expiry, and tries every 5 s when that fails", async () => {
+  const { clock, start, writes, end } = stage();
+  const one = await start("a");
+  await clock.advance(3_000);
+  await one.stop();
+  const controller = new AbortController();
+  const outlasting = one.all.outlast(controller.signal);
+  await clock.advance(0);
+  const before = writes("a");
+  await clock.advance(EXPIRY_MS / 10 - 1);
+  assert.equal(writes("a"), before);
+  await clock.advance(1);
+  assert.equal(writes("a"), before + 1);
+  one.http.set("refused");
+  await clock.advance(EXPIRY_MS / 10);
+  one.http.set("open");
+  await clock.advance(4_999);
+  assert.equal(writes("a"), before + 1);
+  await clock.advance(1);
+  assert.equal(writes("a"), before + 2);
   controller.abort();
   await clock.advance(0);
   await outlasting;

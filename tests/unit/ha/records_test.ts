@@ -50,6 +50,69 @@ Deno.test("Records: an outage shorter than a record's own duration does not coun
   assert.deepEqual(expired(records), [true], "1.2 s twice before, and 8 times since");
 });
 
+Deno.test("Records: what a read adds to the time without a change", () => {
+  const cases: readonly (readonly [
+    what: string,
+    reads: readonly (number | readonly [askedMs: number, answeredMs: number])[],
+    unchangedMs: number,
+    expiryMs?: number,
+  ])[] = [
+    ["the first read", [5_000], 0],
+    ["the longest gap", [0, 20_000], 20_000],
+    ["a gap that is too long", [0, 20_001], 0],
+    ["only the good gaps around one", [0, 10_000, 40_000, 45_000], 15_000],
+    ["a quarter of a short duration", [0, 10_000], 10_000, 40_000],
+    ["more than a quarter", [0, 10_001], 0, 40_000],
+    ["not the time that the first answer took", [[0, 4_000], 10_000], 6_000],
+    ["nor that of a later one", [0, [10_000, 19_000]], 10_000],
+    ["an answer after the next question", [[0, 15_000], 10_000], 0],
+  ];
+  for (const [what, reads, unchangedMs, expiryMs = EXPIRY_MS] of cases) {
+    const records = seen();
+    const listed = versionOf(leaseOf("a", IDLE, { expiryMs }), 5);
+    for (const read of reads) {
+      const [askedMs, answeredMs] = typeof read === "number" ? [read, read] : read;
+      records.listed([listed], askedMs, answeredMs);
+    }
+    assert.equal(records.all[0]?.unchangedMs, unchangedMs, what);
+  }
+});
+
+Deno.test("Records: time before a record was seen for the first time does not count for it", () => {
+  const records = seen();
+  records.listed([], 0, 0);
+  records.changed({ type: "set", object: lease }, 3_000);
+  records.listed([lease], 10_000, 10_000);
+  assert.deepEqual(records.all.map(({ seenMs, unchangedMs }) => [seenMs, unchangedMs]), [[3_000, 7_000]]);
+});
+
+Deno.test("Records: a list that has another version than the one that is known says nothing of its time", () => {
+  const records = seen();
+  records.listed([lease], 0, 0);
+  records.changed({ type: "set", object: versionOf(leaseOf("a"), 6) }, 1);
+  records.listed([lease], 10_000, 10_000);
+  assert.equal(records.all[0]?.unchangedMs, 0);
+});
+
+Deno.test("Records.forget() forgets all, and takes older versions for news", () => {
+  const records = seen();
+  records.listed([lease], 0, 0);
+  records.forget();
+  assert.equal(records.all.length, 0);
+  records.listed([versionOf(leaseOf("a", BUSY), 2)], 1, 1);
+  assert.deepEqual(records.all[0]?.body, BUSY);
+});
+
+Deno.test("Records: before the target is known nothing is taken in, and a list that a watch begins with replaces all", () => {
+  const early = new Records();
+  early.listed([lease], 0, 0);
+  assert.deepEqual(early.all, []);
+  const records = seen();
+  records.changed({ type: "list", items: [lease, versionOf(leaseOf("b"), 6)] }, 0);
+  records.changed({ type: "list", items: [versionOf(leaseOf("b"), 6), versionOf(leaseOf("c"), 7)] }, 1);
+  assert.deepEqual(records.all.map(({ identity }) => identity), ["b", "c"]);
+});
+
 Deno.test("Records: any change begins its time anew, by a watch or by a list", () => {
   const records = seen();
   read(records, 0, EXPIRY_MS - 10_000);

@@ -15,7 +15,7 @@ const NAME = nameOf("one");
 const REFUSED = new ApiError(
   { verb: "create", group: "coordination.k8s.io", resource: "leases", namespace: "n", name: NAME },
   403,
-  { message: 'User "proxy" cannot create resource "leases"' },
+  { message: 'User "before" cannot create resource "leases"' },
 );
 
 /** A proxy that is refused; `outcome` is what it has found out so far. */
@@ -49,7 +49,8 @@ Deno.test("isAlone() asks once a second until its patience ends, and finds nobod
   await clock.advance(1);
   assert.equal(asked.outcome, true);
   assert.equal(clock.pending, 0);
-  assert.equal(log.of("no right to Leases").length, 1);
+  assert.deepEqual(log.of("no right to Leases").map(({ level }) => level), ["error"]);
+  assert.match(String(log.records[0]?.fields.cause), /User "proxy"/, "the latest refusal");
 });
 
 Deno.test("isAlone(): other records keep it waiting for as long as they are good, and it asks every 10 s then", async () => {
@@ -94,7 +95,7 @@ Deno.test("isAlone(): the program ends beside a proxy that renews its record, on
   await clock.advance(1);
   const { outcome } = asked as { outcome: unknown };
   assert.ok(outcome instanceof FatalError);
-  assert.match(outcome.message, /beside proxy "other".*cannot create resource "leases"/);
+  assert.match(outcome.message, /beside proxy "other".*User "proxy" cannot create resource "leases"/);
   assert.deepEqual(log.records, []);
 });
 

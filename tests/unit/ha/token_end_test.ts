@@ -4,10 +4,12 @@ import { parseSettings, type SettingKey } from "../../../lib/config/settings.ts"
 import {
   goodForMs,
   longestDrainMs,
+  RecordLifetime,
   UNLIMITED_DRAIN_MS,
   warnOfShortToken,
 } from "../../../lib/ha/token_end.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -76,4 +78,48 @@ Deno.test("warnOfShortToken() says nothing of credentials that do not tell their
   const log = recordingLog();
   warnOfShortToken(undefined, parseSettings({ flags: new Map(), variables: {} }), log);
   assert.deepEqual(log.records, []);
+});
+
+Deno.test("RecordLifetime warns once for as long as records are good for longer than usual, and not while they are not", async () => {
+  const clock = new VirtualClock();
+  const log = recordingLog();
+  const token = { issuedMs: 0, expiresMs: 0 };
+  const lifetime = new RecordLifetime(expiryMs, {
+    clock,
+    log,
+    cluster: { tokenTimes: () => Promise.resolve(token) },
+  });
+  const warned = () => log.of("token may end before the drain").map(({ fields }) => fields);
+  token.expiresMs = clock.wallMs() + 1;
+  assert.equal(await lifetime.goodForMs(), expiryMs, "it does not drain");
+  lifetime.drain(HOUR_MS);
+  await clock.advance(MINUTE_MS);
+  token.expiresMs = clock.wallMs() + expiryMs + 1;
+  assert.equal(await lifetime.goodForMs(), expiryMs);
+  assert.deepEqual(warned(), []);
+  await clock.advance(500);
+  for (let writes = 0; writes < 2; writes++) {
+    assert.equal(await lifetime.goodForMs(), HOUR_MS - MINUTE_MS - 500 + expiryMs);
+  }
+  assert.deepEqual(warned(), [{
+    expires: new Date(token.expiresMs).toISOString(),
+    then: "other proxies keep this proxy's builds for 1h4m0s from its last write on",
+  }]);
+  token.expiresMs += HOUR_MS;
+  assert.equal(await lifetime.goodForMs(), expiryMs);
+  token.expiresMs -= HOUR_MS;
+  await lifetime.goodForMs();
+  assert.equal(warned().length, 2, "again, since a newer token had come");
+});
+
+Deno.test("RecordLifetime: credentials that do not tell their end change nothing", async () => {
+  for (const cluster of [{}, { tokenTimes: () => Promise.resolve(undefined) }]) {
+    const lifetime = new RecordLifetime(expiryMs, {
+      clock: new VirtualClock(),
+      log: recordingLog(),
+      cluster,
+    });
+    lifetime.drain(HOUR_MS);
+    assert.equal(await lifetime.goodForMs(), expiryMs);
+  }
 });
