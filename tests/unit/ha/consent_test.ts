@@ -162,6 +162,53 @@ Deno.test("Consent.obtain(): who objects ends the attempt at once", async () => 
   }
 });
 
+Deno.test("Consent.obtain() gives up after 10 s, and lists the records every 2 s until then", async () => {
+  const { clock, state, hear, ask } = setUp();
+  hear("a", IDLE);
+  const asked = ask();
+  await clock.advance(0);
+  for (let lists = 1; lists <= 5; lists++) {
+    assert.equal(state.lists, lists);
+    await clock.advance(1_999);
+    assert.equal(state.lists, lists);
+    assert.equal(asked.outcome, undefined);
+    await clock.advance(1);
+  }
+  assert.equal(asked.outcome, false);
+  assert.equal(state.lists, 5);
+  assert.equal(state.writes, 1);
+});
+
+Deno.test("Consent.obtain() asks for one more write when it is over, so that nobody answers in vain", async () => {
+  for (const body of [answered(1), BUSY]) {
+    const { clock, state, hear, ask } = setUp();
+    hear("a", IDLE);
+    const asked = ask();
+    await clock.advance(0);
+    assert.equal(state.published, 0);
+    hear("a", body);
+    await clock.advance(0);
+    assert.equal(asked.outcome, body !== BUSY);
+    assert.equal(state.published, 1);
+  }
+});
+
+Deno.test("Consent.obtain() that ends withdraws its own announcement only, not a later one", async () => {
+  const { clock, consent, hear, ask } = setUp();
+  hear("a", IDLE);
+  const first = ask();
+  await clock.advance(1_000);
+  const second = ask({ below: 0, version: "101" });
+  await clock.advance(0);
+  assert.equal(consent.announcement?.generation, 2);
+  await clock.advance(9_000);
+  assert.equal(first.outcome, false);
+  assert.deepEqual(consent.announcement, { generation: 2, below: 0, version: "101" });
+  await clock.advance(1_000);
+  assert.equal(second.outcome, false);
+  assert.equal(consent.announcement, null);
+});
+
 Deno.test("Consent.obtain(): a record that cannot be read neither answers nor goes away", async () => {
   const { clock, hear, ask } = setUp();
   hear("a", undefined);

@@ -85,6 +85,19 @@ Deno.test("Membership tries a failed renewal again soon, and every 5 s at least"
   await world.stop();
 });
 
+Deno.test("Membership tries to write a change again soon, however young its record is", async () => {
+  const world = await joinedMember();
+  await world.clock.advance(1_000);
+  world.leases.fates("update", "lost", "lost");
+  world.one.membership.publish();
+  assert.equal(await writesIn(149, world), 1);
+  assert.equal(await writesIn(1, world), 1);
+  assert.equal(await writesIn(299, world), 0);
+  assert.equal(await writesIn(1, world), 1);
+  assert.equal(world.one.membership.fault, undefined);
+  await world.stop();
+});
+
 Deno.test("Membership tells of a fault while it lasts, and calls it an obstacle only where it places nothing", async () => {
   for (const whenCutOff of ["serve", "hold"] as const) {
     const { clock, leases, one: { membership, log }, stop } = await joinedMember({

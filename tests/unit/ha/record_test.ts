@@ -96,6 +96,21 @@ Deno.test("parseRecord() keeps a record that it cannot read, with nothing that i
       { announcement: { generation: 1, below: -1, version: "1" } },
       { announcement: { generation: 1, below: 0, version: 1 } },
       { announcement: undefined },
+      { announcement: 1 },
+      { announcement: { generation: 0.5, below: 0, version: "1" } },
+      { announcement: { generation: 1, below: 0.5, version: "1" } },
+      { announcement: { generation: 1, below: null, version: "1" } },
+      { answers: 5 },
+      { answers: { other: 0.5 } },
+      { answers: { other: 1, another: -1 } },
+      { inUse: {} },
+      { inUse: [{ ordinal: 0, busy: true }] },
+      { inUse: [{ busy: true, idleMs: 0 }] },
+      { inUse: [...BUSY.inUse, { ordinal: 1, idleMs: 0 }] },
+      { needing: 0.5 },
+      { neededMs: -1 },
+      { neededMs: undefined },
+      { knowsForMs: null },
     ].map((change) => withRecord(JSON.stringify({ ...BUSY, ...change }))),
   ];
   for (const lease of cases) {
@@ -103,6 +118,20 @@ Deno.test("parseRecord() keeps a record that it cannot read, with nothing that i
     assert.equal(read?.identity, "a");
     assert.equal(read?.body, undefined, JSON.stringify(lease.metadata?.annotations));
   }
+});
+
+Deno.test("parseRecord() reads a record whose numbers are all zero, and one with fields that it does not know", () => {
+  const zero: RecordBody = {
+    inUse: [{ ordinal: 0, busy: false, idleMs: 0 }],
+    needing: 0,
+    neededMs: 0,
+    knowsForMs: 0,
+    answers: { other: 0 },
+    announcement: { generation: 0, below: 0, version: "0" },
+  };
+  assert.deepEqual(parseRecord(withRecord(JSON.stringify(zero)), TARGET)?.body, zero);
+  const newer = { ...zero, more: true };
+  assert.deepEqual(parseRecord(withRecord(JSON.stringify(newer)), TARGET)?.body, newer);
 });
 
 Deno.test("parseRecord() finds any JSON either readable or not, and never throws", () => {
@@ -139,6 +168,51 @@ Deno.test("recordLease(): names and labels stay within the limits of the API, wh
   fc.assert(fc.property(names, check), { numRuns: 500 });
   for (const length of [1, 60, 63, 64, 200, 230, 240, 250, 253]) check("b".repeat(length));
   for (const length of [64, 230, 253]) check(`${"b.".repeat(length / 2 - 1)}bb`);
+});
+
+Deno.test("leaseName() and recordSelector() never change: during an upgrade proxies of both versions have to find the same Leases", () => {
+  const b = (length: number) => "b".repeat(length);
+  // The numbers are FNV-1a of the whole name, in 32 bits.
+  const leases: readonly (readonly [name: string, lease: string])[] = [
+    ["b", "b-x"],
+    [b(251), `${b(251)}-x`],
+    [b(252), `${b(229)}-09204645-x`],
+    [`${b(228)}.-cc${"d".repeat(21)}`, `${b(228)}-07f0f4d2-x`],
+  ];
+  for (const [name, lease] of leases) assert.equal(leaseName(name, "x"), lease);
+  const labels: readonly (readonly [name: string, label: string])[] = [
+    ["b", "b"],
+    [b(63), b(63)],
+    [b(64), `${b(50)}-d237d5c5`],
+    [`${b(64)}151`, `${b(50)}-0f4dcbce`],
+    [`${b(48)}-.c${"d".repeat(30)}`, `${b(48)}-49a40483`],
+  ];
+  for (const [name, label] of labels) {
+    assert.equal(recordSelector({ name }), `${PREFIX}/statefulset=${label},${PREFIX}/kind=proxy`);
+  }
+  assert.deepEqual(leaseMetadata(TARGET, "lease", "election"), {
+    name: "lease",
+    namespace: "n",
+    labels: {
+      "app.kubernetes.io/managed-by": "buildkitd-autoscaler",
+      [`${PREFIX}/kind`]: "election",
+      [`${PREFIX}/statefulset`]: "buildkitd",
+      [`${PREFIX}/statefulset-uid`]: "sts-1",
+    },
+    ownerReferences: [{ apiVersion: "apps/v1", kind: "StatefulSet", name: "buildkitd", uid: "sts-1" }],
+  });
+  const { metadata, spec } = leaseOf("a", BUSY, { podUid: "pod-a" });
+  assert.equal(metadata?.name, "buildkitd-proxy-a");
+  assert.deepEqual(metadata?.annotations, {
+    [`${PREFIX}/format`]: "1",
+    [`${PREFIX}/record`]: JSON.stringify(BUSY),
+    [`${PREFIX}/pod-uid`]: "pod-a",
+  });
+  assert.deepEqual(spec, {
+    holderIdentity: "a",
+    leaseDurationSeconds: 300,
+    renewTime: "2024-01-01T00:00:00.000000Z",
+  });
 });
 
 Deno.test("recordLease(): long names that differ only in the end do not share a Lease or a label", () => {
