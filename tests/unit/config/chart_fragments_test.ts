@@ -65,7 +65,7 @@ Deno.test("settingsTemplate() tells the chart the variable of every flag", () =>
 Deno.test("configSchema() knows each value and no other", () => {
   const schema = configSchema();
   assert.deepEqual(Object.keys(schema.properties as object), Object.keys(values));
-  assert.equal(schema.additionalProperties, false);
+  assert.deepEqual([schema.type, schema.additionalProperties], ["object", false]);
 });
 
 /** Whether the schema takes what the type is made of as text; the few keywords that are used. */

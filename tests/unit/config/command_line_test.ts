@@ -120,6 +120,25 @@ Deno.test("parseCommandLine() knows version, completions and their arguments", (
   assert.equal(problemsOf("version", "x").length, 1);
 });
 
+Deno.test("--help says what each kind of flag takes", () => {
+  const taken = [
+    "--listen-addr <address>",
+    "--cluster-domain <name>",
+    "--connect-timeout <duration>",
+    "--context <name>",
+    "--kubeconfig <file>",
+    "--log-level <level>",
+    "--max-held <number>",
+    "--readiness <mode>",
+    "--sts-namespace <name>",
+    "--upstream <how>",
+    "--wake-on <what>",
+  ];
+  const help = helpOf("--help");
+  for (const flag of taken) assert.ok(help.includes(`\n  ${flag} `), flag);
+  assert.equal(help.match(/--help/g)?.length, 1, "and names itself once");
+});
+
 Deno.test("--help fits 80 columns and shows every flag with its variable and default", () => {
   const help = helpOf("--help");
   for (const line of help.split("\n")) assert.ok(line.length <= 80, line);

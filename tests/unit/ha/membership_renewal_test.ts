@@ -46,6 +46,9 @@ Deno.test("Membership renews its record when a tenth of its expiry has passed si
 Deno.test("Membership.publish() writes half a second after the last write at the earliest, and at once if it is urgent", async () => {
   const world = await joinedMember();
   const { membership } = world.one;
+  membership.publish();
+  assert.equal(await writesIn(499, world), 0, "joining has written it, too");
+  assert.equal(await writesIn(1, world), 1);
   await world.clock.advance(1_000);
   membership.publish();
   assert.equal(await writesIn(0, world), 1);
@@ -97,6 +100,24 @@ Deno.test("Membership tries to write a change again soon, however young its reco
   assert.equal(world.one.membership.fault, undefined);
   await world.stop();
 });
+
+for (const what of ["joins", "claims", "renews"] as const) {
+  Deno.test(`Membership ends with its signal while it ${what}, and calls that no fault`, async () => {
+    const { clock, leases, one } = aMember();
+    const { promise: hangs, reject: fails } = Promise.withResolvers<never>();
+    if (what === "joins") leases.create = () => hangs;
+    if (what === "claims") one.scale.apply = () => hangs;
+    if (what === "renews") leases.update = () => hangs;
+    const running = one.run();
+    await clock.advance(EXPIRY_MS / 10);
+    one.stop();
+    fails(new Error("no answer"));
+    await clock.advance(0);
+    await running;
+    assert.deepEqual(one.log.records.map(({ event }) => event), what === "renews" ? ["joined"] : []);
+    assert.equal(clock.pending, 0);
+  });
+}
 
 Deno.test("Membership tells of a fault while it lasts, and calls it an obstacle only where it places nothing", async () => {
   for (const whenCutOff of ["serve", "hold"] as const) {

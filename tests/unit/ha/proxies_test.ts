@@ -148,6 +148,7 @@ Deno.test("Proxies: one that is the only one leads as soon as it has joined, and
   const one = await start("a");
   await clock.advance(3_000);
   assert.equal(one.all.leads, true);
+  assert.match(one.all.identity, /^[a-z0-9]{12}$/);
   assert.equal(one.all.leader, one.all.identity);
   assert.equal(one.all.membership.state, "joined");
   assert.deepEqual(one.all.others, []);
