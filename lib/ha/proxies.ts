@@ -59,7 +59,7 @@ export class Proxies implements Peers {
   readonly #listeners = new Set<() => void>();
   #target: RecordTarget | undefined;
   #asksFromMs = -Infinity;
-  #published = "";
+  #published: string | undefined;
 
   /** Starts nothing: `run` does. From now on nothing is placed before this proxy has joined. */
   constructor(
@@ -203,10 +203,11 @@ export class Proxies implements Peers {
     if (target === undefined || this.#membership.state === "alone") return;
     const { clock } = this.#ports;
     while (!signal.aborted) {
-      const renewed = await this.#record.join(target, signal).then(() => true, () => false);
-      await sleep(clock, renewed ? this.#settings.recordExpiryMs / RENEWALS : RETRY_MS, signal).catch(
-        () => {},
+      const pauseMs = await this.#record.join(target, signal).then(
+        () => this.#settings.recordExpiryMs / RENEWALS,
+        () => RETRY_MS,
       );
+      await sleep(clock, pauseMs, signal).catch(() => {});
     }
   }
 

@@ -168,6 +168,26 @@ Deno.test("Membership.holding is not told before it was ready", async () => {
   await running;
 });
 
+Deno.test("Membership that was never ready is not cut off when its record lapses: it places nothing before it has read the count", async () => {
+  const { clock, leases, one } = aMember();
+  one.scale.fates("lost");
+  leases.fates("create", "ok");
+  leases.reachable = false;
+  const running = one.run();
+  await clock.advance(0);
+  assert.ok(leases.named(nameOf("one")) !== undefined);
+  await clock.advance(2 * EXPIRY_MS);
+  assert.equal(one.membership.lapsed, true);
+  assert.equal(one.membership.state, "joining");
+  assert.equal(one.placement.open(1, true), undefined);
+  leases.reachable = true;
+  await clock.advance(EXPIRY_MS / 10);
+  assert.equal(one.membership.state, "joined");
+  one.stop();
+  await clock.advance(0);
+  await running;
+});
+
 Deno.test("Membership, cut off: the API that comes back makes it join at once, and its record counts as neither lost nor late", async () => {
   const { clock, leases, one, stop } = await joinedMember();
   leases.reachable = false;
