@@ -13,6 +13,19 @@ export const HA: readonly Allowed[] = [
     reason: "The first loss sets the number before it is read: no loss came before.",
   },
   {
+    path: "lib/ha/record.ts",
+    line: 'isCount(use?.ordinal) && isTime(use.idleMs) && typeof use.busy === "boolean"',
+    from: "?.",
+    reason: "A use that is null throws then, and that makes the record unreadable as well.",
+  },
+  {
+    path: "lib/ha/record.ts",
+    line:
+      "return Number.isSafeInteger(value?.generation) && Number.isSafeInteger(value.below) && value.below >= 0 &&",
+    from: "?.",
+    reason: "A missing announcement throws then, and that makes the record unreadable as well.",
+  },
+  {
     path: "lib/ha/proxies.ts",
     line: "const replicas = agreement.seen?.replicas ?? 0;",
     from: "0",
