@@ -101,10 +101,10 @@ function stage() {
     target,
     make,
     start,
-    /** Somebody deletes all records. */
-    deleteRecords: () => {
+    /** Somebody deletes all records, or that of one proxy. */
+    deleteRecords: (identity = "") => {
       for (const { metadata: { name } } of registry.store.list(LEASES, NAMESPACE)) {
-        if (name.includes("-proxy-")) registry.delete(LEASES, NAMESPACE, name, {});
+        if (name.includes(`-proxy-${identity}`)) registry.delete(LEASES, NAMESPACE, name, {});
       }
     },
     /** The records there are, by identity. */
@@ -232,7 +232,7 @@ Deno.test("Proxies makes a record that is deleted anew at once, also in the paus
   await clock.advance(0);
   two.placement.end(1);
   await clock.advance(100);
-  deleteRecords();
+  deleteRecords(two.all.identity);
   await clock.advance(1);
   assert.deepEqual(Object.keys(bodies()).toSorted(), [one.all.identity, two.all.identity].toSorted());
   assert.deepEqual(
