@@ -20,4 +20,18 @@ export const CONFIG: readonly Allowed[] = [
     to: "true",
     reason: "the table's own --help comes first, and commander then shows none of its own",
   },
+  {
+    path: "lib/config/duration.ts",
+    line: 'const sign = durationNs < 0n ? "-" : "";',
+    from: "<",
+    to: "<=",
+    reason: "Zero is written without a sign.",
+  },
+  {
+    path: "lib/config/duration.ts",
+    line: 'const count = BigInt(whole || "0");',
+    from: '"0"',
+    to: '""',
+    reason: "The runtime takes an empty text for 0, too.",
+  },
 ];

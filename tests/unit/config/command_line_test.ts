@@ -78,6 +78,10 @@ Deno.test("parseCommandLine() names the nearest of unknown flags, commands and a
     ]);
     assert.deepEqual(problemsOf("--zzzzzzzzzz", argument), ['Unknown flag "--zzzzzzzzzz"']);
   }
+  assert.equal(problemsOf("--nope=1", "-").at(-1), 'Unexpected argument "-"');
+  assert.deepEqual(problemsOf("demo", "--sts-name"), [
+    'Cannot parse "--sts-name": found no value, want one after it',
+  ]);
   assert.deepEqual(problemsOf("--help=foo"), ['Cannot use "--help=foo": "--help" takes no value']);
   assert.deepEqual(problemsOf("deploy"), [
     'Unknown command "deploy": want one of run, demo, version, completions',
@@ -118,6 +122,22 @@ Deno.test("parseCommandLine() knows version, completions and their arguments", (
   ]);
   assert.equal(problemsOf("completions").length, 1);
   assert.equal(problemsOf("version", "x").length, 1);
+});
+
+Deno.test("parseCommandLine() quotes at most 80 characters of a wrong value", () => {
+  for (const [length, shown] of [[80, "x".repeat(80)], [81, `${"x".repeat(80)}…`]] as const) {
+    const [problem] = problemsOf(`--target-port=${"x".repeat(length)}`);
+    assert.ok(problem?.startsWith(`Cannot parse "--target-port": found "${shown}", want`), problem);
+  }
+});
+
+Deno.test("--help has the flags of a topic together, the choices of each, and itself and the commands at the end", () => {
+  const shown = helpOf("--help").replace(/\s+/g, " ");
+  const end =
+    "JSON lines elsewhere: auto, text, json [AUTOSCALER_LOG_FORMAT, default auto] --admin-addr <address> " +
+    "where /livez, /readyz and /metrics are served [AUTOSCALER_ADMIN_ADDR, default :8081] Other: " +
+    "-h, --help show this --version show the version Commands: run proxy and scale (the default) demo";
+  assert.ok(shown.includes(end), shown);
 });
 
 Deno.test("--help says what each kind of flag takes", () => {
