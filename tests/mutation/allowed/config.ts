@@ -27,11 +27,4 @@ export const CONFIG: readonly Allowed[] = [
     to: "<=",
     reason: "Zero is written without a sign.",
   },
-  {
-    path: "lib/config/duration.ts",
-    line: 'const count = BigInt(whole || "0");',
-    from: '"0"',
-    to: '""',
-    reason: "The runtime takes an empty text for 0, too.",
-  },
 ];
