@@ -46,6 +46,8 @@ export class Observer {
   readonly #statefulSets: Reflector<StatefulSet>;
   readonly #endpointSlices: Reflector<EndpointSlice>;
   readonly #slices = new Map<string, EndpointSlice>();
+  /** The EndpointSlices have been listed once. */
+  #slicesKnown = false;
   readonly #missing: CauseLog;
   readonly #unlisted: CauseLog;
   readonly #undeclared: CauseLog;
@@ -170,10 +172,8 @@ export class Observer {
     this.#ports.countOwners.see(metadata.resourceVersion, metadata.managedFields);
     this.#lookForGap(statefulSet, change.type === "list");
     const isFirst = this.#uid === undefined;
-    if (metadata.uid !== this.#uid) {
-      this.#uid = metadata.uid;
-      this.#changed.notify();
-    }
+    this.#uid = metadata.uid;
+    this.#changed.notify();
     this.#lookAtPorts(statefulSet);
     this.#governingService = spec?.serviceName;
     this.#lookForSlices();
@@ -225,7 +225,10 @@ export class Observer {
   }
 
   #slicesChanged(change: Change<EndpointSlice>): void {
-    if (change.type === "list") this.#slices.clear();
+    if (change.type === "list") {
+      this.#slicesKnown = true;
+      this.#slices.clear();
+    }
     for (const slice of change.type === "list" ? change.items : [change.object]) {
       const name = slice.metadata?.name ?? "";
       if (change.type === "gone") this.#slices.delete(name);
@@ -243,7 +246,7 @@ export class Observer {
       this.#listed.resolve();
       return this.#unlisted.succeeded();
     }
-    if (this.#uid === undefined || !this.#endpointSlices.synced) return;
+    if (this.#uid === undefined || !this.#slicesKnown) return;
     this.#cancelDoubt ??= this.#ports.clock.setTimer(SLICES_MS, () => this.#doubtService());
   }
 
