@@ -45,7 +45,8 @@ const INTEGER = /^[1-9][0-9]*$/;
  */
 export function isNewer(a: string, b: string): boolean {
   if (!INTEGER.test(a) || !INTEGER.test(b)) return false;
-  return a.length === b.length ? a > b : a.length > b.length;
+  if (a.length !== b.length) return a.length > b.length;
+  return a > b;
 }
 
 /**

@@ -17,7 +17,7 @@ import {
   speaksAgainst,
 } from "./agreement.ts";
 import type { Backend } from "./backends.ts";
-import { Condemned, TRUST_AFTER_MS } from "./condemned.ts";
+import { Condemned } from "./condemned.ts";
 import { neededBy } from "./decide.ts";
 import {
   checked,
@@ -182,11 +182,11 @@ export class Placement {
     }
     const replicas = this.#agreement.seen?.replicas ?? 0;
     this.#condemned.seen(replicas, backends);
-    // What lags behind may show a pod that went in the gap.
-    if (listed && this.#clock.nowMs() < this.#gapSettledMs + TRUST_AFTER_MS) {
+    // What lags behind may show a pod that went in the gap: the pod is trusted a while after the end of the gap, if then.
+    if (listed) {
       const fresh = backends.filter(({ uid }) => !known.has(uid));
       this.#condemned.seen(0, fresh);
-      if (this.#gapSettledMs < Infinity) this.#condemned.settled(replicas, fresh, this.#gapSettledMs);
+      this.#condemned.settled(replicas, fresh, this.#gapSettledMs);
     }
     this.#update();
   }

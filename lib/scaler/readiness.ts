@@ -57,12 +57,12 @@ function missed(health: PodHealth): PodHealth {
 
 /** The health after a dial that has failed: what was believed is not any more. */
 export function doubted(health: PodHealth): PodHealth {
-  return { ...health, served: false, missed: 0, doubted: true };
+  return { ...health, served: false, doubted: true };
 }
 
 /** The health after the pod's condition has fallen: its container may have been restarted, and listens before it serves. */
 export function fallen(health: PodHealth): PodHealth {
-  return { ...health, served: false, missed: 0 };
+  return { ...health, served: false };
 }
 
 /** May the pod take new sessions? Never when it is being deleted. */

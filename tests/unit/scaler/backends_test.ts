@@ -91,3 +91,15 @@ Deno.test("backendsOf() leaves out what is no pod of the StatefulSet", () => {
     [],
   );
 });
+
+Deno.test("backendsOf() bears an endpoint without addresses", () => {
+  const { addresses: _, ...without } = endpoint([]);
+  const [backend] = backendsOf([slice("IPv4", without as Endpoint)], "bk", 0);
+  assert.deepEqual(backend?.addresses, []);
+});
+
+Deno.test("backendsOf() takes for ordinals only numbers as Kubernetes writes them", () => {
+  for (const digits of ["", "01", "+1", "1e1", "0x1", "1.5", " 1", "-1", "one"]) {
+    assert.deepEqual(backendsOf([slice("IPv4", endpoint([V4], refTo(`bk-${digits}`)))], "bk", 0), [], digits);
+  }
+});

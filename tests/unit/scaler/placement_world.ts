@@ -1,0 +1,53 @@
+/**
+ * A placement with ready pods, and sessions that wait for them.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Backend } from "../../../lib/scaler/backends.ts";
+import { Placement } from "../../../lib/scaler/placement.ts";
+import type { ReadinessMode } from "../../../lib/scaler/readiness.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+const SIGNAL = new AbortController().signal;
+
+/** A pod, ready as long as `more` does not say otherwise. */
+export function pod(ordinal: number, more: Partial<Backend> = {}): Backend {
+  return {
+    ordinal,
+    pod: `b-${ordinal}`,
+    uid: `uid-${ordinal}`,
+    addresses: ["192.0.2.1"],
+    ready: true,
+    terminating: false,
+    ...more,
+  };
+}
+
+/** A placement that has seen this count at version 10, with a ready pod for each replica. */
+export function setUp(replicas = 1, { maxReplicas = 10, mode = "pod" as ReadinessMode } = {}) {
+  const clock = new VirtualClock();
+  const placement = new Placement(clock, maxReplicas, mode);
+  let version = 9;
+  const see = (replicas: number, proof?: string) =>
+    placement.see({ replicas, version: String(++version) }, proof);
+  const pods = (count: number) => Array.from({ length: count }, (_, ordinal) => pod(ordinal));
+  see(replicas);
+  placement.setBackends(pods(replicas));
+  let sessions = 100;
+  /** The ordinal that a new session would be placed on. */
+  const place = () => {
+    const seat = placement.open(++sessions, true);
+    placement.end(sessions);
+    return seat?.backend.ordinal;
+  };
+  return { clock, placement, see, pods, place };
+}
+
+/** A held session, and the ordinal that it is seated on once it is. */
+export function waiting(placement: Placement, id: number, needs = true): { ordinal: number | undefined } {
+  assert.equal(placement.open(id, needs), undefined);
+  const session: { ordinal: number | undefined } = { ordinal: undefined };
+  void placement.wait(id, SIGNAL).then(({ backend }) => session.ordinal = backend.ordinal);
+  return session;
+}
