@@ -1,11 +1,10 @@
 /**
  * What the scaler needs of the other proxies: what they have in use, their consent to a scale-down, and whether it is
- * this proxy that scales down at all. `lib/ha` brings the real thing; a proxy that is alone needs nobody.
+ * this proxy that scales down at all. Types only: `lib/ha` brings the real thing.
  *
  * @module
  */
 import type { ScalePromise } from "./agreement.ts";
-import type { Placement } from "./placement.ts";
 
 /** What other proxies have in use. Times are this proxy's monotonic ms. */
 export interface PeerUse {
@@ -34,21 +33,4 @@ export interface Peers {
   consent(wanted: ScalePromise, signal: AbortSignal): Promise<boolean>;
   /** Calls `listener` when any of this has changed. */
   subscribe(listener: () => void): void;
-}
-
-/** No other proxies: the promise is this proxy's own. */
-export function soleProxy(placement: Placement, startedMs: number): Peers {
-  const use: PeerUse = {
-    highestBusy: -1,
-    needing: 0,
-    lastNeededMs: -Infinity,
-    lastUsedMs: new Map(),
-    knownSinceMs: startedMs,
-  };
-  return {
-    leads: true,
-    use: () => use,
-    consent: (wanted) => Promise.resolve(placement.promise(wanted)),
-    subscribe: () => {},
-  };
 }

@@ -58,7 +58,7 @@ export class FakeScale implements ScaleApi {
   }
 
   update(count: Count, _signal: AbortSignal, { dryRun }: WriteOptions = {}): Promise<Count> {
-    return this.#meet(`update ${count.replicas}`, () => {
+    return this.#meet(`${dryRun ? "ask to " : ""}update ${count.replicas}`, () => {
       this.#check(count);
       if (!dryRun && count.replicas !== this.replicas) this.set(count.replicas);
       return this.#count();
@@ -66,7 +66,7 @@ export class FakeScale implements ScaleApi {
   }
 
   apply(count: Count, manager: string, _signal: AbortSignal, { dryRun }: WriteOptions = {}): Promise<Count> {
-    return this.#meet(`apply ${count.replicas}`, () => {
+    return this.#meet(`${dryRun ? "ask to " : ""}apply ${count.replicas}`, () => {
       this.#check(count);
       const fresh = !this.#managers.has(manager);
       if (!dryRun) this.#managers.add(manager);

@@ -12,11 +12,11 @@ import { systemRandom } from "../../../lib/base/random.ts";
 import { ColdStart } from "../../../lib/scaler/cold_start.ts";
 import { KEPT_OWNERS } from "../../../lib/scaler/count_owners.ts";
 import { CountReader } from "../../../lib/scaler/count_reader.ts";
-import { soleProxy } from "../../../lib/scaler/peers.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { Scaler } from "../../../lib/scaler/scaler.ts";
 import { clusterOf } from "../../support/program.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { soleProxy } from "../../support/sole_proxy.ts";
 import { Stage } from "./stage.ts";
 
 const JOINS = 1_000;

@@ -4,10 +4,10 @@ import { noMetrics } from "../../../lib/base/metrics.ts";
 import { ColdStart } from "../../../lib/scaler/cold_start.ts";
 import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import { Placement, type Seat } from "../../../lib/scaler/placement.ts";
-import { soleProxy } from "../../../lib/scaler/peers.ts";
 import { CLAIM_PATIENCE_MS, Scaler } from "../../../lib/scaler/scaler.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { soleProxy } from "../../support/sole_proxy.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const IDLE_MS = 60_000;
@@ -94,7 +94,7 @@ Deno.test("Scaler asks the API nothing for a session to a ready backend", async 
   await stop();
 });
 
-Deno.test("Scaler follows a Retry-After for a few seconds where clients wait, and longer where nobody does", async () => {
+Deno.test("Scaler follows a Retry-After for a few seconds where clients wait, and for a minute where nobody does", async () => {
   const { clock, scale, placement, pod, stop } = setUp();
   await clock.advance(0);
   scale.fates({ retryAfterMs: 50_000 });
@@ -108,8 +108,8 @@ Deno.test("Scaler follows a Retry-After for a few seconds where clients wait, an
   await clock.advance(0);
   assert.ok(session.seat() !== undefined);
   placement.end(1);
-  scale.fates({ retryAfterMs: 50_000 });
-  await clock.advance(IDLE_MS + 50_000 - 1);
+  scale.fates({ retryAfterMs: 90_000 });
+  await clock.advance(IDLE_MS + 60_000 - 1);
   assert.equal(scale.requests.length, 3);
   await clock.advance(1);
   assert.equal(scale.replicas, 0);

@@ -1,0 +1,108 @@
+/**
+ * A scaler with everything around it: the count, pods, other proxies, and what it reports.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Metrics } from "../../../lib/base/metrics.ts";
+import { ColdStart } from "../../../lib/scaler/cold_start.ts";
+import { CountReader } from "../../../lib/scaler/count_reader.ts";
+import type { PeerUse } from "../../../lib/scaler/peers.ts";
+import { Placement } from "../../../lib/scaler/placement.ts";
+import { Scaler } from "../../../lib/scaler/scaler.ts";
+import { FakeScale } from "../../support/fake_scale.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { soleProxy } from "../../support/sole_proxy.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+/** The idle timeout. */
+export const IDLE_MS = 60_000;
+/** Carried out and answered: for fates before another one. */
+export const DONE = { after: Promise.resolve() };
+
+/** Something that a test lets happen. */
+export function gate() {
+  const { promise: before, resolve: open } = Promise.withResolvers<void>();
+  return { before, open };
+}
+
+/** A scaler that has not begun. */
+export function setUp({ replicas = 1, minReplicas = 0 } = {}) {
+  const clock = new VirtualClock();
+  const scale = new FakeScale(replicas);
+  const log = recordingLog();
+  const placement = new Placement(clock, 2, "pod");
+  const values = new Map<string, number>();
+  const metrics: Metrics = {
+    record: (name, value, labels) => void values.set([name, ...Object.values(labels)].join(" "), value),
+  };
+  const sole = soleProxy(placement, clock.nowMs());
+  /** The other proxies, as a test has them. */
+  const others = { leads: true, use: {} as Partial<PeerUse>, consent: sole.consent, changed: () => {} };
+  const observer = { urgent: false };
+  const coldStart = new ColdStart(clock, metrics);
+  const scaler = new Scaler(
+    {
+      clock,
+      random: () => 0.5,
+      log,
+      metrics,
+      scale,
+      reader: new CountReader({ scale, placement, log, onRestored: () => {} }),
+      placement,
+      peers: {
+        get leads() {
+          return others.leads;
+        },
+        use: () => ({ ...sole.use(), ...others.use }),
+        consent: (wanted, signal) => others.consent(wanted, signal),
+        subscribe: (listener) => void (others.changed = listener),
+      },
+      observer,
+      coldStart,
+    },
+    { minReplicas, maxReplicas: 1, idleTimeoutMs: IDLE_MS },
+  );
+  scale.onChange = (count) => void placement.see(count, "watch");
+  const controller = new AbortController();
+  let running = Promise.resolve();
+  /** The present count is seen. */
+  const see = () => void placement.see({ replicas: scale.replicas, version: String(scale.version) });
+  /** There is a ready pod for each replica, and the count is seen first, unless `seen` is false. */
+  const start = async (seen = true) => {
+    if (seen) see();
+    pods(scale.replicas);
+    running = scaler.run(controller.signal).catch(() => {});
+    await clock.advance(0);
+  };
+  const pods = (count: number, ready = true) =>
+    placement.setBackends(Array.from({ length: count }, (_, ordinal) => ({
+      ordinal,
+      pod: `b-${ordinal}`,
+      uid: `uid-${ordinal}-${scale.version}`,
+      addresses: ["192.0.2.1"],
+      ready,
+      terminating: false,
+    })));
+  const stop = async () => {
+    controller.abort(new Error("over"));
+    await clock.advance(0);
+    await running;
+    assert.equal(clock.pending, 0, "no timer is left");
+  };
+  return {
+    clock,
+    scale,
+    log,
+    placement,
+    values,
+    others,
+    observer,
+    coldStart,
+    scaler,
+    start,
+    see,
+    pods,
+    stop,
+  };
+}

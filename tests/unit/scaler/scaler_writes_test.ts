@@ -1,0 +1,288 @@
+/** Tests of what the scaler reports, and of when it refrains from a write. @module */
+import assert from "node:assert/strict";
+import { ApiError } from "../../../lib/kube/api_error.ts";
+import { MANAGER } from "../../../lib/kube/scale.ts";
+import { DONE, gate, IDLE_MS, setUp } from "./scaler_world.ts";
+
+const SIGNAL = new AbortController().signal;
+
+Deno.test("Scaler says in words and in metrics what it wants, what there is, and what it has written", async () => {
+  const { clock, scale, log, placement, values, scaler, start, stop } = setUp();
+  assert.equal(scaler.because, "nothing is known of the StatefulSet yet");
+  await start();
+  assert.equal(scaler.because, "it was in use lately");
+  const counts = () => [values.get("replicas_desired"), values.get("replicas_observed")];
+  assert.deepEqual(counts(), [1, 1]);
+  await clock.advance(IDLE_MS);
+  const because = "nothing has been in use for 1m0s";
+  assert.deepEqual(log.of("scaled")[0], {
+    level: "info",
+    event: "scaled",
+    fields: { from: 1, to: 0, reason: "idle", because },
+  });
+  assert.equal(values.get("scale_writes_total down idle"), 1);
+  assert.deepEqual(counts(), [0, 0]);
+  assert.equal(scaler.because, "nothing is in use");
+  placement.open(1, true);
+  await clock.advance(0);
+  assert.deepEqual(log.of("scaled")[1]?.fields, {
+    from: 0,
+    to: 1,
+    reason: "held_session",
+    because: "1 held session",
+  });
+  assert.equal(values.get("scale_writes_total up held_session"), 1);
+  assert.deepEqual(counts(), [1, 1]);
+  assert.equal(scale.replicas, 1);
+  await stop();
+});
+
+Deno.test("Scaler says that a claim of the same count is made for a session that a scale-down keeps out", async () => {
+  const { clock, scale, log, placement, values, start, stop } = setUp();
+  const slow = gate();
+  await start();
+  scale.fates(DONE, slow);
+  await clock.advance(IDLE_MS);
+  placement.open(1, true);
+  await clock.advance(0);
+  assert.deepEqual(log.of("scaled").map(({ fields }) => fields), [
+    { from: 1, to: 1, reason: "closed_by_scale_down", because: "1 held session" },
+  ]);
+  assert.equal(values.get("scale_writes_total same closed_by_scale_down"), 1);
+  slow.open();
+  await stop();
+});
+
+Deno.test("Scaler measures the phases of a cold start, and has the observer be quick meanwhile", async () => {
+  const { clock, placement, values, observer, coldStart, start, pods, stop } = setUp({ replicas: 0 });
+  await start();
+  assert.equal(observer.urgent, false);
+  coldStart.begin();
+  placement.open(1, true);
+  void placement.wait(1, SIGNAL);
+  await clock.advance(0);
+  assert.equal(observer.urgent, true);
+  const phases = () =>
+    ["scale_write", "pod_address", "ready"].map((it) => values.get(`cold_start_seconds ${it}`));
+  assert.deepEqual(phases(), [0, undefined, undefined]);
+  await clock.advance(1_000);
+  pods(1, false);
+  await clock.advance(1_000);
+  assert.deepEqual(phases(), [0, 1, undefined]);
+  pods(1);
+  await clock.advance(0);
+  assert.deepEqual(phases(), [0, 1, 2]);
+  assert.equal(observer.urgent, false);
+  await stop();
+});
+
+Deno.test("Scaler forgets a cold start for which nobody waits any more", async () => {
+  const { clock, placement, values, coldStart, start, pods, stop } = setUp({ replicas: 0 });
+  await start();
+  coldStart.begin();
+  placement.open(1, true);
+  await clock.advance(0);
+  placement.end(1);
+  await clock.advance(1_000);
+  pods(1);
+  await clock.advance(0);
+  assert.equal(values.get("cold_start_seconds ready"), undefined);
+  await stop();
+});
+
+Deno.test("Scaler is busy while the count is to be written or is being written, and idle() waits for the latter", async () => {
+  const { clock, scale, placement, scaler, start, stop } = setUp({ replicas: 0 });
+  const slow = gate();
+  assert.equal(scaler.busy, false);
+  await start();
+  assert.equal(scaler.busy, false);
+  scale.fates("lost", slow);
+  placement.open(1, true);
+  await clock.advance(0);
+  assert.equal(scaler.busy, true, "it waits for the next try");
+  await scaler.idle();
+  await clock.advance(1_000);
+  let idle = false;
+  void scaler.idle().then(() => idle = true);
+  placement.end(1);
+  await clock.advance(0);
+  assert.deepEqual([scaler.busy, idle], [true, false], "it is being written although nobody waits any more");
+  slow.open();
+  await clock.advance(0);
+  assert.deepEqual([scaler.busy, idle], [false, true]);
+  await stop();
+});
+
+Deno.test("Scaler.run() ends when the write that is under way has ended", async () => {
+  const { clock, scale, placement, log, start, stop } = setUp({ replicas: 0 });
+  const slow = gate();
+  await start();
+  scale.fates(slow);
+  placement.open(1, true);
+  await clock.advance(0);
+  let stopped = false;
+  const stopping = stop().then(() => stopped = true);
+  await clock.advance(0);
+  assert.equal(stopped, false);
+  slow.open();
+  await stopping;
+  assert.equal(log.of("scaled").length, 1);
+});
+
+Deno.test("Scaler marks its writes while they are under way, so that nobody takes them for somebody else's", async () => {
+  const { clock, scale, placement, start, stop } = setUp();
+  const slow = gate();
+  await start();
+  scale.fates(DONE, slow);
+  await clock.advance(IDLE_MS);
+  assert.deepEqual([...placement.writing], [0]);
+  slow.open();
+  await clock.advance(0);
+  assert.deepEqual([...placement.writing], []);
+  scale.fates("lost");
+  placement.open(1, true);
+  await clock.advance(0);
+  assert.deepEqual([...placement.writing], [], "after a failure, too");
+  await stop();
+});
+
+Deno.test("Scaler claims under a name of its own each time, which begins with that of the program", async () => {
+  const { clock, scale, placement, scaler, start, stop } = setUp({ replicas: 0 });
+  const names: string[] = [];
+  const apply = scale.apply.bind(scale);
+  scale.apply = (count, manager, ...more) => {
+    names.push(manager);
+    return apply(count, manager, ...more);
+  };
+  await start();
+  placement.open(1, true);
+  await clock.advance(0);
+  await scaler.claimPresent(SIGNAL);
+  assert.equal(new Set(names).size, 2);
+  assert.match(names[0]!, new RegExp(`^${MANAGER}-[a-z0-9]{12}-1$`));
+  await stop();
+});
+
+Deno.test("Scaler.claimPresent() writes the count once more, which ends this proxy's promise, and is no event", async () => {
+  const { scale, log, placement, values, scaler, start, stop } = setUp();
+  await scaler.claimPresent(SIGNAL);
+  assert.deepEqual(scale.requests, [], "nothing is known yet");
+  await start();
+  placement.bind("100");
+  await scaler.claimPresent(SIGNAL);
+  assert.deepEqual(scale.requests, ["apply 1"]);
+  assert.deepEqual(placement.agreement, { seen: { replicas: 1, version: "101" }, promises: [] });
+  assert.equal(values.get("scale_writes_total same join"), 1);
+  assert.deepEqual(log.of("scaled"), []);
+  await stop();
+});
+
+Deno.test("Scaler.checkRights() bears conflicts, and reports what else either write meets", async () => {
+  const { scale, scaler } = setUp();
+  const conflicting = scale.read.bind(scale);
+  scale.read = async () => ({ ...await conflicting(), version: "99" });
+  await scaler.checkRights(SIGNAL);
+  assert.deepEqual(scale.requests, ["read", "ask to apply 1", "ask to update 1"]);
+  assert.equal(scale.version, 100);
+  scale.fates(DONE, DONE, "lost");
+  await assert.rejects(scaler.checkRights(SIGNAL), /no answer/);
+});
+
+Deno.test("Scaler reads the count before it lowers it, and looks again if it is needed after all", async () => {
+  const { clock, scale, placement, start, stop } = setUp();
+  const slow = gate();
+  await start();
+  scale.fates(slow);
+  await clock.advance(IDLE_MS);
+  placement.open(1, true);
+  slow.open();
+  await clock.advance(0);
+  assert.deepEqual(scale.requests, ["read"]);
+  assert.deepEqual(placement.agreement.promises, []);
+  await stop();
+});
+
+Deno.test("Scaler asks nobody about a count that has changed since it was read, and is no fault of anybody", async () => {
+  const { clock, scale, log, others, start, stop } = setUp();
+  const { promise: after, resolve: answers } = Promise.withResolvers<void>();
+  const asked: unknown[] = [];
+  const { consent } = others;
+  others.consent = (wanted, signal) => {
+    asked.push(wanted.version);
+    return consent(wanted, signal);
+  };
+  await start();
+  scale.fates({ after });
+  await clock.advance(IDLE_MS);
+  scale.set(1);
+  answers();
+  await clock.advance(0);
+  assert.deepEqual(asked, ["101"]);
+  assert.deepEqual(scale.requests, ["read", "read", "update 0"]);
+  assert.deepEqual(log.of("cannot scale"), []);
+  await stop();
+});
+
+Deno.test("Scaler does not begin to lower while a claim is under way", async () => {
+  const { clock, scale, placement, start, stop } = setUp();
+  await start();
+  const slow = gate();
+  const slower = gate();
+  scale.fates(DONE, slow, slower);
+  await clock.advance(IDLE_MS);
+  placement.open(1, true);
+  await clock.advance(0);
+  placement.end(1);
+  slow.open();
+  await clock.advance(IDLE_MS);
+  assert.deepEqual(scale.requests, ["read", "update 0", "apply 1"]);
+  slower.open();
+  await stop();
+});
+
+for (
+  const [fate, status, reads] of [
+    ["is lost", undefined, true],
+    ["meets a conflict", 409, true],
+    ["meets a fault of the server", 500, true],
+    ["is refused", 403, false],
+    ["is refused as nonsense", 400, false],
+  ] as const
+) {
+  Deno.test(`Scaler, a claim that ${fate}: the next one begins ${reads ? "with" : "without"} a read`, async () => {
+    const { clock, scale, placement, start, stop } = setUp({ replicas: 0 });
+    await start();
+    const apply = scale.apply.bind(scale);
+    scale.apply = (...count) => {
+      scale.apply = apply;
+      scale.requests.push("failed");
+      const target = { verb: "patch", group: "", resource: "", namespace: "", name: "" } as const;
+      return Promise.reject(
+        status === undefined ? new Error(`lost ${count[0]}`) : new ApiError(target, status, {}),
+      );
+    };
+    placement.open(1, true);
+    await clock.advance(10_000);
+    assert.deepEqual(scale.requests, ["failed", ...reads ? ["read"] : [], "apply 1"]);
+    scale.set(0);
+    await clock.advance(0);
+    assert.deepEqual(scale.requests.slice(-1), ["apply 1"], "and the one after that without");
+    assert.equal(scale.requests.filter((request) => request === "read").length, reads ? 1 : 0);
+    await stop();
+  });
+}
+
+Deno.test("Scaler does not claim after a read that shows that somebody else has", async () => {
+  const { clock, scale, placement, scaler, start, stop } = setUp({ replicas: 0 });
+  await start();
+  scale.onChange = () => {};
+  scale.fates("lost");
+  placement.open(1, true);
+  await clock.advance(0);
+  scale.set(1);
+  await clock.advance(1_000);
+  assert.deepEqual(scale.requests, ["apply 1", "read"]);
+  assert.equal(placement.agreement.seen?.replicas, 1);
+  assert.equal(scaler.fault, undefined);
+  await stop();
+});
