@@ -1,6 +1,6 @@
 /** Tests of how the list of the count's owners is kept short. @module */
 import assert from "node:assert/strict";
-import { claimersOf, CountOwners, KEPT_OWNERS } from "../../../lib/scaler/count_owners.ts";
+import { claimersOf, CountOwners, isSetByProxy, KEPT_OWNERS } from "../../../lib/scaler/count_owners.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
@@ -69,6 +69,10 @@ async function setUp(claims: number, { leads = true, busy = false } = {}) {
 
 Deno.test("CountOwners has the surplus give up its share, and the count stays", async () => {
   const { clock, scale, stop } = await setUp(KEPT_OWNERS + 3);
+  await clock.advance(199);
+  assert.equal(scale.owners.size, KEPT_OWNERS + 2, "it is never urgent: one at a time, with a pause");
+  await clock.advance(1);
+  assert.equal(scale.owners.size, KEPT_OWNERS + 1);
   await clock.advance(10_000);
   assert.equal(scale.owners.size, KEPT_OWNERS);
   assert.ok(scale.owners.has(name(KEPT_OWNERS + 3)));
@@ -163,4 +167,19 @@ Deno.test("claimersOf() knows claims from what others wrote", () => {
     [name(1), name(4)],
   );
   assert.deepEqual(claimersOf(undefined), []);
+});
+
+Deno.test("isSetByProxy() is true while proxies alone own the count", () => {
+  const by = (...managers: string[]) => isSetByProxy(managers.map(claimed));
+  assert.equal(by(name(1), name(2)), true);
+  assert.equal(by("buildkitd-autoscaler"), true, "the field manager of updates");
+  assert.equal(by("helm"), false);
+  assert.equal(by(name(1), "helm"), false);
+  assert.equal(by("buildkitd-autoscaler", "buildkitd"), false);
+  assert.equal(by(), false, "at 0 the count has no owner");
+  assert.equal(isSetByProxy(undefined), false);
+  const { manager: _, ...nameless } = claimed("");
+  assert.equal(isSetByProxy([nameless]), false);
+  const elsewhere = { ...claimed("helm"), fieldsV1: { "f:spec": { "f:template": {} } } };
+  assert.equal(isSetByProxy([claimed(name(1)), elsewhere]), true, "who owns other fields does not count");
 });

@@ -74,6 +74,43 @@ Deno.test("decide() with an idle timeout of 0 wants a replica gone as soon as no
   assert.equal(decide({ ...IDLE, lastUsedMs: new Map([[0, 500]]), startedMs: 500 }, 500, policy).desired, 0);
 });
 
+const REASONS:
+  readonly (readonly [facts: Partial<Facts>, policy: Partial<Policy>, reason: string, because: string])[] = [
+    [{ needing: 1 }, {}, "held_session", "1 held session"],
+    [{ needing: 2, replicas: 3 }, {}, "held_session", "2 held sessions"],
+    [{ needing: 1, highestBusy: 0 }, { minReplicas: 1 }, "held_session", "1 held session"],
+    [{ needing: 1, highestBusy: 1, replicas: 2 }, {}, "held_session", "sessions are running"],
+    [{}, {}, "idle", "nothing has been in use for 1s"],
+    [{ highestBusy: 0, replicas: 2 }, {}, "idle", "no pod above has been in use for 1s"],
+    [{ replicas: 3 }, { minReplicas: 1 }, "idle", "no pod above has been in use for 1s"],
+    [{ replicas: 0 }, {}, "idle", "nothing is in use"],
+    [{ replicas: undefined }, {}, "idle", "nothing is in use"],
+    [{ highestBusy: 0 }, {}, "held_session", "sessions are running"],
+    [{ highestBusy: 0, replicas: 0 }, { minReplicas: 1 }, "held_session", "sessions are running"],
+    [{ lastNeededMs: -1 }, {}, "held_session", "it was in use lately"],
+    [{}, { minReplicas: 1 }, "min_replicas", "at least 1 wanted"],
+    [{ highestBusy: 0 }, { minReplicas: 2 }, "min_replicas", "at least 2 wanted"],
+    [{ needing: 1 }, { minReplicas: 2 }, "min_replicas", "at least 2 wanted"],
+  ];
+
+for (const [facts, policy, reason, because] of REASONS) {
+  const given = Deno.inspect({ ...facts, ...policy }, { breakLength: Infinity });
+  Deno.test(`decide() says "${because}" of an idle replica with ${given}`, () => {
+    const decision = decide({ ...IDLE, ...facts }, 0, { ...POLICY, ...policy });
+    assert.deepEqual([decision.reason, decision.because], [reason, because]);
+  });
+}
+
+Deno.test("decide() looks again only when time alone can lower what is wanted", () => {
+  const facts = { ...IDLE, lastUsedMs: new Map([[0, 0]]) };
+  for (const more of [{ highestBusy: 0 }, { needing: 1 }]) {
+    assert.equal(decide({ ...facts, ...more }, 1, POLICY).wakeAtMs, Infinity);
+  }
+  assert.equal(decide(facts, 1, { ...POLICY, minReplicas: 1 }).wakeAtMs, Infinity);
+  const both = { ...facts, replicas: 2, highestBusy: 0, roseMs: new Map([[1, 500]]) };
+  assert.equal(decide(both, 1, POLICY).wakeAtMs, 1_500, "the running session holds only its own pod");
+});
+
 function pick({ desired, wakeAtMs }: { desired: number; wakeAtMs: number }) {
   return { desired, wakeAtMs };
 }

@@ -132,6 +132,24 @@ Deno.test("ResetExplainer bears clocks that differ, and times to the second", as
   }
 });
 
+Deno.test("ResetExplainer explains the reset of a session that had just begun, whose container's end is rounded down", async () => {
+  const { clock, told, reset } = setUp(() => podWith(container(killedMs)));
+  await clock.advance(900);
+  const killedMs = clock.wallMs();
+  assert.equal(killedMs % 1_000, 900);
+  reset(0);
+  await clock.advance(1_000);
+  assert.deepEqual(told.map(({ how }) => how), [OOM]);
+});
+
+Deno.test("ResetExplainer says that the pod is being deleted once nothing else is going to be known", async () => {
+  const metadata = { uid: "pod-1", deletionTimestamp: "2024-01-01T00:00:00Z" };
+  const { clock, told, reset } = setUp(() => ({ metadata }));
+  reset();
+  await clock.advance(HOUR_MS);
+  assert.deepEqual(told, [{ how: "pod buildkitd-0 is being deleted", atMs: 6_000 }]);
+});
+
 Deno.test("ResetExplainer asks once for all sessions that a pod has reset", async () => {
   const { clock, reads, told, reset } = setUp(() => podWith(container(killedMs)));
   const killedMs = clock.wallMs();
@@ -242,4 +260,10 @@ Deno.test("describeEnd() names every container that has ended, and no reason whe
     describe(podWith(container(NOW_MS), proxy, { ...container(), name: "other" })),
     `${OOM}; container proxy of pod buildkitd-0 ended with exit code 2`,
   );
+});
+
+Deno.test("describeEnd() takes an end for the cause from the given time to ten seconds from now", () => {
+  for (const [atMs, counts] of [[-2_000, false], [-1_000, true], [10_000, true], [11_000, false]] as const) {
+    assert.equal(describe(podWith(container(NOW_MS + atMs))), counts ? OOM : undefined, `${atMs}`);
+  }
 });
