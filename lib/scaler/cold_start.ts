@@ -40,6 +40,8 @@ export class ColdStart {
     if (this.#sinceMs === undefined || this.#done.has(phase)) return;
     this.#done.add(phase);
     this.#metrics.record("cold_start_seconds", (this.#clock.nowMs() - this.#sinceMs) / 1000, { phase });
+    // A write that comes later, for running sessions, belongs to no cold start.
+    if (phase === "first_byte") this.#sinceMs = undefined;
   }
 
   /** The pods, or what is known of them, may have changed. */

@@ -108,3 +108,14 @@ Deno.test("ColdStart begins again for a session that is held once a pod was read
   look(true, WITH_ADDRESS);
   assert.deepEqual(news(), [["pod_address", 2], ["ready", 2]]);
 });
+
+Deno.test("ColdStart counts no write that comes after the first byte: it is for running sessions", async () => {
+  const { clock, coldStart, look, news } = setUp();
+  coldStart.begin();
+  look(true, WITH_ADDRESS);
+  coldStart.reached("first_byte");
+  news();
+  await clock.advance(3_600_000);
+  coldStart.reached("scale_write");
+  assert.deepEqual(news(), []);
+});
