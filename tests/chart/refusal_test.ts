@@ -230,6 +230,21 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     /networkPolicy\.egress\.enabled is true, and networkPolicy\.enabled is false: want both/,
   ],
   [
+    "an image whose registry was an empty variable",
+    { autoscaler: { image: { repository: "/buildkitd-autoscaler" } } },
+    /autoscaler\.image\.repository is "\/buildkitd-autoscaler", and .* is missing: is a variable .* not set\?/,
+  ],
+  [
+    "an image without a name",
+    { autoscaler: { image: { repository: "" } } },
+    /autoscaler\.image\.repository is empty: name the image/,
+  ],
+  [
+    "an image with its tag in the name",
+    { buildkitd: { image: { repository: "registry.example.com:5000/buildkitd:v1" } } },
+    /buildkitd\.image\.repository is .*: want the name alone, and the rest in buildkitd\.image\.tag or/,
+  ],
+  [
     "a flag that a variable of extraEnv beats",
     {
       autoscaler: {
