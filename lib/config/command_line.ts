@@ -71,7 +71,7 @@ export function parseCommandLine(args: readonly string[], variables: SettingsInp
   const shell = name === "completions" ? rest.shift() : undefined;
   if (name === "completions" && !SHELLS.some((each) => each === shell)) {
     problems.push(
-      `Cannot make completions: found ${shell === undefined ? "no shell" : `"${shell}"`}, want ${
+      `Cannot make completions: found ${shell === undefined ? "no shell" : `"${shell}"`}, want one of ${
         SHELLS.join(", ")
       }`,
     );

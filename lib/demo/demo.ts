@@ -141,8 +141,6 @@ class Demo {
 
   #introduce(): void {
     const timeline = this.#timeline;
-    const hint = this.#missing ? ` (for a real buildkitd the demo wants ${this.#missing})` : "";
-    const pods = `${this.#runtime.description}${hint}`;
     timeline.text(
       "buildkitd-autoscaler demo: clients -> the real program -> a Kubernetes cluster in miniature",
     );
@@ -152,7 +150,8 @@ class Demo {
         seconds(this.#podStartMs)
       } to start`,
     );
-    timeline.text(`  pods     ${pods}`);
+    timeline.text(`  pods     ${this.#runtime.description}`);
+    if (this.#missing) timeline.text(`           (the demo needs ${this.#missing} to run a real buildkitd)`);
     timeline.text(
       `  program  scales the StatefulSet between 0 and 1; idle timeout ${seconds(this.#idleTimeoutMs)}`,
     );
@@ -164,7 +163,7 @@ class Demo {
     timeline.heading(`1  Cold start: ${PARALLEL_CLIENTS} clients at once, and there is no pod`);
     timeline.event(
       "client",
-      `${PARALLEL_CLIENTS} connect to ${formatAddress(address)}; none notices that nothing runs yet`,
+      `${PARALLEL_CLIENTS} connect to ${formatAddress(address)}; buildkitd does not run yet`,
     );
     await this.#within((signal) => this.#runClients(1, PARALLEL_CLIENTS, address, signal));
 

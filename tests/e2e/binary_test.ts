@@ -133,7 +133,7 @@ test("the compiled program shows its demo, with stand-ins for pods, since it may
     "the demo to end",
     run(programPath(PROGRAM), ["demo"], { env: { PATH: `${path}:/usr/sbin:/usr/bin` } }),
   );
-  assert.match(output, /for a real buildkitd the demo wants a checkout/);
+  assert.match(output, /the demo needs a checkout to run a real buildkitd/);
   assert.match(output, /^OK {2}11 of 11 clients were served/m);
 });
 

@@ -118,7 +118,7 @@ Deno.test("parseCommandLine() knows version, completions and their arguments", (
     'Unknown command "complete": want one of run, demo, version, completions',
   ]);
   assert.deepEqual(problemsOf("completions", "tcsh"), [
-    'Cannot make completions: found "tcsh", want bash, zsh, fish, powershell',
+    'Cannot make completions: found "tcsh", want one of bash, zsh, fish, powershell',
   ]);
   assert.equal(problemsOf("completions").length, 1);
   assert.equal(problemsOf("version", "x").length, 1);
@@ -268,7 +268,10 @@ Deno.test("main.ts prints all problems to stderr, without a stack, and exits wit
 Deno.test("main.ts does not say that nothing was started where nothing would have been", async () => {
   for (
     const [args, problem] of [
-      [["completions", "tcsh"], 'Cannot make completions: found "tcsh", want bash, zsh, fish, powershell'],
+      [
+        ["completions", "tcsh"],
+        'Cannot make completions: found "tcsh", want one of bash, zsh, fish, powershell',
+      ],
       [["version", "--json"], 'Unknown flag "--json"'],
     ] as const
   ) {
