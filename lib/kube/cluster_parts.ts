@@ -8,10 +8,11 @@ import type { Clock } from "../base/clock.ts";
 import { PrivateError } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
 import type { Cluster } from "./cluster.ts";
-import { type ClientHttp, type Connection, makeHttp, needsTls } from "./connection.ts";
+import { type ClientHttp, type Connection, needsTls } from "./connection.ts";
 import type { Credentials } from "./credentials.ts";
 import { environmentProxy } from "./environment_proxy.ts";
 import type { Machine } from "./machine.ts";
+import { makeHttp } from "./make_http.ts";
 import type { KeyPair } from "./pem.ts";
 import type { TokenTimes } from "./token_claims.ts";
 

@@ -1,13 +1,10 @@
 /**
- * How to connect to an API server, apart from who asks: what a kubeconfig's cluster says. Chooses between the two ways
- * to speak HTTP.
+ * How to connect to an API server, apart from who asks: what a kubeconfig's cluster says.
  *
  * @module
  */
-import { FetchHttp } from "./fetch_http.ts";
 import type { Http } from "./http.ts";
 import type { KeyPair } from "./pem.ts";
-import { TlsHttp } from "./tls_http.ts";
 
 /** How to connect. */
 export interface Connection {
@@ -51,9 +48,4 @@ export function runtimeFault(
   const [major = 0, minor = 0] = denoVersion.split(".").map(Number);
   if (!needsTls(connection) || major > 2 || (major === 2 && minor >= 9)) return undefined;
   return `needs Deno 2.9 or later, this is ${denoVersion}`;
-}
-
-/** HTTP over `fetch` where it can do what is asked, over `node:tls` otherwise. */
-export function makeHttp(connection: Connection): ClientHttp {
-  return needsTls(connection) ? new TlsHttp(connection) : new FetchHttp(connection);
 }

@@ -8,6 +8,7 @@
  */
 import { concat } from "../base/bytes.ts";
 import type { Conn } from "../base/network.ts";
+import type { HandOver } from "./hand_over.ts";
 import { goAway } from "./http2_frames.ts";
 import { Http2Opening, type Malformed, type OpeningKind, type Refusal } from "./http2_opening.ts";
 import { Pieces } from "./pieces.ts";
@@ -65,20 +66,6 @@ export class HoldBudget {
   forget(look: () => void): void {
     this.#waiting.delete(look);
   }
-}
-
-/** What a hold hands to the relay. */
-export interface HandOver {
-  /** What the client has sent, in order; the relay takes them out. */
-  readonly chunks: Uint8Array[];
-  /** The read that is still under way: its bytes come next. `null` is the client's FIN. */
-  readonly pending: Promise<Uint8Array | null> | undefined;
-  /** The client has sent a FIN: nothing comes after the chunks. */
-  readonly ended: boolean;
-  /** Resolves when all that the hold had to say to the client is written: the daemon's bytes come after it. */
-  readonly written: Promise<void>;
-  /** Takes out of the client's bytes what was not meant for the daemon; until it is blind, all bytes must go through. */
-  readonly opening: Pick<Http2Opening, "blind" | "take">;
 }
 
 /** What a hold tells. */

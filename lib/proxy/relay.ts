@@ -5,7 +5,7 @@
  * @module
  */
 import type { Conn } from "../base/network.ts";
-import type { HandOver } from "./hold.ts";
+import type { HandOver } from "./hand_over.ts";
 
 /**
  * What a connection waits with, each way, for as long as nothing comes: an idle session holds no more. One byte above a

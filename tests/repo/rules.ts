@@ -48,6 +48,26 @@ export function layerViolations(file: SourceFile): string[] {
   });
 }
 
+/** Circles of imports, at least one of each knot, types included: whoever reads one file of it has to read them all. */
+export function importCycles(files: readonly SourceFile[]): string[] {
+  const imports = new Map(files.map(({ path, text }) => [
+    path,
+    importsOf(text).filter((specifier) => specifier.startsWith("."))
+      .map((specifier) => new URL(specifier, `file:///${path}`).pathname.slice(1)),
+  ]));
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const walk = (path: string, way: readonly string[]): void => {
+    if (way.includes(path)) cycles.push([...way.slice(way.indexOf(path)), path].join(" -> "));
+    else if (!done.has(path)) {
+      for (const target of imports.get(path) ?? []) walk(target, [...way, path]);
+      done.add(path);
+    }
+  };
+  for (const path of imports.keys()) walk(path, []);
+  return cycles;
+}
+
 /** A file's place in the layers; the demo is above the app, and only `main.ts` is above it. */
 function layerOf(path: string): number | undefined {
   if (path === "main.ts") return 102;

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { ROOT } from "./generated.ts";
 import {
   consoleViolations,
+  importCycles,
   importViolations,
   layerViolations,
   moduleCommentViolations,
@@ -49,6 +50,26 @@ Deno.test("layerViolations() lets imports go down and within a layer", () => {
   const demo = at("lib/demo/a.ts", 'import { runApp } from "../app.ts";');
   const comment = at("lib/base/a.ts", '// import { b } from "../proxy/b.ts";');
   for (const file of [down, demo, comment]) assert.deepEqual(layerViolations(file), []);
+});
+
+Deno.test("repo: no files of the program import each other in a circle", () => {
+  assert.deepEqual(
+    importCycles(files.filter(({ path }) => path === "main.ts" || path.startsWith("lib/"))),
+    [],
+  );
+});
+
+Deno.test("importCycles() finds circles of any length, also of types, and nothing else", () => {
+  const a = at("lib/a.ts", 'import { b } from "./b.ts";\nimport d from "./sub/d.ts";');
+  const b = at("lib/b.ts", 'import type { C } from "./sub/c.ts";');
+  const d = at("lib/sub/d.ts", 'import { c } from "./c.ts";');
+  const open = at("lib/sub/c.ts", 'import { e } from "npm-package";');
+  assert.deepEqual(importCycles([a, b, open, d]), []);
+  const closed = at("lib/sub/c.ts", 'export { a } from "../a.ts";');
+  assert.deepEqual(importCycles([a, b, closed, d]), [
+    "lib/a.ts -> lib/b.ts -> lib/sub/c.ts -> lib/a.ts",
+  ]);
+  assert.deepEqual(importCycles([at("lib/a.ts", 'import "./a.ts";')]), ["lib/a.ts -> lib/a.ts"]);
 });
 
 Deno.test("repo: only the files that are meant to touch the outside do", () => {

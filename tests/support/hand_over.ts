@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { HandOver } from "../../lib/proxy/hold.ts";
+import type { HandOver } from "../../lib/proxy/hand_over.ts";
 
 /** Nothing was held, but for what is given. */
 export function handOver(given: Partial<HandOver> = {}): HandOver {

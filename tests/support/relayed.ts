@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { HandOver } from "../../lib/proxy/hold.ts";
+import type { HandOver } from "../../lib/proxy/hand_over.ts";
 import { relay, type RelayEnd } from "../../lib/proxy/relay.ts";
 import { handOver } from "./hand_over.ts";
 import { MemoryConn, type MemoryOptions } from "./memory_network.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type Connection, makeHttp, runtimeFault } from "../../../lib/kube/connection.ts";
+import { type Connection, runtimeFault } from "../../../lib/kube/connection.ts";
+import { makeHttp } from "../../../lib/kube/make_http.ts";
 import { FetchHttp } from "../../../lib/kube/fetch_http.ts";
 import { TlsHttp } from "../../../lib/kube/tls_http.ts";
 

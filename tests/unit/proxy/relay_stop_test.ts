@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { HandOver } from "../../../lib/proxy/hold.ts";
+import type { HandOver } from "../../../lib/proxy/hand_over.ts";
 import { within } from "../../support/deadline.ts";
 import { writeAll } from "../../support/memory_network.ts";
 import { relayed, standsStill, takesNothing } from "../../support/relayed.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { HandOver } from "../../../lib/proxy/hold.ts";
+import type { HandOver } from "../../../lib/proxy/hand_over.ts";
 import { zerosTakenOut } from "../../support/hand_over.ts";
 import { readAll, writeAll } from "../../support/memory_network.ts";
 import { relayed, takesNothing } from "../../support/relayed.ts";
