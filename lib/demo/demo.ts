@@ -9,15 +9,15 @@ import { type Clock, systemClock } from "../base/clock.ts";
 import { FatalError, messageOf, UsageError } from "../base/errors.ts";
 import { type Address, formatAddress } from "../base/network.ts";
 import { denoNetwork as network } from "../proxy/deno_network.ts";
-import { BuildkitdPods, missingForBuildkitd } from "./buildkitd_pods.ts";
+import { BuildkitdPods, missingForBuildkitd } from "../miniature/buildkitd_pods.ts";
 import { buildctlClients, type DemoClients, echoClients } from "./demo_clients.ts";
 import { runProgram } from "./demo_program.ts";
-import { MiniatureCluster } from "./miniature_cluster.ts";
-import { type KubeObject, PODS } from "./objects.ts";
-import type { PodRuntime } from "./pod_process.ts";
-import { isReady } from "./pods.ts";
-import type { StoreEvent } from "./store.ts";
-import { StubPods } from "./stub_pods.ts";
+import { MiniatureCluster } from "../miniature/miniature_cluster.ts";
+import { type KubeObject, PODS } from "../miniature/objects.ts";
+import type { PodRuntime } from "../miniature/pod_process.ts";
+import { isReady } from "../miniature/pods.ts";
+import type { StoreEvent } from "../miniature/store.ts";
+import { StubPods } from "../miniature/stub_pods.ts";
 import { seconds, Timeline } from "./timeline.ts";
 
 /** What the demo is given. All but `stop` have defaults. */

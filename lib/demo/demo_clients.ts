@@ -5,8 +5,8 @@
  * @module
  */
 import { type Address, formatAddress, type Network } from "../base/network.ts";
-import { ByteReader, closeQuietly, writeAll } from "./bytes.ts";
-import { findProgram } from "./buildkitd_pods.ts";
+import { ByteReader, closeQuietly, writeAll } from "../miniature/bytes.ts";
+import { findProgram } from "../miniature/buildkitd_pods.ts";
 
 /** What a client has to say. */
 export interface ClientReport {

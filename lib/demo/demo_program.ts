@@ -14,8 +14,8 @@ import { adminPorts } from "../ops/admin_server.ts";
 import { processFacts } from "../ops/process_facts.ts";
 import { prometheusMetrics } from "../ops/prometheus.ts";
 import { denoNetwork } from "../proxy/deno_network.ts";
-import { MemoryHttp } from "./memory_http.ts";
-import type { MiniatureCluster } from "./miniature_cluster.ts";
+import { MemoryHttp } from "../miniature/memory_http.ts";
+import type { MiniatureCluster } from "../miniature/miniature_cluster.ts";
 
 /** What the program is run with. */
 export interface DemoProgramOptions {

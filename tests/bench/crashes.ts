@@ -12,9 +12,9 @@
  */
 import { parseArgs } from "node:util";
 import { systemClock } from "../../lib/base/clock.ts";
-import { BuildkitdPods, missingForBuildkitd } from "../../lib/demo/buildkitd_pods.ts";
-import { StubPods } from "../../lib/demo/stub_pods.ts";
-import { FRAME } from "../../lib/demo/stub_http2.ts";
+import { BuildkitdPods, missingForBuildkitd } from "../../lib/miniature/buildkitd_pods.ts";
+import { StubPods } from "../../lib/miniature/stub_pods.ts";
+import { FRAME } from "../../lib/miniature/stub_http2.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
 import { checkHealth } from "../../lib/proxy/health_check.ts";
 import { call, Http2Client, OPENING, SETTINGS_ACK } from "../support/http2_client.ts";

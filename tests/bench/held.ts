@@ -9,8 +9,8 @@
  *
  * @module
  */
-import { ByteReader } from "../../lib/demo/bytes.ts";
-import { FRAME, PREFACE, serveHttp2 } from "../../lib/demo/stub_http2.ts";
+import { ByteReader } from "../../lib/miniature/bytes.ts";
+import { FRAME, PREFACE, serveHttp2 } from "../../lib/miniature/stub_http2.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
 import { call, Http2Client, OPENING, SETTINGS_ACK } from "../support/http2_client.ts";
 import { ServerPods } from "../support/server_pods.ts";

@@ -9,9 +9,9 @@
 import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
 import { systemClock } from "../../lib/base/clock.ts";
-import { HttpListener } from "../../lib/demo/http_listener.ts";
-import { MiniatureCluster, type MiniatureClusterOptions } from "../../lib/demo/miniature_cluster.ts";
-import type { PodContext, PodProcess, PodRuntime } from "../../lib/demo/pod_process.ts";
+import { HttpListener } from "../../lib/miniature/http_listener.ts";
+import { MiniatureCluster, type MiniatureClusterOptions } from "../../lib/miniature/miniature_cluster.ts";
+import type { PodContext, PodProcess, PodRuntime } from "../../lib/miniature/pod_process.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
 import { Background, connectOnce, freePort } from "./processes.ts";
 

@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { ACK, FRAME, type Frame } from "../../lib/demo/stub_http2.ts";
+import { ACK, FRAME, type Frame } from "../../lib/miniature/stub_http2.ts";
 import { rawFields } from "../support/http2_client.ts";
 import { RecordingDaemon } from "../support/recording_daemon.ts";
 import { Child } from "./child_process.ts";

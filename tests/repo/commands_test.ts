@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import * as yaml from "js-yaml";
 import { parseCommandLine } from "../../lib/config/command_line.ts";
-import { STATEFULSETS } from "../../lib/demo/objects.ts";
+import { STATEFULSETS } from "../../lib/miniature/objects.ts";
 import { fastClock } from "../support/fast_clock.ts";
 import { startBeside, startProgram } from "../support/program.ts";
 import { commandsOf, type Document, documents, fenced } from "./documents.ts";

@@ -100,7 +100,7 @@ Deno.test("repo: events that the documents name are logged", async () => {
 
 Deno.test("repo: every event at info and above is in docs/operations.md", async () => {
   const files = (await sourceFiles(ROOT)).filter(({ path }) => path === "main.ts" || path.startsWith("lib/"))
-    .filter(({ path }) => !path.startsWith("lib/demo/"));
+    .filter(({ path }) => !/^lib\/(?:demo|miniature)\//.test(path));
   assert.deepEqual(files.flatMap(unreadableEvents), []);
   const sources = files.map(({ text }) => text).join("\n");
   assert.ok(loggedEvents(sources).size > 30, "the events were found");

@@ -68,13 +68,14 @@ export function importCycles(files: readonly SourceFile[]): string[] {
   return cycles;
 }
 
-/** A file's place in the layers; the demo is above the app, and only `main.ts` is above it. */
+/** A file's place in the layers; the miniature cluster is above the app, the demo above that, and `main.ts` above all. */
 function layerOf(path: string): number | undefined {
-  if (path === "main.ts") return 102;
+  if (path === "main.ts") return 103;
   const folder = /^lib\/(?:([^/]+)\/)?/.exec(path);
   if (folder === null) return undefined;
   if (folder[1] === undefined || folder[1] === "app") return 100;
-  if (folder[1] === "demo") return 101;
+  if (folder[1] === "miniature") return 101;
+  if (folder[1] === "demo") return 102;
   const layer = LAYERS.findIndex((name) => name === folder[1]);
   if (layer < 0) {
     throw new Error(`Cannot place ${path}: found no layer "${folder[1]}", want ${LAYERS.join(", ")}`);
@@ -82,9 +83,9 @@ function layerOf(path: string): number | undefined {
   return layer;
 }
 
-/** Uses of the outside world in files that are not meant to touch it. The demo's own machinery is free to. */
+/** Uses of the outside world in files that are not meant to touch it. The demo and its miniature cluster are free to. */
 export function outsideViolations(file: SourceFile): string[] {
-  if (/^(?:tests|\.ci|lib\/demo)\//.test(file.path) || OUTSIDE.has(file.path)) return [];
+  if (/^(?:tests|\.ci|lib\/demo|lib\/miniature)\//.test(file.path) || OUTSIDE.has(file.path)) return [];
   return outsideUses(file).map((use) => `${file.path} uses ${use}: take it through a port`);
 }
 

@@ -39,9 +39,12 @@ Deno.test("layerViolations() finds imports that go up, to the demo and out of th
   const up = at("lib/base/a.ts", 'import { b } from "../proxy/b.ts";');
   const type = at("lib/config/a.ts", 'import type { b } from "../kube/b.ts";');
   const lazy = at("lib/ops/a.ts", 'await import("../app.ts");');
-  const demo = at("lib/app.ts", 'import { runDemo } from "./demo/demo.ts";');
+  const demo = at("lib/miniature/a.ts", 'import { runDemo } from "../demo/demo.ts";');
+  const miniature = at("lib/app.ts", 'import { Kubelet } from "./miniature/kubelet.ts";');
   const out = at("lib/app.ts", 'export * from "../tests/unit/a.ts";');
-  for (const file of [up, type, lazy, demo, out]) assert.equal(layerViolations(file).length, 1, file.text);
+  for (const file of [up, type, lazy, demo, miniature, out]) {
+    assert.equal(layerViolations(file).length, 1, file.text);
+  }
   assert.throws(() => layerViolations(at("lib/helpers/a.ts", "")), /no layer "helpers"/);
 });
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { sleep } from "../../lib/base/clock.ts";
-import type { ApiServer } from "../../lib/demo/api_server.ts";
+import type { ApiServer } from "../../lib/miniature/api_server.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../lib/kube/http.ts";
 import type { Machine, WorldTime } from "./time.ts";
 

@@ -7,7 +7,7 @@
  */
 import { type Clock, deadline, sleep } from "../../lib/base/clock.ts";
 import type { Network } from "../../lib/base/network.ts";
-import { ByteReader, closeQuietly, writeAll } from "../../lib/demo/bytes.ts";
+import { ByteReader, closeQuietly, writeAll } from "../../lib/miniature/bytes.ts";
 import {
   ACK,
   END_HEADERS,
@@ -17,7 +17,7 @@ import {
   headerBlock,
   PREFACE,
   readFrame,
-} from "../../lib/demo/stub_http2.ts";
+} from "../../lib/miniature/stub_http2.ts";
 import { literalFields } from "../support/http2_client.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
 import type { End } from "./network.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { sleep } from "../../lib/base/clock.ts";
-import { STATEFULSETS } from "../../lib/demo/objects.ts";
+import { STATEFULSETS } from "../../lib/miniature/objects.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
 import type { Fate } from "./api_path.ts";
 import { type Moment, MOMENTS } from "./moments.ts";

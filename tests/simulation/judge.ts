@@ -8,8 +8,8 @@
  * @module
  */
 import { messageOf } from "../../lib/base/errors.ts";
-import { type KubeObject, LEASES, PODS, STATEFULSETS } from "../../lib/demo/objects.ts";
-import type { StoreEvent } from "../../lib/demo/store.ts";
+import { type KubeObject, LEASES, PODS, STATEFULSETS } from "../../lib/miniature/objects.ts";
+import type { StoreEvent } from "../../lib/miniature/store.ts";
 import type { Ending, Progress } from "./clients.ts";
 import type { End } from "./network.ts";
 import type { Daemon } from "./pods.ts";

@@ -7,9 +7,9 @@
  */
 import { type Clock, sleep } from "../../lib/base/clock.ts";
 import type { Listener, Network } from "../../lib/base/network.ts";
-import { ByteReader, closeQuietly, writeAll } from "../../lib/demo/bytes.ts";
-import type { PodContext, PodProcess, PodRuntime } from "../../lib/demo/pod_process.ts";
-import { PREFACE, serveHttp2 } from "../../lib/demo/stub_http2.ts";
+import { ByteReader, closeQuietly, writeAll } from "../../lib/miniature/bytes.ts";
+import type { PodContext, PodProcess, PodRuntime } from "../../lib/miniature/pod_process.ts";
+import { PREFACE, serveHttp2 } from "../../lib/miniature/stub_http2.ts";
 import type { End } from "./network.ts";
 
 /** One process of one pod. */

@@ -7,8 +7,8 @@
 import { runApp } from "../../lib/app.ts";
 import { logTo } from "../../lib/base/log.ts";
 import { parseSettings, type SettingKey, type Settings } from "../../lib/config/settings.ts";
-import { MiniatureCluster } from "../../lib/demo/miniature_cluster.ts";
-import { type KubeObject, LEASES } from "../../lib/demo/objects.ts";
+import { MiniatureCluster } from "../../lib/miniature/miniature_cluster.ts";
+import { type KubeObject, LEASES } from "../../lib/miniature/objects.ts";
 import type { HttpRequest } from "../../lib/kube/http.ts";
 import { type SeededRandom, seededRandom } from "../support/seeded_random.ts";
 import { ApiPath, type Fate, type PathState } from "./api_path.ts";

@@ -5,8 +5,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { ByteReader } from "../../lib/demo/bytes.ts";
-import { END_STREAM, FRAME, PREFACE, serveHttp2 } from "../../lib/demo/stub_http2.ts";
+import { ByteReader } from "../../lib/miniature/bytes.ts";
+import { END_STREAM, FRAME, PREFACE, serveHttp2 } from "../../lib/miniature/stub_http2.ts";
 import { type ChildOptions, ChildProgram } from "./child_program.ts";
 import { within } from "./deadline.ts";
 import { call, Http2Client, literalFields, OPENING, SETTINGS_ACK } from "./http2_client.ts";

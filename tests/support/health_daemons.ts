@@ -5,7 +5,7 @@
  * @module
  */
 import type { Conn } from "../../lib/base/network.ts";
-import { ByteReader, writeAll } from "../../lib/demo/bytes.ts";
+import { ByteReader, writeAll } from "../../lib/miniature/bytes.ts";
 import {
   END_HEADERS,
   END_STREAM,
@@ -14,7 +14,7 @@ import {
   headerBlock,
   PREFACE,
   readFrame,
-} from "../../lib/demo/stub_http2.ts";
+} from "../../lib/miniature/stub_http2.ts";
 import { bytesOf, SETTINGS_ACK } from "./http2_client.ts";
 import type { Serve } from "./server_pods.ts";
 

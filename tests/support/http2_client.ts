@@ -4,7 +4,7 @@
  * @module
  */
 import type { Address, Conn } from "../../lib/base/network.ts";
-import { ByteReader, closeQuietly, writeAll } from "../../lib/demo/bytes.ts";
+import { ByteReader, closeQuietly, writeAll } from "../../lib/miniature/bytes.ts";
 import {
   ACK,
   END_HEADERS,
@@ -15,7 +15,7 @@ import {
   headerBlock,
   PREFACE,
   readFrame,
-} from "../../lib/demo/stub_http2.ts";
+} from "../../lib/miniature/stub_http2.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
 import { within } from "./deadline.ts";
 

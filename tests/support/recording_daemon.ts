@@ -5,8 +5,8 @@
  * @module
  */
 import type { Conn } from "../../lib/base/network.ts";
-import { writeAll } from "../../lib/demo/bytes.ts";
-import { ACK, FRAME, type Frame, frameBytes, PREFACE } from "../../lib/demo/stub_http2.ts";
+import { writeAll } from "../../lib/miniature/bytes.ts";
+import { ACK, FRAME, type Frame, frameBytes, PREFACE } from "../../lib/miniature/stub_http2.ts";
 import { bytesOf, framesOf, SETTINGS_ACK } from "./http2_client.ts";
 import type { Serve } from "./server_pods.ts";
 

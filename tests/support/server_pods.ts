@@ -5,8 +5,8 @@
  * @module
  */
 import type { Conn, Listener, Network } from "../../lib/base/network.ts";
-import { closeQuietly, writeAll } from "../../lib/demo/bytes.ts";
-import type { PodContext, PodProcess, PodRuntime } from "../../lib/demo/pod_process.ts";
+import { closeQuietly, writeAll } from "../../lib/miniature/bytes.ts";
+import type { PodContext, PodProcess, PodRuntime } from "../../lib/miniature/pod_process.ts";
 
 /** Serves one connection; it is closed when this returns or throws. */
 export type Serve = (conn: Conn, pod: PodContext, session: PodSession) => Promise<void>;

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import net from "node:net";
 import type { Address, Conn } from "../../lib/base/network.ts";
-import { closeQuietly, writeAll } from "../../lib/demo/bytes.ts";
+import { closeQuietly, writeAll } from "../../lib/miniature/bytes.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
 import { within } from "./deadline.ts";
 

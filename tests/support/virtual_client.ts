@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { FRAME, type Frame } from "../../lib/demo/stub_http2.ts";
+import { FRAME, type Frame } from "../../lib/miniature/stub_http2.ts";
 import { framesOf, literalFields } from "./http2_client.ts";
 import { type MemoryConn, writeAll } from "./memory_network.ts";
 

@@ -4,8 +4,8 @@
  * @module
  */
 import { systemClock } from "../../../lib/base/clock.ts";
-import { ApiServer } from "../../../lib/demo/api_server.ts";
-import { HttpListener } from "../../../lib/demo/http_listener.ts";
+import { ApiServer } from "../../../lib/miniature/api_server.ts";
+import { HttpListener } from "../../../lib/miniature/http_listener.ts";
 import { denoNetwork } from "../../../lib/proxy/deno_network.ts";
 import { registerContractTests } from "./contract.ts";
 

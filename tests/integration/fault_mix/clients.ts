@@ -5,7 +5,7 @@
  * @module
  */
 import type { Address } from "../../../lib/base/network.ts";
-import { writeAll } from "../../../lib/demo/bytes.ts";
+import { writeAll } from "../../../lib/miniature/bytes.ts";
 import { within } from "../../support/deadline.ts";
 import type { SeededRandom } from "../../support/seeded_random.ts";
 import { pattern, resettable } from "../../support/tcp_client.ts";

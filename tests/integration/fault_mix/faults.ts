@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { FaultKind } from "../../../lib/demo/faults.ts";
+import type { FaultKind } from "../../../lib/miniature/faults.ts";
 import type { World } from "../../support/program.ts";
 import type { SeededRandom } from "../../support/seeded_random.ts";
 import { pause } from "./clients.ts";

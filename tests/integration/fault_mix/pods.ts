@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { writeAll } from "../../../lib/demo/bytes.ts";
+import { writeAll } from "../../../lib/miniature/bytes.ts";
 import type { PodSession, Serve } from "../../support/server_pods.ts";
 
 /** A session begins with its number, in as many decimal digits. */

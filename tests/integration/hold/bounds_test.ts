@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { FRAME, type Frame } from "../../../lib/demo/stub_http2.ts";
+import { FRAME, type Frame } from "../../../lib/miniature/stub_http2.ts";
 import { SESSION_LIMIT_BYTES } from "../../../lib/proxy/hold.ts";
 import { bytesOf, call, Http2Client, OPENING, ping, SETTINGS_ACK } from "../../support/http2_client.ts";
 import { NOT_READY, startProgram } from "../../support/program.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { ACK, FRAME, type Frame, PREFACE } from "../../../lib/demo/stub_http2.ts";
+import { ACK, FRAME, type Frame, PREFACE } from "../../../lib/miniature/stub_http2.ts";
 import {
   bytesOf,
   call,

@@ -4,8 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { ACK, END_HEADERS, END_STREAM, FRAME, type Frame } from "../../../lib/demo/stub_http2.ts";
-import { PODS } from "../../../lib/demo/objects.ts";
+import { ACK, END_HEADERS, END_STREAM, FRAME, type Frame } from "../../../lib/miniature/stub_http2.ts";
+import { PODS } from "../../../lib/miniature/objects.ts";
 import {
   bytesOf,
   call,

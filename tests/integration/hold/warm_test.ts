@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { FRAME, type Frame } from "../../../lib/demo/stub_http2.ts";
+import { FRAME, type Frame } from "../../../lib/miniature/stub_http2.ts";
 import { bytesOf, call, Http2Client, OPENING, ping, SETTINGS_ACK } from "../../support/http2_client.ts";
 import { startProgram } from "../../support/program.ts";
 import { DAEMON_SETTINGS, RecordingDaemon } from "../../support/recording_daemon.ts";

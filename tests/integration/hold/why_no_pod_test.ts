@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import { HealthDaemon } from "../../support/health_daemons.ts";
 import { freePort, type Program, startProgram, type WorldOptions } from "../../support/program.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { FaultKind } from "../../../lib/demo/faults.ts";
+import type { FaultKind } from "../../../lib/miniature/faults.ts";
 import { fastClock } from "../../support/fast_clock.ts";
 import { NOT_READY, type Program, startProgram } from "../../support/program.ts";
 

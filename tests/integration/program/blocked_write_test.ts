@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import type { Conn } from "../../../lib/base/network.ts";
-import { writeAll } from "../../../lib/demo/bytes.ts";
+import { writeAll } from "../../../lib/miniature/bytes.ts";
 import { HANG_MS } from "../../support/deadline.ts";
 import { type Program, startProgram } from "../../support/program.ts";
 import { pattern, sha256 } from "../../support/tcp_client.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { ENDPOINT_SLICES, STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { ENDPOINT_SLICES, STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import { fastClock } from "../../support/fast_clock.ts";
 import { type Program, startProgram, type World } from "../../support/program.ts";
 

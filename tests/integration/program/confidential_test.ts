@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { ChildProgram } from "../../support/child_program.ts";
 import { call, Http2Client, literalFields, OPENING, SETTINGS_ACK } from "../../support/http2_client.ts";
 import { World } from "../../support/program.ts";
-import { FRAME } from "../../../lib/demo/stub_http2.ts";
+import { FRAME } from "../../../lib/miniature/stub_http2.ts";
 import { makeCa } from "../kube/certificates.ts";
 
 /** What an HTTP/2 client is told when its time is up. */

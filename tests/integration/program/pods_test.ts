@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type { Network } from "../../../lib/base/network.ts";
-import { PODS } from "../../../lib/demo/objects.ts";
+import { PODS } from "../../../lib/miniature/objects.ts";
 import { denoNetwork } from "../../../lib/proxy/deno_network.ts";
 import { HealthDaemon } from "../../support/health_daemons.ts";
 import { NOT_READY, startProgram } from "../../support/program.ts";

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import net from "node:net";
 import type { Conn } from "../../../lib/base/network.ts";
-import { writeAll } from "../../../lib/demo/bytes.ts";
+import { writeAll } from "../../../lib/miniature/bytes.ts";
 import { startProgram } from "../../support/program.ts";
 import type { Serve } from "../../support/server_pods.ts";
 import { pattern, resettable, sha256 } from "../../support/tcp_client.ts";

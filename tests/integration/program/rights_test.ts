@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { PolicyRule } from "../../../lib/demo/access.ts";
+import type { PolicyRule } from "../../../lib/miniature/access.ts";
 import { JumpClock } from "../../support/jump_clock.ts";
 import { startProgram } from "../../support/program.ts";
 

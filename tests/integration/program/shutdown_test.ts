@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { type CancelTimer, type Clock, systemClock } from "../../../lib/base/clock.ts";
-import { FRAME } from "../../../lib/demo/stub_http2.ts";
+import { FRAME } from "../../../lib/miniature/stub_http2.ts";
 import { within } from "../../support/deadline.ts";
 import { call, Http2Client, literalFields, OPENING, SETTINGS_ACK } from "../../support/http2_client.ts";
 import { NOT_READY, type Program, startProgram } from "../../support/program.ts";

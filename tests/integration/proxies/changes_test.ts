@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { LEASES } from "../../../lib/demo/objects.ts";
+import { LEASES } from "../../../lib/miniature/objects.ts";
 import { within } from "../../support/deadline.ts";
 import { EXPIRY_MS, IDLE_MS, LEASE_MS, Stage } from "./stage.ts";
 

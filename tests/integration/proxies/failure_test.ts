@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type { MetricName } from "../../../lib/base/metrics.ts";
-import { FRAME } from "../../../lib/demo/stub_http2.ts";
+import { FRAME } from "../../../lib/miniature/stub_http2.ts";
 import { within } from "../../support/deadline.ts";
 import { call, Http2Client, literalFields, OPENING, SETTINGS_ACK } from "../../support/http2_client.ts";
 import type { Program } from "../../support/program.ts";

@@ -5,8 +5,8 @@
  */
 import assert from "node:assert/strict";
 import { FatalError } from "../../../lib/base/errors.ts";
-import type { PolicyRule } from "../../../lib/demo/access.ts";
-import { FRAME } from "../../../lib/demo/stub_http2.ts";
+import type { PolicyRule } from "../../../lib/miniature/access.ts";
+import { FRAME } from "../../../lib/miniature/stub_http2.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
 import { within } from "../../support/deadline.ts";
 import { call, Http2Client, literalFields, OPENING, SETTINGS_ACK } from "../../support/http2_client.ts";

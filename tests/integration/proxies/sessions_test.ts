@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import type { Program } from "../../support/program.ts";
 import { IDLE_MS, Stage } from "./stage.ts";
 

@@ -5,8 +5,8 @@
  */
 import type { Clock } from "../../../lib/base/clock.ts";
 import type { SettingKey } from "../../../lib/config/settings.ts";
-import type { KubeObject } from "../../../lib/demo/objects.ts";
-import { LEASES } from "../../../lib/demo/objects.ts";
+import type { KubeObject } from "../../../lib/miniature/objects.ts";
+import { LEASES } from "../../../lib/miniature/objects.ts";
 import { within } from "../../support/deadline.ts";
 import { JumpClock } from "../../support/jump_clock.ts";
 import { type Program, startBeside, World, type WorldOptions } from "../../support/program.ts";

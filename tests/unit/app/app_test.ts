@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { FatalError, messageOf } from "../../../lib/base/errors.ts";
-import { STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import { ADMIN, PROXY, VirtualProgram } from "../../support/virtual_program.ts";
 
 Deno.test("runApp() listens at once, and says where, in front of what, and by which settings", async () => {

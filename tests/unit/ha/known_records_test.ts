@@ -1,8 +1,8 @@
 /** Tests of all proxies' records as one proxy keeps them: watched, listed, and deleted where their proxies are dead. @module */
 import assert from "node:assert/strict";
-import { ApiServer } from "../../../lib/demo/api_server.ts";
-import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
-import { LEASES } from "../../../lib/demo/objects.ts";
+import { ApiServer } from "../../../lib/miniature/api_server.ts";
+import { MemoryHttp } from "../../../lib/miniature/memory_http.ts";
+import { LEASES } from "../../../lib/miniature/objects.ts";
 import { KnownRecords } from "../../../lib/ha/known_records.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";

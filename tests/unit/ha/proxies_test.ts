@@ -1,8 +1,8 @@
 /** Tests of a proxy among others: who leads, who is alive, whose word it takes. On the miniature API server. @module */
 import assert from "node:assert/strict";
-import { ApiServer } from "../../../lib/demo/api_server.ts";
-import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
-import { LEASES, STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { ApiServer } from "../../../lib/miniature/api_server.ts";
+import { MemoryHttp } from "../../../lib/miniature/memory_http.ts";
+import { LEASES, STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import { Proxies } from "../../../lib/ha/proxies.ts";
 import { parseRecord } from "../../../lib/ha/record.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";

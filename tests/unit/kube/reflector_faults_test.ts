@@ -1,6 +1,6 @@
 /** Tests of what a reflector takes for a fault, of when it begins again, and of what it asks for. @module */
 import assert from "node:assert/strict";
-import { STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import { setUp } from "./reflector_stage.ts";
 
 Deno.test("Reflector counts why a watch begins again", async () => {

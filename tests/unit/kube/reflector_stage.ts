@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { ApiServer } from "../../../lib/demo/api_server.ts";
-import { STATEFULSETS } from "../../../lib/demo/objects.ts";
-import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
+import { ApiServer } from "../../../lib/miniature/api_server.ts";
+import { STATEFULSETS } from "../../../lib/miniature/objects.ts";
+import { MemoryHttp } from "../../../lib/miniature/memory_http.ts";
 import { type Change, Reflector } from "../../../lib/kube/reflector.ts";
 import type { StatefulSet } from "../../../lib/kube/types.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";

@@ -1,7 +1,7 @@
 /** Tests of list and watch, against the miniature API server on a virtual clock. @module */
 import assert from "node:assert/strict";
-import type { ApiServer } from "../../../lib/demo/api_server.ts";
-import { LEASES } from "../../../lib/demo/objects.ts";
+import type { ApiServer } from "../../../lib/miniature/api_server.ts";
+import { LEASES } from "../../../lib/miniature/objects.ts";
 import type { VirtualClock } from "../../support/virtual_clock.ts";
 import { setUp } from "./reflector_stage.ts";
 

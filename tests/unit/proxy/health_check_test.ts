@@ -5,7 +5,13 @@
  */
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
-import { END_HEADERS, END_STREAM, FRAME, type Frame, headerBlock } from "../../../lib/demo/stub_http2.ts";
+import {
+  END_HEADERS,
+  END_STREAM,
+  FRAME,
+  type Frame,
+  headerBlock,
+} from "../../../lib/miniature/stub_http2.ts";
 import { checkHealth } from "../../../lib/proxy/health_check.ts";
 import { LARGEST_FRAME_BYTES, PREFACE } from "../../../lib/proxy/http2_frames.ts";
 import type { HealthAnswer } from "../../../lib/scaler/readiness.ts";

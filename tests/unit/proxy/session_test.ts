@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { FRAME } from "../../../lib/demo/stub_http2.ts";
+import { FRAME } from "../../../lib/miniature/stub_http2.ts";
 import { bytesOf, call, OPENING, SETTINGS_ACK } from "../../support/http2_client.ts";
 import { BACKEND, begun, finish, held, TestSession } from "../../support/session.ts";
 

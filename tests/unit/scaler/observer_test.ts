@@ -1,10 +1,10 @@
 /** Tests of what is concluded from the StatefulSet and its pods as they are first seen, watched, and seen again. @module */
 import assert from "node:assert/strict";
 import { noMetrics } from "../../../lib/base/metrics.ts";
-import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
-import { MiniatureCluster } from "../../../lib/demo/miniature_cluster.ts";
-import { STATEFULSETS } from "../../../lib/demo/objects.ts";
-import type { PodRuntime } from "../../../lib/demo/pod_process.ts";
+import { MemoryHttp } from "../../../lib/miniature/memory_http.ts";
+import { MiniatureCluster } from "../../../lib/miniature/miniature_cluster.ts";
+import { STATEFULSETS } from "../../../lib/miniature/objects.ts";
+import type { PodRuntime } from "../../../lib/miniature/pod_process.ts";
 import { TRUST_AFTER_MS } from "../../../lib/scaler/condemned.ts";
 import { Observer } from "../../../lib/scaler/observer.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";

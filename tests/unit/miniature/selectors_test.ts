@@ -4,8 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type KubeObject, PODS, STATEFULSETS } from "../../../lib/demo/objects.ts";
-import { parseFieldSelector, parseLabelSelector } from "../../../lib/demo/selectors.ts";
+import { type KubeObject, PODS, STATEFULSETS } from "../../../lib/miniature/objects.ts";
+import { parseFieldSelector, parseLabelSelector } from "../../../lib/miniature/selectors.ts";
 
 const object = {
   apiVersion: "v1",

@@ -5,8 +5,8 @@
  */
 import assert from "node:assert/strict";
 import { systemClock } from "../../../lib/base/clock.ts";
-import { ByteReader, closeQuietly, writeAll } from "../../../lib/demo/bytes.ts";
-import type { PodContext } from "../../../lib/demo/pod_process.ts";
+import { ByteReader, closeQuietly, writeAll } from "../../../lib/miniature/bytes.ts";
+import type { PodContext } from "../../../lib/miniature/pod_process.ts";
 import {
   ACK,
   END_HEADERS,
@@ -16,8 +16,8 @@ import {
   headerBlock,
   PREFACE,
   readFrame,
-} from "../../../lib/demo/stub_http2.ts";
-import { StubPods } from "../../../lib/demo/stub_pods.ts";
+} from "../../../lib/miniature/stub_http2.ts";
+import { StubPods } from "../../../lib/miniature/stub_pods.ts";
 import { denoNetwork } from "../../../lib/proxy/deno_network.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 

@@ -4,10 +4,10 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { ENDPOINT_SLICES, type KubeObject } from "../../../lib/demo/objects.ts";
-import { MiniatureCluster, type MiniatureClusterOptions } from "../../../lib/demo/miniature_cluster.ts";
-import type { PodContext, PodProcess, PodRuntime } from "../../../lib/demo/pod_process.ts";
-import { isReady } from "../../../lib/demo/pods.ts";
+import { ENDPOINT_SLICES, type KubeObject } from "../../../lib/miniature/objects.ts";
+import { MiniatureCluster, type MiniatureClusterOptions } from "../../../lib/miniature/miniature_cluster.ts";
+import type { PodContext, PodProcess, PodRuntime } from "../../../lib/miniature/pod_process.ts";
+import { isReady } from "../../../lib/miniature/pods.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 /** Processes that a test ends by hand, or that end at once when told to. */

@@ -4,10 +4,10 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { ApiServer } from "../../../lib/demo/api_server.ts";
-import { ConnectionDropped } from "../../../lib/demo/faults.ts";
-import { MemoryHttp } from "../../../lib/demo/memory_http.ts";
-import { STATEFULSETS } from "../../../lib/demo/objects.ts";
+import { ApiServer } from "../../../lib/miniature/api_server.ts";
+import { ConnectionDropped } from "../../../lib/miniature/faults.ts";
+import { MemoryHttp } from "../../../lib/miniature/memory_http.ts";
+import { STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import type { HttpResponse } from "../../../lib/kube/http.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 
