@@ -246,36 +246,7 @@ async function serve(
     story.backend = seated.seat.backend;
     story.heldMs = Math.round(clock.nowMs() - startedMs);
     metrics.record("hold_seconds", (clock.nowMs() - startedMs) / 1000, {});
-    const stop = new AbortController();
-    const endRelay = () => stop.abort();
-    cut.addEventListener("abort", endRelay, { once: true });
-    let silence: string | undefined;
-    const endAfter = (timeoutMs: number, why: string) =>
-      onSilence(clock, traffic, timeoutMs, () => {
-        silence = `Silent for ${formatDurationMs(timeoutMs)} ${why}`;
-        endRelay();
-      });
-    const cancelWatch = endAfter(settings.sessionIdleTimeoutMs, "(--session-idle-timeout)");
-    let cancelHalf = () => {};
-    try {
-      story.outcome = await relay(downstream, upstream, hold.handOver(), traffic, {
-        upstream: () => placement.markUsed(id),
-        downstream: () => coldStart.reached("first_byte"),
-        upstreamLeft: () => story.upstreamLeft = true,
-        halfClosed: () => {
-          cancelHalf = endAfter(HALF_CLOSED_MS, "after one side had ended");
-        },
-      }, stop.signal);
-      cut.throwIfAborted();
-      if (silence !== undefined) {
-        story.outcome = "idle_timeout";
-        story.reason = silence;
-      }
-    } finally {
-      cancelWatch();
-      cancelHalf();
-      cut.removeEventListener("abort", endRelay);
-    }
+    await carry(id, downstream, upstream, hold, traffic, settings, ports, cut, story);
   } catch (error) {
     if (!(error instanceof HoldEnded) || cut.aborted) throw error;
     story.heldMs = Math.round(clock.nowMs() - startedMs);
@@ -290,6 +261,50 @@ async function serve(
     refuse.removeEventListener("abort", onRefuse);
     hold.end();
     if (upstream !== undefined) close(upstream);
+  }
+}
+
+/** Relays until both sides have ended, or one of the limits of silence or `cut` ends it. */
+async function carry(
+  id: number,
+  downstream: Conn,
+  upstream: Conn,
+  hold: Hold,
+  traffic: Traffic,
+  { sessionIdleTimeoutMs }: SessionSettings,
+  { clock, placement, coldStart }: SessionPorts,
+  cut: AbortSignal,
+  story: Story,
+): Promise<void> {
+  const stop = new AbortController();
+  const endRelay = () => stop.abort();
+  cut.addEventListener("abort", endRelay, { once: true });
+  let silence: string | undefined;
+  const endAfter = (timeoutMs: number, why: string) =>
+    onSilence(clock, traffic, timeoutMs, () => {
+      silence = `Silent for ${formatDurationMs(timeoutMs)} ${why}`;
+      endRelay();
+    });
+  const cancelWatch = endAfter(sessionIdleTimeoutMs, "(--session-idle-timeout)");
+  let cancelHalf = () => {};
+  try {
+    story.outcome = await relay(downstream, upstream, hold.handOver(), traffic, {
+      upstream: () => placement.markUsed(id),
+      downstream: () => coldStart.reached("first_byte"),
+      upstreamLeft: () => story.upstreamLeft = true,
+      halfClosed: () => {
+        cancelHalf = endAfter(HALF_CLOSED_MS, "after one side had ended");
+      },
+    }, stop.signal);
+    cut.throwIfAborted();
+    if (silence !== undefined) {
+      story.outcome = "idle_timeout";
+      story.reason = silence;
+    }
+  } finally {
+    cancelWatch();
+    cancelHalf();
+    cut.removeEventListener("abort", endRelay);
   }
 }
 

@@ -143,17 +143,25 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   "drain-deletes-record": {
     what: "a proxy leaves the others as soon as it is told to stop",
-    file: "app.ts",
+    file: "app/shutdown.ts",
     change: [
       [
         "  scaler.stopLowering();\n",
         "  scaler.stopLowering();\n  void proxies.leave(tasks.signal).catch(() => {});\n",
       ],
+    ],
+    and: "drain-takes-no-part",
+  },
+  "drain-takes-no-part": {
+    what: "a proxy that was told to stop renews its record no more, and answers nobody",
+    file: "app/target.ts",
+    change: [
       [
-        "takePart(proxies, observer, target, signal));",
-        "takePart(proxies, observer, target, AbortSignal.any([signal, stop.drain])).catch(() => {}));",
+        "takePart(proxies, observer, this.#at, signal));",
+        "takePart(proxies, observer, this.#at, AbortSignal.any([signal, this.#ports.stop.drain])).catch(() => {}));",
       ],
     ],
+    unseen: "its record expires later than its sessions end",
   },
   "condemned-trusted": {
     what: "a pod that a lower count has condemned is used again at once",

@@ -1,5 +1,5 @@
 /**
- * Mutants of `lib/app.ts` that may survive, each with the reason why.
+ * Mutants of `lib/app.ts` and `lib/app` that may survive, each with the reason why.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { Allowed } from "./entry.ts";
 /** All of them. */
 export const APP: readonly Allowed[] = [
   {
-    path: "lib/app.ts",
+    path: "lib/app/shutdown.ts",
     line: "if (delayMs === Infinity) return await aborted(...signals);",
     to: "false",
     reason: "makes no difference: a timer of the clock port waits without end, too",

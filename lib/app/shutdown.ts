@@ -1,0 +1,143 @@
+/**
+ * The end of the program: when it begins, and in which order the parts end, so that no running session is cut and no client
+ * waits in vain. The order is the numbered comment of {@link untilEnded}.
+ *
+ * @module
+ */
+import { anySignal } from "../base/any_signal.ts";
+import { type Clock, deadline, sleep } from "../base/clock.ts";
+import { messageOf, publicMessageOf, TimeoutError } from "../base/errors.ts";
+import type { Log } from "../base/log.ts";
+import type { TaskGroup } from "../base/task_group.ts";
+import { type DrainSettings, longestDrainMs } from "../ha/token_end.ts";
+import type { Proxy } from "../proxy/proxy.ts";
+import { LINGER_MS } from "../proxy/session.ts";
+import type { Phase } from "./joining.ts";
+import type { Target } from "./target.ts";
+
+/** What runs, and what tells it to end. */
+export interface Running {
+  /** Bounds waits. */
+  readonly clock: Clock;
+  /** Says how far it is. */
+  readonly log: Log;
+  /** The user's wish to end: when the running sessions have (`drain`), or at once (`now`). */
+  readonly stop: { readonly drain: AbortSignal; readonly now: AbortSignal };
+  /** The StatefulSet, and this proxy among others. */
+  readonly target: Target;
+  /** The sessions. */
+  readonly proxy: Proxy;
+  /** Told that the end has begun. */
+  readonly phase: Phase;
+  /** All parts. */
+  readonly tasks: TaskGroup;
+}
+
+/** How long a proxy that ends tries to give up the lead and to delete its record, in ms: else the others wait for both. */
+const LEAVE_MS = 5_000;
+
+/**
+ * Waits for the end of the program, and carries it out, in this order:
+ *
+ * 1. The first signal, or a part that fails, makes the proxy unready.
+ * 2. The lead goes to another proxy as soon as no write is under way. The record stays, and claims for held sessions go on.
+ * 3. Load balancers get time to notice; until then new connections are served as ever.
+ * 4. Running sessions end by themselves, or when the time is up, or at the second signal.
+ * 5. Everything else; the record last, when nothing can write it any more.
+ *
+ * @throws what a failed part threw
+ */
+export async function untilEnded(settings: DrainSettings, running: Running): Promise<void> {
+  const { clock, log, stop, target: { scaler, proxies, resets }, proxy, phase, tasks } = running;
+  await aborted(stop.drain, stop.now, tasks.signal);
+  phase.stopping = true;
+  // When a part has failed, now or later, nobody waits in vain, and the record goes on to keep what runs.
+  const drained = new AbortController();
+  let outlasted: Promise<void> | undefined;
+  const onFailure = () => {
+    const cause = messageOf(tasks.signal.reason);
+    log.error("a part has failed", { cause, then: "the program ends when its running sessions have" });
+    const told = publicMessageOf(tasks.signal.reason);
+    proxy.refuseHeld("failed", `The proxy in front of buildkitd has failed, start the build again: ${told}`);
+    outlasted = proxies.outlast(drained.signal);
+  };
+  if (tasks.signal.aborted) onFailure();
+  else tasks.signal.addEventListener("abort", onFailure, { once: true });
+  scaler.stopLowering();
+  proxies.drain(longestDrainMs(settings));
+  const released = releaseLead(running);
+  log.info("shutting down", { sessions: proxy.open, shutdownDelayMs: settings.shutdownDelayMs });
+  await waitUntil(clock, settings.shutdownDelayMs, stop.now, tasks.signal);
+  proxy.stopAccepting();
+  void proxy.drained().then(() => drained.abort());
+  await endSessions(settings, running, drained.signal);
+  // The last lines of sessions do not wait for a pod's end to be known.
+  await resets.end();
+  tasks.signal.removeEventListener("abort", onFailure);
+  tasks.stop();
+  try {
+    await tasks.join();
+  } finally {
+    await outlasted;
+    await released;
+    await leave(running);
+  }
+}
+
+/** Gives the lead up as soon as no write of the count is under way. Never throws. */
+async function releaseLead({ clock, log, stop, target: { scaler, proxies } }: Running): Promise<void> {
+  try {
+    await scaler.idle();
+    // Not by the tasks' signal: a proxy without sessions may be through with them before this is answered.
+    using limit = leaveLimit(clock, stop.now);
+    await proxies.release(limit.signal);
+  } catch (error) {
+    log.debug("cannot release the lead", { cause: messageOf(error) });
+  }
+}
+
+/** Waits for the sessions to end; cuts those that are left when the time is up. */
+async function endSessions(
+  { drainTimeoutMs }: DrainSettings,
+  { clock, log, stop, target: { placement }, proxy }: Running,
+  drained: AbortSignal,
+): Promise<void> {
+  await waitUntil(clock, drainTimeoutMs === 0 ? Infinity : drainTimeoutMs, stop.now, drained);
+  if (proxy.open === 0) return;
+  const why = stop.now.aborted ? "The proxy was told to end at once" : "The drain timeout has passed";
+  log.warn("sessions are cut", { sessions: proxy.open, reason: why });
+  if (placement.usage.held > 0) {
+    // Clients that wait can be told, which takes a moment.
+    proxy.refuseHeld("drain_timeout", `${why}: the proxy in front of buildkitd ends, start the build again`);
+    await waitUntil(clock, LINGER_MS, stop.now, drained);
+  }
+  proxy.cutAll(why);
+  await proxy.drained();
+}
+
+/** Deletes this proxy's record. Never throws. */
+async function leave({ clock, log, stop, target: { proxies } }: Running): Promise<void> {
+  using limit = leaveLimit(clock, stop.now);
+  await proxies.leave(limit.signal).catch((error) => {
+    log.warn("cannot delete the record of this proxy", { cause: messageOf(error) });
+  });
+}
+
+function leaveLimit(clock: Clock, now: AbortSignal): ReturnType<typeof deadline> {
+  return deadline(clock, LEAVE_MS, now, () => new TimeoutError("The API server does not answer"));
+}
+
+/** Resolves when one of the signals is aborted. */
+async function aborted(...signals: readonly AbortSignal[]): Promise<void> {
+  using any = anySignal(...signals);
+  const { signal } = any;
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+/** Resolves after `delayMs`, or when one of the signals is aborted. */
+async function waitUntil(clock: Clock, delayMs: number, ...signals: readonly AbortSignal[]): Promise<void> {
+  if (delayMs === Infinity) return await aborted(...signals);
+  using any = anySignal(...signals);
+  await sleep(clock, delayMs, any.signal).catch(() => {});
+}

@@ -1,0 +1,121 @@
+/**
+ * All that belongs to one StatefulSet: what is seen of it, where its sessions go, the count, the other proxies in front of
+ * it, and the health of its pods. It makes these parts, ties them together, and starts them. It decides nothing itself.
+ *
+ * @module
+ */
+import type { TaskGroup } from "../base/task_group.ts";
+import type { Settings } from "../config/settings.ts";
+import { Proxies } from "../ha/proxies.ts";
+import type { KubeClient } from "../kube/client.ts";
+import { statefulSetScale } from "../kube/scale.ts";
+import { PodHealthChecks, type PodHealthPorts } from "../proxy/pod_health.ts";
+import type { SessionPorts } from "../proxy/session.ts";
+import { ColdStart } from "../scaler/cold_start.ts";
+import { CountOwners } from "../scaler/count_owners.ts";
+import { CountReader } from "../scaler/count_reader.ts";
+import { waitExplainer } from "../scaler/explain.ts";
+import { Observer, type ScaleTarget } from "../scaler/observer.ts";
+import { Placement } from "../scaler/placement.ts";
+import { reprieve } from "../scaler/reprieve.ts";
+import { ResetExplainer } from "../scaler/reset_explainer.ts";
+import { Scaler } from "../scaler/scaler.ts";
+import { join, type Phase, takePart } from "./joining.ts";
+
+/** One pod is what this version scales to; more instances come with `--max-replicas`. */
+const MAX_REPLICAS = 1;
+
+/** What it is made with. */
+export interface TargetPorts extends Omit<PodHealthPorts, "placement">, Pick<SessionPorts, "metrics"> {
+  /** Talks to the API. */
+  readonly client: KubeClient;
+}
+
+/** One StatefulSet, and this proxy's part in it. */
+export class Target {
+  /** Seats sessions. */
+  readonly placement: Placement;
+  /** Measures cold starts. */
+  readonly coldStart: ColdStart;
+  /** This proxy among all in front of the StatefulSet. */
+  readonly proxies: Proxies;
+  /** Watches. */
+  readonly observer: Observer;
+  /** Writes the count. */
+  readonly scaler: Scaler;
+  /** Says how the containers ended that have reset sessions. */
+  readonly resets: ResetExplainer;
+  readonly #settings: Settings;
+  readonly #ports: TargetPorts;
+  readonly #at: ScaleTarget;
+  readonly #countOwners: CountOwners;
+  readonly #podHealth: PodHealthChecks;
+
+  /** Starts nothing: `start` does. No session is placed before this proxy has joined the others. */
+  constructor(settings: Settings, ports: TargetPorts) {
+    const { client, clock, log, metrics } = ports;
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#at = {
+      namespace: settings.stsNamespace,
+      name: settings.stsName,
+      service: settings.headlessServiceName,
+      port: settings.targetPort,
+    };
+    const placement = this.placement = new Placement(clock, MAX_REPLICAS, settings.readiness);
+    const coldStart = this.coldStart = new ColdStart(clock, metrics);
+    const scale = statefulSetScale(client, this.#at.namespace, this.#at.name);
+    const onRestored = () => {
+      this.observer.relist();
+      this.proxies.restored();
+    };
+    const reader = new CountReader({ scale, placement, log, onRestored });
+    const claimPresent = (signal: AbortSignal) => this.scaler.claimPresent(signal);
+    const peers = this.proxies = new Proxies(this.#at, settings, {
+      ...ports,
+      placement,
+      reader,
+      claimPresent,
+    });
+    const isBusy = () => this.scaler.busy;
+    const countOwners = this.#countOwners = new CountOwners({ ...ports, scale, placement, peers, isBusy });
+    const observer = this.observer = new Observer(this.#at, { ...ports, placement, countOwners });
+    const { access } = client;
+    this.scaler = new Scaler({ ...ports, access, scale, reader, placement, peers, observer, coldStart }, {
+      minReplicas: settings.minReplicas,
+      maxReplicas: MAX_REPLICAS,
+      idleTimeoutMs: settings.idleTimeoutMs,
+    });
+    this.#podHealth = new PodHealthChecks(settings, { ...ports, placement });
+    this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
+  }
+
+  /** What sessions need of it. */
+  get forSessions(): Pick<SessionPorts, "placement" | "coldStart" | "explainWait" | "explainReset"> {
+    const { placement, coldStart, observer, scaler, proxies, resets } = this;
+    const { client, clock } = this.#ports;
+    const obstacle = () => proxies.membership.obstacle;
+    return {
+      placement,
+      coldStart,
+      explainWait: waitExplainer(this.#at, { client, clock, placement, observer, scaler, obstacle }),
+      explainReset: (backend, connectedForMs, tell) => resets.explain(backend, connectedForMs, tell),
+    };
+  }
+
+  /** Starts all its parts; `phase` is told when this proxy has joined. */
+  start(tasks: TaskGroup, phase: Phase): void {
+    const { placement, observer, scaler, proxies } = this;
+    const ports = { ...this.#ports, placement };
+    const { access } = ports.client;
+    tasks.run("observer", (signal) => observer.run(signal));
+    tasks.run("scaler", (signal) => scaler.run(signal));
+    tasks.run("reprieve", (signal) => reprieve(this.#at.namespace, ports, signal));
+    tasks.run("count owners", (signal) => this.#countOwners.run(signal));
+    if (this.#settings.readiness !== "pod") {
+      tasks.run("pod health", (signal) => this.#podHealth.run(signal));
+    }
+    tasks.run("proxies", (signal) => takePart(proxies, observer, this.#at, signal));
+    tasks.run("join", (signal) => join(scaler, proxies, observer, { ...ports, access }, phase, signal));
+  }
+}
