@@ -3,6 +3,7 @@
  *
  * @module
  */
+import ts from "typescript";
 import { codeOnly, importsOf, type SourceFile } from "./source.ts";
 
 /** The layers, lowest first: a file imports only from its own or a lower one. */
@@ -46,6 +47,29 @@ export function layerViolations(file: SourceFile): string[] {
     }
     return to <= from ? [] : [`${file.path} imports ${target} of a higher layer`];
   });
+}
+
+/** A function of more lines than this needs scrolling. */
+const LONGEST_FUNCTION_LINES = 70;
+
+/** Functions of the program that are too long to be seen as a whole. */
+export function longFunctionViolations({ path, text }: SourceFile): string[] {
+  if (path !== "main.ts" && !path.startsWith("lib/")) return [];
+  const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
+  const lineOf = (at: number) => source.getLineAndCharacterOfPosition(at).line;
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isFunctionLike(node) && "body" in node && node.body !== undefined) {
+      const lines = lineOf(node.end) - lineOf(node.getStart()) + 1;
+      const name = node.name?.getText() ?? "a function";
+      if (lines > LONGEST_FUNCTION_LINES) {
+        found.push(`${path}: ${name} has ${lines} lines, want at most ${LONGEST_FUNCTION_LINES}`);
+      }
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found;
 }
 
 /** Circles of imports, at least one of each knot, types included: whoever reads one file of it has to read them all. */

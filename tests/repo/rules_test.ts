@@ -10,6 +10,7 @@ import {
   importCycles,
   importViolations,
   layerViolations,
+  longFunctionViolations,
   moduleCommentViolations,
   OUTSIDE,
   outsideUses,
@@ -73,6 +74,22 @@ Deno.test("importCycles() finds circles of any length, also of types, and nothin
     "lib/a.ts -> lib/b.ts -> lib/sub/c.ts -> lib/a.ts",
   ]);
   assert.deepEqual(importCycles([at("lib/a.ts", 'import "./a.ts";')]), ["lib/a.ts -> lib/a.ts"]);
+});
+
+Deno.test("repo: no function of the program needs scrolling", () => {
+  assertNone(longFunctionViolations);
+});
+
+Deno.test("longFunctionViolations() finds functions of any kind, and only long ones", () => {
+  const body = (lines: number) => "{\n" + "  a();\n".repeat(lines - 2) + "}";
+  for (
+    const before of ["function f() ", "const f = () => ", "class A { f() ", "const f = async function () "]
+  ) {
+    const after = before.startsWith("class") ? " }" : ";";
+    assert.deepEqual(longFunctionViolations(at("lib/a.ts", before + body(70) + after)), []);
+    assert.equal(longFunctionViolations(at("lib/a.ts", before + body(71) + after)).length, 1, before);
+  }
+  assert.deepEqual(longFunctionViolations(at("tests/a.ts", `function f() ${body(71)}`)), []);
 });
 
 Deno.test("repo: only the files that are meant to touch the outside do", () => {
