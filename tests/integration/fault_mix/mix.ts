@@ -83,20 +83,27 @@ export async function runFaultMix(
   const recent: string[] = [];
   /** By the client's address: when its session was connected to a pod, monotonic ms; undefined if it never was. */
   const connectedMs = new Map<string, number | undefined>();
+  const openedMs = new Map<string, number>();
   const log = logTo((level, event, fields) => {
+    const client = String(fields["client"]);
+    if (event === "session opened") openedMs.set(client, performance.now());
+    if (level === "debug") return;
     recent.push(`${performance.now().toFixed(0)} ${level} ${event} ${JSON.stringify(fields)}`);
     if (recent.length > RECORDS) recent.shift();
     if (event !== "session ended") return;
-    const { client, pod, heldMs, durationMs } = fields;
-    const heldRealMs = (Number(durationMs) - Number(heldMs)) / CLOCK_FACTOR;
-    connectedMs.delete(String(client));
-    connectedMs.set(String(client), pod === undefined ? undefined : performance.now() - heldRealMs);
+    // Not from the end on: this line may wait until it is known how the pod ended.
+    const opened = openedMs.get(client)!;
+    openedMs.delete(client);
+    connectedMs.delete(client);
+    const { pod, heldMs } = fields;
+    connectedMs.set(client, pod === undefined ? undefined : opened + Number(heldMs) / CLOCK_FACTOR);
     // The oldest go; a client that was lost may ask for its own long after the program has written its line.
     if (connectedMs.size > RECORDS_OF_CLIENTS) connectedMs.delete(connectedMs.keys().next().value!);
   });
   await using program = await startProgram({
     clock: fastClock(CLOCK_FACTOR),
     log,
+    debug: true,
     serve: numberedEcho(byNumber),
     settings: { idleTimeoutMs: IDLE_TIMEOUT, readyWaitTimeoutMs: "100h" },
     cluster: {
