@@ -149,12 +149,16 @@ Deno.test("prepare counts as a failure what did not succeed, and as nothing what
 
 Deno.test("repo: the limits of all suites are well below the 90 minutes of CI", async () => {
   const script = await Deno.readTextFile(new URL(".ci/run", ROOT));
-  const limits = [...script.matchAll(/^(?:prepare|suite|begin) (\w+) (\d+) /gm)];
-  assert.deepEqual(
-    limits.map(([, name]) => name),
-    ["tools", "test", "simulation", "faults", "chart", "e2e", "binary"],
+  const limits = new Map(
+    [...script.matchAll(/^(?:prepare|suite|begin) (\w+) (\d+) /gm)].map(([, name, seconds]) => [
+      name!,
+      Number(seconds),
+    ]),
   );
-  const sum = limits.reduce((all, [, , seconds]) => all + Number(seconds), 0);
+  assert.deepEqual([...limits.keys()], ["tools", "test", "simulation", "faults", "chart", "e2e", "binary"]);
+  // The simulation runs beside the faults.
+  assert.ok(limits.get("simulation")! <= limits.get("faults")!);
+  const sum = [...limits.values()].reduce((all, seconds) => all + seconds, 0) - limits.get("simulation")!;
   assert.ok(sum <= 80 * 60, `${sum / 60} minutes`);
   const workflow = await Deno.readTextFile(new URL(".github/workflows/ci.yml", ROOT));
   assert.match(workflow, /^ {4}timeout-minutes: 90$/m);
