@@ -8,11 +8,9 @@ import { addChecks } from "./app/checks.ts";
 import { phaseAtStart } from "./app/joining.ts";
 import { untilEnded } from "./app/shutdown.ts";
 import { Target } from "./app/target.ts";
-import type { Clock } from "./base/clock.ts";
 import { FatalError } from "./base/errors.ts";
-import type { Log } from "./base/log.ts";
 import { type Address, formatAddress, type Listener, type Network } from "./base/network.ts";
-import type { Random } from "./base/random.ts";
+import type { BasePorts } from "./base/ports.ts";
 import { TaskGroup } from "./base/task_group.ts";
 import { type Settings, settingsAsText } from "./config/settings.ts";
 import { warnOfShortToken } from "./ha/token_end.ts";
@@ -27,19 +25,11 @@ import { Proxy } from "./proxy/proxy.ts";
 import { Room } from "./proxy/room.ts";
 
 /** What the program touches the outside with. */
-export interface AppPorts {
+export interface AppPorts extends BasePorts {
   /** The program's version, for logs and metrics. */
   readonly version: string;
   /** The runtime's version. */
   readonly runtime: string;
-  /** Where events go. */
-  readonly log: Log;
-  /** Time. */
-  readonly clock: Clock;
-  /** Chance. */
-  readonly random: Random;
-  /** Sockets. */
-  readonly network: Network;
   /** Counts free file descriptors; without it nothing limits them. */
   readonly countDescriptors?: CountDescriptors;
   /** Opens the admin port. */

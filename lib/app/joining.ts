@@ -5,11 +5,11 @@
  * @module
  */
 import { anySignal } from "../base/any_signal.ts";
-import { type Clock, sleep } from "../base/clock.ts";
+import { sleep } from "../base/clock.ts";
 import { publicMessageOf } from "../base/errors.ts";
-import { CauseLog, type Log } from "../base/log.ts";
+import { CauseLog } from "../base/log.ts";
 import { orAborted } from "../base/or_aborted.ts";
-import type { Random } from "../base/random.ts";
+import type { BasePorts } from "../base/ports.ts";
 import type { Proxies } from "../ha/proxies.ts";
 import { ApiError } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
@@ -38,13 +38,7 @@ export function phaseAtStart(): Phase {
 }
 
 /** What {@link join} is done with. */
-export interface JoinPorts {
-  /** Measures pauses. */
-  readonly clock: Clock;
-  /** Spreads them. */
-  readonly random: Random;
-  /** Says why the program is not ready, and when it is. */
-  readonly log: Log;
+export interface JoinPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
   /** The fault under which all others stand: the API server is out of reach. */
   readonly access: CauseLog;
 }

@@ -4,12 +4,13 @@
  *
  * @module
  */
+import type { BasePorts } from "../base/ports.ts";
 import type { TaskGroup } from "../base/task_group.ts";
 import type { Settings } from "../config/settings.ts";
 import { Proxies } from "../ha/proxies.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { statefulSetScale } from "../kube/scale.ts";
-import { PodHealthChecks, type PodHealthPorts } from "../proxy/pod_health.ts";
+import { PodHealthChecks } from "../proxy/pod_health.ts";
 import type { SessionPorts } from "../proxy/session.ts";
 import { ColdStart } from "../scaler/cold_start.ts";
 import { CountOwners } from "../scaler/count_owners.ts";
@@ -26,7 +27,7 @@ import { join, type Phase, takePart } from "./joining.ts";
 const MAX_REPLICAS = 1;
 
 /** What it is made with. */
-export interface TargetPorts extends Omit<PodHealthPorts, "placement">, Pick<SessionPorts, "metrics"> {
+export interface TargetPorts extends BasePorts {
   /** Talks to the API. */
   readonly client: KubeClient;
 }

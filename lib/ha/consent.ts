@@ -5,9 +5,8 @@
  *
  * @module
  */
-import type { Clock } from "../base/clock.ts";
-import type { Log } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
+import type { BasePorts } from "../base/ports.ts";
 import type { ScalePromise } from "../scaler/agreement.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { Announcement } from "./record.ts";
@@ -15,11 +14,7 @@ import type { SeenRecord } from "./records.ts";
 import { hasAnswered, mustAnswer, objects, stillThere } from "./votes.ts";
 
 /** What the agreement is reached with. */
-export interface ConsentPorts {
-  /** Measures patience. */
-  readonly clock: Clock;
-  /** Says who objects. */
-  readonly log: Log;
+export interface ConsentPorts extends Pick<BasePorts, "clock" | "log"> {
   /** Where promises bind. */
   readonly placement: Placement;
   /** This process. */

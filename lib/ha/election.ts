@@ -6,8 +6,8 @@
  * @module
  */
 import { type Clock, sleep } from "../base/clock.ts";
-import { CauseLog, type Log } from "../base/log.ts";
-import type { Random } from "../base/random.ts";
+import { CauseLog } from "../base/log.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { ApiError } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
@@ -24,15 +24,9 @@ export interface ElectionTimes {
 }
 
 /** What the election is made of. */
-export interface ElectionPorts {
+export interface ElectionPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
   /** Holds the Lease. */
   readonly leases: LeaseApi;
-  /** Measures durations. */
-  readonly clock: Clock;
-  /** Spreads tries. */
-  readonly random: Random;
-  /** Says who leads. */
-  readonly log: Log;
   /** The fault under which all of its own stand: that there is no access to the API. */
   readonly access?: CauseLog;
   /** This process. */

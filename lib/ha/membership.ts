@@ -10,11 +10,11 @@
  * @module
  */
 import { anySignal } from "../base/any_signal.ts";
-import { type Clock, sleep } from "../base/clock.ts";
+import { sleep } from "../base/clock.ts";
 import { FatalError } from "../base/errors.ts";
-import { CauseLog, type Log } from "../base/log.ts";
+import { CauseLog } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
-import type { Random } from "../base/random.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { isConflict, isForbidden } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import type { LeaseApi } from "../kube/leases.ts";
@@ -39,13 +39,7 @@ export interface MembershipSettings {
 }
 
 /** What the membership is made of. */
-export interface MembershipPorts {
-  /** Measures ages. */
-  readonly clock: Clock;
-  /** Spreads tries. */
-  readonly random: Random;
-  /** Says what has changed. */
-  readonly log: Log;
+export interface MembershipPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
   /** Looks for others and for a predecessor. */
   readonly leases: LeaseApi;
   /** Reads the count. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Clock } from "../base/clock.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
@@ -27,11 +27,9 @@ export class RecordLapsed extends Error {
 const MARGIN_PART = 1 / 10;
 
 /** What the record is made of. */
-export interface OwnRecordPorts {
+export interface OwnRecordPorts extends Pick<BasePorts, "clock"> {
   /** Writes it. */
   readonly leases: LeaseApi;
-  /** Dates it. */
-  readonly clock: Clock;
   /** New with every process. */
   readonly identity: string;
   /** The pod that the process runs in, where it runs in one: its uid. */

@@ -4,17 +4,15 @@
  *
  * @module
  */
-import type { Log } from "../base/log.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { ApiError } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
 
 /** What it is found with. */
-export interface PredecessorPorts {
+export interface PredecessorPorts extends Pick<BasePorts, "log"> {
   /** Lists and deletes records. */
   readonly leases: LeaseApi;
-  /** Says what was deleted. */
-  readonly log: Log;
   /** This process. */
   readonly identity: string;
   /** The pod it runs in, if it runs in one. */

@@ -5,7 +5,6 @@
  * @module
  */
 import { sleep } from "../base/clock.ts";
-import type { Metrics } from "../base/metrics.ts";
 import { orAborted } from "../base/or_aborted.ts";
 import { randomName } from "../base/random.ts";
 import { TaskGroup } from "../base/task_group.ts";
@@ -35,8 +34,6 @@ export interface ProxiesPorts extends ReflectorPorts {
   readonly placement: Placement;
   /** Reads the count. */
   readonly reader: CountReader;
-  /** Shows who is there. */
-  readonly metrics: Metrics;
   /** Writes the present count once more; see `Scaler.claimPresent`. */
   claimPresent(signal: AbortSignal): Promise<void>;
 }

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { type Clock, sleep } from "../base/clock.ts";
+import { sleep } from "../base/clock.ts";
 import { FatalError } from "../base/errors.ts";
-import type { Log } from "../base/log.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { type ApiError, isForbidden } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
@@ -15,11 +15,7 @@ import type { OwnRecord } from "./own_record.ts";
 import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
 
 /** What it is found out with. */
-export interface RightsPorts {
-  /** Measures patience. */
-  readonly clock: Clock;
-  /** Says that there is no right. */
-  readonly log: Log;
+export interface RightsPorts extends Pick<BasePorts, "clock" | "log"> {
   /** Looks for others. */
   readonly leases: LeaseApi;
   /** What this proxy would write. */

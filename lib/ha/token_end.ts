@@ -6,8 +6,8 @@
  *
  * @module
  */
-import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { formatDurationMs } from "../config/duration.ts";
 import type { Cluster } from "../kube/cluster.ts";
 import type { TokenTimes } from "../kube/token_claims.ts";
@@ -42,11 +42,7 @@ export function goodForMs({ expiryMs, drainLeftMs, tokenLeftMs }: DrainingWrite)
 }
 
 /** What a {@link RecordLifetime} is made of. */
-export interface RecordLifetimePorts {
-  /** Measures the drain and what is left of the token. */
-  readonly clock: Clock;
-  /** Says when records are good for longer than usual. */
-  readonly log: Log;
+export interface RecordLifetimePorts extends Pick<BasePorts, "clock" | "log"> {
   /** Knows the token. */
   readonly cluster: Pick<Cluster, "tokenTimes">;
 }

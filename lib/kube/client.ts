@@ -7,10 +7,10 @@
  * @module
  */
 import { backoffMs } from "../base/backoff.ts";
-import { type Clock, deadline } from "../base/clock.ts";
+import { deadline } from "../base/clock.ts";
 import { TimeoutError } from "../base/errors.ts";
-import { CauseLog, type Log } from "../base/log.ts";
-import type { Metrics } from "../base/metrics.ts";
+import { CauseLog } from "../base/log.ts";
+import type { BasePorts } from "../base/ports.ts";
 import type { Random } from "../base/random.ts";
 import { ApiError, type ApiTarget, describeTarget, type StatusLike } from "./api_error.ts";
 import { type Cluster, credentialsHint, homeHint } from "./cluster.ts";
@@ -40,15 +40,9 @@ export interface ApiRequest {
 }
 
 /** What the client is made of. */
-export interface ClientPorts {
+export interface ClientPorts extends Pick<BasePorts, "clock" | "log" | "metrics"> {
   /** Where the API server is. */
   readonly cluster: Cluster;
-  /** Measures the deadlines. */
-  readonly clock: Clock;
-  /** Counts requests and errors. */
-  readonly metrics: Metrics;
-  /** Told when there is no access to the API, and when there is again. */
-  readonly log: Log;
 }
 
 /** Sends requests to the Kubernetes API. */

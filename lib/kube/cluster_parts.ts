@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { Clock } from "../base/clock.ts";
 import { PrivateError } from "../base/errors.ts";
 import { CauseLog, type Log } from "../base/log.ts";
+import type { BasePorts } from "../base/ports.ts";
 import type { Cluster } from "./cluster.ts";
 import { type ClientHttp, type Connection, needsTls } from "./connection.ts";
 import type { Credentials } from "./credentials.ts";
@@ -17,13 +17,9 @@ import type { KeyPair } from "./pem.ts";
 import type { TokenTimes } from "./token_claims.ts";
 
 /** What loading credentials works with. */
-export interface LoadPorts {
+export interface LoadPorts extends Pick<BasePorts, "clock" | "log"> {
   /** Environment, files, child processes. */
   readonly machine: Machine;
-  /** For the age of files and the expiry of credentials. */
-  readonly clock: Clock;
-  /** For what should be known and is no error. */
-  readonly log: Log;
 }
 
 /** A cluster and who asks, before anything is opened. */

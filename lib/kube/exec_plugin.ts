@@ -5,8 +5,9 @@
  *
  * @module
  */
-import { type Clock, deadline } from "../base/clock.ts";
+import { deadline } from "../base/clock.ts";
 import { messageOf, TimeoutError } from "../base/errors.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { bearer, type Credential, type Credentials, isToken } from "./credentials.ts";
 import { asFields, type Fields } from "./fields.ts";
 import { isMissing, type Machine } from "./machine.ts";
@@ -39,11 +40,9 @@ export interface ExecSpec {
 }
 
 /** What an {@link ExecPlugin} works with. */
-export interface ExecPorts {
+export interface ExecPorts extends Pick<BasePorts, "clock"> {
   /** Runs it. */
   readonly machine: Machine;
-  /** Wall time, for expiry, and the time-out. */
-  readonly clock: Clock;
 }
 
 interface Kept {

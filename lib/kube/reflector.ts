@@ -6,11 +6,9 @@
  * @module
  */
 import { anySignal } from "../base/any_signal.ts";
-import type { Clock } from "../base/clock.ts";
-import { CauseLog, type Log } from "../base/log.ts";
-import type { Metrics } from "../base/metrics.ts";
+import { CauseLog } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
-import type { Random } from "../base/random.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { ApiError, type ApiTarget, isExpired } from "./api_error.ts";
 import { type KubeClient, retryDelayMs } from "./client.ts";
 import { Patience, SilenceError, watchEvents } from "./watch_stream.ts";
@@ -41,17 +39,9 @@ export interface Collection {
 }
 
 /** What a reflector is made of. */
-export interface ReflectorPorts {
+export interface ReflectorPorts extends Pick<BasePorts, "clock" | "random" | "log" | "metrics"> {
   /** Asks the API. */
   readonly client: KubeClient;
-  /** Measures silence and waits. */
-  readonly clock: Clock;
-  /** Spreads the waits. */
-  readonly random: Random;
-  /** Says each new cause of failure once. */
-  readonly log: Log;
-  /** Counts watches that start again. */
-  readonly metrics: Metrics;
 }
 
 /** The server ends a watch after this long (`timeoutSeconds`), so that a stream never lives on unseen. */

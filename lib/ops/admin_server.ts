@@ -5,9 +5,10 @@
  * @module
  */
 import type { Address, Network } from "../base/network.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { listenOn } from "../proxy/listen.ts";
 import type { Health, Probe } from "./health.ts";
-import { type HttpHandler, type HttpPorts, HttpServer } from "./http_server.ts";
+import { type HttpHandler, HttpServer } from "./http_server.ts";
 
 /** What the admin port shows. */
 export interface AdminContent {
@@ -92,6 +93,6 @@ export interface AdminServer {
 export type ServeAdmin = (address: Address, handler: HttpHandler) => AdminServer;
 
 /** Opens admin ports on a network. What is opened throws as `listen` does. */
-export function adminPorts(network: Network, ports: HttpPorts): ServeAdmin {
+export function adminPorts(network: Network, ports: Pick<BasePorts, "clock" | "log">): ServeAdmin {
   return (address, handler) => new HttpServer(listenOn(network, address), handler, ports);
 }

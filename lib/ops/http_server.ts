@@ -10,8 +10,9 @@ import { concat } from "../base/bytes.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
 import { parseRequestHead, type RequestHead, responseBytes } from "../base/http1_server.ts";
-import { CauseLog, type Log } from "../base/log.ts";
+import { CauseLog } from "../base/log.ts";
 import type { Address, Conn, Listener } from "../base/network.ts";
+import type { BasePorts } from "../base/ports.ts";
 
 /** Answers one request, of which it sees method and URL. What it throws becomes a 500 that does not say why. */
 export type HttpHandler = (request: Request) => Promise<Response>;
@@ -42,14 +43,6 @@ export const HTTP_LIMITS: HttpLimits = {
   lingerMs: 2_000,
 };
 
-/** What the server is made of. */
-export interface HttpPorts {
-  /** Bounds waits. */
-  readonly clock: Clock;
-  /** Told when connections cannot be accepted. */
-  readonly log: Log;
-}
-
 /** A server that runs until it is closed. */
 export class HttpServer {
   readonly #listener: Listener;
@@ -62,7 +55,12 @@ export class HttpServer {
   readonly #accepting: Promise<void>;
 
   /** Takes over `listener`, and serves at once. */
-  constructor(listener: Listener, handler: HttpHandler, { clock, log }: HttpPorts, limits = HTTP_LIMITS) {
+  constructor(
+    listener: Listener,
+    handler: HttpHandler,
+    { clock, log }: Pick<BasePorts, "clock" | "log">,
+    limits = HTTP_LIMITS,
+  ) {
     this.#listener = listener;
     this.#handler = handler;
     this.#clock = clock;

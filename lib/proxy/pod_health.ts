@@ -6,12 +6,10 @@
  */
 import { anySignal } from "../base/any_signal.ts";
 import { backoffMs } from "../base/backoff.ts";
-import { type Clock, deadline } from "../base/clock.ts";
+import { deadline } from "../base/clock.ts";
 import { TimeoutError } from "../base/errors.ts";
-import type { Log } from "../base/log.ts";
-import type { Network } from "../base/network.ts";
 import { Notifier } from "../base/notifier.ts";
-import type { Random } from "../base/random.ts";
+import type { BasePorts } from "../base/ports.ts";
 import type { Backend } from "../scaler/backends.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { HealthAnswer, PodHealth } from "../scaler/readiness.ts";
@@ -19,15 +17,7 @@ import { dial, DialError, type DialSettings } from "./dial.ts";
 import { checkHealth } from "./health_check.ts";
 
 /** What the health checks are made of. */
-export interface PodHealthPorts {
-  /** Measures intervals. */
-  readonly clock: Clock;
-  /** Spreads them. */
-  readonly random: Random;
-  /** Says what each pod can and cannot do. */
-  readonly log: Log;
-  /** Dials. */
-  readonly network: Network;
+export interface PodHealthPorts extends Pick<BasePorts, "clock" | "random" | "log" | "network"> {
   /** Knows the pods and who waits, and is told. */
   readonly placement: Placement;
 }

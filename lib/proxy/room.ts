@@ -4,8 +4,7 @@
  *
  * @module
  */
-import type { Log } from "../base/log.ts";
-import type { Metrics } from "../base/metrics.ts";
+import type { BasePorts } from "../base/ports.ts";
 
 /** For each session, to the client and to buildkitd. */
 const PER_SESSION = 2;
@@ -28,13 +27,9 @@ export function descriptorsFor(sessions: number): number {
 const PORTION = descriptorsFor(2_000);
 
 /** What the room is found with. */
-export interface RoomPorts {
+export interface RoomPorts extends Pick<BasePorts, "log" | "metrics"> {
   /** Counts free descriptors up to a number; undefined is without limit. */
   readonly count: ((atMost: number) => number | undefined) | undefined;
-  /** Told what was found. */
-  readonly log: Log;
-  /** Shows it. */
-  readonly metrics: Metrics;
 }
 
 /** The room for sessions. It is known for the first 2000 at start, and for more once they come. */

@@ -9,10 +9,10 @@ import { anySignal } from "../base/any_signal.ts";
 import { backoffMs } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
-import type { CauseLog, Log } from "../base/log.ts";
-import type { Metrics, Outcome } from "../base/metrics.ts";
-import { type Conn, formatAddress, type Network } from "../base/network.ts";
-import type { Random } from "../base/random.ts";
+import type { CauseLog } from "../base/log.ts";
+import type { Outcome } from "../base/metrics.ts";
+import { type Conn, formatAddress } from "../base/network.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { formatDurationMs } from "../config/duration.ts";
 import type { Backend } from "../scaler/backends.ts";
 import type { ColdStart } from "../scaler/cold_start.ts";
@@ -37,17 +37,7 @@ export interface SessionSettings extends DialSettings {
 }
 
 /** What a session is made of. */
-export interface SessionPorts {
-  /** Measures waits. */
-  readonly clock: Clock;
-  /** Spreads them. */
-  readonly random: Random;
-  /** One line a session. */
-  readonly log: Log;
-  /** Counts. */
-  readonly metrics: Metrics;
-  /** Dials. */
-  readonly network: Network;
+export interface SessionPorts extends BasePorts {
   /** Gives seats. */
   readonly placement: Placement;
   /** Told of holds and first bytes. */

@@ -4,9 +4,8 @@
  *
  * @module
  */
-import type { Clock } from "../base/clock.ts";
 import type { CauseLog } from "../base/log.ts";
-import type { Random } from "../base/random.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { isConflict } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 
@@ -25,17 +24,9 @@ export class NoConsent extends Error {
 /** Tries that somebody quicker has spoiled: so many in a row are made again at once, and are no fault. */
 const SPOILT_AT_ONCE = 3;
 
-/** What attempts are made with. */
-export interface AttemptPorts {
-  /** Measures waits. */
-  readonly clock: Clock;
-  /** Spreads them. */
-  readonly random: Random;
-}
-
 /** Tries one kind of write. */
 export class Attempt {
-  readonly #ports: AttemptPorts;
+  readonly #ports: Pick<BasePorts, "clock" | "random">;
   readonly #faults: CauseLog;
   readonly #longestAskedMs: number;
   #running = false;
@@ -43,7 +34,7 @@ export class Attempt {
   #notBeforeMs = -Infinity;
 
   /** `faults` is told how it goes; a server's `Retry-After` is followed for `longestAskedMs`. */
-  constructor(ports: AttemptPorts, faults: CauseLog, longestAskedMs: number) {
+  constructor(ports: Pick<BasePorts, "clock" | "random">, faults: CauseLog, longestAskedMs: number) {
     this.#ports = ports;
     this.#faults = faults;
     this.#longestAskedMs = longestAskedMs;

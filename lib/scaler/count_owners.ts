@@ -6,11 +6,10 @@
  *
  * @module
  */
-import { type Clock, sleep } from "../base/clock.ts";
+import { sleep } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
-import type { Log } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
-import type { Random } from "../base/random.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import { MANAGER, type ScaleApi } from "../kube/scale.ts";
 import type { StatefulSet } from "../kube/types.ts";
@@ -24,13 +23,7 @@ export const KEPT_OWNERS = 10;
 const PAUSE_MS = 200;
 
 /** What it is done with. */
-export interface CountOwnersPorts {
-  /** Spreads the work. */
-  readonly clock: Clock;
-  /** Spreads tries. */
-  readonly random: Random;
-  /** Says what was done, at debug. */
-  readonly log: Log;
+export interface CountOwnersPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
   /** The count. */
   readonly scale: ScaleApi;
   /** Told of the versions that this makes. */

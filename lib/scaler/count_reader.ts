@@ -5,19 +5,17 @@
  *
  * @module
  */
-import type { Log } from "../base/log.ts";
+import type { BasePorts } from "../base/ports.ts";
 import type { Count, ScaleApi } from "../kube/scale.ts";
 import { isNewer } from "./agreement.ts";
 import type { Placement } from "./placement.ts";
 
 /** What it reads with. */
-export interface CountReaderPorts {
+export interface CountReaderPorts extends Pick<BasePorts, "log"> {
   /** The count. */
   readonly scale: Pick<ScaleApi, "read">;
   /** Told what was read. */
   readonly placement: Placement;
-  /** Says it loudly. */
-  readonly log: Log;
   /** The versions have gone back: what is known from watches must be listed anew, and the proxy must join again. */
   onRestored(): void;
 }

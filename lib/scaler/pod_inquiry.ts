@@ -3,18 +3,17 @@
  *
  * @module
  */
-import { type Clock, deadline } from "../base/clock.ts";
+import { deadline } from "../base/clock.ts";
 import { TimeoutError } from "../base/errors.ts";
+import type { BasePorts } from "../base/ports.ts";
 import { ApiError } from "../kube/api_error.ts";
 import type { KubeClient } from "../kube/client.ts";
 import type { Pod } from "../kube/types.ts";
 
 /** What it is asked with. */
-export interface PodInquiryPorts {
+export interface PodInquiryPorts extends Pick<BasePorts, "clock"> {
   /** Asks. */
   readonly client: KubeClient;
-  /** Bounds the request. */
-  readonly clock: Clock;
 }
 
 /** How long an answer may take, in ms: somebody waits for it. */

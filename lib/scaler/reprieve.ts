@@ -6,17 +6,15 @@
  * @module
  */
 import { sleep } from "../base/clock.ts";
-import type { Log } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
+import type { BasePorts } from "../base/ports.ts";
 import type { Placement } from "./placement.ts";
 import { askForPod, type PodInquiryPorts } from "./pod_inquiry.ts";
 
 /** What it is made of. */
-export interface ReprievePorts extends PodInquiryPorts {
+export interface ReprievePorts extends PodInquiryPorts, Pick<BasePorts, "log"> {
   /** Knows the pods, and is told. */
   readonly placement: Placement;
-  /** Says what became of them, at debug. */
-  readonly log: Log;
 }
 
 /** Between two questions for one pod that had no answer, in ms. */

@@ -5,11 +5,11 @@
  *
  * @module
  */
-import type { Clock } from "../base/clock.ts";
-import { CauseLog, type Log } from "../base/log.ts";
-import type { Metrics, ScaleReason } from "../base/metrics.ts";
+import { CauseLog } from "../base/log.ts";
+import type { ScaleReason } from "../base/metrics.ts";
 import { Notifier } from "../base/notifier.ts";
-import { type Random, randomName } from "../base/random.ts";
+import type { BasePorts } from "../base/ports.ts";
+import { randomName } from "../base/random.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
 import { type Count, MANAGER, type ScaleApi } from "../kube/scale.ts";
 import { claimOf } from "./agreement.ts";
@@ -22,17 +22,9 @@ import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
 
 /** What the scaler is made of. */
-export interface ScalerPorts {
-  /** Measures idle times. */
-  readonly clock: Clock;
-  /** Makes names and spreads waits. */
-  readonly random: Random;
-  /** One line a write, with its reason. */
-  readonly log: Log;
+export interface ScalerPorts extends Pick<BasePorts, "clock" | "random" | "log" | "metrics"> {
   /** The fault under which its own stands: that there is no access to the API. */
   readonly access?: CauseLog;
-  /** Counts writes, and shows the counts. */
-  readonly metrics: Metrics;
   /** The count. */
   readonly scale: ScaleApi;
   /** Reads it. */
