@@ -5,9 +5,7 @@
  * @module
  */
 import { addChecks } from "./app/checks.ts";
-import { phaseAtStart } from "./app/joining.ts";
 import { untilEnded } from "./app/shutdown.ts";
-import { Target } from "./app/target.ts";
 import { FatalError } from "./base/errors.ts";
 import { type Address, formatAddress, type Listener, type Network } from "./base/network.ts";
 import type { BasePorts } from "./base/ports.ts";
@@ -23,6 +21,8 @@ import type { PrometheusMetrics } from "./ops/prometheus.ts";
 import { listenOn } from "./proxy/listen.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { Room } from "./proxy/room.ts";
+import { phaseAtStart } from "./target/joining.ts";
+import { Target } from "./target/target.ts";
 
 /** What the program touches the outside with. */
 export interface AppPorts extends BasePorts {

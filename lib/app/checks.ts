@@ -10,7 +10,7 @@ import type { Proxy } from "../proxy/proxy.ts";
 import type { Observer } from "../scaler/observer.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { Scaler } from "../scaler/scaler.ts";
-import type { Phase } from "./joining.ts";
+import type { Phase } from "../target/joining.ts";
 
 /** What the checks look at. */
 export interface Checked {

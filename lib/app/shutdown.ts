@@ -12,8 +12,8 @@ import type { TaskGroup } from "../base/task_group.ts";
 import { type DrainSettings, longestDrainMs } from "../ha/token_end.ts";
 import type { Proxy } from "../proxy/proxy.ts";
 import { LINGER_MS } from "../proxy/session.ts";
-import type { Phase } from "./joining.ts";
-import type { Target } from "./target.ts";
+import type { Phase } from "../target/joining.ts";
+import type { Target } from "../target/target.ts";
 
 /** What runs, and what tells it to end. */
 export interface Running {

@@ -1,7 +1,7 @@
 /**
  * As much of HTTP/2 as the stub server needs to pass for a gRPC server: frames, settings, pings, and one answer a
  * stream. It does not read header blocks and ignores flow control, so answers have to stay below 64 KiB.
- * Apart from `lib/proxy/http2_frames.ts` on purpose: the tests of the hold speak through this file, and must not share
+ * Apart from `lib/target/http2_frames.ts` on purpose: the tests of the hold speak through this file, and must not share
  * the code that they check. Sources: RFC 9113; grpc.io/docs/guides, "PROTOCOL-HTTP2".
  *
  * @module

@@ -7,12 +7,12 @@
  * @module
  */
 import { concat } from "../base/bytes.ts";
+import { writeAll } from "../base/conn.ts";
 import type { Conn } from "../base/network.ts";
 import type { HandOver } from "./hand_over.ts";
-import { goAway } from "./http2_frames.ts";
+import { goAway } from "./http2_errors.ts";
 import { Http2Opening, type Malformed, type OpeningKind, type Refusal } from "./http2_opening.ts";
 import { Pieces } from "./pieces.ts";
-import { writeAll } from "./relay.ts";
 
 /** Kept bytes of one session never exceed this; past it reading stops until there is a backend. */
 export const SESSION_LIMIT_BYTES = 128 * 1024;

@@ -9,17 +9,16 @@
  */
 import {
   EMPTY_SETTINGS,
-  ERROR,
   FLAG,
   FRAME,
   frame,
   FRAME_HEADER_BYTES,
   type FrameHeader,
-  grpcErrors,
   LARGEST_FRAME_BYTES,
   parseFrameHeader,
   PREFACE,
-} from "./http2_frames.ts";
+} from "../target/http2_frames.ts";
+import { ERROR, grpcErrors } from "./http2_errors.ts";
 
 /**
  * Calls that may be open at a time before there is a server. A BuildKit client has a few; more of them cost memory and

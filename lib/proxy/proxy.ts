@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { anySignal } from "../base/any_signal.ts";
 import { acceptAll, FAILURES_IN_A_ROW } from "../base/accept.ts";
+import { anySignal } from "../base/any_signal.ts";
 import { messageOf } from "../base/errors.ts";
 import { CauseLog } from "../base/log.ts";
 import type { AcceptFault, Outcome } from "../base/metrics.ts";
 import type { Conn, Listener } from "../base/network.ts";
 import { HoldBudget, TOTAL_LIMIT_BYTES } from "./hold.ts";
-import { GRPC_STATUS } from "./http2_frames.ts";
+import { GRPC_STATUS } from "./http2_errors.ts";
 import type { Traffic } from "./relay.ts";
 import type { Room } from "./room.ts";
 import { HoldEnded, refuseSession, runSession, type SessionPorts, type SessionSettings } from "./session.ts";

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { close, writeAll } from "../base/conn.ts";
 import type { Conn } from "../base/network.ts";
 import type { HandOver } from "./hand_over.ts";
 
@@ -127,20 +128,6 @@ export async function relay(
   return broken === downstream ? "downstream_reset" : "upstream_reset";
 }
 
-/** What `close` has closed: closing twice throws, and an error costs more than all else at the end of a session. */
-const closed = new WeakSet<Conn>();
-
-/** Closes a connection that may be closed already. */
-export function close(conn: Conn): void {
-  if (closed.has(conn)) return;
-  closed.add(conn);
-  try {
-    conn.close();
-  } catch {
-    // BadResource: it was closed before.
-  }
-}
-
 /** Sends what the hold has kept, and what must be looked at before the rest can be copied. How it ended, if it has. */
 async function sendFirst(
   downstream: Conn,
@@ -235,20 +222,6 @@ function giveBack(buffer: Uint8Array): void {
   const kept = spare.get(buffer.byteLength);
   if (kept === undefined) spare.set(buffer.byteLength, [buffer]);
   else if (kept.length < KEPT_BUFFERS) kept.push(buffer);
-}
-
-/** Writes all of `bytes`, telling `count` of each part. */
-export async function writeAll(
-  to: Conn,
-  bytes: Uint8Array,
-  count: (bytes: number) => void = () => {},
-): Promise<void> {
-  for (let rest = bytes;;) {
-    const n = await to.write(rest);
-    count(n);
-    if (n === rest.byteLength) return;
-    rest = rest.subarray(n);
-  }
 }
 
 /** Passes a FIN on. */

@@ -8,6 +8,7 @@
 import { anySignal } from "../base/any_signal.ts";
 import { backoffMs } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
+import { close } from "../base/conn.ts";
 import { messageOf } from "../base/errors.ts";
 import type { CauseLog } from "../base/log.ts";
 import type { Outcome } from "../base/metrics.ts";
@@ -17,11 +18,11 @@ import { formatDurationMs } from "../config/duration.ts";
 import type { Backend } from "../scaler/backends.ts";
 import type { ColdStart } from "../scaler/cold_start.ts";
 import type { Placement, Seat } from "../scaler/placement.ts";
-import { dial, DialError, type DialSettings } from "./dial.ts";
+import { dial, DialError, type DialSettings } from "../target/dial.ts";
 import { Hold, type HoldBudget, type Leaving } from "./hold.ts";
-import { GRPC_STATUS } from "./http2_frames.ts";
+import { GRPC_STATUS } from "./http2_errors.ts";
 import type { Refusal } from "./http2_opening.ts";
-import { close, relay, type Traffic } from "./relay.ts";
+import { relay, type Traffic } from "./relay.ts";
 import { onSilence } from "./silence.ts";
 
 /** The settings that matter. */

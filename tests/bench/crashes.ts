@@ -13,10 +13,10 @@
 import { parseArgs } from "node:util";
 import { systemClock } from "../../lib/base/clock.ts";
 import { BuildkitdPods, missingForBuildkitd } from "../../lib/miniature/buildkitd_pods.ts";
-import { StubPods } from "../../lib/miniature/stub_pods.ts";
 import { FRAME } from "../../lib/miniature/stub_http2.ts";
+import { StubPods } from "../../lib/miniature/stub_pods.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
-import { checkHealth } from "../../lib/proxy/health_check.ts";
+import { checkHealth } from "../../lib/target/health_check.ts";
 import { call, Http2Client, OPENING, SETTINGS_ACK } from "../support/http2_client.ts";
 import { connectOnce, delay } from "./processes.ts";
 import { Stage } from "./stage.ts";

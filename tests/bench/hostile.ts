@@ -10,7 +10,7 @@
  * @module
  */
 import { concat } from "../../lib/base/bytes.ts";
-import { FLAG, FRAME, frame } from "../../lib/proxy/http2_frames.ts";
+import { FLAG, FRAME, frame } from "../../lib/target/http2_frames.ts";
 import { OPENING } from "../support/http2_client.ts";
 import { delay } from "./processes.ts";
 import { type Program, Stage } from "./stage.ts";

@@ -13,10 +13,20 @@ import { KUBE } from "./allowed/kube.ts";
 import { OPS } from "./allowed/ops.ts";
 import { PROXY } from "./allowed/proxy.ts";
 import { SCALER } from "./allowed/scaler.ts";
+import { TARGET } from "./allowed/target.ts";
 import { lineOf, type Mutant } from "./operators.ts";
 
 /** All of them. */
-export const ALLOWED: readonly Allowed[] = [...PROXY, ...SCALER, ...HA, ...KUBE, ...CONFIG, ...OPS, ...APP];
+export const ALLOWED: readonly Allowed[] = [
+  ...PROXY,
+  ...TARGET,
+  ...SCALER,
+  ...HA,
+  ...KUBE,
+  ...CONFIG,
+  ...OPS,
+  ...APP,
+];
 
 /** The mutants without those that are allowed, those, and the entries that fit none. */
 export function sortOut(

@@ -5,24 +5,22 @@
  *
  * @module
  */
-import assert from "node:assert/strict";
 import fc from "fast-check";
+import assert from "node:assert/strict";
 import { concat as join } from "../../lib/base/bytes.ts";
+import { ERROR, goAway, grpcErrors } from "../../lib/proxy/http2_errors.ts";
+import { Http2Opening, OPEN_CALLS_LIMIT } from "../../lib/proxy/http2_opening.ts";
 import {
   EMPTY_SETTINGS,
-  ERROR,
   FLAG,
   FRAME,
   frame,
   FRAME_HEADER_BYTES,
-  goAway,
-  grpcErrors,
   LARGEST_FRAME_BYTES,
   parseFrameHeader,
   PREFACE,
   SETTINGS_ACK,
-} from "../../lib/proxy/http2_frames.ts";
-import { Http2Opening, OPEN_CALLS_LIMIT } from "../../lib/proxy/http2_opening.ts";
+} from "../../lib/target/http2_frames.ts";
 
 /** Inputs of the fuzz run; `FUZZ_INPUTS` asks for more. */
 const FUZZ_INPUTS = Number(Deno.env.get("FUZZ_INPUTS") ?? 20_000);

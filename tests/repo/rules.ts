@@ -7,7 +7,7 @@ import ts from "typescript";
 import { codeOnly, importsOf, type SourceFile } from "./source.ts";
 
 /** The layers, lowest first: a file imports only from its own or a lower one. */
-export const LAYERS = ["base", "config", "kube", "scaler", "ha", "proxy", "ops"] as const;
+export const LAYERS = ["base", "config", "kube", "scaler", "ha", "target", "proxy", "ops"] as const;
 
 /** Files that may touch the outside, each with its reason. Everything else takes it through a port. */
 export const OUTSIDE: ReadonlyMap<string, string> = new Map([

@@ -154,7 +154,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   "drain-takes-no-part": {
     what: "a proxy that was told to stop renews its record no more, and answers nobody",
-    file: "app/target.ts",
+    file: "target/target.ts",
     change: [
       [
         "takePart(proxies, observer, this.#at, signal));",

@@ -5,10 +5,10 @@
  */
 import assert from "node:assert/strict";
 import type { Network } from "../../lib/base/network.ts";
-import { PodHealthChecks } from "../../lib/proxy/pod_health.ts";
 import type { Backend } from "../../lib/scaler/backends.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
 import type { ReadinessMode } from "../../lib/scaler/readiness.ts";
+import { PodHealthChecks } from "../../lib/target/pod_health.ts";
 import { HealthDaemon, type HealthHabit } from "./health_daemons.ts";
 import { MemoryConn } from "./memory_network.ts";
 import { recordingLog } from "./recording_log.ts";

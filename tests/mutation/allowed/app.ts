@@ -13,9 +13,4 @@ export const APP: readonly Allowed[] = [
     to: "false",
     reason: "makes no difference: a timer of the clock port waits without end, too",
   },
-  {
-    path: "lib/app/joining.ts",
-    line: "await next;",
-    reason: "makes no difference: what is waited for was ended by the line before",
-  },
 ];

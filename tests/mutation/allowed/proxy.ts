@@ -21,28 +21,10 @@ export const PROXY: readonly Allowed[] = [
       "costs memory until somebody gives bytes back: a hold that is over does nothing when it is called",
   },
   {
-    path: "lib/proxy/pod_health.ts",
-    line: "this.#underWay.delete(task);",
-    reason: "costs memory: what stays is a settled promise for each check, for which nobody waits",
-  },
-  {
-    path: "lib/proxy/pod_health.ts",
-    line: "runningDueMs: known?.runningDueMs ?? -Infinity,",
-    from: "-Infinity",
-    reason:
-      "makes no difference: a pod that was never checked is asked for clients that wait, by the other time",
-  },
-  {
     path: "lib/proxy/relay.ts",
     line: "return spare.get(sizeBytes)?.pop() ?? new Uint8Array(sizeBytes);",
     to: "new Uint8Array(sizeBytes)",
     reason: "changes speed only: every buffer is a new one; the benchmark of many streams measures it",
-  },
-  {
-    path: "lib/proxy/relay.ts",
-    line: "if (closed.has(conn)) return;",
-    to: "false",
-    reason: "changes speed only: to close twice throws, which is caught",
   },
   {
     path: "lib/proxy/relay.ts",

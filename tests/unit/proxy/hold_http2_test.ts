@@ -6,18 +6,16 @@
 import assert from "node:assert/strict";
 import { concat } from "../../../lib/base/bytes.ts";
 import { Hold, HoldBudget, SESSION_LIMIT_BYTES, TOTAL_LIMIT_BYTES } from "../../../lib/proxy/hold.ts";
+import { ERROR, goAway, grpcErrors } from "../../../lib/proxy/http2_errors.ts";
+import { OPEN_CALLS_LIMIT } from "../../../lib/proxy/http2_opening.ts";
 import {
   EMPTY_SETTINGS,
-  ERROR,
   FLAG,
   FRAME,
   frame,
-  goAway,
-  grpcErrors,
   PREFACE,
   SETTINGS_ACK,
-} from "../../../lib/proxy/http2_frames.ts";
-import { OPEN_CALLS_LIMIT } from "../../../lib/proxy/http2_opening.ts";
+} from "../../../lib/target/http2_frames.ts";
 import { HandConn } from "../../support/hand_conn.ts";
 import { settle } from "../../support/virtual_clock.ts";
 

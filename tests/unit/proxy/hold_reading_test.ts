@@ -11,7 +11,7 @@ import {
   SESSION_LIMIT_BYTES,
   TOTAL_LIMIT_BYTES,
 } from "../../../lib/proxy/hold.ts";
-import { FRAME, frame, PREFACE } from "../../../lib/proxy/http2_frames.ts";
+import { FRAME, frame, PREFACE } from "../../../lib/target/http2_frames.ts";
 import { HandConn } from "../../support/hand_conn.ts";
 import { settle } from "../../support/virtual_clock.ts";
 

@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { Hold, HoldBudget, SESSION_LIMIT_BYTES, TOTAL_LIMIT_BYTES } from "../../../lib/proxy/hold.ts";
-import { FLAG, FRAME, PREFACE } from "../../../lib/proxy/http2_frames.ts";
+import { FLAG, FRAME, PREFACE } from "../../../lib/target/http2_frames.ts";
 import { concat, MemoryConn, type MemoryOptions, readAll, writeAll } from "../../support/memory_network.ts";
 import { settle } from "../../support/virtual_clock.ts";
 

@@ -1,6 +1,6 @@
 /**
- * The little of HTTP/2's wire format that the hold and the health check need: frames and literal header fields. Pure.
- * Sources: RFC 9113 (HTTP/2), RFC 7541 (HPACK), and gRPC's "PROTOCOL-HTTP2" for what an error looks like.
+ * The little of HTTP/2's wire format that the health check and the hold need: frames and literal header fields. Pure.
+ * Sources: RFC 9113 (HTTP/2) and RFC 7541 (HPACK).
  *
  * @module
  */
@@ -12,7 +12,7 @@ export const PREFACE: Uint8Array = new TextEncoder().encode("PRI * HTTP/2.0\r\n\
 export const FRAME_HEADER_BYTES = 9;
 
 /** Where in a frame header the stream stands. */
-const STREAM_OFFSET_BYTES = 5;
+export const STREAM_OFFSET_BYTES = 5;
 
 /** No frame is larger until a peer has allowed it (SETTINGS_MAX_FRAME_SIZE, RFC 9113, section 6.5.2). */
 export const LARGEST_FRAME_BYTES = 16_384;
@@ -41,16 +41,6 @@ export const FLAG = {
   endStream: 0x1,
   /** Of HEADERS. */
   endHeaders: 0x4,
-} as const;
-
-/** Error codes (RFC 9113, section 7). */
-export const ERROR = {
-  /** The peer breaks the protocol. */
-  protocol: 0x1,
-  /** A frame has a size that it must not have. */
-  frameSize: 0x6,
-  /** The peer makes more work than can be meant well. */
-  enhanceYourCalm: 0xb,
 } as const;
 
 /** What stands before a payload. */
@@ -95,13 +85,6 @@ export const EMPTY_SETTINGS: Uint8Array = frame(FRAME.settings, 0, 0, new Uint8A
 /** The answer to a peer's SETTINGS. */
 export const SETTINGS_ACK: Uint8Array = frame(FRAME.settings, FLAG.ack, 0, new Uint8Array());
 
-/** The connection ends because of an error of the peer's (RFC 9113, section 6.8). */
-export function goAway(code: number): Uint8Array {
-  const payload = new Uint8Array(8);
-  new DataView(payload.buffer).setUint32(4, code);
-  return frame(FRAME.goAway, 0, 0, payload);
-}
-
 /** A header block of literal fields without indexing and without Huffman coding (RFC 7541, section 6.2.2). */
 export function headerBlock(fields: readonly (readonly [name: string, value: string])[]): Uint8Array {
   const encoder = new TextEncoder();
@@ -123,61 +106,4 @@ function prefixedLength(length: number): number[] {
   let rest = length - 127;
   for (; rest >= 128; rest >>>= 7) bytes.push(rest & 127 | 128);
   return [...bytes, rest];
-}
-
-/** gRPC's status codes that are used here. Source: https://grpc.io/docs/guides/status-codes/ */
-export const GRPC_STATUS = {
-  /** The wait was too long. */
-  deadlineExceeded: 4,
-  /** A limit was reached. */
-  resourceExhausted: 8,
-  /** It will not come, however long the client waits here. */
-  failedPrecondition: 9,
-} as const;
-
-/** The message that still fits, with the other fields, into one frame of the default size. */
-const LONGEST_MESSAGE_BYTES = 8 * 1024;
-
-/** All messages of one {@link grpcErrors} together never exceed this: with many calls each message is shorter. */
-const LONGEST_MESSAGES_BYTES = 128 * 1024;
-
-/**
- * Whole answers to some calls, in one buffer, each in one frame: "trailers-only", an error with a message for people.
- * Longer messages are cut.
- */
-export function grpcErrors(streams: readonly number[], status: number, message: string): Uint8Array {
-  if (streams.length === 0) return new Uint8Array();
-  const longestBytes = Math.min(LONGEST_MESSAGE_BYTES, Math.floor(LONGEST_MESSAGES_BYTES / streams.length));
-  const block = headerBlock([
-    [":status", "200"],
-    ["content-type", "application/grpc"],
-    ["grpc-status", String(status)],
-    ["grpc-message", percentEncode(message, longestBytes)],
-  ]);
-  // Answers differ by nothing but their stream.
-  const one = frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 0, block);
-  const all = new Uint8Array(streams.length * one.byteLength);
-  const view = new DataView(all.buffer);
-  for (const [i, stream] of streams.entries()) {
-    all.set(one, i * one.byteLength);
-    view.setUint32(i * one.byteLength + STREAM_OFFSET_BYTES, stream);
-  }
-  return all;
-}
-
-/** As gRPC wants `grpc-message`: space to tilde as they are but for the percent sign, all else as UTF-8 in hex. */
-function percentEncode(message: string, longestBytes: number): string {
-  let encoded = "";
-  for (const character of message) {
-    let next = character;
-    if (!/^[ -$&-~]$/.test(character)) {
-      next = "";
-      for (const byte of new TextEncoder().encode(character)) {
-        next += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-      }
-    }
-    if (encoded.length + next.length > longestBytes) break;
-    encoded += next;
-  }
-  return encoded;
 }

@@ -12,9 +12,9 @@ import {
   type Frame,
   headerBlock,
 } from "../../../lib/miniature/stub_http2.ts";
-import { checkHealth } from "../../../lib/proxy/health_check.ts";
-import { LARGEST_FRAME_BYTES, PREFACE } from "../../../lib/proxy/http2_frames.ts";
 import type { HealthAnswer } from "../../../lib/scaler/readiness.ts";
+import { checkHealth } from "../../../lib/target/health_check.ts";
+import { LARGEST_FRAME_BYTES, PREFACE } from "../../../lib/target/http2_frames.ts";
 import { bytesOf, framesOf, literalFields, ping, SETTINGS_ACK } from "../../support/http2_client.ts";
 import { MemoryConn, type MemoryOptions } from "../../support/memory_network.ts";
 import { VirtualClient } from "../../support/virtual_client.ts";

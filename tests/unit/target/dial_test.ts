@@ -5,8 +5,8 @@
  */
 import assert from "node:assert/strict";
 import type { Address, Conn, Network } from "../../../lib/base/network.ts";
-import { dial, DialError, type DialSettings } from "../../../lib/proxy/dial.ts";
 import type { Backend } from "../../../lib/scaler/backends.ts";
+import { dial, DialError, type DialSettings } from "../../../lib/target/dial.ts";
 import { MemoryConn } from "../../support/memory_network.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 

@@ -5,6 +5,7 @@
  * @module
  */
 import { concat } from "../base/bytes.ts";
+import { close, writeAll } from "../base/conn.ts";
 import type { Conn } from "../base/network.ts";
 import type { HealthAnswer } from "../scaler/readiness.ts";
 import {
@@ -19,7 +20,6 @@ import {
   PREFACE,
   SETTINGS_ACK,
 } from "./http2_frames.ts";
-import { close, writeAll } from "./relay.ts";
 
 /** A daemon that has sent more than this without an answer has none. */
 const LONGEST_ANSWER_BYTES = 64 * 1024;

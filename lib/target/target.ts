@@ -10,8 +10,7 @@ import type { Settings } from "../config/settings.ts";
 import { Proxies } from "../ha/proxies.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { statefulSetScale } from "../kube/scale.ts";
-import { PodHealthChecks } from "../proxy/pod_health.ts";
-import type { SessionPorts } from "../proxy/session.ts";
+import type { Backend } from "../scaler/backends.ts";
 import { ColdStart } from "../scaler/cold_start.ts";
 import { CountOwners } from "../scaler/count_owners.ts";
 import { CountReader } from "../scaler/count_reader.ts";
@@ -19,9 +18,10 @@ import { waitExplainer } from "../scaler/explain.ts";
 import { Observer, type ScaleTarget } from "../scaler/observer.ts";
 import { Placement } from "../scaler/placement.ts";
 import { reprieve } from "../scaler/reprieve.ts";
-import { ResetExplainer } from "../scaler/reset_explainer.ts";
+import { ResetExplainer, type TellEnd } from "../scaler/reset_explainer.ts";
 import { Scaler } from "../scaler/scaler.ts";
 import { join, type Phase, takePart } from "./joining.ts";
+import { PodHealthChecks } from "./pod_health.ts";
 
 /** One pod is what this version scales to; more instances come with `--max-replicas`. */
 const MAX_REPLICAS = 1;
@@ -92,7 +92,12 @@ export class Target {
   }
 
   /** What sessions need of it. */
-  get forSessions(): Pick<SessionPorts, "placement" | "coldStart" | "explainWait" | "explainReset"> {
+  get forSessions(): {
+    readonly placement: Placement;
+    readonly coldStart: ColdStart;
+    explainWait(signal: AbortSignal): Promise<string>;
+    explainReset(backend: Backend, connectedForMs: number, tell: TellEnd): void;
+  } {
     const { placement, coldStart, observer, scaler, proxies, resets } = this;
     const { client, clock } = this.#ports;
     const obstacle = () => proxies.membership.obstacle;

@@ -5,11 +5,11 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { join, phaseAtStart, takePart } from "../../../lib/app/joining.ts";
 import { CauseLog } from "../../../lib/base/log.ts";
 import { orAborted } from "../../../lib/base/or_aborted.ts";
 import type { RecordTarget } from "../../../lib/ha/record.ts";
 import { ApiError } from "../../../lib/kube/api_error.ts";
+import { join, phaseAtStart, takePart } from "../../../lib/target/joining.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 

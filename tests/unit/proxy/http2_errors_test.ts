@@ -1,37 +1,7 @@
-/** Tests of HTTP/2's wire format. @module */
+/** Tests of what HTTP/2 clients are told when there is no daemon. @module */
 import assert from "node:assert/strict";
-import {
-  EMPTY_SETTINGS,
-  ERROR,
-  FRAME,
-  frame,
-  goAway,
-  grpcErrors,
-  headerBlock,
-  parseFrameHeader,
-  PREFACE,
-  SETTINGS_ACK,
-} from "../../../lib/proxy/http2_frames.ts";
+import { ERROR, goAway, grpcErrors } from "../../../lib/proxy/http2_errors.ts";
 import { framesOf, literalFields } from "../../support/http2_client.ts";
-
-Deno.test("frame() and parseFrameHeader() are each other's inverse", () => {
-  const header = { lengthBytes: 16_000, type: FRAME.headers, flags: 5, stream: 0x7fff_ffff };
-  const bytes = frame(header.type, header.flags, header.stream, new Uint8Array(header.lengthBytes));
-  assert.deepEqual(parseFrameHeader(bytes), header);
-});
-
-Deno.test("parseFrameHeader() ignores the reserved bit", () => {
-  const bytes = frame(FRAME.data, 0, 1, new Uint8Array());
-  bytes[5] = 0x80;
-  assert.equal(parseFrameHeader(bytes).stream, 1);
-});
-
-Deno.test("headerBlock() writes lengths as RFC 7541 wants them, long ones too", () => {
-  assert.deepEqual(headerBlock([["a", "bc"]]), Uint8Array.of(0, 1, 97, 2, 98, 99));
-  // The example of RFC 7541, appendix C.1.2, for a 7-bit prefix: 1337 - 127 = 1210 = 0b1001_0111010.
-  const long = headerBlock([["a", "x".repeat(1337)]]);
-  assert.deepEqual(long.slice(0, 6), Uint8Array.of(0, 1, 97, 127, 0b1011_1010, 0b1001));
-});
 
 Deno.test("grpcErrors() percent-encodes its message and stays below the largest frame", () => {
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -54,17 +24,6 @@ Deno.test("grpcErrors() cuts a long message the shorter the more calls it answer
     const bytes = grpcErrors(Array.from({ length: calls }, (_, i) => 2 * i + 1), 4, message).byteLength;
     assert.ok(bytes <= 128 * 1024 + calls * 100, `${calls} calls: ${bytes} bytes`);
     assert.ok(bytes / calls > 130, `${calls} calls: ${bytes} bytes`);
-  }
-});
-
-Deno.test("headerBlock() can be read again, whatever the length of a value", () => {
-  for (const length of [0, 1, 126, 127, 128, 254, 255, 256, 127 + 128, 127 + 128 ** 2, 100_000]) {
-    const value = "x".repeat(length);
-    assert.deepEqual(
-      literalFields(headerBlock([["a", value], ["b", "c"]])),
-      { a: value, b: "c" },
-      `${length}`,
-    );
   }
 });
 
@@ -100,9 +59,6 @@ Deno.test("grpcErrors() cuts a message between characters", () => {
   }
 });
 
-Deno.test("the fixed frames are those of RFC 9113", () => {
-  assert.equal(new TextDecoder().decode(PREFACE), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-  assert.deepEqual([...EMPTY_SETTINGS], [0, 0, 0, 4, 0, 0, 0, 0, 0]);
-  assert.deepEqual([...SETTINGS_ACK], [0, 0, 0, 4, 1, 0, 0, 0, 0]);
+Deno.test("goAway() is the frame of RFC 9113, with the code of the error", () => {
   assert.deepEqual([...goAway(ERROR.enhanceYourCalm)], [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xb]);
 });

@@ -1,0 +1,81 @@
+/**
+ * What an HTTP/2 client is told when there is no daemon to tell it: errors of the whole connection (RFC 9113), and of single
+ * calls as gRPC writes them (gRPC's "PROTOCOL-HTTP2"). Pure.
+ *
+ * @module
+ */
+import { FLAG, FRAME, frame, headerBlock, STREAM_OFFSET_BYTES } from "../target/http2_frames.ts";
+
+/** Error codes (RFC 9113, section 7). */
+export const ERROR = {
+  /** The peer breaks the protocol. */
+  protocol: 0x1,
+  /** A frame has a size that it must not have. */
+  frameSize: 0x6,
+  /** The peer makes more work than can be meant well. */
+  enhanceYourCalm: 0xb,
+} as const;
+
+/** The connection ends because of an error of the peer's (RFC 9113, section 6.8). */
+export function goAway(code: number): Uint8Array {
+  const payload = new Uint8Array(8);
+  new DataView(payload.buffer).setUint32(4, code);
+  return frame(FRAME.goAway, 0, 0, payload);
+}
+
+/** gRPC's status codes that are used here. Source: https://grpc.io/docs/guides/status-codes/ */
+export const GRPC_STATUS = {
+  /** The wait was too long. */
+  deadlineExceeded: 4,
+  /** A limit was reached. */
+  resourceExhausted: 8,
+  /** It will not come, however long the client waits here. */
+  failedPrecondition: 9,
+} as const;
+
+/** The message that still fits, with the other fields, into one frame of the default size. */
+const LONGEST_MESSAGE_BYTES = 8 * 1024;
+
+/** All messages of one {@link grpcErrors} together never exceed this: with many calls each message is shorter. */
+const LONGEST_MESSAGES_BYTES = 128 * 1024;
+
+/**
+ * Whole answers to some calls, in one buffer, each in one frame: "trailers-only", an error with a message for people.
+ * Longer messages are cut.
+ */
+export function grpcErrors(streams: readonly number[], status: number, message: string): Uint8Array {
+  if (streams.length === 0) return new Uint8Array();
+  const longestBytes = Math.min(LONGEST_MESSAGE_BYTES, Math.floor(LONGEST_MESSAGES_BYTES / streams.length));
+  const block = headerBlock([
+    [":status", "200"],
+    ["content-type", "application/grpc"],
+    ["grpc-status", String(status)],
+    ["grpc-message", percentEncode(message, longestBytes)],
+  ]);
+  // Answers differ by nothing but their stream.
+  const one = frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 0, block);
+  const all = new Uint8Array(streams.length * one.byteLength);
+  const view = new DataView(all.buffer);
+  for (const [i, stream] of streams.entries()) {
+    all.set(one, i * one.byteLength);
+    view.setUint32(i * one.byteLength + STREAM_OFFSET_BYTES, stream);
+  }
+  return all;
+}
+
+/** As gRPC wants `grpc-message`: space to tilde as they are but for the percent sign, all else as UTF-8 in hex. */
+function percentEncode(message: string, longestBytes: number): string {
+  let encoded = "";
+  for (const character of message) {
+    let next = character;
+    if (!/^[ -$&-~]$/.test(character)) {
+      next = "";
+      for (const byte of new TextEncoder().encode(character)) {
+        next += `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+      }
+    }
+    if (encoded.length + next.length > longestBytes) break;
+    encoded += next;
+  }
+  return encoded;
+}
