@@ -224,7 +224,7 @@ export class Membership {
     const count = await reader.read(signal);
     placement.bind(count.version);
     // What it has not heard may also have been a fall of the count and its rise: the pods that it knows may be going.
-    placement.unsettled();
+    placement.pods.countsMissed();
     if (this.#state !== "alone") {
       this.#set("joined");
       this.#faults.succeeded();

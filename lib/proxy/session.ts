@@ -331,7 +331,7 @@ async function connect(
       if (!(error instanceof DialError)) throw error;
       metrics.record("dial_errors_total", 1, {});
       dialFaults.failed(error.message, { pod: seat.backend.pod });
-      if (!error.isLocal) placement.doubt(seat.backend.uid);
+      if (!error.isLocal) placement.failed(seat);
     }
     seat = undefined;
     placement.holdAgain(id, placement.usage.needs(id));

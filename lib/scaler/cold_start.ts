@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import type { Labels, Metrics } from "../base/metrics.ts";
-import type { Backend } from "./backends.ts";
+import type { Pods } from "./pods.ts";
 
 /** A phase of a cold start. */
 export type Phase = Labels<"cold_start_seconds">["phase"];
@@ -45,9 +45,9 @@ export class ColdStart {
   }
 
   /** The pods, or what is known of them, may have changed. */
-  look({ backends, isReady }: { backends: readonly Backend[]; isReady(backend: Backend): boolean }): void {
-    const alive = backends.filter(({ terminating }) => !terminating);
+  look(pods: Pick<Pods, "all" | "isReady">): void {
+    const alive = pods.all.filter(({ terminating }) => !terminating);
     if (alive.some(({ addresses }) => addresses.length > 0)) this.reached("pod_address");
-    if (alive.some(isReady)) this.reached("ready");
+    if (alive.some((backend) => pods.isReady(backend))) this.reached("ready");
   }
 }

@@ -43,11 +43,11 @@ export function waitExplainer(
 
 async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSignal): Promise<string> {
   const { placement, observer, scaler } = ports;
-  const { agreement, backends } = placement;
+  const { agreement, pods } = placement;
   if (agreement.seen === undefined) return observer.fault ?? "nothing is known of the StatefulSet yet";
   if (agreement.seen.replicas === 0) return scaler.fault ?? "the replicas could not be raised";
   // Others may be there and ready: nobody waits for them.
-  const needed = backends.filter(({ ordinal }) => ordinal < neededBy(1));
+  const needed = pods.all.filter(({ ordinal }) => ordinal < neededBy(1));
   const backend = needed.find(({ terminating }) => !terminating) ?? needed[0];
   const name = backend?.pod ?? observer.firstPod;
   const found = await askForPod(target.namespace, name, ports, signal);
@@ -71,7 +71,7 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   if (backend.terminating) return `pod ${name} is still terminating`;
   if (!backend.ready) return `pod ${name} is not ready`;
   const hint = observer.portDoubt === undefined ? "" : `: ${observer.portDoubt}`;
-  if (!placement.isReady(backend) && !placement.healthOf(backend.uid).doubted) {
+  if (!pods.isReady(backend) && !pods.healthOf(backend.uid).unhealthy) {
     return `pod ${name} is ready, but does not answer health checks${hint}`;
   }
   return ports.obstacle() ?? scaler.fault ?? `pod ${name} is ready, but cannot be connected to${hint}`;

@@ -190,7 +190,7 @@ export class Observer {
     const { uid, generation = 1 } = statefulSet.metadata ?? {};
     const mayHaveMissed = isList && (uid !== this.#uid || generation > this.#generation + 1);
     this.#generation = generation;
-    if (mayHaveMissed && !isWorkedOff(statefulSet)) this.#ports.placement.unsettled();
+    if (mayHaveMissed && !isSettled(statefulSet)) this.#ports.placement.pods.countsMissed();
   }
 
   #seeCount(statefulSet: StatefulSet, version: string, isWatched: boolean): void {
@@ -202,7 +202,7 @@ export class Observer {
     const isNews = placement.see({ version, replicas }, isWatched ? "watch" : undefined) &&
       !placement.writing.has(replicas);
     if (isNews) this.#tellOfOthers(before, replicas, statefulSet.metadata?.managedFields);
-    if (isWorkedOff(statefulSet) && placement.agreement.seen?.version === version) placement.settled();
+    if (isSettled(statefulSet) && placement.agreement.seen?.version === version) placement.pods.settled();
   }
 
   #tellOfOthers({ seen, promises }: Agreement, to: number, managedFields: ManagedFields): void {
@@ -282,11 +282,11 @@ export class Observer {
     for (const { pod, uid, addresses, ready, terminating } of backends) {
       log.debug("pod seen", { pod, uid, addresses, ready, terminating });
     }
-    placement.setBackends(backends, listed);
+    placement.pods.set(backends, listed);
   }
 }
 
-/** The controller has done what this count asks for. */
-function isWorkedOff({ metadata, status }: StatefulSet): boolean {
+/** The controller has processed this count. */
+function isSettled({ metadata, status }: StatefulSet): boolean {
   return (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 1);
 }

@@ -13,18 +13,18 @@ export const MISSED_LIMIT = 3;
 
 /** What health checks have shown of one pod. */
 export interface PodHealth {
-  /** It has answered SERVING since the last doubt, and since its condition fell. */
+  /** It has answered SERVING since the last failed dial, and since the pod was last not ready. */
   readonly served: boolean;
   /** Checks in a row that were missed since it did. */
   readonly missed: number;
-  /** A dial has failed although it was thought ready: its condition lags, so only the daemon itself is believed. */
-  readonly doubted: boolean;
+  /** A dial has failed although the pod was ready. Its condition lags, so only an answer SERVING ends this. */
+  readonly unhealthy: boolean;
   /** The daemon has no health service, or speaks only TLS: its condition decides. */
   readonly unsupported: boolean;
 }
 
 /** Before the first check. */
-export const UNCHECKED: PodHealth = { served: false, missed: 0, doubted: false, unsupported: false };
+export const UNCHECKED: PodHealth = { served: false, missed: 0, unhealthy: false, unsupported: false };
 
 /** How one check ended. */
 export type HealthAnswer =
@@ -41,7 +41,7 @@ export type HealthAnswer =
 export function checked(health: PodHealth, answer: HealthAnswer): PodHealth {
   switch (answer) {
     case "serving":
-      return { ...health, served: true, missed: 0, doubted: false };
+      return { ...health, served: true, missed: 0, unhealthy: false };
     case "unsupported":
       // Once a daemon has served, an odd answer is only a missed check.
       return health.served ? missed(health) : { ...health, unsupported: true };
@@ -55,13 +55,13 @@ function missed(health: PodHealth): PodHealth {
   return health.served ? { ...health, missed: Math.min(health.missed + 1, MISSED_LIMIT) } : health;
 }
 
-/** The health after a dial that has failed: what was believed is not any more. */
-export function doubted(health: PodHealth): PodHealth {
-  return { ...health, served: false, doubted: true };
+/** The health after a dial that has failed. */
+export function dialFailed(health: PodHealth): PodHealth {
+  return { ...health, served: false, unhealthy: true };
 }
 
-/** The health after the pod's condition has fallen: its container may have been restarted, and listens before it serves. */
-export function fallen(health: PodHealth): PodHealth {
+/** The health after the pod has become not ready: its container may have been restarted, and listens before it serves. */
+export function unready(health: PodHealth): PodHealth {
   return { ...health, served: false };
 }
 
@@ -76,6 +76,6 @@ export function isReady(mode: ReadinessMode, backend: Backend, health: PodHealth
       return answers;
     case "auto":
       if (health.unsupported) return backend.ready;
-      return health.served ? answers : backend.ready && !health.doubted;
+      return health.served ? answers : backend.ready && !health.unhealthy;
   }
 }

@@ -120,12 +120,12 @@ export class Scaler {
     try {
       for (;;) {
         placement.lookAgain();
-        coldStart.look({ backends: placement.backends, isReady: (backend) => placement.isReady(backend) });
+        coldStart.look(placement.pods);
         observer.urgent = placement.usage.needing > 0;
         if (placement.usage.needing === 0) coldStart.settle();
         const decision = this.#decide();
         this.#act(decision, signal);
-        const untilMs = Math.min(decision.wakeAtMs, placement.nextTrustMs, this.#nextTryMs(decision));
+        const untilMs = Math.min(decision.wakeAtMs, placement.pods.nextVerifiedMs, this.#nextTryMs(decision));
         await this.#changed.wait(clock, untilMs, signal);
       }
     } finally {

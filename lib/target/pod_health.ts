@@ -73,7 +73,7 @@ export class PodHealthChecks {
     const { clock, placement } = this.#ports;
     try {
       for (;;) {
-        const backends = placement.backends;
+        const backends = placement.pods.all;
         for (const uid of this.#checks.keys()) {
           if (!backends.some((backend) => backend.uid === uid)) this.#checks.delete(uid);
         }
@@ -89,7 +89,7 @@ export class PodHealthChecks {
   /** Starts a check if it is due; else says when it will be, if nothing changes. */
   #checkIfDue(backend: Backend, signal: AbortSignal): number {
     const { clock, placement } = this.#ports;
-    const health = placement.healthOf(backend.uid);
+    const health = placement.pods.healthOf(backend.uid);
     const checks = this.#checksOf(backend);
     if (checks.underWay !== undefined || !this.#needed(backend, health)) return Infinity;
     // Whatever has become of the daemon or of those that wait since the last check: this is what holds now.
@@ -127,13 +127,13 @@ export class PodHealthChecks {
     const { usage } = this.#ports.placement;
     if (terminating || addresses.length === 0) return false;
     // In `grpc` there is nothing to fall back on, so the daemon is asked again and again.
-    if (health.unsupported && this.#ports.placement.mode !== "grpc") return false;
+    if (health.unsupported && this.#ports.placement.pods.mode !== "grpc") return false;
     return usage.held > 0 || (health.served && usage.on(ordinal) > 0);
   }
 
   async #check(backend: Backend, checks: Checks, stop: AbortSignal, signal: AbortSignal): Promise<void> {
     const { clock, random, placement } = this.#ports;
-    const before = placement.healthOf(backend.uid);
+    const before = placement.pods.healthOf(backend.uid);
     const asked = await this.#ask(backend, stop, signal);
     if (stop.aborted || signal.aborted) return;
     checks.futile = asked === "serving" || asked === "missed" ? 0 : checks.futile + 1;
@@ -141,8 +141,8 @@ export class PodHealthChecks {
     checks.runningDueMs = clock.nowMs() + RUNNING_INTERVAL_MS;
     // That this machine is out of descriptors or ports says nothing of the pod.
     if (asked === undefined) return;
-    placement.checked(backend.uid, this.#weigh(asked, checks));
-    this.#report(backend, before, placement.healthOf(backend.uid));
+    placement.pods.checked(backend.uid, this.#weigh(asked, checks));
+    this.#report(backend, before, placement.pods.healthOf(backend.uid));
   }
 
   /** Undefined when it could not be asked. */
@@ -178,7 +178,7 @@ export class PodHealthChecks {
   #report({ pod, uid }: Backend, before: PodHealth, after: PodHealth): void {
     const { log, placement } = this.#ports;
     if (after.unsupported && !before.unsupported) {
-      const then = placement.mode === "grpc"
+      const then = placement.pods.mode === "grpc"
         ? "it never counts as ready (--readiness grpc)"
         : "its condition decides";
       log.warn("pod has no health service", { pod, uid, then });

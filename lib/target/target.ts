@@ -17,9 +17,9 @@ import { CountReader } from "../scaler/count_reader.ts";
 import { waitExplainer } from "../scaler/explain.ts";
 import { Observer, type ScaleTarget } from "../scaler/observer.ts";
 import { Placement } from "../scaler/placement.ts";
-import { reprieve } from "../scaler/reprieve.ts";
 import { ResetExplainer, type TellEnd } from "../scaler/reset_explainer.ts";
 import { Scaler } from "../scaler/scaler.ts";
+import { verifySuspects } from "../scaler/verification.ts";
 import { join, type Phase, takePart } from "./joining.ts";
 import { PodHealthChecks } from "./pod_health.ts";
 
@@ -113,10 +113,11 @@ export class Target {
   start(tasks: TaskGroup, phase: Phase): void {
     const { placement, observer, scaler, proxies } = this;
     const ports = { ...this.#ports, placement };
+    const verification = { ...this.#ports, pods: placement.pods };
     const { access } = ports.client;
     tasks.run("observer", (signal) => observer.run(signal));
     tasks.run("scaler", (signal) => scaler.run(signal));
-    tasks.run("reprieve", (signal) => reprieve(this.#at.namespace, ports, signal));
+    tasks.run("verification", (signal) => verifySuspects(this.#at.namespace, verification, signal));
     tasks.run("count owners", (signal) => this.#countOwners.run(signal));
     if (this.#settings.readiness !== "pod") {
       tasks.run("pod health", (signal) => this.#podHealth.run(signal));

@@ -104,7 +104,7 @@ function setReplicas(world: World, replicas: number): void {
     ready: true,
     terminating: false,
   }));
-  world.placement.setBackends(backends);
+  world.placement.pods.set(backends);
 }
 
 /** Held sessions are seated as `wait` would do it, synchronously. */

@@ -163,11 +163,11 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     ],
     unseen: "its record expires later than its sessions end",
   },
-  "condemned-trusted": {
-    what: "a pod that a lower count has condemned is used again at once",
-    file: "scaler/condemned.ts",
+  "suspect-used": {
+    what: "a suspect pod is used at once",
+    file: "scaler/suspects.ts",
     change: [[
-      "return settledMs === undefined ? -Infinity : settledMs + TRUST_AFTER_MS;",
+      "return settledMs === undefined ? -Infinity : settledMs + VERIFIED_AFTER_MS;",
       "return settledMs === undefined ? -Infinity : -Infinity;",
     ]],
   },

@@ -58,7 +58,7 @@ export function versionOf(lease: Lease, version: number, uid = "uid-1"): Lease {
 
 /** A pod of ordinal 0 that is ready. */
 export function readyPod(placement: Placement, uid = "pod-1", listed = false): void {
-  placement.setBackends([{
+  placement.pods.set([{
     ordinal: 0,
     pod: "buildkitd-0",
     uid,
@@ -68,11 +68,12 @@ export function readyPod(placement: Placement, uid = "pod-1", listed = false): v
   }], listed);
 }
 
-/** The StatefulSet controller has worked off the count, and the API server shows the pods without a deletion. */
+/** The count is settled, and the API server shows the pods without a deletion. */
 export function letPodsLive(placement: Placement): void {
-  placement.settled();
-  for (let doubt = placement.inDoubt; doubt !== undefined; doubt = placement.inDoubt) {
-    placement.spare(doubt.backend.uid, doubt.settledMs);
+  placement.pods.settled();
+  const { pods } = placement;
+  for (let suspect = pods.toVerify; suspect !== undefined; suspect = pods.toVerify) {
+    pods.verified(suspect.backend.uid, suspect.settledMs);
   }
 }
 

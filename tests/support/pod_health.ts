@@ -48,7 +48,7 @@ export function setUp(fate: Fate, options: { mode?: ReadinessMode; backend?: Par
   const placement = new Placement(clock, 1, options.mode ?? "auto");
   placement.see({ version: "1", replicas: 1 });
   const show = (change: Partial<Backend> = {}) =>
-    placement.setBackends([{ ...BACKEND, ...options.backend, ...change }]);
+    placement.pods.set([{ ...BACKEND, ...options.backend, ...change }]);
   show();
   const daemon = new HealthDaemon("serving");
   const checks: Check[] = [];
@@ -101,6 +101,6 @@ export async function warm(mode: ReadinessMode = "auto") {
   await setting.placement.wait(1, new AbortController().signal);
   setting.show({ ready: true });
   await setting.clock.advance(1_000);
-  assert.ok(setting.placement.healthOf("pod-1").served);
+  assert.ok(setting.placement.pods.healthOf("pod-1").served);
   return setting;
 }

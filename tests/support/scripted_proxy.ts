@@ -77,7 +77,7 @@ export function setUp({ maxConnections = 10, descriptors, dial }: Options = {}) 
   const placement = new Placement(clock, 1, "pod");
   if (dial !== undefined) {
     placement.see({ version: "1", replicas: 1 });
-    placement.setBackends([BACKEND]);
+    placement.pods.set([BACKEND]);
   }
   const proxy = new Proxy(
     listener,

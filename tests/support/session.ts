@@ -116,7 +116,7 @@ export class TestSession {
 
   /** The pod is seen in this state. */
   show(change: Partial<Backend> = {}): void {
-    this.placement.setBackends([{ ...BACKEND, ...change }]);
+    this.placement.pods.set([{ ...BACKEND, ...change }]);
   }
 
   /** A new connection to the daemon; the proxy's end. */

@@ -40,8 +40,8 @@ export const SCALER: readonly Allowed[] = [
     reason: "The counts differ here",
   },
   {
-    path: "lib/scaler/placement.ts",
-    line: "this.#condemned.keepOnly(backends);",
+    path: "lib/scaler/pods.ts",
+    line: "this.#suspects.keepOnly(backends);",
     reason: "Saves memory only: the uid of a pod that is gone does not come back",
   },
   {

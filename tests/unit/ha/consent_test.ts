@@ -270,7 +270,7 @@ Deno.test("Consent.look(): no answer while a session is there, dialling ones inc
     assert.deepEqual(consent.answers, { leader: 1 });
   }
   const { placement, consent, hear } = setUp();
-  placement.setBackends([]);
+  placement.pods.set([]);
   placement.open(1, true);
   hear("leader", announces(1));
   assert.deepEqual(consent.answers, {});

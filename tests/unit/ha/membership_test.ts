@@ -1,6 +1,6 @@
 /** Tests of a proxy's membership: joining, lapsing, being cut off, and coming back. @module */
 import assert from "node:assert/strict";
-import { TRUST_AFTER_MS } from "../../../lib/scaler/condemned.ts";
+import { VERIFIED_AFTER_MS } from "../../../lib/scaler/suspects.ts";
 import { FatalError } from "../../../lib/base/errors.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
 import {
@@ -69,8 +69,8 @@ Deno.test("Membership, joining: a claim that meets a conflict is none the worse,
   assert.deepEqual(one.placement.agreement.promises, []);
   // What it read may have skipped a fall of the count, so a pod that was there has to prove itself.
   assert.equal(one.placement.open(1, true), undefined);
-  one.placement.settled();
-  await clock.advance(TRUST_AFTER_MS);
+  one.placement.pods.settled();
+  await clock.advance(VERIFIED_AFTER_MS);
   assert.ok(one.placement.open(2, true) !== undefined);
   one.stop();
   await clock.advance(0);

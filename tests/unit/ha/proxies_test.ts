@@ -253,7 +253,7 @@ Deno.test("Proxies writes no record where what it would say is the same", async 
     await clock.advance(600);
   }
   assert.equal(writes("a"), before);
-  one.placement.setBackends([]);
+  one.placement.pods.set([]);
   for (const id of [1, 2]) {
     one.placement.open(id, true);
     await clock.advance(600);

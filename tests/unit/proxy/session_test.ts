@@ -52,7 +52,7 @@ Deno.test("runSession() holds a client until there is a pod, keeps what it has s
   assert.deepEqual(session.dials, []);
   await session.pass(3_000);
   session.show();
-  session.ports.coldStart.look({ backends: [BACKEND], isReady: () => true });
+  session.ports.coldStart.look({ all: [BACKEND], isReady: () => true });
   await session.pass(500);
   assert.equal(session.daemons[0]?.text, "hello");
   await session.daemons[0].send("good day");
@@ -112,7 +112,7 @@ Deno.test("runSession() wakes a backend by the connection, or only by its first 
     await session.pass(SECOND_MS);
     await session.client.send("more");
     await session.pass(SECOND_MS);
-    session.ports.coldStart.look({ backends: [BACKEND], isReady: () => true });
+    session.ports.coldStart.look({ all: [BACKEND], isReady: () => true });
     const sinceMs = wakeOn === "connect" ? 4 : 2;
     assert.equal(
       session.of("cold_start_seconds")[0]?.value,
@@ -130,7 +130,7 @@ Deno.test("runSession() dials again until it works, doubts the pod, and says why
   session.dial = () => Promise.reject(new Deno.errors.ConnectionRefused("refused"));
   await session.start();
   await session.client.send("hello");
-  assert.ok(session.placement.healthOf("pod-1").doubted);
+  assert.ok(session.placement.pods.healthOf("pod-1").unhealthy);
   // The daemon's condition decides again.
   for (let i = 0; i < 8; i++) {
     await session.pass(SECOND_MS);
@@ -161,7 +161,7 @@ Deno.test("runSession() does not doubt a pod that this machine cannot even dial,
   session.dial = () => Promise.reject(Object.assign(new Error("EMFILE"), { code: "EMFILE" }));
   await session.start();
   await session.pass(5_500);
-  assert.ok(!session.placement.healthOf("pod-1").doubted);
+  assert.ok(!session.placement.pods.healthOf("pod-1").unhealthy);
   const times = session.dials.map(({ atMs }) => atMs);
   const pauses = times.slice(1).map((ms, i) => ms - times[i]!);
   assert.deepEqual(pauses.slice(0, 7), [50, 100, 200, 400, 800, 1_000, 1_000]);

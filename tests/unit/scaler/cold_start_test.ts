@@ -17,7 +17,7 @@ function setUp() {
   };
   const coldStart = new ColdStart(clock, metrics);
   const look = (ready: boolean, ...backends: Backend[]) =>
-    coldStart.look({ backends, isReady: ({ terminating }) => ready && !terminating });
+    coldStart.look({ all: backends, isReady: ({ terminating }) => ready && !terminating });
   const news = () => recorded.splice(0);
   return { clock, coldStart, look, news };
 }

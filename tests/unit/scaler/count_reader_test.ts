@@ -1,6 +1,6 @@
 /** Tests of reading the count where the API's versions may have gone back. @module */
 import assert from "node:assert/strict";
-import { TRUST_AFTER_MS } from "../../../lib/scaler/condemned.ts";
+import { VERIFIED_AFTER_MS } from "../../../lib/scaler/suspects.ts";
 import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
@@ -43,9 +43,9 @@ Deno.test("CountReader, two reads that are older than what was seen before: it f
   });
   assert.equal(placement.open(1, true), undefined);
   placement.see(await scale.apply({ replicas: 1, version: "40" }, "claim", SIGNAL), "40");
-  assert.equal(placement.open(2, true), undefined, "the pod may be condemned by what was not seen");
-  placement.settled();
-  await clock.advance(TRUST_AFTER_MS);
+  assert.equal(placement.open(2, true), undefined, "a count that was not seen may have made the pod suspect");
+  placement.pods.settled();
+  await clock.advance(VERIFIED_AFTER_MS);
   assert.ok(placement.open(3, true) !== undefined);
 });
 

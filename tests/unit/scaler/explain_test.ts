@@ -26,7 +26,7 @@ interface Case {
   readonly obstacle?: string;
   readonly mode?: ReadinessMode;
   /** A dial to the pod has failed. */
-  readonly doubted?: boolean;
+  readonly dialFailed?: boolean;
 }
 
 function setUp(
@@ -39,7 +39,7 @@ function setUp(
     portDoubt,
     obstacle,
     mode = "pod",
-    doubted,
+    dialFailed,
   }: Case,
 ) {
   const clock = new VirtualClock();
@@ -58,7 +58,7 @@ function setUp(
   };
   const placement = new Placement(clock, 1, mode);
   if (replicas >= 0) placement.see({ replicas, version: "10" });
-  placement.setBackends(pods.map((pod, i) => ({
+  placement.pods.set(pods.map((pod, i) => ({
     ordinal: 0,
     pod: "b-0",
     uid: `uid-${i}`,
@@ -67,7 +67,7 @@ function setUp(
     terminating: false,
     ...pod,
   })));
-  if (doubted) placement.doubt("uid-0");
+  if (dialFailed) placement.pods.dialFailed("uid-0");
   const log = recordingLog();
   const explain = waitExplainer({ namespace: "n", name: "b", service: "b-headless", port: 8372 }, {
     client: testClient(http, { clock, log }),
@@ -140,7 +140,7 @@ const CASES: readonly (readonly [because: string, Case, says: string])[] = [
   ],
   [
     "a dial has failed",
-    { pods: [READY], mode: "grpc", doubted: true },
+    { pods: [READY], mode: "grpc", dialFailed: true },
     "pod b-0 is ready, but cannot be connected to",
   ],
   [

@@ -5,7 +5,7 @@ import { MemoryHttp } from "../../../lib/miniature/memory_http.ts";
 import { MiniatureCluster } from "../../../lib/miniature/miniature_cluster.ts";
 import { STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import type { PodRuntime } from "../../../lib/miniature/pod_process.ts";
-import { TRUST_AFTER_MS } from "../../../lib/scaler/condemned.ts";
+import { VERIFIED_AFTER_MS } from "../../../lib/scaler/suspects.ts";
 import { Observer } from "../../../lib/scaler/observer.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { letPodsLive, readyPod } from "../../support/ha.ts";
@@ -72,27 +72,27 @@ function fallAndRise(cluster: MiniatureCluster): void {
   cluster.scale(1);
 }
 
-Deno.test("Observer trusts a pod of a count that the controller has worked off, at the first look", async () => {
+Deno.test("Observer lets a pod of a settled count be used at the first look", async () => {
   await using setting = await setUp(1);
   await setting.start();
   assert.equal(setting.places(), true);
 });
 
-Deno.test("Observer trusts no pod that the first look shows while the controller is still at work", async () => {
+Deno.test("Observer takes the pods for suspect that the first look shows while the count is not settled", async () => {
   await using setting = await setUp(1);
   const { clock, cluster, start, places } = setting;
   const resume = cluster.controllers.pause();
   fallAndRise(cluster);
   await start();
   assert.equal(places(), false, "the controller may be about to take the pod away");
-  await clock.advance(10 * TRUST_AFTER_MS);
+  await clock.advance(10 * VERIFIED_AFTER_MS);
   assert.equal(places(), false, "time alone proves nothing");
   resume();
-  await clock.advance(TRUST_AFTER_MS + SOON_MS);
+  await clock.advance(VERIFIED_AFTER_MS + SOON_MS);
   assert.equal(places(), true, "the controller has let it live");
 });
 
-Deno.test("Observer trusts no pod after a gap in which the count may have fallen and risen", async () => {
+Deno.test("Observer lets no pod be used after a gap in which the count may have fallen and risen", async () => {
   await using setting = await setUp(1);
   const { clock, cluster, http, start, places } = setting;
   await start();
@@ -104,16 +104,16 @@ Deno.test("Observer trusts no pod after a gap in which the count may have fallen
   await clock.advance(SOON_MS);
   assert.equal(places(), false);
   resume();
-  await clock.advance(TRUST_AFTER_MS + SOON_MS);
+  await clock.advance(VERIFIED_AFTER_MS + SOON_MS);
   assert.equal(places(), true);
 });
 
 Deno.test("Placement has pods that are listed soon after a gap prove themselves, too", () => {
   const clock = new VirtualClock();
   const placement = new Placement(clock, 1, "pod");
-  placement.unsettled();
+  placement.pods.countsMissed();
   placement.see({ version: "10", replicas: 1 });
-  placement.settled();
+  placement.pods.settled();
   // The EndpointSlices lag behind.
   readyPod(placement, "pod-1", true);
   assert.equal(placement.open(1, true), undefined);
@@ -121,13 +121,13 @@ Deno.test("Placement has pods that are listed soon after a gap prove themselves,
   assert.notEqual(placement.open(2, true), undefined);
 });
 
-Deno.test("Observer trusts a new pod as soon as it is ready", async () => {
+Deno.test("Observer lets a new pod be used as soon as it is ready", async () => {
   await using setting = await setUp(0);
   const { clock, cluster, start, places } = setting;
   await start();
   cluster.scale(1);
   assert.equal(places(), false);
-  await clock.advance(TRUST_AFTER_MS - 1);
+  await clock.advance(VERIFIED_AFTER_MS - 1);
   assert.equal(places(), true);
 });
 
@@ -151,7 +151,7 @@ for (const when of ["before", "after"] as const) {
     cluster.scale(1);
     await clock.advance(SOON_MS);
     assert.equal(observer.firstPod, "buildkitd-5");
-    assert.deepEqual(placement.backends.map(({ pod, ordinal }) => [pod, ordinal]), [["buildkitd-5", 0]]);
+    assert.deepEqual(placement.pods.all.map(({ pod, ordinal }) => [pod, ordinal]), [["buildkitd-5", 0]]);
     assert.equal(places(), true);
   });
 }

@@ -118,7 +118,7 @@ export function setUp(cluster: Partial<Cluster> = {}) {
     endpointslices.send(type, object);
     await clock.advance(0);
   };
-  const pods = () => placement.backends.map(({ pod }) => pod);
+  const pods = () => placement.pods.all.map(({ pod }) => pod);
   return {
     clock,
     log,

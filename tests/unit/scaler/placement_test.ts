@@ -8,22 +8,22 @@ const SIGNAL = new AbortController().signal;
 Deno.test("Placement seats a session on the first pod that is ready and not going", () => {
   const { placement, place } = setUp(3);
   assert.equal(place(), 0);
-  placement.setBackends([pod(0, { ready: false }), pod(1, { terminating: true }), pod(2)]);
+  placement.pods.set([pod(0, { ready: false }), pod(1, { terminating: true }), pod(2)]);
   assert.equal(place(), 2);
-  placement.setBackends([pod(0, { ready: false }), pod(1, { terminating: true })]);
+  placement.pods.set([pod(0, { ready: false }), pod(1, { terminating: true })]);
   assert.equal(place(), undefined);
 });
 
 Deno.test("Placement seats nobody on an ordinal beyond the count, the maximum or a promise", () => {
   const { placement, place } = setUp(3, { maxReplicas: 2 });
-  placement.setBackends([pod(1), pod(2), pod(3)]);
+  placement.pods.set([pod(1), pod(2), pod(3)]);
   assert.equal(place(), 1);
-  placement.setBackends([pod(2), pod(3)]);
+  placement.pods.set([pod(2), pod(3)]);
   assert.equal(place(), undefined, "the maximum");
   const { placement: other, place: placeThere } = setUp(1);
-  other.setBackends([pod(1)]);
+  other.pods.set([pod(1)]);
   assert.equal(placeThere(), undefined, "the count");
-  other.setBackends([pod(0)]);
+  other.pods.set([pod(0)]);
   assert.ok(other.promise({ below: 0, version: "10" }));
   assert.equal(placeThere(), undefined, "a promise");
 });
@@ -40,14 +40,14 @@ Deno.test("Placement seats nobody while the gate is closed, and those who wait w
 
 Deno.test("Placement seats all who wait when a pod is ready, in the order in which they came", async () => {
   const { clock, placement, pods } = setUp(1);
-  placement.setBackends([]);
+  placement.pods.set([]);
   const seated: number[] = [];
   for (const id of [1, 2, 3]) {
     assert.equal(placement.open(id, id !== 2), undefined);
     void placement.wait(id, SIGNAL).then(({ id }) => seated.push(id));
   }
   assert.equal(placement.usage.needing, 2);
-  placement.setBackends(pods(1));
+  placement.pods.set(pods(1));
   await clock.advance(0);
   assert.deepEqual(seated, [1, 2, 3]);
   assert.deepEqual([placement.usage.held, placement.usage.on(0)], [0, 3]);
@@ -58,9 +58,9 @@ Deno.test("Placement seats all who wait when a pod is ready, in the order in whi
 
 Deno.test("Placement seats one who begins to wait after the pod has become ready", async () => {
   const { clock, placement, pods } = setUp(1);
-  placement.setBackends([]);
+  placement.pods.set([]);
   placement.open(1, true);
-  placement.setBackends(pods(1));
+  placement.pods.set(pods(1));
   const seat = placement.wait(1, SIGNAL);
   await clock.advance(0);
   assert.equal((await seat).backend.ordinal, 0);
@@ -68,7 +68,7 @@ Deno.test("Placement seats one who begins to wait after the pod has become ready
 
 Deno.test("Placement.wait() ends with the signal; the session is held still, and is not seated any more", async () => {
   const { clock, placement, pods } = setUp(1);
-  placement.setBackends([]);
+  placement.pods.set([]);
   const controller = new AbortController();
   const reason = new Error("the time is up");
   placement.open(1, true);
@@ -76,14 +76,14 @@ Deno.test("Placement.wait() ends with the signal; the session is held still, and
   controller.abort(reason);
   await assert.rejects(waits, reason);
   await assert.rejects(placement.wait(1, controller.signal), reason, "one that has ended before");
-  placement.setBackends(pods(1));
+  placement.pods.set(pods(1));
   await clock.advance(0);
   assert.deepEqual([placement.usage.held, placement.usage.on(0)], [1, 0]);
 });
 
 Deno.test("Placement.wait() leaves no listener behind", async () => {
   const { placement, pods } = setUp(1);
-  placement.setBackends([]);
+  placement.pods.set([]);
   const { signal } = new AbortController();
   const listeners = new Set<unknown>();
   signal.addEventListener = (_: string, listener: unknown) => void listeners.add(listener);
@@ -93,7 +93,7 @@ Deno.test("Placement.wait() leaves no listener behind", async () => {
   placement.open(1, true);
   const seat = placement.wait(1, signal);
   assert.equal(listeners.size, 1);
-  placement.setBackends(pods(1));
+  placement.pods.set(pods(1));
   await seat;
   assert.equal(listeners.size, 0);
 });
@@ -103,10 +103,10 @@ Deno.test("Placement.holds() until the seat is lost, for whatever reason", () =>
     "the session was held again": ({ placement }) => placement.holdAgain(1, true),
     "the session has ended": ({ placement }) => placement.end(1),
     "the session has another seat": ({ placement }) => placement.usage.place(1, 1, true, 0),
-    "the pod is gone": ({ placement }) => placement.setBackends([]),
-    "another pod has its name": ({ placement }) => placement.setBackends([pod(0, { uid: "new" })]),
-    "the pod is going": ({ placement }) => placement.setBackends([pod(0, { terminating: true })]),
-    "the pod was condemned": ({ placement }) => placement.condemn("uid-0"),
+    "the pod is gone": ({ placement }) => placement.pods.set([]),
+    "another pod has its name": ({ placement }) => placement.pods.set([pod(0, { uid: "new" })]),
+    "the pod is going": ({ placement }) => placement.pods.set([pod(0, { terminating: true })]),
+    "the pod is being deleted, says the API server": ({ placement }) => placement.pods.deleted("uid-0"),
     "the count has fallen": ({ see }) => see(0),
     "the gate has closed": ({ placement }) => placement.gate = () => false,
   };
@@ -119,7 +119,7 @@ Deno.test("Placement.holds() until the seat is lost, for whatever reason", () =>
   }
   const { placement } = setUp();
   const seat = placement.open(1, true)!;
-  placement.setBackends([pod(0, { ready: false })]);
+  placement.pods.set([pod(0, { ready: false })]);
   assert.equal(placement.holds(seat), true, "a pod that was ready when the session was placed is dialled");
 });
 
@@ -136,13 +136,13 @@ Deno.test("Placement tells its listeners of everything that can change a decisio
   const changes: Record<string, (world: ReturnType<typeof setUp>) => void> = {
     "see()": ({ see }) => see(2),
     "startAnew()": ({ placement }) => placement.startAnew(),
-    "unsettled()": ({ placement }) => placement.unsettled(),
-    "settled()": ({ placement }) => placement.settled(),
-    "spare()": ({ placement }) => placement.spare("uid-0", 0),
-    "condemn()": ({ placement }) => placement.condemn("uid-0"),
-    "setBackends()": ({ placement }) => placement.setBackends([]),
-    "checked()": ({ placement }) => placement.checked("uid-0", "serving"),
-    "doubt()": ({ placement }) => placement.doubt("uid-0"),
+    "countsMissed()": ({ placement }) => placement.pods.countsMissed(),
+    "settled()": ({ placement }) => placement.pods.settled(),
+    "verified()": ({ placement }) => placement.pods.verified("uid-0", 0),
+    "deleted()": ({ placement }) => placement.pods.deleted("uid-0"),
+    "set()": ({ placement }) => placement.pods.set([]),
+    "checked()": ({ placement }) => placement.pods.checked("uid-0", "serving"),
+    "dialFailed()": ({ placement }) => placement.pods.dialFailed("uid-0"),
     "unbind()": ({ placement }) => placement.unbind(),
     "gateChanged()": ({ placement }) => placement.gateChanged(),
     "open()": ({ placement }) => void placement.open(1, true),
@@ -160,9 +160,9 @@ Deno.test("Placement tells its listeners of everything that can change a decisio
   const { placement } = setUp();
   placement.subscribe(() => assert.fail("nothing has changed"));
   placement.see({ replicas: 5, version: "10" });
-  placement.checked("uid-0", "missed");
-  placement.checked("unknown", "serving");
-  placement.doubt("unknown");
+  placement.pods.checked("uid-0", "missed");
+  placement.pods.checked("unknown", "serving");
+  placement.pods.dialFailed("unknown");
 });
 
 Deno.test("Placement.see() says what is news", () => {
@@ -240,22 +240,22 @@ Deno.test("Placement forgets what was used last of ordinals that a lower count t
 
 Deno.test("Placement knows nothing of the health of a pod that was away, nor of one that has never been there", () => {
   const { placement } = setUp(1, { mode: "grpc" });
-  placement.checked("uid-0", "serving");
-  assert.equal(placement.isReady(pod(0)), true);
-  placement.setBackends([pod(0)]);
-  assert.equal(placement.isReady(pod(0)), true, "a change that does not concern it");
-  placement.setBackends([]);
-  placement.checked("uid-0", "serving");
-  placement.setBackends([pod(0)]);
-  assert.equal(placement.isReady(pod(0)), false);
+  placement.pods.checked("uid-0", "serving");
+  assert.equal(placement.pods.isReady(pod(0)), true);
+  placement.pods.set([pod(0)]);
+  assert.equal(placement.pods.isReady(pod(0)), true, "a change that does not concern it");
+  placement.pods.set([]);
+  placement.pods.checked("uid-0", "serving");
+  placement.pods.set([pod(0)]);
+  assert.equal(placement.pods.isReady(pod(0)), false);
 });
 
-Deno.test("Placement.doubt() keeps sessions from a pod in whose readiness the daemon has a say", () => {
+Deno.test("Pods.dialFailed() keeps sessions from a pod in whose readiness the daemon has a say", () => {
   const { placement, place } = setUp(1, { mode: "auto" });
   assert.equal(place(), 0);
-  placement.doubt("uid-0");
-  assert.equal(placement.healthOf("uid-0").doubted, true);
+  placement.pods.dialFailed("uid-0");
+  assert.equal(placement.pods.healthOf("uid-0").unhealthy, true);
   assert.equal(place(), undefined);
-  placement.checked("uid-0", "serving");
+  placement.pods.checked("uid-0", "serving");
   assert.equal(place(), 0);
 });

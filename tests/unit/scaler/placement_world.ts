@@ -33,7 +33,7 @@ export function setUp(replicas = 1, { maxReplicas = 10, mode = "pod" as Readines
     placement.see({ replicas, version: String(++version) }, proof);
   const pods = (count: number) => Array.from({ length: count }, (_, ordinal) => pod(ordinal));
   see(replicas);
-  placement.setBackends(pods(replicas));
+  placement.pods.set(pods(replicas));
   let sessions = 100;
   /** The ordinal that a new session would be placed on. */
   const place = () => {

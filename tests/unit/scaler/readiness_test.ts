@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import {
   checked,
-  doubted,
+  dialFailed,
   type HealthAnswer,
   isReady,
   type PodHealth,
@@ -43,7 +43,7 @@ Deno.test("isReady() in auto takes a pod out after three missed checks in a row,
 });
 
 Deno.test("isReady() in auto believes only the daemon itself after a dial that failed", () => {
-  const health = doubted(after("serving"));
+  const health = dialFailed(after("serving"));
   assert.equal(ready("auto", true, health), false);
   assert.equal(ready("auto", true, checked(health, "missed")), false);
   assert.equal(ready("auto", true, checked(health, "serving")), true);
@@ -63,7 +63,9 @@ Deno.test("isReady() in pod looks at the condition only", () => {
 });
 
 Deno.test("isReady() in grpc insists on the daemon's answer", () => {
-  for (const health of [UNCHECKED, after("unsupported"), after("not_serving"), doubted(after("serving"))]) {
+  for (
+    const health of [UNCHECKED, after("unsupported"), after("not_serving"), dialFailed(after("serving"))]
+  ) {
     assert.equal(ready("grpc", true, health), false);
   }
   assert.equal(ready("grpc", false, after("serving")), true);

@@ -42,7 +42,7 @@ function setUp({ replicas = 0, watch = true, minReplicas = 0, leads = true } = {
   const running = scaler.run(controller.signal).catch(() => {});
   let uids = 0;
   const pod = (ready: boolean, terminating = false, fresh = true) =>
-    placement.setBackends([{
+    placement.pods.set([{
       ordinal: 0,
       pod: "b-0",
       uid: `uid-${fresh ? ++uids : uids}`,
@@ -174,7 +174,7 @@ Deno.test("Scaler places nothing while a scale-down is under way; a session that
   await stop();
 });
 
-Deno.test("Scaler trusts no pod when its scale-down met a conflict: a fall of the count that nobody told of may have been first", async () => {
+Deno.test("Scaler uses no pod when its scale-down met a conflict: a fall of the count that nobody told of may have been first", async () => {
   const { clock, scale, placement, world, pod, stop } = setUp({ replicas: 1 });
   pod(true);
   world.watch = false;
@@ -190,13 +190,13 @@ Deno.test("Scaler trusts no pod when its scale-down met a conflict: a fall of th
   land();
   await clock.advance(0);
   assert.deepEqual(placement.agreement, { seen: { replicas: 1, version: "102" }, promises: [] });
-  assert.equal(placement.open(1, true), undefined, "it looks ready, and is condemned");
+  assert.equal(placement.open(1, true), undefined, "it looks ready, and is suspect");
   placement.end(1);
   goOn();
   await stop();
 });
 
-Deno.test("Scaler raises the count again when the scale-down has won, and trusts only a new pod", async () => {
+Deno.test("Scaler raises the count again when the scale-down has won, and uses only a new pod", async () => {
   const { clock, scale, placement, pod, stop } = setUp({ replicas: 1 });
   pod(true);
   const { promise: slow, resolve: land } = Promise.withResolvers<void>();
@@ -206,7 +206,7 @@ Deno.test("Scaler raises the count again when the scale-down has won, and trusts
   const session = waiting(placement, 1);
   await clock.advance(0);
   assert.equal(scale.replicas, 1);
-  assert.equal(session.seat(), undefined, "the pod that still looks ready is condemned");
+  assert.equal(session.seat(), undefined, "the pod that still looks ready is suspect");
   land();
   pod(false, true, false);
   await clock.advance(1_000);
@@ -220,48 +220,48 @@ Deno.test("Placement believes no earlier answer of a daemon whose pod's conditio
   for (const mode of ["auto", "grpc"] as const) {
     const placement = new Placement(new VirtualClock(), 1, mode);
     const pod = (ready: boolean) =>
-      placement.setBackends([
+      placement.pods.set([
         { ordinal: 0, pod: "b-0", uid: "uid-1", addresses: ["192.0.2.1"], ready, terminating: false },
       ]);
-    const isReady = () => placement.isReady(placement.backends[0]!);
+    const isReady = () => placement.pods.isReady(placement.pods.all[0]!);
     pod(false);
-    placement.checked("uid-1", "serving");
+    placement.pods.checked("uid-1", "serving");
     pod(false);
     assert.ok(isReady(), "its condition has not risen yet");
     pod(true);
     pod(false);
     assert.equal(isReady(), false);
-    placement.checked("uid-1", "missed");
+    placement.pods.checked("uid-1", "missed");
     assert.equal(isReady(), false);
-    placement.checked("uid-1", "serving");
+    placement.pods.checked("uid-1", "serving");
     assert.ok(isReady());
   }
 });
 
-Deno.test("Placement trusts no pod when a promise ends by a version that may have skipped the fall of the count", async () => {
+Deno.test("Placement uses no pod when a promise ends by a version that may have skipped the fall of the count", async () => {
   for (
-    const [proof, trusted] of [[undefined, false], ["watch", true], ["101", true], ["99", false]] as const
+    const [proof, isUsed] of [[undefined, false], ["watch", true], ["101", true], ["99", false]] as const
   ) {
     const { clock, placement, pod, stop } = setUp();
     placement.see({ version: "101", replicas: 1 }, "watch");
     pod(true);
     assert.ok(placement.promise({ below: 0, version: "101" }));
     placement.see({ version: "103", replicas: 1 }, proof);
-    assert.equal(placement.open(1, true) !== undefined, trusted, `proof ${proof}`);
+    assert.equal(placement.open(1, true) !== undefined, isUsed, `proof ${proof}`);
     placement.end(1);
     await clock.advance(0);
     await stop();
   }
 });
 
-Deno.test("Scaler trusts a condemned pod again once the controller has let it live for a while", async () => {
+Deno.test("Scaler uses a suspect pod again once it is verified by time", async () => {
   const { clock, scale, placement, pod, stop } = setUp({ replicas: 1 });
   pod(true);
   await clock.advance(IDLE_MS);
   const session = waiting(placement, 1);
   await clock.advance(0);
   assert.equal(scale.replicas, 1);
-  placement.settled();
+  placement.pods.settled();
   await clock.advance(4_999);
   assert.equal(session.seat(), undefined);
   await clock.advance(1);
@@ -285,7 +285,7 @@ for (const fate of ["lost", "unanswered"] as const) {
     assert.equal(
       session.seat() === undefined,
       fate === "unanswered",
-      "a write that landed has condemned the pod",
+      "a write that landed has made the pod suspect",
     );
     await stop();
   });

@@ -76,7 +76,7 @@ export function setUp({ replicas = 1, minReplicas = 0 } = {}) {
     await clock.advance(0);
   };
   const pods = (count: number, ready = true) =>
-    placement.setBackends(Array.from({ length: count }, (_, ordinal) => ({
+    placement.pods.set(Array.from({ length: count }, (_, ordinal) => ({
       ordinal,
       pod: `b-${ordinal}`,
       uid: `uid-${ordinal}-${scale.version}`,

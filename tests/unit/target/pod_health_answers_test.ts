@@ -17,11 +17,11 @@ for (
     const { clock, placement, log, checks } = setting;
     placement.open(1, true);
     while (checks.length < 3) {
-      assert.ok(!placement.healthOf("pod-1").unsupported);
+      assert.ok(!placement.pods.healthOf("pod-1").unsupported);
       await clock.advance(10);
     }
     await clock.advance(0);
-    assert.ok(placement.healthOf("pod-1").unsupported);
+    assert.ok(placement.pods.healthOf("pod-1").unsupported);
     await clock.advance(60_000);
     assert.deepEqual(log.of("pod has no health service"), [
       {
@@ -47,7 +47,7 @@ Deno.test("PodHealthChecks does not believe odd answers that a good one interrup
     while (checks.length < 3 * round + 3) await clock.advance(10);
     await clock.advance(0);
   }
-  assert.ok(!placement.healthOf("pod-1").unsupported);
+  assert.ok(!placement.pods.healthOf("pod-1").unsupported);
 });
 
 Deno.test("PodHealthChecks says once that a pod serves, that it answers no more, and that it answers again", async () => {

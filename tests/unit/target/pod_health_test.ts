@@ -31,7 +31,7 @@ Deno.test("PodHealthChecks asks at once when a dial has failed and a client wait
   world.fate = "refused";
   const crashMs = clock.nowMs();
   assert.notEqual(placement.open(2, true), undefined, "the pod is believed to serve");
-  placement.doubt("pod-1");
+  placement.pods.dialFailed("pod-1");
   placement.holdAgain(2, true);
   await clock.advance(0);
   assert.deepEqual(since(crashMs), [0]);
@@ -58,7 +58,7 @@ Deno.test("PodHealthChecks asks at once when the pod's condition falls and a cli
   show({ ready: true });
   await clock.advance(0);
   assert.deepEqual(since(changedMs), [0], "what the check before asked is history");
-  assert.equal(placement.healthOf("pod-1").missed, 0);
+  assert.equal(placement.pods.healthOf("pod-1").missed, 0);
 });
 
 Deno.test("PodHealthChecks leaves an address that is the pod's no more, and asks at the new one at once", async () => {
@@ -70,7 +70,7 @@ Deno.test("PodHealthChecks leaves an address that is the pod's no more, and asks
   show({ ready: false, addresses: ["192.0.2.2"] });
   await clock.advance(0);
   assert.deepEqual(checks.map(({ hostname }) => hostname), ["192.0.2.1", "192.0.2.2"]);
-  assert.ok(placement.healthOf("pod-1").served);
+  assert.ok(placement.pods.healthOf("pod-1").served);
 });
 
 Deno.test("PodHealthChecks asks a pod of another uid at once", async () => {
@@ -91,7 +91,7 @@ Deno.test("PodHealthChecks asks at once when a client begins to wait for a daemo
   const { clock, placement, world, since } = setting;
   world.fate = "refused";
   await clock.advance(3 * 5_000);
-  assert.equal(placement.healthOf("pod-1").missed, 3);
+  assert.equal(placement.pods.healthOf("pod-1").missed, 3);
   const newMs = clock.nowMs();
   assert.equal(placement.open(2, true), undefined);
   await clock.advance(0);
@@ -136,7 +136,7 @@ Deno.test("PodHealthChecks asks no oftener than that, however often dials fail",
   const sinceMs = clock.nowMs();
   for (let i = 0; i < 100; i++) {
     placement.open(2, true);
-    placement.doubt("pod-1");
+    placement.pods.dialFailed("pod-1");
     placement.holdAgain(2, true);
     await clock.advance(10);
   }
@@ -161,9 +161,9 @@ Deno.test("PodHealthChecks counts no check as missed that it has given up, since
   const count = checks.length;
   show({ ready: true, addresses: ["192.0.2.2"] });
   await clock.advance(0);
-  assert.equal(placement.healthOf("pod-1").missed, 0);
+  assert.equal(placement.pods.healthOf("pod-1").missed, 0);
   await clock.advance(8_000);
-  assert.equal(placement.healthOf("pod-1").missed, 1);
+  assert.equal(placement.pods.healthOf("pod-1").missed, 1);
   assert.deepEqual(checks.slice(count).map(({ hostname }) => hostname), ["192.0.2.2"]);
 });
 
@@ -174,7 +174,7 @@ Deno.test("PodHealthChecks knows nothing any more of a pod that was gone, and as
   await clock.advance(20_000);
   while (checks.at(-1)!.atMs !== clock.nowMs()) await clock.advance(1);
   await clock.advance(100);
-  placement.setBackends([]);
+  placement.pods.set([]);
   await clock.advance(0);
   const backMs = clock.nowMs();
   show({ ready: false });

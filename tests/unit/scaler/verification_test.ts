@@ -1,9 +1,9 @@
-/** Tests of what becomes of condemned pods where the API server can be asked for them. @module */
+/** Tests of how suspect pods are verified where the API server can be asked for them. @module */
 import assert from "node:assert/strict";
 import type { Http } from "../../../lib/kube/http.ts";
-import { TRUST_AFTER_MS } from "../../../lib/scaler/condemned.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
-import { reprieve } from "../../../lib/scaler/reprieve.ts";
+import { VERIFIED_AFTER_MS } from "../../../lib/scaler/suspects.ts";
+import { verifySuspects } from "../../../lib/scaler/verification.ts";
 import { readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { testClient } from "../../support/test_client.ts";
@@ -12,7 +12,7 @@ import { VirtualClock } from "../../support/virtual_clock.ts";
 /** A pod as the API server has it; a status for a refusal. */
 type Answer = { readonly uid: string; readonly deletionTimestamp?: string } | number;
 
-/** A pod that was condemned and that the controller may have let live. */
+/** A pod that `suspect` makes suspect. */
 async function setUp(...answers: (Answer | Promise<Answer>)[]) {
   const clock = new VirtualClock();
   const asked: string[] = [];
@@ -34,12 +34,15 @@ async function setUp(...answers: (Answer | Promise<Answer>)[]) {
   placement.see({ replicas: 1, version: "10" });
   readyPod(placement, "pod-1");
   const controller = new AbortController();
-  const running = reprieve("n", { client, clock, placement, log: recordingLog() }, controller.signal)
-    .catch(() => {});
+  const running = verifySuspects(
+    "n",
+    { client, clock, pods: placement.pods, log: recordingLog() },
+    controller.signal,
+  ).catch(() => {});
   await clock.advance(0);
   let version = 10;
   /** The count falls and rises. */
-  const condemn = () => {
+  const suspect = () => {
     placement.see({ replicas: 0, version: String(++version) });
     placement.see({ replicas: 1, version: String(++version) });
   };
@@ -55,17 +58,17 @@ async function setUp(...answers: (Answer | Promise<Answer>)[]) {
     await running;
     assert.equal(clock.pending, 0, "no timer is left");
   };
-  return { clock, placement, asked, condemn, places, stop };
+  return { clock, placement, asked, suspect, places, stop };
 }
 
-Deno.test("reprieve() spares a pod that the API server shows without a deletion, at once", async () => {
-  const { clock, placement, asked, condemn, places, stop } = await setUp({ uid: "pod-1" });
+Deno.test("verifySuspects() verifies a pod at once that the API server shows without a deletion", async () => {
+  const { clock, placement, asked, suspect, places, stop } = await setUp({ uid: "pod-1" });
   assert.equal(places(), true);
-  condemn();
+  suspect();
   await clock.advance(60_000);
-  assert.equal(places(), false, "the controller has not worked off the higher count");
+  assert.equal(places(), false, "the higher count is not settled");
   assert.deepEqual(asked, [], "before that an answer says nothing");
-  placement.settled();
+  placement.pods.settled();
   await clock.advance(0);
   assert.deepEqual(asked, ["/api/v1/namespaces/n/pods/buildkitd-0"]);
   assert.equal(places(), true);
@@ -79,65 +82,65 @@ for (
     ["is gone", 404],
   ] as const
 ) {
-  Deno.test(`reprieve(): a pod that ${what} is never trusted again, however ready it looks`, async () => {
-    const { clock, placement, condemn, places, stop } = await setUp(answer);
-    condemn();
-    placement.settled();
+  Deno.test(`verifySuspects(): a pod that ${what} stays suspect, however ready it looks`, async () => {
+    const { clock, placement, suspect, places, stop } = await setUp(answer);
+    suspect();
+    placement.pods.settled();
     await clock.advance(0);
-    placement.settled();
-    await clock.advance(100 * TRUST_AFTER_MS);
+    placement.pods.settled();
+    await clock.advance(100 * VERIFIED_AFTER_MS);
     assert.equal(places(), false);
     readyPod(placement, "pod-2");
-    assert.equal(places(), true, "a new one is none the worse");
+    assert.equal(places(), true, "a new pod is not suspect");
     await stop();
   });
 }
 
 for (const status of [403, 500]) {
-  Deno.test(`reprieve(): where the answer is ${status}, time tells`, async () => {
-    const { clock, placement, asked, condemn, places, stop } = await setUp(status);
-    condemn();
-    placement.settled();
-    await clock.advance(TRUST_AFTER_MS - 1);
+  Deno.test(`verifySuspects(): where the answer is ${status}, the pod is verified by time`, async () => {
+    const { clock, placement, asked, suspect, places, stop } = await setUp(status);
+    suspect();
+    placement.pods.settled();
+    await clock.advance(VERIFIED_AFTER_MS - 1);
     assert.equal(places(), false);
     await clock.advance(1);
     assert.equal(places(), true);
     const before = asked.length;
-    assert.equal(before, TRUST_AFTER_MS / 1_000, "once a second");
+    assert.equal(before, VERIFIED_AFTER_MS / 1_000, "once a second");
     await clock.advance(600_000);
-    assert.ok(asked.length <= before + 1, "nobody asks for what is settled");
+    assert.ok(asked.length <= before + 1, "nobody asks for a pod that is verified");
     await stop();
   });
 }
 
-Deno.test("reprieve(): an answer from before the pod was condemned again spares nothing", async () => {
+Deno.test("verifySuspects(): an answer from before the pod became suspect again verifies nothing", async () => {
   const { promise, resolve } = Promise.withResolvers<Answer>();
-  const { clock, placement, condemn, places, stop } = await setUp(promise, {
+  const { clock, placement, suspect, places, stop } = await setUp(promise, {
     uid: "pod-1",
     deletionTimestamp: "2024-01-01T00:00:00Z",
   });
-  condemn();
-  placement.settled();
+  suspect();
+  placement.pods.settled();
   await clock.advance(100);
-  condemn();
-  placement.settled();
+  suspect();
+  placement.pods.settled();
   resolve({ uid: "pod-1" });
   await clock.advance(0);
   assert.equal(places(), false);
-  await clock.advance(100 * TRUST_AFTER_MS);
+  await clock.advance(100 * VERIFIED_AFTER_MS);
   assert.equal(places(), false);
   await stop();
 });
 
-Deno.test("reprieve() asks for the next pod as soon as it has decided on one", async () => {
+Deno.test("verifySuspects() asks for the next pod as soon as it has an answer for one", async () => {
   const { clock, placement, asked, stop } = await setUp({ uid: "pod-1" }, 404);
-  const [pod] = placement.backends;
-  placement.setBackends([pod!, { ...pod!, ordinal: 1, pod: "buildkitd-1", uid: "pod-2" }]);
+  const [pod] = placement.pods.all;
+  placement.pods.set([pod!, { ...pod!, ordinal: 1, pod: "buildkitd-1", uid: "pod-2" }]);
   placement.see({ replicas: 0, version: "11" });
   placement.see({ replicas: 2, version: "12" });
-  placement.settled();
+  placement.pods.settled();
   await clock.advance(0);
   assert.deepEqual(asked.map((path) => path.split("/").at(-1)), ["buildkitd-0", "buildkitd-1"]);
-  assert.equal(placement.inDoubt, undefined);
+  assert.equal(placement.pods.toVerify, undefined);
   await stop();
 });
