@@ -65,7 +65,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   metrics.record("build_info", 1, { version, deno: runtime });
   const listener = listen(ports.network, settings.listenAddr, "--listen-addr");
   const room = new Room(settings.maxConnections, { count: ports.countDescriptors, log, metrics });
-  const proxy = new Proxy(listener, settings, room, { ...ports, ...target.forSessions });
+  const proxy = new Proxy(listener, settings, room, { ...ports, seats: target.seats });
   const { scaler, observer, placement, proxies } = target;
   addChecks(health, { phase, access: client.access, proxy, scaler, observer, placement, proxies });
   const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());

@@ -19,16 +19,13 @@ export interface Checked {
   /** Whether the API server is within reach. */
   readonly access: Pick<CauseLog, "cause">;
   /** The sessions. */
-  readonly proxy: Pick<Proxy, "accepting" | "fault" | "open">;
+  readonly proxy: Pick<Proxy, "accepting" | "fault" | "open" | "held">;
   /** The count. */
   readonly scaler: Pick<Scaler, "because" | "fault">;
   /** The watches. */
   readonly observer: Pick<Observer, "fault" | "unlisted" | "portDoubt">;
-  /** What was seen, and who waits. */
-  readonly placement: {
-    readonly usage: Pick<Placement["usage"], "held">;
-    readonly agreement: Pick<Placement["agreement"], "seen">;
-  };
+  /** What was seen of the count. */
+  readonly placement: { readonly agreement: Pick<Placement["agreement"], "seen"> };
   /** This proxy among the others. */
   readonly proxies: DescribedProxies;
 }
@@ -52,7 +49,7 @@ export function addChecks(
     // Out of descriptors is no reason to restart: that would cut the sessions that hold them.
     check: () =>
       proxy.accepting || phase.stopping
-        ? { ok: true, detail: proxy.fault ?? `${proxy.open} sessions open, ${placement.usage.held} held` }
+        ? { ok: true, detail: proxy.fault ?? `${proxy.open} sessions open, ${proxy.held} held` }
         : { ok: false, reason: "connections are not accepted any more" },
   });
   health.add({

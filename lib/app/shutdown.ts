@@ -11,7 +11,7 @@ import type { Log } from "../base/log.ts";
 import type { TaskGroup } from "../base/task_group.ts";
 import { type DrainSettings, longestDrainMs } from "../ha/token_end.ts";
 import type { Proxy } from "../proxy/proxy.ts";
-import { LINGER_MS } from "../proxy/session.ts";
+import { LINGER_MS } from "../proxy/goodbye.ts";
 import type { Phase } from "../target/joining.ts";
 import type { Target } from "../target/target.ts";
 
@@ -99,14 +99,14 @@ async function releaseLead({ clock, log, stop, target: { scaler, proxies } }: Ru
 /** Waits for the sessions to end; cuts those that are left when the time is up. */
 async function endSessions(
   { drainTimeoutMs }: DrainSettings,
-  { clock, log, stop, target: { placement }, proxy }: Running,
+  { clock, log, stop, proxy }: Running,
   drained: AbortSignal,
 ): Promise<void> {
   await waitUntil(clock, drainTimeoutMs === 0 ? Infinity : drainTimeoutMs, stop.now, drained);
   if (proxy.open === 0) return;
   const why = stop.now.aborted ? "The proxy was told to end at once" : "The drain timeout has passed";
   log.warn("sessions are cut", { sessions: proxy.open, reason: why });
-  if (placement.usage.held > 0) {
+  if (proxy.held > 0) {
     // Clients that wait can be told, which takes a moment.
     proxy.refuseHeld("drain_timeout", `${why}: the proxy in front of buildkitd ends, start the build again`);
     await waitUntil(clock, LINGER_MS, stop.now, drained);

@@ -1,5 +1,5 @@
 /**
- * Closing a connection, and writing all of something to it. Both work on any connection of the network port.
+ * What is done alike to every connection of the network port: tuning it, writing all of something, closing it.
  *
  * @module
  */
@@ -30,5 +30,15 @@ export async function writeAll(
     count(n);
     if (n === rest.byteLength) return;
     rest = rest.subarray(n);
+  }
+}
+
+/** Has small writes sent at once, and a silent peer probed by the kernel. */
+export function tune(conn: Conn): void {
+  try {
+    conn.setNoDelay(true);
+    conn.setKeepAlive(true);
+  } catch {
+    // The peer is gone already; the first read or write says so.
   }
 }

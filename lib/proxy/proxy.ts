@@ -9,11 +9,12 @@ import { messageOf } from "../base/errors.ts";
 import { CauseLog } from "../base/log.ts";
 import type { AcceptFault, Outcome } from "../base/metrics.ts";
 import type { Conn, Listener } from "../base/network.ts";
+import { HoldEnded, refuseSession } from "./goodbye.ts";
 import { HoldBudget, TOTAL_LIMIT_BYTES } from "./hold.ts";
 import { GRPC_STATUS } from "./http2_errors.ts";
 import type { Traffic } from "./relay.ts";
 import type { Room } from "./room.ts";
-import { HoldEnded, refuseSession, runSession, type SessionPorts, type SessionSettings } from "./session.ts";
+import { runSession, type SessionPorts, type SessionSettings } from "./session.ts";
 
 /** Accepts connections and runs their sessions. */
 export class Proxy {
@@ -42,7 +43,7 @@ export class Proxy {
     listener: Listener,
     settings: SessionSettings,
     room: Room,
-    ports: Omit<SessionPorts, "budget" | "dialFaults" | "heldLimit">,
+    ports: Omit<SessionPorts, "budget" | "heldLimit">,
   ) {
     const { log, metrics } = ports;
     this.#listener = listener;
@@ -51,11 +52,10 @@ export class Proxy {
     this.#ports = {
       ...ports,
       budget: new HoldBudget(TOTAL_LIMIT_BYTES, (usedBytes) => metrics.record("hold_bytes", usedBytes, {})),
-      dialFaults: new CauseLog(log, "cannot connect to a ready pod"),
       heldLimit: new CauseLog(log, "sessions are refused"),
     };
-    const { placement } = ports;
-    placement.subscribe(() => metrics.record("sessions_held", placement.usage.held, {}));
+    const { seats } = ports;
+    seats.subscribe(() => metrics.record("sessions_held", seats.held, {}));
     this.#acceptFaults = new CauseLog(log, "cannot accept connections");
     this.#limit = new CauseLog(log, "connections are refused");
   }
@@ -73,6 +73,11 @@ export class Proxy {
   /** Sessions that run now. */
   get open(): number {
     return this.#sessions.size;
+  }
+
+  /** Those of them that wait for a pod. */
+  get held(): number {
+    return this.#ports.seats.held;
   }
 
   /** Accepts until `stopAccepting` is called or the signal is aborted. No error of accept ends it. */
@@ -135,7 +140,7 @@ export class Proxy {
   }
 
   #begin(conn: Conn): void {
-    if (!this.#room.fits(this.#sessions.size, this.#ports.placement.usage.held)) return this.#refuse(conn);
+    if (!this.#room.fits(this.#sessions.size, this.held)) return this.#refuse(conn);
     this.#limit.succeeded();
     const traffic: Traffic = { upstreamBytes: 0, downstreamBytes: 0 };
     this.#traffic.add(traffic);

@@ -9,6 +9,7 @@ import { codeOf, messageOf, TimeoutError } from "../base/errors.ts";
 import { type Conn, formatAddress, type Network } from "../base/network.ts";
 import { formatDurationMs } from "../config/duration.ts";
 import type { Backend } from "../scaler/backends.ts";
+import { DialError } from "./seats.ts";
 
 /** The settings that matter. */
 export interface DialSettings {
@@ -24,20 +25,6 @@ export interface DialSettings {
   readonly stsNamespace: string;
   /** The cluster's DNS domain. */
   readonly clusterDomain: string;
-}
-
-/** No connection. The message says what to do where something can be done. */
-export class DialError extends Error {
-  /** Always `DialError`. */
-  override readonly name = "DialError";
-  /** True when this machine could not even try: that says nothing of the pod. */
-  readonly isLocal: boolean;
-
-  /** Takes what to say. */
-  constructor(message: string, isLocal: boolean) {
-    super(message);
-    this.isLocal = isLocal;
-  }
 }
 
 /**

@@ -13,8 +13,9 @@ import type { BasePorts } from "../base/ports.ts";
 import type { Backend } from "../scaler/backends.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { HealthAnswer, PodHealth } from "../scaler/readiness.ts";
-import { dial, DialError, type DialSettings } from "./dial.ts";
+import { dial, type DialSettings } from "./dial.ts";
 import { checkHealth } from "./health_check.ts";
+import { DialError } from "./seats.ts";
 
 /** What the health checks are made of. */
 export interface PodHealthPorts extends Pick<BasePorts, "clock" | "random" | "log" | "network"> {

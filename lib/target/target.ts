@@ -10,18 +10,19 @@ import type { Settings } from "../config/settings.ts";
 import { Proxies } from "../ha/proxies.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { statefulSetScale } from "../kube/scale.ts";
-import type { Backend } from "../scaler/backends.ts";
 import { ColdStart } from "../scaler/cold_start.ts";
 import { CountOwners } from "../scaler/count_owners.ts";
 import { CountReader } from "../scaler/count_reader.ts";
 import { waitExplainer } from "../scaler/explain.ts";
 import { Observer, type ScaleTarget } from "../scaler/observer.ts";
 import { Placement } from "../scaler/placement.ts";
-import { ResetExplainer, type TellEnd } from "../scaler/reset_explainer.ts";
+import { ResetExplainer } from "../scaler/reset_explainer.ts";
 import { Scaler } from "../scaler/scaler.ts";
 import { verifySuspects } from "../scaler/verification.ts";
 import { join, type Phase, takePart } from "./joining.ts";
 import { PodHealthChecks } from "./pod_health.ts";
+import type { Seats } from "./seats.ts";
+import { TargetSeats } from "./target_seats.ts";
 
 /** One pod is what this version scales to; more instances come with `--max-replicas`. */
 const MAX_REPLICAS = 1;
@@ -34,10 +35,10 @@ export interface TargetPorts extends BasePorts {
 
 /** One StatefulSet, and this proxy's part in it. */
 export class Target {
-  /** Seats sessions. */
+  /** What sessions know of it. */
+  readonly seats: Seats;
+  /** The pods, who is on them, and the promises that bind. */
   readonly placement: Placement;
-  /** Measures cold starts. */
-  readonly coldStart: ColdStart;
   /** This proxy among all in front of the StatefulSet. */
   readonly proxies: Proxies;
   /** Watches. */
@@ -64,7 +65,7 @@ export class Target {
       port: settings.targetPort,
     };
     const placement = this.placement = new Placement(clock, MAX_REPLICAS, settings.readiness);
-    const coldStart = this.coldStart = new ColdStart(clock, metrics);
+    const coldStart = new ColdStart(clock, metrics);
     const scale = statefulSetScale(client, this.#at.namespace, this.#at.name);
     const onRestored = () => {
       this.observer.relist();
@@ -88,25 +89,11 @@ export class Target {
       idleTimeoutMs: settings.idleTimeoutMs,
     });
     this.#podHealth = new PodHealthChecks(settings, { ...ports, placement });
-    this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
-  }
-
-  /** What sessions need of it. */
-  get forSessions(): {
-    readonly placement: Placement;
-    readonly coldStart: ColdStart;
-    explainWait(signal: AbortSignal): Promise<string>;
-    explainReset(backend: Backend, connectedForMs: number, tell: TellEnd): void;
-  } {
-    const { placement, coldStart, observer, scaler, proxies, resets } = this;
-    const { client, clock } = this.#ports;
-    const obstacle = () => proxies.membership.obstacle;
-    return {
-      placement,
-      coldStart,
-      explainWait: waitExplainer(this.#at, { client, clock, placement, observer, scaler, obstacle }),
-      explainReset: (backend, connectedForMs, tell) => resets.explain(backend, connectedForMs, tell),
-    };
+    const resets = this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
+    const { scaler } = this;
+    const obstacle = () => peers.membership.obstacle;
+    const explainWait = waitExplainer(this.#at, { client, clock, placement, observer, scaler, obstacle });
+    this.seats = new TargetSeats(settings, { ...ports, placement, coldStart, resets, explainWait });
   }
 
   /** Starts all its parts; `phase` is told when this proxy has joined. */

@@ -92,6 +92,18 @@ export function importCycles(files: readonly SourceFile[]): string[] {
   return cycles;
 }
 
+/** Where sessions may look for pods: nothing that they use knows of counts, promises or other proxies. */
+const FOR_SESSIONS = ["lib/target/seats.ts", "lib/target/http2_frames.ts"];
+
+/** Sessions that know more of the cluster than their seats. */
+export function seatViolations({ path, text }: SourceFile): string[] {
+  if (!path.startsWith("lib/proxy/")) return [];
+  return importsOf(text).filter((specifier) => specifier.startsWith("."))
+    .map((specifier) => new URL(specifier, `file:///${path}`).pathname.slice(1))
+    .filter((target) => /^lib\/(?:kube|scaler|ha|target)\//.test(target) && !FOR_SESSIONS.includes(target))
+    .map((target) => `${path} imports ${target}: sessions know lib/target/seats.ts only`);
+}
+
 /** A file's place in the layers; the miniature cluster is above the app, the demo above that, and `main.ts` above all. */
 function layerOf(path: string): number | undefined {
   if (path === "main.ts") return 103;

@@ -17,6 +17,7 @@ import {
   outsideViolations,
   pinViolations,
   runtimeViolations,
+  seatViolations,
   skippedTestViolations,
 } from "./rules.ts";
 import { codeOnly, type SourceFile, sourceFiles } from "./source.ts";
@@ -54,6 +55,19 @@ Deno.test("layerViolations() lets imports go down and within a layer", () => {
   const demo = at("lib/demo/a.ts", 'import { runApp } from "../app.ts";');
   const comment = at("lib/base/a.ts", '// import { b } from "../proxy/b.ts";');
   for (const file of [down, demo, comment]) assert.deepEqual(layerViolations(file), []);
+});
+
+Deno.test("repo: sessions know their seats, and nothing else of the cluster", () => {
+  assertNone(seatViolations);
+});
+
+Deno.test("seatViolations() finds what sessions import of scaling, types included", () => {
+  const scaling = at("lib/proxy/a.ts", 'import type { Placement } from "../scaler/placement.ts";');
+  const target = at("lib/proxy/a.ts", 'import { Target } from "../target/target.ts";');
+  for (const file of [scaling, target]) assert.equal(seatViolations(file).length, 1, file.text);
+  const seats = at("lib/proxy/a.ts", 'import type { Seats } from "../target/seats.ts";');
+  const above = at("lib/app/a.ts", 'import { Target } from "../target/target.ts";');
+  for (const file of [seats, above]) assert.deepEqual(seatViolations(file), []);
 });
 
 Deno.test("repo: no files of the program import each other in a circle", () => {

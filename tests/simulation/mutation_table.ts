@@ -103,8 +103,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   "no-second-check": {
     what: "the seat is not checked again after the dial",
-    file: "proxy/session.ts",
-    change: [["if (placement.holds(seat) && !dialling.aborted) {", "if (!dialling.aborted) {"]],
+    file: "proxy/wait.ts",
+    change: [["if (!dialling.aborted && seats.holds(seat)) {", "if (!dialling.aborted) {"]],
   },
   "counts-after-dial": {
     what: "a session counts for its ordinal only when it sends its first bytes",

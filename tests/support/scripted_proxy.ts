@@ -10,10 +10,11 @@ import { Proxy } from "../../lib/proxy/proxy.ts";
 import { Room } from "../../lib/proxy/room.ts";
 import { ColdStart } from "../../lib/scaler/cold_start.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
+import { TargetSeats } from "../../lib/target/target_seats.ts";
 import { countedMetrics } from "./counted_metrics.ts";
 import { MemoryConn } from "./memory_network.ts";
 import { recordingLog } from "./recording_log.ts";
-import { BACKEND } from "./session.ts";
+import { BACKEND, DIAL_SETTINGS } from "./session.ts";
 import { VirtualClock } from "./virtual_clock.ts";
 
 /** A listener whose accepts a test answers. */
@@ -79,35 +80,29 @@ export function setUp({ maxConnections = 10, descriptors, dial }: Options = {}) 
     placement.see({ version: "1", replicas: 1 });
     placement.pods.set([BACKEND]);
   }
+  const seats = new TargetSeats(DIAL_SETTINGS, {
+    clock,
+    log,
+    metrics,
+    network: {
+      listen: () => assert.fail(),
+      connect: () => Promise.resolve(dial?.() ?? assert.fail("there is no pod")),
+    },
+    placement,
+    coldStart: new ColdStart(clock, noMetrics),
+    resets: { explain: (_backend, _connectedForMs, tell) => tell(undefined) },
+    explainWait: () => Promise.resolve("no pod"),
+  });
   const proxy = new Proxy(
     listener,
     {
-      upstream: "slices",
-      targetPort: 1234,
-      connectTimeoutMs: 5_000,
-      headlessServiceName: "h",
-      stsNamespace: "n",
-      clusterDomain: "c",
       readyWaitTimeoutMs: 60_000,
       wakeOn: "connect",
       maxHeld: 10,
       sessionIdleTimeoutMs: 0,
     },
     new Room(maxConnections, { count: () => descriptors, log, metrics }),
-    {
-      clock,
-      random: () => 0.5,
-      log,
-      metrics,
-      network: {
-        listen: () => assert.fail(),
-        connect: () => Promise.resolve(dial?.() ?? assert.fail("there is no pod")),
-      },
-      placement,
-      coldStart: new ColdStart(clock, noMetrics),
-      explainWait: () => Promise.resolve("no pod"),
-      explainReset: (_backend, _connectedForMs, tell) => tell(undefined),
-    },
+    { clock, random: () => 0.5, log, metrics, seats },
   );
   const controller = new AbortController();
   const running = proxy.run(controller.signal);

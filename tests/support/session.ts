@@ -8,11 +8,13 @@ import { getEventListeners } from "node:events";
 import { CauseLog } from "../../lib/base/log.ts";
 import type { Metrics } from "../../lib/base/metrics.ts";
 import type { Conn } from "../../lib/base/network.ts";
+import { HoldEnded, refuseSession } from "../../lib/proxy/goodbye.ts";
 import { HoldBudget } from "../../lib/proxy/hold.ts";
-import { HoldEnded, refuseSession, runSession, type SessionPorts } from "../../lib/proxy/session.ts";
+import { runSession, type SessionPorts } from "../../lib/proxy/session.ts";
 import type { Backend } from "../../lib/scaler/backends.ts";
 import { ColdStart } from "../../lib/scaler/cold_start.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
+import { TargetSeats } from "../../lib/target/target_seats.ts";
 import { bytesOf, call, OPENING, SETTINGS_ACK } from "./http2_client.ts";
 import { MemoryConn, type MemoryOptions } from "./memory_network.ts";
 import { recordingLog } from "./recording_log.ts";
@@ -28,6 +30,16 @@ export const BACKEND: Backend = {
   ready: true,
   terminating: false,
 };
+
+/** How it is dialled. */
+export const DIAL_SETTINGS = {
+  upstream: "slices",
+  targetPort: 1234,
+  connectTimeoutMs: 5_000,
+  headlessServiceName: "h",
+  stsNamespace: "n",
+  clusterDomain: "c",
+} as const;
 
 /** How a session is set up. */
 export interface SessionOptions {
@@ -60,7 +72,8 @@ export class TestSession {
   readonly daemons: VirtualClient[] = [];
   /** The proxy's ends of them. */
   readonly upstreams: MemoryConn[] = [];
-  /** What `explainReset` was asked; the test answers. */
+  readonly coldStart: ColdStart;
+  /** What was asked about resets; the test answers. */
   readonly resets: { pod: string; connectedForMs: number; tell: (how: string | undefined) => void }[] = [];
   /** How a dial ends; by a connection, unless the test says otherwise. */
   dial: () => Promise<Conn> = () => Promise.resolve(this.connected());
@@ -87,9 +100,9 @@ export class TestSession {
     const metrics: Metrics = {
       record: (name, value, labels) => void this.counted.push({ name, value, labels }),
     };
-    this.ports = {
+    this.coldStart = new ColdStart(clock, metrics);
+    const seats = new TargetSeats(DIAL_SETTINGS, {
       clock,
-      random: () => 1,
       log,
       metrics,
       network: {
@@ -105,12 +118,20 @@ export class TestSession {
         },
       },
       placement: this.placement,
-      coldStart: new ColdStart(clock, metrics),
-      budget: new HoldBudget(1024 * 1024, () => {}),
-      dialFaults: new CauseLog(log, "cannot connect to a ready pod"),
-      heldLimit: new CauseLog(log, "sessions are refused"),
-      explainReset: ({ pod }, connectedForMs, tell) => void this.resets.push({ pod, connectedForMs, tell }),
+      coldStart: this.coldStart,
+      resets: {
+        explain: ({ pod }, connectedForMs, tell) => void this.resets.push({ pod, connectedForMs, tell }),
+      },
       explainWait: () => this.why(),
+    });
+    this.ports = {
+      clock,
+      random: () => 1,
+      log,
+      metrics,
+      seats,
+      budget: new HoldBudget(1024 * 1024, () => {}),
+      heldLimit: new CauseLog(log, "sessions are refused"),
     };
   }
 
@@ -130,12 +151,6 @@ export class TestSession {
   /** Starts the session. */
   async start(): Promise<void> {
     const settings = {
-      upstream: "slices",
-      targetPort: 1234,
-      connectTimeoutMs: 5_000,
-      headlessServiceName: "h",
-      stsNamespace: "n",
-      clusterDomain: "c",
       readyWaitTimeoutMs: 300_000,
       wakeOn: "connect",
       maxHeld: 10,

@@ -24,11 +24,10 @@ function healthOf(given: {
   addChecks(health, {
     phase: { joined: true, waitsFor: "the pods are not seen yet", stopping: false, ...given.phase },
     access: { cause: given.access },
-    proxy: { accepting: true, fault: undefined, open: 3, ...given.proxy },
+    proxy: { accepting: true, fault: undefined, open: 3, held: 1, ...given.proxy },
     scaler: { because: "2 sessions", fault: undefined, ...given.scaler },
     observer: { fault: undefined, unlisted: undefined, portDoubt: undefined, ...given.observer },
     placement: {
-      usage: { held: 1 },
       agreement: { seen: replicas === undefined ? undefined : { version: "1", replicas } },
     },
     proxies: {

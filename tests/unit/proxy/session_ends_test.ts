@@ -46,6 +46,23 @@ for (
   });
 }
 
+Deno.test("runSession() is cut at once between the dial and the first byte, whenever exactly", async () => {
+  for (let turns = 0; turns < 30; turns++) {
+    const session = new TestSession();
+    session.dial = () => {
+      void (async () => {
+        for (let i = 0; i < turns; i++) await Promise.resolve();
+        session.cut.abort(new Error("The end"));
+      })();
+      return Promise.resolve(session.connected());
+    };
+    await session.start();
+    assert.equal(session.over, true, `after ${turns} turns`);
+    session.assertOver();
+    assert.equal(session.line?.["outcome"], "drain_timeout");
+  }
+});
+
 Deno.test("runSession() is cut at once while a refused client is given its time", async () => {
   const session = await held();
   await session.pass(5 * MINUTE_MS + SECOND_MS);

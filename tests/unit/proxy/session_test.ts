@@ -52,7 +52,7 @@ Deno.test("runSession() holds a client until there is a pod, keeps what it has s
   assert.deepEqual(session.dials, []);
   await session.pass(3_000);
   session.show();
-  session.ports.coldStart.look({ all: [BACKEND], isReady: () => true });
+  session.coldStart.look({ all: [BACKEND], isReady: () => true });
   await session.pass(500);
   assert.equal(session.daemons[0]?.text, "hello");
   await session.daemons[0].send("good day");
@@ -112,7 +112,7 @@ Deno.test("runSession() wakes a backend by the connection, or only by its first 
     await session.pass(SECOND_MS);
     await session.client.send("more");
     await session.pass(SECOND_MS);
-    session.ports.coldStart.look({ all: [BACKEND], isReady: () => true });
+    session.coldStart.look({ all: [BACKEND], isReady: () => true });
     const sinceMs = wakeOn === "connect" ? 4 : 2;
     assert.equal(
       session.of("cold_start_seconds")[0]?.value,

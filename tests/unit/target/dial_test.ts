@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import type { Address, Conn, Network } from "../../../lib/base/network.ts";
 import type { Backend } from "../../../lib/scaler/backends.ts";
-import { dial, DialError, type DialSettings } from "../../../lib/target/dial.ts";
+import { dial, type DialSettings } from "../../../lib/target/dial.ts";
+import { DialError } from "../../../lib/target/seats.ts";
 import { MemoryConn } from "../../support/memory_network.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 

@@ -1,0 +1,89 @@
+/**
+ * What becomes of a session that has its pod: its bytes are relayed until both sides have ended, it was silent for too long,
+ * or all is cut.
+ *
+ * @module
+ */
+import type { Clock } from "../base/clock.ts";
+import type { Outcome } from "../base/metrics.ts";
+import type { Conn } from "../base/network.ts";
+import { formatDurationMs } from "../config/duration.ts";
+import type { HandOver } from "./hand_over.ts";
+import { relay, type Traffic } from "./relay.ts";
+import { onSilence } from "./silence.ts";
+
+/**
+ * How long a session of which one side has ended may be silent, in ms. A client that is gone sends no more than a FIN, and
+ * a daemon that hangs never answers it: such a session would keep its pod for ever. A write that waits for its peer is
+ * silent as long as none of its bytes is taken.
+ */
+const HALF_CLOSED_MS = 15 * 60_000;
+
+/** What a relayed session is bounded by. */
+export interface CarryLimits {
+  /** Measures silence. */
+  readonly clock: Clock;
+  /** A session that is silent both ways for this long is closed, in ms; 0 is never. */
+  readonly sessionIdleTimeoutMs: number;
+  /** Ends it at once. */
+  readonly cut: AbortSignal;
+}
+
+/** Told of the first bytes. */
+export interface FirstBytes {
+  /** Some have gone from the client to buildkitd. */
+  upstream(): void;
+  /** Some have gone from buildkitd to the client. */
+  downstream(): void;
+}
+
+/** How a relayed session has ended. */
+export interface Carried {
+  /** For the log. */
+  readonly outcome: Outcome;
+  /** What is known of the reason. */
+  readonly reason?: string;
+  /** The daemon has sent its FIN before the client did. */
+  readonly upstreamLeft: boolean;
+}
+
+/** Relays to the end, and closes both connections. @throws the reason of `cut` */
+export async function carry(
+  downstream: Conn,
+  upstream: Conn,
+  first: HandOver,
+  traffic: Traffic,
+  firstBytes: FirstBytes,
+  { clock, sessionIdleTimeoutMs, cut }: CarryLimits,
+): Promise<Carried> {
+  const stop = new AbortController();
+  const endRelay = () => stop.abort();
+  cut.addEventListener("abort", endRelay, { once: true });
+  // It may have been cut since it was connected.
+  if (cut.aborted) endRelay();
+  let silence: string | undefined;
+  const endAfter = (timeoutMs: number, why: string) =>
+    onSilence(clock, traffic, timeoutMs, () => {
+      silence = `Silent for ${formatDurationMs(timeoutMs)} ${why}`;
+      endRelay();
+    });
+  const cancelWatch = endAfter(sessionIdleTimeoutMs, "(--session-idle-timeout)");
+  let cancelHalf = () => {};
+  let upstreamLeft = false;
+  try {
+    const outcome = await relay(downstream, upstream, first, traffic, {
+      ...firstBytes,
+      upstreamLeft: () => upstreamLeft = true,
+      halfClosed: () => {
+        cancelHalf = endAfter(HALF_CLOSED_MS, "after one side had ended");
+      },
+    }, stop.signal);
+    cut.throwIfAborted();
+    if (silence !== undefined) return { outcome: "idle_timeout", reason: silence, upstreamLeft };
+    return { outcome, upstreamLeft };
+  } finally {
+    cancelWatch();
+    cancelHalf();
+    cut.removeEventListener("abort", endRelay);
+  }
+}

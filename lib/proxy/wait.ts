@@ -1,0 +1,155 @@
+/**
+ * How a session gets its pod: the client is held until a seat is there and is connected to. The wait ends without one when
+ * the client leaves or breaks HTTP/2, when its time is up, when too many wait, when no pod is going to come, or when all is
+ * cut. What the client is told then stands in `goodbye.ts`.
+ *
+ * @module
+ */
+import { backoffMs } from "../base/backoff.ts";
+import { sleep } from "../base/clock.ts";
+import { close, tune } from "../base/conn.ts";
+import type { CauseLog } from "../base/log.ts";
+import type { Conn } from "../base/network.ts";
+import type { BasePorts } from "../base/ports.ts";
+import { DialError, type Seat, type Seats } from "../target/seats.ts";
+import { clientLeft, HoldEnded, silentWhileHeld } from "./goodbye.ts";
+import { Hold, type HoldBudget } from "./hold.ts";
+import { GRPC_STATUS } from "./http2_errors.ts";
+
+/** The settings that matter. */
+export interface WaitSettings {
+  /** From accept to a connected backend, in ms. */
+  readonly readyWaitTimeoutMs: number;
+  /** Whether a connection alone wakes a backend, or only one that has sent something. */
+  readonly wakeOn: "connect" | "data";
+  /** Sessions that may be held at a time. */
+  readonly maxHeld: number;
+}
+
+/** What a wait is made of. */
+export interface WaitPorts extends Pick<BasePorts, "clock" | "random"> {
+  /** Gives seats, and connections to them. */
+  readonly seats: Seats;
+  /** Bounds what all holds keep. */
+  readonly budget: HoldBudget;
+  /** Refusals for want of room. */
+  readonly heldLimit: CauseLog;
+}
+
+/** What ends sessions before their time. */
+export interface SessionEnds {
+  /** Ends them all at once. */
+  readonly cut: AbortSignal;
+  /** Ends those that are held, now or later: no backend is going to come. Its reason is a {@link HoldEnded}. */
+  readonly refuse: AbortSignal;
+}
+
+/** Between two dials, from the end of one to the start of the next; grows with each. */
+const REDIAL = { baseMs: 50, capMs: 1_000 };
+
+/** The wait of one session. */
+export class Wait {
+  /** Holds the client. */
+  readonly hold: Hold;
+  readonly #id: number;
+  readonly #settings: WaitSettings;
+  readonly #ports: WaitPorts;
+  readonly #ends: SessionEnds;
+  /** Ends the wait for a seat. */
+  readonly #waiting = new AbortController();
+  /** Ends a dial, too. A FIN does not: then it is a half-close, which the relay passes on. */
+  readonly #dialling = new AbortController();
+  readonly #cancelLimit: () => void;
+  readonly #onCut = () => this.#end(this.#ends.cut.reason);
+  readonly #onRefuse = () => this.#waiting.abort(this.#ends.refuse.reason);
+
+  /** The time of the wait begins to run. */
+  constructor(id: number, downstream: Conn, settings: WaitSettings, ports: WaitPorts, ends: SessionEnds) {
+    const { clock, seats, budget } = ports;
+    this.#id = id;
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#ends = ends;
+    const startedMs = clock.nowMs();
+    this.hold = new Hold(downstream, budget, {
+      bytes: () => seats.used(id),
+      left: (how) => this.#waiting.abort(clientLeft(how, this.hold, clock.nowMs() - startedMs)),
+      malformed: ({ why }) => {
+        this.#end(new HoldEnded("protocol_error", `The client breaks the HTTP/2 protocol: ${why}`));
+      },
+    });
+    const { readyWaitTimeoutMs } = settings;
+    this.#cancelLimit = clock.setTimer(readyWaitTimeoutMs, () => {
+      this.#end(
+        seats.needs(id)
+          ? new HoldEnded("timed_out", "", GRPC_STATUS.deadlineExceeded)
+          : silentWhileHeld(readyWaitTimeoutMs),
+      );
+    });
+    const { cut, refuse } = ends;
+    cut.addEventListener("abort", this.#onCut, { once: true });
+    if (cut.aborted) this.#onCut();
+    refuse.addEventListener("abort", this.#onRefuse, { once: true });
+    if (refuse.aborted) this.#onRefuse();
+  }
+
+  /**
+   * Finds a seat and connects to it, again and again until it works.
+   *
+   * @throws HoldEnded, or the reason why all is cut
+   */
+  async connect(): Promise<{ readonly seat: Seat; readonly upstream: Conn }> {
+    const { clock, random, seats } = this.#ports;
+    const id = this.#id;
+    const waiting = this.#waiting.signal;
+    const dialling = this.#dialling.signal;
+    this.hold.start();
+    let seat = seats.open(id, this.#settings.wakeOn === "connect");
+    if (seat === undefined) {
+      this.hold.wait();
+      this.#refuseBeyondLimit();
+    }
+    for (let attempt = 0;; attempt++) {
+      seat ??= await seats.wait(id, waiting);
+      this.hold.dial();
+      try {
+        const upstream = await seats.dial(seat, dialling);
+        // The seat may have been lost meanwhile: then this connection must not carry a byte.
+        if (!dialling.aborted && seats.holds(seat)) {
+          tune(upstream);
+          return { seat, upstream };
+        }
+        close(upstream);
+      } catch (error) {
+        if (!(error instanceof DialError)) throw error;
+        seats.failed(seat, error);
+      }
+      seat = undefined;
+      seats.again(id);
+      this.hold.wait();
+      await sleep(clock, backoffMs(attempt, REDIAL, random), waiting);
+    }
+  }
+
+  /** Ends the time of the wait, and forgets what else would end it. Harmless when it is over. */
+  over(): void {
+    const { cut, refuse } = this.#ends;
+    this.#cancelLimit();
+    cut.removeEventListener("abort", this.#onCut);
+    refuse.removeEventListener("abort", this.#onRefuse);
+  }
+
+  #end(reason: unknown): void {
+    this.#dialling.abort(reason);
+    this.#waiting.abort(reason);
+  }
+
+  #refuseBeyondLimit(): void {
+    const { seats, heldLimit } = this.#ports;
+    const { maxHeld } = this.#settings;
+    if (seats.held <= maxHeld) return heldLimit.succeeded();
+    const cause = `The limit of ${maxHeld} waiting sessions is reached (--max-held)`;
+    heldLimit.failed(cause);
+    throw new HoldEnded("limited", cause, GRPC_STATUS.resourceExhausted);
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * The seats of one StatefulSet: `Placement` chooses the pod; this dials it, says what fails about that, and has cold
+ * starts measured. It never writes replicas, and keeps no connection of a session.
+ *
+ * @module
+ */
+import { CauseLog } from "../base/log.ts";
+import type { Conn } from "../base/network.ts";
+import type { BasePorts } from "../base/ports.ts";
+import type { ColdStart } from "../scaler/cold_start.ts";
+import type { Placement } from "../scaler/placement.ts";
+import type { ResetExplainer } from "../scaler/reset_explainer.ts";
+import { dial, type DialSettings } from "./dial.ts";
+import type { DialError, Seat, Seats } from "./seats.ts";
+
+/** What the seats are made of. */
+export interface TargetSeatsPorts extends Pick<BasePorts, "clock" | "network" | "log" | "metrics"> {
+  /** Knows the pods, and which session is where. */
+  readonly placement: Placement;
+  /** Told when one begins, and of the first byte. */
+  readonly coldStart: Pick<ColdStart, "begin" | "reached">;
+  /** Knows how pods have ended. */
+  readonly resets: Pick<ResetExplainer, "explain">;
+  /** Knows why no pod is ready. */
+  explainWait(signal: AbortSignal): Promise<string>;
+}
+
+/** Gives the seats of one StatefulSet. */
+export class TargetSeats implements Seats {
+  readonly #settings: DialSettings;
+  readonly #ports: TargetSeatsPorts;
+  readonly #dialFaults: CauseLog;
+
+  /** Seats nobody yet. */
+  constructor(settings: DialSettings, ports: TargetSeatsPorts) {
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#dialFaults = new CauseLog(ports.log, "cannot connect to a ready pod");
+  }
+
+  get held(): number {
+    return this.#ports.placement.usage.held;
+  }
+
+  subscribe(listener: () => void): void {
+    this.#ports.placement.subscribe(listener);
+  }
+
+  open(id: number, needs: boolean): Seat | undefined {
+    const { placement, coldStart } = this.#ports;
+    const seat = placement.open(id, needs);
+    if (seat === undefined && needs) coldStart.begin();
+    return seat;
+  }
+
+  wait(id: number, signal: AbortSignal): Promise<Seat> {
+    return this.#ports.placement.wait(id, signal);
+  }
+
+  dial({ backend }: Seat, signal: AbortSignal): Promise<Conn> {
+    const { network, clock } = this.#ports;
+    return dial(network, clock, backend, this.#settings, signal);
+  }
+
+  failed(seat: Seat, { message, isLocal }: DialError): void {
+    const { metrics, placement } = this.#ports;
+    metrics.record("dial_errors_total", 1, {});
+    this.#dialFaults.failed(message, { pod: seat.backend.pod });
+    if (!isLocal) placement.failed(seat);
+  }
+
+  holds(seat: Seat): boolean {
+    const holds = this.#ports.placement.holds(seat);
+    if (holds) this.#dialFaults.succeeded();
+    return holds;
+  }
+
+  again(id: number): void {
+    this.#ports.placement.holdAgain(id, this.needs(id));
+  }
+
+  used(id: number): void {
+    const { placement, coldStart } = this.#ports;
+    const before = this.needs(id);
+    placement.markUsed(id);
+    const wakes = !before && this.needs(id);
+    if (wakes && placement.usage.ordinalOf(id) === undefined) coldStart.begin();
+  }
+
+  needs(id: number): boolean {
+    return this.#ports.placement.usage.needs(id);
+  }
+
+  answered(_id: number): void {
+    this.#ports.coldStart.reached("first_byte");
+  }
+
+  end(id: number): void {
+    this.#ports.placement.end(id);
+  }
+
+  explainWait(_id: number, signal: AbortSignal): Promise<string> {
+    return this.#ports.explainWait(signal);
+  }
+
+  explainReset({ backend }: Seat, connectedForMs: number, tell: (how: string | undefined) => void): void {
+    this.#ports.resets.explain(backend, connectedForMs, tell);
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * Tests of the seats of one StatefulSet: what fails about them, and the measuring of cold starts.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Conn } from "../../../lib/base/network.ts";
+import { Placement } from "../../../lib/scaler/placement.ts";
+import { DialError } from "../../../lib/target/seats.ts";
+import { TargetSeats } from "../../../lib/target/target_seats.ts";
+import { countedMetrics } from "../../support/counted_metrics.ts";
+import { MemoryConn } from "../../support/memory_network.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { BACKEND, DIAL_SETTINGS } from "../../support/session.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+const SIGNAL = new AbortController().signal;
+const [, CONN] = MemoryConn.pair();
+
+/** The seats of a StatefulSet whose one pod is ready, unless the test says otherwise. */
+function setUp(ready = true) {
+  const clock = new VirtualClock();
+  const log = recordingLog();
+  const metrics = countedMetrics(() => {});
+  const placement = new Placement(clock, 1, "pod");
+  placement.see({ version: "1", replicas: 1 });
+  placement.pods.set([{ ...BACKEND, ready }]);
+  const coldStarts: string[] = [];
+  const resets: string[] = [];
+  const world = { dial: (): Promise<Conn> => Promise.resolve(CONN) };
+  const seats = new TargetSeats(DIAL_SETTINGS, {
+    clock,
+    log,
+    metrics,
+    network: { listen: () => assert.fail("nobody listens here"), connect: () => world.dial() },
+    placement,
+    coldStart: {
+      begin: () => void coldStarts.push("begin"),
+      reached: (phase) => void coldStarts.push(phase),
+    },
+    resets: {
+      explain: ({ pod }, connectedForMs, tell) => {
+        resets.push(`${pod} after ${connectedForMs} ms`);
+        tell("it was killed");
+      },
+    },
+    explainWait: () => Promise.resolve("the pod is Pending"),
+  });
+  return { clock, log, metrics, placement, coldStarts, resets, world, seats };
+}
+
+Deno.test("TargetSeats.dial() connects to the pod of a seat, which still holds", async () => {
+  const { seats, log, metrics } = setUp();
+  const seat = seats.open(1, true)!;
+  assert.equal(seat.backend.pod, "buildkitd-0");
+  assert.equal(await seats.dial(seat, SIGNAL), CONN);
+  assert.equal(seats.holds(seat), true);
+  assert.equal(metrics.value("dial_errors_total", {}), 0);
+  assert.deepEqual(log.records, []);
+});
+
+Deno.test("TargetSeats.dial() ends with the signal's reason", async () => {
+  const { seats, world } = setUp();
+  const stop = new AbortController();
+  world.dial = () => {
+    stop.abort(new Error("the client has left"));
+    return Promise.reject(new Error("the client has left"));
+  };
+  await assert.rejects(seats.dial(seats.open(1, true)!, stop.signal), /the client has left/);
+});
+
+Deno.test("TargetSeats.holds() says when the seat was lost during the dial", () => {
+  for (const change of [{ terminating: true }, { uid: "pod-2" }]) {
+    const { seats, placement } = setUp();
+    const seat = seats.open(1, true)!;
+    placement.pods.set([{ ...BACKEND, ...change }]);
+    assert.equal(seats.holds(seat), false);
+  }
+});
+
+Deno.test("TargetSeats.failed() takes the pod for unhealthy, counts, and says so once until a dial works", async () => {
+  const { seats, placement, log, metrics, world } = setUp();
+  const seat = seats.open(1, true)!;
+  world.dial = () => Promise.reject(new Deno.errors.ConnectionRefused("refused"));
+  for (let i = 0; i < 2; i++) {
+    await assert.rejects(seats.dial(seat, SIGNAL), (error) => {
+      assert.ok(error instanceof DialError);
+      seats.failed(seat, error);
+      return true;
+    });
+  }
+  assert.ok(placement.pods.healthOf(BACKEND.uid).unhealthy);
+  assert.equal(metrics.value("dial_errors_total", {}), 2);
+  const faults = () => log.of("cannot connect to a ready pod");
+  const isOver = () => log.of("cannot connect to a ready pod is over").length === 1;
+  assert.deepEqual(faults().filter(({ level }) => level === "warn").map(({ fields }) => fields["pod"]), [
+    "buildkitd-0",
+  ]);
+  placement.pods.set([{ ...BACKEND, terminating: true }]);
+  assert.equal(seats.holds(seat), false);
+  assert.ok(!isOver());
+  placement.pods.set([BACKEND]);
+  assert.equal(seats.holds(seat), true);
+  assert.ok(isOver());
+});
+
+Deno.test("TargetSeats.failed() does not take a pod for unhealthy that this machine cannot even dial", () => {
+  const { seats, placement, metrics } = setUp();
+  seats.failed(seats.open(1, true)!, new DialError("Too many open files", true));
+  assert.ok(!placement.pods.healthOf(BACKEND.uid).unhealthy);
+  assert.equal(metrics.value("dial_errors_total", {}), 1);
+});
+
+Deno.test("TargetSeats begins to measure a cold start with the first session that calls for a pod", () => {
+  const warm = setUp();
+  warm.seats.open(1, true);
+  warm.seats.used(1);
+  assert.deepEqual(warm.coldStarts, [], "there is a pod");
+  const waking = setUp(false);
+  waking.seats.open(1, true);
+  waking.seats.used(1);
+  assert.deepEqual(waking.coldStarts, ["begin"], "it calls for a pod from the start");
+  const silent = setUp(false);
+  silent.seats.open(1, false);
+  assert.deepEqual(silent.coldStarts, []);
+  silent.seats.used(1);
+  silent.seats.used(1);
+  assert.deepEqual(silent.coldStarts, ["begin"], "it calls for one once it has sent something");
+  silent.seats.answered(1);
+  assert.deepEqual(silent.coldStarts, ["begin", "first_byte"]);
+});
+
+Deno.test("TargetSeats.used() begins to measure nothing for a session that waits no more", () => {
+  const { seats, coldStarts } = setUp(false);
+  seats.open(1, false);
+  seats.end(1);
+  seats.used(1);
+  assert.deepEqual(coldStarts, []);
+  assert.equal(seats.needs(1), false);
+});
+
+Deno.test("TargetSeats says how many sessions are held, and tells of changes", async () => {
+  const { seats, placement } = setUp(false);
+  const told: number[] = [];
+  seats.subscribe(() => told.push(seats.held));
+  seats.open(1, true);
+  seats.open(2, false);
+  assert.equal(seats.held, 2);
+  const seated = seats.wait(1, SIGNAL);
+  placement.pods.set([BACKEND]);
+  assert.equal((await seated).id, 1);
+  seats.end(2);
+  assert.equal(seats.held, 0);
+  assert.deepEqual([told[0], told[1], told.at(-1)], [1, 2, 0]);
+});
+
+Deno.test("TargetSeats.again() holds a session again, which calls for a pod if it did before", () => {
+  for (const needs of [true, false]) {
+    const { seats, placement } = setUp();
+    seats.open(1, needs);
+    seats.again(1);
+    assert.equal(seats.held, 1);
+    assert.equal(seats.needs(1), needs);
+    assert.equal(placement.usage.on(0), 0, "its seat is given up");
+  }
+});
+
+Deno.test("TargetSeats explains waits and resets", async () => {
+  const { seats, resets } = setUp();
+  const seat = seats.open(1, true)!;
+  let how: string | undefined;
+  seats.explainReset(seat, 7_000, (it) => how = it);
+  assert.deepEqual([resets, how], [["buildkitd-0 after 7000 ms"], "it was killed"]);
+  assert.equal(await seats.explainWait(1, SIGNAL), "the pod is Pending");
+});
