@@ -11,7 +11,8 @@ import { writeAll } from "../base/conn.ts";
 import type { Conn } from "../base/network.ts";
 import type { HandOver } from "./hand_over.ts";
 import { goAway } from "./http2_errors.ts";
-import { Http2Opening, type Malformed, type OpeningKind, type Refusal } from "./http2_opening.ts";
+import type { Malformed } from "./http2_faults.ts";
+import { Http2Opening, type OpeningKind, type Refusal } from "./http2_opening.ts";
 import { Pieces } from "./pieces.ts";
 
 /** Kept bytes of one session never exceed this; past it reading stops until there is a backend. */

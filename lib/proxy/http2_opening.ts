@@ -14,29 +14,15 @@ import {
   frame,
   FRAME_HEADER_BYTES,
   type FrameHeader,
-  LARGEST_FRAME_BYTES,
   parseFrameHeader,
   PREFACE,
 } from "../target/http2_frames.ts";
 import { ERROR, grpcErrors } from "./http2_errors.ts";
-
-/**
- * Calls that may be open at a time before there is a server. A BuildKit client has a few; more of them cost memory and
- * an answer each. The limit is not announced to the client (SETTINGS_MAX_CONCURRENT_STREAMS): a daemon that announces
- * none would not lift it.
- */
-export const OPEN_CALLS_LIMIT = 1_000;
+import { faultOf, type Malformed } from "./http2_faults.ts";
+import { OPEN_CALLS_LIMIT, OpenCalls } from "./open_calls.ts";
 
 /** What the first bytes are: still a part of the preface, HTTP/2, or something else. */
 export type OpeningKind = "undecided" | "http2" | "other";
-
-/** The client breaks the protocol in a way that ends the connection. */
-export interface Malformed {
-  /** The error code for a GOAWAY frame. */
-  readonly code: number;
-  /** What is wrong, for the log. */
-  readonly why: string;
-}
 
 /** What comes of some bytes. */
 export interface Step {
@@ -57,49 +43,6 @@ export interface Refusal {
 }
 
 const NO_BYTES = new Uint8Array();
-
-/**
- * The streams of open calls. Ids only grow (RFC 9113, section 5.1.1), so they lie sorted in an array, which needs a quarter
- * of a set's memory: thousands of holds may have a thousand calls each.
- */
-class OpenCalls {
-  readonly #streams: number[] = [];
-  #last = 0;
-
-  /** Lowest first. */
-  get all(): readonly number[] {
-    return this.#streams;
-  }
-
-  /** True while the call is open. */
-  has(stream: number): boolean {
-    return this.#streams[this.#indexOf(stream)] === stream;
-  }
-
-  /** HEADERS have come. Those of a stream that was there before are trailers. */
-  open(stream: number): void {
-    if (stream <= this.#last) return;
-    this.#last = stream;
-    this.#streams.push(stream);
-  }
-
-  /** The client has given the call up. */
-  close(stream: number): void {
-    if (this.has(stream)) this.#streams.splice(this.#indexOf(stream), 1);
-  }
-
-  /** Of the first stream that is not below `stream`. */
-  #indexOf(stream: number): number {
-    let from = 0;
-    let to = this.#streams.length;
-    while (from < to) {
-      const middle = (from + to) >> 1;
-      if (this.#streams[middle]! < stream) from = middle + 1;
-      else to = middle;
-    }
-    return from;
-  }
-}
 
 /** What is done with the frame that is being read. */
 type Fate = "pass" | "drop" | "answer";
@@ -305,36 +248,5 @@ export class Http2Opening {
       this.#kept.push(this.#bytes.subarray(this.#runFrom, this.#runTo));
     }
     this.#runFrom = this.#runTo;
-  }
-}
-
-/** What makes a frame an error of the whole connection, as far as that matters before there is a server. */
-function faultOf({ lengthBytes, type, flags, stream }: FrameHeader, first: boolean): Malformed | undefined {
-  const ack = (flags & FLAG.ack) !== 0;
-  const protocol = (why: string): Malformed => ({ code: ERROR.protocol, why });
-  const size = (why: string): Malformed => ({ code: ERROR.frameSize, why });
-  // RFC 9113, section 3.4: the preface ends with a SETTINGS frame.
-  if (first && (type !== FRAME.settings || ack)) return protocol(`the first frame has type ${type}`);
-  if (lengthBytes > LARGEST_FRAME_BYTES) return size(`a frame of ${lengthBytes} bytes`);
-  switch (type) {
-    case FRAME.settings:
-      if (stream !== 0) return protocol(`SETTINGS on stream ${stream}`);
-      if (ack ? lengthBytes !== 0 : lengthBytes % 6 !== 0) return size(`SETTINGS of ${lengthBytes} bytes`);
-      return undefined;
-    case FRAME.ping:
-      if (stream !== 0) return protocol(`PING on stream ${stream}`);
-      return lengthBytes === 8 ? undefined : size(`PING of ${lengthBytes} bytes`);
-    case FRAME.goAway:
-      return stream === 0 ? undefined : protocol(`GOAWAY on stream ${stream}`);
-    case FRAME.headers:
-      // A client opens odd streams only (RFC 9113, section 5.1.1).
-      return stream % 2 === 1 ? undefined : protocol(`HEADERS on stream ${stream}`);
-    case FRAME.rstStream:
-      if (stream === 0) return protocol("RST_STREAM on stream 0");
-      return lengthBytes === 4 ? undefined : size(`RST_STREAM of ${lengthBytes} bytes`);
-    case FRAME.data:
-      return stream === 0 ? protocol("DATA on stream 0") : undefined;
-    default:
-      return undefined;
   }
 }

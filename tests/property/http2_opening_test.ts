@@ -9,7 +9,8 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import { concat as join } from "../../lib/base/bytes.ts";
 import { ERROR, goAway, grpcErrors } from "../../lib/proxy/http2_errors.ts";
-import { Http2Opening, OPEN_CALLS_LIMIT } from "../../lib/proxy/http2_opening.ts";
+import { Http2Opening } from "../../lib/proxy/http2_opening.ts";
+import { OPEN_CALLS_LIMIT } from "../../lib/proxy/open_calls.ts";
 import {
   EMPTY_SETTINGS,
   FLAG,

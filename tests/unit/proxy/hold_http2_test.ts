@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { concat } from "../../../lib/base/bytes.ts";
 import { Hold, HoldBudget, SESSION_LIMIT_BYTES, TOTAL_LIMIT_BYTES } from "../../../lib/proxy/hold.ts";
 import { ERROR, goAway, grpcErrors } from "../../../lib/proxy/http2_errors.ts";
-import { OPEN_CALLS_LIMIT } from "../../../lib/proxy/http2_opening.ts";
+import { OPEN_CALLS_LIMIT } from "../../../lib/proxy/open_calls.ts";
 import {
   EMPTY_SETTINGS,
   FLAG,
