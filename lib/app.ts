@@ -21,7 +21,6 @@ import type { PrometheusMetrics } from "./ops/prometheus.ts";
 import { listenOn } from "./proxy/listen.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { Room } from "./proxy/room.ts";
-import { phaseAtStart } from "./target/joining.ts";
 import { Target } from "./target/target.ts";
 
 /** What the program touches the outside with. */
@@ -59,15 +58,14 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   const cluster = await ports.loadCluster();
   const client = new KubeClient({ cluster, clock, metrics, log });
   const target = new Target(settings, { ...ports, client });
-  const phase = phaseAtStart();
+  const ending = { begun: false };
   const health = new Health();
 
   metrics.record("build_info", 1, { version, deno: runtime });
   const listener = listen(ports.network, settings.listenAddr, "--listen-addr");
   const room = new Room(settings.maxConnections, { count: ports.countDescriptors, log, metrics });
   const proxy = new Proxy(listener, settings, room, { ...ports, seats: target.seats });
-  const { scaler, observer, placement, proxies } = target;
-  addChecks(health, { phase, access: client.access, proxy, scaler, observer, placement, proxies });
+  addChecks(health, { ending, access: client.access, proxy, target });
   const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());
   log.info("listening", {
     addr: formatAddress(listener.addr),
@@ -82,9 +80,9 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
 
   const tasks = new TaskGroup();
   tasks.run("accept", (signal) => proxy.run(signal));
-  target.start(tasks, phase);
+  target.start(tasks);
   try {
-    await untilEnded(settings, { clock, log, stop, target, proxy, phase, tasks });
+    await untilEnded(settings, { clock, log, stop, target, proxy, ending, tasks });
   } finally {
     await admin.close();
     cluster.http.close();

@@ -10,16 +10,25 @@ import type { Proxy } from "../proxy/proxy.ts";
 import type { Observer } from "../scaler/observer.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { Scaler } from "../scaler/scaler.ts";
-import type { Phase } from "../target/joining.ts";
+import type { Joining } from "../target/joining.ts";
+import type { Ending } from "./shutdown.ts";
 
 /** What the checks look at. */
 export interface Checked {
-  /** How far the program is. */
-  readonly phase: Readonly<Phase>;
+  /** Whether the program is about to end. */
+  readonly ending: Readonly<Ending>;
   /** Whether the API server is within reach. */
   readonly access: Pick<CauseLog, "cause">;
   /** The sessions. */
   readonly proxy: Pick<Proxy, "accepting" | "fault" | "open" | "held">;
+  /** The StatefulSet. */
+  readonly target: CheckedTarget;
+}
+
+/** What is looked at of one StatefulSet. */
+export interface CheckedTarget {
+  /** How far this proxy has joined the others. */
+  readonly joining: Readonly<Joining>;
   /** The count. */
   readonly scaler: Pick<Scaler, "because" | "fault">;
   /** The watches. */
@@ -41,14 +50,15 @@ export interface DescribedProxies extends Pick<Proxies, "identity" | "leader"> {
 /** Adds all checks of the program. */
 export function addChecks(
   health: Health,
-  { phase, access, proxy, scaler, observer, placement, proxies }: Checked,
+  { ending, access, proxy, target }: Checked,
 ): void {
+  const { joining, scaler, observer, placement, proxies } = target;
   health.add({
     name: "accept",
     probes: ["live"],
     // Out of descriptors is no reason to restart: that would cut the sessions that hold them.
     check: () =>
-      proxy.accepting || phase.stopping
+      proxy.accepting || ending.begun
         ? { ok: true, detail: proxy.fault ?? `${proxy.open} sessions open, ${proxy.held} held` }
         : { ok: false, reason: "connections are not accepted any more" },
   });
@@ -78,24 +88,24 @@ export function addChecks(
     check: () => {
       const { holding } = proxies.membership;
       if (holding !== undefined) return { ok: false, reason: holding };
-      if (phase.joined) {
+      if (joining.joined) {
         const detail = [observer.unlisted, observer.portDoubt].filter(Boolean).join("; ");
         return { ok: true, ...(detail === "" ? {} : { detail }) };
       }
       // Where the API cannot be reached, all else is a consequence.
       const faults = access.cause !== undefined
         ? [access.cause]
-        : [observer.fault, phase.fault, proxies.membership.fault, observer.unlisted].filter((fault) =>
+        : [observer.fault, joining.fault, proxies.membership.fault, observer.unlisted].filter((fault) =>
           fault !== undefined
         );
       const reason = [...new Set(faults)].join("; ");
-      return { ok: false, reason: reason || phase.waitsFor };
+      return { ok: false, reason: reason || joining.waitsFor };
     },
   });
   health.add({
     name: "shutdown",
     probes: ["ready"],
-    check: () => phase.stopping ? { ok: false, reason: "shutting down" } : { ok: true },
+    check: () => ending.begun ? { ok: false, reason: "shutting down" } : { ok: true },
   });
 }
 

@@ -10,10 +10,15 @@ import { messageOf, publicMessageOf, TimeoutError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { TaskGroup } from "../base/task_group.ts";
 import { type DrainSettings, longestDrainMs } from "../ha/token_end.ts";
-import type { Proxy } from "../proxy/proxy.ts";
 import { LINGER_MS } from "../proxy/goodbye.ts";
-import type { Phase } from "../target/joining.ts";
+import type { Proxy } from "../proxy/proxy.ts";
 import type { Target } from "../target/target.ts";
+
+/** Whether the end has begun: the program was told to stop, or a part of it has failed. */
+export interface Ending {
+  /** False until then. */
+  begun: boolean;
+}
 
 /** What runs, and what tells it to end. */
 export interface Running {
@@ -27,8 +32,8 @@ export interface Running {
   readonly target: Target;
   /** The sessions. */
   readonly proxy: Proxy;
-  /** Told that the end has begun. */
-  readonly phase: Phase;
+  /** Told that it has begun. */
+  readonly ending: Ending;
   /** All parts. */
   readonly tasks: TaskGroup;
 }
@@ -48,9 +53,9 @@ const LEAVE_MS = 5_000;
  * @throws what a failed part threw
  */
 export async function untilEnded(settings: DrainSettings, running: Running): Promise<void> {
-  const { clock, log, stop, target: { scaler, proxies, resets }, proxy, phase, tasks } = running;
+  const { clock, log, stop, target: { scaler, proxies, resets }, proxy, ending, tasks } = running;
   await aborted(stop.drain, stop.now, tasks.signal);
-  phase.stopping = true;
+  ending.begun = true;
   // When a part has failed, now or later, nobody waits in vain, and the record goes on to keep what runs.
   const drained = new AbortController();
   let outlasted: Promise<void> | undefined;

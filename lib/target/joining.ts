@@ -16,24 +16,21 @@ import { retryDelayMs } from "../kube/client.ts";
 import type { Observer, ScaleTarget } from "../scaler/observer.ts";
 import type { Scaler } from "../scaler/scaler.ts";
 
-/** How far the program is. */
-export interface Phase {
+/** How far this proxy has joined the others in front of one StatefulSet. */
+export interface Joining {
   /** It is ready: its rights suffice, and it has seen all that it needs of the cluster, once. */
   joined: boolean;
   /** What it waits for until then. */
   waitsFor: string;
   /** Why it has not joined, where the API server has said so. */
   fault?: string | undefined;
-  /** It was told to stop, or a part of it has failed. */
-  stopping: boolean;
 }
 
 /** Nothing is known yet. */
-export function phaseAtStart(): Phase {
+export function joiningAtStart(): Joining {
   return {
     joined: false,
     waitsFor: "the rights on the scale target are not confirmed yet",
-    stopping: false,
   };
 }
 
@@ -84,26 +81,26 @@ export async function join(
   proxies: { readonly membership: Pick<Proxies["membership"], "joined"> },
   observer: Pick<Observer, "whenSynced" | "whenListed">,
   { clock, random, log, access }: JoinPorts,
-  phase: Phase,
+  joining: Joining,
   signal: AbortSignal,
 ): Promise<void> {
   const faults = new CauseLog(log, "not ready", access);
   for (let attempt = 0;; attempt++) {
     try {
       await scaler.checkRights(signal);
-      phase.fault = undefined;
-      phase.waitsFor =
+      joining.fault = undefined;
+      joining.waitsFor =
         "the StatefulSet, the EndpointSlices of its Service or the other proxies are not seen yet";
       await observer.whenSynced(signal);
       await orAborted(proxies.membership.joined, signal);
       await observer.whenListed(signal);
-      phase.joined = true;
+      joining.joined = true;
       return log.info("ready");
     } catch (error) {
       signal.throwIfAborted();
       // That the StatefulSet is missing is the observer's to say.
       const isMissing = error instanceof ApiError && error.status === 404;
-      phase.fault = isMissing ? undefined : publicMessageOf(error);
+      joining.fault = isMissing ? undefined : publicMessageOf(error);
       if (!isMissing) faults.failed(error);
       await sleep(clock, retryDelayMs(error, attempt, random), signal);
     }

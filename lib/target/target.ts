@@ -19,7 +19,7 @@ import { Placement } from "../scaler/placement.ts";
 import { ResetExplainer } from "../scaler/reset_explainer.ts";
 import { Scaler } from "../scaler/scaler.ts";
 import { verifySuspects } from "../scaler/verification.ts";
-import { join, type Phase, takePart } from "./joining.ts";
+import { join, type Joining, joiningAtStart, takePart } from "./joining.ts";
 import { PodHealthChecks } from "./pod_health.ts";
 import type { Seats } from "./seats.ts";
 import { TargetSeats } from "./target_seats.ts";
@@ -37,6 +37,8 @@ export interface TargetPorts extends BasePorts {
 export class Target {
   /** What sessions know of it. */
   readonly seats: Seats;
+  /** How far this proxy has joined the others. */
+  readonly joining: Joining = joiningAtStart();
   /** The pods, who is on them, and the promises that bind. */
   readonly placement: Placement;
   /** This proxy among all in front of the StatefulSet. */
@@ -96,9 +98,9 @@ export class Target {
     this.seats = new TargetSeats(settings, { ...ports, placement, coldStart, resets, explainWait });
   }
 
-  /** Starts all its parts; `phase` is told when this proxy has joined. */
-  start(tasks: TaskGroup, phase: Phase): void {
-    const { placement, observer, scaler, proxies } = this;
+  /** Starts all its parts. */
+  start(tasks: TaskGroup): void {
+    const { placement, observer, scaler, proxies, joining } = this;
     const ports = { ...this.#ports, placement };
     const verification = { ...this.#ports, pods: placement.pods };
     const { access } = ports.client;
@@ -110,6 +112,6 @@ export class Target {
       tasks.run("pod health", (signal) => this.#podHealth.run(signal));
     }
     tasks.run("proxies", (signal) => takePart(proxies, observer, this.#at, signal));
-    tasks.run("join", (signal) => join(scaler, proxies, observer, { ...ports, access }, phase, signal));
+    tasks.run("join", (signal) => join(scaler, proxies, observer, { ...ports, access }, joining, signal));
   }
 }

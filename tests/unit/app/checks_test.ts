@@ -4,27 +4,39 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { addChecks, type Checked } from "../../../lib/app/checks.ts";
+import { addChecks, type Checked, type CheckedTarget } from "../../../lib/app/checks.ts";
 import { Health } from "../../../lib/ops/health.ts";
 import { BUSY, IDLE } from "../../support/ha.ts";
 
-/** A program in which all is well, but for what is given. */
-function healthOf(given: {
-  readonly phase?: Partial<Checked["phase"]>;
+/** What is not well. */
+interface Given {
+  readonly ending?: boolean;
+  readonly joining?: Partial<CheckedTarget["joining"]>;
   readonly access?: string;
   readonly proxy?: Partial<Checked["proxy"]>;
-  readonly scaler?: Partial<Checked["scaler"]>;
-  readonly observer?: Partial<Checked["observer"]>;
+  readonly scaler?: Partial<CheckedTarget["scaler"]>;
+  readonly observer?: Partial<CheckedTarget["observer"]>;
   readonly replicas?: number | undefined;
-  readonly proxies?: Partial<Omit<Checked["proxies"], "membership">>;
-  readonly membership?: Partial<Checked["proxies"]["membership"]>;
-} = {}): Health {
+  readonly proxies?: Partial<Omit<CheckedTarget["proxies"], "membership">>;
+  readonly membership?: Partial<CheckedTarget["proxies"]["membership"]>;
+}
+
+/** A program in which all is well, but for what is given. */
+function healthOf(given: Given = {}): Health {
   const health = new Health();
-  const replicas = "replicas" in given ? given.replicas : 1;
   addChecks(health, {
-    phase: { joined: true, waitsFor: "the pods are not seen yet", stopping: false, ...given.phase },
+    ending: { begun: given.ending ?? false },
     access: { cause: given.access },
     proxy: { accepting: true, fault: undefined, open: 3, held: 1, ...given.proxy },
+    target: targetOf(given),
+  });
+  return health;
+}
+
+function targetOf(given: Given): CheckedTarget {
+  const replicas = "replicas" in given ? given.replicas : 1;
+  return {
+    joining: { joined: true, waitsFor: "the pods are not seen yet", ...given.joining },
     scaler: { because: "2 sessions", fault: undefined, ...given.scaler },
     observer: { fault: undefined, unlisted: undefined, portDoubt: undefined, ...given.observer },
     placement: {
@@ -37,8 +49,7 @@ function healthOf(given: {
       ...given.proxies,
       membership: { state: "joined", fault: undefined, holding: undefined, ...given.membership },
     },
-  });
-  return health;
+  };
 }
 
 const lines = (health: Health, probe: "live" | "ready") => health.report(probe).verbose.split("\n");
@@ -55,17 +66,17 @@ Deno.test("addChecks() shows sessions, count and proxies on the probe of livenes
 });
 
 Deno.test("addChecks() calls a program alive until it accepts no more without having been told to stop", () => {
-  const brief = (given: Parameters<typeof healthOf>[0]) => healthOf(given).report("live").brief;
+  const brief = (given: Given) => healthOf(given).report("live").brief;
   const closed = { proxy: { accepting: false } };
   assert.equal(brief(closed), "accept: connections are not accepted any more");
-  assert.equal(brief({ ...closed, phase: { stopping: true } }), "ok");
-  assert.equal(brief({ phase: { joined: false, fault: "no permission" }, access: "refused" }), "ok");
+  assert.equal(brief({ ...closed, ending: true }), "ok");
+  assert.equal(brief({ joining: { joined: false, fault: "no permission" }, access: "refused" }), "ok");
   const exhausted = healthOf({ proxy: { fault: "Too many open files" } });
   assert.equal(lines(exhausted, "live")[0], "[+]accept ok: Too many open files");
 });
 
 Deno.test("addChecks() says of the count what is seen, why it is wanted, and what is wrong", () => {
-  const scale = (given: Parameters<typeof healthOf>[0]) => lines(healthOf(given), "live")[1];
+  const scale = (given: Given) => lines(healthOf(given), "live")[1];
   assert.equal(scale({ replicas: undefined }), "[+]scale ok: replicas not seen yet");
   assert.equal(scale({ replicas: 0 }), "[+]scale ok: replicas 0: 2 sessions");
   assert.equal(
@@ -78,7 +89,7 @@ Deno.test("addChecks() says of the count what is seen, why it is wanted, and wha
 });
 
 Deno.test("addChecks() says who leads, who else is alive, and what each of them has in use", () => {
-  const proxies = (given: Parameters<typeof healthOf>[0]) =>
+  const proxies = (given: Given) =>
     lines(healthOf(given), "live")[2]!.replace("[+]proxies ok: this is me, ", "");
   assert.equal(proxies({ proxies: { leader: "" } }), "joined; no leader");
   assert.equal(proxies({ proxies: { leader: "you" } }), "joined; leader you");
@@ -109,13 +120,13 @@ Deno.test("addChecks() says who leads, who else is alive, and what each of them 
 });
 
 Deno.test("addChecks() calls a program ready once it has joined, until it is told to stop or holds new sessions", () => {
-  const report = (given: Parameters<typeof healthOf>[0]) => {
+  const report = (given: Given) => {
     const { ok, brief } = healthOf(given).report("ready");
     return `${ok ? "ready" : "unready"}: ${brief}`;
   };
   assert.equal(report({}), "ready: ok");
   assert.equal(report({ access: "refused" }), "ready: ok", "what it serves goes on without the API");
-  assert.equal(report({ phase: { stopping: true } }), "unready: shutdown: shutting down");
+  assert.equal(report({ ending: true }), "unready: shutdown: shutting down");
   assert.equal(
     report({ membership: { holding: "New sessions are held" } }),
     "unready: cluster: New sessions are held",
@@ -123,7 +134,7 @@ Deno.test("addChecks() calls a program ready once it has joined, until it is tol
 });
 
 Deno.test("addChecks() says of a program that is ready what may keep it from finding a pod", () => {
-  const line = (observer: Partial<Checked["observer"]>) => lines(healthOf({ observer }), "ready")[0];
+  const line = (observer: Partial<CheckedTarget["observer"]>) => lines(healthOf({ observer }), "ready")[0];
   assert.equal(line({ unlisted: "no EndpointSlice" }), "[+]cluster ok: no EndpointSlice");
   assert.equal(line({ portDoubt: "port 1 is not declared" }), "[+]cluster ok: port 1 is not declared");
   assert.equal(
@@ -133,22 +144,24 @@ Deno.test("addChecks() says of a program that is ready what may keep it from fin
 });
 
 Deno.test("addChecks() says why a program is not ready: each reason once, and only the API's if that is out of reach", () => {
-  const reason = (given: Parameters<typeof healthOf>[0] = {}) => {
-    const { ok, brief } = healthOf({ ...given, phase: { joined: false, ...given.phase } }).report("ready");
+  const reason = (given: Given = {}) => {
+    const { ok, brief } = healthOf({ ...given, joining: { joined: false, ...given.joining } }).report(
+      "ready",
+    );
     assert.equal(ok, false);
     return brief.replace(/^cluster: /, "");
   };
   assert.equal(reason(), "the pods are not seen yet");
   const faults = {
     observer: { fault: "Cannot watch", unlisted: "no EndpointSlice" },
-    phase: { fault: "Cannot patch" },
+    joining: { fault: "Cannot patch" },
     membership: { fault: "Cannot create leases" },
   };
   assert.equal(reason(faults), "Cannot watch; Cannot patch; Cannot create leases; no EndpointSlice");
   assert.equal(
-    reason({ ...faults, phase: { fault: "Cannot watch" } }),
+    reason({ ...faults, joining: { fault: "Cannot watch" } }),
     "Cannot watch; Cannot create leases; no EndpointSlice",
   );
-  assert.equal(reason({ phase: { fault: "Cannot patch" } }), "Cannot patch");
+  assert.equal(reason({ joining: { fault: "Cannot patch" } }), "Cannot patch");
   assert.equal(reason({ ...faults, access: "Cannot reach the API server" }), "Cannot reach the API server");
 });

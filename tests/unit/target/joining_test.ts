@@ -9,7 +9,7 @@ import { CauseLog } from "../../../lib/base/log.ts";
 import { orAborted } from "../../../lib/base/or_aborted.ts";
 import type { RecordTarget } from "../../../lib/ha/record.ts";
 import { ApiError } from "../../../lib/kube/api_error.ts";
-import { join, phaseAtStart, takePart } from "../../../lib/target/joining.ts";
+import { join, joiningAtStart, takePart } from "../../../lib/target/joining.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 
@@ -97,7 +97,7 @@ function setUpJoin(refusal?: Error) {
   const joined = Promise.withResolvers<void>();
   const listed = Promise.withResolvers<void>();
   const stop = new AbortController();
-  const phase = phaseAtStart();
+  const joining = joiningAtStart();
   const world = { refusal, asked: [] as number[] };
   const scaler = {
     checkRights() {
@@ -113,10 +113,10 @@ function setUpJoin(refusal?: Error) {
       whenListed: (signal) => orAborted(listed.promise, signal),
     },
     { clock, random: () => 0.5, log, access },
-    phase,
+    joining,
     stop.signal,
   );
-  return { clock, log, access, synced, joined, listed, stop, phase, world, ended };
+  return { clock, log, access, synced, joined, listed, stop, joining, world, ended };
 }
 
 function refusalOf(status: number): ApiError {
@@ -133,48 +133,48 @@ function refusalOf(status: number): ApiError {
 for (const last of ["synced", "joined", "listed"] as const) {
   Deno.test(`join() is ready when all is there that it waits for, and says so once; the last is "${last}"`, async () => {
     const parts = setUpJoin();
-    const { log, phase, ended } = parts;
-    assert.match(phase.waitsFor, /rights/);
+    const { log, joining, ended } = parts;
+    assert.match(joining.waitsFor, /rights/);
     for (const part of ["synced", "joined", "listed"] as const) if (part !== last) parts[part].resolve();
     await settle();
-    assert.equal(phase.joined, false);
-    assert.match(phase.waitsFor, /not seen yet$/, "the rights suffice");
+    assert.equal(joining.joined, false);
+    assert.match(joining.waitsFor, /not seen yet$/, "the rights suffice");
     assert.deepEqual(log.records, []);
     parts[last].resolve();
     await ended;
-    assert.equal(phase.joined, true);
+    assert.equal(joining.joined, true);
     assert.deepEqual(log.records.map(({ level, event }) => `${level} ${event}`), ["info ready"]);
   });
 }
 
 Deno.test("join() tries again after a failure, with pauses that grow, and says each cause once", async () => {
-  const { clock, log, synced, joined, listed, phase, world, ended } = setUpJoin(refusalOf(403));
+  const { clock, log, synced, joined, listed, joining, world, ended } = setUpJoin(refusalOf(403));
   await clock.advance(10_000);
-  assert.match(phase.fault ?? "", /^Cannot patch .*said the server/);
+  assert.match(joining.fault ?? "", /^Cannot patch .*said the server/);
   const pauses = world.asked.slice(1).map((ms, i) => ms - world.asked[i]!);
   assert.ok(pauses.length >= 3 && pauses.every((ms, i) => ms > 0 && ms >= (pauses[i - 1] ?? 0)), `${pauses}`);
   assert.ok(pauses[0]! <= 200 && pauses.at(-1)! > pauses[0]!, `${pauses}`);
   const causes = () =>
     log.of("not ready").filter(({ level }) => level === "warn").map(({ fields }) => fields["cause"]);
-  assert.deepEqual(causes(), [phase.fault]);
+  assert.deepEqual(causes(), [joining.fault]);
   world.refusal = undefined;
   await clock.advance(30_000);
-  assert.equal(phase.fault, undefined, "the rights suffice now");
-  assert.equal(phase.joined, false);
+  assert.equal(joining.fault, undefined, "the rights suffice now");
+  assert.equal(joining.joined, false);
   for (const { resolve } of [synced, joined, listed]) resolve();
   await ended;
-  assert.equal(phase.joined, true);
+  assert.equal(joining.joined, true);
 });
 
 Deno.test("join() leaves it to the watch to say that the StatefulSet is missing", async () => {
-  const { clock, log, stop, phase, world, ended } = setUpJoin(refusalOf(403));
+  const { clock, log, stop, joining, world, ended } = setUpJoin(refusalOf(403));
   await clock.advance(0);
-  const cause = phase.fault;
+  const cause = joining.fault;
   assert.ok(cause !== undefined);
   world.refusal = refusalOf(404);
   await clock.advance(10_000);
   assert.ok(world.asked.length > 2);
-  assert.equal(phase.fault, undefined);
+  assert.equal(joining.fault, undefined);
   assert.deepEqual(log.of("not ready").map(({ fields }) => fields["cause"]), [cause]);
   stop.abort(new Error("told to stop"));
   await assert.rejects(ended, /told to stop/);
