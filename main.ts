@@ -93,11 +93,11 @@ async function run(
     writer: Deno.stderr,
   });
   for (const { flag, variable, used } of beaten) {
-    log.warn("flag does not count", { flag, cause: `the variable ${variable} beats it`, used });
+    log.warn("flag_overridden", { flag, cause: `the variable ${variable} beats it`, used });
   }
   // What nobody has caught is a bug. It is logged, with its stack, and the program goes on: builds may be running.
   const onBug = (error: unknown) => {
-    log.error("internal error", {
+    log.error("internal_error", {
       cause: messageOf(error),
       stack: error instanceof Error ? error.stack : undefined,
     });
@@ -128,7 +128,7 @@ async function run(
   } catch (error) {
     if (error instanceof UsageError) throw error;
     if (!(error instanceof FatalError)) onBug(error);
-    log.error("cannot go on", { cause: messageOf(error) });
+    log.error("fatal_error", { cause: messageOf(error) });
     return 1;
   } finally {
     await flush(FLUSH_MS);

@@ -74,7 +74,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     cluster: `${cluster.server.host} (${cluster.source})`,
     version,
   });
-  log.debug("settings", settingsAsText(settings));
+  log.debug("settings_loaded", settingsAsText(settings));
   warnOfShortToken(await cluster.tokenTimes?.(), settings, log);
   ports.onListening?.({ proxy: listener.addr, admin: admin.addr });
 
@@ -86,7 +86,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   } finally {
     await admin.close();
     cluster.http.close();
-    log.info("ended");
+    log.info("program_ended");
   }
 }
 

@@ -61,7 +61,7 @@ export async function untilEnded(settings: DrainSettings, running: Running): Pro
   let outlasted: Promise<void> | undefined;
   const onFailure = () => {
     const cause = messageOf(tasks.signal.reason);
-    log.error("a part has failed", { cause, then: "the program ends when its running sessions have" });
+    log.error("component_failed", { cause, then: "the program ends when its running sessions have" });
     const told = publicMessageOf(tasks.signal.reason);
     proxy.refuseHeld("failed", `The proxy in front of buildkitd has failed, start the build again: ${told}`);
     outlasted = proxies.outlast(drained.signal);
@@ -71,7 +71,7 @@ export async function untilEnded(settings: DrainSettings, running: Running): Pro
   scaler.stopLowering();
   proxies.drain(longestDrainMs(settings));
   const released = releaseLead(running);
-  log.info("shutting down", { sessions: proxy.open, shutdownDelayMs: settings.shutdownDelayMs });
+  log.info("shutdown_started", { sessions: proxy.open, shutdownDelayMs: settings.shutdownDelayMs });
   await waitUntil(clock, settings.shutdownDelayMs, stop.now, tasks.signal);
   proxy.stopAccepting();
   void proxy.drained().then(() => drained.abort());
@@ -97,7 +97,7 @@ async function releaseLead({ clock, log, stop, target: { scaler, proxies } }: Ru
     using limit = leaveLimit(clock, stop.now);
     await proxies.release(limit.signal);
   } catch (error) {
-    log.debug("cannot release the lead", { cause: messageOf(error) });
+    log.debug("lease_release_failed", { cause: messageOf(error) });
   }
 }
 
@@ -110,7 +110,7 @@ async function endSessions(
   await waitUntil(clock, drainTimeoutMs === 0 ? Infinity : drainTimeoutMs, stop.now, drained);
   if (proxy.open === 0) return;
   const why = stop.now.aborted ? "The proxy was told to end at once" : "The drain timeout has passed";
-  log.warn("sessions are cut", { sessions: proxy.open, reason: why });
+  log.warn("sessions_cut", { sessions: proxy.open, reason: why });
   if (proxy.held > 0) {
     // Clients that wait can be told, which takes a moment.
     proxy.refuseHeld("drain_timeout", `${why}: the proxy in front of buildkitd ends, start the build again`);
@@ -124,7 +124,7 @@ async function endSessions(
 async function leave({ clock, log, stop, target: { proxies } }: Running): Promise<void> {
   using limit = leaveLimit(clock, stop.now);
   await proxies.leave(limit.signal).catch((error) => {
-    log.warn("cannot delete the record of this proxy", { cause: messageOf(error) });
+    log.warn("own_record_deletion_failed", { cause: messageOf(error) });
   });
 }
 

@@ -1,36 +1,32 @@
 /**
- * The port to the log. A record is an event name and fields, never text with values pasted in, so that people can
- * search it, machines can parse it, and tests can assert on it. Fields never hold a secret.
+ * The port to the log. A record is the code of an event (see `events.ts`) and fields, never text with values pasted in,
+ * so that people can search it, machines can parse it, and tests can assert on it. Fields never hold a secret.
  *
  * @module
  */
 import { messageOf, publicMessageOf } from "./errors.ts";
-
-/** How much a record matters, least first. */
-export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
-/** One of {@link LOG_LEVELS}. */
-export type LogLevel = typeof LOG_LEVELS[number];
+import type { EventCode, FaultCode, LogLevel } from "./events.ts";
 
 /** What is known about an event. Durations end in `Ms`, sizes in `Bytes`; `undefined` is left out. */
 export type LogFields = Readonly<
   Record<string, string | number | boolean | null | undefined | readonly string[]>
 >;
 
-/** Where events go. `event` is a short phrase in lower case, always the same for the same kind of event. */
+/** Where events go. */
 export interface Log {
   /** What only a developer looks for. */
-  debug(event: string, fields?: LogFields): void;
+  debug(code: EventCode, fields?: LogFields): void;
   /** What an operator wants to know: a session, a scale decision. */
-  info(event: string, fields?: LogFields): void;
+  info(code: EventCode, fields?: LogFields): void;
   /** What does not work now and is tried again. */
-  warn(event: string, fields?: LogFields): void;
+  warn(code: EventCode, fields?: LogFields): void;
   /** What needs a person. */
-  error(event: string, fields?: LogFields): void;
+  error(code: EventCode, fields?: LogFields): void;
 }
 
 /** A {@link Log} that hands every record to one function. */
-export function logTo(write: (level: LogLevel, event: string, fields: LogFields) => void): Log {
-  const at = (level: LogLevel) => (event: string, fields: LogFields = {}) => write(level, event, fields);
+export function logTo(write: (level: LogLevel, code: EventCode, fields: LogFields) => void): Log {
+  const at = (level: LogLevel) => (code: EventCode, fields: LogFields = {}) => write(level, code, fields);
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
@@ -41,18 +37,20 @@ export function logTo(write: (level: LogLevel, event: string, fields: LogFields)
  */
 export class CauseLog {
   readonly #log: Log;
-  readonly #event: string;
+  readonly #code: FaultCode;
+  readonly #fields: LogFields;
   readonly #under: CauseLog | undefined;
   /** The fault that lasts, in words for everybody. */
   #cause: string | undefined;
   /** The last cause that was logged as a warning, since the fault began. */
   #said: string | undefined;
 
-  /** Takes the event of the fault; the end of it is logged as `<event> is over`. */
-  constructor(log: Log, event: string, under?: CauseLog) {
+  /** Takes the code of the fault, and the fields of all its records; its end is logged as `<code>_recovered`. */
+  constructor(log: Log, code: FaultCode, under?: CauseLog, fields: LogFields = {}) {
     this.#log = log;
-    this.#event = event;
+    this.#code = code;
     this.#under = under;
+    this.#fields = fields;
   }
 
   /** The fault that lasts, if one does. Clients and the admin port may be told: the log has said more. */
@@ -65,10 +63,10 @@ export class CauseLog {
     const cause = messageOf(error);
     this.#cause = publicMessageOf(error);
     if (cause === this.#said || this.#under?.cause !== undefined) {
-      return this.#log.debug(this.#event, { cause, ...fields });
+      return this.#log.debug(this.#code, { ...this.#fields, cause, ...fields });
     }
     this.#said = cause;
-    this.#log.warn(this.#event, { cause, ...fields });
+    this.#log.warn(this.#code, { ...this.#fields, cause, ...fields });
   }
 
   /** A try has succeeded. */
@@ -76,6 +74,6 @@ export class CauseLog {
     const cause = this.#said;
     this.#cause = undefined;
     this.#said = undefined;
-    if (cause !== undefined) this.#log.info(`${this.#event} is over`, { cause });
+    if (cause !== undefined) this.#log.info(`${this.#code}_recovered`, { ...this.#fields, cause });
   }
 }

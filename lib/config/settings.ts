@@ -8,7 +8,7 @@
  * @module
  */
 import { UsageError } from "../base/errors.ts";
-import { LOG_LEVELS } from "../base/log.ts";
+import { LOG_LEVELS } from "../base/events.ts";
 import { overlaps } from "./address.ts";
 import { formatDurationMs } from "./duration.ts";
 import { nearest } from "./nearest.ts";

@@ -6,6 +6,7 @@
  */
 import { runApp } from "../app.ts";
 import { systemClock } from "../base/clock.ts";
+import { EVENTS } from "../base/events.ts";
 import { logTo } from "../base/log.ts";
 import type { Address } from "../base/network.ts";
 import { systemRandom } from "../base/random.ts";
@@ -50,12 +51,13 @@ export function runProgram(
     variables: {}, // the user's environment is about another cluster
   });
   const http = new MemoryHttp(cluster.api, systemClock, "program");
-  const log = logTo((level, event, fields) => {
+  const log = logTo((level, code, fields) => {
     if (stop.now.aborted) return; // the demo is over, and what is left of the program with it
     const { from, to, because, cause } = fields;
-    if (event === "scaled") onEvent(`scales ${from} -> ${to}: ${because}`);
+    if (code === "scaled") onEvent(`scales ${from} -> ${to}: ${because}`);
     else if (level === "warn" || level === "error") {
-      onEvent(cause === undefined ? event : `${event}: ${cause}`);
+      const { text } = EVENTS[code];
+      onEvent(cause === undefined ? text : `${text}: ${cause}`);
     }
   });
   return runApp(settings, {

@@ -104,7 +104,7 @@ export class Consent {
         if (missing.length === 0) return true;
         if (missing.some((record) => objects(this.#newest(record), wanted.below))) return false;
         if (clock.nowMs() >= untilMs) {
-          log.debug("no consent", { silent: missing.map(({ identity }) => identity) });
+          log.debug("consent_missing", { silent: missing.map(({ identity }) => identity) });
           return false;
         }
         if (clock.nowMs() - readMs >= READ_AGAIN_MS) {

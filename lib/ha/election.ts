@@ -56,7 +56,7 @@ export class Election {
     this.#ports = ports;
     this.#times = times;
     this.#onChange = onChange;
-    this.#faults = new CauseLog(ports.log, "cannot take part in the election", ports.access);
+    this.#faults = new CauseLog(ports.log, "election_failed", ports.access);
   }
 
   /** Whether this proxy leads, right now. */
@@ -194,8 +194,8 @@ export class Election {
     if (holder === this.#holder) return;
     const { log, identity } = this.#ports;
     this.#holder = holder;
-    if (holder === "") log.info("no proxy leads", {});
-    else log.info("leader", { leader: holder, self: holder === identity });
+    if (holder === "") log.info("leader_lost", {});
+    else log.info("leader_changed", { leader: holder, self: holder === identity });
     this.#onChange();
   }
 }

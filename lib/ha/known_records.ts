@@ -121,7 +121,7 @@ export class KnownRecords {
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) {
-          log.debug("cannot read the records", { cause: messageOf(error) });
+          log.debug("records_cleanup_failed", { cause: messageOf(error) });
         }
       }
     }
@@ -132,7 +132,7 @@ export class KnownRecords {
     for (const record of list) {
       if (record.identity === identity || !isExpired(record)) continue;
       await leases.remove(record.lease, signal);
-      log.info("record of a dead proxy is deleted", { proxy: record.identity });
+      log.info("stale_record_deleted", { proxy: record.identity });
     }
   }
 

@@ -99,8 +99,8 @@ export class Membership {
   constructor(settings: MembershipSettings, ports: MembershipPorts) {
     this.#settings = settings;
     this.#ports = ports;
-    this.#faults = new CauseLog(ports.log, "cannot renew the record of this proxy", ports.access);
-    this.#joinFaults = new CauseLog(ports.log, "cannot join the other proxies", ports.access);
+    this.#faults = new CauseLog(ports.log, "record_renewal_failed", ports.access);
+    this.#joinFaults = new CauseLog(ports.log, "join_failed", ports.access);
     ports.placement.gate = () => this.#admits();
   }
 
@@ -188,8 +188,8 @@ export class Membership {
           // Deleted by somebody, or not renewed for too long: the others do not reckon with this proxy.
           const { log } = this.#ports;
           const then = "it joins again";
-          if (error instanceof RecordGone) log.warn("record of this proxy was deleted", { then });
-          else log.warn("record of this proxy was not renewed in time", { then });
+          if (error instanceof RecordGone) log.warn("own_record_deleted", { then });
+          else log.warn("own_record_expired", { then });
           this.#set("joining");
           // Not a moment is to be lost, but whoever takes the record away each time must not make it loop either.
           losses = clock.nowMs() - lostMs < RECENT_MS ? losses + 1 : 0;
@@ -331,7 +331,7 @@ export class Membership {
     if (this.#state === "cut_off") return;
     const { log, placement } = this.#ports;
     const { whenCutOff } = this.#settings;
-    log.warn("cut off from the Kubernetes API", {
+    log.warn("proxy_cut_off", {
       cause: this.fault,
       then: whenCutOff === "serve" ? "sessions to ready pods are still served" : "new sessions are held",
     });

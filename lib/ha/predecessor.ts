@@ -32,6 +32,6 @@ export async function removePredecessor(
     await leases.remove(lease, signal).catch((error) => {
       if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) throw error;
     });
-    log.info("record of the predecessor in this pod is deleted", { predecessor: found.identity });
+    log.info("predecessor_record_deleted", { predecessor: found.identity });
   }
 }

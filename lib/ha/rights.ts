@@ -73,7 +73,7 @@ export async function isAlone(
       );
     }
     if (clock.nowMs() < untilMs) continue;
-    log.error("no right to Leases", {
+    log.error("leases_forbidden", {
       cause: cause.message,
       then: "this proxy must stay the only one: others would not know of its sessions",
     });

@@ -79,7 +79,7 @@ export class RecordLifetime {
     });
     const isLonger = longMs > this.#expiryMs;
     if (isLonger && !this.#isLonger) {
-      log.warn("token may end before the drain", {
+      log.warn("token_expires_in_drain", {
         expires: new Date(times.expiresMs).toISOString(),
         then: `other proxies keep this proxy's builds for ${
           formatDurationMs(Math.ceil(longMs / 1000) * 1000)
@@ -115,7 +115,7 @@ export function warnOfShortToken(times: TokenTimes | undefined, settings: DrainS
   const neededMs = settings.recordExpiryMs + (drainMs === Infinity ? UNLIMITED_DRAIN_MS : drainMs);
   if (leftMs >= neededMs) return;
   const wantedS = Math.ceil(neededMs / LEFT_PART / 1000);
-  log.warn("service account token is short-lived", {
+  log.warn("token_lifetime_short", {
     lifetime: formatDurationMs(lifetimeMs),
     cause:
       `the kubelet renews it when a fifth is left, and not at all while the pod terminates; to drain, this ` +

@@ -37,7 +37,7 @@ export class CachedFile {
   /** Reads nothing yet. */
   constructor(options: CachedFileOptions) {
     this.#options = options;
-    this.#unreadable = new CauseLog(options.log, "credential file is unreadable");
+    this.#unreadable = new CauseLog(options.log, "credential_file_unreadable");
   }
 
   /**

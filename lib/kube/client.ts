@@ -58,7 +58,7 @@ export class KubeClient {
   /** A client for one cluster. */
   constructor(ports: ClientPorts) {
     this.#ports = ports;
-    this.access = new CauseLog(ports.log, "no access to the Kubernetes API");
+    this.access = new CauseLog(ports.log, "api_access_failed");
   }
 
   /** The cluster that it talks to, for messages. */

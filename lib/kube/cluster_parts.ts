@@ -66,7 +66,7 @@ const NO_CREDENTIALS =
 export function makeCluster(parts: ClusterParts, { log, machine }: LoadPorts): Cluster {
   const { server, source, namespace, podUid, tokenTimes, connection } = parts;
   if (connection.insecure) {
-    log.warn("server certificate is not verified", {
+    log.warn("server_certificate_unverified", {
       server: server.origin,
       source,
       cause: '"insecure-skip-tls-verify" is set: whoever is on the way can read and change everything',
@@ -105,7 +105,7 @@ class Identity {
     this.#parts = parts;
     this.#http = http;
     this.#log = log;
-    this.#unreadable = new CauseLog(log, "credential file is unreadable");
+    this.#unreadable = new CauseLog(log, "credential_file_unreadable");
     this.#credentials = parts.credentials;
     this.#ca = parts.connection.ca;
   }
@@ -154,7 +154,7 @@ class Identity {
     }
     if (credentials !== undefined) this.#credentials = credentials;
     if (!isOtherCa && credentials === undefined) return false;
-    this.#log.info("credentials were read again", {
+    this.#log.info("credentials_reloaded", {
       source: this.#parts.source,
       changed: [...(isOtherCa ? ["authority"] : []), ...(credentials === undefined ? [] : ["kubeconfig"])],
     });

@@ -92,7 +92,7 @@ async function fromKubeconfigs(
   if (first === undefined) return undefined;
   const { context, parts, isPlain } = first;
   if (isPlain) {
-    ports.log.warn("credentials are not sent", {
+    ports.log.warn("credentials_not_sent", {
       server: parts.server.origin,
       cause:
         `field "server" of the cluster in "${context.file}" begins with "http://": whoever is on the way could ` +

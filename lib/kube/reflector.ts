@@ -73,7 +73,9 @@ export class Reflector<T extends KubeObject> {
     this.#collection = collection;
     this.#ports = ports;
     this.#onChange = onChange;
-    this.#faults = new CauseLog(ports.log, `cannot watch ${collection.resource}`, ports.client.access);
+    this.#faults = new CauseLog(ports.log, "watch_failed", ports.client.access, {
+      resource: collection.resource,
+    });
   }
 
   /** True once a list was read and a watch from there was granted. */
@@ -214,7 +216,7 @@ export class Reflector<T extends KubeObject> {
   #restarted(cause: "ended" | "expired" | "silent" | "failed"): void {
     const { resource } = this.#collection;
     this.#ports.metrics.record("watch_restarts_total", 1, { resource, cause });
-    this.#ports.log.debug("watch starts again", { resource, cause });
+    this.#ports.log.debug("watch_restarted", { resource, cause });
   }
 
   #target(verb: "list" | "watch"): ApiTarget {

@@ -65,7 +65,7 @@ export class HttpServer {
     this.#handler = handler;
     this.#clock = clock;
     this.#limits = limits;
-    const faults = new CauseLog(log, "admin port cannot accept connections");
+    const faults = new CauseLog(log, "admin_accept_failed");
     this.#accepting = acceptAll(listener, clock, this.#stopped.signal, {
       isOpen: () => !this.#stopped.signal.aborted,
       accepted: (conn) => {

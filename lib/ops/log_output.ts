@@ -7,7 +7,8 @@
  */
 import type { LogRecord, TextFormatter } from "@logtape/logtape";
 import type { Clock } from "../base/clock.ts";
-import { type Log, LOG_LEVELS, type LogFields, type LogLevel, logTo } from "../base/log.ts";
+import { type EventCode, EVENTS, LOG_LEVELS, type LogLevel } from "../base/events.ts";
+import { type Log, type LogFields, logTo } from "../base/log.ts";
 import { formatDurationMs } from "../config/duration.ts";
 import { type ByteWriter, LogQueue } from "./log_queue.ts";
 
@@ -40,16 +41,16 @@ export async function openLog(options: LogOptions): Promise<LogOutput> {
   const { level, format, terminal, colors, clock, writer } = options;
   const asText = format === "text" || (format === "auto" && terminal);
   const formatter = asText ? await textFormatter(colors && terminal) : formatJson;
-  const toLine = (at: LogLevel, event: string, fields: LogFields) =>
-    formatter(recordOf(at, event, fields, clock.wallMs()));
+  const toLine = (at: LogLevel, code: EventCode, fields: LogFields) =>
+    formatter(recordOf(at, code, fields, clock.wallMs()));
   const queue = new LogQueue(
     writer,
     clock,
-    (records, cause) => toLine("warn", "log records lost", { records, cause }),
+    (records, cause) => toLine("warn", "log_records_dropped", { records, cause }),
   );
   const least = LOG_LEVELS.indexOf(level);
-  const log = logTo((at, event, fields) => {
-    if (LOG_LEVELS.indexOf(at) >= least) queue.push(toLine(at, event, fields));
+  const log = logTo((at, code, fields) => {
+    if (LOG_LEVELS.indexOf(at) >= least) queue.push(toLine(at, code, fields));
   });
   return { log, flush: (timeoutMs) => queue.flush(timeoutMs) };
 }
@@ -80,22 +81,24 @@ function cut(text: string): string {
   return text.length > MAX_STRING ? `${text.slice(0, MAX_STRING)}…` : text;
 }
 
-function recordOf(level: LogLevel, event: string, fields: LogFields, timestamp: number): LogRecord {
+function recordOf(level: LogLevel, code: EventCode, fields: LogFields, timestamp: number): LogRecord {
+  const { text } = EVENTS[code];
   return {
-    category: [],
+    category: [code],
     level: level === "warn" ? "warning" : level,
-    message: [event],
-    rawMessage: event,
+    message: [text],
+    rawMessage: text,
     timestamp,
     properties: fields,
   };
 }
 
-/** `{"time":…,"level":…,"event":…}` and the fields; a field of one of these names gets an underscore. */
+/** `{"time":…,"level":…,"code":…,"event":…}` and the fields; a field of one of these names gets an underscore. */
 function formatJson(record: LogRecord): string {
   const head = {
     time: new Date(record.timestamp).toISOString(),
     level: levelName(record.level),
+    code: record.category[0],
     event: record.rawMessage,
   };
   const fields = printable(record.properties as LogFields).map(([name, value]) =>
@@ -129,7 +132,7 @@ async function textFormatter(colors: boolean): Promise<TextFormatter> {
     const text = onOneLine([event, ...fields].join(" "));
     // The level is padded here because the formatter would pad for names that are not used.
     const pad = record.level === "info" || record.level === "warning" ? " " : "";
-    return pretty({ ...record, message: [pad + text] });
+    return pretty({ ...record, category: [], message: [pad + text] });
   };
 }
 

@@ -52,12 +52,12 @@ export class Proxy {
     this.#ports = {
       ...ports,
       budget: new HoldBudget(TOTAL_LIMIT_BYTES, (usedBytes) => metrics.record("hold_bytes", usedBytes, {})),
-      heldLimit: new CauseLog(log, "sessions are refused"),
+      heldLimit: new CauseLog(log, "held_limit_reached"),
     };
     const { seats } = ports;
     seats.subscribe(() => metrics.record("sessions_held", seats.held, {}));
-    this.#acceptFaults = new CauseLog(log, "cannot accept connections");
-    this.#limit = new CauseLog(log, "connections are refused");
+    this.#acceptFaults = new CauseLog(log, "accept_failed");
+    this.#limit = new CauseLog(log, "connection_limit_reached");
   }
 
   /** True until `stopAccepting`. */

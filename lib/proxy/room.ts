@@ -81,8 +81,8 @@ export class Room {
     metrics.record("sessions_limit", this.#isWhole ? this.#sessions : this.#maxConnections, {});
     if (found === undefined) return;
     metrics.record("descriptors_free", found, {});
-    if (isEnough) return log.info("file descriptors", { free: found, wanted });
-    log.warn("too few file descriptors", {
+    if (isEnough) return log.info("descriptors_counted", { free: found, wanted });
+    log.warn("descriptors_insufficient", {
       free: found,
       wanted,
       sessions: this.#sessions,

@@ -77,7 +77,7 @@ class Session {
     const { log, metrics, seats } = this.#ports;
     const session = { session: this.#id, client: this.#client };
     metrics.record("sessions_opened_total", 1, {});
-    log.debug("session opened", session);
+    log.debug("session_opened", session);
     try {
       tune(this.#downstream);
       await this.#serve();
@@ -87,7 +87,7 @@ class Session {
       else if (error instanceof HoldEnded) this.#outcome = error.outcome;
       else {
         this.#outcome = "failed";
-        log.error("session failed", { ...session, cause: messageOf(error) });
+        log.error("session_failed", { ...session, cause: messageOf(error) });
       }
     } finally {
       close(this.#downstream);
@@ -149,8 +149,9 @@ class Session {
     const durationMs = Math.round(clock.nowMs() - this.#startedMs);
     const heldMs = this.#heldMs ?? durationMs;
     metrics.record("sessions_ended_total", 1, { outcome });
+    const level = levelOf(outcome);
     const write = (reason = this.#reason) =>
-      log[levelOf(outcome)]("session ended", {
+      log[level]("session_ended", {
         session: this.#id,
         client: this.#client,
         outcome,

@@ -100,7 +100,7 @@ export class CountOwners {
         await sleep(clock, PAUSE_MS, signal);
       } catch (error) {
         signal.throwIfAborted();
-        log.debug("cannot shorten the list of the count's owners", { cause: messageOf(error) });
+        log.debug("field_managers_removal_failed", { cause: messageOf(error) });
         await sleep(clock, retryDelayMs(error, failures++, random), signal);
       }
     }
@@ -127,6 +127,6 @@ export class CountOwners {
     const after = await scale.giveUp(seen, manager, signal);
     if (after.version === seen.version) throw new Error(`The API server leaves its share to "${manager}"`);
     placement.see(after, seen.version);
-    log.debug("an owner of the count has given it up", { manager });
+    log.debug("field_manager_removed", { manager });
   }
 }

@@ -53,7 +53,7 @@ export class CountReader {
   /** An object that had version `from` has the older version `to` now: what was seen and promised means nothing any more. */
   startAnew(from: string, to: string): void {
     const { log, placement, onRestored } = this.#ports;
-    log.error("the Kubernetes API has gone back to an earlier state", {
+    log.error("resource_versions_regressed", {
       from,
       to,
       then: "this proxy joins the others anew; running sessions go on",

@@ -66,9 +66,9 @@ export class Observer {
     this.#target = target;
     this.#ports = ports;
     this.#log = ports.log;
-    this.#missing = new CauseLog(ports.log, "StatefulSet is missing");
-    this.#unlisted = new CauseLog(ports.log, "headless Service is missing");
-    this.#undeclared = new CauseLog(ports.log, "target port is not declared");
+    this.#missing = new CauseLog(ports.log, "statefulset_not_found");
+    this.#unlisted = new CauseLog(ports.log, "endpointslice_not_found");
+    this.#undeclared = new CauseLog(ports.log, "target_port_undeclared");
     this.#statefulSets = new Reflector<StatefulSet>(
       {
         group: "apps",
@@ -212,8 +212,8 @@ export class Observer {
     const isProxys = to < seen.replicas
       ? promises.some(({ below }) => below === to)
       : isSetByProxy(managedFields);
-    if (isProxys) this.#log.debug("replicas were changed by another proxy", fields);
-    else this.#log.info("replicas were changed by somebody else", fields);
+    if (isProxys) this.#log.debug("replicas_changed_by_proxy", fields);
+    else this.#log.info("replicas_changed_externally", fields);
   }
 
   #gone(): void {
@@ -280,7 +280,7 @@ export class Observer {
     const { placement, log } = this.#ports;
     const backends = backendsOf(this.#slices.values(), this.#target.name, this.#ordinalStart);
     for (const { pod, uid, addresses, ready, terminating } of backends) {
-      log.debug("pod seen", { pod, uid, addresses, ready, terminating });
+      log.debug("pod_observed", { pod, uid, addresses, ready, terminating });
     }
     placement.pods.set(backends, listed);
   }

@@ -66,7 +66,7 @@ export class Scaler {
     this.#ports = ports;
     this.#policy = policy;
     this.#name = `${MANAGER}-${randomName(ports.random, 12)}`;
-    this.#faults = new CauseLog(ports.log, "cannot scale", ports.access);
+    this.#faults = new CauseLog(ports.log, "scaling_failed", ports.access);
     this.#claim = new Attempt(ports, this.#faults, CLAIM_PATIENCE_MS);
     this.#lower = new Attempt(ports, this.#faults, LOWER_PATIENCE_MS);
     ports.placement.subscribe(() => this.#changed.notify());
@@ -288,7 +288,7 @@ export class Scaler {
       : "same";
     metrics.record("scale_writes_total", 1, { direction, reason });
     // A proxy that joins changes nothing that an operator would see.
-    if (reason === "join") log.debug("count claimed", { replicas: after.replicas, because });
+    if (reason === "join") log.debug("replicas_claimed", { replicas: after.replicas, because });
     else log.info("scaled", { from: before.replicas, to: after.replicas, reason, because });
     placement.see(after, before.version);
   }

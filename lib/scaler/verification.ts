@@ -46,10 +46,10 @@ async function verify(
   const found = await askForPod(namespace, pod, ports, signal);
   signal.throwIfAborted();
   if (found === undefined || found === "forbidden") return false;
-  const lives = found !== "missing" && found.metadata?.uid === uid &&
+  const alive = found !== "missing" && found.metadata?.uid === uid &&
     found.metadata.deletionTimestamp === undefined;
-  log.debug("condemned pod", { pod, uid, lives });
-  if (lives) pods.verified(uid, settledMs);
+  log.debug("pod_verified", { pod, uid, alive });
+  if (alive) pods.verified(uid, settledMs);
   else pods.deleted(uid);
   return true;
 }

@@ -84,10 +84,11 @@ export async function join(
   joining: Joining,
   signal: AbortSignal,
 ): Promise<void> {
-  const faults = new CauseLog(log, "not ready", access);
+  const faults = new CauseLog(log, "rights_check_failed", access);
   for (let attempt = 0;; attempt++) {
     try {
       await scaler.checkRights(signal);
+      faults.succeeded();
       joining.fault = undefined;
       joining.waitsFor =
         "the StatefulSet, the EndpointSlices of its Service or the other proxies are not seen yet";

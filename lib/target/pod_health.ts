@@ -182,12 +182,12 @@ export class PodHealthChecks {
       const then = placement.pods.mode === "grpc"
         ? "it never counts as ready (--readiness grpc)"
         : "its condition decides";
-      log.warn("pod has no health service", { pod, uid, then });
+      log.warn("pod_health_unsupported", { pod, uid, then });
     }
-    if (after.served && !before.served) log.debug("pod serves", { pod, uid });
-    if (after.missed === 3 && before.missed < 3) log.warn("pod does not answer health checks", { pod, uid });
+    if (after.served && !before.served) log.debug("pod_health_check_passed", { pod, uid });
+    if (after.missed === 3 && before.missed < 3) log.warn("pod_health_check_failed", { pod, uid });
     if (after.served && after.missed === 0 && before.missed === 3) {
-      log.info("pod answers health checks again", { pod, uid });
+      log.info("pod_health_check_failed_recovered", { pod, uid });
     }
   }
 }

@@ -35,7 +35,7 @@ export class TargetSeats implements Seats {
   constructor(settings: DialSettings, ports: TargetSeatsPorts) {
     this.#settings = settings;
     this.#ports = ports;
-    this.#dialFaults = new CauseLog(ports.log, "cannot connect to a ready pod");
+    this.#dialFaults = new CauseLog(ports.log, "pod_connection_failed");
   }
 
   get held(): number {

@@ -34,7 +34,7 @@ scenario(
     await cluster.plane.killApiServer();
     await delay(EXPIRY_MS);
     for (const program of programs) {
-      await program.waitForRecord("cut off", ({ event }) => event === "cut off from the Kubernetes API");
+      await program.waitForRecord("cut off", ({ code }) => code === "proxy_cut_off");
       await (await cluster.build(program)).finish();
       assert.equal((await program.probe("/readyz")).status, 200);
     }

@@ -49,7 +49,7 @@ scenario(
     assert.notEqual((await build.result()).code, 0);
     const { outcome, reason, pod } = await program.waitForRecord(
       "a session that says why it ended",
-      (record) => record.event === "session ended" && record["reason"] !== undefined,
+      (record) => record.code === "session_ended" && record["reason"] !== undefined,
     );
     assert.match(String(outcome), /^(completed|upstream_reset)$/);
     assert.equal(reason, "container buildkitd of pod buildkitd-0 ended with exit code 137: OOMKilled");

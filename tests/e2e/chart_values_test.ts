@@ -56,7 +56,7 @@ releaseScenario(
     const ip = new URL(endpoint!.address).hostname;
     assert.equal(await sysctlOf(ip, "net.ipv4.tcp_keepalive_time"), "90");
     assert.equal((await release.probe(endpoint!.pod, 9081, "/readyz")).status, 200);
-    const settings = (await release.records(endpoint!.pod)).find(({ event }) => event === "settings");
+    const settings = (await release.records(endpoint!.pod)).find(({ code }) => code === "settings_loaded");
     assert.equal(settings?.["max-held"], "7");
     const build = await (await release.build()).running();
     const [pod] = await release.pods("StatefulSet");

@@ -116,7 +116,7 @@ scenario(
     const first = await noted(cluster.kubelet, "started");
     await program.waitForRecord(
       "the first pod's address",
-      (record) => record.event === "pod seen" && JSON.stringify(record).includes(String(first.detail)),
+      (record) => record.code === "pod_observed" && JSON.stringify(record).includes(String(first.detail)),
     );
     await cluster.api.delete(`/api/v1/namespaces/${cluster.namespace}/pods/buildkitd-0`);
     await noted(cluster.kubelet, "terminating");

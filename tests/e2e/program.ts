@@ -9,6 +9,7 @@
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import type { EventCode } from "../../lib/base/events.ts";
 import { Child } from "./child_process.ts";
 import { until, type WaitOptions, within } from "./waiting.ts";
 
@@ -16,6 +17,7 @@ import { until, type WaitOptions, within } from "./waiting.ts";
 export interface LogRecord {
   readonly time: string;
   readonly level: string;
+  readonly code: EventCode;
   readonly event: string;
   readonly [field: string]: unknown;
 }
@@ -131,13 +133,13 @@ export class Program {
     return this;
   }
 
-  events(event: string): readonly LogRecord[] {
-    return this.records.filter((record) => record.event === event);
+  events(code: EventCode): readonly LogRecord[] {
+    return this.records.filter((record) => record.code === code);
   }
 
   /** The records that say how sessions ended. */
   get ended(): readonly LogRecord[] {
-    return this.events("session ended");
+    return this.events("session_ended");
   }
 
   waitForRecord(

@@ -131,9 +131,9 @@ scenario(
     const late = await cluster.build(follower!);
     await follower!.waitForRecord(
       "it joins again",
-      ({ event }) =>
-        event === "record of this proxy was deleted" ||
-        event === "record of this proxy was not renewed in time",
+      ({ code }) =>
+        code === "own_record_deleted" ||
+        code === "own_record_expired",
     );
     await late.finish();
     await until("its record to be back", async () => (await leases(cluster)).proxies === 2);

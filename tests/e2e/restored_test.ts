@@ -39,7 +39,7 @@ scenario(
     for (const program of programs) {
       const { from, to } = await program.waitForRecord(
         "it has noticed",
-        ({ event }) => event === "the Kubernetes API has gone back to an earlier state",
+        ({ code }) => code === "resource_versions_regressed",
       );
       assert.ok(Number(from) > Number(to), `${from} > ${to}`);
     }

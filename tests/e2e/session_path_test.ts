@@ -64,7 +64,7 @@ scenario(
   async (cluster) => {
     const program = await (await cluster.startProgram({ "idle-timeout": "10m" })).untilReady();
     const warm = await echo(program);
-    await program.waitForRecord("the scale-up", (record) => record.event === "scaled");
+    await program.waitForRecord("the scale-up", (record) => record.code === "scaled");
     // Its Leases are renewed every few seconds, whoever connects, and no session waits for them.
     const requests = async () =>
       (await cluster.plane.requestsBy(cluster.programUser))

@@ -41,7 +41,7 @@ scenario(
     await until("the new proxy to lead", () => leads(next!));
     await old.waitForRecord(
       "its token is refused",
-      ({ event, cause }) => event === "no access to the Kubernetes API" && /HTTP 401/.test(String(cause)),
+      ({ code, cause }) => code === "api_access_failed" && /HTTP 401/.test(String(cause)),
     );
     // A record of the usual length would have expired by then, and the idle timeout would be over.
     await delay(EXPIRY_MS);
@@ -50,8 +50,8 @@ scenario(
     assert.equal(build.ended, false, "the build goes on");
     await build.finish();
     assert.equal((await within("the old proxy to leave", old.exited)).code, 0);
-    assert.equal(old.events("token may end before the drain").length, 1);
-    assert.equal(old.events("cannot delete the record of this proxy").length, 1);
+    assert.equal(old.events("token_expires_in_drain").length, 1);
+    assert.equal(old.events("own_record_deletion_failed").length, 1);
     assert.deepEqual(cluster.timeline.counts, [0, 1], "nobody knows yet that the build has ended");
     await cluster.timeline.settle([0, 1, 0]);
     await until("the record to be deleted", async () => (await leases(cluster)).proxies === 1);

@@ -212,7 +212,7 @@ async function answersInEveryState(
   {
     await using program = await startProgram({ cluster: { replicas: 1 } });
     await program.settled();
-    await program.logged("leader");
+    await program.logged("leader_changed");
     await ask(program, ["/healthz?verbose", "/readyz?verbose"]);
     await using other = await startBeside(program.world);
     await other.settled();
@@ -227,7 +227,7 @@ async function answersInEveryState(
     await using program = await startProgram({ clock: fastClock(40), settings });
     await program.settled();
     program.world.front.stop();
-    await program.logged("cut off from the Kubernetes API");
+    await program.logged("proxy_cut_off");
     await ask(program, ["/readyz"]);
   }
   await using program = await startProgram({
@@ -237,7 +237,7 @@ async function answersInEveryState(
       cluster.api.registry.delete(STATEFULSETS, cluster.namespace, cluster.name, { gracePeriodSeconds: 0 });
     },
   });
-  await program.logged("StatefulSet is missing");
+  await program.logged("statefulset_not_found");
   await ask(program, ["/readyz"]);
   return answers;
 }

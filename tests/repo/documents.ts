@@ -135,47 +135,6 @@ export function metricViolations({ path, text }: Document): string[] {
     .map((name) => `${path} names the metric ${name}, which does not exist`);
 }
 
-/** Events in the first column of the table under `heading` that no source has. */
-export function eventViolations({ path, text }: Document, heading: string, sources: string): string[] {
-  const section = text.split(/^#+ /m).find((part) => part.startsWith(`${heading}\n`)) ?? "";
-  const cells = [...section.matchAll(/^\| (`[^|]+?) +\|/gm)].map(([, cell]) => cell!);
-  if (cells.length === 0) return [`${path} has no table of events under "${heading}"`];
-  return cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, event]) => event!))
-    // The resource of a watch is put in by the code.
-    .filter((event) => !sources.includes(event.replace(/^(cannot watch) \w+$/, "$1 ${")))
-    .map((event) => `${path} names the event "${event}", which is never logged`);
-}
-
-/**
- * Events that somebody may see at the default log level: what is logged at info and above, by the port or as the event of
- * a `CauseLog`. Of a name with a part put in by the code, what stands before that part.
- */
-export function loggedEvents(sources: string): ReadonlySet<string> {
-  const calls = /\blog(?:\.(?:info|warn|error)|\[level\])\(\s*"([^"]+)"/g;
-  const faults = /\bnew CauseLog\(\s*[^,()]+,\s*["`]([^"`$]+)/g;
-  return new Set(
-    [calls, faults].flatMap((pattern) => [...sources.matchAll(pattern)].map(([, name]) => name!)),
-  );
-}
-
-/** Calls of the log, and faults, whose event {@link loggedEvents} cannot read. */
-export function unreadableEvents({ path, text }: Document): string[] {
-  const calls =
-    text.match(/(?<!\.#)\blog\.(?:info|warn|error)\((?!\s*")|\bnew CauseLog\((?!\s*[^,()]+,\s*["`])/g) ?? [];
-  return calls.map((call) => `${path} has "${call}" without the event's name in the same place`);
-}
-
-/** Events that are logged and that the document does not name in a table's first column, or as a record. */
-export function undocumentedEvents({ path, text }: Document, sources: string): string[] {
-  const cells = [...text.matchAll(/^\| (`[^|]+?) +\|/gm)].map(([, cell]) => cell!);
-  const named = cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, event]) => event!));
-  const shown = [...text.matchAll(/"event":"([^"]+)"/g)].map(([, event]) => event!);
-  const known = [...named, ...shown];
-  return [...loggedEvents(sources)]
-    .filter((event) => !known.some((name) => event.endsWith(" ") ? name.startsWith(event) : name === event))
-    .map((event) => `${path} does not name the event "${event}"`);
-}
-
 /**
  * Messages of the program in the document that no source has any more. A message is code of several words that is no
  * command. It is looked up in parts, because the code puts names and numbers in.

@@ -9,16 +9,13 @@ import {
   anchorsOf,
   type Document,
   documents,
-  eventViolations,
   linkViolations,
-  loggedEvents,
   messageViolations,
   metricViolations,
   pathViolations,
   settingViolations,
-  undocumentedEvents,
-  unreadableEvents,
 } from "./documents.ts";
+import { recordViolations, wordViolations } from "./event_tables.ts";
 import { ROOT } from "./generated.ts";
 import { sourceFiles } from "./source.ts";
 
@@ -91,39 +88,29 @@ Deno.test("metricViolations() finds an unknown metric", () => {
   assert.equal(metricViolations(at(text)).length, 1);
 });
 
-Deno.test("repo: events that the documents name are logged", async () => {
-  const sources = (await sourceFiles(ROOT)).filter(({ path }) => !path.startsWith("tests/"))
-    .map(({ text }) => text).join("\n");
-  const operations = all.find(({ path }) => path === "docs/operations.md")!;
-  assert.deepEqual(eventViolations(operations, "Other events", sources), []);
+Deno.test("repo: log records that the documents show have a code of the table, and its text", () => {
+  assert.ok(all.some(({ text }) => text.includes('"code":"session_ended"')), "records were found");
+  assert.deepEqual(all.flatMap(recordViolations), []);
 });
 
-Deno.test("repo: every event at info and above is in docs/operations.md", async () => {
-  const files = (await sourceFiles(ROOT)).filter(({ path }) => path === "main.ts" || path.startsWith("lib/"))
-    .filter(({ path }) => !/^lib\/(?:demo|miniature)\//.test(path));
-  assert.deepEqual(files.flatMap(unreadableEvents), []);
-  const sources = files.map(({ text }) => text).join("\n");
-  assert.ok(loggedEvents(sources).size > 30, "the events were found");
-  const operations = all.find(({ path }) => path === "docs/operations.md")!;
-  assert.deepEqual(undocumentedEvents(operations, sources), []);
+Deno.test("repo: codes of events that the documents name exist", () => {
+  assert.deepEqual(all.flatMap(wordViolations), []);
 });
 
-Deno.test("loggedEvents() finds the events of calls and of lasting faults", () => {
-  const source = 'log.info("a", {});\nthis.#ports.log.warn(\n"b");log.debug("c");log[level]("d");' +
-    'new CauseLog(ports.log, `e ${x}`, above); new CauseLog(log, "f")';
-  assert.deepEqual([...loggedEvents(source)], ["a", "b", "d", "e ", "f"]);
-  assert.deepEqual(unreadableEvents({ path: "a.ts", text: source }), []);
-  const hidden = "log.warn(event, {}); new CauseLog(log, event)";
-  assert.equal(unreadableEvents({ path: "a.ts", text: hidden }).length, 2);
+Deno.test("wordViolations() finds a code that does not exist", () => {
+  const text =
+    '`scaling_failed`, `scaling_failed_recovered`, `idle_timeout`, `scaling_broken`, `"unclear_word"`';
+  assert.equal(wordViolations(at(text)).length, 2);
 });
 
-Deno.test("undocumentedEvents() finds an event that the document does not name", () => {
-  const document = at('| `a`, `e x` | y |\n\n{"event":"b"}\n');
-  assert.equal(
-    undocumentedEvents(document, 'log.info("a"); log.info("b"); new CauseLog(log, `e ${x}`)').length,
-    0,
-  );
-  assert.equal(undocumentedEvents(document, 'log.warn("c")').length, 1);
+Deno.test("recordViolations() finds an unknown code, another text, and a record without a code", () => {
+  const lines = [
+    '{"code":"scaled","event":"scaled"}',
+    '{"code":"scaling","event":"scaled"}',
+    '{"code":"scaled","event":"was scaled"}',
+    '{"event":"scaled"}',
+  ];
+  assert.deepEqual(lines.map((line) => recordViolations(at(line)).length), [0, 1, 1, 1]);
 });
 
 Deno.test("repo: messages that docs/troubleshooting.md explains are those of the program", async () => {
@@ -142,10 +129,4 @@ Deno.test("messageViolations() finds a message that no source has, and a documen
   assert.deepEqual(messageViolations(document, source), []);
   assert.equal(messageViolations(document, "Cannot read a file").length, 2);
   assert.equal(messageViolations(at("`kubectl get all pods`"), source).length, 1);
-});
-
-Deno.test("eventViolations() finds an event that nobody logs, and a missing table", () => {
-  const document = at("## Events\n\n| Event | What |\n| --- | --- |\n| `here`, `gone` | x |\n");
-  assert.equal(eventViolations(document, "Events", 'log.info("here")').length, 1);
-  assert.equal(eventViolations(document, "Nothing", "").length, 1);
 });

@@ -8,6 +8,7 @@ import { CONFIG_MARKERS, configValues, settingsTemplate } from "../../lib/config
 import { replaceBetween, SETTINGS_MARKERS, settingsTable } from "../../lib/config/settings_table.ts";
 import { metricsDocument } from "../../lib/ops/metrics_table.ts";
 import { VALUES_MARKERS, valuesLists } from "./chart_readme.ts";
+import { EVENT_MARKERS, eventTables } from "./event_tables.ts";
 import { chartSchema } from "./chart_schema.ts";
 import { chartValues } from "./chart_values.ts";
 
@@ -20,11 +21,13 @@ const CHART = "helm/buildkitd-stack";
 export async function generatedFiles(): Promise<ReadonlyMap<string, string>> {
   const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
   const settings = await read("docs/settings.md");
+  const operations = await read("docs/operations.md");
   const values = replaceBetween(await read(`${CHART}/values.yaml`), CONFIG_MARKERS, configValues(), "\n");
   const entries = chartValues(values);
   const chartReadme = await read(`${CHART}/README.md`);
   return new Map([
     ["docs/settings.md", await format("md", replaceBetween(settings, SETTINGS_MARKERS, settingsTable()))],
+    ["docs/operations.md", await format("md", replaceBetween(operations, EVENT_MARKERS, eventTables()))],
     ["docs/metrics.md", await format("md", metricsDocument())],
     [`${CHART}/templates/_settings.tpl`, settingsTemplate()],
     [`${CHART}/values.yaml`, await format("yaml", values)],

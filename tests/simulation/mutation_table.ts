@@ -29,7 +29,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     what: "a leader goes on without the answers that have not come in time",
     file: "ha/consent.ts",
     change: [[
-      'log.debug("no consent", { silent: missing.map(({ identity }) => identity) });\n          return false;',
+      'log.debug("consent_missing", { silent: missing.map(({ identity }) => identity) });\n          return false;',
       "return true;",
     ]],
   },

@@ -354,9 +354,9 @@ export class World {
     runApp(this.settings, {
       version: "0.0.0",
       runtime: "simulated",
-      log: logTo((level, event, fields) => {
-        this.trace(name, `${level} ${event} ${JSON.stringify(fields)}`);
-        if (event === "ready") proxy.ready = true;
+      log: logTo((level, code, fields) => {
+        this.trace(name, `${level} ${code} ${JSON.stringify(fields)}`);
+        if (code === "ready") proxy.ready = true;
       }),
       clock: machine,
       random: this.random(`${name} program`).next,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { EventCode } from "../../lib/base/events.ts";
 import type { Address } from "../../lib/base/network.ts";
 import { within } from "./deadline.ts";
 import type { World } from "./program.ts";
@@ -132,22 +133,22 @@ export class ChildProgram implements AsyncDisposable {
   }
 
   /** The lines of one event. */
-  of(event: string): readonly Line[] {
-    return this.lines.filter((line) => line["event"] === event);
+  of(code: EventCode): readonly Line[] {
+    return this.lines.filter((line) => line["code"] === code);
   }
 
   /** Resolves once `count` lines of an event were written. */
-  async logged(event: string, count = 1): Promise<Line> {
-    await this.#world.until(`${count} × "${event}" of the process`, () => {
-      if (this.#exited && this.of(event).length < count) {
+  async logged(code: EventCode, count = 1): Promise<Line> {
+    await this.#world.until(`${count} × "${code}" of the process`, () => {
+      if (this.#exited && this.of(code).length < count) {
         throw new Error(`The process has ended:\n${this.output}`);
       }
-      return this.of(event).length >= count;
+      return this.of(code).length >= count;
     }).catch((error) => {
       error.message += `\n${this.output.slice(-4000)}`;
       throw error;
     });
-    return this.of(event)[count - 1]!;
+    return this.of(code)[count - 1]!;
   }
 
   /** Sends a signal. */
@@ -180,7 +181,7 @@ export class ChildProgram implements AsyncDisposable {
         try {
           this.lines.push(JSON.parse(line));
         } catch {
-          this.lines.push({ event: "no JSON", line });
+          this.lines.push({ code: "no JSON", line });
         }
       }
       this.#world.changed();

@@ -6,6 +6,7 @@
  */
 import { type AppPorts, runApp } from "../../lib/app.ts";
 import { type Clock, systemClock } from "../../lib/base/clock.ts";
+import type { EventCode } from "../../lib/base/events.ts";
 import { type Log, logTo } from "../../lib/base/log.ts";
 import type { Address, Network } from "../../lib/base/network.ts";
 import { systemRandom } from "../../lib/base/random.ts";
@@ -179,8 +180,8 @@ export class Program implements AsyncDisposable {
   /** As {@link World.until}. */
   async until(what: string, holds: () => boolean, timeoutMs?: number): Promise<void> {
     await this.world.until(`${what}`, holds, timeoutMs).catch((error) => {
-      const records = this.log.records.slice(-40).map(({ level, event, fields }) =>
-        `  ${level} ${event} ${JSON.stringify(fields)}`
+      const records = this.log.records.slice(-40).map(({ level, code, fields }) =>
+        `  ${level} ${code} ${JSON.stringify(fields)}`
       );
       error.message += `\n${records.join("\n")}`;
       throw error;
@@ -188,9 +189,9 @@ export class Program implements AsyncDisposable {
   }
 
   /** Resolves once `count` records of an event are in the log, with the last of them. */
-  async logged(event: string, count = 1) {
-    await this.until(`${count} × "${event}" in the log`, () => this.log.of(event).length >= count);
-    return this.log.of(event)[count - 1]!.fields;
+  async logged(code: EventCode, count = 1) {
+    await this.until(`${count} × "${code}" in the log`, () => this.log.of(code).length >= count);
+    return this.log.of(code)[count - 1]!.fields;
   }
 
   /** Resolves once `count` sessions are held. */
@@ -344,8 +345,8 @@ export function clusterOf(
 }
 
 function announcing(log: Log, world: World, debug: boolean): Log {
-  return logTo((level, event, fields) => {
-    if (level !== "debug" || debug) log[level](event, fields);
+  return logTo((level, code, fields) => {
+    if (level !== "debug" || debug) log[level](code, fields);
     world.changed();
   });
 }

@@ -1,14 +1,15 @@
 /**
- * A log that keeps its records, for tests that assert on events and fields.
+ * A log that keeps its records, for tests that assert on codes and fields.
  *
  * @module
  */
-import { type Log, type LogFields, type LogLevel, logTo } from "../../lib/base/log.ts";
+import type { EventCode, LogLevel } from "../../lib/base/events.ts";
+import { type Log, type LogFields, logTo } from "../../lib/base/log.ts";
 
 /** One record. */
 export interface LogRecord {
   readonly level: LogLevel;
-  readonly event: string;
+  readonly code: EventCode;
   readonly fields: LogFields;
 }
 
@@ -16,28 +17,28 @@ export interface LogRecord {
 export interface RecordingLog extends Log {
   readonly records: readonly LogRecord[];
   /** The records of one event. */
-  of(event: string): readonly LogRecord[];
+  of(code: EventCode): readonly LogRecord[];
   /** Resolves with the record number `count` of an event, now or as soon as it is written. */
-  next(event: string, count?: number): Promise<LogRecord>;
+  next(code: EventCode, count?: number): Promise<LogRecord>;
 }
 
 /** Makes a log that keeps its records. */
 export function recordingLog(): RecordingLog {
   const records: LogRecord[] = [];
   const waiting = new Set<() => void>();
-  const log = logTo((level, event, fields) => {
-    records.push({ level, event, fields });
+  const log = logTo((level, code, fields) => {
+    records.push({ level, code, fields });
     for (const look of waiting) look();
   });
-  const of = (event: string) => records.filter((record) => record.event === event);
+  const of = (code: EventCode) => records.filter((record) => record.code === code);
   return {
     ...log,
     records,
     of,
-    next(event, count = 1) {
+    next(code, count = 1) {
       return new Promise((resolve) => {
         const look = () => {
-          const found = of(event)[count - 1];
+          const found = of(code)[count - 1];
           if (found === undefined) return;
           waiting.delete(look);
           resolve(found);

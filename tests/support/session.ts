@@ -131,7 +131,7 @@ export class TestSession {
       metrics,
       seats,
       budget: new HoldBudget(1024 * 1024, () => {}),
-      heldLimit: new CauseLog(log, "sessions are refused"),
+      heldLimit: new CauseLog(log, "held_limit_reached"),
     };
   }
 
@@ -183,14 +183,14 @@ export class TestSession {
 
   /** The fields of the session's line; undefined while it is not written. */
   get line(): Readonly<Record<string, unknown>> | undefined {
-    const lines = this.log.of("session ended");
+    const lines = this.log.of("session_ended");
     assert.ok(lines.length <= 1, "one line a session");
     return lines[0]?.fields;
   }
 
   /** The level of that line. */
   get level(): string | undefined {
-    return this.log.of("session ended")[0]?.level;
+    return this.log.of("session_ended")[0]?.level;
   }
 
   /** What was counted of one metric. */

@@ -84,13 +84,13 @@ export async function runFaultMix(
   /** By the client's address: when its session was connected to a pod, monotonic ms; undefined if it never was. */
   const connectedMs = new Map<string, number | undefined>();
   const openedMs = new Map<string, number>();
-  const log = logTo((level, event, fields) => {
+  const log = logTo((level, code, fields) => {
     const client = String(fields["client"]);
-    if (event === "session opened") openedMs.set(client, performance.now());
+    if (code === "session_opened") openedMs.set(client, performance.now());
     if (level === "debug") return;
-    recent.push(`${performance.now().toFixed(0)} ${level} ${event} ${JSON.stringify(fields)}`);
+    recent.push(`${performance.now().toFixed(0)} ${level} ${code} ${JSON.stringify(fields)}`);
     if (recent.length > RECORDS) recent.shift();
-    if (event !== "session ended") return;
+    if (code !== "session_ended") return;
     // Not from the end on: this line may wait until it is known how the pod ended.
     const opened = openedMs.get(client)!;
     openedMs.delete(client);

@@ -145,8 +145,8 @@ for (const [what, bytes, code, why] of MALFORMED) {
     assert.equal(goAway.stream, 0);
     assert.equal(new DataView(goAway.payload.buffer, goAway.payload.byteOffset).getUint32(4), code);
     await client.closed();
-    await program.logged("session ended");
-    const [{ level, fields }] = program.log.of("session ended") as [
+    await program.logged("session_ended");
+    const [{ level, fields }] = program.log.of("session_ended") as [
       ReturnType<typeof program.log.of>[number],
     ];
     assert.equal(level, "warn");

@@ -50,7 +50,7 @@ for (const [what, bytes] of [["TLS", CLIENT_HELLO], ["almost a preface", ALMOST]
     using client = await program.connect();
     await client.send(bytes);
     assert.equal((await client.rest()).bytes, 0, "nothing can be said to it");
-    const { outcome, reason } = await program.logged("session ended");
+    const { outcome, reason } = await program.logged("session_ended");
     assert.equal(outcome, "timed_out");
     assert.match(
       String(reason),
@@ -73,7 +73,7 @@ Deno.test("hold: the log of a TLS client that gives up after as long as gRPC wai
   const sinceMs = clock.nowMs();
   await program.until("a gRPC client's patience to be over", () => clock.nowMs() - sinceMs >= 20_000);
   client.close();
-  const { outcome, reason } = await program.logged("session ended");
+  const { outcome, reason } = await program.logged("session_ended");
   assert.equal(outcome, "client_left");
   assert.match(String(reason), /closed its connection .*its own limit for a new connection holds/);
 });

@@ -202,7 +202,7 @@ Deno.test("hold: a client that says goodbye and closes is gone at once", async (
   await client.send(SETTINGS_ACK, ...call(1), resetStream(1), GOODBYE);
   await client.end();
   await client.closed();
-  const { outcome, reason } = await program.logged("session ended");
+  const { outcome, reason } = await program.logged("session_ended");
   assert.equal(outcome, "client_left");
   assert.equal(reason, "The client said goodbye while it waited for buildkitd");
   await program.held(0);
@@ -216,7 +216,7 @@ Deno.test("hold: a client that resets its connection after SETTINGS is gone at o
   await client.send(new TextDecoder("latin1").decode(OPENING));
   await program.until("the opening is kept", () => program.metrics.value("hold_bytes") === OPENING.length);
   await client.reset();
-  const { outcome } = await program.logged("session ended");
+  const { outcome } = await program.logged("session_ended");
   assert.equal(outcome, "client_left");
   await program.held(0);
 });
@@ -235,7 +235,7 @@ Deno.test("hold: clients that give up one after the other delay nobody and do no
     await client.send(SETTINGS_ACK, ...call(1), resetStream(1), GOODBYE);
     client.close();
     await program.held(1);
-    await program.logged("session ended", i);
+    await program.logged("session_ended", i);
   }
   await program.makeReady();
   assert.deepEqual(await patient.next(), DAEMON_SETTINGS);

@@ -37,7 +37,7 @@ async function untilSeenReady(program: Program): Promise<void> {
   await program.makeReady();
   await program.until(
     "the program sees the condition",
-    () => program.log.of("pod seen").at(-1)?.fields["ready"] === true,
+    () => program.log.of("pod_observed").at(-1)?.fields["ready"] === true,
   );
 }
 
@@ -53,8 +53,8 @@ for (const mode of ["auto", "grpc"] as const) {
     using client = await program.connect();
     assert.equal(await client.echo("hello"), "hello");
     assert.ok(daemon.begun >= 1);
-    assert.equal(program.log.of("pod serves").length, 1);
-    assert.equal(program.log.of("pod seen").some(({ fields }) => fields["ready"] === true), false);
+    assert.equal(program.log.of("pod_health_check_passed").length, 1);
+    assert.equal(program.log.of("pod_observed").some(({ fields }) => fields["ready"] === true), false);
   });
 
   Deno.test(`--readiness ${mode}: a daemon that says NOT_SERVING gets no session until it says otherwise`, async () => {
@@ -67,7 +67,7 @@ for (const mode of ["auto", "grpc"] as const) {
     await program.held(1);
     daemon.habit = "serving";
     assert.equal(new TextDecoder().decode(await client.receive(5)), "hello");
-    assert.equal(program.log.of("pod has no health service").length, 0);
+    assert.equal(program.log.of("pod_health_unsupported").length, 0);
   });
 }
 
@@ -78,7 +78,7 @@ for (const habit of ["not_serving", "silent", "unimplemented"] as const) {
     using client = await program.connect();
     await program.until(
       "the program sees the pod",
-      () => program.log.of("pod seen").some(({ fields }) => String(fields["addresses"]) !== ""),
+      () => program.log.of("pod_observed").some(({ fields }) => String(fields["addresses"]) !== ""),
     );
     await program.held(1);
     await untilSeenReady(program);
@@ -93,7 +93,7 @@ for (const habit of ["unimplemented", "tls"] as const) {
     await using _ = program;
     using client = await program.connect();
     await client.send("hello");
-    const { pod, then } = await program.logged("pod has no health service");
+    const { pod, then } = await program.logged("pod_health_unsupported");
     assert.deepEqual([pod, then], ["buildkitd-0", "its condition decides"]);
     await program.held(1);
     await noneServed(program, daemon);
@@ -103,7 +103,7 @@ for (const habit of ["unimplemented", "tls"] as const) {
     using second = await program.connect();
     assert.equal(await second.echo("second"), "second");
     assert.equal(daemon.begun, checks, "it is not asked again");
-    assert.equal(program.log.of("pod has no health service").length, 1);
+    assert.equal(program.log.of("pod_health_unsupported").length, 1);
   });
 
   Deno.test(`--readiness grpc: a daemon that is ${habit} never gets a session, and the log says so`, async () => {
@@ -111,7 +111,7 @@ for (const habit of ["unimplemented", "tls"] as const) {
     await using _ = program;
     using client = await program.connect();
     await client.send("hello");
-    const { then } = await program.logged("pod has no health service");
+    const { then } = await program.logged("pod_health_unsupported");
     assert.equal(then, "it never counts as ready (--readiness grpc)");
     await untilSeenReady(program);
     await program.held(1);

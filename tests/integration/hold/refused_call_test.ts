@@ -91,13 +91,13 @@ Deno.test("hold: when the time is up each open call is answered, those to come t
   await client.send(ping(4), ...call(7));
   assert.deepEqual(await client.next(), ping(4, ACK));
   assert.deepEqual(errorOf(await client.next()), { stream: 7, status, message });
-  assert.equal(program.log.of("session ended").length, 0, "the connection stays for the client to leave");
+  assert.equal(program.log.of("session_ended").length, 0, "the connection stays for the client to leave");
   await client.send(GOODBYE);
   await client.end();
   await client.closed();
-  const { outcome, reason } = await program.logged("session ended");
+  const { outcome, reason } = await program.logged("session_ended");
   assert.deepEqual([outcome, reason], ["timed_out", message]);
-  assert.equal(program.log.of("session ended")[0]!.level, "warn");
+  assert.equal(program.log.of("session_ended")[0]!.level, "warn");
 });
 
 Deno.test("hold: a client that was refused and stays is closed after 5 s, not before", async () => {
@@ -111,7 +111,7 @@ Deno.test("hold: a client that was refused and stays is closed after 5 s, not be
   assert.equal(errorOf(await client.next()).stream, 3);
   await clock.advance(1);
   await client.closed();
-  assert.equal((await program.logged("session ended"))["outcome"], "timed_out");
+  assert.equal((await program.logged("session_ended"))["outcome"], "timed_out");
 });
 
 Deno.test("hold: a client that speaks only after the time is up is told as well", async () => {

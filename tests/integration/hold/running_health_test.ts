@@ -44,7 +44,10 @@ class World implements AsyncDisposable {
     const first = await program.connect();
     if (await first.echo("first") !== "first") throw new Error("the echo differs");
     await program.makeReady();
-    await program.until("the condition", () => program.log.of("pod seen").at(-1)?.fields["ready"] === true);
+    await program.until(
+      "the condition",
+      () => program.log.of("pod_observed").at(-1)?.fields["ready"] === true,
+    );
     return { world: new World(program, clock, daemon), program, first };
   }
 
@@ -72,7 +75,7 @@ for (const habit of ["not_serving", "silent", "tls"] as const) {
     using second = await program.connect();
     assert.equal(await second.echo("after two"), "after two");
     await world.check(habit);
-    await program.logged("pod does not answer health checks");
+    await program.logged("pod_health_check_failed");
     using third = await program.connect();
     await third.send("third");
     await program.held(1);
@@ -82,9 +85,9 @@ for (const habit of ["not_serving", "silent", "tls"] as const) {
     assert.equal(program.metrics.value("sessions_held"), 1, "whatever the condition says");
     await world.check("serving");
     assert.equal(new TextDecoder().decode(await third.receive(5)), "third");
-    await program.logged("pod answers health checks again");
-    assert.equal(program.log.of("pod does not answer health checks").length, 1);
-    assert.equal(program.log.of("pod has no health service").length, 0);
+    await program.logged("pod_health_check_failed_recovered");
+    assert.equal(program.log.of("pod_health_check_failed").length, 1);
+    assert.equal(program.log.of("pod_health_unsupported").length, 0);
   });
 }
 
@@ -97,7 +100,7 @@ Deno.test("health: after a crash the daemon is asked at once for a client that w
   await program.until("a successor", () => program.pods.started.length === 2);
   await program.until(
     "the program sees the crash",
-    () => program.log.of("pod seen").at(-1)?.fields["ready"] === false,
+    () => program.log.of("pod_observed").at(-1)?.fields["ready"] === false,
   );
   using second = await program.connect();
   // No time passes but that which the test lets pass.
@@ -116,7 +119,7 @@ Deno.test("health: misses that are not in a row take nothing out", async () => {
   }
   using second = await program.connect();
   assert.equal(await second.echo("second"), "second");
-  assert.equal(program.log.of("pod does not answer health checks").length, 0);
+  assert.equal(program.log.of("pod_health_check_failed").length, 0);
 });
 
 Deno.test("health: a check that this machine could not make is no missed one", async () => {
@@ -138,7 +141,7 @@ Deno.test("health: a check that this machine could not make is no missed one", a
   fails = false;
   using second = await program.connect();
   assert.equal(await second.echo("second"), "second");
-  assert.equal(program.log.of("pod does not answer health checks").length, 0);
+  assert.equal(program.log.of("pod_health_check_failed").length, 0);
 });
 
 Deno.test("health: a pod without sessions is not asked", async () => {
@@ -174,7 +177,7 @@ Deno.test("--session-idle-timeout: a session that carries something now and then
   }
   await clock.advance(17 * 60_000);
   assert.equal((await client.rest()).bytes, 0);
-  const { outcome, reason, pod } = await program.logged("session ended");
+  const { outcome, reason, pod } = await program.logged("session_ended");
   assert.deepEqual([outcome, reason, pod], [
     "idle_timeout",
     "Silent for 15m0s (--session-idle-timeout)",
@@ -205,7 +208,7 @@ for (const who of ["client", "daemon"] as const) {
     await clock.advance(14 * 60_000);
     assert.equal(program.metrics.value("sessions_open"), 1);
     await clock.advance(3 * 60_000);
-    const { outcome, reason } = await program.logged("session ended");
+    const { outcome, reason } = await program.logged("session_ended");
     assert.deepEqual([outcome, reason], ["idle_timeout", "Silent for 15m0s after one side had ended"]);
     hangs.resolve();
   });

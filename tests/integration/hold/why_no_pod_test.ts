@@ -25,7 +25,7 @@ async function reasonOfHold(program: Program, sessions: number): Promise<string>
   using client = await program.connect();
   await client.send("hello");
   await client.ending();
-  const { outcome, reason } = await program.logged("session ended", sessions);
+  const { outcome, reason } = await program.logged("session_ended", sessions);
   assert.equal(outcome, "timed_out");
   return String(reason).replace(/; it does not speak plain HTTP.*/, "");
 }
@@ -65,7 +65,7 @@ Deno.test("hold: that the StatefulSet is gone is said before what follows from i
   await using program = await start({});
   await program.warm();
   program.cluster.api.registry.delete(STATEFULSETS, "default", "buildkitd", { gracePeriodSeconds: 0 });
-  await program.logged("StatefulSet is missing");
+  await program.logged("statefulset_not_found");
   await program.until("no pod", () => program.cluster.pods.length === 0);
   assert.equal(
     await reasonOfHold(program, 2),
@@ -115,7 +115,7 @@ Deno.test("hold: where the proxy itself cannot take part, the pod is not blamed"
         matches: ({ verb, subresource }) => verb === "patch" && subresource === "scale",
       }),
   });
-  await program.logged("cannot join the other proxies");
+  await program.logged("join_failed");
   await program.until("the pod", () => program.cluster.pods[0]?.status?.phase === "Running");
   assert.equal(
     await reasonOfHold(program, 1),

@@ -137,11 +137,11 @@ for (const [what, { trust, options }] of Object.entries(SOURCES)) {
 
       await stage.server.rotate({ server: newServer });
       assert.match(String(await ask()), /certificate is not signed by|the TLS handshake failed/);
-      assert.equal(records.some(({ event }) => event === "credentials were read again"), false);
+      assert.equal(records.some(({ code }) => code === "credentials_reloaded"), false);
 
       await trust(newCa, stage);
       assert.deepEqual(await ask(), { kind: "StatefulSet" });
-      const [again] = records.filter(({ event }) => event === "credentials were read again");
+      const [again] = records.filter(({ code }) => code === "credentials_reloaded");
       assert.equal((again?.fields["changed"] as string[])[0], "authority");
 
       (await watch.promise).enqueue(encoder.encode("second"));
@@ -160,7 +160,7 @@ Deno.test("KubeClient keeps the authority that it has while the file says nothin
     await stage.write("config", "{");
     assert.match(String(await ask()), /certificate is not signed by/);
     assert.deepEqual(
-      records.filter(({ event }) => event === "credential file is unreadable").map(({ level }) => level),
+      records.filter(({ code }) => code === "credential_file_unreadable").map(({ level }) => level),
       ["warn"],
     );
     await stage.server.rotate({ server: oldServer });
@@ -180,7 +180,7 @@ Deno.test("KubeClient sends no new credentials to the old server when the kubeco
       "Bearer refused",
       "Bearer refused",
     ]);
-    const [said] = records.filter(({ event }) => event === "credential file is unreadable");
+    const [said] = records.filter(({ code }) => code === "credential_file_unreadable");
     assert.match(String(said?.fields["cause"]), /found another server or way to it, restart the program/);
   });
 });

@@ -45,12 +45,12 @@ Deno.test("program: a client that comes while the API server is down is held, an
   program.world.front.stop();
   using client = await program.connect();
   await client.send("hello");
-  const { cause } = await program.logged("no access to the Kubernetes API");
+  const { cause } = await program.logged("api_access_failed");
   assert.match(String(cause), /^Cannot reach the API server "http:.*": the connection was refused/);
   await program.held(1);
   program.world.front.restart();
   assert.equal(new TextDecoder().decode(await client.receive(5)), "hello");
-  await program.logged("no access to the Kubernetes API is over");
+  await program.logged("api_access_failed_recovered");
 });
 
 Deno.test("program: an API server that is killed between claim and pod does not lose the held client", async () => {
@@ -89,9 +89,9 @@ Deno.test("program: a scale-down that the API server was not there for is made u
 Deno.test("program: an API server that goes away is said once for all that need it, and once that it is back", async () => {
   await using program = await startProgram({ cluster: { replicas: 1 } });
   await program.settled();
-  await program.logged("leader");
+  await program.logged("leader_changed");
   const before = program.log.records.length;
-  const since = () => program.log.records.slice(before).map(({ event, level }) => `${level} ${event}`);
+  const since = () => program.log.records.slice(before).map(({ code, level }) => `${level} ${code}`);
   program.world.front.stop();
   await program.until(
     "failures of watches, records and election",
@@ -99,18 +99,18 @@ Deno.test("program: an API server that goes away is said once for all that need 
       program.metrics.value("watch_restarts_total", { cause: "failed" }) >= 6 &&
       program.metrics.value("api_errors_total", { verb: "update", code: "none" }) >= 1,
   );
-  assert.deepEqual(since(), ["warn no access to the Kubernetes API"]);
+  assert.deepEqual(since(), ["warn api_access_failed"]);
   program.world.front.restart();
-  await program.logged("no access to the Kubernetes API is over");
+  await program.logged("api_access_failed_recovered");
   assert.deepEqual(since(), [
-    "warn no access to the Kubernetes API",
-    "info no access to the Kubernetes API is over",
+    "warn api_access_failed",
+    "info api_access_failed_recovered",
   ]);
 });
 
 Deno.test("program: started while the API server is down, it becomes ready when it is there", async () => {
   await using program = await startProgram({ before: ({ front }) => front.stop() });
-  const { cause } = await program.logged("no access to the Kubernetes API");
+  const { cause } = await program.logged("api_access_failed");
   assert.match(String(cause), /^Cannot reach the API server "http:/);
   await program.until(
     "more than one try",

@@ -21,7 +21,7 @@ async function start(serve: (conn: Conn) => Promise<void>) {
   return { clock, program };
 }
 
-const ended = (program: Program) => program.log.of("session ended").length > 0;
+const ended = (program: Program) => program.log.of("session_ended").length > 0;
 
 /** Moves time on until the session has ended, which is 15 minutes after the last byte has moved. */
 async function untilEnded(program: Program, clock: VirtualClock): Promise<void> {
@@ -42,7 +42,7 @@ Deno.test("sessions: a client that has ended and takes no more bytes ends its se
   await client.receive(1);
   await client.end();
   await untilEnded(program, clock);
-  const { outcome, reason } = await program.logged("session ended");
+  const { outcome, reason } = await program.logged("session_ended");
   assert.deepEqual([outcome, reason], ["idle_timeout", "Silent for 15m0s after one side had ended"]);
   await program.until("no session at the pod", () => program.pods.open === 0);
 });
@@ -57,7 +57,7 @@ Deno.test("sessions: a daemon that has ended and takes no more bytes ends its se
   using client = await program.connect();
   const sending = client.send(pattern(64 * 1024 * 1024)).catch(() => {});
   await untilEnded(program, clock);
-  const { outcome, reason } = await program.logged("session ended");
+  const { outcome, reason } = await program.logged("session_ended");
   assert.deepEqual([outcome, reason], ["idle_timeout", "Silent for 15m0s after one side had ended"]);
   hangs.resolve();
   client.close();
@@ -119,5 +119,5 @@ Deno.test("sessions: a client that has ended and takes bytes slowly gets them al
     assert.equal(sha256(step), sha256(bytes.slice(at, at + stepBytes)));
   }
   await client.rest();
-  assert.equal((await program.logged("session ended"))["outcome"], "completed");
+  assert.equal((await program.logged("session_ended"))["outcome"], "completed");
 });

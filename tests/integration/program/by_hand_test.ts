@@ -46,12 +46,12 @@ Deno.test("program: what was scaled up by hand stays for one idle timeout, then 
   await program.settled();
   const sinceMs = performance.now();
   program.cluster.scale(1);
-  const { from, to } = await program.logged("replicas were changed by somebody else");
+  const { from, to } = await program.logged("replicas_changed_externally");
   assert.deepEqual([from, to], [0, 1]);
   await untilReplicas(program, 0);
   assert.ok(performance.now() - sinceMs >= IDLE_MS, "not before the idle timeout");
   await program.until("no pod", () => program.cluster.pods.length === 0);
-  assert.equal(program.log.of("replicas were changed by somebody else").length, 1, "and not by ourselves");
+  assert.equal(program.log.of("replicas_changed_externally").length, 1, "and not by ourselves");
 });
 
 Deno.test("program: replicas above the maximum are used no further, and go without the one that is in use", async () => {
@@ -96,7 +96,7 @@ Deno.test("program: without its StatefulSet it stays up, unready, holds clients,
       cluster.api.registry.delete(STATEFULSETS, cluster.namespace, cluster.name, { gracePeriodSeconds: 0 });
     },
   });
-  const { cause } = await program.logged("StatefulSet is missing");
+  const { cause } = await program.logged("statefulset_not_found");
   assert.equal(
     cause,
     'StatefulSet "buildkitd" not found in namespace "default" (--sts-name, --sts-namespace); ' +
@@ -118,7 +118,7 @@ Deno.test("program: without its StatefulSet it stays up, unready, holds clients,
     manager: "helm",
   });
   assert.equal(await client.echo("hello"), "hello");
-  await program.logged("StatefulSet is missing is over");
+  await program.logged("statefulset_not_found_recovered");
   await program.logged("ready");
   assert.deepEqual(await program.admin("/readyz"), { status: 200, text: "ok" });
 });
@@ -129,14 +129,14 @@ Deno.test("program: a StatefulSet that is deleted and made anew is scaled as bef
   await program.warm();
   const { metadata: { name }, spec } = program.cluster.statefulSet;
   program.cluster.api.registry.delete(STATEFULSETS, "default", name, { gracePeriodSeconds: 0 });
-  await program.logged("StatefulSet is missing");
+  await program.logged("statefulset_not_found");
   program.cluster.api.registry.create(
     STATEFULSETS,
     "default",
     { metadata: { name }, spec: { ...spec, replicas: 0 } },
     { manager: "helm" },
   );
-  await program.logged("StatefulSet is missing is over");
+  await program.logged("statefulset_not_found_recovered");
   await program.until("no pod of the old one", () => program.cluster.pods.length === 0);
   using client = await program.connect();
   assert.equal(await client.echo("hello"), "hello");
@@ -147,7 +147,7 @@ Deno.test("program: a headless Service that does not exist is named at the start
     clock: fastClock(40),
     settings: { headlessServiceName: "builder-headless" },
   });
-  const { cause } = await program.logged("headless Service is missing");
+  const { cause } = await program.logged("endpointslice_not_found");
   assert.equal(
     cause,
     'No EndpointSlice of a Service "builder-headless" in namespace "default" (--headless-service-name), so no pod ' +
@@ -166,7 +166,7 @@ Deno.test("program: a headless Service that does not exist is named at the start
     endpoints: [],
     ports: [],
   }, { manager: "endpointslice-controller" });
-  await program.logged("headless Service is missing is over");
+  await program.logged("endpointslice_not_found_recovered");
   await program.logged("ready");
   assert.deepEqual(await program.admin("/readyz"), { status: 200, text: "ok" });
 });
@@ -189,7 +189,7 @@ Deno.test("program: a target port that no container declares is named, and the p
   });
   const doubt = `The containers of StatefulSet "buildkitd" declare the ports 1, 2, and none of them is ` +
     `${program.cluster.targetPort} (--target-port)`;
-  assert.equal((await program.logged("target port is not declared")).cause, doubt);
+  assert.equal((await program.logged("target_port_undeclared")).cause, doubt);
   await program.settled();
   const { status, text } = await program.admin("/readyz?verbose");
   assert.deepEqual([status, text.split("\n")[0]], [200, `[+]cluster ok: ${doubt}`]);

@@ -23,7 +23,7 @@ for (const sends of ["", "some bytes"]) {
     await program.until("a pod", () => program.cluster.pods.length === 1);
     const leftMs = performance.now();
     client.close();
-    const { outcome, reason } = await program.logged("session ended");
+    const { outcome, reason } = await program.logged("session_ended");
     assert.equal(outcome, "client_left");
     assert.match(String(reason), /closed its connection while it waited/);
     await program.held(0);
@@ -45,7 +45,7 @@ Deno.test("program: a held client that leaves by RST is gone at once", async () 
   await client.send("some bytes");
   await program.held(1);
   await client.reset();
-  const { outcome, reason } = await program.logged("session ended");
+  const { outcome, reason } = await program.logged("session_ended");
   assert.equal(outcome, "client_left");
   assert.match(String(reason), /reset its connection while it waited/);
   await program.held(0);
@@ -67,7 +67,7 @@ Deno.test("program: of many held clients those that stay are served, whoever lea
     assert.equal(new TextDecoder().decode(await client.receive(text.length)), text);
     client.close();
   }
-  await program.logged("session ended", 20);
+  await program.logged("session_ended", 20);
   assert.equal(program.metrics.value("sessions_ended_total", { outcome: "client_left" }), 10);
   assert.equal(program.metrics.value("sessions_ended_total", { outcome: "completed" }), 10);
   assert.equal(program.pods.sessions.length, 10, "no pod was troubled with those who left");

@@ -14,7 +14,7 @@ Deno.test("program: one client wakes a pod, is held until it is ready, and is se
   assert.equal(await client.echo("hello"), "hello");
   assert.equal(program.cluster.replicas, 1);
   client.close();
-  const { outcome, pod, upstreamBytes, downstreamBytes } = await program.logged("session ended");
+  const { outcome, pod, upstreamBytes, downstreamBytes } = await program.logged("session_ended");
   assert.deepEqual({ outcome, pod, upstreamBytes, downstreamBytes }, {
     outcome: "completed",
     pod: "buildkitd-0",
@@ -37,9 +37,9 @@ Deno.test("program: every client of a cold start is held and served, for one wri
     "released by the watch, not by asking",
   );
   assert.equal(program.pods.started.length, 1);
-  assert.deepEqual(program.log.of("replicas were changed by somebody else"), []);
+  assert.deepEqual(program.log.of("replicas_changed_externally"), []);
   for (const client of clients) client.close();
-  await program.logged("session ended", 32);
+  await program.logged("session_ended", 32);
 });
 
 Deno.test("program: 300 sessions to a ready pod cost no API request", async () => {
@@ -54,7 +54,7 @@ Deno.test("program: 300 sessions to a ready pod cost no API request", async () =
       client.close();
     }
   }
-  await program.logged("session ended", 301);
+  await program.logged("session_ended", 301);
   assert.deepEqual(program.world.requests, []);
 });
 

@@ -45,7 +45,7 @@ Deno.test("program: a failing exec plugin's words are in the log, and clients an
     cluster: { server: "https://127.0.0.1:9" },
     user: { exec: { apiVersion: V1, command: "/bin/sh", args, interactiveMode: "Never" } },
   });
-  const { cause } = await program.logged("no access to the Kubernetes API");
+  const { cause } = await program.logged("api_access_failed");
   assert.match(
     String(cause),
     /exec plugin "\/bin\/sh": it ended with exit code 1, saying: refresh token hunter2/,
@@ -73,7 +73,7 @@ Deno.test("program: a failed handshake names the kubeconfig in the log, but not 
       "certificate-authority-data": btoa(other.cert),
     },
   });
-  const { cause } = await program.logged("no access to the Kubernetes API");
+  const { cause } = await program.logged("api_access_failed");
   assert.ok(String(cause).includes(program.folder), String(cause));
   for (const text of [await refusalOf(program), await healthOf(program)]) {
     assert.ok(!text.includes(program.folder), text);

@@ -70,7 +70,7 @@ async function causeOf(server: string, env: Readonly<Record<string, string>>): P
     cluster: { server, "certificate-authority-data": btoa(ca.cert) },
     env,
   });
-  return String((await program.logged("no access to the Kubernetes API"))["cause"]);
+  return String((await program.logged("api_access_failed"))["cause"]);
 }
 
 const REFUSED = /the API server does not accept the credentials/;

@@ -68,7 +68,7 @@ Deno.test("program: all held sessions together keep no more than their bound, an
   await Promise.all(sending);
   assert.ok(received.every(({ sha256 }) => sha256 === digest));
   for (const client of clients) client.close();
-  await program.logged("session ended", count);
+  await program.logged("session_ended", count);
   // Reads that were under way when the bound was reached still bring what they have.
   const underWayBytes = count * 4 * 1024;
   assert.ok(most <= TOTAL_LIMIT_BYTES + underWayBytes, `${most} bytes were kept`);

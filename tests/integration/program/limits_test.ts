@@ -14,7 +14,7 @@ Deno.test("program: a client is let go when no pod was ready in time, and the lo
   await client.send("hello");
   await client.ending();
   assert.ok(performance.now() - sinceMs >= 250, "not before the time was up");
-  const { outcome, reason, heldMs } = await program.logged("session ended");
+  const { outcome, reason, heldMs } = await program.logged("session_ended");
   assert.equal(outcome, "timed_out");
   assert.match(
     String(reason),
@@ -22,7 +22,7 @@ Deno.test("program: a client is let go when no pod was ready in time, and the lo
   );
   assert.match(String(reason), /does not speak plain HTTP\/2/);
   assert.ok(Number(heldMs) >= 250);
-  assert.equal(program.log.of("session ended")[0]!.level, "warn");
+  assert.equal(program.log.of("session_ended")[0]!.level, "warn");
   await program.held(0);
 });
 
@@ -35,7 +35,7 @@ Deno.test("program: no connection beyond --max-connections, and room again when 
   assert.equal(await second.echo("2"), "2");
   using third = await program.connect();
   await third.ending();
-  const { cause } = await program.logged("connections are refused");
+  const { cause } = await program.logged("connection_limit_reached");
   assert.equal(cause, "The limit of 2 connections is reached (--max-connections)");
   assert.equal(program.metrics.value("sessions_ended_total", { outcome: "limited" }), 1);
   assert.equal(await second.echo("still there"), "still there");
@@ -43,7 +43,7 @@ Deno.test("program: no connection beyond --max-connections, and room again when 
   await program.until("room", () => program.metrics.value("sessions_open") === 1);
   using fourth = await program.connect();
   assert.equal(await fourth.echo("4"), "4");
-  await program.logged("connections are refused is over");
+  await program.logged("connection_limit_reached_recovered");
 });
 
 Deno.test("program: no session is held beyond --max-held; those that are held are served, and a warm pod takes any number", async () => {
@@ -54,7 +54,7 @@ Deno.test("program: no session is held beyond --max-held; those that are held ar
   await program.held(2);
   using third = await program.connect();
   await third.ending();
-  const { cause } = await program.logged("sessions are refused");
+  const { cause } = await program.logged("held_limit_reached");
   assert.equal(cause, "The limit of 2 waiting sessions is reached (--max-held)");
   await program.held(2);
   await program.makeReady();

@@ -26,7 +26,7 @@ Deno.test("program /metrics: a cold start of three, a warm session, one that lef
   const clients = await Promise.all(Array.from({ length: 4 }, () => program.connect()));
   await program.held(4);
   using _refused = await program.connect();
-  await program.logged("connections are refused");
+  await program.logged("connection_limit_reached");
   let metrics = parse((await program.admin("/metrics")).text);
   const now = (name: string) => metrics.get(name);
   assert.equal(now("sessions_open"), 4);
@@ -40,7 +40,7 @@ Deno.test("program /metrics: a cold start of three, a warm session, one that lef
   assert.equal(now("sessions_held"), 0);
   assert.equal(now("replicas_observed"), 1);
   for (const client of clients) client.close();
-  await program.logged("session ended", 4);
+  await program.logged("session_ended", 4);
   await program.warm();
   await program.until("no replica", () => program.cluster.replicas === 0);
   await program.until("and it is known", () => program.metrics.value("replicas_observed") === 0);
@@ -87,7 +87,7 @@ Deno.test("program: one log line a session says who, how long, where, how much a
   using client = await program.connect();
   await client.echo("hello");
   client.close();
-  const { client: who, heldMs, durationMs, ...rest } = await program.logged("session ended");
+  const { client: who, heldMs, durationMs, ...rest } = await program.logged("session_ended");
   assert.match(String(who), /^127\.0\.0\.1:\d+$/);
   assert.ok(Number(durationMs) >= Number(heldMs));
   assert.deepEqual(rest, {

@@ -36,7 +36,7 @@ Deno.test("program: a client that half-closes still gets its answer", async () =
   await client.end();
   assert.equal(new TextDecoder().decode(await client.receive(64)), sha256(bytes));
   assert.equal(await client.ending(), "fin");
-  assert.equal((await program.logged("session ended"))["outcome"], "completed");
+  assert.equal((await program.logged("session_ended"))["outcome"], "completed");
 });
 
 Deno.test("program: a server that half-closes still gets what the client has to say", async () => {
@@ -53,7 +53,7 @@ Deno.test("program: a server that half-closes still gets what the client has to 
   await client.send(bytes);
   client.close();
   assert.equal(await heard.promise, sha256(bytes));
-  assert.equal((await program.logged("session ended"))["outcome"], "completed");
+  assert.equal((await program.logged("session_ended"))["outcome"], "completed");
 });
 
 Deno.test("program: nothing is lost when the server sends much and closes at once", async () => {
@@ -98,7 +98,7 @@ Deno.test("program: a large transfer each way at once arrives whole", async () =
   const [received] = await Promise.all([client.rest(), client.send(fromClient).then(() => client.end())]);
   assert.deepEqual(received, { bytes: fromServer.length, sha256: sha256(fromServer) });
   assert.equal(await heard.promise, sha256(fromClient));
-  const { upstreamBytes, downstreamBytes } = await program.logged("session ended");
+  const { upstreamBytes, downstreamBytes } = await program.logged("session_ended");
   assert.deepEqual([upstreamBytes, downstreamBytes], [fromClient.length, fromServer.length]);
 });
 
@@ -140,7 +140,7 @@ Deno.test("program: a client's reset ends its session, and the server's side wit
   await program.until("bytes at the server", () => program.pods.open === 1);
   await client.reset();
   assert.equal(await ended.promise, "end");
-  assert.equal((await program.logged("session ended"))["outcome"], "downstream_reset");
+  assert.equal((await program.logged("session_ended"))["outcome"], "downstream_reset");
 });
 
 Deno.test("program: a server's reset ends its session, and the client's side with it", async () => {
@@ -158,7 +158,7 @@ Deno.test("program: a server's reset ends its session, and the client's side wit
   using client = await program.connect();
   await client.send("hello");
   await client.ending();
-  assert.equal((await program.logged("session ended"))["outcome"], "upstream_reset");
+  assert.equal((await program.logged("session_ended"))["outcome"], "upstream_reset");
   await new Promise((resolve) => server.close(resolve));
 });
 
@@ -170,5 +170,5 @@ Deno.test("program: a server that closes with bytes unread ends its session at t
   await client.send(pattern(100_000));
   assert.equal(await client.ending(), "fin");
   await client.send("more").catch(() => {});
-  assert.equal((await program.logged("session ended"))["outcome"], "upstream_reset");
+  assert.equal((await program.logged("session_ended"))["outcome"], "upstream_reset");
 });

@@ -56,8 +56,8 @@ Deno.test("program: sessions that a killed daemon has reset say how its containe
     await breakOff(client);
     client.close();
   }
-  await program.logged("session ended", 5);
-  for (const { level, fields } of program.log.of("session ended")) {
+  await program.logged("session_ended", 5);
+  for (const { level, fields } of program.log.of("session_ended")) {
     assert.deepEqual([level, fields["outcome"], fields["reason"], fields["pod"]], [
       "info",
       "upstream_reset",
@@ -75,7 +75,7 @@ Deno.test("program: a session whose daemon died with nothing unread says so, too
   crash(program);
   await client.ending();
   client.close();
-  assert.equal((await program.logged("session ended"))["reason"], SAID);
+  assert.equal((await program.logged("session_ended"))["reason"], SAID);
 });
 
 Deno.test("program: while a pod's end is looked for, its session is over for everything but the log", async () => {
@@ -99,10 +99,10 @@ Deno.test("program: while a pod's end is looked for, its session is over for eve
   assert.equal(program.metrics.value("sessions_ended_total", { outcome: "upstream_reset" }), 1);
   await clock.advance(1_000);
   await program.until("a read of the pod", () => reads() === 1);
-  assert.deepEqual(program.log.of("session ended"), []);
+  assert.deepEqual(program.log.of("session_ended"), []);
   program.drain();
   await clock.advance(1);
-  const { outcome, reason } = await program.logged("session ended");
+  const { outcome, reason } = await program.logged("session_ended");
   assert.deepEqual([outcome, reason], ["upstream_reset", undefined], "written when draining ends");
 });
 
@@ -124,7 +124,7 @@ Deno.test("program: without the right to get pods, a reset is logged as it is, a
   await program.until("a session at the pod", () => program.pods.open === 1);
   const reads = crash(program);
   await breakOff(client);
-  const { outcome, reason } = await program.logged("session ended");
+  const { outcome, reason } = await program.logged("session_ended");
   assert.deepEqual([outcome, reason], ["upstream_reset", undefined]);
   assert.equal(reads(), 1);
   assert.deepEqual(program.log.records.filter(({ level }) => level !== "debug" && level !== "info"), []);
@@ -134,5 +134,5 @@ Deno.test("program: of a session that its client has ended, the line does not wa
   await using program = await startProgram({ cluster: { replicas: 1 } });
   await program.settled();
   await program.warm();
-  assert.deepEqual(program.log.of("session ended").map(({ fields }) => fields["outcome"]), ["completed"]);
+  assert.deepEqual(program.log.of("session_ended").map(({ fields }) => fields["outcome"]), ["completed"]);
 });

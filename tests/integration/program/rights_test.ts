@@ -94,7 +94,7 @@ Deno.test("program: a missing right names the namespace of the credentials if th
       access.rules.set("proxy", []);
     },
   });
-  const { cause } = await program.logged("cannot watch statefulsets");
+  const { cause } = await program.logged("watch_failed");
   assert.match(String(cause), /verbs: \["list"\]; the namespace of the kubeconfig's context is "ci"$/);
 });
 
@@ -103,7 +103,7 @@ Deno.test("program: credentials that are not accepted are said to be so, and not
     token: TOKEN,
     before: ({ cluster: { api: { access } } }) => void access.tokens.set("another-token", "proxy"),
   });
-  const { cause } = await program.logged("no access to the Kubernetes API");
+  const { cause } = await program.logged("api_access_failed");
   assert.match(
     String(cause),
     /^Cannot use the API server "http.*": the API server does not accept the credentials \(HTTP 401/,

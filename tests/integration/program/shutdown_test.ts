@@ -32,7 +32,7 @@ Deno.test("program, told to drain: unready at once, alive, and new connections a
   assert.equal((await program.admin("/livez")).status, 200);
   using client = await program.connect();
   assert.equal(await client.echo("in a cold start, too"), "in a cold start, too");
-  const { sessions, shutdownDelayMs } = await program.logged("shutting down");
+  const { sessions, shutdownDelayMs } = await program.logged("shutdown_started");
   assert.deepEqual({ sessions, shutdownDelayMs }, { sessions: 0, shutdownDelayMs: 3_600_000 });
 });
 
@@ -43,18 +43,18 @@ Deno.test("program, told to drain: after the delay it takes no more, sessions go
   await held.send("held");
   await program.held(1);
   program.drain();
-  await within(untilRefused(program), "connections are refused");
+  await within(untilRefused(program), "a refused connection");
   assert.equal((await program.admin("/livez")).status, 200);
   assert.equal((await program.admin("/readyz")).status, 503);
   assert.equal((await program.admin("/metrics")).status, 200);
   await program.makeReady();
   assert.equal(new TextDecoder().decode(await held.receive(4)), "held");
   for (let i = 0; i < 10; i++) assert.equal(await held.echo(`call ${i}`), `call ${i}`);
-  assert.equal(program.log.of("ended").length, 0);
+  assert.equal(program.log.of("program_ended").length, 0);
   held.close();
   await within(program.exited, "the end");
   assert.equal(program.metrics.value("sessions_ended_total", { outcome: "completed" }), 1);
-  await program.logged("ended");
+  await program.logged("program_ended");
   await assert.rejects(program.admin("/livez"), "the admin port is closed");
 });
 
@@ -92,9 +92,9 @@ Deno.test("program, told to drain: --drain-timeout cuts what still runs", async 
   await client.ending();
   assert.ok(performance.now() - sinceMs >= 100, "not before the time was up");
   await within(program.exited, "the end");
-  const { sessions, reason } = await program.logged("sessions are cut");
+  const { sessions, reason } = await program.logged("sessions_cut");
   assert.deepEqual({ sessions, reason }, { sessions: 1, reason: "The drain timeout has passed" });
-  const ended = await program.logged("session ended");
+  const ended = await program.logged("session_ended");
   assert.equal(ended["outcome"], "drain_timeout");
   assert.equal(ended["reason"], "The drain timeout has passed");
 });
@@ -119,7 +119,7 @@ Deno.test("program, told to drain: --drain-timeout tells the clients that wait s
   );
   client.close();
   await within(program.exited, "the end");
-  const ended = await program.logged("session ended");
+  const ended = await program.logged("session_ended");
   assert.equal(ended["outcome"], "drain_timeout");
 });
 
@@ -139,12 +139,12 @@ for (
     await held.send("hello");
     await program.until("two sessions", () => program.metrics.value("sessions_open") === 2);
     program.drain();
-    await program.logged("shutting down");
+    await program.logged("shutdown_started");
     assert.equal(await running.echo("still here"), "still here");
     program.stopNow();
     await within(program.exited, "the end");
     await Promise.all([running.ending(), held.ending()]);
-    assert.equal((await program.logged("sessions are cut"))["reason"], "The proxy was told to end at once");
+    assert.equal((await program.logged("sessions_cut"))["reason"], "The proxy was told to end at once");
     assert.equal(program.metrics.value("sessions_ended_total", { outcome: "drain_timeout" }), 2);
     assert.equal(program.metrics.value("sessions_open"), 0);
   });

@@ -21,7 +21,7 @@ Deno.test("program --wake-on=data: bare connections wake nothing, a byte does", 
   for (let i = 1; i <= 10; i++) {
     using client = await program.connect();
     client.close();
-    await program.logged("session ended", i);
+    await program.logged("session_ended", i);
   }
   using silent = await program.connect();
   await program.held(1);
@@ -80,12 +80,12 @@ Deno.test("program --wake-on=data: a connection that stays silent is no client t
   await program.settled();
   using silent = await program.connect();
   await silent.ending();
-  const { outcome, reason } = await program.logged("session ended");
+  const { outcome, reason } = await program.logged("session_ended");
   assert.deepEqual([outcome, reason], [
     "idle_timeout",
     "Silent for 250ms while held (--wake-on=data, --ready-wait-timeout)",
   ]);
-  assert.equal(program.log.of("session ended")[0]!.level, "info");
+  assert.equal(program.log.of("session_ended")[0]!.level, "info");
   assert.equal(program.cluster.replicas, 0);
 });
 

@@ -47,7 +47,7 @@ Deno.test("two programs: the leader crashes, the other leads after the lease, an
   assert.equal(stage.records.length, 2, "nobody knows yet that it is dead");
   await stage.pass(3 * MINUTE_MS, "b");
   await second.until("one record", () => stage.records.length === 1);
-  await second.logged("record of a dead proxy is deleted");
+  await second.logged("stale_record_deleted");
   assert.equal(stage.world.cluster.replicas, 1, "it was busy when it was last heard of");
   await stage.pass(IDLE_MS + MINUTE_MS, "b");
   await second.until("no pod", () => stage.world.cluster.replicas === 0);
@@ -62,7 +62,7 @@ Deno.test("rolling update, one replaced by one: the old one's session is never c
   const fresh = await stage.start("new");
   await stage.acquainted(old, fresh);
   old.drain();
-  await old.logged("shutting down");
+  await old.logged("shutdown_started");
   await stage.pass(5_000, "new");
   await stage.leads(fresh);
   assert.equal((await old.admin("/readyz")).status, 503);
@@ -94,7 +94,7 @@ Deno.test("two programs: Leases deleted by hand are made anew, and no session no
       registry.delete(LEASES, stage.world.cluster.namespace, metadata.name, {});
     }
     await stage.pass(MINUTE_MS, "a", "b");
-    for (const program of [first, second]) await program.logged("record of this proxy was deleted", round);
+    for (const program of [first, second]) await program.logged("own_record_deleted", round);
     await stage.acquainted(first, second);
     for (const client of clients) assert.equal(await client.echo("still"), "still");
     assert.equal(stage.leases.length, 3);
@@ -151,7 +151,7 @@ Deno.test("a record that is deleted by hand is made anew at once, and not with t
     );
     assert.equal(own?.verb, "create", "one round trip");
   }
-  for (const program of [first, second]) await program.logged("record of this proxy was deleted");
+  for (const program of [first, second]) await program.logged("own_record_deleted");
   await stage.acquainted(first, second);
   assert.equal(await client.echo("still"), "still");
 });
@@ -169,7 +169,7 @@ for (const whenCutOff of ["serve", "hold"]) {
     assert.deepEqual(await probes(), [200, 200, 200]);
     const lift = stage.cutOff("a");
     await stage.pass(EXPIRY_MS);
-    await program.logged("cut off from the Kubernetes API");
+    await program.logged("proxy_cut_off");
     assert.equal(await client.echo("still"), "still", "what runs goes on");
     using late = await program.connect();
     const echo = late.echo("late");
@@ -205,7 +205,7 @@ Deno.test("a container that is restarted in its pod deletes the record of its pr
   assert.equal(stage.records.length, 2);
   const after = await stage.startOnly("after", { podUid: "pod-1" });
   await after.settled();
-  await after.logged("record of the predecessor in this pod is deleted");
+  await after.logged("predecessor_record_deleted");
   await stage.acquainted(other, after);
   assert.equal(stage.records.length, 2);
 });

@@ -38,10 +38,10 @@ for (const [what, rules] of [["none", RULES], ["to look only", [...RULES, LOOK]]
   Deno.test(`a program without rights to Leases (${what}) and without others goes on alone, says so, and scales down`, async () => {
     await using stage = stageWith(rules);
     const program = await stage.startOnly("a", { token: "poor" });
-    await program.logged("cannot join the other proxies");
+    await program.logged("join_failed");
     await stage.pass(RIGHTS_PATIENCE_MS);
     await program.logged("ready");
-    await program.logged("no right to Leases");
+    await program.logged("leases_forbidden");
     assert.match((await program.admin("/healthz?verbose")).text, /alone/);
     await program.warm();
     await stage.pass(IDLE_MS + 60_000);
@@ -55,12 +55,12 @@ for (const [what, rules] of [["none", RULES], ["to look only", [...RULES, LOOK]]
 Deno.test("a program that is given the rights to Leases a moment after its start takes part, and is never alone", async () => {
   await using stage = stageWith(RULES);
   const program = await stage.startOnly("a", { token: "poor" });
-  await program.logged("cannot join the other proxies");
+  await program.logged("join_failed");
   stage.world.cluster.api.access.rules.set("poor", [...RULES, ALL]);
   await stage.pass(5_000);
   await program.settled();
   assert.equal(stage.records.length, 1);
-  assert.equal(program.log.of("no right to Leases").length, 0);
+  assert.equal(program.log.of("leases_forbidden").length, 0);
 });
 
 Deno.test("a program that may only look at Leases ends beside one that is alive, and harms nobody", async () => {

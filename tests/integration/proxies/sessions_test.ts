@@ -74,7 +74,7 @@ Deno.test("two programs: what one does to the count is not taken by the other fo
   const follower = await stage.start("b");
   await stage.acquainted(leader, follower);
   const changes = (program: Program) =>
-    program.log.of("replicas were changed by somebody else").map(({ fields: { from, to } }) => [from, to]);
+    program.log.of("replicas_changed_externally").map(({ fields: { from, to } }) => [from, to]);
   const seen = (program: Program, replicas: number) =>
     program.until(
       `${replicas} replicas`,

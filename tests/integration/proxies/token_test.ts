@@ -32,7 +32,7 @@ async function lostToken(stage: Stage) {
   assert.equal(await client.echo("hello"), "hello");
   times.expiresMs = stage.clock.wallMs() + 3 * MINUTE_MS;
   b.drain();
-  await b.logged("shutting down");
+  await b.logged("shutdown_started");
   await stage.pass(3 * MINUTE_MS - 5_000, "a");
   await b.until(
     "a record that outlives the token",
@@ -47,17 +47,17 @@ Deno.test("a program that drains and loses its token keeps its sessions; the pod
   await using stage = new Stage();
   const { a, b, client } = await lostToken(stage);
   using _ = client;
-  assert.equal(b.log.of("token may end before the drain").length, 1);
+  assert.equal(b.log.of("token_expires_in_drain").length, 1);
   // The record that it would else have written last has expired, and nobody else has used the pod for long.
   await stage.pass(3 * MINUTE_MS, "a");
-  await b.logged("no access to the Kubernetes API");
+  await b.logged("api_access_failed");
   assert.equal(a.metrics.value("proxies_alive"), 2);
   assert.equal(stage.world.cluster.replicas, 1);
   assert.equal(await client.echo("still"), "still");
   client.close();
   await within(b.exited, "the end of the program without a token");
   stage.forget("b");
-  await b.logged("cannot delete the record of this proxy");
+  await b.logged("own_record_deletion_failed");
   assert.equal(stage.world.cluster.replicas, 1, "nobody can know that the session has ended");
   // Until then it could have had sessions, and a minute later its record expires; then the idle timeout.
   await stage.pass(5 * MINUTE_MS + MINUTE_MS + MINUTE_MS + 15_000, "a");
@@ -78,6 +78,6 @@ Deno.test("a program whose token a drain may outlast says so at its start, and s
   const long = await withToken("b", 6 * 60 * MINUTE_MS);
   await short.settled();
   await long.settled();
-  assert.equal(short.log.of("service account token is short-lived").length, 1);
-  assert.equal(long.log.of("service account token is short-lived").length, 0);
+  assert.equal(short.log.of("token_lifetime_short").length, 1);
+  assert.equal(long.log.of("token_lifetime_short").length, 0);
 });

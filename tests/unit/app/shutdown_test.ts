@@ -61,7 +61,7 @@ Deno.test("runApp(), told to stop: unready at once and alive, the lead is free, 
   assert.notEqual(holderOf(program), "");
   await program.stop();
   assert.deepEqual(await program.admin("/readyz"), { status: 503, text: "shutdown: shutting down" });
-  assert.deepEqual(program.log.of("shutting down").map(({ fields }) => fields), [
+  assert.deepEqual(program.log.of("shutdown_started").map(({ fields }) => fields), [
     { sessions: 0, shutdownDelayMs: 30_000 },
   ]);
   assert.equal(holderOf(program), "");
@@ -80,8 +80,8 @@ Deno.test("runApp(), told to stop: unready at once and alive, the lead is free, 
   assert.deepEqual(program.outcome, {});
   assert.equal(program.leases("proxy").length, 0, "nobody need ask it any more");
   assert.deepEqual(program.closed, ["admin", "http"]);
-  assert.equal(program.log.records.at(-1)?.event, "ended");
-  assert.equal(program.log.of("sessions are cut").length, 0);
+  assert.equal(program.log.records.at(-1)?.code, "program_ended");
+  assert.equal(program.log.of("sessions_cut").length, 0);
   assert.deepEqual(program.log.records.filter(({ level }) => level === "warn" || level === "error"), []);
   assert.equal(program.clock.pending, 0, "no timer is left");
 });
@@ -97,7 +97,7 @@ Deno.test("runApp(), told to stop before it has started, starts and ends", async
   program.drain.abort(new Error("Asked to stop"));
   await program.start();
   assert.deepEqual(program.outcome, {});
-  assert.equal(program.log.records.at(-1)?.event, "ended");
+  assert.equal(program.log.records.at(-1)?.code, "program_ended");
 });
 
 Deno.test("runApp(), told to stop: without a drain timeout a session may last for ever", async () => {
@@ -153,10 +153,10 @@ Deno.test("runApp() cuts sessions when the drain timeout has passed, with no del
   await program.pass(2 * SECOND_MS);
   assert.notEqual(client.ended, undefined);
   assert.deepEqual(program.outcome, {});
-  assert.deepEqual(program.log.of("sessions are cut").map(({ fields }) => fields), [
+  assert.deepEqual(program.log.of("sessions_cut").map(({ fields }) => fields), [
     { sessions: 1, reason: "The drain timeout has passed" },
   ]);
-  const [ended] = program.log.of("session ended");
+  const [ended] = program.log.of("session_ended");
   assert.equal(ended?.fields["outcome"], "drain_timeout");
   assert.equal(ended.fields["reason"], "The drain timeout has passed");
 });
@@ -207,7 +207,7 @@ for (
     await program.stopNow();
     assert.deepEqual(program.outcome, {});
     assert.ok(running.ended !== undefined && held.ended !== undefined);
-    assert.deepEqual(program.log.of("sessions are cut").map(({ fields }) => fields), [
+    assert.deepEqual(program.log.of("sessions_cut").map(({ fields }) => fields), [
       { sessions: 2, reason: "The proxy was told to end at once" },
     ]);
     assert.equal(program.clock.pending, 0, "no timer is left");
@@ -232,7 +232,7 @@ Deno.test("runApp() ends although the API server does not answer: 5 s each for t
   assert.deepEqual(program.closed, [], "the admin port answers to the end");
   await program.pass(2 * SECOND_MS);
   assert.deepEqual(program.outcome, {});
-  const [failed] = program.log.of("cannot delete the record of this proxy");
+  const [failed] = program.log.of("own_record_deletion_failed");
   assert.equal(failed?.level, "warn");
   assert.match(String(failed.fields["cause"]), /does not answer/);
   assert.equal(program.clock.pending, 0, "no timer is left");
@@ -256,9 +256,9 @@ Deno.test("runApp() writes how a pod ended before it ends itself, but does not w
   // The first look at the pod would come after a second.
   await program.pass(SECOND_MS / 2);
   assert.deepEqual(program.outcome, {});
-  const events = program.log.records.map(({ event }) => event);
-  assert.ok(events.includes("session ended"));
-  assert.ok(events.indexOf("session ended") < events.indexOf("ended"));
+  const codes = program.log.records.map(({ code }) => code);
+  assert.ok(codes.includes("session_ended"));
+  assert.ok(codes.indexOf("session_ended") < codes.indexOf("program_ended"));
 });
 
 Deno.test("runApp() ends with the error of a part that has failed, after its sessions have ended", async () => {
@@ -266,7 +266,7 @@ Deno.test("runApp() ends with the error of a part that has failed, after its ses
   const running = await program.connect("hello");
   await program.pass(10);
   await breakScaler(program);
-  const [failed] = program.log.of("a part has failed");
+  const [failed] = program.log.of("component_failed");
   assert.equal(failed?.level, "error");
   assert.match(String(failed.fields["cause"]), /a bug/);
   assert.match((await program.admin("/readyz")).text, /^shutdown: shutting down$/m);
@@ -283,7 +283,7 @@ Deno.test("runApp() ends with the error of a part that has failed, after its ses
   assert.match(messageOf(program.outcome?.error), /Task "scaler" failed.*a bug/);
   assert.equal(program.leases("proxy").length, 0);
   assert.deepEqual(program.closed, ["admin", "http"]);
-  assert.equal(program.log.records.at(-1)?.event, "ended");
+  assert.equal(program.log.records.at(-1)?.code, "program_ended");
   assert.equal(program.clock.pending, 0, "no timer is left");
 });
 
@@ -301,7 +301,7 @@ Deno.test("runApp() tells clients that are held that a part has failed", async (
   held.close();
   await program.pass(SECOND_MS);
   assert.deepEqual(
-    program.log.of("session ended").map(({ fields }) => fields["outcome"]).toSorted(),
+    program.log.of("session_ended").map(({ fields }) => fields["outcome"]).toSorted(),
     ["completed", "failed"],
   );
   assert.match(messageOf(program.outcome?.error), /a bug/, "it does not wait for a load balancer");
@@ -312,9 +312,9 @@ Deno.test("runApp() keeps a running session to its end, and its record alive, if
   const running = await program.connect("hello");
   await program.pass(10);
   await program.stop();
-  assert.equal(program.log.of("a part has failed").length, 0);
+  assert.equal(program.log.of("component_failed").length, 0);
   await breakScaler(program);
-  assert.equal(program.log.of("a part has failed").length, 1);
+  assert.equal(program.log.of("component_failed").length, 1);
   const before = program.leases("proxy")[0]?.metadata.resourceVersion;
   await program.pass(5 * MINUTE_MS);
   assert.notEqual(program.leases("proxy")[0]?.metadata.resourceVersion, before);
@@ -331,5 +331,5 @@ Deno.test("runApp() says of no part that it has failed when it was told to stop"
   await using program = await warm();
   await program.stop();
   assert.deepEqual(program.outcome, {});
-  assert.equal(program.log.of("a part has failed").length, 0);
+  assert.equal(program.log.of("component_failed").length, 0);
 });

@@ -291,7 +291,7 @@ Deno.test("Election: a leader that finds the Lease with another proxy leads no m
   assert.equal(a.election.leads, false);
   assert.equal(a.election.holder, "x");
   assert.deepEqual(a.changes, ["a", "x"]);
-  assert.deepEqual(a.log.of("leader").map(({ fields }) => fields), [
+  assert.deepEqual(a.log.of("leader_changed").map(({ fields }) => fields), [
     { leader: "a", self: true },
     { leader: "x", self: false },
   ]);
@@ -304,12 +304,12 @@ Deno.test("Election: a leader that cannot renew says so, and that nobody is know
   await clock.advance(60_000);
   assert.equal(a.election.holder, "");
   assert.deepEqual(a.changes, ["a", ""]);
-  assert.equal(a.log.of("no proxy leads").length, 1);
+  assert.equal(a.log.of("leader_lost").length, 1);
   assert.equal(a.log.records.filter(({ level }) => level === "warn").length, 1);
   leases.reachable = true;
   await clock.advance(2_000);
   assert.deepEqual(a.changes, ["a", "", "a"]);
-  assert.equal(a.log.of("cannot take part in the election is over").length, 1);
+  assert.equal(a.log.of("election_failed_recovered").length, 1);
   await stop();
 });
 
@@ -323,7 +323,7 @@ Deno.test("Election: a proxy that was slower than another one calls that no faul
     await clock.advance(2_000);
     assert.equal(a.election.leads, true);
     assert.ok(leases.named(NAME) !== undefined);
-    assert.deepEqual(a.log.records.map(({ event }) => event), ["leader"]);
+    assert.deepEqual(a.log.records.map(({ code }) => code), ["leader_changed"]);
     await stop();
   }
 });
@@ -332,7 +332,7 @@ Deno.test("Election: a Lease that cannot be read is not made anew", async () => 
   const { leases, a, stop } = await one((leases) => leases.fates("get", 500));
   assert.deepEqual(leases.requests, [`get ${NAME}`]);
   assert.equal(a.election.leads, false);
-  assert.equal(a.log.of("cannot take part in the election").length, 1);
+  assert.equal(a.log.of("election_failed").length, 1);
   await stop();
 });
 
@@ -344,7 +344,7 @@ Deno.test("Election.run() ends with its signal in the middle of a try, and calls
   a.stop();
   fails(new Error("no answer"));
   await stop();
-  assert.deepEqual(a.log.records.map(({ event }) => event), ["leader"]);
+  assert.deepEqual(a.log.records.map(({ code }) => code), ["leader_changed"]);
 });
 
 Deno.test("Election: another holder keeps the Lease for as long as it says there, or as usual, from when it was first seen", async () => {

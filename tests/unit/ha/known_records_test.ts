@@ -182,7 +182,7 @@ Deno.test("KnownRecords.collect() goes on after a failure, and notes one that is
     await clock.advance(verb === "list" ? 0 : EXPIRY_MS - 10_000);
     leases.fates(verb, fate);
     await clock.advance(10_000);
-    assert.equal(log.of("cannot read the records").length, isNoted ? 1 : 0, `${verb} ${fate}`);
+    assert.equal(log.of("records_cleanup_failed").length, isNoted ? 1 : 0, `${verb} ${fate}`);
     assert.equal(leases.all.length, 2);
     await clock.advance(EXPIRY_MS);
     assert.deepEqual(leases.all.map(({ spec }) => spec?.holderIdentity), ["me"]);

@@ -83,7 +83,7 @@ Deno.test("Membership tries a failed renewal again soon, and every 5 s at least"
     await clock.advance(5_000);
     assert.equal(world.one.membership.fault, undefined);
   }
-  assert.equal(world.one.log.of("cannot renew the record of this proxy is over").length, 2);
+  assert.equal(world.one.log.of("record_renewal_failed_recovered").length, 2);
   assert.equal(world.one.claims, 1, "it never had to join again");
   await world.stop();
 });
@@ -114,7 +114,7 @@ for (const what of ["joins", "claims", "renews"] as const) {
     fails(new Error("no answer"));
     await clock.advance(0);
     await running;
-    assert.deepEqual(one.log.records.map(({ event }) => event), what === "renews" ? ["joined"] : []);
+    assert.deepEqual(one.log.records.map(({ code }) => code), what === "renews" ? ["joined"] : []);
     assert.equal(clock.pending, 0);
   });
 }
@@ -140,7 +140,7 @@ Deno.test("Membership tells of a fault while it lasts, and calls it an obstacle 
     leases.reachable = true;
     await clock.advance(60_000);
     assert.deepEqual(said(), [undefined, undefined, undefined]);
-    const causes = log.of("cut off from the Kubernetes API").map(({ fields }) => fields.cause);
+    const causes = log.of("proxy_cut_off").map(({ fields }) => fields.cause);
     assert.deepEqual(causes, ["no answer"], "once");
     await stop();
   }
@@ -197,7 +197,7 @@ Deno.test("Membership, cut off: the API that comes back makes it join at once, a
   await clock.advance(10_000);
   assert.equal(one.membership.state, "joined");
   assert.deepEqual(leases.requests, [UPDATE], "one write");
-  for (const lost of ["record of this proxy was deleted", "record of this proxy was not renewed in time"]) {
+  for (const lost of ["own_record_deleted", "own_record_expired"] as const) {
     assert.equal(one.log.of(lost).length, 0);
   }
   assert.equal(one.log.of("joined").length, 1, "said once in a process");
@@ -254,7 +254,7 @@ Deno.test("Membership: a record that is deleted in the middle of a claim makes i
   await clock.advance(0);
   assert.equal(one.membership.ready, true);
   assert.equal(one.claims, 2);
-  assert.deepEqual(one.log.records.map(({ event }) => event), ["record of this proxy was deleted", "joined"]);
+  assert.deepEqual(one.log.records.map(({ code }) => code), ["own_record_deleted", "joined"]);
   one.stop();
   await clock.advance(0);
   await running;
@@ -325,7 +325,7 @@ Deno.test("Membership, joining: a claim that fails is tried again with growing p
   }
   assert.equal(one.membership.ready, true);
   assert.equal(one.membership.obstacle, undefined);
-  assert.equal(one.log.of("cannot join the other proxies is over").length, 1);
+  assert.equal(one.log.of("join_failed_recovered").length, 1);
   one.stop();
   await clock.advance(0);
   await running;

@@ -177,7 +177,7 @@ Deno.test("Membership, cut off with `serve`: it goes on placing, even where it h
   await clock.advance(60_000);
   assert.equal(one.membership.state, "cut_off");
   assert.ok(one.placement.open(2, true) !== undefined);
-  assert.equal(one.log.of("cut off from the Kubernetes API").length, 1);
+  assert.equal(one.log.of("proxy_cut_off").length, 1);
   leases.reachable = true;
   await clock.advance(60_000);
   assert.equal(one.membership.state, "joined");
@@ -274,7 +274,7 @@ Deno.test("Membership: a record that was deleted makes it join again before it p
   one.scale.fates({ before: read });
   leases.drop(nameOf("one"));
   await clock.advance(30_000);
-  assert.equal(one.log.of("record of this proxy was deleted").length, 1);
+  assert.equal(one.log.of("own_record_deleted").length, 1);
   assert.equal(one.placement.open(1, true), undefined);
   reads();
   await clock.advance(0);
@@ -346,7 +346,7 @@ Deno.test("Membership: when the API's data is restored from a backup it joins ag
   assert.equal(one.placement.open(1, true), undefined);
   reads();
   await clock.advance(0);
-  assert.equal(one.log.of("the Kubernetes API has gone back to an earlier state").length, 1);
+  assert.equal(one.log.of("resource_versions_regressed").length, 1);
   assert.equal(one.membership.state, "joined");
   assert.equal(one.claims, 2);
   assert.deepEqual(one.placement.agreement.promises, []);
@@ -362,7 +362,7 @@ Deno.test("Membership, alone: it notices a restore of the API's data within a mi
   one.scale.version = 40;
   one.scale.replicas = 0;
   await clock.advance(60_000);
-  assert.equal(one.log.of("the Kubernetes API has gone back to an earlier state").length, 1);
+  assert.equal(one.log.of("resource_versions_regressed").length, 1);
   assert.deepEqual(one.placement.agreement.seen, { replicas: 0, version: "40" });
   one.stop();
   await clock.advance(0);
@@ -403,8 +403,8 @@ Deno.test("Membership: a first 403 is not believed, for rights that have just be
   const running = one.run();
   await clock.advance(RIGHTS_PATIENCE_MS - 1);
   assert.equal(one.membership.state, "joined");
-  assert.equal(one.log.of("no right to Leases").length, 0);
-  assert.equal(one.log.of("cannot join the other proxies is over").length, 1);
+  assert.equal(one.log.of("leases_forbidden").length, 0);
+  assert.equal(one.log.of("join_failed_recovered").length, 1);
   assert.ok(one.placement.open(1, true) !== undefined);
   one.stop();
   await clock.advance(0);
@@ -436,7 +436,7 @@ Deno.test("Membership without the right to Leases: alone, ready, and it says so"
   await clock.advance(1_000);
   assert.equal(one.membership.state, "alone");
   assert.equal(one.membership.ready, true);
-  assert.equal(one.log.of("no right to Leases").length, 1);
+  assert.equal(one.log.of("leases_forbidden").length, 1);
   assert.ok(one.placement.open(1, true) !== undefined);
   leases.always.clear();
   await clock.advance(120_000);

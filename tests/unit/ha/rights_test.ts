@@ -49,7 +49,7 @@ Deno.test("isAlone() asks once a second until its patience ends, and finds nobod
   await clock.advance(1);
   assert.equal(asked.outcome, true);
   assert.equal(clock.pending, 0);
-  assert.deepEqual(log.of("no right to Leases").map(({ level }) => level), ["error"]);
+  assert.deepEqual(log.of("leases_forbidden").map(({ level }) => level), ["error"]);
   assert.match(String(log.records[0]?.fields.cause), /User "proxy"/, "the latest refusal");
 });
 
@@ -69,7 +69,7 @@ Deno.test("isAlone(): other records keep it waiting for as long as they are good
   assert.equal(asked.outcome, "asks");
   await clock.advance(1);
   assert.equal(asked.outcome, true);
-  assert.equal(log.of("no right to Leases").length, 1);
+  assert.equal(log.of("leases_forbidden").length, 1);
 });
 
 Deno.test("isAlone(): a record that comes later has its whole time, too", async () => {

@@ -45,7 +45,7 @@ function warnings(lifetimeMs: number, flags: Partial<Record<SettingKey, string>>
   });
   const issuedMs = Date.parse("2030-01-01T00:00:00Z");
   warnOfShortToken({ issuedMs, expiresMs: issuedMs + lifetimeMs }, settings, log);
-  return log.of("service account token is short-lived").map(({ fields }) => fields);
+  return log.of("token_lifetime_short").map(({ fields }) => fields);
 }
 
 Deno.test("warnOfShortToken() wants five times what a drain may take, and names it", () => {
@@ -89,7 +89,7 @@ Deno.test("RecordLifetime warns once for as long as records are good for longer 
     log,
     cluster: { tokenTimes: () => Promise.resolve(token) },
   });
-  const warned = () => log.of("token may end before the drain").map(({ fields }) => fields);
+  const warned = () => log.of("token_expires_in_drain").map(({ fields }) => fields);
   token.expiresMs = clock.wallMs() + 1;
   assert.equal(await lifetime.goodForMs(), expiryMs, "it does not drain");
   lifetime.drain(HOUR_MS);

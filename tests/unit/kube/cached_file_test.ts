@@ -13,7 +13,7 @@ function setUp() {
   const fault = (text: string) => (text.startsWith("bad") ? "found a bad text" : undefined);
   const file = new CachedFile({ ...ports, path: "/f", what: "token file", fault });
   const events = () =>
-    records.filter(({ level }) => level !== "debug").map(({ event, fields }) => [event, fields]);
+    records.filter(({ level }) => level !== "debug").map(({ code, fields }) => [code, fields]);
   return { file, machine, clock, events };
 }
 
@@ -41,15 +41,15 @@ Deno.test("CachedFile gives its last content while the file is away or says nons
     clock.advance(10_000);
     assert.equal(await file.read(), "first");
   }
-  assert.deepEqual(events(), [["credential file is unreadable", { cause, path: "/f" }]]);
+  assert.deepEqual(events(), [["credential_file_unreadable", { cause, path: "/f" }]]);
   machine.files.set("/f", "bad");
   clock.advance(10_000);
   assert.equal(await file.read(), "first");
   machine.files.set("/f", "good");
   assert.equal(await file.read(), "good");
   assert.deepEqual(events().slice(1), [
-    ["credential file is unreadable", { cause: "found a bad text", path: "/f" }],
-    ["credential file is unreadable is over", { cause: "found a bad text" }],
+    ["credential_file_unreadable", { cause: "found a bad text", path: "/f" }],
+    ["credential_file_unreadable_recovered", { cause: "found a bad text" }],
   ]);
 });
 

@@ -48,7 +48,7 @@ Deno.test("KubeClient: only what the API server itself answers ends that there i
     Response.json({ kind: "Status", code: 503, reason: "ServiceUnavailable" }, { status: 503 })
   );
   assert.equal(client.access.cause, undefined);
-  assert.equal(log.of("no access to the Kubernetes API").length, 1);
+  assert.equal(log.of("api_access_failed").length, 1);
 });
 
 for (const status of [200, 403, 404, 409]) {
@@ -171,7 +171,7 @@ Deno.test("KubeClient logs the private message of an error and shows the public 
   });
   assert.equal(client.access.cause, "ask the operator");
   assert.match(
-    String(log.of("no access to the Kubernetes API")[0]?.fields["cause"]),
+    String(log.of("api_access_failed")[0]?.fields["cause"]),
     /the secret is x/,
   );
 });

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Clock } from "../../../lib/base/clock.ts";
+import type { EventCode } from "../../../lib/base/events.ts";
 import { type LogFields, logTo } from "../../../lib/base/log.ts";
 import type { Command, CommandOutcome, Machine } from "../../../lib/kube/machine.ts";
 
@@ -90,14 +91,14 @@ export class FakeMachine implements Machine {
 /** One record of a {@link recorder}. */
 export interface LogRecord {
   readonly level: string;
-  readonly event: string;
+  readonly code: EventCode;
   readonly fields: LogFields;
 }
 
 /** A log that keeps what it is told. */
 export function recorder() {
   const records: LogRecord[] = [];
-  return { records, log: logTo((level, event, fields) => records.push({ level, event, fields })) };
+  return { records, log: logTo((level, code, fields) => records.push({ level, code, fields })) };
 }
 
 /** All ports at once. */

@@ -123,19 +123,19 @@ Deno.test("loadCluster() trusts a new authority of the service account, once it 
   assert.equal(await cluster.renew(), true);
   assert.equal(await cluster.renew(), false);
   assert.deepEqual(
-    ports.records.filter(({ level }) => level !== "debug").map(({ event, fields }) => [event, fields]),
+    ports.records.filter(({ level }) => level !== "debug").map(({ code, fields }) => [code, fields]),
     [
-      ["credential file is unreadable", {
+      ["credential_file_unreadable", {
         cause:
           'Cannot use the service account\'s authority "/sa/ca.crt": found 4 bytes that are no PEM certificate, ' +
           "want PEM certificates",
       }],
-      ["credential file is unreadable is over", {
+      ["credential_file_unreadable_recovered", {
         cause:
           'Cannot use the service account\'s authority "/sa/ca.crt": found 4 bytes that are no PEM certificate, ' +
           "want PEM certificates",
       }],
-      ["credentials were read again", { source: "service account", changed: ["authority"] }],
+      ["credentials_reloaded", { source: "service account", changed: ["authority"] }],
     ],
   );
 });

@@ -138,8 +138,8 @@ async function load(
   const cluster = await loadCluster(options, ports);
   const said = () =>
     ports.records.filter(({ level }) => level !== "debug").map((
-      { event, fields },
-    ) => [event, fields["cause"]]);
+      { code, fields },
+    ) => [code, fields["cause"]]);
   return { cluster, ports, said };
 }
 
@@ -153,7 +153,7 @@ async function problemsOf(...given: Parameters<typeof load>): Promise<readonly s
   assert.fail("loadCluster() took it");
 }
 
-const AGAIN = "credential file is unreadable";
+const AGAIN = "credential_file_unreadable";
 
 Deno.test("renew() refuses another server or way to it, and takes another authority and token", async () => {
   const { cluster, ports, said } = await load({ "/k": config() }, { kubeconfig: "/k" });
@@ -169,8 +169,8 @@ Deno.test("renew() refuses another server or way to it, and takes another author
   assert.deepEqual(await cluster.authenticate(never), { authorization: "Bearer new" });
   assert.deepEqual(said(), [
     [AGAIN, refused],
-    [`${AGAIN} is over`, refused],
-    ["credentials were read again", undefined],
+    [`${AGAIN}_recovered`, refused],
+    ["credentials_reloaded", undefined],
   ]);
   assert.deepEqual(ports.records.at(-1)?.fields, {
     source: 'context "c" of "/k"',
@@ -266,6 +266,6 @@ Deno.test("loadCluster() lets headers repeat over TLS only, and warns of credent
   assert.deepEqual(secure.ports.records, []);
   const plain = await load({ "/k": config({ server: "http://api.example" }, user) }, { kubeconfig: "/k" });
   assert.ok(!(plain.cluster.http instanceof TlsHttp));
-  assert.deepEqual(plain.said().map(([event]) => event), ["credentials are not sent"]);
+  assert.deepEqual(plain.said().map(([code]) => code), ["credentials_not_sent"]);
   assert.deepEqual(await plain.cluster.authenticate(never), {});
 });

@@ -88,7 +88,7 @@ Deno.test("loadCluster() reads a rotated token after ten seconds, and at once af
   given.machine.files.delete(path);
   given.clock.advance(60_000);
   assert.equal(await token(), "Bearer third");
-  assert.deepEqual(given.records.map(({ event }) => event), ["credential file is unreadable"]);
+  assert.deepEqual(given.records.map(({ code }) => code), ["credential_file_unreadable"]);
   await cluster.refresh();
   await assert.rejects(token(), {
     message: `Cannot use the service account token "${path}": found no such file`,
@@ -296,9 +296,9 @@ Deno.test("loadCluster() warns once when credentials are not sent, and only if t
   const cluster = { server: "http://localhost:8001" };
   const given = ports({ "/k": config(cluster, { token: "secret-token" }) });
   await loadCluster({ kubeconfig: "/k" }, given);
-  assert.deepEqual(given.records.map(({ level, event }) => [level, event]), [[
+  assert.deepEqual(given.records.map(({ level, code }) => [level, code]), [[
     "warn",
-    "credentials are not sent",
+    "credentials_not_sent",
   ]]);
   assert.match(
     String(given.records[0]!.fields["cause"]),
@@ -314,9 +314,9 @@ Deno.test("loadCluster() warns once when certificates are not verified", async (
   const cluster = { ...SERVER, "insecure-skip-tls-verify": true };
   const given = ports({ "/k": config(cluster, { token: "t" }) });
   await loadCluster({ kubeconfig: "/k" }, given);
-  assert.deepEqual(given.records.map(({ level, event }) => [level, event]), [[
+  assert.deepEqual(given.records.map(({ level, code }) => [level, code]), [[
     "warn",
-    "server certificate is not verified",
+    "server_certificate_unverified",
   ]]);
 });
 
@@ -377,8 +377,8 @@ Deno.test("renew() stays with the context that the program was started with, and
   assert.deepEqual(await cluster.authenticate(never), { authorization: "Bearer second" });
   assert.equal(await cluster.renew(), false);
   await cluster.refresh();
-  assert.deepEqual(given.records.map(({ event, fields }) => [event, fields["changed"]]), [
-    ["credentials were read again", ["kubeconfig"]],
+  assert.deepEqual(given.records.map(({ code, fields }) => [code, fields["changed"]]), [
+    ["credentials_reloaded", ["kubeconfig"]],
   ]);
 });
 

@@ -5,7 +5,8 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { Log, LogFields, LogLevel } from "../../../lib/base/log.ts";
+import type { LogLevel } from "../../../lib/base/events.ts";
+import type { Log, LogFields } from "../../../lib/base/log.ts";
 import { formatBytes, type LogOptions, openLog } from "../../../lib/ops/log_output.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
@@ -34,15 +35,15 @@ async function linesOf(use: (log: Log) => void, options: Partial<LogOptions> = {
   return written === "" ? [] : written.replace(/\n$/, "").split("\n");
 }
 
-async function jsonOf(event: string, fields: LogFields): Promise<Record<string, unknown>> {
-  const lines = await linesOf((log) => log.info(event, fields));
+async function jsonOf(fields: LogFields): Promise<Record<string, unknown>> {
+  const lines = await linesOf((log) => log.info("ready", fields));
   assert.equal(lines.length, 1);
   return JSON.parse(lines[0]!);
 }
 
-Deno.test("openLog() writes one JSON object a line: time, level, event, then the fields", async () => {
+Deno.test("openLog() writes one JSON object a line: time, level, code, event, then the fields", async () => {
   const lines = await linesOf((log) => {
-    log.warn("session ended", {
+    log.warn("session_ended", {
       id: 3,
       heldMs: 1.5,
       cause: undefined,
@@ -52,14 +53,14 @@ Deno.test("openLog() writes one JSON object a line: time, level, event, then the
     });
   });
   assert.deepEqual(lines, [
-    '{"time":"2024-01-01T00:00:01.000Z","level":"warn","event":"session ended","id":3,"heldMs":1.5,"pod":null,"tags":["a","b"],"ok":true}',
+    '{"time":"2024-01-01T00:00:01.000Z","level":"warn","code":"session_ended","event":"session ended","id":3,"heldMs":1.5,"pod":null,"tags":["a","b"],"ok":true}',
   ]);
 });
 
 Deno.test("openLog() leaves out what is below the level", async () => {
   const levels: LogLevel[] = ["debug", "info", "warn", "error"];
   for (const [i, level] of levels.entries()) {
-    const lines = await linesOf((log) => levels.forEach((at) => log[at]("x")), { level });
+    const lines = await linesOf((log) => levels.forEach((at) => log[at]("ready")), { level });
     assert.deepEqual(lines.map((line) => JSON.parse(line).level), levels.slice(i));
   }
 });
@@ -72,34 +73,34 @@ Deno.test("openLog() chooses text on a terminal and JSON elsewhere, unless told"
     ["json", true, true],
   ];
   for (const [format, terminal, json] of table) {
-    const [line] = await linesOf((log) => log.info("x"), { format, terminal });
+    const [line] = await linesOf((log) => log.info("ready"), { format, terminal });
     assert.equal(line!.startsWith("{"), json, `${format} ${terminal}`);
   }
 });
 
 Deno.test("openLog() writes text with readable durations and sizes, in columns", async () => {
   const use = (log: Log) => {
-    log.info("session ended", {
+    log.info("session_ended", {
       id: 3,
       heldMs: 1234.5,
       sentBytes: 3_500_000,
       how: "client left",
       pod: "buildkitd-0",
     });
-    log.error("bad", { empty: "", list: ["a", "b"], none: null });
+    log.error("ready", { empty: "", list: ["a", "b"], none: null });
   };
   const [first, second] = await linesOf(use, { format: "text" });
   assert.match(
     first!,
     /^\S+ +info +session ended {16}id=3 held=1.235s sent=3.3MiB how="client left" pod=buildkitd-0$/,
   );
-  assert.match(second!, /^\S+ +error +bad {26}empty="" list=a,b none=null$/);
+  assert.match(second!, /^\S+ +error +ready {24}empty="" list=a,b none=null$/);
   assert.equal(first!.indexOf("id="), second!.indexOf("empty="));
 });
 
 Deno.test("openLog() colours text only on a terminal that wants it", async () => {
   const text = async (options: Partial<LogOptions>) =>
-    (await linesOf((log) => log.error("x"), { format: "text", ...options }))[0]!;
+    (await linesOf((log) => log.error("ready"), { format: "text", ...options }))[0]!;
   assert.ok((await text({ terminal: true, colors: true })).includes("\u001b[31merror"));
   assert.ok(!(await text({ terminal: true, colors: false })).includes("\u001b"));
   assert.ok(!(await text({ terminal: false, colors: true })).includes("\u001b"));
@@ -113,16 +114,18 @@ Deno.test("openLog() keeps secrets out, should one ever get there", async () => 
     clientSecret: "s3cret",
   };
   for (const format of ["json", "text"] as const) {
-    const [line] = await linesOf((log) => log.info("x", { ...secrets, tokenFile: "/a" }), { format });
+    const [line] = await linesOf((log) => log.info("ready", { ...secrets, tokenFile: "/a" }), { format });
     assert.ok(!line!.includes("s3cret") && line!.includes("[redacted]") && line!.includes("/a"), line);
   }
 });
 
 Deno.test("openLog() keeps its own names apart from fields of the same name", async () => {
-  assert.deepEqual(await jsonOf("x", { event: "y", level: "z", time: 1 }), {
+  assert.deepEqual(await jsonOf({ code: "x", event: "y", level: "z", time: 1 }), {
     time: "2024-01-01T00:00:01.000Z",
     level: "info",
-    event: "x",
+    code: "ready",
+    event: "ready",
+    code_: "x",
     event_: "y",
     level_: "z",
     time_: 1,
@@ -131,19 +134,19 @@ Deno.test("openLog() keeps its own names apart from fields of the same name", as
 
 Deno.test("openLog() pads levels and events of text, and nothing after them", async () => {
   const use = (log: Log) => {
-    log.debug("a");
-    log.info("b");
-    log.warn("c");
-    log.error("d");
-    log.info("an event whose name is longer than its column", { a: 1 });
+    log.debug("scaled");
+    log.info("scaled");
+    log.warn("scaled");
+    log.error("scaled");
+    log.info("admin_accept_failed", { a: 1 });
   };
   const lines = await linesOf(use, { format: "text", level: "debug" });
   assert.deepEqual(lines.map((line) => line.replace(/^\S+ +/, "")), [
-    "debug  a",
-    "info   b",
-    "warn   c",
-    "error  d",
-    "info   an event whose name is longer than its column a=1",
+    "debug  scaled",
+    "info   scaled",
+    "warn   scaled",
+    "error  scaled",
+    "info   cannot accept connections on the admin port a=1",
   ]);
 });
 
@@ -165,13 +168,13 @@ const TEXTS: readonly (readonly [string, unknown, string])[] = [
 for (const [name, value, text] of TEXTS) {
   Deno.test(`openLog() writes as text: ${text}`, async () => {
     const fields = { [name]: value } as LogFields;
-    const [line] = await linesOf((log) => log.info("x", fields), { format: "text" });
-    assert.ok(line!.endsWith(`info   x${" ".repeat(28)}${text}`), line);
+    const [line] = await linesOf((log) => log.info("ready", fields), { format: "text" });
+    assert.ok(line!.endsWith(`info   ready${" ".repeat(24)}${text}`), line);
   });
 }
 
 Deno.test("openLog() writes numbers that JSON does not have as text", async () => {
-  const { a, b, c } = await jsonOf("x", { a: NaN, b: -Infinity, c: 0 });
+  const { a, b, c } = await jsonOf({ a: NaN, b: -Infinity, c: 0 });
   assert.deepEqual([a, b, c], ["NaN", "-Infinity", 0]);
 });
 
@@ -179,7 +182,7 @@ Deno.test("openLog() keeps every kind of secret out, and nothing else", async ()
   const secrets = ["token", "authorization", "password", "secret", "cookie", "aTOKEN"];
   const others = ["tokens", "tokenFile", "secretly", "x"];
   const given = Object.fromEntries([...secrets, ...others].map((name) => [name, name]));
-  const { time: _, level: _level, event: _event, ...seen } = await jsonOf("x", given);
+  const { time: _, level: _level, code: _code, event: _event, ...seen } = await jsonOf(given);
   assert.deepEqual(seen, {
     ...Object.fromEntries(secrets.map((name) => [name, "[redacted]"])),
     ...Object.fromEntries(others.map((name) => [name, name])),
@@ -189,7 +192,7 @@ Deno.test("openLog() keeps every kind of secret out, and nothing else", async ()
 Deno.test("openLog() keeps 4096 characters and 50 items, and marks what it cuts", async () => {
   const whole = "a".repeat(4096);
   const items = Array.from({ length: 51 }, (_, i) => `${whole}${i === 0 ? "" : "b"}`);
-  const { fits, tooLong, list } = await jsonOf("x", { fits: whole, tooLong: `${whole}b`, list: items });
+  const { fits, tooLong, list } = await jsonOf({ fits: whole, tooLong: `${whole}b`, list: items });
   assert.equal(fits, whole);
   assert.equal(tooLong, `${whole}…`);
   assert.deepEqual(list, [whole, ...Array(49).fill(`${whole}…`)]);
@@ -207,19 +210,19 @@ Deno.test("openLog() says how many records were lost, and why", async () => {
   };
   const options = { level: "info", format: "json", terminal: false, colors: false } as const;
   const { log, flush } = await openLog({ ...options, clock: new VirtualClock(), writer });
-  log.info("a");
+  log.info("joined");
   await flush(1000);
   fails = false;
-  log.info("b");
+  log.info("ready");
   await flush(1000);
   const [b, lost] = written.trimEnd().split("\n").map((line) => JSON.parse(line));
-  assert.equal(b.event, "b");
-  const { level, event, records, cause } = lost;
-  assert.deepEqual([level, event, records, cause], ["warn", "log records lost", 1, "No space left"]);
+  assert.equal(b.code, "ready");
+  const { level, code, records, cause } = lost;
+  assert.deepEqual([level, code, records, cause], ["warn", "log_records_dropped", 1, "No space left"]);
 });
 
 Deno.test("openLog() cuts what is too long", async () => {
-  const { long, list } = await jsonOf("x", { long: "a".repeat(10_000), list: Array(1000).fill("b") });
+  const { long, list } = await jsonOf({ long: "a".repeat(10_000), list: Array(1000).fill("b") });
   assert.ok((long as string).length < 5_000 && (list as string[]).length <= 50);
 });
 
@@ -234,11 +237,11 @@ Deno.test("openLog() writes one line without control characters, whatever the va
   const fields = fc.dictionary(fc.string({ maxLength: 8 }), value, { maxKeys: 5 });
   await fc.assert(
     fc.asyncProperty(fields, fc.constantFrom("json", "text"), async (given, format) => {
-      const lines = await linesOf((log) => log.info("x", given), { format });
+      const lines = await linesOf((log) => log.info("ready", given), { format });
       assert.equal(lines.length, 1);
       // deno-lint-ignore no-control-regex
       assert.doesNotMatch(lines[0]!, /[\u0000-\u001f\u007f-\u009f\u2028\u202e]/);
-      if (format === "json") assert.equal(JSON.parse(lines[0]!).event, "x");
+      if (format === "json") assert.equal(JSON.parse(lines[0]!).code, "ready");
     }),
     { numRuns: 200 },
   );
@@ -246,8 +249,8 @@ Deno.test("openLog() writes one line without control characters, whatever the va
 
 Deno.test("openLog() gives several logs in one process nothing in common", async () => {
   const [a, b] = await Promise.all([
-    linesOf((log) => log.info("a")),
-    linesOf((log) => log.debug("b"), { level: "debug" }),
+    linesOf((log) => log.info("joined")),
+    linesOf((log) => log.debug("ready"), { level: "debug" }),
   ]);
   assert.deepEqual([a.length, b.length], [1, 1]);
 });

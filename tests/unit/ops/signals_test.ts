@@ -45,7 +45,7 @@ async function withProgram(args: string[], use: (running: Running) => Promise<vo
       const { value, done } = await reader.read();
       assert.ok(!done, `the program ended: ${text}`);
       text += value;
-      const line = text.split("\n").slice(0, -1).find((each) => each.includes('"event":"listening"'));
+      const line = text.split("\n").slice(0, -1).find((each) => each.includes('"code":"listening"'));
       if (line !== undefined) listening = JSON.parse(line);
     }
     const rest = (async () => {
@@ -83,8 +83,8 @@ Deno.test("main.ts ends with 0 after SIGTERM, and says so", async () => {
   await withProgram(["--shutdown-delay=0s"], async ({ child, log }) => {
     child.kill("SIGTERM");
     assert.equal((await child.status).code, 0);
-    const lines = (await log).trimEnd().split("\n").map((line) => JSON.parse(line).event);
-    assert.equal(lines.at(-1), "ended");
+    const lines = (await log).trimEnd().split("\n").map((line) => JSON.parse(line).code);
+    assert.equal(lines.at(-1), "program_ended");
   });
 });
 

@@ -18,12 +18,12 @@ Deno.test("Proxy goes on accepting when it has run out, with a pause, and says e
     await clock.advance(100);
   }
   assert.equal(metrics.value("accept_errors_total", { cause: "exhausted" }), 5);
-  assert.equal(log.of("cannot accept connections").filter(({ level }) => level === "warn").length, 1);
+  assert.equal(log.of("accept_failed").filter(({ level }) => level === "warn").length, 1);
   const client = listener.connect();
   await clock.advance(0);
   assert.equal(proxy.open, 1);
   assert.equal(proxy.fault, undefined);
-  assert.equal(log.of("cannot accept connections is over").length, 1);
+  assert.equal(log.of("accept_failed_recovered").length, 1);
   client.close();
   await clock.advance(0);
   assert.equal(proxy.open, 0);
@@ -57,7 +57,7 @@ Deno.test("Proxy accepts on at once after clients that have left before, and tak
   assert.equal(proxy.open, 1);
   assert.equal(metrics.value("accept_errors_total", { cause: "client" }), 99);
   assert.equal(metrics.value("accept_errors_total", { cause: "exhausted" }), 0);
-  assert.deepEqual(log.of("cannot accept connections"), []);
+  assert.deepEqual(log.of("accept_failed"), []);
   // The connection has ended the row: the next pause is 100 failures away.
   for (let i = 0; i < 99; i++) {
     listener.fail("ENOTCONN");
@@ -69,7 +69,7 @@ Deno.test("Proxy accepts on at once after clients that have left before, and tak
   assert.equal(listener.accepts, 200, "no busy loop, whatever fails");
   await clock.advance(10);
   assert.equal(listener.accepts, 201);
-  assert.deepEqual(log.of("cannot accept connections"), []);
+  assert.deepEqual(log.of("accept_failed"), []);
   client.close();
   proxy.stopAccepting();
   await clock.advance(0);
@@ -87,7 +87,7 @@ Deno.test("Proxy says what keeps all accepts from working, whatever it is", asyn
   await clock.advance(0);
   assert.match(proxy.fault ?? "", /EINVAL/);
   assert.equal(metrics.value("accept_errors_total", { cause: "other" }), 100);
-  assert.equal(log.of("cannot accept connections").length, 1);
+  assert.equal(log.of("accept_failed").length, 1);
   await clock.advance(10);
   proxy.stopAccepting();
   await running;
@@ -102,7 +102,7 @@ Deno.test("Proxy stops accepting without a fault, and its sessions go on", async
   await running;
   assert.ok(listener.closed && !proxy.accepting);
   assert.equal(proxy.open, 1);
-  assert.equal(log.of("cannot accept connections").length, 0);
+  assert.equal(log.of("accept_failed").length, 0);
   assert.equal(metrics.value("accept_errors_total"), 0);
   let drained = false;
   const draining = proxy.drained().then(() => drained = true);
@@ -111,7 +111,7 @@ Deno.test("Proxy stops accepting without a fault, and its sessions go on", async
   client.close();
   await clock.advance(0);
   await draining;
-  assert.equal(log.of("session ended").length, 1);
+  assert.equal(log.of("session_ended").length, 1);
 });
 
 Deno.test("Proxy cuts all sessions when told to, and says why", async () => {
@@ -126,9 +126,9 @@ Deno.test("Proxy cuts all sessions when told to, and says why", async () => {
   await clock.advance(0);
   await proxy.drained();
   await running;
-  const ended = log.of("session ended").map(({ fields: { outcome, reason } }) => `${outcome}: ${reason}`);
+  const ended = log.of("session_ended").map(({ fields: { outcome, reason } }) => `${outcome}: ${reason}`);
   assert.deepEqual(ended, Array(3).fill("drain_timeout: The time is up"));
-  assert.deepEqual(log.of("session ended").map(({ fields: { session } }) => session).toSorted(), [1, 2, 3]);
+  assert.deepEqual(log.of("session_ended").map(({ fields: { session } }) => session).toSorted(), [1, 2, 3]);
   assert.equal(clock.pending, 0, "no timer is left");
 });
 
@@ -142,7 +142,7 @@ Deno.test("Proxy takes no more connections than it may, and lets go of the rest"
   assert.equal(proxy.open, 2);
   assert.equal(metrics.value("sessions_opened_total"), 4);
   assert.equal(metrics.value("sessions_ended_total", { outcome: "limited" }), 2);
-  assert.equal(log.of("connections are refused").filter(({ level }) => level === "warn").length, 1);
+  assert.equal(log.of("connection_limit_reached").filter(({ level }) => level === "warn").length, 1);
   await clock.advance(10_000);
   for (const client of clients.slice(2)) assert.equal(await client.read(new Uint8Array(1)), null);
   for (const client of clients) client.close();
@@ -216,7 +216,7 @@ Deno.test("Proxy tells held clients that a part has failed, also those to come, 
   await clock.advance(0);
   await proxy.drained();
   assert.deepEqual(
-    log.of("session ended").map(({ fields: { outcome, reason } }) => `${outcome}: ${reason}`),
+    log.of("session_ended").map(({ fields: { outcome, reason } }) => `${outcome}: ${reason}`),
     [
       "failed: The proxy has failed",
       "failed: The proxy has failed",

@@ -40,7 +40,7 @@ Deno.test("Room is --max-connections where that many have descriptors, or nothin
 
 Deno.test("Room keeps descriptors back where there are too few, warns at start, and says what to do", () => {
   const found = roomOf(10_000, 1_000);
-  const { level, fields } = found.log.of("too few file descriptors")[0]!;
+  const { level, fields } = found.log.of("descriptors_insufficient")[0]!;
   assert.equal(level, "warn");
   assert.deepEqual(fields, {
     free: 1_000,
@@ -61,13 +61,13 @@ Deno.test("Room keeps descriptors back where there are too few, warns at start, 
 Deno.test("Room looks for more only when more sessions come, and finds the end of them then", () => {
   const found = roomOf(10_000, 9_000);
   assert.deepEqual(found.process.asked, [descriptorsFor(2_000)]);
-  assert.deepEqual(found.log.records.map(({ level, event }) => `${level} ${event}`), [
-    "info file descriptors",
+  assert.deepEqual(found.log.records.map(({ level, code }) => `${level} ${code}`), [
+    "info descriptors_counted",
   ]);
   assert.equal(found.metrics.value("sessions_limit"), 10_000, "as far as is known");
   assert.equal(mostOf(found), 4_400);
   assert.equal(found.metrics.value("sessions_limit"), 4_400);
-  assert.equal(found.log.of("too few file descriptors").length, 1);
+  assert.equal(found.log.of("descriptors_insufficient").length, 1);
   assert.equal(found.process.free, 200);
 });
 

@@ -42,7 +42,7 @@ for (
     assert.equal(session.line?.["outcome"], "drain_timeout");
     assert.equal(session.line["reason"], "The end");
     assert.equal(session.client.refusal, undefined);
-    assert.equal(session.log.of("session failed").length, 0);
+    assert.equal(session.log.of("session_failed").length, 0);
   });
 }
 
@@ -88,7 +88,7 @@ Deno.test("runSession() tells a held client that no backend is going to come, no
     session.assertOver();
     assert.equal(session.line?.["outcome"], "failed");
     assert.equal(session.line["reason"], "The proxy has failed");
-    assert.equal(session.log.of("session failed").length, 0);
+    assert.equal(session.log.of("session_failed").length, 0);
   }
   const running = await begun("hello");
   await running.giveUp();
@@ -188,7 +188,7 @@ Deno.test("runSession() says what has failed that should not, and ends", async (
   session.assertOver();
   assert.equal(session.line?.["outcome"], "failed");
   assert.equal(session.line["reason"], "a bug");
-  assert.deepEqual(session.log.of("session failed").map(({ level, fields }) => [level, fields]), [
+  assert.deepEqual(session.log.of("session_failed").map(({ level, fields }) => [level, fields]), [
     ["error", { session: 1, client: "192.0.2.1:2", cause: "a bug" }],
   ]);
 });

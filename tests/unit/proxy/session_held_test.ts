@@ -152,7 +152,7 @@ Deno.test("runSession() refuses a client beyond --max-held, tells it, and warns 
   assert.ok(session.over);
   assert.equal(session.line?.["outcome"], "limited");
   assert.equal(session.level, "debug", "there may be thousands");
-  assert.deepEqual(session.log.of("sessions are refused").map(({ level }) => level), ["warn"]);
+  assert.deepEqual(session.log.of("held_limit_reached").map(({ level }) => level), ["warn"]);
   assert.equal(session.clock.pending, 0);
 });
 
@@ -162,7 +162,7 @@ Deno.test("runSession() holds a client up to --max-held, and says that refusals 
   session.ports.heldLimit.failed("The limit is reached");
   await session.start();
   assert.equal(session.placement.usage.held, 2);
-  assert.equal(session.log.of("sessions are refused is over").length, 1);
+  assert.equal(session.log.of("held_limit_reached_recovered").length, 1);
   session.placement.end(11);
   session.client.close();
   await session.pass(0);

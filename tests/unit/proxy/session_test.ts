@@ -42,7 +42,7 @@ Deno.test("runSession() serves a client at once when there is a pod, and says al
   assert.deepEqual(session.of("sessions_ended_total"), [{ value: 1, labels: { outcome: "completed" } }]);
   assert.deepEqual(session.of("sessions_opened_total"), [{ value: 1, labels: {} }]);
   assert.deepEqual(session.resets, [], "nothing is odd about it");
-  assert.deepEqual(session.log.of("session opened")[0]?.fields, { session: 1, client: "192.0.2.1:2" });
+  assert.deepEqual(session.log.of("session_opened")[0]?.fields, { session: 1, client: "192.0.2.1:2" });
   assert.deepEqual(session.dials, [{ atMs: clock.nowMs() - 2 * SECOND_MS, hostname: "192.0.2.1" }]);
 });
 
@@ -142,7 +142,7 @@ Deno.test("runSession() dials again until it works, doubts the pod, and says why
   assert.ok(times.length >= 5, `${times}`);
   assert.equal(session.of("dial_errors_total").length, times.length);
   assert.equal(session.placement.usage.on(0), 0);
-  const faults = session.log.of("cannot connect to a ready pod");
+  const faults = session.log.of("pod_connection_failed");
   assert.deepEqual(faults.filter(({ level }) => level === "warn").length, 1);
   assert.equal(faults[0]?.fields["pod"], "buildkitd-0");
   session.dial = () => Promise.resolve(session.connected());
@@ -151,7 +151,7 @@ Deno.test("runSession() dials again until it works, doubts the pod, and says why
   session.show({ ready: true });
   await session.pass(SECOND_MS);
   assert.equal(session.daemons[0]?.text, "hello", "nothing is lost, nothing is sent twice");
-  assert.equal(session.log.of("cannot connect to a ready pod is over").length, 1);
+  assert.equal(session.log.of("pod_connection_failed_recovered").length, 1);
   await finish(session);
   session.assertOver();
 });

@@ -18,7 +18,7 @@ const PATIENCE_MS = 5_000;
 function setUp() {
   const clock = new VirtualClock();
   const log = recordingLog();
-  const faults = new CauseLog(log, "cannot scale");
+  const faults = new CauseLog(log, "scaling_failed");
   const attempt = new Attempt({ clock, random: () => 0.5 }, faults, PATIENCE_MS);
   const controller = new AbortController();
   /** Tries work that throws this, if anything; says how long the next try has to wait, or that this was not the time. */
@@ -68,7 +68,7 @@ for (
       assert.equal(faults.cause, undefined);
     }
     assert.notEqual(await tryOnce(error), 0);
-    assert.equal(log.of("cannot scale").length, 1);
+    assert.equal(log.of("scaling_failed").length, 1);
   });
 }
 
@@ -87,7 +87,7 @@ Deno.test("Attempt waits before it tries again after a failure, longer after eac
   assert.equal(faults.cause, "lost");
   assert.equal(await tryOnce(), 0);
   assert.equal(faults.cause, undefined);
-  assert.equal(log.of("cannot scale is over").length, 1);
+  assert.equal(log.of("scaling_failed_recovered").length, 1);
   assert.equal(await tryOnce(new Error("lost")), waits[0], "the series begins anew");
 });
 

@@ -36,7 +36,7 @@ Deno.test("CountReader, two reads that are older than what was seen before: it f
   scale.version = 40;
   assert.deepEqual(await reader.read(SIGNAL), { replicas: 1, version: "40" });
   assert.equal(restored(), 1);
-  assert.equal(log.of("the Kubernetes API has gone back to an earlier state").length, 1);
+  assert.equal(log.of("resource_versions_regressed").length, 1);
   assert.deepEqual(placement.agreement, {
     seen: { replicas: 1, version: "40" },
     promises: [{ below: 0, version: "40" }],

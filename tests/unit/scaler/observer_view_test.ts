@@ -1,5 +1,6 @@
 /** Tests of what the observer concludes from single states of the StatefulSet and of the EndpointSlices. @module */
 import assert from "node:assert/strict";
+import type { EventCode } from "../../../lib/base/events.ts";
 import { setUp, slice, statefulSet } from "./observer_world.ts";
 
 const SIGNAL = new AbortController().signal;
@@ -82,7 +83,7 @@ Deno.test("Observer is not synced before the StatefulSet exists, and says what i
   statefulsets.send("DELETED", statefulSet({ version: 11 }));
   await clock.advance(0);
   assert.equal(observer.fault, MISSING);
-  assert.equal(log.of("StatefulSet is missing").length, 2);
+  assert.equal(log.of("statefulset_not_found").length, 2);
   await stop();
 });
 
@@ -135,8 +136,8 @@ Deno.test("Observer hands on each version with its owners and its count, which i
 });
 
 const PROXY = "buildkitd-autoscaler-abc-1";
-const SOMEBODY = "replicas were changed by somebody else";
-const OTHER_PROXY = "replicas were changed by another proxy";
+const SOMEBODY = "replicas_changed_externally";
+const OTHER_PROXY = "replicas_changed_by_proxy";
 
 interface Written {
   readonly from: number;
@@ -148,7 +149,7 @@ interface Written {
   readonly writing?: number;
 }
 
-const WRITTEN: readonly (readonly [what: string, Written, event: string | undefined])[] = [
+const WRITTEN: readonly (readonly [what: string, Written, code: EventCode | undefined])[] = [
   ["raised by hand", { from: 0, to: 1, managers: ["kubectl"] }, SOMEBODY],
   ["raised by a proxy and by hand", { from: 0, to: 1, managers: [PROXY, "kubectl"] }, SOMEBODY],
   ["raised by nobody that is known", { from: 0, to: 1 }, SOMEBODY],
@@ -161,17 +162,17 @@ const WRITTEN: readonly (readonly [what: string, Written, event: string | undefi
   ["left as it is", { from: 1, to: 1, managers: ["kubectl"] }, undefined],
 ];
 
-for (const [what, { from, to, managers, below, writing }, event] of WRITTEN) {
-  Deno.test(`Observer, the count is ${what}: it logs ${event ?? "nothing"}`, async () => {
+for (const [what, { from, to, managers, below, writing }, code] of WRITTEN) {
+  Deno.test(`Observer, the count is ${what}: it logs ${code ?? "nothing"}`, async () => {
     const { log, placement, statefulsets, start, stop, change } = setUp();
     statefulsets.items = [statefulSet({ replicas: from })];
     await start();
     if (below !== undefined) assert.ok(placement.promise({ below, version: "10" }));
     if (writing !== undefined) placement.writing.add(writing);
     await change({ version: 11, replicas: to, ...(managers === undefined ? {} : { managers }) });
-    const logged = [SOMEBODY, OTHER_PROXY].flatMap((each) => log.of(each));
-    const level = event === SOMEBODY ? "info" : "debug";
-    assert.deepEqual(logged, event === undefined ? [] : [{ event, level, fields: { from, to } }]);
+    const logged = ([SOMEBODY, OTHER_PROXY] as const).flatMap((each) => log.of(each));
+    const level = code === SOMEBODY ? "info" : "debug";
+    assert.deepEqual(logged, code === undefined ? [] : [{ code, level, fields: { from, to } }]);
     await stop();
   });
 }
@@ -266,7 +267,7 @@ for (
     assert.equal(observer.fault, undefined);
     await slices("ADDED", slice("s1"));
     assert.equal(observer.unlisted, undefined);
-    assert.equal(log.of("headless Service is missing is over").length, 1);
+    assert.equal(log.of("endpointslice_not_found_recovered").length, 1);
     await slices("DELETED", slice("s1"));
     await clock.advance(SLICES_MS);
     assert.equal(observer.unlisted, `${UNLISTED}${hint}`);
@@ -345,7 +346,7 @@ for (
     await start();
     const doubt = says && `The containers of StatefulSet "b" declare the ${says} 8372 (--target-port)`;
     assert.equal(observer.portDoubt, doubt);
-    assert.equal(log.of("target port is not declared").length, says === undefined ? 0 : 1);
+    assert.equal(log.of("target_port_undeclared").length, says === undefined ? 0 : 1);
     await change({ version: 11, ports: [[8372]] });
     assert.equal(observer.portDoubt, undefined);
     await stop();

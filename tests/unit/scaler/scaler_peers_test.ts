@@ -97,7 +97,7 @@ Deno.test("Scaler does not lower the count without the consent of all others, an
   await clock.advance(60_000);
   assert.ok(asked.length > 2 && asked.length < 60, `found ${asked.length} in a minute`);
   assert.ok(scale.requests.every((request) => request === "read"));
-  assert.deepEqual(log.of("cannot scale"), [], "that is no fault");
+  assert.deepEqual(log.of("scaling_failed"), [], "that is no fault");
   others.consent = consent;
   await clock.advance(10_000);
   assert.equal(scale.replicas, 0);

@@ -303,7 +303,7 @@ Deno.test("Scaler makes a scale-down up for later when the API server was away",
   await clock.advance(2 * IDLE_MS);
   assert.equal(scale.replicas, 0);
   assert.equal(scaler.fault, undefined);
-  assert.equal(log.of("cannot scale").filter(({ level }) => level === "warn").length, 1);
+  assert.equal(log.of("scaling_failed").filter(({ level }) => level === "warn").length, 1);
   await stop();
 });
 
@@ -387,7 +387,7 @@ Deno.test("Scaler: when the API's data is restored from a backup, a held session
   const session = waiting(placement, 1);
   await clock.advance(10_000);
   assert.equal(scale.replicas, 1);
-  assert.equal(log.of("the Kubernetes API has gone back to an earlier state").length, 1);
+  assert.equal(log.of("resource_versions_regressed").length, 1);
   pod(true);
   await clock.advance(0);
   assert.ok(session.seat() !== undefined);

@@ -17,7 +17,7 @@ Deno.test("Scaler says in words and in metrics what it wants, what there is, and
   const because = "nothing has been in use for 1m0s";
   assert.deepEqual(log.of("scaled")[0], {
     level: "info",
-    event: "scaled",
+    code: "scaled",
     fields: { from: 1, to: 0, reason: "idle", because },
   });
   assert.equal(values.get("scale_writes_total down idle"), 1);
@@ -219,7 +219,7 @@ Deno.test("Scaler asks nobody about a count that has changed since it was read, 
   await clock.advance(0);
   assert.deepEqual(asked, ["101"]);
   assert.deepEqual(scale.requests, ["read", "read", "update 0"]);
-  assert.deepEqual(log.of("cannot scale"), []);
+  assert.deepEqual(log.of("scaling_failed"), []);
   await stop();
 });
 

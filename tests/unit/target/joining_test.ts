@@ -92,7 +92,7 @@ Deno.test("takePart() fails with what a part of it has failed with", async () =>
 function setUpJoin(refusal?: Error) {
   const clock = new VirtualClock();
   const log = recordingLog();
-  const access = new CauseLog(log, "no access");
+  const access = new CauseLog(log, "api_access_failed");
   const synced = Promise.withResolvers<void>();
   const joined = Promise.withResolvers<void>();
   const listed = Promise.withResolvers<void>();
@@ -143,7 +143,7 @@ for (const last of ["synced", "joined", "listed"] as const) {
     parts[last].resolve();
     await ended;
     assert.equal(joining.joined, true);
-    assert.deepEqual(log.records.map(({ level, event }) => `${level} ${event}`), ["info ready"]);
+    assert.deepEqual(log.records.map(({ level, code }) => `${level} ${code}`), ["info ready"]);
   });
 }
 
@@ -155,11 +155,14 @@ Deno.test("join() tries again after a failure, with pauses that grow, and says e
   assert.ok(pauses.length >= 3 && pauses.every((ms, i) => ms > 0 && ms >= (pauses[i - 1] ?? 0)), `${pauses}`);
   assert.ok(pauses[0]! <= 200 && pauses.at(-1)! > pauses[0]!, `${pauses}`);
   const causes = () =>
-    log.of("not ready").filter(({ level }) => level === "warn").map(({ fields }) => fields["cause"]);
+    log.of("rights_check_failed").filter(({ level }) => level === "warn").map(({ fields }) =>
+      fields["cause"]
+    );
   assert.deepEqual(causes(), [joining.fault]);
   world.refusal = undefined;
   await clock.advance(30_000);
   assert.equal(joining.fault, undefined, "the rights suffice now");
+  assert.equal(log.of("rights_check_failed_recovered").length, 1);
   assert.equal(joining.joined, false);
   for (const { resolve } of [synced, joined, listed]) resolve();
   await ended;
@@ -175,7 +178,7 @@ Deno.test("join() leaves it to the watch to say that the StatefulSet is missing"
   await clock.advance(10_000);
   assert.ok(world.asked.length > 2);
   assert.equal(joining.fault, undefined);
-  assert.deepEqual(log.of("not ready").map(({ fields }) => fields["cause"]), [cause]);
+  assert.deepEqual(log.of("rights_check_failed").map(({ fields }) => fields["cause"]), [cause]);
   stop.abort(new Error("told to stop"));
   await assert.rejects(ended, /told to stop/);
   assert.equal(clock.pending, 0, "no timer is left");
@@ -196,5 +199,5 @@ Deno.test("join() does not warn of what follows from an API server out of reach"
   await clock.advance(0);
   stop.abort(new Error("told to stop"));
   await assert.rejects(ended, /told to stop/);
-  assert.deepEqual(log.of("not ready").filter(({ level }) => level !== "debug"), []);
+  assert.deepEqual(log.of("rights_check_failed").filter(({ level }) => level !== "debug"), []);
 });

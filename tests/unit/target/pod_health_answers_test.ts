@@ -23,10 +23,10 @@ for (
     await clock.advance(0);
     assert.ok(placement.pods.healthOf("pod-1").unsupported);
     await clock.advance(60_000);
-    assert.deepEqual(log.of("pod has no health service"), [
+    assert.deepEqual(log.of("pod_health_unsupported"), [
       {
         level: "warn",
-        event: "pod has no health service",
+        code: "pod_health_unsupported",
         fields: { pod: "buildkitd-0", uid: "pod-1", then },
       },
     ]);
@@ -54,20 +54,20 @@ Deno.test("PodHealthChecks says once that a pod serves, that it answers no more,
   await using setting = await warm("grpc");
   const { clock, log, world } = setting;
   const events = () =>
-    log.records.filter(({ event }) => event.startsWith("pod ")).map(({ level, event, fields }) => {
+    log.records.filter(({ code }) => code.startsWith("pod_")).map(({ level, code, fields }) => {
       assert.deepEqual(fields, { pod: "buildkitd-0", uid: "pod-1" });
-      return `${level} ${event}`;
+      return `${level} ${code}`;
     });
-  assert.deepEqual(events(), ["debug pod serves"]);
+  assert.deepEqual(events(), ["debug pod_health_check_passed"]);
   world.fate = "refused";
   await clock.advance(2 * 5_000);
   world.fate = "serving";
   await clock.advance(5_000);
-  assert.deepEqual(events(), ["debug pod serves"], "two misses are nothing to speak of");
+  assert.deepEqual(events(), ["debug pod_health_check_passed"], "two misses are nothing to speak of");
   world.fate = "refused";
   await clock.advance(10 * 5_000);
-  assert.deepEqual(events().slice(1), ["warn pod does not answer health checks"]);
+  assert.deepEqual(events().slice(1), ["warn pod_health_check_failed"]);
   world.fate = "serving";
   await clock.advance(10 * 5_000);
-  assert.deepEqual(events().slice(2), ["info pod answers health checks again"]);
+  assert.deepEqual(events().slice(2), ["info pod_health_check_failed_recovered"]);
 });

@@ -91,8 +91,8 @@ Deno.test("TargetSeats.failed() takes the pod for unhealthy, counts, and says so
   }
   assert.ok(placement.pods.healthOf(BACKEND.uid).unhealthy);
   assert.equal(metrics.value("dial_errors_total", {}), 2);
-  const faults = () => log.of("cannot connect to a ready pod");
-  const isOver = () => log.of("cannot connect to a ready pod is over").length === 1;
+  const faults = () => log.of("pod_connection_failed");
+  const isOver = () => log.of("pod_connection_failed_recovered").length === 1;
   assert.deepEqual(faults().filter(({ level }) => level === "warn").map(({ fields }) => fields["pod"]), [
     "buildkitd-0",
   ]);
