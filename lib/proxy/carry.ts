@@ -1,6 +1,6 @@
 /**
- * What becomes of a session that has its pod: its bytes are relayed until both sides have ended, it was silent for too long,
- * or all is cut.
+ * Relays a session that has its pod, until both sides have ended, the session was silent for too long, or all sessions are
+ * cut. `relay.ts` moves the bytes.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * One session, from accept until both directions have ended: the client waits for a pod (`wait.ts`), its bytes are carried
- * (`carry.ts`), or it is told why there is no pod (`goodbye.ts`). Whatever happens, the session ends with its sockets closed,
+ * One session, from accept until both directions have ended: the client waits for a pod (`wait.ts`); then its bytes are
+ * relayed (`carry.ts`), or it is told why there is no pod (`goodbye.ts`). Whatever happens, the session ends with its sockets closed,
  * its seat given up and one log line, which comes later if how the pod ended has to be found out.
  *
  * @module
@@ -96,7 +96,7 @@ class Session {
     this.#tellEnd();
   }
 
-  /** Waits for a pod and carries bytes. @throws HoldEnded, once the client was told why there is no pod; or why it was cut */
+  /** Waits for a pod, and relays. @throws HoldEnded once the client was told why there is no pod, or the reason of `cut` */
   async #serve(): Promise<void> {
     const { clock, metrics, seats } = this.#ports;
     const { cut } = this.#ends;

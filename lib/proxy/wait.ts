@@ -1,7 +1,7 @@
 /**
- * How a session gets its pod: the client is held until a seat is there and is connected to. The wait ends without one when
- * the client leaves or breaks HTTP/2, when its time is up, when too many wait, when no pod is going to come, or when all is
- * cut. What the client is told then stands in `goodbye.ts`.
+ * How a session gets its pod: the client is held until there is a seat and a connection to it. The wait fails when the
+ * client leaves or breaks HTTP/2, when its time is up, when too many clients wait, when the program knows that no pod will
+ * come, and when all sessions are cut. `goodbye.ts` says what the client is told then.
  *
  * @module
  */
@@ -40,7 +40,7 @@ export interface WaitPorts extends Pick<BasePorts, "clock" | "random"> {
 export interface SessionEnds {
   /** Ends them all at once. */
   readonly cut: AbortSignal;
-  /** Ends those that are held, now or later: no backend is going to come. Its reason is a {@link HoldEnded}. */
+  /** Ends those that are held, now or later: no backend will come. Its reason is a {@link HoldEnded}. */
   readonly refuse: AbortSignal;
 }
 
@@ -63,7 +63,7 @@ export class Wait {
   readonly #onCut = () => this.#end(this.#ends.cut.reason);
   readonly #onRefuse = () => this.#waiting.abort(this.#ends.refuse.reason);
 
-  /** The time of the wait begins to run. */
+  /** Starts the clock of the wait. */
   constructor(id: number, downstream: Conn, settings: WaitSettings, ports: WaitPorts, ends: SessionEnds) {
     const { clock, seats, budget } = ports;
     this.#id = id;
@@ -94,9 +94,9 @@ export class Wait {
   }
 
   /**
-   * Finds a seat and connects to it, again and again until it works.
+   * Gets a seat and connects to it; tries again until that works.
    *
-   * @throws HoldEnded, or the reason why all is cut
+   * @throws HoldEnded, or the reason why all sessions are cut
    */
   async connect(): Promise<{ readonly seat: Seat; readonly upstream: Conn }> {
     const { clock, random, seats } = this.#ports;
@@ -131,7 +131,7 @@ export class Wait {
     }
   }
 
-  /** Ends the time of the wait, and forgets what else would end it. Harmless when it is over. */
+  /** Stops the clock of the wait, and removes its listeners. Harmless when called twice. */
   over(): void {
     const { cut, refuse } = this.#ends;
     this.#cancelLimit();

@@ -1,8 +1,8 @@
 /**
- * What sessions know of the pods: through this port they get a seat on one, connect to it, and give it up. They know
- * nothing of counts, promises or StatefulSets. `target_seats.ts` is the port of one StatefulSet; one that stands for
- * several can choose among them in `open`, and again in `again` and while a session waits. Sessions are known by id, so that
- * ending one twice is harmless. Types, and the error of a dial.
+ * What sessions know of the pods: through this port they get a seat on one, dial it, and give it up. They know nothing of
+ * replicas, promises or StatefulSets. `target_seats.ts` implements the port for one StatefulSet. An implementation for
+ * several can choose one of them at each `open`, at each `again`, and while a session waits. Sessions are known by id, so
+ * that ending one twice is harmless. Types, and the error of a dial.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export interface Seat {
   readonly backend: Backend;
 }
 
-/** No connection. The message says what to do where something can be done. */
+/** A dial has failed. The message says what to do where something can be done. */
 export class DialError extends Error {
   /** Always `DialError`. */
   override readonly name = "DialError";
@@ -38,7 +38,7 @@ export interface Seats {
   /** Calls `listener` when `held` may have changed. It must be quick and must not throw. */
   subscribe(listener: () => void): void;
   /**
-   * Seats a new session at once if there is a place. Otherwise it is held, and calls for a pod if `needs`; it does not as
+   * Seats a new session at once if there is a place. Otherwise it is held. It calls for a pod if `needs`, which is false as
    * long as it may be no client at all (`--wake-on=data`).
    */
   open(id: number, needs: boolean): Seat | undefined;
@@ -74,8 +74,8 @@ export interface Seats {
   /** Why there is no seat for a held session, for its client. To be called before `end`. Never throws. */
   explainWait(id: number, signal: AbortSignal): Promise<string>;
   /**
-   * Finds out how the pod ended that has reset a session after so long, and tells, once, now or seconds later; undefined if
-   * that is not known. Never throws.
+   * Finds out how the pod ended that has reset a session, and calls `tell` with it once, now or seconds later; with
+   * undefined if that is not known. Never throws.
    */
   explainReset(seat: Seat, connectedForMs: number, tell: (how: string | undefined) => void): void;
 }
