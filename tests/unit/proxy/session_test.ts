@@ -15,6 +15,7 @@ Deno.test("runSession() serves a client at once when there is a pod, and says al
   const { clock, client, daemons: [daemon], placement } = session;
   assert.equal(daemon?.text, "hello");
   assert.equal(placement.usage.on(0), 1);
+  assert.equal(clock.pending, 0, "the time of its wait is over");
   await daemon.send("good day");
   await session.pass(2 * SECOND_MS);
   assert.equal(client.text, "good day");
@@ -123,6 +124,36 @@ Deno.test("runSession() wakes a backend by the connection, or only by its first 
     await session.pass(0);
     session.assertOver();
   }
+});
+
+Deno.test("runSession() counts a silent client on a warm pod as one that uses it once it sends something", async () => {
+  const session = new TestSession({ settings: { wakeOn: "data" } });
+  await session.start();
+  assert.equal(session.daemons.length, 1);
+  assert.equal(session.ports.seats.needs(1), false);
+  await session.client.send("hello");
+  await session.pass(0);
+  assert.equal(session.ports.seats.needs(1), true);
+  await finish(session);
+  session.assertOver();
+});
+
+Deno.test("runSession() says nothing of its own to a client that sends its first bytes during the dial", async () => {
+  const session = await held("");
+  const connecting = Promise.withResolvers<void>();
+  session.dial = async () => {
+    await connecting.promise;
+    return session.connected();
+  };
+  session.show();
+  await session.client.send(bytesOf(OPENING, ...call(1)));
+  await session.pass(0);
+  assert.deepEqual(session.client.frames, []);
+  connecting.resolve();
+  await session.pass(0);
+  assert.equal(session.daemons[0]?.text, new TextDecoder().decode(bytesOf(OPENING, ...call(1))));
+  await finish(session);
+  session.assertOver();
 });
 
 Deno.test("runSession() dials again until it works, doubts the pod, and says why once", async () => {
