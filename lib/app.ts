@@ -1,6 +1,6 @@
 /**
  * Starts the program: finds the cluster, makes the parts, opens the ports, and runs everything until `shutdown.ts` ends
- * it. No logic of its own beyond that.
+ * it. Contains no other logic.
  *
  * @module
  */
@@ -44,7 +44,7 @@ export interface AppPorts extends BasePorts {
     /** Aborted by the second: end at once. */
     readonly now: AbortSignal;
   };
-  /** Told where the program listens, once it does. */
+  /** Called once the program listens, with its addresses. */
   onListening?(addresses: { readonly proxy: Address; readonly admin: Address }): void;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The checks behind `/livez` and `/readyz`, and their words for people. They look at what is known and change nothing.
+ * The checks behind `/livez` and `/readyz`, and their texts. They read state and change nothing.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export interface Checked {
   readonly target: CheckedTarget;
 }
 
-/** What is looked at of one StatefulSet. */
+/** What the checks look at in one StatefulSet. */
 export interface CheckedTarget {
   /** How far this proxy has joined the others. */
   readonly joining: Readonly<Joining>;
@@ -39,7 +39,7 @@ export interface CheckedTarget {
   readonly proxies: DescribedProxies;
 }
 
-/** What is said of the proxies. */
+/** What the checks say about the proxies. */
 export interface DescribedProxies extends Pick<Proxies, "identity" | "leader"> {
   /** Where this proxy stands. */
   readonly membership: Pick<Proxies["membership"], "state" | "fault" | "holding">;
@@ -56,7 +56,7 @@ export function addChecks(
   health.add({
     name: "accept",
     probes: ["live"],
-    // Out of descriptors is no reason to restart: that would cut the sessions that hold them.
+    // No restart when descriptors run out: it would cut the sessions that hold them.
     check: () =>
       proxy.accepting || ending.begun
         ? { ok: true, detail: proxy.fault ?? `${proxy.open} sessions open, ${proxy.held} held` }
@@ -65,7 +65,7 @@ export function addChecks(
   health.add({
     name: "scale",
     probes: ["live"],
-    // A failing API server is no reason to restart either.
+    // No restart when the API server fails.
     check: () => {
       const replicas = placement.agreement.seen?.replicas;
       const state = replicas === undefined
@@ -92,7 +92,7 @@ export function addChecks(
         const detail = [observer.unlisted, observer.portDoubt].filter(Boolean).join("; ");
         return { ok: true, ...(detail === "" ? {} : { detail }) };
       }
-      // Where the API cannot be reached, all else is a consequence.
+      // While the API server cannot be reached, all other faults are consequences.
       const faults = access.cause !== undefined
         ? [access.cause]
         : [observer.fault, joining.fault, proxies.membership.fault, observer.unlisted].filter((fault) =>
@@ -113,7 +113,7 @@ export function addChecks(
 function describeProxies({ identity, leader, membership, others }: DescribedProxies): string {
   const parts = [`this is ${identity}, ${membership.state}`];
   if (membership.fault !== undefined) parts.push(membership.fault);
-  // A proxy that is alone takes no part in the election.
+  // A proxy that is alone is not in the election.
   if (membership.state !== "alone") {
     parts.push(leader === "" ? "no leader" : `leader ${leader === identity ? "is this one" : leader}`);
   }

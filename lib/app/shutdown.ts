@@ -38,7 +38,7 @@ export interface Running {
   readonly tasks: TaskGroup;
 }
 
-/** How long a proxy that ends tries to give up the lead and to delete its record, in ms: else the others wait for both. */
+/** How long an ending proxy tries to release the lead and to delete its record, in ms. Otherwise the others wait for both. */
 const LEAVE_MS = 5_000;
 
 /**
@@ -46,7 +46,7 @@ const LEAVE_MS = 5_000;
  *
  * 1. The first signal, or a part that fails, makes the proxy unready.
  * 2. The lead goes to another proxy as soon as no write is under way. The record stays, and claims for held sessions go on.
- * 3. Load balancers get time to notice; until then new connections are served as ever.
+ * 3. Load balancers get time to notice; until then new connections are served as before.
  * 4. Running sessions end by themselves, or when the time is up, or at the second signal.
  * 5. Everything else; the record last, when nothing can write it any more.
  *
@@ -56,7 +56,7 @@ export async function untilEnded(settings: DrainSettings, running: Running): Pro
   const { clock, log, stop, target: { scaler, proxies, resets }, proxy, ending, tasks } = running;
   await aborted(stop.drain, stop.now, tasks.signal);
   ending.begun = true;
-  // When a part has failed, now or later, nobody waits in vain, and the record goes on to keep what runs.
+  // When a part has failed, now or later, held clients are refused, and the record still protects running sessions.
   const drained = new AbortController();
   let outlasted: Promise<void> | undefined;
   const onFailure = () => {
@@ -76,7 +76,7 @@ export async function untilEnded(settings: DrainSettings, running: Running): Pro
   proxy.stopAccepting();
   void proxy.drained().then(() => drained.abort());
   await endSessions(settings, running, drained.signal);
-  // The last lines of sessions do not wait for a pod's end to be known.
+  // The last session lines are written without waiting for the reason of a reset.
   await resets.end();
   tasks.signal.removeEventListener("abort", onFailure);
   tasks.stop();
@@ -89,11 +89,11 @@ export async function untilEnded(settings: DrainSettings, running: Running): Pro
   }
 }
 
-/** Gives the lead up as soon as no write of the count is under way. Never throws. */
+/** Releases the lead as soon as no write of the replicas is under way. Never throws. */
 async function releaseLead({ clock, log, stop, target: { scaler, proxies } }: Running): Promise<void> {
   try {
     await scaler.idle();
-    // Not by the tasks' signal: a proxy without sessions may be through with them before this is answered.
+    // Not the tasks' signal: without sessions, the tasks may end before this is answered.
     using limit = leaveLimit(clock, stop.now);
     await proxies.release(limit.signal);
   } catch (error) {
@@ -112,7 +112,7 @@ async function endSessions(
   const why = stop.now.aborted ? "The proxy was told to end at once" : "The drain timeout has passed";
   log.warn("sessions_cut", { sessions: proxy.open, reason: why });
   if (proxy.held > 0) {
-    // Clients that wait can be told, which takes a moment.
+    // Clients that wait can be told why, which takes a moment.
     proxy.refuseHeld("drain_timeout", `${why}: the proxy in front of buildkitd ends, start the build again`);
     await waitUntil(clock, LINGER_MS, stop.now, drained);
   }

@@ -1,11 +1,11 @@
 /**
- * What is done alike to every connection of the network port: tuning it, writing all of something, closing it.
+ * What is done to connections everywhere: setting socket options, writing a whole buffer, closing.
  *
  * @module
  */
 import type { Conn } from "./network.ts";
 
-/** What `close` has closed: closing twice throws, and an error costs more than all else at the end of a session. */
+/** Connections that `close` has closed. Closing twice throws, and an error costs more than the rest of a session's end. */
 const closed = new WeakSet<Conn>();
 
 /** Closes a connection that may be closed already. */
@@ -19,7 +19,7 @@ export function close(conn: Conn): void {
   }
 }
 
-/** Writes all of `bytes`, telling `count` of each part. */
+/** Writes all of `bytes`; calls `count` with the size of each part. */
 export async function writeAll(
   to: Conn,
   bytes: Uint8Array,
@@ -33,12 +33,12 @@ export async function writeAll(
   }
 }
 
-/** Has small writes sent at once, and a silent peer probed by the kernel. */
+/** Turns on TCP_NODELAY and keep-alive probes. */
 export function tune(conn: Conn): void {
   try {
     conn.setNoDelay(true);
     conn.setKeepAlive(true);
   } catch {
-    // The peer is gone already; the first read or write says so.
+    // The peer is gone already; the first read or write will report it.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Relays a session that has its pod, until both sides have ended, the session was silent for too long, or all sessions are
- * cut. `relay.ts` moves the bytes.
+ * Relays a session that has its pod, until both sides have ended, the session was silent for too long, or all sessions
+ * are cut. `relay.ts` moves the bytes.
  *
  * @module
  */
@@ -13,9 +13,9 @@ import { relay, type Traffic } from "./relay.ts";
 import { onSilence } from "./silence.ts";
 
 /**
- * How long a session of which one side has ended may be silent, in ms. A client that is gone sends no more than a FIN, and
- * a daemon that hangs never answers it: such a session would keep its pod for ever. A write that waits for its peer is
- * silent as long as none of its bytes is taken.
+ * How long a session of which one side has ended may be silent, in ms. A client that is gone sends no more than a FIN,
+ * and a daemon that hangs never answers it: such a session would keep its pod for ever. A write that waits for its peer
+ * is silent as long as none of its bytes is taken.
  */
 const HALF_CLOSED_MS = 15 * 60_000;
 

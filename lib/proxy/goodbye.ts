@@ -1,7 +1,7 @@
 /**
- * What a client is told when it gets no pod: the reason in words, and how it reaches the client. A client that speaks plain
- * HTTP/2 gets an answer to each of its calls; others only see their connection closed. This file does not decide when a hold
- * ends.
+ * What a client is told when it gets no pod: the reason in words, and how it reaches the client. A client that speaks
+ * plain HTTP/2 gets an answer to each of its calls; others only see their connection closed. This file does not decide
+ * when a hold ends.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
- * What a client does while it has no backend: the bytes that it sends are kept, in order and bounded, and that it leaves
- * is noticed at once. A client that speaks HTTP/2 is kept patient (`http2_opening.ts`), and told why when the hold fails.
- * A pending read is how a leaving client is noticed; it is handed on to the relay, since only closing the socket cancels
- * it.
+ * Holds a client that has no pod yet: keeps the bytes that it sends, in order and up to a limit, and notices at once
+ * when it leaves. An HTTP/2 client is sent an early SETTINGS frame, so that it waits (`http2_opening.ts`), and gets an
+ * answer when the hold fails. There is always one read under way, since that is how a leaving client is noticed. The
+ * relay takes that read over: only closing the socket would cancel it.
  *
  * @module
  */
@@ -15,13 +15,13 @@ import type { Malformed } from "./http2_faults.ts";
 import { Http2Opening, type OpeningKind, type Refusal } from "./http2_opening.ts";
 import { Pieces } from "./pieces.ts";
 
-/** Kept bytes of one session never exceed this; past it reading stops until there is a backend. */
+/** Kept bytes of one session never exceed this. At the limit, reading stops until there is a pod. */
 export const SESSION_LIMIT_BYTES = 128 * 1024;
 
 /** Kept bytes of all sessions together never exceed this by more than one read of each. */
 export const TOTAL_LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** What a held session waits with, as long as nothing comes: thousands may be held, and openings are small. */
+/** The read buffer of a held session. Thousands may be held, and the first bytes of clients are few. */
 const READ_BYTES = 1024;
 
 const NO_BYTES = new Uint8Array();
@@ -69,13 +69,13 @@ export class HoldBudget {
   }
 }
 
-/** What a hold tells. */
+/** What a hold reports. */
 export interface HoldEvents {
   /** The client has sent something. */
   bytes(): void;
   /** The client has left; the last event. */
   left(how: Leaving): void;
-  /** The client breaks the protocol: it has been told, and should be closed; the last event. */
+  /** The client has broken the protocol, and was told so. It should be closed. The last event. */
   malformed(what: Malformed): void;
 }
 
@@ -93,13 +93,13 @@ export class Hold {
   #keptBytes = 0;
   #pending: Promise<Uint8Array | null> | undefined;
   #written = Promise.resolve();
-  /** A reply could not be written: nobody hears the next one. */
+  /** A reply could not be written; no further one is tried. */
   #deaf = false;
   readonly #gone = new AbortController();
   #left: Leaving | undefined;
   #looks = false;
   #refuses = false;
-  /** The bounds have stopped the reading. */
+  /** Reading has stopped at one of the limits. */
   #stopped = false;
   #over = false;
   readonly #onRoom = () => {
@@ -118,7 +118,7 @@ export class Hold {
     return this.#left;
   }
 
-  /** Aborted when the client has left, or when nothing can be said to it: it speaks something else. */
+  /** Aborted when the client has left, or cannot be told anything because it does not speak HTTP/2. */
   get gone(): AbortSignal {
     return this.#gone.signal;
   }
@@ -128,22 +128,22 @@ export class Hold {
     return this.#opening.kind;
   }
 
-  /** The client has said that it is about to leave. */
+  /** The client has sent GOAWAY. */
   get goAway(): boolean {
     return this.#opening.goAway;
   }
 
-  /** Resolves when all that was said to the client so far is written. */
+  /** Resolves when all replies so far are written. */
   get written(): Promise<void> {
     return this.#written;
   }
 
-  /** Begins to read, without a look at the bytes: there may be a backend at once. */
+  /** Begins to read, without parsing the bytes: a pod may be ready at once. */
   start(): void {
     this.#read();
   }
 
-  /** There is no backend: looks at the bytes, and keeps an HTTP/2 client patient. */
+  /** There is no pod: parses the bytes, and sends an HTTP/2 client the early SETTINGS frame. */
   wait(): void {
     this.#looks = true;
     const unseen = this.#unseen.take();
@@ -153,12 +153,12 @@ export class Hold {
     if (this.#look(unseen, unseenBytes) && stopped) this.#read();
   }
 
-  /** There may be a backend: stops looking, unless something was said to the client already. */
+  /** A pod is being dialled: stops parsing, unless the client was sent something already. */
   dial(): void {
     this.#looks = this.#opening.kind === "http2";
   }
 
-  /** Ends the hold. Everything that was read, and the read under way, is the relay's now. */
+  /** Ends the hold, and gives the relay everything that was read and the read under way. */
   handOver(): HandOver {
     const chunks = [...this.#kept.take(), ...this.#opening.connect(), ...this.#unseen.take()];
     const handOver = {
@@ -173,9 +173,9 @@ export class Hold {
   }
 
   /**
-   * The hold has failed: answers every call of an HTTP/2 client with an error, those that wait and those to come, and
-   * forgets what was kept. The client is then to be closed when it has left or after a while, not at once: it makes
-   * another call before it exits, and on a closed connection it would dial again.
+   * The hold has failed: answers every call of an HTTP/2 client with an error, present and future calls, and forgets what
+   * was kept. Close the client when it has left or after a while, not at once: it makes one more call before it exits,
+   * and would dial again if the connection were closed.
    */
   refuse(refusal: Refusal): void {
     if (!this.#looks) this.wait();
@@ -193,7 +193,7 @@ export class Hold {
     this.#budget.forget(this.#onRoom);
     this.#forget();
     this.#unseen.take();
-    // The session refers to its hold to the end; only a read that is under way still needs the buffer.
+    // The session keeps a reference to its hold; only a read that is under way still needs the buffer.
     this.#buffer = NO_BYTES;
   }
 
@@ -208,12 +208,12 @@ export class Hold {
     const full = this.#keptBytes + READ_BYTES > SESSION_LIMIT_BYTES;
     this.#stopped = (full || this.#budget.leftBytes < READ_BYTES) && !this.#refuses;
     if (this.#stopped) {
-      // What others give back is no room for a session that is full by itself.
+      // A session at its own limit gains nothing from bytes that others give back.
       if (!full) this.#budget.onRoom(this.#onRoom);
       return;
     }
     const buffer = this.#buffer;
-    // Not a copy: before the next read all of it has been copied or forgotten, and the relay reads into buffers of its own.
+    // Not a copy: before the next read its bytes are copied or forgotten, and the relay has buffers of its own.
     const pending = this.#conn.read(buffer).then((n) => n === null ? null : buffer.subarray(0, n));
     this.#pending = pending;
     pending.then((bytes) => this.#came(bytes), () => this.#leave("reset"));
@@ -230,12 +230,12 @@ export class Hold {
       this.#count(bytes.byteLength);
     }
     this.#events.bytes();
-    // A client that does not read our replies is not read from either: nothing piles up.
+    // The next read waits until the replies are written, so a client that does not read them cannot make them pile up.
     if (this.#opening.kind === "http2") this.#written.then(() => this.#over || this.#read());
     else this.#read();
   }
 
-  /** Looks at bytes of which `countedBytes` were counted when they came. False when the client has broken the protocol. */
+  /** Parses bytes; `countedBytes` of them were counted when they came. False when the client has broken the protocol. */
   #look(pieces: readonly Uint8Array[], countedBytes: number): boolean {
     const replies: Uint8Array[] = [];
     let keptBytes = 0;
@@ -266,7 +266,7 @@ export class Hold {
     this.#budget.add(bytes);
   }
 
-  /** All of it is one buffer and one write, and nothing is written after a write that failed. */
+  /** Writes all replies in one buffer. Nothing is written after a write that failed. */
   #reply(replies: readonly Uint8Array[]): void {
     if (replies.length === 0 || this.#deaf) return;
     const bytes = concat(replies);
@@ -275,7 +275,7 @@ export class Hold {
       try {
         await writeAll(this.#conn, bytes);
       } catch {
-        // The client is gone: the read under way says so.
+        // The client is gone; the read under way will report it.
         this.#deaf = true;
       }
     });

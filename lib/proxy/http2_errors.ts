@@ -1,6 +1,6 @@
 /**
- * What an HTTP/2 client is told when there is no daemon to tell it: errors of the whole connection (RFC 9113), and of single
- * calls as gRPC writes them (gRPC's "PROTOCOL-HTTP2"). Pure.
+ * The errors that the proxy sends to HTTP/2 clients while there is no daemon: of the whole connection (RFC 9113), and of
+ * single calls in gRPC's form (gRPC's "PROTOCOL-HTTP2"). Pure.
  *
  * @module
  */
@@ -12,11 +12,11 @@ export const ERROR = {
   protocol: 0x1,
   /** A frame has a size that it must not have. */
   frameSize: 0x6,
-  /** The peer makes more work than can be meant well. */
+  /** The peer causes excessive load. */
   enhanceYourCalm: 0xb,
 } as const;
 
-/** The connection ends because of an error of the peer's (RFC 9113, section 6.8). */
+/** A GOAWAY frame: the connection ends because of an error of the peer (RFC 9113, section 6.8). */
 export function goAway(code: number): Uint8Array {
   const payload = new Uint8Array(8);
   new DataView(payload.buffer).setUint32(4, code);
@@ -29,19 +29,19 @@ export const GRPC_STATUS = {
   deadlineExceeded: 4,
   /** A limit was reached. */
   resourceExhausted: 8,
-  /** It will not come, however long the client waits here. */
+  /** Waiting here will not help. */
   failedPrecondition: 9,
 } as const;
 
-/** The message that still fits, with the other fields, into one frame of the default size. */
+/** A message of this size fits into one frame of the default size, with the other fields. */
 const LONGEST_MESSAGE_BYTES = 8 * 1024;
 
-/** All messages of one {@link grpcErrors} together never exceed this: with many calls each message is shorter. */
+/** All messages of one {@link grpcErrors} together never exceed this; with many calls, each message is shorter. */
 const LONGEST_MESSAGES_BYTES = 128 * 1024;
 
 /**
- * Whole answers to some calls, in one buffer, each in one frame: "trailers-only", an error with a message for people.
- * Longer messages are cut.
+ * Complete answers to some calls, in one buffer, one frame each ("trailers-only"): an error with a message for people.
+ * Long messages are cut.
  */
 export function grpcErrors(streams: readonly number[], status: number, message: string): Uint8Array {
   if (streams.length === 0) return new Uint8Array();
@@ -52,7 +52,7 @@ export function grpcErrors(streams: readonly number[], status: number, message: 
     ["grpc-status", String(status)],
     ["grpc-message", percentEncode(message, longestBytes)],
   ]);
-  // Answers differ by nothing but their stream.
+  // The answers differ only in their stream.
   const one = frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 0, block);
   const all = new Uint8Array(streams.length * one.byteLength);
   const view = new DataView(all.buffer);

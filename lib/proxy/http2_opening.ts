@@ -1,9 +1,8 @@
 /**
- * What an HTTP/2 client says before it has a server, taken apart frame by frame. A gRPC client gives a new connection
- * 20 s to bring the server's first SETTINGS frame (grpc-go `internal/transport/http2_client.go`), so a longer hold has to
- * send one, and has to take the client's acknowledgement of it out of the stream again: the daemon must see what it
- * would have seen from the client directly. Pure: bytes in, bytes out, bounded memory. Anything that is no HTTP/2
- * passes untouched.
+ * Parses what an HTTP/2 client sends before it has a server, frame by frame. A gRPC client waits 20 s for the server's
+ * first SETTINGS frame (grpc-go `internal/transport/http2_client.go`). So a longer hold sends one, and removes the
+ * client's acknowledgement of it: the daemon must see what it would have seen from the client directly. Pure: bytes in,
+ * bytes out, bounded memory. Other protocols pass unchanged.
  *
  * @module
  */
@@ -24,13 +23,13 @@ import { OPEN_CALLS_LIMIT, OpenCalls } from "./open_calls.ts";
 /** What the first bytes are: still a part of the preface, HTTP/2, or something else. */
 export type OpeningKind = "undecided" | "http2" | "other";
 
-/** What comes of some bytes. */
+/** The result of parsing some bytes. */
 export interface Step {
   /** For the daemon, in order. */
   readonly kept: readonly Uint8Array[];
   /** For the client, at once. */
   readonly replies: readonly Uint8Array[];
-  /** If set, nothing after it was looked at. */
+  /** The client has broken the protocol; the bytes after that were not parsed. */
   readonly malformed?: Malformed;
 }
 
@@ -52,7 +51,7 @@ export class Http2Opening {
   #kind: OpeningKind = "undecided";
   #matched = 0;
   #first = true;
-  #ackOwed = false;
+  #ackExpected = false;
   #goAway = false;
   #connected = false;
   #refusal: Refusal | undefined;
@@ -91,9 +90,9 @@ export class Http2Opening {
     return this.#calls.all;
   }
 
-  /** The daemon is connected and the client owes nothing to us: bytes need no look any more. */
+  /** The daemon is connected, and no acknowledgement of ours is still to come: bytes need no parsing any more. */
   get blind(): boolean {
-    return this.#kind !== "http2" || (this.#connected && !this.#ackOwed);
+    return this.#kind !== "http2" || (this.#connected && !this.#ackExpected);
   }
 
   /** Takes the client's next bytes. What is kept are views of them. */
@@ -117,19 +116,19 @@ export class Http2Opening {
   }
 
   /**
-   * The daemon is connected: from now on pings are its affair, and only our acknowledgement is taken out. Returns what
-   * was held back inside of a frame.
+   * The daemon is connected: from now on it answers pings, and only the acknowledgement of our SETTINGS is removed.
+   * Returns the bytes of an unfinished frame that were held back.
    */
   connect(): readonly Uint8Array[] {
     this.#connected = true;
-    // Too early to tell: then nothing of ours was said, and nothing has to be taken out.
+    // Nothing was sent to the client yet, so nothing has to be removed.
     if (this.#kind === "undecided") this.#kind = "other";
     const back: Uint8Array[] = [];
     if (this.#fate === "answer" && this.#leftBytes > 0) {
       back.push(this.#header.slice(), this.#ping.slice(0, 8 - this.#leftBytes));
       this.#fate = "pass";
     }
-    if (!this.#ackOwed && this.#headerBytes > 0 && this.#headerBytes < FRAME_HEADER_BYTES) {
+    if (!this.#ackExpected && this.#headerBytes > 0 && this.#headerBytes < FRAME_HEADER_BYTES) {
       back.push(this.#header.slice(0, this.#headerBytes));
       this.#headerBytes = 0;
     }
@@ -138,7 +137,7 @@ export class Http2Opening {
 
   /**
    * The hold has failed: from now on every call is answered with an error, and nothing is kept. Returns the answers to
-   * the calls that wait already, in one piece.
+   * the calls that are open, in one buffer.
    */
   refuse(refusal: Refusal): readonly Uint8Array[] {
     this.#refusal = refusal;
@@ -160,7 +159,7 @@ export class Http2Opening {
     this.#keepNext(n);
     if (this.#matched < PREFACE.byteLength) return;
     this.#kind = "http2";
-    this.#ackOwed = true;
+    this.#ackExpected = true;
     this.#replies.push(EMPTY_SETTINGS);
   }
 
@@ -172,7 +171,7 @@ export class Http2Opening {
     this.#at += n;
     if (this.#headerBytes < FRAME_HEADER_BYTES) return undefined;
     const header = parseFrameHeader(this.#header);
-    // Once the daemon is connected, what is wrong is its affair.
+    // Once the daemon is connected, it deals with errors itself.
     const malformed = this.#connected ? undefined : faultOf(header, this.#first) ?? this.#excessOf(header);
     if (malformed !== undefined) return malformed;
     this.#first = false;
@@ -189,8 +188,8 @@ export class Http2Opening {
 
   #fateOf({ type, flags, stream, lengthBytes }: FrameHeader): Fate {
     const ack = (flags & FLAG.ack) !== 0;
-    if (type === FRAME.settings && ack && this.#ackOwed && lengthBytes === 0) {
-      this.#ackOwed = false;
+    if (type === FRAME.settings && ack && this.#ackExpected && lengthBytes === 0) {
+      this.#ackExpected = false;
       return "drop";
     }
     if (this.#connected) return "pass";

@@ -45,7 +45,7 @@ function takesBoth(network: Network, first: string, second: string): boolean {
   }
 }
 
-/** What an accept has come to. */
+/** The outcome of an accept. */
 type Accepted = { readonly conn: Conn } | { readonly error: unknown };
 
 /** Two listeners as one. Each has at most one accept under way, or one outcome that nobody has taken yet. */

@@ -5,15 +5,15 @@
  */
 
 /**
- * Calls that may be open at a time before there is a server. A BuildKit client has a few; more of them cost memory and
- * an answer each. The limit is not announced to the client (SETTINGS_MAX_CONCURRENT_STREAMS): a daemon that announces
- * none would not lift it.
+ * Calls that may be open at a time before there is a server. A BuildKit client has a few; each costs memory and an
+ * answer. The limit is not announced to the client (SETTINGS_MAX_CONCURRENT_STREAMS): it would stay in force if the
+ * daemon then announced none.
  */
 export const OPEN_CALLS_LIMIT = 1_000;
 
 /**
- * The streams of open calls. Ids only grow (RFC 9113, section 5.1.1), so they lie sorted in an array, which needs a quarter
- * of a set's memory: thousands of holds may have a thousand calls each.
+ * The streams of open calls. Ids only grow (RFC 9113, section 5.1.1), so they lie sorted in an array, which needs a
+ * quarter of a set's memory: thousands of holds may have a thousand calls each.
  */
 export class OpenCalls {
   readonly #streams: number[] = [];

@@ -1,5 +1,5 @@
 /**
- * The accept loop and the set of running sessions. What a session does is `session.ts`'s affair.
+ * The accept loop and the set of running sessions. `session.ts` runs each of them.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export class Proxy {
   readonly #limit: CauseLog;
   /** Clients that are being told that there is no room. */
   readonly #refused = new Set<Promise<void>>();
-  /** What ends that, oldest first. */
+  /** What ends telling them, oldest first. */
   readonly #telling = new Set<AbortController>();
   /** What sessions that run have carried so far. */
   readonly #traffic = new Set<Traffic>();
@@ -106,7 +106,7 @@ export class Proxy {
     }
   }
 
-  /** Brings the byte counters up to date: before they are read, so that long sessions show while they run. */
+  /** Updates the byte counters. Call it before they are read, so that long sessions show while they run. */
   countBytes(): void {
     const { metrics } = this.#ports;
     const sum = this.#uncounted;
@@ -121,7 +121,7 @@ export class Proxy {
     metrics.record("bytes_total", sum.downstreamBytes, { direction: "downstream" });
   }
 
-  /** Ends what is held, now or later, and tells the clients why. Sessions that have a backend go on. */
+  /** Ends held sessions, present and future ones, and tells their clients why. Sessions that have a pod continue. */
   refuseHeld(outcome: Outcome, why: string): void {
     this.#hopeless.abort(new HoldEnded(outcome, why, GRPC_STATUS.failedPrecondition));
   }
@@ -131,7 +131,7 @@ export class Proxy {
     this.#cut.abort(new Error(why));
   }
 
-  /** A client that has left before it was accepted is nobody's fault, however many do. */
+  /** Clients that left before they were accepted are no fault, however many there are. */
   #acceptFailed(fault: AcceptFault, error: unknown, inARow: number): void {
     this.#ports.metrics.record("accept_errors_total", 1, { cause: fault });
     if (fault === "exhausted" || (fault === "other" && inARow >= FAILURES_IN_A_ROW)) {
@@ -165,7 +165,7 @@ export class Proxy {
     metrics.record("sessions_opened_total", 1, {});
     metrics.record("sessions_ended_total", 1, { outcome: "limited" });
     this.#limit.failed(full);
-    // The oldest has been told by now, if it can be told at all.
+    // The oldest client has been told by now, if it can be told at all.
     const [oldest] = this.#telling;
     if (oldest !== undefined && this.#telling.size >= refused) {
       this.#telling.delete(oldest);

@@ -1,6 +1,6 @@
 /**
- * Carries bytes both ways between a client and buildkitd, with half-close, until both directions have ended. It looks at
- * no byte. Reads are never cancelled other than by closing the socket (Deno cannot), and nothing that was read is lost.
+ * Copies bytes both ways between a client and buildkitd, with half-close, until both directions have ended. It does not
+ * interpret them. Only closing the socket cancels a read (Deno has no other way), and nothing that was read is lost.
  *
  * @module
  */
@@ -9,19 +9,19 @@ import type { Conn } from "../base/network.ts";
 import type { HandOver } from "./hand_over.ts";
 
 /**
- * What a connection waits with, each way, for as long as nothing comes: an idle session holds no more. One byte above a
- * round size, so that a message of one does not fill it.
+ * The read buffer of an idle connection, each way: all that an idle session costs. One byte above a round size, so that a
+ * message of that size does not fill it.
  */
 const WAITING_BUFFER_BYTES = 1024 + 1;
 /**
- * What is read with while reads fill their buffers, from the smallest on: 256 KiB is where a stream reaches the
- * throughput of a splicing proxy (`tests/bench`).
+ * The buffers used while reads fill them, starting with the smallest. With 256 KiB a stream reaches the throughput of a
+ * splicing proxy (`tests/bench`).
  */
 const SMALLEST_BUFFER_BYTES = 16 * 1024;
 const LARGEST_BUFFER_BYTES = 256 * 1024;
 /** The factor from one size to the next. */
 const GROWTH = 4;
-/** Buffers that are kept for the next one who needs them, of each size. A stream in full flow needs one each way. */
+/** Spare buffers kept of each size. A stream at full speed needs one each way. */
 const KEPT_BUFFERS = 8;
 
 /** What has gone through a session so far. */
@@ -32,13 +32,13 @@ export interface Traffic {
   downstreamBytes: number;
 }
 
-/** Told how far a relay is. */
+/** What a relay reports. */
 export interface RelayEvents {
   /** The first bytes have gone from the client to buildkitd. */
   upstream(): void;
   /** The first bytes have gone from buildkitd to the client. */
   downstream(): void;
-  /** One side has ended, with a FIN or broken, and the other has not yet. Told once. */
+  /** One side has ended, with a FIN or broken, and the other has not yet. Called once. */
   halfClosed?(): void;
   /** buildkitd has sent its FIN before the client did: it has left, or has died with nothing of the client's unread. */
   upstreamLeft?(): void;
@@ -73,7 +73,7 @@ export async function relay(
     close(upstream);
   };
   const stopped = Promise.withResolvers<void>();
-  // From then on nothing is told or counted: a write may still be under way.
+  // From then on nothing is reported or counted: a write may still be under way.
   let over = false;
   const onStop = () => {
     over = true;
@@ -88,7 +88,7 @@ export async function relay(
     half = true;
     events.halfClosed?.();
   };
-  // The first thing that broke is the cause; what breaks because of it, by our own closing too, says nothing.
+  // The first connection that broke is the cause. What breaks after that, also by our own close, is a consequence.
   let broken: Conn | undefined;
   const onEnd = (end: End): void => {
     if (end !== "fin") broken ??= end.broken;
@@ -128,14 +128,14 @@ export async function relay(
   return broken === downstream ? "downstream_reset" : "upstream_reset";
 }
 
-/** Sends what the hold has kept, and what must be looked at before the rest can be copied. How it ended, if it has. */
+/** Sends what the hold has kept, then what must be parsed before the rest can be copied. Returns how it ended, if it has. */
 async function sendFirst(
   downstream: Conn,
   upstream: Conn,
   { chunks, pending, ended, opening }: HandOver,
   count: (bytes: number) => void,
 ): Promise<End | undefined> {
-  // Taken out one by one: whatever refers to the hand-over lives as long as the session, and kept bytes are large.
+  // Taken out one by one: the hand-over stays referenced as long as the session runs, and kept bytes are large.
   try {
     for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {
       await writeAll(upstream, chunk, count);
@@ -144,7 +144,7 @@ async function sendFirst(
     return { broken: upstream, while: "writing" };
   }
   if (ended) return await finish(upstream);
-  // The read that was under way comes first, and then more until nothing has to be taken out.
+  // First the read that was under way, then more until nothing has to be removed any more.
   for (let reading = pending; reading !== undefined || !opening.blind; reading = undefined) {
     let bytes: Uint8Array | null;
     try {
@@ -168,7 +168,7 @@ async function readSome(from: Conn): Promise<Uint8Array | null> {
   return n === null ? null : buffer.subarray(0, n);
 }
 
-/** Copies after `before`, unless that has brought the direction to its end. */
+/** Copies after `before`, unless that has ended the direction. */
 async function copy(
   before: Promise<End | undefined | void>,
   from: Conn,
@@ -210,7 +210,7 @@ export function nextBufferBytes(sizeBytes: number, n: number): number {
   return n <= sizeBytes / GROWTH ? Math.max(SMALLEST_BUFFER_BYTES, sizeBytes / GROWTH) : sizeBytes;
 }
 
-/** Buffers that nobody uses now, by size: a new one costs more than to fill it, since the kernel zeroes its pages. */
+/** Unused buffers, by size: to allocate one costs more than to fill it, since the kernel zeroes its pages. */
 const spare = new Map<number, Uint8Array[]>();
 
 function borrow(sizeBytes: number): Uint8Array {
@@ -229,7 +229,7 @@ async function finish(to: Conn): Promise<End> {
   try {
     await to.closeWrite();
   } catch {
-    // It is gone already: its own direction ends by that.
+    // It is gone already, which ends its own direction.
   }
   return "fin";
 }

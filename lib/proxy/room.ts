@@ -6,7 +6,7 @@
  */
 import type { BasePorts } from "../base/ports.ts";
 
-/** For each session, to the client and to buildkitd. */
+/** Descriptors of a session: one to the client, one to buildkitd. */
 const PER_SESSION = 2;
 
 /** Clients beyond the limit that are told so at a time. */
@@ -23,7 +23,7 @@ export function descriptorsFor(sessions: number): number {
   return PER_SESSION * sessions + RESERVED;
 }
 
-/** So many are looked for at a time, for 2000 sessions: in 50 ms, while all of 20,000 would cost 8 MB for good. */
+/** Descriptors counted at a time, for 2000 sessions: takes 50 ms. Counting for 20,000 would cost 8 MB for good. */
 const PORTION = descriptorsFor(2_000);
 
 /** What the room is found with. */

@@ -1,7 +1,7 @@
 /**
  * One session, from accept until both directions have ended: the client waits for a pod (`wait.ts`); then its bytes are
- * relayed (`carry.ts`), or it is told why there is no pod (`goodbye.ts`). Whatever happens, the session ends with its sockets closed,
- * its seat given up and one log line, which comes later if how the pod ended has to be found out.
+ * relayed (`carry.ts`), or it is told why there is no pod (`goodbye.ts`). Whatever happens, the session ends with its
+ * sockets closed, its seat given up and one log line, which comes later if how the pod ended has to be found out.
  *
  * @module
  */

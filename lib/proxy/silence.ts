@@ -1,12 +1,12 @@
 /**
- * Notices sessions that carry nothing: a peer that is gone without a word would otherwise keep its pod for ever.
+ * Notices silent sessions: otherwise a peer that vanished without a FIN would keep its pod for ever.
  *
  * @module
  */
 import type { CancelTimer, Clock } from "../base/clock.ts";
 import type { Traffic } from "./relay.ts";
 
-/** Looks this many times within the timeout: a silence is noticed at most this fraction of it too late. */
+/** Checks this many times within the timeout, so a silence is noticed at most this fraction of it late. */
 const LOOKS = 10;
 
 /** Calls `onSilent` once when `traffic` has not changed for `timeoutMs`; never when that is 0. */

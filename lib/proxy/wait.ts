@@ -1,7 +1,7 @@
 /**
  * How a session gets its pod: the client is held until there is a seat and a connection to it. The wait fails when the
- * client leaves or breaks HTTP/2, when its time is up, when too many clients wait, when the program knows that no pod will
- * come, and when all sessions are cut. `goodbye.ts` says what the client is told then.
+ * client leaves or breaks HTTP/2, when its time is up, when too many clients wait, when the program knows that no pod
+ * will come, and when all sessions are cut. `goodbye.ts` says what the client is told then.
  *
  * @module
  */

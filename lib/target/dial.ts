@@ -1,6 +1,6 @@
 /**
- * Connects to a backend: by the pod's address, or by its name for those who need that. One try; when to try again is
- * the session's decision.
+ * Connects to a pod: by its address, or by its DNS name (`--upstream dns`). One attempt; the session decides when to try
+ * again.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export interface DialSettings {
 }
 
 /**
- * Connects to a backend, trying its addresses in turn.
+ * Connects to a pod, trying its addresses in turn.
  *
  * @throws DialError, or the reason of `signal`
  */

@@ -1,6 +1,6 @@
 /**
- * One gRPC health check of a daemon: is it there, and does it serve? It speaks just enough HTTP/2 for that, over the
- * network port. Source: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+ * One gRPC health check of a daemon: does it answer, and does it serve? Speaks just enough HTTP/2 for that.
+ * Source: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
  *
  * @module
  */
@@ -21,7 +21,7 @@ import {
   SETTINGS_ACK,
 } from "./http2_frames.ts";
 
-/** A daemon that has sent more than this without an answer has none. */
+/** The check ends without an answer after this many bytes. */
 const LONGEST_ANSWER_BYTES = 64 * 1024;
 
 const CALL = headerBlock([
@@ -91,14 +91,14 @@ async function readAnswer(conn: Conn): Promise<HealthAnswer> {
       if (message.byteLength >= 5 && message.byteLength >= 5 + messageLength(message)) {
         return message.join() === SERVING ? "serving" : "not_serving";
       }
-      // The call has ended without a message: it has failed, mostly since there is no such service.
+      // The call has ended without a message: it has failed, mostly because there is no such service.
       if (type === FRAME.rstStream || (flags & FLAG.endStream) !== 0) return "unsupported";
     }
   }
   return "unsupported";
 }
 
-/** A gRPC message's length stands in its bytes 1 to 4. */
+/** The length of a gRPC message, from its bytes 1 to 4. */
 function messageLength(message: Uint8Array): number {
   return new DataView(message.buffer, message.byteOffset).getUint32(1);
 }

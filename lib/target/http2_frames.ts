@@ -1,5 +1,5 @@
 /**
- * The little of HTTP/2's wire format that the health check and the hold need: frames and literal header fields. Pure.
+ * The parts of HTTP/2's wire format that the health check and the hold need: frames and literal header fields. Pure.
  * Sources: RFC 9113 (HTTP/2) and RFC 7541 (HPACK).
  *
  * @module
@@ -23,11 +23,11 @@ export const FRAME = {
   data: 0x0,
   /** Opens a stream, or ends it with trailers. */
   headers: 0x1,
-  /** Gives a stream up. */
+  /** Cancels a stream. */
   rstStream: 0x3,
-  /** How a peer wants to be spoken to. */
+  /** Parameters of the connection. */
   settings: 0x4,
-  /** Are you there? */
+  /** Asks the peer for a sign of life. */
   ping: 0x6,
   /** No new streams. */
   goAway: 0x7,
@@ -57,7 +57,7 @@ export interface FrameHeader {
 
 /** Reads a frame header from its nine bytes. */
 export function parseFrameHeader(bytes: Uint8Array): FrameHeader {
-  // By hand, since this runs for each frame of a hold, and a DataView costs more than the rest of it.
+  // Without a DataView, which would cost more than the rest: this runs for each frame of a hold.
   const at = (i: number) => bytes[i]!;
   return {
     lengthBytes: at(0) << 16 | at(1) << 8 | at(2),
@@ -79,7 +79,7 @@ export function frame(type: number, flags: number, stream: number, payload: Uint
   return bytes;
 }
 
-/** A SETTINGS frame that changes nothing: all that a client needs to believe in a server. */
+/** A SETTINGS frame that changes nothing. A gRPC client takes it as a sign that there is a server. */
 export const EMPTY_SETTINGS: Uint8Array = frame(FRAME.settings, 0, 0, new Uint8Array());
 
 /** The answer to a peer's SETTINGS. */

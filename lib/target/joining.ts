@@ -1,6 +1,6 @@
 /**
- * How the program joins the other proxies: its part in their agreement for as long as it runs, and the moment from which
- * it is ready. It places no session and writes no count.
+ * Joins the other proxies of a StatefulSet, and says from when on this proxy is ready. Seats no session and writes no
+ * replicas.
  *
  * @module
  */
@@ -18,15 +18,15 @@ import type { Scaler } from "../scaler/scaler.ts";
 
 /** How far this proxy has joined the others in front of one StatefulSet. */
 export interface Joining {
-  /** It is ready: its rights suffice, and it has seen all that it needs of the cluster, once. */
+  /** True once its rights suffice and it has seen the StatefulSet, the pods and the other proxies. */
   joined: boolean;
   /** What it waits for until then. */
   waitsFor: string;
-  /** Why it has not joined, where the API server has said so. */
+  /** Why it has not joined, if the API server has given a reason. */
   fault?: string | undefined;
 }
 
-/** Nothing is known yet. */
+/** The state at start: nothing is known yet. */
 export function joiningAtStart(): Joining {
   return {
     joined: false,
@@ -34,15 +34,15 @@ export function joiningAtStart(): Joining {
   };
 }
 
-/** What {@link join} is done with. */
+/** What {@link join} needs. */
 export interface JoinPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
-  /** The fault under which all others stand: the API server is out of reach. */
+  /** Whether the API server can be reached. While it cannot, no other fault is logged. */
   readonly access: CauseLog;
 }
 
 /**
- * Takes part in the agreement of all proxies of the StatefulSet, and of the next one if it is made anew. Ends with the
- * signal's reason.
+ * Runs this proxy's membership among the proxies of the StatefulSet, and of its successor if it is re-created. Ends with
+ * the signal's reason.
  *
  * @throws what a part of `Proxies` threw
  */
@@ -73,8 +73,8 @@ export async function takePart(
 }
 
 /**
- * Finds out whether the rights suffice, to write and to watch, and joins the others, for as long as it takes. Then the
- * program is ready. Ends early with the signal's reason only.
+ * Waits until the rights to write and to watch suffice and this proxy has joined the others; then it is ready. Retries
+ * without limit. Rejects only with the signal's reason.
  */
 export async function join(
   scaler: Pick<Scaler, "checkRights">,
@@ -99,7 +99,7 @@ export async function join(
       return log.info("ready");
     } catch (error) {
       signal.throwIfAborted();
-      // That the StatefulSet is missing is the observer's to say.
+      // The observer reports a missing StatefulSet.
       const isMissing = error instanceof ApiError && error.status === 404;
       joining.fault = isMissing ? undefined : publicMessageOf(error);
       if (!isMissing) faults.failed(error);

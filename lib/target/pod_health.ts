@@ -1,6 +1,6 @@
 /**
- * Asks daemons for their health, as long as somebody needs to know: quickly while a session waits for a pod, now and
- * then while a pod has sessions, never otherwise. What the answers mean stands in `lib/scaler/readiness.ts`.
+ * Checks the health of the daemons: often while a session waits for a pod, every 5 s while a pod has sessions, never
+ * otherwise. `lib/scaler/readiness.ts` says what the answers mean.
  *
  * @module
  */
@@ -24,29 +24,29 @@ export interface PodHealthPorts extends Pick<BasePorts, "clock" | "random" | "lo
 }
 
 /**
- * While a session waits and the daemon does not serve: from one check's end to the next one's start. It grows only while
- * the daemon is there and says something else than SERVING, or while this machine cannot dial.
+ * While a session waits and the daemon does not serve: from the end of one check to the start of the next. It grows only
+ * while the daemon answers something else than SERVING, or while this machine cannot dial.
  */
 const WAITING = { baseMs: 60, capMs: 1_000 };
 
-/** Otherwise, while a pod has sessions: the same, fixed. */
+/** The same while nobody waits and a pod has sessions. */
 const RUNNING_INTERVAL_MS = 5_000;
 
-/** One check takes no longer; a daemon that listens and does not answer yet is asked again. */
+/** The longest time of one check. A daemon that listens and does not answer yet is then asked again. */
 const CHECK_TIMEOUT_MS = 4_000;
 
-/** A daemon that ends this many connections in a row without an answer has no health service. */
+/** A daemon that ends this many connections in a row without an answer is taken to have no health service. */
 const UNSUPPORTED_LIMIT = 3;
 
 /** What is known of one pod's checks. */
 interface Checks {
-  /** What they ask. */
+  /** The pod that they ask. */
   backend: Backend;
   /** Ends the one that is under way. */
   underWay: AbortController | undefined;
-  /** Checks in a row, up to the last one, after which it is no use to ask again soon. */
+  /** The latest checks in a row after which asking again soon is useless. */
   futile: number;
-  /** Checks in a row, up to the last one, without an answer that is one. */
+  /** The latest checks in a row without a valid answer. */
   unsupported: number;
   /** When the next one is due while a session waits for the daemon, monotonic ms. */
   waitingDueMs: number;
@@ -93,7 +93,7 @@ export class PodHealthChecks {
     const health = placement.pods.healthOf(backend.uid);
     const checks = this.#checksOf(backend);
     if (checks.underWay !== undefined || !this.#needed(backend, health)) return Infinity;
-    // Whatever has become of the daemon or of those that wait since the last check: this is what holds now.
+    // By the present state, not by the state at the last check.
     const waits = placement.usage.held > 0 && !(health.served && health.missed === 0);
     const dueMs = waits ? checks.waitingDueMs : checks.runningDueMs;
     if (clock.nowMs() < dueMs) return dueMs;
@@ -107,7 +107,7 @@ export class PodHealthChecks {
     return Infinity;
   }
 
-  /** The checks of a pod. Of a pod that has changed the one under way asks what is not there any more. */
+  /** The checks of a pod. If the pod has changed, a check under way is ended: it asks an address of the past. */
   #checksOf(backend: Backend): Checks {
     const known = this.#checks.get(backend.uid);
     if (known !== undefined && isSame(known.backend, backend)) return known;
@@ -127,7 +127,7 @@ export class PodHealthChecks {
   #needed({ addresses, terminating, ordinal }: Backend, health: PodHealth): boolean {
     const { usage } = this.#ports.placement;
     if (terminating || addresses.length === 0) return false;
-    // In `grpc` there is nothing to fall back on, so the daemon is asked again and again.
+    // With `--readiness grpc` nothing else can make the pod ready, so the daemon is asked again.
     if (health.unsupported && this.#ports.placement.pods.mode !== "grpc") return false;
     return usage.held > 0 || (health.served && usage.on(ordinal) > 0);
   }
@@ -140,7 +140,7 @@ export class PodHealthChecks {
     checks.futile = asked === "serving" || asked === "missed" ? 0 : checks.futile + 1;
     checks.waitingDueMs = clock.nowMs() + backoffMs(checks.futile, WAITING, random);
     checks.runningDueMs = clock.nowMs() + RUNNING_INTERVAL_MS;
-    // That this machine is out of descriptors or ports says nothing of the pod.
+    // When this machine is out of descriptors or ports, that says nothing about the pod.
     if (asked === undefined) return;
     placement.pods.checked(backend.uid, this.#weigh(asked, checks));
     this.#report(backend, before, placement.pods.healthOf(backend.uid));
@@ -170,7 +170,7 @@ export class PodHealthChecks {
     }
   }
 
-  /** One odd answer may be a daemon that dies, or something in between: only some in a row say what it is. */
+  /** One invalid answer may come from a dying daemon or a middlebox. Only several in a row mean "no health service". */
   #weigh(answer: HealthAnswer, checks: Checks): HealthAnswer {
     checks.unsupported = answer === "unsupported" ? checks.unsupported + 1 : 0;
     return answer === "unsupported" && checks.unsupported < UNSUPPORTED_LIMIT ? "missed" : answer;
@@ -192,7 +192,7 @@ export class PodHealthChecks {
   }
 }
 
-/** Whether what is known of the one still says something of the other. */
+/** Whether results for the one still apply to the other. */
 function isSame(before: Backend, now: Backend): boolean {
   return before.ready === now.ready && before.addresses.join() === now.addresses.join();
 }

@@ -38,8 +38,8 @@ export interface Seats {
   /** Calls `listener` when `held` may have changed. It must be quick and must not throw. */
   subscribe(listener: () => void): void;
   /**
-   * Seats a new session at once if there is a place. Otherwise it is held. It calls for a pod if `needs`, which is false as
-   * long as it may be no client at all (`--wake-on=data`).
+   * Seats a new session at once if there is a place. Otherwise it is held. It calls for a pod if `needs`, which is
+   * false as long as it may be no client at all (`--wake-on=data`).
    */
   open(id: number, needs: boolean): Seat | undefined;
   /**
@@ -57,8 +57,8 @@ export interface Seats {
   /** The dial has failed. */
   failed(seat: Seat, error: DialError): void;
   /**
-   * The dial has worked: the check of placing once more, before a byte is forwarded. False when the seat was lost meanwhile:
-   * then no byte may go there, and the session has to be held `again`.
+   * The dial has worked: the check of placing once more, before a byte is forwarded. False when the seat was lost
+   * meanwhile: then no byte may go there, and the session has to be held `again`.
    */
   holds(seat: Seat): boolean;
   /** The session gives up its seat, and is held again. It calls for a pod if it did before. */

@@ -1,6 +1,6 @@
 /**
- * All that belongs to one StatefulSet: what is seen of it, where its sessions go, the count, the other proxies in front of
- * it, and the health of its pods. It makes these parts, ties them together, and starts them. It decides nothing itself.
+ * All parts that belong to one StatefulSet: its watches, the seats on its pods, its replicas, the other proxies in
+ * front of it, and the health of its pods. Makes these parts, connects them and starts them. Decides nothing itself.
  *
  * @module
  */
@@ -24,10 +24,10 @@ import { PodHealthChecks } from "./pod_health.ts";
 import type { Seats } from "./seats.ts";
 import { TargetSeats } from "./target_seats.ts";
 
-/** One pod is what this version scales to; more instances come with `--max-replicas`. */
+/** This version scales to one pod; more come with `--max-replicas`. */
 const MAX_REPLICAS = 1;
 
-/** What it is made with. */
+/** What a target needs. */
 export interface TargetPorts extends BasePorts {
   /** Talks to the API. */
   readonly client: KubeClient;
@@ -35,7 +35,7 @@ export interface TargetPorts extends BasePorts {
 
 /** One StatefulSet, and this proxy's part in it. */
 export class Target {
-  /** What sessions know of it. */
+  /** What sessions see of it. */
   readonly seats: Seats;
   /** How far this proxy has joined the others. */
   readonly joining: Joining = joiningAtStart();
@@ -47,7 +47,7 @@ export class Target {
   readonly observer: Observer;
   /** Writes the count. */
   readonly scaler: Scaler;
-  /** Says how the containers ended that have reset sessions. */
+  /** Finds out how the containers ended that have reset sessions. */
   readonly resets: ResetExplainer;
   readonly #settings: Settings;
   readonly #ports: TargetPorts;
@@ -55,7 +55,7 @@ export class Target {
   readonly #countOwners: CountOwners;
   readonly #podHealth: PodHealthChecks;
 
-  /** Starts nothing: `start` does. No session is placed before this proxy has joined the others. */
+  /** Starts nothing: `start` does. No session is seated before this proxy has joined the others. */
   constructor(settings: Settings, ports: TargetPorts) {
     const { client, clock, log, metrics } = ports;
     this.#settings = settings;
