@@ -7,17 +7,7 @@
 import { LEASE_CONTRACT } from "./leases.ts";
 import { LIST_WATCH_CONTRACT } from "./list_watch.ts";
 import { SCALE_CONTRACT } from "./scale.ts";
-import { Contract, type ContractTarget } from "./target.ts";
-
-/** One clause of the contract. */
-export interface Clause {
-  /** What is promised. */
-  readonly title: string;
-  /** What a target must bring for it. */
-  readonly needs?: "expiredVersion";
-  /** Asserts it. */
-  run(contract: Contract): Promise<void>;
-}
+import { type Clause, Contract, type ContractTarget } from "./target.ts";
 
 /** All clauses. */
 export const CONTRACT: readonly Clause[] = [...SCALE_CONTRACT, ...LIST_WATCH_CONTRACT, ...LEASE_CONTRACT];

@@ -4,8 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Clause } from "./contract.ts";
-import { assertStatus, next, uniqueName } from "./target.ts";
+import { assertStatus, type Clause, next, uniqueName } from "./target.ts";
 
 /** The clauses. */
 export const LEASE_CONTRACT: readonly Clause[] = [

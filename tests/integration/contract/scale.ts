@@ -4,8 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Clause } from "./contract.ts";
-import { assertStatus, type Contract, unchangedInOneTry, uniqueName } from "./target.ts";
+import { assertStatus, type Clause, type Contract, unchangedInOneTry, uniqueName } from "./target.ts";
 
 const scalePath = (contract: Contract, name: string) => contract.path("statefulsets", name, "scale");
 

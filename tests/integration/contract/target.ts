@@ -1,6 +1,7 @@
 /**
- * An API server under contract, and the few things that the contract tests do to it: requests, watches and objects
- * that are deleted again. Plain `fetch`, none of the project's own client, so that the contract stands by itself.
+ * What a clause of the contract is, the API server that it is asserted on, and the few things that clauses do to that:
+ * requests, watches and objects that are deleted again. Plain `fetch`, none of the project's own client, so that the
+ * contract stands by itself.
  *
  * @module
  */
@@ -11,6 +12,16 @@ export const PATHS = {
   statefulsets: "/apis/apps/v1",
   leases: "/apis/coordination.k8s.io/v1",
 } as const;
+
+/** One clause of the contract. */
+export interface Clause {
+  /** What is promised. */
+  readonly title: string;
+  /** What a target must bring for it. */
+  readonly needs?: "expiredVersion";
+  /** Asserts it. */
+  run(contract: Contract): Promise<void>;
+}
 
 /** An API server that is up. */
 export interface ContractTarget {
