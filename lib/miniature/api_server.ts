@@ -9,7 +9,7 @@ import type { Clock } from "../base/clock.ts";
 import type { HttpRequest, HttpResponse } from "../kube/http.ts";
 import { Access } from "./access.ts";
 import { ConnectionDropped, Faults } from "./faults.ts";
-import { isObject, type JsonObject } from "./json.ts";
+import { isObject, type JsonObject, jsonOf, oncePerObject } from "./json.ts";
 import { apiVersionOf, type KubeObject, type Resource } from "./objects.ts";
 import { type DeleteOptions, PATCH_TYPES, Registry, type WriteOptions } from "./registry.ts";
 import { parseRequest, type RequestInfo, subjectOf } from "./request_info.ts";
@@ -167,12 +167,9 @@ export class ApiServer {
       throw expired("The resourceVersion for the provided list is too old.");
     }
     const items = store.list(resource, namespace).filter(selectorIn(url, resource));
-    return answer(200, {
-      kind: `${resource.kind}List`,
-      apiVersion: apiVersionOf(resource),
-      metadata: { resourceVersion: String(store.version) },
-      items: items.map(({ kind: _kind, apiVersion: _apiVersion, ...item }) => item),
-    });
+    const kind = `${resource.kind}List`, apiVersion = apiVersionOf(resource);
+    const list = jsonOf({ kind, apiVersion, metadata: { resourceVersion: String(store.version) } });
+    return jsonAnswer(200, `${list.slice(0, -1)},"items":[${items.map(itemOf)}]}`);
   }
 
   #watch({ resource, namespace }: RequestInfo, request: HttpRequest, client: string): HttpResponse {
@@ -200,6 +197,11 @@ export class ApiServer {
     return answer(200, { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details });
   }
 }
+
+/** An object as JSON in a list, where its kind is the list's affair. */
+const itemOf = oncePerObject(({ kind: _kind, apiVersion: _apiVersion, ...item }: KubeObject) =>
+  JSON.stringify(item)
+);
 
 function selectorIn(url: URL, resource: Resource): Selector {
   const fields = parseFieldSelector(url.searchParams.get("fieldSelector") ?? "", resource).matches;
@@ -251,7 +253,11 @@ function answer(
   body: JsonObject | KubeObject,
   headers: Record<string, string> = {},
 ): HttpResponse {
-  return textAnswer(`${JSON.stringify(body)}\n`, status, { ...JSON_TYPE, ...headers });
+  return jsonAnswer(status, jsonOf(body), headers);
+}
+
+function jsonAnswer(status: number, json: string, headers: Record<string, string> = {}): HttpResponse {
+  return textAnswer(`${json}\n`, status, { ...JSON_TYPE, ...headers });
 }
 
 function textAnswer(

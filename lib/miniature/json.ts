@@ -1,5 +1,5 @@
 /**
- * JSON as the API server needs it: equality, and merge patches (RFC 7396). Pure.
+ * JSON as the API server needs it: equality, merge patches (RFC 7396), and what is made of an object only once. Pure.
  *
  * @module
  */
@@ -19,7 +19,8 @@ export function equal(a: unknown, b: unknown): boolean {
     return a.length === b.length && a.every((value, index) => equal(value, b[index]));
   }
   if (!isObject(a) || !isObject(b)) return false;
-  return [...new Set([...Object.keys(a), ...Object.keys(b)])].every((key) => equal(a[key], b[key]));
+  return Object.keys(a).every((key) => equal(a[key], b[key])) &&
+    Object.keys(b).every((key) => b[key] === undefined || a[key] !== undefined);
 }
 
 /** `target` with the merge patch applied; neither is changed. */
@@ -33,9 +34,14 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
   return merged;
 }
 
-/** An object without some of its members. */
-export function omit<T extends object, K extends keyof T>(object: T, ...keys: readonly K[]): Omit<T, K> {
-  const left = { ...object };
-  for (const key of keys) delete left[key];
-  return left;
+/** An object as JSON: made once, so only for objects that are never changed in place. */
+export const jsonOf: (object: object) => string = oncePerObject((object) => JSON.stringify(object));
+
+/** `make`, which is called once for each object and then remembered: for objects that are never changed in place. */
+export function oncePerObject<T extends object, R>(make: (object: T) => R): (object: T) => R {
+  const made = new WeakMap<T, R>();
+  return (object) => {
+    if (!made.has(object)) made.set(object, make(object));
+    return made.get(object)!;
+  };
 }

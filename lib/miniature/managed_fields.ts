@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { isObject, type JsonObject } from "./json.ts";
+import { equal, isObject, type JsonObject, oncePerObject } from "./json.ts";
 import type { FieldsV1, KubeObject, ManagedFieldsEntry } from "./objects.ts";
 import { ApiError } from "./status.ts";
 
@@ -157,14 +157,12 @@ function without(entries: readonly ManagedFieldsEntry[], lost: ReadonlySet<strin
   });
 }
 
-const known = new WeakMap<FieldsV1, ReadonlySet<string>>();
-
-/** The entry's fields as JSON arrays of keys. Entries are never changed in place. */
+/** The entry's fields as JSON arrays of keys. */
 function fieldsOf({ fieldsV1 }: ManagedFieldsEntry): ReadonlySet<string> {
-  let fields = known.get(fieldsV1);
-  if (fields === undefined) known.set(fieldsV1, fields = flatten(fieldsV1));
-  return fields;
+  return pathsIn(fieldsV1);
 }
+
+const pathsIn = oncePerObject<FieldsV1, ReadonlySet<string>>((fields) => flatten(fields));
 
 function flatten(fields: FieldsV1, prefix: readonly string[] = []): Set<string> {
   const paths = new Set<string>();
@@ -186,23 +184,22 @@ function isUnowned(path: readonly string[]): boolean {
 function compare(before: unknown, after: unknown): { changed: Set<string>; gone: Set<string> } {
   const changed = new Set<string>(), gone = new Set<string>();
   const walk = (old: unknown, now: unknown, path: readonly string[]) => {
-    if (old === now || isUnowned(path)) return;
+    if (isUnowned(path)) return;
     const oldTree = isObject(old) ? old : {}, nowTree = isObject(now) ? now : {};
     for (const key of new Set([...Object.keys(oldTree), ...Object.keys(nowTree)])) {
-      walk(oldTree[key], nowTree[key], [...path, key]);
+      if (oldTree[key] !== nowTree[key]) walk(oldTree[key], nowTree[key], [...path, key]);
     }
-    const oldText = isObject(old) ? undefined : textOf(old),
-      nowText = isObject(now) ? undefined : textOf(now);
-    if (oldText === nowText) return;
-    (nowText === undefined ? gone : changed).add(JSON.stringify(path));
+    const oldLeaf = leafOf(old), nowLeaf = leafOf(now);
+    if (equal(oldLeaf, nowLeaf)) return;
+    (nowLeaf === undefined ? gone : changed).add(JSON.stringify(path));
   };
   walk(before, after, []);
   return { changed, gone };
 }
 
-/** A value as JSON; none for one that is not there. */
-function textOf(value: unknown): string | undefined {
-  return value === null ? undefined : JSON.stringify(value);
+/** A value that a manager owns as a whole; none for an object, whose fields are owned, and for one that is not there. */
+function leafOf(value: unknown): unknown {
+  return isObject(value) || value === null ? undefined : value;
 }
 
 /** Every owned field of an object: path as a JSON array of keys → value as JSON. */

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Clock } from "../base/clock.ts";
-import { equal, isObject, type JsonObject, mergePatch, omit } from "./json.ts";
+import { equal, isObject, type JsonObject, mergePatch } from "./json.ts";
 import { afterUpdate, applyTo, type Writer } from "./managed_fields.ts";
 import { apiVersionOf, type KubeObject, type ManagedFieldsEntry, type Resource } from "./objects.ts";
 import {
@@ -68,7 +68,7 @@ export class Registry {
 
   /** The wall time as objects state it. */
   now(): string {
-    return new Date(this.#clock.wallMs()).toISOString().replace(/\.\d+Z$/, "Z");
+    return dateOf(this.#clock.wallMs());
   }
 
   /** One object. @throws ApiError 404 */
@@ -86,11 +86,17 @@ export class Registry {
     if (object.metadata.resourceVersion) {
       throw new ApiError(500, "", "resourceVersion should not be set on objects to be created");
     }
+    const {
+      deletionTimestamp: _at,
+      deletionGracePeriodSeconds: _grace,
+      managedFields: _owners,
+      ...metadata
+    } = object.metadata;
     const fresh = withDefaults(resource, {
       ...object,
       ...(resource.hasStatus ? { status: undefined } : {}),
       metadata: {
-        ...omit(object.metadata, "deletionTimestamp", "deletionGracePeriodSeconds", "managedFields"),
+        ...metadata,
         name,
         namespace,
         uid: this.#nextUid(),
@@ -181,7 +187,7 @@ export class Registry {
     const shortestSeconds = live.metadata.deletionGracePeriodSeconds ?? Infinity;
     if (graceSeconds >= shortestSeconds) return live;
     const atMs = this.#clock.wallMs() + graceSeconds * 1000;
-    const deletionTimestamp = new Date(atMs).toISOString().replace(/\.\d+Z$/, "Z");
+    const deletionTimestamp = dateOf(atMs);
     const metadata = { ...live.metadata, deletionTimestamp, deletionGracePeriodSeconds: graceSeconds };
     return this.store.put(resource, { ...live, metadata });
   }
@@ -213,7 +219,8 @@ export class Registry {
   ): KubeObject {
     checkVersion(resource, live, wanted.metadata);
     const { labels, annotations, ownerReferences } = wanted.metadata;
-    const metadata = { ...omit(live.metadata, "labels", "annotations", "ownerReferences") };
+    const { labels: _labels, annotations: _annotations, ownerReferences: _references, ...metadata } =
+      live.metadata;
     const changed: KubeObject = options.subresource === "status"
       ? { ...live, status: wanted.status }
       : { ...wanted, ...(resource.hasStatus ? { status: live.status } : {}) };
@@ -250,6 +257,11 @@ export class Registry {
     }
     return `${prefix}${(this.#uids + 1).toString(36).padStart(5, "x")}`;
   }
+}
+
+/** A time as objects state it: whole seconds, RFC 3339. */
+function dateOf(wallMs: number): string {
+  return `${new Date(wallMs).toISOString().slice(0, "2024-01-01T00:00:00".length)}Z`;
 }
 
 /** Checks what every apply must bring. @throws ApiError 400, 422 */

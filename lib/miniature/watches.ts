@@ -6,6 +6,7 @@
  * @module
  */
 import type { Clock } from "../base/clock.ts";
+import { jsonOf, oncePerObject } from "./json.ts";
 import { apiVersionOf, type KubeObject, type Resource } from "./objects.ts";
 import type { Selector } from "./selectors.ts";
 import { expired } from "./status.ts";
@@ -35,7 +36,7 @@ export interface WatchRequest {
 interface Open {
   readonly request: WatchRequest;
   sentVersion: number;
-  write(line: string): void;
+  write(line: Uint8Array): void;
   close(): void;
   drop(): void;
 }
@@ -63,7 +64,6 @@ export class Watches {
 
   /** Begins a watch; its lines come on the returned stream. */
   open(request: WatchRequest): ReadableStream<Uint8Array> {
-    const encoder = new TextEncoder();
     let end = () => {};
     return new ReadableStream<Uint8Array>({
       start: (controller) => {
@@ -77,7 +77,7 @@ export class Watches {
         const open: Open = {
           request,
           sentVersion: request.sinceVersion,
-          write: (line) => controller.enqueue(encoder.encode(line)),
+          write: (line) => controller.enqueue(line),
           close: () => finish(() => controller.close()),
           drop: () => finish(() => controller.error(new ConnectionDropped())),
         };
@@ -120,7 +120,7 @@ export class Watches {
     for (const open of this.#of(client)) {
       const [object] = this.#store.list(open.request.resource, open.request.namespace);
       const line = JSON.stringify({ type: "MODIFIED", object: object ?? {} });
-      open.write(line.slice(0, Math.ceil(line.length / 2)));
+      open.write(bytesOf(line.slice(0, Math.ceil(line.length / 2))));
       open.close();
     }
   }
@@ -132,7 +132,7 @@ export class Watches {
 
   /** Sends these bytes as they are to all watches: for what no server should send. */
   inject(text: string): void {
-    for (const open of [...this.#open]) open.write(text);
+    for (const open of [...this.#open]) open.write(bytesOf(text));
   }
 
   /** Delivers nothing, bookmarks neither, until the returned function is called; then everything, in order. */
@@ -156,7 +156,7 @@ export class Watches {
     }
     open.sentVersion = this.#store.version;
     for (const object of this.#store.list(resource, namespace).filter(matches)) {
-      open.write(lineOf("ADDED", object));
+      open.write(LINE_OF.ADDED(object));
     }
   }
 
@@ -179,7 +179,7 @@ export class Watches {
   #expire(open: Open): boolean {
     if (open.sentVersion >= this.#store.compactedAt) return false;
     const message = `too old resource version: ${open.sentVersion} (${this.#store.compactedAt})`;
-    open.write(`${JSON.stringify({ type: "ERROR", object: expired(message).toStatus() })}\n`);
+    open.write(lineOf("ERROR", expired(message).toStatus()));
     open.close();
     return true;
   }
@@ -191,27 +191,32 @@ export class Watches {
     if (!bookmarks || this.#withheld || version <= sinceVersion) return;
     const metadata = { resourceVersion: String(version), creationTimestamp: null };
     const object = { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata };
-    open.write(`${JSON.stringify({ type: "BOOKMARK", object })}\n`);
+    open.write(lineOf("BOOKMARK", object));
   }
 }
 
-/** Every watch of an object gets the same text. Objects in the store are never changed in place. */
-const texts = new WeakMap<KubeObject, string>();
+/** Every watch of an object gets the same bytes. */
+const LINE_OF = {
+  ADDED: oncePerObject((object: KubeObject) => lineOf("ADDED", object)),
+  MODIFIED: oncePerObject((object: KubeObject) => lineOf("MODIFIED", object)),
+};
 
-function lineOf(type: string, object: KubeObject): string {
-  let text = texts.get(object);
-  if (text === undefined) texts.set(object, text = JSON.stringify(object));
-  return `{"type":"${type}","object":${text}}\n`;
+function lineOf(type: string, object: object): Uint8Array {
+  return bytesOf(`{"type":"${type}","object":${jsonOf(object)}}\n`);
+}
+
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
 }
 
 /** An event as this watch sees it: a change of what the selector matches is an arrival or a departure. */
-function lineFor(event: StoreEvent, { resource, namespace, matches }: WatchRequest): string | undefined {
+function lineFor(event: StoreEvent, { resource, namespace, matches }: WatchRequest): Uint8Array | undefined {
   if (event.resource !== resource) return undefined;
   const seen = (object: KubeObject | undefined) =>
     object !== undefined && (namespace === undefined || object.metadata.namespace === namespace) &&
     matches(object);
   const was = seen(event.before), is = seen(event.after);
-  if (is) return lineOf(was ? "MODIFIED" : "ADDED", event.after!);
+  if (is) return LINE_OF[was ? "MODIFIED" : "ADDED"](event.after!);
   if (!was) return undefined;
   const metadata = { ...event.before!.metadata, resourceVersion: String(event.version) };
   return lineOf("DELETED", event.last ?? { ...event.before!, metadata });

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { sleep } from "../../lib/base/clock.ts";
 import type { ApiServer } from "../../lib/miniature/api_server.ts";
 import type { Http, HttpRequest, HttpResponse } from "../../lib/kube/http.ts";
 import type { Machine, WorldTime } from "./time.ts";
@@ -214,7 +213,7 @@ export class ApiPath implements Http {
   }
 
   #pause(ms: number): Promise<void> {
-    return sleep(this.#world, ms, NEVER_ABORTED);
+    return new Promise((resolve) => this.#world.setTimer(ms, resolve));
   }
 
   #notify(): void {
@@ -222,8 +221,6 @@ export class ApiPath implements Http {
     this.#changed = Promise.withResolvers();
   }
 }
-
-const NEVER_ABORTED = new AbortController().signal;
 
 function never(): Promise<never> {
   return new Promise(() => {});

@@ -112,7 +112,9 @@ function payload({ id, bytes }: Plan, call: number): Uint8Array {
 }
 
 function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i]);
+  if (a.byteLength !== b.byteLength) return false;
+  for (let i = 0; i < a.byteLength; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 async function speakRaw(progress: Progress, conn: End, clock: Clock, signal: AbortSignal): Promise<Ending> {
