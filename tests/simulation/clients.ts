@@ -20,7 +20,7 @@ import {
 } from "../../lib/miniature/stub_http2.ts";
 import { literalFields } from "../support/http2_client.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
-import type { End } from "./network.ts";
+import type { End } from "./connection.ts";
 
 /** How one connection ended. */
 export type Ending =

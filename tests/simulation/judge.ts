@@ -8,13 +8,17 @@
  * @module
  */
 import { messageOf } from "../../lib/base/errors.ts";
+import type { Settings } from "../../lib/config/settings.ts";
+import type { MiniatureCluster } from "../../lib/miniature/miniature_cluster.ts";
 import { type KubeObject, LEASES, PODS, STATEFULSETS } from "../../lib/miniature/objects.ts";
 import type { StoreEvent } from "../../lib/miniature/store.ts";
 import type { Ending, Progress } from "./clients.ts";
-import type { End } from "./network.ts";
-import type { Daemon } from "./pods.ts";
+import type { End } from "./connection.ts";
+import type { Moments } from "./moments.ts";
+import type { SimulatedNetwork } from "./network.ts";
+import type { Daemon, Daemons } from "./pods.ts";
 import type { Exposure, ProxyProcess } from "./proxy_process.ts";
-import type { World } from "./world.ts";
+import type { WorldTime } from "./time.ts";
 
 /** What a run has seen. */
 export interface Report {
@@ -47,6 +51,21 @@ const EXPOSED_PART = 0.85;
 /** How a client that is not served in time is told so: gRPC's DEADLINE_EXCEEDED. */
 const TIMED_OUT = { status: "4", message: "buildkitd did not become ready in " };
 
+/** What the judge sees of the world, and how it tells what it has found. */
+export interface Judged {
+  readonly time: WorldTime;
+  readonly network: SimulatedNetwork;
+  readonly cluster: MiniatureCluster;
+  readonly daemons: Daemons;
+  readonly proxies: readonly ProxyProcess[];
+  readonly settings: Settings;
+  readonly moments: Moments;
+  /** One line of the trace. */
+  trace(who: string, what: string): void;
+  /** Something that must hold does not. */
+  fail(what: string): void;
+}
+
 /** See the module's comment. */
 export class Judge {
   readonly report: Report = {
@@ -77,10 +96,10 @@ export class Judge {
   readonly #exposedMs = new Map<ProxyProcess, number>();
   readonly #dirty = new Set<ProxyProcess>();
   #podEndedMs = -Infinity;
-  readonly #world: World;
+  readonly #world: Judged;
 
   /** Watches the world from now on. */
-  constructor(world: World) {
+  constructor(world: Judged) {
     this.#world = world;
     world.network.onBroken = ({ client }) => this.excuse(client, "connection");
     world.network.onClient = (end) => this.#placed(end);

@@ -10,7 +10,7 @@ import type { Listener, Network } from "../../lib/base/network.ts";
 import { ByteReader, closeQuietly, writeAll } from "../../lib/miniature/bytes.ts";
 import type { PodContext, PodProcess, PodRuntime } from "../../lib/miniature/pod_process.ts";
 import { PREFACE, serveHttp2 } from "../../lib/miniature/stub_http2.ts";
-import type { End } from "./network.ts";
+import type { End } from "./connection.ts";
 
 /** One process of one pod. */
 export class Daemon implements PodProcess {

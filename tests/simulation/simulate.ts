@@ -5,7 +5,8 @@
  */
 import { sleep } from "../../lib/base/clock.ts";
 import { seededRandom } from "../support/seeded_random.ts";
-import { type FaultName, FAULTS, runFault, SLOWEST_START_MS } from "./faults.ts";
+import { SLOWEST_START_MS } from "./cluster_faults.ts";
+import { type FaultName, FAULTS, runFault } from "./faults.ts";
 import type { Pattern } from "./clients.ts";
 import { describe, type Report } from "./judge.ts";
 import type { Moment } from "./moments.ts";
