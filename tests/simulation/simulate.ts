@@ -11,7 +11,8 @@ import type { Pattern } from "./clients.ts";
 import { describe, type Report } from "./judge.ts";
 import type { Moment } from "./moments.ts";
 import type { ProxyProcess } from "./proxy_process.ts";
-import { type Plan, Violation, World } from "./world.ts";
+import type { Plan } from "./plan.ts";
+import { Violation, World } from "./world.ts";
 
 /** What a run is made of, where it is not drawn. */
 export interface Options {
@@ -106,12 +107,12 @@ export async function simulate(options: Options): Promise<Outcome> {
     options,
     plan,
     faults,
-    hash: world.hash,
+    hash: world.traced.hash,
     simulatedMs: world.time.nowMs() - startedMs,
     events: world.time.events,
     report: world.judge.report,
     violation: failure,
-    trace: failure === undefined ? [] : world.lines,
+    trace: failure === undefined ? [] : world.traced.lines,
   };
 }
 

@@ -19,28 +19,13 @@ import { Moments } from "./moments.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { Daemons } from "./pods.ts";
 import type { ProxyProcess } from "./proxy_process.ts";
+import type { Plan } from "./plan.ts";
 import { Machine, WorldTime } from "./time.ts";
+import { hashOf, Trace } from "./trace.ts";
 
 /** Something that must hold did not. */
 export class Violation extends Error {
   override readonly name = "Violation";
-}
-
-/** How a run is set up: all of it drawn from the seed but for what is switched off. */
-export interface Plan {
-  readonly seed: number;
-  readonly proxies: number;
-  readonly durationMs: number;
-  readonly clients: number;
-  /** How likely a client comes at a moment in which a scale-down is about to happen. */
-  readonly aim: number;
-  /** How long it stays away otherwise, at most, in ms. */
-  readonly restMs: number;
-  /** How long it pauses between two calls, at most, in ms. */
-  readonly pauseMs: number;
-  /** Daemons that are told to stop cancel their sessions. */
-  readonly daemonsCancel: boolean;
-  readonly settings: Readonly<Partial<Record<SettingKey, string>>>;
 }
 
 /** How requests and packets fare now: set by the faults. */
@@ -51,8 +36,6 @@ export interface Weather {
   /** The first that has something to say decides. */
   readonly fates: Set<(proxy: ProxyProcess, method: string, path: string) => Fate | undefined>;
 }
-
-const LINES_KEPT = 400;
 
 /** See the module's comment. */
 export class World {
@@ -66,8 +49,8 @@ export class World {
   readonly settings: Settings;
   readonly judge: Judge;
   readonly weather: Weather;
-  /** The last lines of the trace. */
-  readonly lines: string[] = [];
+  /** What has happened. */
+  readonly traced: Trace;
   violation: Violation | undefined;
   /** Where clients run. */
   readonly outside: Machine;
@@ -77,16 +60,14 @@ export class World {
   outage: PathState = "open";
   /** The clock rate of the next proxy. */
   rate: () => number = () => 1;
-  #hash = 0x811c9dc5;
   #byHand = false;
   #clients = 0;
   #born = 0;
-  readonly #print: ((line: string) => void) | undefined;
 
   /** Sets it up, without a proxy. */
   constructor(plan: Plan, print?: (line: string) => void) {
     this.plan = plan;
-    this.#print = print;
+    this.traced = new Trace(print);
     const network = this.random("network"), api = this.random("api"), pods = this.random("pods");
     this.weather = {
       latencyMs: () => 0.1 + network.next(),
@@ -132,18 +113,9 @@ export class World {
     return seededRandom(this.plan.seed ^ hashOf(name));
   }
 
-  /** The hash of everything that has happened. */
-  get hash(): string {
-    return this.#hash.toString(16).padStart(8, "0");
-  }
-
   /** One line of the trace. */
   trace(who: string, what: string): void {
-    const line = `${(this.time.nowMs() - 1_000_000).toFixed(1).padStart(10)} ${who}: ${what}`;
-    this.#hash = hashOf(line, this.#hash);
-    this.#print?.(line);
-    this.lines.push(line);
-    if (this.lines.length > 2 * LINES_KEPT) this.lines.splice(0, LINES_KEPT);
+    this.traced.add(`${(this.time.nowMs() - 1_000_000).toFixed(1).padStart(10)} ${who}: ${what}`);
   }
 
   /** Something that must hold does not. The first is kept, and ends the run. */
@@ -411,10 +383,4 @@ export class World {
     if (method !== "POST" || !body?.includes("-proxy-")) return;
     proxy.record = JSON.parse(body).metadata.name;
   }
-}
-
-function hashOf(text: string, start = 0x811c9dc5): number {
-  let value = start;
-  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193) >>> 0;
-  return value;
 }
