@@ -102,7 +102,7 @@ export class KnownRecords {
     return this.#records.all;
   }
 
-  /** The API's versions have gone back: what was seen is not to be compared with what comes. */
+  /** The resourceVersions have regressed: what was seen is not to be compared with what comes. */
   startAnew(): void {
     this.#records.forget();
     this.#reflector?.relist();

@@ -18,8 +18,8 @@ import type { BasePorts } from "../base/ports.ts";
 import { isConflict, isForbidden } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import type { LeaseApi } from "../kube/leases.ts";
-import type { CountReader } from "../scaler/count_reader.ts";
 import type { Placement } from "../scaler/placement.ts";
+import type { ReplicaCount } from "../scaler/replica_count.ts";
 import { type OwnRecord, RecordGone, RecordLapsed } from "./own_record.ts";
 import { removePredecessor } from "./predecessor.ts";
 import type { RecordTarget } from "./record.ts";
@@ -42,8 +42,8 @@ export interface MembershipSettings {
 export interface MembershipPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
   /** Looks for others and for a predecessor. */
   readonly leases: LeaseApi;
-  /** Reads the count. */
-  readonly reader: CountReader;
+  /** Read, and claimed once joined, so that its version moves on. */
+  readonly count: Pick<ReplicaCount, "read" | "claimPresent">;
   /** Opened and closed. */
   readonly placement: Placement;
   /** This proxy's record. */
@@ -54,8 +54,6 @@ export interface MembershipPorts extends Pick<BasePorts, "clock" | "random" | "l
   readonly identity: string;
   /** The pod it runs in, if it runs in one. */
   readonly podUid: string | undefined;
-  /** Moves the version on, once joined. */
-  claimPresent(signal: AbortSignal): Promise<void>;
 }
 
 /** The record is renewed at least this many times within its expiry: every 30 s of 5 min. */
@@ -206,7 +204,7 @@ export class Membership {
   }
 
   async #join(target: RecordTarget, signal: AbortSignal): Promise<void> {
-    const { record, reader, placement } = this.#ports;
+    const { record, count, placement } = this.#ports;
     try {
       await record.join(target, signal);
       if (this.#state === "alone") this.#set("joining");
@@ -221,8 +219,8 @@ export class Membership {
     // From here on the others reckon with this proxy, so it must be bound by what it has not heard.
     if (this.#state !== "alone") this.#set("joining");
     if (!this.#ready && this.#state !== "alone") await removePredecessor(target, this.#ports, signal);
-    const count = await reader.read(signal);
-    placement.bind(count.version);
+    const { version } = await count.read(signal);
+    placement.bind(version);
     // What it has not heard may also have been a fall of the count and its rise: the pods that it knows may be going.
     placement.pods.countsMissed();
     if (this.#state !== "alone") {
@@ -249,12 +247,12 @@ export class Membership {
 
   /** Moves the version on, so that nothing binds any more what this proxy has not heard. Then it is ready. */
   async #claimPresent(signal: AbortSignal): Promise<void> {
-    const { clock, random, log, reader, claimPresent, identity } = this.#ports;
+    const { clock, random, log, count, identity } = this.#ports;
     for (let failures = 0;;) {
       try {
-        await claimPresent(signal).catch(async (error) => {
+        await count.claimPresent(signal).catch(async (error) => {
           if (!isConflict(error)) throw error;
-          await reader.read(signal);
+          await count.read(signal);
         });
         break;
       } catch (error) {

@@ -9,6 +9,7 @@ import { ApiError, isConflict } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
 import { isNewer } from "../scaler/agreement.ts";
+import type { ReplicaCount } from "../scaler/replica_count.ts";
 import { type RecordBody, recordLease, type RecordTarget } from "./record.ts";
 
 /** The record is not there any more: somebody has deleted it. The proxy must join again. */
@@ -40,8 +41,8 @@ export interface OwnRecordPorts extends Pick<BasePorts, "clock"> {
   goodForMs(): Promise<number>;
   /** What it says, at the moment of the write. */
   content(): RecordBody;
-  /** The record has an older version than it had: the API's data was restored from a backup. */
-  restored(from: string, to: string): void;
+  /** Told when the record has an older version than it had: the API's data was restored from a backup. */
+  readonly count: Pick<ReplicaCount, "regressed">;
 }
 
 /** Deletes that meet a conflict before it is given up: then the others wait for the expiry. */
@@ -193,7 +194,7 @@ export class OwnRecord {
       });
       // One that is older than it was comes from a backup, and nothing that was seen since then means anything.
       const isOlder = isNewer(versionOf(known), versionOf(found));
-      if (isOlder) this.#ports.restored(versionOf(known), versionOf(found));
+      if (isOlder) this.#ports.count.regressed(versionOf(known), versionOf(found));
       if (found !== undefined && found.metadata?.uid === known.metadata?.uid && !isOlder) {
         return await leases.update(withVersionOf(wanted, found), signal);
       }

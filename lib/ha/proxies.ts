@@ -6,15 +6,14 @@
  */
 import { sleep } from "../base/clock.ts";
 import { orAborted } from "../base/or_aborted.ts";
-import { randomName } from "../base/random.ts";
 import { TaskGroup } from "../base/task_group.ts";
 import { leaseApi } from "../kube/leases.ts";
 import type { ReflectorPorts } from "../kube/reflector.ts";
 import type { ScalePromise } from "../scaler/agreement.ts";
-import type { CountReader } from "../scaler/count_reader.ts";
 import { neededBy } from "../scaler/decide.ts";
 import type { Peers, PeerUse } from "../scaler/peers.ts";
 import type { Placement } from "../scaler/placement.ts";
+import type { ReplicaCount } from "../scaler/replica_count.ts";
 import { Consent } from "./consent.ts";
 import { Election, type ElectionTimes } from "./election.ts";
 import { MEMBER_STATES, Membership, type MembershipSettings, RENEWALS } from "./membership.ts";
@@ -32,10 +31,10 @@ export interface ProxiesSettings extends MembershipSettings, ElectionTimes {}
 export interface ProxiesPorts extends ReflectorPorts {
   /** Sessions and promises. */
   readonly placement: Placement;
-  /** Reads the count. */
-  readonly reader: CountReader;
-  /** Writes the present count once more; see `Scaler.claimPresent`. */
-  claimPresent(signal: AbortSignal): Promise<void>;
+  /** Reads the count, claims it, and notices when the resourceVersions regress. */
+  readonly count: ReplicaCount;
+  /** New with every process. */
+  readonly identity: string;
 }
 
 /** How soon a proxy that only keeps its record alive tries again, in ms. */
@@ -64,12 +63,11 @@ export class Proxies implements Peers {
     settings: ProxiesSettings,
     ports: ProxiesPorts,
   ) {
-    const { clock, random, log, placement, reader, client, claimPresent } = ports;
-    this.identity = randomName(random, 12);
+    const { clock, random, log, placement, count, client, identity } = ports;
+    this.identity = identity;
     this.#settings = settings;
     this.#ports = ports;
     const leases = leaseApi(client, namespace);
-    const { identity } = this;
     this.#records = new KnownRecords({
       ...ports,
       leases,
@@ -89,7 +87,7 @@ export class Proxies implements Peers {
       expiryMs: settings.recordExpiryMs,
       goodForMs: () => this.#lifetime.goodForMs(),
       content: () => this.#content(),
-      restored: (from, to) => reader.startAnew(from, to),
+      count,
     });
     this.#membership = new Membership(settings, {
       clock,
@@ -97,12 +95,11 @@ export class Proxies implements Peers {
       log,
       access,
       leases,
-      reader,
+      count,
       placement,
       record: this.#record,
       identity,
       podUid,
-      claimPresent,
     });
     this.#election = new Election(
       { leases, clock, random, log, access, identity },
@@ -122,6 +119,7 @@ export class Proxies implements Peers {
     });
     placement.subscribe(() => this.#publishIfChanged());
     this.#membership.subscribe(() => this.#changed());
+    count.onRegressed(() => this.#regressed());
     ports.metrics.record("proxies_alive", 1, {});
   }
 
@@ -208,8 +206,8 @@ export class Proxies implements Peers {
     }
   }
 
-  /** The API's versions have gone back: forgets what was seen of the others, and joins them anew. */
-  restored(): void {
+  /** The resourceVersions have regressed: forgets what was seen of the others, and joins them anew. */
+  #regressed(): void {
     // A live proxy that the backup does not know is on nobody's list until it has renewed its record.
     this.#asksFromMs = this.#ports.clock.nowMs() + this.#settings.recordExpiryMs;
     this.#records.startAnew();

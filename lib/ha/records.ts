@@ -39,7 +39,7 @@ export class Records {
     this.#seen.clear();
   }
 
-  /** Versions have gone back: what was seen is not to be compared with what comes. */
+  /** The resourceVersions have regressed: what was seen is not to be compared with what comes. */
   forget(): void {
     this.#seen.clear();
   }

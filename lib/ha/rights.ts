@@ -10,7 +10,7 @@ import type { BasePorts } from "../base/ports.ts";
 import { type ApiError, isForbidden } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
-import type { CountReader } from "../scaler/count_reader.ts";
+import type { ReplicaCount } from "../scaler/replica_count.ts";
 import type { OwnRecord } from "./own_record.ts";
 import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
 
@@ -88,7 +88,9 @@ export async function isAlone(
  */
 export async function untilAllowed(
   target: RecordTarget,
-  { clock, record, reader }: Pick<RightsPorts, "clock" | "record"> & { readonly reader: CountReader },
+  { clock, record, count }: Pick<RightsPorts, "clock" | "record"> & {
+    readonly count: Pick<ReplicaCount, "read">;
+  },
   signal: AbortSignal,
 ): Promise<void> {
   for (;;) {
@@ -98,7 +100,7 @@ export async function untilAllowed(
     } catch {
       signal.throwIfAborted();
     }
-    await reader.read(signal).catch(() => signal.throwIfAborted());
+    await count.read(signal).catch(() => signal.throwIfAborted());
   }
 }
 

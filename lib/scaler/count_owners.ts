@@ -15,6 +15,7 @@ import { MANAGER, type ScaleApi } from "../kube/scale.ts";
 import type { StatefulSet } from "../kube/types.ts";
 import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
+import type { Scaler } from "./scaler.ts";
 
 /** So many claimers may own the count at a time: few for the API server, and each of some use to who looks for a cause. */
 export const KEPT_OWNERS = 10;
@@ -30,8 +31,8 @@ export interface CountOwnersPorts extends Pick<BasePorts, "clock" | "random" | "
   readonly placement: Placement;
   /** Only the leader does it, so that several do not get in each other's way. */
   readonly peers: Pick<Peers, "leads" | "subscribe">;
-  /** Whether the count is to be written for a better reason. */
-  isBusy(): boolean;
+  /** Goes first: it writes the count for a better reason. */
+  readonly scaler: Pick<Scaler, "busy">;
 }
 
 /** Who owns which fields of the StatefulSet, as its metadata says. */
@@ -82,7 +83,7 @@ export class CountOwners {
 
   /** Runs until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, random, log, isBusy } = this.#ports;
+    const { clock, random, log, scaler } = this.#ports;
     for (let failures = 0;;) {
       const surplus = this.#surplus();
       if (surplus === undefined) {
@@ -90,7 +91,7 @@ export class CountOwners {
         continue;
       }
       // Nobody says when that is over.
-      if (isBusy()) {
+      if (scaler.busy) {
         await sleep(clock, PAUSE_MS, signal);
         continue;
       }
@@ -116,14 +117,14 @@ export class CountOwners {
 
   /** On condition of the version at which others were seen to own the count as well, so that it cannot be lost. */
   async #giveUp(manager: string, signal: AbortSignal): Promise<void> {
-    const { log, scale, placement, peers, isBusy } = this.#ports;
+    const { log, scale, placement, peers, scaler } = this.#ports;
     const { seen } = placement.agreement;
     if (seen === undefined) return;
     const { replicas } = await scale.giveUp(seen, manager, signal, { dryRun: true });
     if (replicas !== seen.replicas) {
       throw new Error(`The API server would change the count from ${seen.replicas} to ${replicas}`);
     }
-    if (!peers.leads || isBusy()) return;
+    if (!peers.leads || scaler.busy) return;
     const after = await scale.giveUp(seen, manager, signal);
     if (after.version === seen.version) throw new Error(`The API server leaves its share to "${manager}"`);
     placement.see(after, seen.version);

@@ -14,6 +14,7 @@ import type { Agreement } from "./agreement.ts";
 import { backendsOf } from "./backends.ts";
 import { type CountOwners, isSetByProxy, type ManagedFields } from "./count_owners.ts";
 import type { Placement } from "./placement.ts";
+import type { ReplicaCount } from "./replica_count.ts";
 
 /** What is watched. */
 export interface ScaleTarget {
@@ -33,6 +34,8 @@ export interface ObserverPorts extends ReflectorPorts {
   readonly placement: Placement;
   /** Told who owns the count in which version. */
   readonly countOwners: Pick<CountOwners, "see">;
+  /** Knows which counts this proxy is writing, and when everything must be listed anew. */
+  readonly count: Pick<ReplicaCount, "isWriting" | "onRegressed">;
 }
 
 /** How long the EndpointSlices of a new Service may take to appear, in ms. */
@@ -89,6 +92,8 @@ export class Observer {
       ports,
       (change) => this.#slicesChanged(change),
     );
+    ports.placement.subscribe(() => this.#hurry());
+    ports.count.onRegressed(() => this.#relist());
   }
 
   /** Why the view is not to be had, or not fresh; undefined while both watches work and the StatefulSet exists. */
@@ -141,18 +146,6 @@ export class Observer {
     return this.#uid;
   }
 
-  /** Somebody waits for a pod (or nobody does any more). */
-  set urgent(urgent: boolean) {
-    this.#statefulSets.urgent = urgent;
-    this.#endpointSlices.urgent = urgent;
-  }
-
-  /** What is known may be wrong: lists everything anew. */
-  relist(): void {
-    this.#statefulSets.relist();
-    this.#endpointSlices.relist();
-  }
-
   /** Runs until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     try {
@@ -160,6 +153,19 @@ export class Observer {
     } finally {
       this.#cancelDoubt?.();
     }
+  }
+
+  /** While somebody waits for a pod, a silent watch is not believed for long. */
+  #hurry(): void {
+    const urgent = this.#ports.placement.usage.needing > 0;
+    this.#statefulSets.urgent = urgent;
+    this.#endpointSlices.urgent = urgent;
+  }
+
+  /** What is known may be wrong: lists everything anew. */
+  #relist(): void {
+    this.#statefulSets.relist();
+    this.#endpointSlices.relist();
   }
 
   #statefulSetChanged(change: Change<StatefulSet>): void {
@@ -194,13 +200,13 @@ export class Observer {
   }
 
   #seeCount(statefulSet: StatefulSet, version: string, isWatched: boolean): void {
-    const { placement } = this.#ports;
+    const { placement, count } = this.#ports;
     const before = placement.agreement;
     // Kubernetes' default for a StatefulSet without `spec.replicas` is 1.
     const replicas = statefulSet.spec?.replicas ?? 1;
     // The event of a write of our own may come before its answer.
     const isNews = placement.see({ version, replicas }, isWatched ? "watch" : undefined) &&
-      !placement.writing.has(replicas);
+      !count.isWriting(replicas);
     if (isNews) this.#tellOfOthers(before, replicas, statefulSet.metadata?.managedFields);
     if (isSettled(statefulSet) && placement.agreement.seen?.version === version) placement.pods.settled();
   }

@@ -44,8 +44,6 @@ export class Placement {
   readonly pods: Pods;
   /** Whether this proxy may place at all now: asked at every placing. */
   gate: () => boolean = () => true;
-  /** Counts that writes of this proxy may set at any moment: they are under way. */
-  readonly writing = new Set<number>();
   readonly #clock: Clock;
   readonly #maxReplicas: number;
   readonly #listeners = new Set<() => void>();

@@ -6,35 +6,26 @@
  * @module
  */
 import { CauseLog } from "../base/log.ts";
-import type { ScaleReason } from "../base/metrics.ts";
 import { Notifier } from "../base/notifier.ts";
 import type { BasePorts } from "../base/ports.ts";
-import { randomName } from "../base/random.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
-import { type Count, MANAGER, type ScaleApi } from "../kube/scale.ts";
-import { claimOf } from "./agreement.ts";
 import { Attempt, NoConsent, OutOfDate } from "./attempt.ts";
 import type { ColdStart } from "./cold_start.ts";
-import type { CountReader } from "./count_reader.ts";
-import type { Observer } from "./observer.ts";
 import { decide, type Decision, neededBy, type Policy } from "./decide.ts";
 import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
+import type { ReplicaCount } from "./replica_count.ts";
 
 /** What the scaler is made of. */
 export interface ScalerPorts extends Pick<BasePorts, "clock" | "random" | "log" | "metrics"> {
   /** The fault under which its own stands: that there is no access to the API. */
   readonly access?: CauseLog;
-  /** The count. */
-  readonly scale: ScaleApi;
-  /** Reads it. */
-  readonly reader: CountReader;
+  /** Reads and writes the count. */
+  readonly count: ReplicaCount;
   /** Sessions, pods and promises. */
   readonly placement: Placement;
   /** The other proxies. */
   readonly peers: Peers;
-  /** Told whether somebody waits. */
-  readonly observer: Pick<Observer, "urgent">;
   /** Told when a claim has succeeded. */
   readonly coldStart: ColdStart;
 }
@@ -45,17 +36,15 @@ export const CLAIM_PATIENCE_MS = 5_000;
 /** With nobody who waits, in ms. */
 const LOWER_PATIENCE_MS = 60_000;
 
-/** Writes the count. */
+/** Has the count written. */
 export class Scaler {
   readonly #ports: ScalerPorts;
   readonly #policy: Policy;
-  readonly #name: string;
   readonly #faults: CauseLog;
   readonly #claim: Attempt;
   readonly #lower: Attempt;
   readonly #changed = new Notifier();
   readonly #underWay = new Set<Promise<void>>();
-  #claims = 0;
   #mustRead = false;
   #wants = false;
   #lowers = true;
@@ -65,7 +54,6 @@ export class Scaler {
   constructor(ports: ScalerPorts, policy: Policy) {
     this.#ports = ports;
     this.#policy = policy;
-    this.#name = `${MANAGER}-${randomName(ports.random, 12)}`;
     this.#faults = new CauseLog(ports.log, "scaling_failed", ports.access);
     this.#claim = new Attempt(ports, this.#faults, CLAIM_PATIENCE_MS);
     this.#lower = new Attempt(ports, this.#faults, LOWER_PATIENCE_MS);
@@ -93,35 +81,13 @@ export class Scaler {
     this.#lowers = false;
   }
 
-  /**
-   * Reads the count, and has the API server check that the writes would be allowed, without changing anything: missing
-   * rights must show when the proxy starts, not when the first client waits.
-   *
-   * @throws what the API says
-   */
-  async checkRights(signal: AbortSignal): Promise<void> {
-    const { scale, reader } = this.#ports;
-    const count = await reader.read(signal);
-    for (
-      const write of [
-        () => scale.apply(count, this.#newName(), signal, { dryRun: true }),
-        () => scale.update(count, signal, { dryRun: true }),
-      ]
-    ) {
-      await write().catch((error) => {
-        if (!isConflict(error)) throw error;
-      });
-    }
-  }
-
   /** Runs until the signal is aborted, and then until no write is under way. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, placement, observer, coldStart } = this.#ports;
+    const { clock, placement, coldStart } = this.#ports;
     try {
       for (;;) {
         placement.lookAgain();
         coldStart.look(placement.pods);
-        observer.urgent = placement.usage.needing > 0;
         if (placement.usage.needing === 0) coldStart.settle();
         const decision = this.#decide();
         this.#act(decision, signal);
@@ -131,20 +97,6 @@ export class Scaler {
     } finally {
       await Promise.all(this.#underWay);
     }
-  }
-
-  /**
-   * Writes the present count once more, so that the version moves on and no promise of an earlier one binds.
-   *
-   * @throws what the API says; a conflict means that the version has moved on by itself
-   */
-  async claimPresent(signal: AbortSignal): Promise<void> {
-    const { scale, placement } = this.#ports;
-    const { seen } = placement.agreement;
-    if (seen === undefined) return;
-    const write = () => scale.apply(seen, this.#newName(), signal);
-    const count = await this.#announced(seen.replicas, write);
-    this.#wrote(seen, count, "join", "the proxy has joined");
   }
 
   /** Resolves when no write of the count is under way. */
@@ -221,20 +173,16 @@ export class Scaler {
 
   /**
    * Raises the count to what is needed, or writes the same count once more to end a promise of our own. Conditional on
-   * the version that the count was read at; an unknown outcome counts as failed.
+   * the version that was seen; an unknown outcome counts as failed.
    */
   async #tryClaim(signal: AbortSignal): Promise<void> {
-    const { scale, placement, coldStart, reader } = this.#ports;
-    if (this.#mustRead) await reader.read(signal);
+    const { placement, coldStart, count } = this.#ports;
+    if (this.#mustRead) await count.read(signal);
     this.#mustRead = false;
     const { seen } = placement.agreement;
     const decision = this.#decide();
     if (seen === undefined || !this.#wantsClaim(decision)) return;
-    const claim = claimOf(seen, decision.desired);
-    const write = () => scale.apply(claim, this.#newName(), signal);
-    const count = await this.#announced(claim.replicas, write);
-    const raised = claim.replicas > seen.replicas;
-    this.#wrote(seen, count, raised ? decision.reason : "closed_by_scale_down", decision.because);
+    await count.claim(seen, decision.desired, decision, signal);
     coldStart.reached("scale_write");
   }
 
@@ -243,57 +191,20 @@ export class Scaler {
    * on condition that nothing has changed since the read. The promise outlives a failure: a write that timed out may still land.
    */
   async #tryLower(signal: AbortSignal): Promise<void> {
-    const { scale, placement, peers, reader } = this.#ports;
-    const count = await reader.read(signal);
+    const { placement, peers, count } = this.#ports;
+    const read = await count.read(signal);
     const decision = this.#decide();
     if (!this.#wantsLower(decision)) return;
     const { seen } = placement.agreement;
-    if (seen?.version !== count.version) {
+    if (seen?.version !== read.version) {
       throw new OutOfDate(
-        `Version ${count.version} of the count was read, and ${seen?.version} was seen meanwhile`,
+        `Version ${read.version} of the count was read, and ${seen?.version} was seen meanwhile`,
       );
     }
-    const wanted = { below: decision.desired, version: count.version };
+    const wanted = { below: decision.desired, version: read.version };
     if (!await peers.consent(wanted, signal)) throw new NoConsent();
     // The wait may have been long: the right to lower may be gone, or somebody may need it after all.
-    if (!this.#wantsLower(this.#decide()) || placement.agreement.seen?.version !== count.version) return;
-    try {
-      const write = () => scale.update({ ...count, replicas: decision.desired }, signal);
-      const written = await this.#announced(decision.desired, write);
-      this.#wrote(count, written, decision.reason, decision.because);
-    } catch (error) {
-      // The version has moved on, and to see that is what ends the promise. By whose write nobody knows yet.
-      if (isConflict(error)) await reader.read(signal);
-      throw error;
-    }
-  }
-
-  /** Writes a count; while that is under way its effect is not taken for somebody else's. */
-  async #announced(replicas: number, write: () => Promise<Count>): Promise<Count> {
-    const { writing } = this.#ports.placement;
-    writing.add(replicas);
-    try {
-      return await write();
-    } finally {
-      writing.delete(replicas);
-    }
-  }
-
-  #wrote(before: Count, after: Count, reason: ScaleReason, because: string): void {
-    const { log, metrics, placement } = this.#ports;
-    const direction = after.replicas > before.replicas
-      ? "up"
-      : after.replicas < before.replicas
-      ? "down"
-      : "same";
-    metrics.record("scale_writes_total", 1, { direction, reason });
-    // A proxy that joins changes nothing that an operator would see.
-    if (reason === "join") log.debug("replicas_claimed", { replicas: after.replicas, because });
-    else log.info("scaled", { from: before.replicas, to: after.replicas, reason, because });
-    placement.see(after, before.version);
-  }
-
-  #newName(): string {
-    return `${this.#name}-${++this.#claims}`;
+    if (!this.#wantsLower(this.#decide()) || placement.agreement.seen?.version !== read.version) return;
+    await count.lower(read, decision.desired, decision, signal);
   }
 }

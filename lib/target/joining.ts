@@ -14,7 +14,7 @@ import type { Proxies } from "../ha/proxies.ts";
 import { ApiError } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import type { Observer, ScaleTarget } from "../scaler/observer.ts";
-import type { Scaler } from "../scaler/scaler.ts";
+import type { ReplicaCount } from "../scaler/replica_count.ts";
 
 /** How far this proxy has joined the others in front of one StatefulSet. */
 export interface Joining {
@@ -77,7 +77,7 @@ export async function takePart(
  * without limit. Rejects only with the signal's reason.
  */
 export async function join(
-  scaler: Pick<Scaler, "checkRights">,
+  count: Pick<ReplicaCount, "checkRights">,
   proxies: { readonly membership: Pick<Proxies["membership"], "joined"> },
   observer: Pick<Observer, "whenSynced" | "whenListed">,
   { clock, random, log, access }: JoinPorts,
@@ -87,7 +87,7 @@ export async function join(
   const faults = new CauseLog(log, "rights_check_failed", access);
   for (let attempt = 0;; attempt++) {
     try {
-      await scaler.checkRights(signal);
+      await count.checkRights(signal);
       faults.succeeded();
       joining.fault = undefined;
       joining.waitsFor =

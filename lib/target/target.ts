@@ -5,6 +5,7 @@
  * @module
  */
 import type { BasePorts } from "../base/ports.ts";
+import { randomName } from "../base/random.ts";
 import type { TaskGroup } from "../base/task_group.ts";
 import type { Settings } from "../config/settings.ts";
 import { Proxies } from "../ha/proxies.ts";
@@ -12,10 +13,10 @@ import type { KubeClient } from "../kube/client.ts";
 import { statefulSetScale } from "../kube/scale.ts";
 import { ColdStart } from "../scaler/cold_start.ts";
 import { CountOwners } from "../scaler/count_owners.ts";
-import { CountReader } from "../scaler/count_reader.ts";
 import { waitExplainer } from "../scaler/explain.ts";
 import { Observer, type ScaleTarget } from "../scaler/observer.ts";
 import { Placement } from "../scaler/placement.ts";
+import { ReplicaCount } from "../scaler/replica_count.ts";
 import { ResetExplainer } from "../scaler/reset_explainer.ts";
 import { Scaler } from "../scaler/scaler.ts";
 import { verifySuspects } from "../scaler/verification.ts";
@@ -52,12 +53,13 @@ export class Target {
   readonly #settings: Settings;
   readonly #ports: TargetPorts;
   readonly #at: ScaleTarget;
+  readonly #count: ReplicaCount;
   readonly #countOwners: CountOwners;
   readonly #podHealth: PodHealthChecks;
 
   /** Starts nothing: `start` does. No session is seated before this proxy has joined the others. */
   constructor(settings: Settings, ports: TargetPorts) {
-    const { client, clock, log, metrics } = ports;
+    const { client, clock, random, log, metrics } = ports;
     this.#settings = settings;
     this.#ports = ports;
     this.#at = {
@@ -69,30 +71,19 @@ export class Target {
     const placement = this.placement = new Placement(clock, MAX_REPLICAS, settings.readiness);
     const coldStart = new ColdStart(clock, metrics);
     const scale = statefulSetScale(client, this.#at.namespace, this.#at.name);
-    const onRestored = () => {
-      this.observer.relist();
-      this.proxies.restored();
-    };
-    const reader = new CountReader({ scale, placement, log, onRestored });
-    const claimPresent = (signal: AbortSignal) => this.scaler.claimPresent(signal);
-    const peers = this.proxies = new Proxies(this.#at, settings, {
-      ...ports,
-      placement,
-      reader,
-      claimPresent,
-    });
-    const isBusy = () => this.scaler.busy;
-    const countOwners = this.#countOwners = new CountOwners({ ...ports, scale, placement, peers, isBusy });
-    const observer = this.observer = new Observer(this.#at, { ...ports, placement, countOwners });
+    const identity = randomName(random, 12);
+    const count = this.#count = new ReplicaCount({ scale, placement, log, metrics, identity });
+    const peers = this.proxies = new Proxies(this.#at, settings, { ...ports, placement, count, identity });
     const { access } = client;
-    this.scaler = new Scaler({ ...ports, access, scale, reader, placement, peers, observer, coldStart }, {
+    const scaler = this.scaler = new Scaler({ ...ports, access, count, placement, peers, coldStart }, {
       minReplicas: settings.minReplicas,
       maxReplicas: MAX_REPLICAS,
       idleTimeoutMs: settings.idleTimeoutMs,
     });
+    const countOwners = this.#countOwners = new CountOwners({ ...ports, scale, placement, peers, scaler });
+    const observer = this.observer = new Observer(this.#at, { ...ports, placement, count, countOwners });
     this.#podHealth = new PodHealthChecks(settings, { ...ports, placement });
     const resets = this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
-    const { scaler } = this;
     const obstacle = () => peers.membership.obstacle;
     const explainWait = waitExplainer(this.#at, { client, clock, placement, observer, scaler, obstacle });
     this.seats = new TargetSeats(settings, { ...ports, placement, coldStart, resets, explainWait });
@@ -112,6 +103,9 @@ export class Target {
       tasks.run("pod health", (signal) => this.#podHealth.run(signal));
     }
     tasks.run("proxies", (signal) => takePart(proxies, observer, this.#at, signal));
-    tasks.run("join", (signal) => join(scaler, proxies, observer, { ...ports, access }, joining, signal));
+    tasks.run(
+      "join",
+      (signal) => join(this.#count, proxies, observer, { ...ports, access }, joining, signal),
+    );
   }
 }

@@ -72,7 +72,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   "no-promise-at-join": {
     what: "a proxy that joins is not bound by what it has not heard",
     file: "ha/membership.ts",
-    change: [["placement.bind(count.version);", ""]],
+    change: [["placement.bind(version);", ""]],
   },
   "old-answers": {
     what: "an answer to any earlier announcement counts",
@@ -89,16 +89,10 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   "blind-claim": {
     what: "a claim names no version",
-    file: "scaler/scaler.ts",
+    file: "scaler/replica_count.ts",
     change: [
-      [
-        "const write = () => scale.apply(claim, this.#newName(), signal);",
-        'const write = () => scale.apply({ ...claim, version: "" }, this.#newName(), signal);',
-      ],
-      [
-        "const write = () => scale.apply(seen, this.#newName(), signal);",
-        'const write = () => scale.apply({ ...seen, version: "" }, this.#newName(), signal);',
-      ],
+      ["scale.apply(claim, this.#newManager()", 'scale.apply({ ...claim, version: "" }, this.#newManager()'],
+      ["scale.apply(seen, this.#newManager()", 'scale.apply({ ...seen, version: "" }, this.#newManager()'],
     ],
   },
   "no-second-check": {
@@ -214,11 +208,11 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   "leader-forgets-held": {
     what: "a claim that failed counts as one that has succeeded",
-    file: "scaler/scaler.ts",
+    file: "scaler/replica_count.ts",
     change: [[
-      "const count = await this.#announced(claim.replicas, write);",
-      "const count = await this.#announced(claim.replicas, write).catch(() => ({ replicas: claim.replicas, " +
-      "version: String(Number(seen.version) + 1) }));",
+      "const after = await this.#write(claim, () => scale.apply(claim, this.#newManager(), signal));",
+      "const after = await this.#write(claim, () => scale.apply(claim, this.#newManager(), signal)).catch(() => ({ " +
+      "replicas: claim.replicas, version: String(Number(seen.version) + 1) }));",
     ]],
   },
 };

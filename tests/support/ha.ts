@@ -5,13 +5,14 @@
  */
 import assert from "node:assert/strict";
 import type { Clock } from "../../lib/base/clock.ts";
+import { noMetrics } from "../../lib/base/metrics.ts";
 import { orAborted } from "../../lib/base/or_aborted.ts";
 import { Membership, type MembershipSettings } from "../../lib/ha/membership.ts";
 import { OwnRecord } from "../../lib/ha/own_record.ts";
 import { type RecordBody, recordLease, type RecordTarget } from "../../lib/ha/record.ts";
 import type { Lease } from "../../lib/kube/types.ts";
-import { CountReader } from "../../lib/scaler/count_reader.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
+import { ReplicaCount } from "../../lib/scaler/replica_count.ts";
 import { FakeLeases } from "./fake_leases.ts";
 import { FakeScale } from "./fake_scale.ts";
 import { type RecordingLog, recordingLog } from "./recording_log.ts";
@@ -110,7 +111,19 @@ export function member(clock: Clock, leases: FakeLeases, options: MemberOptions 
   const placement = new Placement(clock, 1, "pod");
   const log = recordingLog();
   const controller = new AbortController();
-  const reader = new CountReader({ scale, placement, log, onRestored: () => membership.rejoin() });
+  const count = new ReplicaCount({
+    scale,
+    placement,
+    log: { ...log, debug: () => {} },
+    metrics: noMetrics,
+    identity,
+  });
+  const claimPresent = count.claimPresent.bind(count);
+  count.claimPresent = async (signal) => {
+    made.claims++;
+    await orAborted(claimPresent(signal), signal);
+    letPodsLive(placement);
+  };
   const record = new OwnRecord({
     leases,
     clock,
@@ -119,25 +132,20 @@ export function member(clock: Clock, leases: FakeLeases, options: MemberOptions 
     expiryMs: settings.recordExpiryMs,
     goodForMs: () => Promise.resolve(settings.recordExpiryMs),
     content: () => made.content,
-    restored: (from, to) => reader.startAnew(from, to),
+    count,
   });
   const membership: Membership = new Membership(settings, {
     clock,
     random: () => 0.5,
     log,
     leases,
-    reader,
+    count,
     placement,
     record,
     identity,
     podUid,
-    async claimPresent(signal) {
-      const { seen } = placement.agreement;
-      const claiming = scale.apply(seen!, `${identity}-${++made.claims}`, signal);
-      placement.see(await orAborted(claiming, signal), seen!.version);
-      letPodsLive(placement);
-    },
   });
+  count.onRegressed(() => membership.rejoin());
   const made: Member = {
     membership,
     record,

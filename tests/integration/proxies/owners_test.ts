@@ -8,15 +8,12 @@ import { noMetrics } from "../../../lib/base/metrics.ts";
 import { isConflict } from "../../../lib/kube/api_error.ts";
 import { KubeClient } from "../../../lib/kube/client.ts";
 import { statefulSetScale } from "../../../lib/kube/scale.ts";
-import { systemRandom } from "../../../lib/base/random.ts";
-import { ColdStart } from "../../../lib/scaler/cold_start.ts";
+import { randomName, systemRandom } from "../../../lib/base/random.ts";
 import { KEPT_OWNERS } from "../../../lib/scaler/count_owners.ts";
-import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
-import { Scaler } from "../../../lib/scaler/scaler.ts";
+import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
 import { clusterOf } from "../../support/program.ts";
 import { recordingLog } from "../../support/recording_log.ts";
-import { soleProxy } from "../../support/sole_proxy.ts";
 import { Stage } from "./stage.ts";
 
 const JOINS = 1_000;
@@ -40,24 +37,12 @@ Deno.test("1,000 joins at an unchanged count leave a dozen owners of it behind, 
   /** What a proxy does with the count when it joins. */
   const join = async () => {
     const placement = new Placement(clock, 1, "pod");
-    const peers = soleProxy(placement, clock.nowMs());
-    const coldStart = new ColdStart(clock, noMetrics);
-    const scaler = new Scaler({
-      clock,
-      random: systemRandom,
-      log: recordingLog(),
-      metrics: noMetrics,
-      scale,
-      reader: new CountReader({ scale, placement, log: recordingLog(), onRestored: () => {} }),
-      placement,
-      peers,
-      observer: { urgent: false },
-      coldStart,
-    }, { minReplicas: 1, maxReplicas: 1, idleTimeoutMs: 1_000 });
+    const identity = randomName(systemRandom, 12);
+    const count = new ReplicaCount({ scale, placement, log: recordingLog(), metrics: noMetrics, identity });
     for (;;) {
       placement.see(await scale.read(signal));
       try {
-        return await scaler.claimPresent(signal);
+        return await count.claimPresent(signal);
       } catch (error) {
         if (!isConflict(error)) throw error;
       }

@@ -22,7 +22,7 @@ function setUp() {
     expiryMs: EXPIRY_MS,
     goodForMs: () => Promise.resolve(state.goodForMs),
     content: () => state.body,
-    restored: (from, to) => restored.push([from, to]),
+    count: { regressed: (from, to) => restored.push([from, to]) },
   });
   const written = () => parseRecord(leases.named(NAME)!, TARGET)?.body;
   return { clock, leases, record, state, written, restored };
@@ -253,7 +253,7 @@ Deno.test("OwnRecord says who wrote it and when, and in which pod", async () => 
     expiryMs: EXPIRY_MS,
     goodForMs: () => Promise.resolve(EXPIRY_MS),
     content: () => BUSY,
-    restored: () => {},
+    count: { regressed: () => {} },
   });
   await record.join(TARGET, SIGNAL);
   const lease = leases.named(NAME)!;

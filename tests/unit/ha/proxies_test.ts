@@ -3,14 +3,15 @@ import assert from "node:assert/strict";
 import { ApiServer } from "../../../lib/miniature/api_server.ts";
 import { MemoryHttp } from "../../../lib/miniature/memory_http.ts";
 import { LEASES, STATEFULSETS } from "../../../lib/miniature/objects.ts";
+import { randomName } from "../../../lib/base/random.ts";
 import { Proxies } from "../../../lib/ha/proxies.ts";
 import { parseRecord } from "../../../lib/ha/record.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
 import type { Cluster } from "../../../lib/kube/cluster.ts";
 import { statefulSetScale } from "../../../lib/kube/scale.ts";
 import type { Lease } from "../../../lib/kube/types.ts";
-import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
+import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
 import { EXPIRY_MS, letPodsLive, readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
@@ -54,8 +55,14 @@ function stage() {
     placement.see({ replicas: 1, version: "1" });
     readyPod(placement);
     const scale = statefulSetScale(client, NAMESPACE, NAME);
-    let claims = 0;
-    const all: Proxies = new Proxies({ namespace: NAMESPACE }, {
+    const identity = randomName(seededRandom(name.charCodeAt(0)).next, 12);
+    const count = new ReplicaCount({ scale, placement, log, metrics, identity });
+    const claimPresent = count.claimPresent.bind(count);
+    count.claimPresent = async (signal) => {
+      await claimPresent(signal);
+      letPodsLive(placement);
+    };
+    const all = new Proxies({ namespace: NAMESPACE }, {
       recordExpiryMs: EXPIRY_MS,
       whenCutOff: "serve",
       leaseDurationMs: LEASE_MS,
@@ -68,14 +75,10 @@ function stage() {
       metrics,
       client,
       placement,
-      reader: new CountReader({ scale, placement, log, onRestored: () => all.restored() }),
-      async claimPresent(signal) {
-        const { seen } = placement.agreement;
-        placement.see(await scale.apply(seen!, `claim-${name}-${++claims}`, signal), seen!.version);
-        letPodsLive(placement);
-      },
+      count,
+      identity,
     });
-    return { all, placement, http, metrics, log };
+    return { all, placement, count, http, metrics, log };
   };
 
   const start = async (name: string, options: Parameters<typeof make>[1] = {}) => {
@@ -397,7 +400,7 @@ Deno.test("Proxies.restored(): nobody scales down before every live proxy, also 
     await clock.advance(0);
     return await asked;
   };
-  one.all.restored();
+  one.count.regressed("2", "1");
   await clock.advance(EXPIRY_MS - 1);
   assert.equal(one.all.membership.state, "joined");
   assert.equal(await consent(), false);

@@ -1,10 +1,11 @@
 /** Tests of a proxy that may not write its record: when it goes on alone, and when it has to end. @module */
 import assert from "node:assert/strict";
+import { noMetrics } from "../../../lib/base/metrics.ts";
 import { FatalError, TimeoutError } from "../../../lib/base/errors.ts";
 import { ApiError } from "../../../lib/kube/api_error.ts";
 import { isAlone, RIGHTS_PATIENCE_MS, untilAllowed } from "../../../lib/ha/rights.ts";
-import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
+import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { BUSY, leaseOf, member, nameOf, TARGET } from "../../support/ha.ts";
@@ -151,9 +152,9 @@ function waiting() {
   const { clock, record, log, controller } = world;
   const scale = new FakeScale(1);
   const placement = new Placement(clock, 1, "pod");
-  const reader = new CountReader({ scale, placement, log, onRestored: () => {} });
+  const reads = new ReplicaCount({ scale, placement, log, metrics: noMetrics, identity: "one" });
   const asked: { outcome: unknown } = { outcome: "waits" };
-  untilAllowed(TARGET, { clock, record, reader }, controller.signal)
+  untilAllowed(TARGET, { clock, record, count: reads }, controller.signal)
     .then(() => asked.outcome = "allowed", (error) => asked.outcome = error);
   return { ...world, scale, placement, asked };
 }

@@ -41,7 +41,7 @@ async function setUp(claims: number, { leads = true, busy = false } = {}) {
       },
       subscribe: (listener) => void (onPeers = listener),
     },
-    isBusy: () => state.busy,
+    scaler: state,
   });
   // The watch comes after the reply.
   const watch = { works: true };

@@ -6,7 +6,7 @@ import { setUp, slice, statefulSet, type Version } from "./observer_world.ts";
 /** A world in which the pod of ordinal 0 is used, and whether it is still. */
 async function withPod() {
   const world = setUp();
-  const { clock, statefulsets, endpointslices, placement, observer, start } = world;
+  const { clock, statefulsets, endpointslices, placement, regress, start } = world;
   statefulsets.items = [statefulSet()];
   endpointslices.items = [slice("s1", 0)];
   await start();
@@ -19,8 +19,7 @@ async function withPod() {
   assert.equal(uses(), true);
   const relist = async (of: Version) => {
     statefulsets.items = [statefulSet(of)];
-    observer.relist();
-    await clock.advance(0);
+    await regress();
   };
   return { ...world, uses, relist };
 }

@@ -6,8 +6,10 @@ import { MiniatureCluster } from "../../../lib/miniature/miniature_cluster.ts";
 import { STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import type { PodRuntime } from "../../../lib/miniature/pod_process.ts";
 import { VERIFIED_AFTER_MS } from "../../../lib/scaler/suspects.ts";
+import { statefulSetScale } from "../../../lib/kube/scale.ts";
 import { Observer } from "../../../lib/scaler/observer.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
+import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
 import { letPodsLive, readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { testClient } from "../../support/test_client.ts";
@@ -41,6 +43,13 @@ async function setUp(replicas: number) {
     log,
     metrics: noMetrics,
     placement,
+    count: new ReplicaCount({
+      scale: statefulSetScale(client, namespace, name),
+      placement,
+      log,
+      metrics: noMetrics,
+      identity: "one",
+    }),
     countOwners: { see: () => {} },
   });
   const controller = new AbortController();

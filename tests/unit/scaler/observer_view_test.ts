@@ -164,11 +164,11 @@ const WRITTEN: readonly (readonly [what: string, Written, code: EventCode | unde
 
 for (const [what, { from, to, managers, below, writing }, code] of WRITTEN) {
   Deno.test(`Observer, the count is ${what}: it logs ${code ?? "nothing"}`, async () => {
-    const { log, placement, statefulsets, start, stop, change } = setUp();
+    const { log, placement, writing: underWay, statefulsets, start, stop, change } = setUp();
     statefulsets.items = [statefulSet({ replicas: from })];
     await start();
     if (below !== undefined) assert.ok(placement.promise({ below, version: "10" }));
-    if (writing !== undefined) placement.writing.add(writing);
+    if (writing !== undefined) underWay.add(writing);
     await change({ version: 11, replicas: to, ...(managers === undefined ? {} : { managers }) });
     const logged = ([SOMEBODY, OTHER_PROXY] as const).flatMap((each) => log.of(each));
     const level = code === SOMEBODY ? "info" : "debug";
@@ -219,31 +219,30 @@ Deno.test("Observer shows the pods that were listed before the StatefulSet as so
   await stop();
 });
 
-Deno.test("Observer.relist() has both collections listed anew, and forgets pods that are not there", async () => {
-  const { clock, observer, statefulsets, endpointslices, start, stop, pods } = setUp();
+Deno.test("Observer, when the resourceVersions regress, has both collections listed anew, and forgets pods that are not there", async () => {
+  const { regress, statefulsets, endpointslices, start, stop, pods } = setUp();
   statefulsets.items = [statefulSet()];
   endpointslices.items = [slice("s1", 0)];
   await start();
   assert.deepEqual(pods(), ["b-0"]);
   endpointslices.items = [slice("s2", 1)];
-  observer.relist();
-  await clock.advance(0);
+  await regress();
   assert.deepEqual([statefulsets.lists, endpointslices.lists], [2, 2]);
   assert.deepEqual(pods(), ["b-1"]);
   await stop();
 });
 
 Deno.test("Observer is quick to doubt silent watches while somebody waits", async () => {
-  const { clock, observer, statefulsets, endpointslices, start, stop } = setUp();
+  const { clock, placement, statefulsets, endpointslices, start, stop } = setUp();
   statefulsets.items = [statefulSet()];
   endpointslices.items = [slice("s1")];
   await start();
   await clock.advance(20_000);
   assert.deepEqual([statefulsets.watches, endpointslices.watches], [1, 1]);
-  observer.urgent = true;
+  assert.equal(placement.open(1, true), undefined);
   await clock.advance(0);
   assert.deepEqual([statefulsets.watches, endpointslices.watches], [2, 2]);
-  observer.urgent = false;
+  placement.end(1);
   await clock.advance(20_000);
   assert.deepEqual([statefulsets.watches, endpointslices.watches], [2, 2]);
   await stop();

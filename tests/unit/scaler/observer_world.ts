@@ -86,6 +86,13 @@ export function setUp(cluster: Partial<Cluster> = {}) {
   const http = scriptedHttp({ statefulsets, endpointslices });
   const placement = new Placement(clock, 1, "pod");
   const owners: unknown[] = [];
+  /** Counts that writes of this proxy are to set, and who is told that the resourceVersions have regressed. */
+  const writing = new Set<number>();
+  let onRegressed = () => {};
+  const count = {
+    isWriting: (replicas: number) => writing.has(replicas),
+    onRegressed: (listener: () => void) => void (onRegressed = listener),
+  };
   const observer = new Observer({ namespace: "n", name: "b", service: "b-headless", port: 8372 }, {
     client: testClient(http, { clock, log }, cluster),
     clock,
@@ -93,6 +100,7 @@ export function setUp(cluster: Partial<Cluster> = {}) {
     log,
     metrics: noMetrics,
     placement,
+    count,
     countOwners: {
       see: (version, fields) => owners.push([version, fields?.map(({ manager }) => manager)]),
     },
@@ -119,11 +127,18 @@ export function setUp(cluster: Partial<Cluster> = {}) {
     await clock.advance(0);
   };
   const pods = () => placement.pods.all.map(({ pod }) => pod);
+  /** The resourceVersions have regressed: everything is listed anew. */
+  const regress = async () => {
+    onRegressed();
+    await clock.advance(0);
+  };
   return {
     clock,
     log,
     observer,
     placement,
+    writing,
+    regress,
     owners,
     statefulsets,
     endpointslices,

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { noMetrics } from "../../../lib/base/metrics.ts";
 import { ColdStart } from "../../../lib/scaler/cold_start.ts";
-import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import { Placement, type Seat } from "../../../lib/scaler/placement.ts";
+import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
 import { CLAIM_PATIENCE_MS, Scaler } from "../../../lib/scaler/scaler.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
@@ -18,17 +18,16 @@ function setUp({ replicas = 0, watch = true, minReplicas = 0, leads = true } = {
   const log = recordingLog();
   const placement = new Placement(clock, 1, "pod");
   const coldStart = new ColdStart(clock, noMetrics);
+  const count = new ReplicaCount({ scale, placement, log, metrics: noMetrics, identity: "one" });
   const scaler = new Scaler(
     {
       clock,
       random: () => 0.5,
       log,
       metrics: noMetrics,
-      scale,
-      reader: new CountReader({ scale, placement, log, onRestored: () => {} }),
+      count,
       placement,
       peers: { ...soleProxy(placement, clock.nowMs()), leads },
-      observer: { urgent: false },
       coldStart,
     },
     { minReplicas, maxReplicas: 1, idleTimeoutMs: IDLE_MS },
@@ -366,17 +365,6 @@ Deno.test("Scaler never lowers after stopLowering(), but still claims", async ()
   waiting(placement, 1);
   await clock.advance(0);
   assert.equal(scale.replicas, 1);
-  await stop();
-});
-
-Deno.test("Scaler checkRights() changes nothing and reports what is refused", async () => {
-  const { clock, scale, scaler, stop } = setUp({ replicas: 1 });
-  const signal = new AbortController().signal;
-  await scaler.checkRights(signal);
-  assert.equal(scale.version, 100);
-  scale.fates({ after: Promise.resolve() }, "lost");
-  await assert.rejects(scaler.checkRights(signal), /no answer/);
-  await clock.advance(0);
   await stop();
 });
 

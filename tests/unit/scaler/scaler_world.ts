@@ -6,9 +6,9 @@
 import assert from "node:assert/strict";
 import type { Metrics } from "../../../lib/base/metrics.ts";
 import { ColdStart } from "../../../lib/scaler/cold_start.ts";
-import { CountReader } from "../../../lib/scaler/count_reader.ts";
 import type { PeerUse } from "../../../lib/scaler/peers.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
+import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
 import { Scaler } from "../../../lib/scaler/scaler.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
@@ -39,7 +39,7 @@ export function setUp({ replicas = 1, minReplicas = 0 } = {}) {
   const sole = soleProxy(placement, clock.nowMs());
   /** The other proxies, as a test has them. */
   const others = { leads: true, use: {} as Partial<PeerUse>, consent: sole.consent, changed: () => {} };
-  const observer = { urgent: false };
+  const count = new ReplicaCount({ scale, placement, log, metrics, identity: "one" });
   const coldStart = new ColdStart(clock, metrics);
   const scaler = new Scaler(
     {
@@ -47,8 +47,7 @@ export function setUp({ replicas = 1, minReplicas = 0 } = {}) {
       random: () => 0.5,
       log,
       metrics,
-      scale,
-      reader: new CountReader({ scale, placement, log, onRestored: () => {} }),
+      count,
       placement,
       peers: {
         get leads() {
@@ -58,7 +57,6 @@ export function setUp({ replicas = 1, minReplicas = 0 } = {}) {
         consent: (wanted, signal) => others.consent(wanted, signal),
         subscribe: (listener) => void (others.changed = listener),
       },
-      observer,
       coldStart,
     },
     { minReplicas, maxReplicas: 1, idleTimeoutMs: IDLE_MS },
@@ -97,7 +95,7 @@ export function setUp({ replicas = 1, minReplicas = 0 } = {}) {
     placement,
     values,
     others,
-    observer,
+    count,
     coldStart,
     scaler,
     start,

@@ -1,7 +1,6 @@
 /** Tests of what the scaler reports, and of when it refrains from a write. @module */
 import assert from "node:assert/strict";
 import { ApiError } from "../../../lib/kube/api_error.ts";
-import { MANAGER } from "../../../lib/kube/scale.ts";
 import { DONE, gate, IDLE_MS, setUp } from "./scaler_world.ts";
 
 const SIGNAL = new AbortController().signal;
@@ -53,15 +52,13 @@ Deno.test("Scaler says that a claim of the same count is made for a session that
   await stop();
 });
 
-Deno.test("Scaler measures the phases of a cold start, and has the observer be quick meanwhile", async () => {
-  const { clock, placement, values, observer, coldStart, start, pods, stop } = setUp({ replicas: 0 });
+Deno.test("Scaler measures the phases of a cold start", async () => {
+  const { clock, placement, values, coldStart, start, pods, stop } = setUp({ replicas: 0 });
   await start();
-  assert.equal(observer.urgent, false);
   coldStart.begin();
   placement.open(1, true);
   void placement.wait(1, SIGNAL);
   await clock.advance(0);
-  assert.equal(observer.urgent, true);
   const phases = () =>
     ["scale_write", "pod_address", "ready"].map((it) => values.get(`cold_start_seconds ${it}`));
   assert.deepEqual(phases(), [0, undefined, undefined]);
@@ -72,7 +69,6 @@ Deno.test("Scaler measures the phases of a cold start, and has the observer be q
   pods(1);
   await clock.advance(0);
   assert.deepEqual(phases(), [0, 1, 2]);
-  assert.equal(observer.urgent, false);
   await stop();
 });
 
@@ -127,65 +123,6 @@ Deno.test("Scaler.run() ends when the write that is under way has ended", async 
   slow.open();
   await stopping;
   assert.equal(log.of("scaled").length, 1);
-});
-
-Deno.test("Scaler marks its writes while they are under way, so that nobody takes them for somebody else's", async () => {
-  const { clock, scale, placement, start, stop } = setUp();
-  const slow = gate();
-  await start();
-  scale.fates(DONE, slow);
-  await clock.advance(IDLE_MS);
-  assert.deepEqual([...placement.writing], [0]);
-  slow.open();
-  await clock.advance(0);
-  assert.deepEqual([...placement.writing], []);
-  scale.fates("lost");
-  placement.open(1, true);
-  await clock.advance(0);
-  assert.deepEqual([...placement.writing], [], "after a failure, too");
-  await stop();
-});
-
-Deno.test("Scaler claims under a name of its own each time, which begins with that of the program", async () => {
-  const { clock, scale, placement, scaler, start, stop } = setUp({ replicas: 0 });
-  const names: string[] = [];
-  const apply = scale.apply.bind(scale);
-  scale.apply = (count, manager, ...more) => {
-    names.push(manager);
-    return apply(count, manager, ...more);
-  };
-  await start();
-  placement.open(1, true);
-  await clock.advance(0);
-  await scaler.claimPresent(SIGNAL);
-  assert.equal(new Set(names).size, 2);
-  assert.match(names[0]!, new RegExp(`^${MANAGER}-[a-z0-9]{12}-1$`));
-  await stop();
-});
-
-Deno.test("Scaler.claimPresent() writes the count once more, which ends this proxy's promise, and is no event", async () => {
-  const { scale, log, placement, values, scaler, start, stop } = setUp();
-  await scaler.claimPresent(SIGNAL);
-  assert.deepEqual(scale.requests, [], "nothing is known yet");
-  await start();
-  placement.bind("100");
-  await scaler.claimPresent(SIGNAL);
-  assert.deepEqual(scale.requests, ["apply 1"]);
-  assert.deepEqual(placement.agreement, { seen: { replicas: 1, version: "101" }, promises: [] });
-  assert.equal(values.get("scale_writes_total same join"), 1);
-  assert.deepEqual(log.of("scaled"), []);
-  await stop();
-});
-
-Deno.test("Scaler.checkRights() bears conflicts, and reports what else either write meets", async () => {
-  const { scale, scaler } = setUp();
-  const conflicting = scale.read.bind(scale);
-  scale.read = async () => ({ ...await conflicting(), version: "99" });
-  await scaler.checkRights(SIGNAL);
-  assert.deepEqual(scale.requests, ["read", "ask to apply 1", "ask to update 1"]);
-  assert.equal(scale.version, 100);
-  scale.fates(DONE, DONE, "lost");
-  await assert.rejects(scaler.checkRights(SIGNAL), /no answer/);
 });
 
 Deno.test("Scaler reads the count before it lowers it, and looks again if it is needed after all", async () => {
