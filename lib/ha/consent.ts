@@ -9,8 +9,12 @@ import { Notifier } from "../base/notifier.ts";
 import type { BasePorts } from "../base/ports.ts";
 import type { ScalePromise } from "../scaler/agreement.ts";
 import type { Placement } from "../scaler/placement.ts";
-import type { Announcement } from "./record.ts";
+import type { ReplicaCount } from "../scaler/replica_count.ts";
+import type { KnownRecords } from "./known_records.ts";
+import type { OwnRecord } from "./own_record.ts";
 import type { SeenRecord } from "./records.ts";
+import type { Standing } from "./standing.ts";
+import type { Statement } from "./statement.ts";
 import { hasAnswered, mustAnswer, objects, stillThere } from "./votes.ts";
 
 /** What the agreement is reached with. */
@@ -19,16 +23,16 @@ export interface ConsentPorts extends Pick<BasePorts, "clock" | "log"> {
   readonly placement: Placement;
   /** This process. */
   readonly identity: string;
-  /** The records as last seen. */
-  seen(): readonly SeenRecord[];
-  /** Lists the records consistently, and returns them as judged on that very list. */
-  list(signal: AbortSignal): Promise<readonly SeenRecord[]>;
-  /** Writes this proxy's own record now. */
-  write(signal: AbortSignal): Promise<void>;
-  /** This proxy's own record should be written soon: somebody waits for it. */
-  publish(): void;
-  /** May this proxy make promises to others: has it joined, and not lapsed? */
-  answers(): boolean;
+  /** All records. */
+  readonly records: Pick<KnownRecords, "all" | "list" | "subscribe">;
+  /** This proxy's own record: written when somebody waits for it. */
+  readonly record: Pick<OwnRecord, "write" | "publish">;
+  /** What it says: the announcement and the answers. */
+  readonly statement: Pick<Statement, "answers" | "answer" | "keepAnswersTo" | "announcement">;
+  /** Only a proxy that has joined makes promises to others, and one that is alone asks nobody. */
+  readonly standing: Pick<Standing, "state" | "promises">;
+  /** Says when the resourceVersions have regressed. */
+  readonly count: Pick<ReplicaCount, "onRegressed">;
 }
 
 /** How long the others have for an answer, in ms. Then the attempt is given up, and made again later. */
@@ -41,62 +45,55 @@ const READ_AGAIN_MS = 2_000;
 export class Consent {
   readonly #ports: ConsentPorts;
   readonly #changed = new Notifier();
-  readonly #answered = new Map<string, number>();
   /** For each leader the generation of its last announcement that this proxy has objected to. */
   readonly #objected = new Map<string, number>();
-  #announcement: Announcement | null = null;
+  readonly #recordExpiryMs: number;
   #generation = 0;
+  #asksFromMs = -Infinity;
 
   /** Nothing is announced or promised at first. */
-  constructor(ports: ConsentPorts) {
+  constructor(recordExpiryMs: number, ports: ConsentPorts) {
+    this.#recordExpiryMs = recordExpiryMs;
     this.#ports = ports;
+    ports.records.subscribe(() => this.#look());
+    ports.count.onRegressed(() => this.#waitForAll());
   }
 
-  /** For this proxy's record: what it wants. */
-  get announcement(): Announcement | null {
-    return this.#announcement;
-  }
-
-  /** For this proxy's record: whom it has answered. */
-  get answers(): Readonly<Record<string, number>> {
-    return Object.fromEntries(this.#answered);
-  }
-
-  /** Records have changed: answers what others have announced, where nothing speaks against it. */
-  look(): void {
-    const { identity, placement, publish, answers } = this.#ports;
+  /** Answers what others have announced, where nothing speaks against it. */
+  #look(): void {
+    const { identity, placement, records, record, statement, standing } = this.#ports;
     this.#changed.notify();
-    const others = this.#ports.seen().filter((record) => record.identity !== identity);
-    for (const heard of [this.#answered, this.#objected]) {
-      for (const leader of heard.keys()) {
-        if (!others.some((record) => record.identity === leader)) heard.delete(leader);
-      }
-    }
+    const others = records.all.filter((record) => record.identity !== identity);
+    const known = new Set(others.map(({ identity }) => identity));
+    statement.keepAnswersTo(known);
+    for (const leader of this.#objected.keys()) if (!known.has(leader)) this.#objected.delete(leader);
     for (const { identity: leader, body } of others) {
       const wanted = body?.announcement ?? null;
-      if (wanted === null || this.#answered.get(leader) === wanted.generation || !answers()) continue;
+      if (wanted === null || statement.answers[leader] === wanted.generation || !standing.promises) continue;
       // The promise binds from before the answer is sent, whatever becomes of it.
       if (placement.promise(wanted)) {
-        this.#answered.set(leader, wanted.generation);
-        publish();
+        statement.answer(leader, wanted.generation);
+        record.publish(true);
       } else if (this.#objected.get(leader) !== wanted.generation) {
         // The leader sees by what is in use that this is no silence.
         this.#objected.set(leader, wanted.generation);
-        publish();
+        record.publish(true);
       }
     }
   }
 
   /** The leader's side; see `Peers.consent`. */
   async obtain(wanted: ScalePromise, signal: AbortSignal): Promise<boolean> {
-    const { clock, log, placement, identity, list, write } = this.#ports;
-    const others = mustAnswer(await list(signal), identity);
+    const { clock, log, placement, identity, records, record, statement, standing } = this.#ports;
+    if (standing.state === "alone") return placement.promise(wanted);
+    if (clock.nowMs() < this.#asksFromMs) return false;
+    const others = mustAnswer(await records.list(signal), identity);
     if (!placement.promise(wanted)) return false;
     if (others.length === 0) return true;
     const announcement = { generation: ++this.#generation, ...wanted };
-    this.#announcement = announcement;
+    statement.announcement = announcement;
     try {
-      await write(signal);
+      await record.write(signal);
       const untilMs = clock.nowMs() + PATIENCE_MS;
       for (let readMs = clock.nowMs(), missing = others;;) {
         const { generation } = announcement;
@@ -109,20 +106,25 @@ export class Consent {
         }
         if (clock.nowMs() - readMs >= READ_AGAIN_MS) {
           readMs = clock.nowMs();
-          missing = stillThere(missing, await list(signal));
+          missing = stillThere(missing, await records.list(signal));
           continue;
         }
         await this.#changed.wait(clock, Math.min(untilMs, readMs + READ_AGAIN_MS), signal);
       }
     } finally {
       // What was announced binds those who answered all the same; nobody else need answer any more.
-      if (this.#announcement === announcement) this.#announcement = null;
-      this.#ports.publish();
+      if (statement.announcement === announcement) statement.announcement = null;
+      record.publish(true);
     }
+  }
+
+  /** A live proxy that a restored backup does not know is on nobody's list until it has renewed its record. */
+  #waitForAll(): void {
+    this.#asksFromMs = this.#ports.clock.nowMs() + this.#recordExpiryMs;
   }
 
   /** What is known of a proxy by now. */
   #newest({ identity }: SeenRecord): SeenRecord | undefined {
-    return this.#ports.seen().find((record) => record.identity === identity);
+    return this.#ports.records.all.find((record) => record.identity === identity);
   }
 }

@@ -6,12 +6,14 @@
  * @module
  */
 import { type Clock, sleep } from "../base/clock.ts";
+import { Listeners } from "../base/listeners.ts";
 import { CauseLog } from "../base/log.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { ApiError } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
 import { leaseMetadata, leaseName, type RecordTarget } from "./record.ts";
+import type { Standing } from "./standing.ts";
 
 /** The usual timings, in ms. */
 export interface ElectionTimes {
@@ -31,6 +33,8 @@ export interface ElectionPorts extends Pick<BasePorts, "clock" | "random" | "log
   readonly access?: CauseLog;
   /** This process. */
   readonly identity: string;
+  /** Where it stands: only a proxy that others hear of leads, and one that is alone does without election. */
+  readonly standing: Pick<Standing, "state" | "places">;
 }
 
 /** The Lease as last seen, and when it was first seen like that. */
@@ -39,11 +43,11 @@ interface Seen {
   readonly nowMs: number;
 }
 
-/** Takes part in the election. */
+/** One proxy in the election. */
 export class Election {
   readonly #ports: ElectionPorts;
   readonly #times: ElectionTimes;
-  readonly #onChange: () => void;
+  readonly #changed = new Listeners();
   readonly #faults: CauseLog;
   #seen: Seen | undefined;
   #leadsUntil: { readonly nowMs: number; readonly bootMs: number } | undefined;
@@ -51,16 +55,25 @@ export class Election {
   #stands = true;
   #try: Promise<void> = Promise.resolve();
 
-  /** Starts nothing: `run` does. `onChange` is called when the leader has changed. */
-  constructor(ports: ElectionPorts, times: ElectionTimes, onChange: () => void) {
+  /** Starts nothing: `run` does. */
+  constructor(ports: ElectionPorts, times: ElectionTimes) {
     this.#ports = ports;
     this.#times = times;
-    this.#onChange = onChange;
     this.#faults = new CauseLog(ports.log, "election_failed", ports.access);
   }
 
-  /** Whether this proxy leads, right now. */
+  /** Calls `listener` when the holder of the Lease has changed. */
+  subscribe(listener: () => void): void {
+    this.#changed.add(listener);
+  }
+
+  /** Whether this proxy leads, right now: it may lower the count. */
   get leads(): boolean {
+    const { state, places } = this.#ports.standing;
+    return state === "alone" || (state === "joined" && places && this.#holdsLease);
+  }
+
+  get #holdsLease(): boolean {
     const { clock } = this.#ports;
     const until = this.#leadsUntil;
     return until !== undefined && clock.nowMs() < until.nowMs && clock.bootMs() < until.bootMs;
@@ -116,7 +129,7 @@ export class Election {
       const holder = found.spec?.holderIdentity ?? "";
       if (holder !== "" && holder !== identity && !this.#isOver(seen)) {
         this.#leadsUntil = undefined;
-        return this.#changed(holder);
+        return this.#setHolder(holder);
       }
     }
     await this.#write(target, found, sent, signal);
@@ -126,7 +139,7 @@ export class Election {
   async #renewed(target: RecordTarget, signal: AbortSignal): Promise<boolean> {
     const { clock, identity } = this.#ports;
     const own = this.#seen?.lease;
-    if (!this.leads || own?.spec?.holderIdentity !== identity) return false;
+    if (!this.#holdsLease || own?.spec?.holderIdentity !== identity) return false;
     const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs() };
     try {
       await this.#write(target, own, sent, signal);
@@ -167,7 +180,7 @@ export class Election {
     const deadlineMs = this.#times.renewDeadlineMs;
     // The boot clock is only good to the second.
     this.#leadsUntil = { nowMs: sent.nowMs + deadlineMs, bootMs: sent.bootMs + deadlineMs + 1_000 };
-    this.#changed(identity);
+    this.#setHolder(identity);
   }
 
   /** Takes note of the Lease, and since when it has been like that. */
@@ -187,16 +200,16 @@ export class Election {
 
   /** Tells of a lead that has ended, also where its deadline has passed between two tries. */
   #noticeEnd(): void {
-    if (this.#holder === this.#ports.identity && !this.leads) this.#changed("");
+    if (this.#holder === this.#ports.identity && !this.#holdsLease) this.#setHolder("");
   }
 
-  #changed(holder: string): void {
+  #setHolder(holder: string): void {
     if (holder === this.#holder) return;
     const { log, identity } = this.#ports;
     this.#holder = holder;
     if (holder === "") log.info("leader_lost", {});
     else log.info("leader_changed", { leader: holder, self: holder === identity });
-    this.#onChange();
+    this.#changed.tell();
   }
 }
 

@@ -1,51 +1,54 @@
 /**
- * All proxies' records, kept up to date: watched, listed consistently where the agreement wants it, and deleted where
- * their proxies are dead. What they say is folded by `peers.ts`, when one has expired is judged by `records.ts`.
+ * All proxies' records, kept up to date: watched, and listed consistently where the agreement wants it. What they say is
+ * folded by `peers.ts`, when one has expired is judged by `records.ts`, and who deletes it stands in `dead_records.ts`.
  *
  * @module
  */
-import { sleep } from "../base/clock.ts";
-import { messageOf } from "../base/errors.ts";
-import { ApiError } from "../kube/api_error.ts";
+import { Listeners } from "../base/listeners.ts";
 import { LEASE_GROUP, type LeaseApi } from "../kube/leases.ts";
 import { Reflector, type ReflectorPorts } from "../kube/reflector.ts";
 import type { Lease } from "../kube/types.ts";
 import type { PeerUse } from "../scaler/peers.ts";
+import type { ReplicaCount } from "../scaler/replica_count.ts";
 import { type LastUse, PeerMemory } from "./peers.ts";
 import { recordSelector, type RecordTarget } from "./record.ts";
 import { isExpired, Records, type SeenRecord } from "./records.ts";
 
 /** What they are kept with. */
 export interface KnownRecordsPorts extends ReflectorPorts {
-  /** Lists and deletes them. */
+  /** Lists them. */
   readonly leases: LeaseApi;
   /** This process, whose own record is among them. */
   readonly identity: string;
-  /** The settings of this proxy: how long its own record is good for, in ms. */
-  readonly recordExpiryMs: number;
-  /** Something has changed. */
-  onChange(): void;
-  /** A watch says that a Lease is gone, or a list that this proxy's own is; called before {@link onChange}. */
-  onGone(lease: Lease): void;
+  /** Says when what was seen is not to be compared with what comes. */
+  readonly count: Pick<ReplicaCount, "onRegressed">;
 }
-
-/** How often a leader reads the records when others are there, at least: so that those of dead proxies expire. */
-const READ_MS = 10_000;
-
-/** The same within the duration of each record. */
-const READS = 10;
 
 /** What this proxy knows of all. */
 export class KnownRecords {
   readonly #ports: KnownRecordsPorts;
   readonly #records = new Records();
   readonly #memory: PeerMemory;
+  readonly #listeners = new Listeners();
+  readonly #onGone = new Set<(lease: Lease) => void>();
+  #target: RecordTarget | undefined;
   #reflector: Reflector<Lease> | undefined;
 
   /** Asks nothing yet. */
   constructor(ports: KnownRecordsPorts) {
     this.#ports = ports;
     this.#memory = new PeerMemory(ports.clock.nowMs());
+    ports.count.onRegressed(() => this.#startAnew());
+  }
+
+  /** Calls `listener` when something may have changed. */
+  subscribe(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Calls `listener` when a watch says that a Lease is gone, or a list that this proxy's own is; before all others. */
+  onGone(listener: (lease: Lease) => void): void {
+    this.#onGone.add(listener);
   }
 
   /** All as last seen, this proxy's own included. */
@@ -69,9 +72,10 @@ export class KnownRecords {
     return this.#memory.inherited;
   }
 
-  /** Watches those of `target` until the signal is aborted. Those of an earlier one are forgotten. */
-  async watch(target: RecordTarget, signal: AbortSignal): Promise<void> {
-    const { clock, onGone } = this.#ports;
+  /** Watches them until the signal is aborted. */
+  async watch(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ports;
+    const target = this.#targetOrThrow();
     this.#reflector = new Reflector<Lease>(
       {
         group: LEASE_GROUP,
@@ -81,76 +85,58 @@ export class KnownRecords {
       },
       this.#ports,
       (change) => {
-        if (change.type === "gone") onGone(change.object);
+        if (change.type === "gone") this.#gone(change.object);
         this.#take(() => this.#records.changed(change, clock.nowMs()));
       },
     );
     await this.#reflector.run(signal);
   }
 
-  /** From now on the records of this one count. */
+  /** From now on the records of this one count, and those of an earlier one are forgotten. */
   set target(target: RecordTarget) {
+    this.#target = target;
     this.#records.target = target;
   }
 
   /** Lists them consistently, and returns them as judged on that very list. */
-  async list(target: RecordTarget, signal: AbortSignal): Promise<readonly SeenRecord[]> {
+  async list(signal: AbortSignal): Promise<readonly SeenRecord[]> {
     const { clock } = this.#ports;
     const askedMs = clock.nowMs();
-    const leases = await this.#ports.leases.list(recordSelector(target), signal);
+    const leases = await this.#ports.leases.list(recordSelector(this.#targetOrThrow()), signal);
     this.#take(() => this.#records.listed(leases, askedMs, clock.nowMs()));
     return this.#records.all;
   }
 
   /** The resourceVersions have regressed: what was seen is not to be compared with what comes. */
-  startAnew(): void {
+  #startAnew(): void {
     this.#records.forget();
     this.#reflector?.relist();
   }
 
-  /** While this proxy `leads` and others are there, reads the records, and deletes those of dead proxies. */
-  async collect(target: RecordTarget, leads: () => boolean, signal: AbortSignal): Promise<void> {
-    const { clock, log, recordExpiryMs } = this.#ports;
-    for (;;) {
-      // Another proxy may have been started with another --record-expiry.
-      const expiryMs = Math.min(recordExpiryMs, ...this.#records.all.map((it) => it.expiryMs));
-      await sleep(clock, Math.min(READ_MS, expiryMs / READS), signal);
-      if (!leads() || this.#records.all.length <= 1) continue;
-      try {
-        await this.#deleteExpired(await this.list(target, signal), signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!(error instanceof ApiError && (error.status === 404 || error.status === 409))) {
-          log.debug("records_cleanup_failed", { cause: messageOf(error) });
-        }
-      }
-    }
-  }
-
-  async #deleteExpired(list: readonly SeenRecord[], signal: AbortSignal): Promise<void> {
-    const { log, leases, identity } = this.#ports;
-    for (const record of list) {
-      if (record.identity === identity || !isExpired(record)) continue;
-      await leases.remove(record.lease, signal);
-      log.info("stale_record_deleted", { proxy: record.identity });
-    }
-  }
-
   /** Takes news in. Where the own record was and is no more, that has been deleted. */
   #take(news: () => void): void {
-    const { identity, onGone } = this.#ports;
+    const { identity } = this.#ports;
     const find = () => this.#records.all.find((record) => record.identity === identity);
     const own = find();
     news();
-    if (own !== undefined && find() === undefined) onGone(own.lease);
+    if (own !== undefined && find() === undefined) this.#gone(own.lease);
     this.#changed();
   }
 
   #changed(): void {
-    const { clock, metrics, onChange } = this.#ports;
+    const { clock, metrics } = this.#ports;
     const { others } = this;
     this.#memory.update(others, clock.nowMs());
     metrics.record("proxies_alive", 1 + others.length, {});
-    onChange();
+    this.#listeners.tell();
+  }
+
+  #gone(lease: Lease): void {
+    for (const listener of this.#onGone) listener(lease);
+  }
+
+  #targetOrThrow(): RecordTarget {
+    if (this.#target === undefined) throw new Error("The StatefulSet was not seen yet");
+    return this.#target;
   }
 }

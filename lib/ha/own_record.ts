@@ -1,16 +1,22 @@
 /**
- * This proxy's own record: writes it, keeps it alive and deletes it. One write at a time. It knows for how long the
- * others can rely on the last write.
+ * This proxy's own record: when it is due, how it is written, and how it is deleted. One write at a time. How long the
+ * others can rely on the last write is kept by `standing.ts`, and what the record says by `statement.ts`.
  *
  * @module
  */
+import { sleep } from "../base/clock.ts";
+import { Notifier } from "../base/notifier.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
 import { isNewer } from "../scaler/agreement.ts";
 import type { ReplicaCount } from "../scaler/replica_count.ts";
-import { type RecordBody, recordLease, type RecordTarget } from "./record.ts";
+import type { KnownRecords } from "./known_records.ts";
+import { recordLease, type RecordTarget } from "./record.ts";
+import type { Renewal, Standing } from "./standing.ts";
+import type { Statement } from "./statement.ts";
+import type { RecordLifetime } from "./token_end.ts";
 
 /** The record is not there any more: somebody has deleted it. The proxy must join again. */
 export class RecordGone extends Error {
@@ -24,9 +30,6 @@ export class RecordLapsed extends Error {
   override readonly name = "RecordLapsed";
 }
 
-/** A proxy lapses this part of the expiry before its record can expire for the others: for the drift of clocks. */
-const MARGIN_PART = 1 / 10;
-
 /** What the record is made of. */
 export interface OwnRecordPorts extends Pick<BasePorts, "clock"> {
   /** Writes it. */
@@ -36,14 +39,27 @@ export interface OwnRecordPorts extends Pick<BasePorts, "clock"> {
   /** The pod that the process runs in, where it runs in one: its uid. */
   readonly podUid: string | undefined;
   /** How long the others wait for a change before they take this proxy for dead, as a rule, in ms. */
-  readonly expiryMs: number;
-  /** The same for the record that is written next: at least {@link expiryMs}. */
-  goodForMs(): Promise<number>;
-  /** What it says, at the moment of the write. */
-  content(): RecordBody;
+  readonly recordExpiryMs: number;
+  /** How long the record is good for that is written next. */
+  readonly lifetime: Pick<RecordLifetime, "goodForMs">;
+  /** What it says. */
+  readonly statement: Pick<Statement, "body" | "subscribe">;
+  /** Told of renewals. */
+  readonly standing: Standing;
+  /** Tell when a Lease is gone. */
+  readonly records: Pick<KnownRecords, "onGone">;
   /** Told when the record has an older version than it had: the API's data was restored from a backup. */
   readonly count: Pick<ReplicaCount, "regressed">;
 }
+
+/** The record is renewed at least this many times within its expiry: every 30 s of 5 min. */
+export const RENEWALS = 10;
+
+/** No two writes of the record are closer together, in ms, unless somebody waits for an answer. */
+const RATE_MS = 500;
+
+/** How soon a record that only is kept alive is tried again, in ms. */
+const RETRY_MS = 5_000;
 
 /** Deletes that meet a conflict before it is given up: then the others wait for the expiry. */
 const REMOVE_TRIES = 5;
@@ -57,26 +73,36 @@ export class OwnRecord {
   #turn: Promise<unknown> = Promise.resolve();
   /** The uid of a Lease of this record that is known to be deleted. */
   #goneUid: string | undefined;
-  #renewed: { readonly nowMs: number; readonly bootMs: number; readonly goodForMs: number } | undefined;
+  readonly #changed = new Notifier();
+  #urgent = false;
+  #target: RecordTarget | undefined;
 
   /** Writes nothing yet. */
   constructor(ports: OwnRecordPorts) {
     this.#ports = ports;
+    ports.statement.subscribe(() => this.publish());
+    ports.records.onGone((lease) => this.#gone(lease));
   }
 
-  /** Time since the last successful write was sent, in ms, a suspend included; Infinity before the first. */
-  get ageMs(): number {
-    if (this.#renewed === undefined) return Infinity;
-    const { clock } = this.#ports;
-    // The boot clock is only good to the second.
-    const suspendedMs = clock.bootMs() - this.#renewed.bootMs - 1_000;
-    return Math.max(clock.nowMs() - this.#renewed.nowMs, suspendedMs);
+  /** From now on the record belongs to this scale target. */
+  set target(target: RecordTarget) {
+    this.#target = target;
   }
 
-  /** True when the others do not reckon with this proxy any more, or soon will not. */
-  get lapsed(): boolean {
-    const { expiryMs } = this.#ports;
-    return this.ageMs >= (this.#renewed?.goodForMs ?? expiryMs) - expiryMs * MARGIN_PART;
+  /** The record has to be written soon; `urgent` if somebody waits for it. */
+  publish(urgent = false): void {
+    this.#urgent ||= urgent;
+    this.#changed.notify();
+  }
+
+  /** Resolves when the record is to be written next: in time for its renewal, or after {@link publish}; a retry soon. */
+  async whenDue(isRetry: boolean, signal: AbortSignal): Promise<void> {
+    const { clock, recordExpiryMs, standing } = this.#ports;
+    const renewMs = clock.nowMs() + recordExpiryMs / RENEWALS - standing.ageMs;
+    if (!isRetry) await this.#changed.wait(clock, renewMs, signal);
+    const untilMs = clock.nowMs() + RATE_MS - standing.ageMs;
+    while (!this.#urgent && clock.nowMs() < untilMs) await this.#changed.wait(clock, untilMs, signal);
+    this.#urgent = false;
   }
 
   /**
@@ -85,8 +111,10 @@ export class OwnRecord {
    *
    * @throws RecordGone when it was there and is not any more; else what the API says
    */
-  join(target: RecordTarget, signal: AbortSignal): Promise<void> {
-    return this.#inTurn(() => this.#write(target, signal));
+  join(signal: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#ports.standing.renewal = await this.#write(signal);
+    });
   }
 
   /**
@@ -95,25 +123,27 @@ export class OwnRecord {
    * @throws RecordGone when it is not there any more, RecordLapsed when the one before was too long ago; else what the
    * API says
    */
-  write(target: RecordTarget, signal: AbortSignal): Promise<void> {
+  write(signal: AbortSignal): Promise<void> {
+    const { standing } = this.#ports;
     return this.#inTurn(async () => {
-      const before = this.#renewed;
-      if (before === undefined) throw new RecordGone("This proxy has no record");
-      await this.#write(target, signal);
-      const after = this.#renewed;
-      this.#renewed = before;
-      if (this.lapsed) throw new RecordLapsed("The record of this proxy was not renewed in time");
-      this.#renewed = after;
+      if (standing.renewal === undefined) throw new RecordGone("This proxy has no record");
+      const renewal = await this.#write(signal);
+      if (standing.lapsed) throw new RecordLapsed("The record of this proxy was not renewed in time");
+      standing.renewal = renewal;
     });
   }
 
-  /** A watch says that a Lease is gone. True if that was this record: then this proxy must join again. */
-  deleted({ metadata }: Lease): boolean {
-    const uid = metadata?.uid;
-    if (uid === undefined || uid !== this.#lease?.metadata?.uid) return false;
-    this.#goneUid = uid;
-    this.#forget();
-    return true;
+  /**
+   * Only keeps it alive, until the signal is aborted: for running sessions of a program that has failed otherwise. It says
+   * nothing new, so this proxy consents to nothing more, and nobody scales those sessions away.
+   */
+  async keepAlive(signal: AbortSignal): Promise<void> {
+    if (this.#target === undefined) return;
+    const { clock, recordExpiryMs } = this.#ports;
+    while (!signal.aborted) {
+      const pauseMs = await this.join(signal).then(() => recordExpiryMs / RENEWALS, () => RETRY_MS);
+      await sleep(clock, pauseMs, signal).catch(() => {});
+    }
   }
 
   /** Deletes it, if it is there. */
@@ -136,9 +166,11 @@ export class OwnRecord {
     });
   }
 
-  async #write(target: RecordTarget, signal: AbortSignal): Promise<void> {
-    const { clock, identity, podUid } = this.#ports;
-    const goodForMs = await this.#ports.goodForMs();
+  async #write(signal: AbortSignal): Promise<Renewal> {
+    const { clock, identity, podUid, lifetime, statement } = this.#ports;
+    const target = this.#target;
+    if (target === undefined) throw new Error("The StatefulSet was not seen yet");
+    const goodForMs = await lifetime.goodForMs();
     const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs(), goodForMs };
     const renewed = new Date(clock.wallMs()).toISOString().replace("Z", "000Z");
     const wanted = recordLease(target, {
@@ -146,7 +178,7 @@ export class OwnRecord {
       podUid,
       expiryMs: goodForMs,
       renewed,
-      body: this.#ports.content(),
+      body: statement.body,
     });
     const before = this.#name;
     this.#name = wanted.metadata!.name!;
@@ -163,7 +195,7 @@ export class OwnRecord {
       throw new RecordGone("The record of this proxy was deleted");
     }
     this.#lease = written;
-    this.#renewed = sent;
+    return sent;
   }
 
   async #create(wanted: Lease, signal: AbortSignal): Promise<Lease> {
@@ -203,9 +235,18 @@ export class OwnRecord {
     }
   }
 
+  /** A Lease is gone. If that was this record, this proxy must join again, and not a moment is to be lost. */
+  #gone({ metadata }: Lease): void {
+    const uid = metadata?.uid;
+    if (uid === undefined || uid !== this.#lease?.metadata?.uid) return;
+    this.#goneUid = uid;
+    this.#forget();
+    this.publish(true);
+  }
+
   #forget(): void {
     this.#lease = undefined;
-    this.#renewed = undefined;
+    this.#ports.standing.renewal = undefined;
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

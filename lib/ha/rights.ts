@@ -19,7 +19,7 @@ export interface RightsPorts extends Pick<BasePorts, "clock" | "log"> {
   /** Looks for others. */
   readonly leases: LeaseApi;
   /** What this proxy would write. */
-  readonly record: OwnRecord;
+  readonly record: Pick<OwnRecord, "join">;
 }
 
 /**
@@ -55,7 +55,7 @@ export async function isAlone(
     const isPatient = clock.nowMs() < patientUntilMs;
     await sleep(clock, Math.min(isPatient ? ASK_SOON_MS : ASK_MS, untilMs - clock.nowMs()), signal);
     try {
-      await record.join(target, signal);
+      await record.join(signal);
       return false;
     } catch (error) {
       if (!isForbidden(error)) throw error;
@@ -87,7 +87,6 @@ export async function isAlone(
  * reads the count as often as it asks.
  */
 export async function untilAllowed(
-  target: RecordTarget,
   { clock, record, count }: Pick<RightsPorts, "clock" | "record"> & {
     readonly count: Pick<ReplicaCount, "read">;
   },
@@ -96,7 +95,7 @@ export async function untilAllowed(
   for (;;) {
     await sleep(clock, ASK_AGAIN_MS, signal);
     try {
-      return await record.join(target, signal);
+      return await record.join(signal);
     } catch {
       signal.throwIfAborted();
     }

@@ -7,6 +7,7 @@
 import type { Pod } from "../kube/types.ts";
 import { neededBy } from "./decide.ts";
 import type { Observer, ScaleTarget } from "./observer.ts";
+import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
 import { askForPod, type PodInquiryPorts } from "./pod_inquiry.ts";
 import type { Scaler } from "./scaler.ts";
@@ -20,7 +21,7 @@ export interface ExplainPorts extends PodInquiryPorts {
   /** Knows why nothing is written. */
   readonly scaler: Pick<Scaler, "fault">;
   /** Knows why this proxy sends nobody to a pod that is ready. */
-  obstacle(): string | undefined;
+  readonly peers: Pick<Peers, "obstacle">;
 }
 
 /** How long an explanation serves all clients whose time is up, in ms. */
@@ -74,7 +75,7 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   if (!pods.isReady(backend) && !pods.healthOf(backend.uid).unhealthy) {
     return `pod ${name} is ready, but does not answer health checks${hint}`;
   }
-  return ports.obstacle() ?? scaler.fault ?? `pod ${name} is ready, but cannot be connected to${hint}`;
+  return ports.peers.obstacle ?? scaler.fault ?? `pod ${name} is ready, but cannot be connected to${hint}`;
 }
 
 /** `Pending: Unschedulable: 0/3 nodes are available`, or undefined when the pod has nothing to say for itself. */

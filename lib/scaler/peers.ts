@@ -22,6 +22,8 @@ export interface PeerUse {
 
 /** The other proxies. */
 export interface Peers {
+  /** Why this proxy places nothing, where that is not for want of a pod. */
+  readonly obstacle: string | undefined;
   /** Whether this proxy may write a lower count now. Losing that right ends `leading`. */
   readonly leads: boolean;
   /** What the others have in use. */

@@ -6,6 +6,7 @@
  * @module
  */
 import type { Clock } from "../base/clock.ts";
+import { Listeners } from "../base/listeners.ts";
 import {
   type Agreement,
   closedFrom,
@@ -31,6 +32,17 @@ export interface Seat {
   readonly backend: Backend;
 }
 
+/** Whether this proxy may place sessions at all, whatever the agreement says: types only, `lib/ha` brings the real thing. */
+export interface Gate {
+  /** Read at every placing. */
+  readonly open: boolean;
+  /** Calls `listener` when it may have opened or closed. */
+  subscribe(listener: () => void): void;
+}
+
+/** The gate of a proxy that has no others beside it. */
+const OPEN: Gate = { open: true, subscribe: () => {} };
+
 interface Waiter {
   readonly id: number;
   readonly seat: (seat: Seat) => void;
@@ -42,22 +54,23 @@ export class Placement {
   readonly usage = new Usage();
   /** The pods that sessions are seated on. */
   readonly pods: Pods;
-  /** Whether this proxy may place at all now: asked at every placing. */
-  gate: () => boolean = () => true;
   readonly #clock: Clock;
+  readonly #gate: Gate;
   readonly #maxReplicas: number;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   readonly #waiting = new Map<number, Waiter>();
   /** The ordinals that the count was seen to rise above, lowest first; `to` is not among them. */
   #rises: readonly { readonly from: number; readonly to: number; readonly nowMs: number }[] = [];
   #agreement: Agreement = NOTHING_SEEN;
 
   /** No session is ever placed on an ordinal at or above `maxReplicas`. */
-  constructor(clock: Clock, maxReplicas: number, mode: ReadinessMode) {
+  constructor(clock: Clock, maxReplicas: number, mode: ReadinessMode, gate: Gate = OPEN) {
     this.#clock = clock;
+    this.#gate = gate;
     this.#maxReplicas = maxReplicas;
     this.pods = new Pods(clock, mode);
     this.pods.subscribe(() => this.#update());
+    gate.subscribe(() => this.#update());
   }
 
   /** The newest state of the StatefulSet that was seen, and the promises that bind. */
@@ -124,11 +137,6 @@ export class Placement {
   unbind(): void {
     this.#agreement = { ...this.#agreement, promises: [] };
     this.pods.assumeSettled();
-    this.#update();
-  }
-
-  /** Something outside that decides about placing has changed. */
-  gateChanged(): void {
     this.#update();
   }
 
@@ -206,7 +214,7 @@ export class Placement {
   }
 
   #notify(): void {
-    for (const listener of this.#listeners) listener();
+    this.#listeners.tell();
   }
 
   #seatWaiting(): void {
@@ -227,7 +235,7 @@ export class Placement {
 
   #mayPlace(backend: Backend): boolean {
     const { ordinal, terminating } = backend;
-    return this.gate() && !terminating &&
+    return this.#gate.open && !terminating &&
       ordinal < Math.min(placeableBelow(this.#agreement), this.#maxReplicas) &&
       !this.pods.isSuspect(backend);
   }

@@ -6,6 +6,7 @@
  * @module
  */
 import type { Clock } from "../base/clock.ts";
+import { Listeners } from "../base/listeners.ts";
 import type { Backend } from "./backends.ts";
 import {
   checked,
@@ -26,7 +27,7 @@ export class Pods {
   readonly #clock: Clock;
   readonly #health = new Map<string, PodHealth>();
   readonly #suspects = new Suspects();
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Listeners();
   #all: readonly Backend[] = [];
   /** The newest count seen. */
   #replicas = 0;
@@ -162,6 +163,6 @@ export class Pods {
   }
 
   #notify(): void {
-    for (const listener of this.#listeners) listener();
+    this.#listeners.tell();
   }
 }

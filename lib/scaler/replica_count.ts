@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { Listeners } from "../base/listeners.ts";
 import type { ScaleReason } from "../base/metrics.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { isConflict } from "../kube/api_error.ts";
@@ -37,7 +38,7 @@ export interface Purpose {
 export class ReplicaCount {
   readonly #ports: ReplicaCountPorts;
   readonly #writing = new Set<number>();
-  readonly #onRegressed = new Set<() => void>();
+  readonly #onRegressed = new Listeners();
   #claims = 0;
 
   /** Asks nothing yet. */
@@ -85,7 +86,7 @@ export class ReplicaCount {
       then: "this proxy joins the others anew; running sessions go on",
     });
     placement.startAnew();
-    for (const listener of this.#onRegressed) listener();
+    this.#onRegressed.tell();
   }
 
   /**

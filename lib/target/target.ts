@@ -9,6 +9,7 @@ import { randomName } from "../base/random.ts";
 import type { TaskGroup } from "../base/task_group.ts";
 import type { Settings } from "../config/settings.ts";
 import { Proxies } from "../ha/proxies.ts";
+import { Standing } from "../ha/standing.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { statefulSetScale } from "../kube/scale.ts";
 import { ColdStart } from "../scaler/cold_start.ts";
@@ -68,12 +69,19 @@ export class Target {
       service: settings.headlessServiceName,
       port: settings.targetPort,
     };
-    const placement = this.placement = new Placement(clock, MAX_REPLICAS, settings.readiness);
+    const standing = new Standing(clock, settings);
+    const placement = this.placement = new Placement(clock, MAX_REPLICAS, settings.readiness, standing);
     const coldStart = new ColdStart(clock, metrics);
     const scale = statefulSetScale(client, this.#at.namespace, this.#at.name);
     const identity = randomName(random, 12);
     const count = this.#count = new ReplicaCount({ scale, placement, log, metrics, identity });
-    const peers = this.proxies = new Proxies(this.#at, settings, { ...ports, placement, count, identity });
+    const peers = this.proxies = new Proxies(this.#at, settings, {
+      ...ports,
+      placement,
+      standing,
+      count,
+      identity,
+    });
     const { access } = client;
     const scaler = this.scaler = new Scaler({ ...ports, access, count, placement, peers, coldStart }, {
       minReplicas: settings.minReplicas,
@@ -84,8 +92,7 @@ export class Target {
     const observer = this.observer = new Observer(this.#at, { ...ports, placement, count, countOwners });
     this.#podHealth = new PodHealthChecks(settings, { ...ports, placement });
     const resets = this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
-    const obstacle = () => peers.membership.obstacle;
-    const explainWait = waitExplainer(this.#at, { client, clock, placement, observer, scaler, obstacle });
+    const explainWait = waitExplainer(this.#at, { client, clock, placement, observer, scaler, peers });
     this.seats = new TargetSeats(settings, { ...ports, placement, coldStart, resets, explainWait });
   }
 

@@ -60,7 +60,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     file: "ha/consent.ts",
     change: [[
       "const wanted = body?.announcement ?? null;",
-      "const wanted = body?.announcement ?? null;\n      if (wanted === null && this.#answered.delete(leader)) placement.unbind();",
+      "const wanted = body?.announcement ?? null;\n      if (wanted === null && statement.answers[leader] !== undefined) {\n" +
+      "        statement.keepAnswersTo(new Set());\n        placement.unbind();\n      }",
     ]],
   },
   "last-answer-binds": {
@@ -119,16 +120,16 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   "lapse-unnoticed": {
     what: "a proxy that was silent for too long goes on as if nothing were",
-    file: "ha/own_record.ts",
+    file: "ha/standing.ts",
     change: [[
-      "return this.ageMs >= (this.#renewed?.goodForMs ?? expiryMs) - expiryMs * MARGIN_PART;",
+      "return this.ageMs >= (this.#renewal?.goodForMs ?? recordExpiryMs) - recordExpiryMs * MARGIN_PART;",
       "return false;",
     ]],
   },
   "no-rejoin": {
     what: "a renewal that comes too late makes up for the silence",
     file: "ha/own_record.ts",
-    change: [["      this.#renewed = before;\n      if (this.lapsed)", "      if (this.lapsed)"]],
+    change: [["      if (standing.lapsed)", "      standing.renewal = renewal;\n      if (standing.lapsed)"]],
   },
   "busy-expires": {
     what: "the record of a proxy that lives expires",
@@ -176,7 +177,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   "watched-list": {
     what: "those who must answer are taken from the watch, not from a consistent list",
     file: "ha/consent.ts",
-    change: [["mustAnswer(await list(signal), identity)", "mustAnswer(this.#ports.seen(), identity)"]],
+    change: [["mustAnswer(await records.list(signal), identity)", "mustAnswer(records.all, identity)"]],
   },
   "bookmark-version": {
     what: "any version that comes along ends a promise: nothing is compared",
@@ -202,8 +203,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     what: "a leader that cannot reach the others' records takes it that there are none",
     file: "ha/consent.ts",
     change: [[
-      "mustAnswer(await list(signal), identity)",
-      "mustAnswer(await list(signal).catch(() => []), identity)",
+      "mustAnswer(await records.list(signal), identity)",
+      "mustAnswer(await records.list(signal).catch(() => []), identity)",
     ]],
   },
   "leader-forgets-held": {

@@ -7,9 +7,10 @@ import assert from "node:assert/strict";
 import type { Clock } from "../../lib/base/clock.ts";
 import { noMetrics } from "../../lib/base/metrics.ts";
 import { orAborted } from "../../lib/base/or_aborted.ts";
-import { Membership, type MembershipSettings } from "../../lib/ha/membership.ts";
+import { Membership } from "../../lib/ha/membership.ts";
 import { OwnRecord } from "../../lib/ha/own_record.ts";
 import { type RecordBody, recordLease, type RecordTarget } from "../../lib/ha/record.ts";
+import { Standing, type StandingSettings } from "../../lib/ha/standing.ts";
 import type { Lease } from "../../lib/kube/types.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../lib/scaler/replica_count.ts";
@@ -83,8 +84,13 @@ export interface Member {
   readonly membership: Membership;
   readonly record: OwnRecord;
   readonly placement: Placement;
+  readonly standing: Standing;
+  /** The resourceVersions have regressed, as its membership is told. */
+  readonly regressed: () => void;
   readonly scale: FakeScale;
   readonly log: RecordingLog;
+  /** A watch says that a Lease is gone. */
+  readonly gone: (lease: Lease) => void;
   /** What its record says. */
   content: RecordBody;
   /** How often it has claimed the present count. */
@@ -100,7 +106,7 @@ export interface MemberOptions {
   readonly identity?: string;
   readonly podUid?: string;
   readonly replicas?: number;
-  readonly settings?: Partial<MembershipSettings>;
+  readonly settings?: Partial<StandingSettings>;
 }
 
 /** Makes one. */
@@ -108,7 +114,8 @@ export function member(clock: Clock, leases: FakeLeases, options: MemberOptions 
   const { identity = "one", podUid, replicas = 1 } = options;
   const settings = { recordExpiryMs: EXPIRY_MS, whenCutOff: "serve", ...options.settings } as const;
   const scale = new FakeScale(replicas);
-  const placement = new Placement(clock, 1, "pod");
+  const standing = new Standing(clock, settings);
+  const placement = new Placement(clock, 1, "pod", standing);
   const log = recordingLog();
   const controller = new AbortController();
   const count = new ReplicaCount({
@@ -124,17 +131,29 @@ export function member(clock: Clock, leases: FakeLeases, options: MemberOptions 
     await orAborted(claimPresent(signal), signal);
     letPodsLive(placement);
   };
+  let onGone = (_lease: Lease) => {};
+  let onRegressed = () => {};
+  const listen = count.onRegressed.bind(count);
+  count.onRegressed = (listener) => listen(onRegressed = listener);
   const record = new OwnRecord({
     leases,
     clock,
     identity,
     podUid,
-    expiryMs: settings.recordExpiryMs,
-    goodForMs: () => Promise.resolve(settings.recordExpiryMs),
-    content: () => made.content,
+    recordExpiryMs: settings.recordExpiryMs,
+    lifetime: { goodForMs: () => Promise.resolve(settings.recordExpiryMs) },
+    statement: {
+      get body() {
+        return made.content;
+      },
+      subscribe: () => {},
+    },
+    standing,
+    records: { onGone: (listener) => void (onGone = listener) },
     count,
   });
-  const membership: Membership = new Membership(settings, {
+  record.target = TARGET;
+  const membership = new Membership(settings, {
     clock,
     random: () => 0.5,
     log,
@@ -142,16 +161,19 @@ export function member(clock: Clock, leases: FakeLeases, options: MemberOptions 
     count,
     placement,
     record,
+    standing,
     identity,
     podUid,
   });
-  count.onRegressed(() => membership.rejoin());
   const made: Member = {
     membership,
     record,
     placement,
+    standing,
     scale,
     log,
+    regressed: () => onRegressed(),
+    gone: (lease) => onGone(lease),
     content: IDLE,
     claims: 0,
     run: () =>

@@ -45,7 +45,8 @@ interface Check {
 /** The one pod of a placement, and its checks under way. */
 export function setUp(fate: Fate, options: { mode?: ReadinessMode; backend?: Partial<Backend> } = {}) {
   const clock = new VirtualClock();
-  const placement = new Placement(clock, 1, options.mode ?? "auto");
+  const gate = { open: true, subscribe: () => {} };
+  const placement = new Placement(clock, 1, options.mode ?? "auto", gate);
   placement.see({ version: "1", replicas: 1 });
   const show = (change: Partial<Backend> = {}) =>
     placement.pods.set([{ ...BACKEND, ...options.backend, ...change }]);
@@ -82,6 +83,7 @@ export function setUp(fate: Fate, options: { mode?: ReadinessMode; backend?: Par
     placement,
     log,
     checks,
+    gate,
     world,
     show,
     /** When each check began, from a time on. */

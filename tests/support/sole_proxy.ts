@@ -17,6 +17,7 @@ export function soleProxy(placement: Placement, startedMs: number): Peers {
   };
   return {
     leads: true,
+    obstacle: undefined,
     use: () => use,
     consent: (wanted) => Promise.resolve(placement.promise(wanted)),
     subscribe: () => {},

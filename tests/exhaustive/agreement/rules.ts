@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { placesAs } from "../../../lib/ha/membership.ts";
+import { placesAs } from "../../../lib/ha/standing.ts";
 import { hasAnswered, mustAnswer, stillThere, type Voter } from "../../../lib/ha/votes.ts";
 import {
   claimOf,

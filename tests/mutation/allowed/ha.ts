@@ -26,7 +26,7 @@ export const HA: readonly Allowed[] = [
     reason: "A missing announcement throws then, and that makes the record unreadable as well.",
   },
   {
-    path: "lib/ha/proxies.ts",
+    path: "lib/ha/statement.ts",
     line: "const replicas = agreement.seen?.replicas ?? 0;",
     from: "0",
     reason:

@@ -1,8 +1,11 @@
 /** Tests of the agreement: what a leader takes for consent, and what a proxy gives it for. @module */
 import assert from "node:assert/strict";
+import { Listeners } from "../../../lib/base/listeners.ts";
 import { Consent } from "../../../lib/ha/consent.ts";
 import { parseRecord, type RecordBody } from "../../../lib/ha/record.ts";
 import type { SeenRecord } from "../../../lib/ha/records.ts";
+import type { MemberState } from "../../../lib/ha/standing.ts";
+import { Statement } from "../../../lib/ha/statement.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { BUSY, EXPIRY_MS, IDLE, leaseOf, readyPod, TARGET } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
@@ -19,27 +22,54 @@ function setUp() {
   const state = {
     others: new Map<string, SeenRecord>(),
     answers: true,
+    standing: "joined" as MemberState,
     writes: 0,
     lists: 0,
     published: 0,
     write: () => Promise.resolve(),
   };
-  const consent: Consent = new Consent({
+  const heard = new Listeners();
+  const regressed = new Listeners();
+  const records = {
+    get all() {
+      return [...state.others.values()];
+    },
+    get others() {
+      return this.all;
+    },
+    inherited: { lastUsedMs: new Map(), lastNeededMs: -Infinity },
+    use: { highestBusy: -1, needing: 0, lastNeededMs: -Infinity, lastUsedMs: new Map(), knownSinceMs: 0 },
+    list() {
+      state.lists++;
+      return Promise.resolve(this.all);
+    },
+    subscribe: (listener: () => void) => heard.add(listener),
+  };
+  const standing = {
+    get state() {
+      return state.standing;
+    },
+    get promises() {
+      return state.answers;
+    },
+  };
+  const statement = new Statement({ clock, placement, records, standing });
+  const consent = new Consent(EXPIRY_MS, {
     clock,
     log: recordingLog(),
     placement,
     identity: "me",
-    seen: () => [...state.others.values()],
-    list() {
-      state.lists++;
-      return Promise.resolve([...state.others.values()]);
+    records,
+    record: {
+      write() {
+        state.writes++;
+        return state.write();
+      },
+      publish: () => void state.published++,
     },
-    write() {
-      state.writes++;
-      return state.write();
-    },
-    publish: () => void state.published++,
-    answers: () => state.answers,
+    statement,
+    standing,
+    count: { onRegressed: (listener) => regressed.add(listener) },
   });
   /** Another proxy's record is heard of. */
   const hear = (identity: string, body: RecordBody | undefined, unchangedMs = 0) => {
@@ -50,11 +80,11 @@ function setUp() {
       seenMs: clock.nowMs(),
       unchangedMs,
     });
-    consent.look();
+    heard.tell();
   };
   const lose = (identity: string) => {
     state.others.delete(identity);
-    consent.look();
+    heard.tell();
   };
   /** Asks for consent; `outcome` is what came of it so far. */
   const ask = (wanted = WANTED) => {
@@ -62,7 +92,7 @@ function setUp() {
     consent.obtain(wanted, SIGNAL).then((given) => asked.outcome = given, (error) => asked.outcome = error);
     return asked;
   };
-  return { clock, placement, state, consent, hear, lose, ask };
+  return { clock, placement, state, statement, heard, regressed, hear, lose, ask };
 }
 
 const answered = (generation: number): RecordBody => ({ ...IDLE, answers: { me: generation } });
@@ -94,12 +124,12 @@ Deno.test("Consent.obtain(): this proxy's own sessions count", async () => {
 });
 
 Deno.test("Consent.obtain(): all others must answer, to this very generation, before the write", async () => {
-  const { clock, consent, state, hear, ask } = setUp();
+  const { clock, statement, state, hear, ask } = setUp();
   hear("a", answered(0));
   hear("b", IDLE);
   const asked = ask();
   await clock.advance(0);
-  assert.deepEqual(consent.announcement, { generation: 1, ...WANTED });
+  assert.deepEqual(statement.announcement, { generation: 1, ...WANTED });
   assert.equal(state.writes, 1);
   hear("a", answered(1));
   await clock.advance(1_000);
@@ -107,7 +137,7 @@ Deno.test("Consent.obtain(): all others must answer, to this very generation, be
   hear("b", answered(1));
   await clock.advance(0);
   assert.equal(asked.outcome, true);
-  assert.equal(consent.announcement, null);
+  assert.equal(statement.announcement, null);
 });
 
 Deno.test("Consent.obtain(): an answer to an earlier generation is none, also after a failed attempt on the same version", async () => {
@@ -130,24 +160,24 @@ Deno.test("Consent.obtain(): an answer to an earlier generation is none, also af
 });
 
 Deno.test("Consent.obtain(): silence is no consent", async () => {
-  const { clock, placement, consent, hear, ask } = setUp();
+  const { clock, placement, statement, hear, ask } = setUp();
   hear("a", IDLE);
   const asked = ask();
   await clock.advance(60_000);
   assert.equal(asked.outcome, false);
-  assert.equal(consent.announcement, null);
+  assert.equal(statement.announcement, null);
   assert.deepEqual(placement.agreement.promises, [WANTED], "the promise binds all the same");
   assert.equal(clock.pending, 0);
 });
 
 Deno.test("Consent.obtain(): an announcement that cannot be written is no consent, and is withdrawn", async () => {
-  const { clock, consent, state, hear, ask } = setUp();
+  const { clock, statement, state, hear, ask } = setUp();
   hear("a", answered(1));
   state.write = () => Promise.reject(new Error("no answer"));
   const asked = ask();
   await clock.advance(0);
   assert.ok(asked.outcome instanceof Error);
-  assert.equal(consent.announcement, null);
+  assert.equal(statement.announcement, null);
 });
 
 Deno.test("Consent.obtain(): who objects ends the attempt at once", async () => {
@@ -194,19 +224,19 @@ Deno.test("Consent.obtain() asks for one more write when it is over, so that nob
 });
 
 Deno.test("Consent.obtain() that ends withdraws its own announcement only, not a later one", async () => {
-  const { clock, consent, hear, ask } = setUp();
+  const { clock, statement, hear, ask } = setUp();
   hear("a", IDLE);
   const first = ask();
   await clock.advance(1_000);
   const second = ask({ below: 0, version: "101" });
   await clock.advance(0);
-  assert.equal(consent.announcement?.generation, 2);
+  assert.equal(statement.announcement?.generation, 2);
   await clock.advance(9_000);
   assert.equal(first.outcome, false);
-  assert.deepEqual(consent.announcement, { generation: 2, below: 0, version: "101" });
+  assert.deepEqual(statement.announcement, { generation: 2, below: 0, version: "101" });
   await clock.advance(1_000);
   assert.equal(second.outcome, false);
-  assert.equal(consent.announcement, null);
+  assert.equal(statement.announcement, null);
 });
 
 Deno.test("Consent.obtain(): a record that cannot be read neither answers nor goes away", async () => {
@@ -245,48 +275,48 @@ Deno.test("Consent.obtain(): who joins after the list need not answer: it has it
   assert.equal(asked.outcome, true);
 });
 
-Deno.test("Consent.look(): promises before it answers", () => {
-  const { placement, consent, state, hear } = setUp();
+Deno.test("Consent: promises before it answers", () => {
+  const { placement, statement, state, hear } = setUp();
   hear("leader", announces(7));
   assert.deepEqual(placement.agreement.promises.map(({ below, version }) => ({ below, version })), [WANTED]);
-  assert.deepEqual(consent.answers, { leader: 7 });
+  assert.deepEqual(statement.answers, { leader: 7 });
   assert.equal(state.published, 1);
   assert.equal(placement.open(1, true), undefined);
   hear("leader", announces(7));
   assert.equal(state.published, 1, "once");
 });
 
-Deno.test("Consent.look(): no answer while a session is there, dialling ones included, or a held one needs it; it says so once", () => {
+Deno.test("Consent: no answer while a session is there, dialling ones included, or a held one needs it; it says so once", () => {
   for (const needs of [true, false]) {
-    const { placement, consent, state, hear } = setUp();
+    const { placement, statement, state, hear } = setUp();
     placement.open(1, needs);
     hear("leader", announces(1));
     hear("leader", announces(1));
-    assert.deepEqual(consent.answers, {});
+    assert.deepEqual(statement.answers, {});
     assert.deepEqual(placement.agreement.promises, []);
     assert.equal(state.published, 1);
     placement.end(1);
     hear("leader", announces(1));
-    assert.deepEqual(consent.answers, { leader: 1 });
+    assert.deepEqual(statement.answers, { leader: 1 });
   }
-  const { placement, consent, hear } = setUp();
+  const { placement, statement, hear } = setUp();
   placement.pods.set([]);
   placement.open(1, true);
   hear("leader", announces(1));
-  assert.deepEqual(consent.answers, {});
+  assert.deepEqual(statement.answers, {});
 });
 
-Deno.test("Consent.look(): no answer by a proxy that has not joined, or has lapsed", () => {
-  const { placement, consent, state, hear } = setUp();
+Deno.test("Consent: no answer by a proxy that has not joined, or has lapsed", () => {
+  const { placement, statement, state, heard, hear } = setUp();
   state.answers = false;
   hear("leader", announces(1));
-  assert.deepEqual([consent.answers, placement.agreement.promises], [{}, []]);
+  assert.deepEqual([statement.answers, placement.agreement.promises], [{}, []]);
   state.answers = true;
-  consent.look();
-  assert.deepEqual(consent.answers, { leader: 1 });
+  heard.tell();
+  assert.deepEqual(statement.answers, { leader: 1 });
 });
 
-Deno.test("Consent.look(): a promise outlives the announcement, its withdrawal and its leader; later ones replace none", () => {
+Deno.test("Consent: a promise outlives the announcement, its withdrawal and its leader; later ones replace none", () => {
   const { placement, hear, lose } = setUp();
   hear("leader", announces(1, 0));
   hear("leader", IDLE);
@@ -299,28 +329,51 @@ Deno.test("Consent.look(): a promise outlives the announcement, its withdrawal a
   assert.ok(placement.open(3, true) !== undefined, "until a newer version is seen");
 });
 
-Deno.test("Consent.look(): a promise on a version that is old already binds nothing, and is an answer all the same", () => {
-  const { placement, consent, hear } = setUp();
+Deno.test("Consent: a promise on a version that is old already binds nothing, and is an answer all the same", () => {
+  const { placement, statement, hear } = setUp();
   placement.see({ replicas: 1, version: "105" }, "watch");
   hear("leader", announces(1, 0, "100"));
-  assert.deepEqual(consent.answers, { leader: 1 });
+  assert.deepEqual(statement.answers, { leader: 1 });
   assert.ok(placement.open(1, true) !== undefined);
 });
 
 Deno.test("Consent: two leaders at once are answered each by its own generation", () => {
-  const { consent, hear, lose } = setUp();
+  const { statement, hear, lose } = setUp();
   hear("x", announces(3));
   hear("y", announces(9));
-  assert.deepEqual(consent.answers, { x: 3, y: 9 });
+  assert.deepEqual(statement.answers, { x: 3, y: 9 });
   lose("x");
-  assert.deepEqual(consent.answers, { y: 9 });
+  assert.deepEqual(statement.answers, { y: 9 });
 });
 
-Deno.test("Consent.look() remembers nothing of a leader that is gone, whether it was answered or objected to", () => {
+Deno.test("Consent remembers nothing of a leader that is gone, whether it was answered or objected to", () => {
   const { placement, state, hear, lose } = setUp();
   placement.open(1, true);
   hear("leader", announces(1));
   lose("leader");
   hear("leader", announces(1));
   assert.equal(state.published, 2);
+});
+
+Deno.test("Consent.obtain() of a proxy that is alone is its own promise, whatever records there are", async () => {
+  const { clock, placement, state, hear, ask } = setUp();
+  hear("a", IDLE);
+  state.standing = "alone";
+  const asked = ask();
+  await clock.advance(0);
+  assert.deepEqual([asked.outcome, state.lists], [true, 0]);
+  assert.deepEqual(placement.agreement.promises, [WANTED]);
+});
+
+Deno.test("Consent.obtain() is refused for one expiry after the resourceVersions have regressed", async () => {
+  const { clock, placement, state, regressed, ask } = setUp();
+  regressed.tell();
+  await clock.advance(EXPIRY_MS - 1);
+  const early = ask();
+  await clock.advance(0);
+  assert.deepEqual([early.outcome, state.lists, placement.agreement.promises], [false, 0, []]);
+  await clock.advance(1);
+  const asked = ask();
+  await clock.advance(0);
+  assert.equal(asked.outcome, true);
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { Clock } from "../../../lib/base/clock.ts";
 import { Election, type ElectionTimes } from "../../../lib/ha/election.ts";
+import type { MemberState } from "../../../lib/ha/standing.ts";
 import type { Lease } from "../../../lib/kube/types.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
 import { leaseOf, TARGET } from "../../support/ha.ts";
@@ -18,17 +19,22 @@ function candidate(clock: Clock, leases: FakeLeases, identity: string, options: 
   const controller = new AbortController();
   const log = recordingLog();
   const changes: string[] = [];
-  const election = new Election({ leases, clock, random: () => options.random ?? 0, log, identity }, {
-    ...TIMES,
-    ...options.times,
-  }, () => {
-    changes.push(election.holder);
-  });
+  const standing: { state: MemberState; places: boolean } = { state: "joined", places: true };
+  const ports = { leases, clock, random: () => options.random ?? 0, log, identity, standing };
+  const election = new Election(ports, { ...TIMES, ...options.times });
+  election.subscribe(() => void changes.push(election.holder));
   const running = () =>
     election.run(TARGET, controller.signal).catch((error) => {
       if (!controller.signal.aborted) throw error;
     });
-  return { election, changes, log, start: running, stop: () => controller.abort(new Error("over")) };
+  return {
+    election,
+    standing,
+    changes,
+    log,
+    start: running,
+    stop: () => controller.abort(new Error("over")),
+  };
 }
 
 async function two() {
@@ -401,5 +407,22 @@ Deno.test("Election writes the Lease as client-go does: acquired once by each ho
     renewTime: stampOf(clock.wallMs()),
   });
   assert.deepEqual(a.changes, ["x", "a", ""]);
+  await stop();
+});
+
+Deno.test("Election.leads only where the proxy is heard of, and of one that is alone without any election", async () => {
+  const { a, b, stop } = await two();
+  for (
+    const [state, places, leads] of [
+      ["joined", true, [true, false]],
+      ["joined", false, [false, false]],
+      ["joining", false, [false, false]],
+      ["cut_off", true, [false, false]],
+      ["alone", true, [true, true]],
+    ] as const
+  ) {
+    for (const one of [a, b]) Object.assign(one.standing, { state, places });
+    assert.deepEqual([a.election.leads, b.election.leads], leads, `${state} ${places}`);
+  }
   await stop();
 });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { ApiServer } from "../../../lib/miniature/api_server.ts";
 import { MemoryHttp } from "../../../lib/miniature/memory_http.ts";
 import { LEASES } from "../../../lib/miniature/objects.ts";
+import { deleteDeadRecords } from "../../../lib/ha/dead_records.ts";
 import { KnownRecords } from "../../../lib/ha/known_records.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
@@ -21,7 +22,8 @@ function setUp(recordExpiryMs = EXPIRY_MS) {
   const { signal } = controller;
   /** What was told, in order: "changed", or who is gone. */
   const told: string[] = [];
-  const known: KnownRecords = new KnownRecords({
+  let regress = () => {};
+  const known = new KnownRecords({
     client: testClient(new MemoryHttp(api, clock, "me"), { clock, log, metrics }),
     clock,
     random: () => 0.5,
@@ -29,15 +31,16 @@ function setUp(recordExpiryMs = EXPIRY_MS) {
     metrics,
     leases,
     identity: "me",
-    recordExpiryMs,
-    onChange: () => void told.push(`changed: ${known.all.map(({ identity }) => identity)}`),
-    onGone: (lease) => void told.push(`gone: ${lease.spec?.holderIdentity}`),
+    count: { onRegressed: (listener) => void (regress = listener) },
   });
+  known.subscribe(() => void told.push(`changed: ${known.all.map(({ identity }) => identity)}`));
+  known.onGone((lease) => void told.push(`gone: ${lease.spec?.holderIdentity}`));
   known.target = TARGET;
   const state = { leads: true };
   const collect = () => {
     const ended: { reason: unknown } = { reason: undefined };
-    known.collect(TARGET, () => state.leads, signal).catch((error) => ended.reason = error);
+    const ports = { clock, log, leases, records: known, election: state, identity: "me" };
+    deleteDeadRecords(recordExpiryMs, ports, signal).catch((error) => ended.reason = error);
     return ended;
   };
   const count = (request: string) => leases.requests.filter((each) => each === request).length;
@@ -54,6 +57,7 @@ function setUp(recordExpiryMs = EXPIRY_MS) {
     metrics,
     known,
     told,
+    regress: () => regress(),
     state,
     collect,
     count,
@@ -68,7 +72,7 @@ Deno.test("KnownRecords.list() returns all records of the target, and `others` t
   const { leases, known, metrics, told, signal } = setUp();
   for (const identity of ["me", "a", "b"]) leases.put(leaseOf(identity, BUSY));
   leases.put(leaseOf("old", BUSY, { target: { ...TARGET, uid: "sts-0" } }));
-  assert.deepEqual(names(await known.list(TARGET, signal)), ["me", "a", "b"]);
+  assert.deepEqual(names(await known.list(signal)), ["me", "a", "b"]);
   assert.deepEqual(names(known.all), ["me", "a", "b"]);
   assert.deepEqual(names(known.others), ["a", "b"]);
   assert.equal(known.use.highestBusy, 0);
@@ -79,36 +83,36 @@ Deno.test("KnownRecords.list() returns all records of the target, and `others` t
 Deno.test("KnownRecords tells once that this proxy's own record is gone from a list, before it tells of the change", async () => {
   const { leases, known, told, signal } = setUp();
   leases.put(leaseOf("a"));
-  await known.list(TARGET, signal);
+  await known.list(signal);
   assert.deepEqual(told, ["changed: a"], "there was none yet");
   leases.put(leaseOf("me"));
-  await known.list(TARGET, signal);
+  await known.list(signal);
   leases.drop(nameOf("a"));
-  await known.list(TARGET, signal);
+  await known.list(signal);
   leases.drop(nameOf("me"));
   told.length = 0;
-  await known.list(TARGET, signal);
-  await known.list(TARGET, signal);
+  await known.list(signal);
+  await known.list(signal);
   assert.deepEqual(told, ["gone: me", "changed: ", "changed: "]);
 });
 
 Deno.test("KnownRecords.inherited is what a proxy that has gone had in use", async () => {
   const { clock, leases, known, signal } = setUp();
   leases.put(leaseOf("a", BUSY));
-  await known.list(TARGET, signal);
+  await known.list(signal);
   assert.deepEqual(known.inherited, { lastUsedMs: new Map(), lastNeededMs: -Infinity });
   await clock.advance(5_000);
   leases.drop(nameOf("a"));
-  await known.list(TARGET, signal);
+  await known.list(signal);
   assert.deepEqual(known.inherited.lastUsedMs, new Map([[0, clock.nowMs()]]));
   assert.deepEqual(known.others, []);
 });
 
-Deno.test("KnownRecords.collect(): a leader deletes the record of a dead proxy when it has expired, and no other", async () => {
+Deno.test("deleteDeadRecords(): a leader deletes the record of a dead proxy when it has expired, and no other", async () => {
   const { clock, leases, known, log, metrics, collect, end } = setUp();
   for (const identity of ["me", "dead", "live"]) leases.put(leaseOf(identity, BUSY));
   collect();
-  await known.list(TARGET, new AbortController().signal);
+  await known.list(new AbortController().signal);
   for (let ms = 10_000; ms <= EXPIRY_MS - 10_000; ms += 10_000) {
     leases.put(leaseOf("live", BUSY));
     await clock.advance(10_000);
@@ -124,7 +128,7 @@ Deno.test("KnownRecords.collect(): a leader deletes the record of a dead proxy w
   await end();
 });
 
-Deno.test("KnownRecords.collect() reads every 10 s, or ten times within the shortest expiry", async () => {
+Deno.test("deleteDeadRecords() reads every 10 s, or ten times within the shortest expiry", async () => {
   const cases = [
     { own: EXPIRY_MS, other: EXPIRY_MS, everyMs: 10_000 },
     { own: EXPIRY_MS, other: 20_000, everyMs: 2_000 },
@@ -134,7 +138,7 @@ Deno.test("KnownRecords.collect() reads every 10 s, or ten times within the shor
     const { clock, leases, known, collect, count, signal, end } = setUp(own);
     leases.put(leaseOf("me", IDLE, { expiryMs: own }));
     leases.put(leaseOf("a", IDLE, { expiryMs: other }));
-    await known.list(TARGET, signal);
+    await known.list(signal);
     const before = count("list");
     collect();
     for (let reads = 1; reads <= 4; reads++) {
@@ -147,15 +151,15 @@ Deno.test("KnownRecords.collect() reads every 10 s, or ten times within the shor
   }
 });
 
-Deno.test("KnownRecords.collect() reads nothing while this proxy does not lead, or is the only one", async () => {
+Deno.test("deleteDeadRecords() reads nothing while this proxy does not lead, or is the only one", async () => {
   const { clock, leases, known, state, collect, count, signal, end } = setUp();
   leases.put(leaseOf("me"));
-  await known.list(TARGET, signal);
+  await known.list(signal);
   collect();
   await clock.advance(60_000);
   assert.equal(count("list"), 1, "it is the only one");
   leases.put(leaseOf("a"));
-  await known.list(TARGET, signal);
+  await known.list(signal);
   state.leads = false;
   await clock.advance(60_000);
   assert.equal(count("list"), 2, "it does not lead");
@@ -165,7 +169,7 @@ Deno.test("KnownRecords.collect() reads nothing while this proxy does not lead, 
   await end();
 });
 
-Deno.test("KnownRecords.collect() goes on after a failure, and notes one that is not the work of somebody quicker", async () => {
+Deno.test("deleteDeadRecords() goes on after a failure, and notes one that is not the work of somebody quicker", async () => {
   for (
     const [verb, fate, isNoted] of [
       ["list", 500, true],
@@ -177,7 +181,7 @@ Deno.test("KnownRecords.collect() goes on after a failure, and notes one that is
   ) {
     const { clock, leases, known, log, collect, signal, end } = setUp();
     for (const identity of ["me", "dead"]) leases.put(leaseOf(identity));
-    await known.list(TARGET, signal);
+    await known.list(signal);
     collect();
     await clock.advance(verb === "list" ? 0 : EXPIRY_MS - 10_000);
     leases.fates(verb, fate);
@@ -190,10 +194,10 @@ Deno.test("KnownRecords.collect() goes on after a failure, and notes one that is
   }
 });
 
-Deno.test("KnownRecords.collect() ends with its signal in the middle of a read", async () => {
+Deno.test("deleteDeadRecords() ends with its signal in the middle of a read", async () => {
   const { clock, leases, known, log, collect, signal, end } = setUp();
   for (const identity of ["me", "a"]) leases.put(leaseOf(identity));
-  await known.list(TARGET, signal);
+  await known.list(signal);
   const { promise: asked, reject: fails } = Promise.withResolvers<never>();
   leases.list = () => asked;
   const ended = collect();
@@ -206,14 +210,14 @@ Deno.test("KnownRecords.collect() ends with its signal in the middle of a read",
 });
 
 Deno.test("KnownRecords.watch() follows the records of the target, and tells of each one that is gone", async () => {
-  const { clock, registry, known, told, signal, end } = setUp();
+  const { clock, registry, known, told, regress, signal, end } = setUp();
   const put = (identity: string, options: Parameters<typeof leaseOf>[2] = {}) => {
     const { metadata, spec } = leaseOf(identity, BUSY, options);
     const { ownerReferences: _, ...rest } = metadata!;
     registry.create(LEASES, TARGET.namespace, { metadata: rest, spec }, { manager: "test" });
   };
   put("a");
-  const running = known.watch(TARGET, signal).catch(() => {});
+  const running = known.watch(signal).catch(() => {});
   await clock.advance(0);
   assert.deepEqual(names(known.all), ["a"]);
   put("b");
@@ -224,7 +228,7 @@ Deno.test("KnownRecords.watch() follows the records of the target, and tells of 
   registry.delete(LEASES, TARGET.namespace, nameOf("b"), {});
   await clock.advance(0);
   assert.deepEqual(told, ["gone: b", "changed: a"]);
-  known.startAnew();
+  regress();
   assert.deepEqual(known.all, [], "what was seen is forgotten");
   await clock.advance(0);
   assert.deepEqual(names(known.all), ["a"], "and listed anew at once");
@@ -232,10 +236,10 @@ Deno.test("KnownRecords.watch() follows the records of the target, and tells of 
   await running;
 });
 
-Deno.test("KnownRecords.startAnew() before the first watch only forgets", async () => {
-  const { leases, known, signal } = setUp();
+Deno.test("KnownRecords only forgets when the resourceVersions regress before the first watch", async () => {
+  const { leases, known, regress, signal } = setUp();
   leases.put(leaseOf("a"));
-  await known.list(TARGET, signal);
-  known.startAnew();
+  await known.list(signal);
+  regress();
   assert.deepEqual(known.all, []);
 });

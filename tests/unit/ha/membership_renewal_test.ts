@@ -1,6 +1,6 @@
 /** Tests of a proxy's membership over time: when its record is renewed, how faults are told, what a restart of joining costs. @module */
 import assert from "node:assert/strict";
-import { placesAs } from "../../../lib/ha/membership.ts";
+import { placesAs } from "../../../lib/ha/standing.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
 import { aMember, BUSY, EXPIRY_MS, joinedMember, leaseOf, nameOf } from "../../support/ha.ts";
 
@@ -36,35 +36,35 @@ Deno.test("Membership renews its record when a tenth of its expiry has passed si
   assert.equal(await writesIn(EXPIRY_MS / 10 - 1, world), 0);
   assert.equal(await writesIn(1, world), 1);
   await world.clock.advance(10_000);
-  world.one.membership.publish();
+  world.one.record.publish();
   assert.equal(await writesIn(0, world), 1);
   assert.equal(await writesIn(EXPIRY_MS / 10 - 1, world), 0);
   assert.equal(await writesIn(1, world), 1);
   await world.stop();
 });
 
-Deno.test("Membership.publish() writes half a second after the last write at the earliest, and at once if it is urgent", async () => {
+Deno.test("OwnRecord.publish() writes half a second after the last write at the earliest, and at once if it is urgent", async () => {
   const world = await joinedMember();
-  const { membership } = world.one;
-  membership.publish();
+  const { record } = world.one;
+  record.publish();
   assert.equal(await writesIn(499, world), 0, "joining has written it, too");
   assert.equal(await writesIn(1, world), 1);
   await world.clock.advance(1_000);
-  membership.publish();
+  record.publish();
   assert.equal(await writesIn(0, world), 1);
-  membership.publish();
+  record.publish();
   assert.equal(await writesIn(200, world), 0);
-  membership.publish();
+  record.publish();
   assert.equal(await writesIn(299, world), 0);
   assert.equal(await writesIn(1, world), 1, "all changes at once");
   assert.equal(await writesIn(5_000, world), 0);
-  membership.publish();
+  record.publish();
   await world.clock.advance(0);
-  membership.publish();
+  record.publish();
   assert.equal(await writesIn(100, world), 0);
-  membership.publish(true);
+  record.publish(true);
   assert.equal(await writesIn(0, world), 1, "urgent in the middle of the pause");
-  membership.publish();
+  record.publish();
   assert.equal(await writesIn(499, world), 0, "the next one is not urgent any more");
   assert.equal(await writesIn(1, world), 1);
   await world.stop();
@@ -92,7 +92,7 @@ Deno.test("Membership tries to write a change again soon, however young its reco
   const world = await joinedMember();
   await world.clock.advance(1_000);
   world.leases.fates("update", "lost", "lost");
-  world.one.membership.publish();
+  world.one.record.publish();
   assert.equal(await writesIn(149, world), 1);
   assert.equal(await writesIn(1, world), 1);
   assert.equal(await writesIn(299, world), 0);
@@ -177,7 +177,7 @@ Deno.test("Membership that was never ready is not cut off when its record lapses
   await clock.advance(0);
   assert.ok(leases.named(nameOf("one")) !== undefined);
   await clock.advance(2 * EXPIRY_MS);
-  assert.equal(one.membership.lapsed, true);
+  assert.equal(one.standing.lapsed, true);
   assert.equal(one.membership.state, "joining");
   assert.equal(one.placement.open(1, true), undefined);
   leases.reachable = true;
@@ -204,38 +204,38 @@ Deno.test("Membership, cut off: the API that comes back makes it join at once, a
   await stop();
 });
 
-Deno.test("Membership.subscribe() tells the present state at once, and each other one", async () => {
+Deno.test("Standing.subscribe() tells of each other state", async () => {
   const { clock, leases, one } = aMember();
   const states: string[] = [];
-  one.membership.subscribe(() => states.push(one.membership.state));
-  assert.deepEqual(states, ["joining"]);
+  one.standing.subscribe(() => states.push(one.standing.state));
+  assert.equal(one.standing.state, "joining");
   const running = one.run();
   await clock.advance(0);
   leases.reachable = false;
   await clock.advance(LAPSE_MS + 30_000);
   leases.reachable = true;
   await clock.advance(60_000);
-  assert.deepEqual(states, ["joining", "joined", "cut_off", "joining", "joined"]);
+  assert.deepEqual(states, ["joined", "cut_off", "joining", "joined"]);
   one.stop();
   await clock.advance(0);
   await running;
 });
 
-Deno.test("Membership.rejoin() of one that has not joined, or is cut off, changes nothing", async () => {
+Deno.test("Membership, when the resourceVersions regress, of one that has not joined, or is cut off, changes nothing", async () => {
   const { clock, leases, one, stop } = await joinedMember();
   leases.reachable = false;
   await clock.advance(LAPSE_MS + 30_000);
-  one.membership.rejoin();
+  one.regressed();
   assert.equal(one.membership.state, "cut_off");
-  assert.equal(one.membership.places, true);
+  assert.equal(one.standing.places, true);
   await stop();
 });
 
-Deno.test("Membership.rejoin() in the middle of a pause between two writes joins at once", async () => {
+Deno.test("Membership, when the resourceVersions regress, in the middle of a pause between two writes joins at once", async () => {
   const { clock, one, stop } = await joinedMember();
-  one.membership.publish();
+  one.record.publish();
   await clock.advance(100);
-  one.membership.rejoin();
+  one.regressed();
   await clock.advance(0);
   assert.equal(one.membership.state, "joined");
   assert.equal(one.claims, 2);
@@ -250,7 +250,7 @@ Deno.test("Membership: a record that is deleted in the middle of a claim makes i
   await clock.advance(1_000);
   assert.equal(one.membership.ready, false);
   leases.drop(nameOf("one"));
-  one.membership.publish(true);
+  one.record.publish(true);
   await clock.advance(0);
   assert.equal(one.membership.ready, true);
   assert.equal(one.claims, 2);
@@ -265,7 +265,7 @@ Deno.test("Membership looks for a predecessor only before it is ready for the fi
   const lists = () => leases.requests.filter((request) => request === "list").length;
   assert.equal(lists(), 1);
   leases.put(leaseOf("before", BUSY, { podUid: "pod-a" }));
-  one.membership.rejoin();
+  one.regressed();
   await clock.advance(1_000);
   assert.equal(one.claims, 2);
   assert.equal(lists(), 1);
@@ -337,7 +337,7 @@ Deno.test("Membership: tries to join come with growing pauses, from the first on
   for (let round = 0; round < 2; round++) {
     leases.fates("update", "lost", "lost", "lost");
     leases.requests.length = 0;
-    one.membership.rejoin();
+    one.regressed();
     await clock.advance(0);
     for (const [at, pauseMs] of [150, 300, 600].entries()) {
       await clock.advance(pauseMs - 1);
@@ -356,7 +356,7 @@ Deno.test("Membership: a record that is lost again long after the last time is m
   for (let losses = 0; losses < 3; losses++) {
     await clock.advance(15_000);
     leases.drop(nameOf("one"));
-    one.membership.publish(true);
+    one.record.publish(true);
     await clock.advance(0);
     assert.ok(leases.named(nameOf("one")) !== undefined);
     assert.equal(one.membership.state, "joined");
@@ -364,7 +364,7 @@ Deno.test("Membership: a record that is lost again long after the last time is m
   // Less than that after the last time: with a pause.
   await clock.advance(14_999);
   leases.drop(nameOf("one"));
-  one.membership.publish(true);
+  one.record.publish(true);
   await clock.advance(149);
   assert.equal(leases.named(nameOf("one")), undefined);
   await clock.advance(1);

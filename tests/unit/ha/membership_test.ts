@@ -20,12 +20,12 @@ Deno.test("Membership joins in order: the record, then a read of the count with 
   const { promise: read, resolve: reads } = Promise.withResolvers<void>();
   const { promise: claimed, resolve: claims } = Promise.withResolvers<void>();
   one.scale.fates({ before: read }, { before: claimed });
-  assert.equal(one.membership.places, false);
+  assert.equal(one.standing.places, false);
   const running = one.run();
   await clock.advance(0);
   assert.deepEqual(leases.requests, [`create ${nameOf("one")}`]);
   assert.deepEqual(one.scale.requests, ["read"], "only after the record was written");
-  assert.equal(one.membership.places, false);
+  assert.equal(one.standing.places, false);
   reads();
   await clock.advance(0);
   assert.deepEqual(one.scale.requests, ["read", "apply 1"]);
@@ -88,7 +88,7 @@ for (const how of ["is not answered", "is refused for a minute"] as const) {
     const running = one.run();
     for (let passedMs = 0; passedMs < 3 * recordExpiryMs; passedMs += 100) {
       await clock.advance(100);
-      assert.equal(one.membership.lapsed, false);
+      assert.equal(one.standing.lapsed, false);
     }
     assert.equal(one.membership.ready, false);
     assert.ok(leases.requests.length >= 25);
@@ -102,11 +102,11 @@ for (const how of ["is not answered", "is refused for a minute"] as const) {
 Deno.test("Membership, joining again: it is tried again before the record that is there can expire", async () => {
   const recordExpiryMs = 10_000;
   const { clock, one, stop } = await joined({ settings: { recordExpiryMs } });
-  one.membership.rejoin();
+  one.regressed();
   one.scale.fates({ retryAfterMs: 60_000 }, { retryAfterMs: 60_000 }, { retryAfterMs: 60_000 });
   for (let passedMs = 0; passedMs < 3 * recordExpiryMs; passedMs += 100) {
     await clock.advance(100);
-    assert.equal(one.membership.lapsed, false);
+    assert.equal(one.standing.lapsed, false);
   }
   await stop();
 });
@@ -135,16 +135,16 @@ Deno.test("Membership renews its record ten times within its expiry, and at once
   leases.requests.length = 0;
   await clock.advance(EXPIRY_MS);
   assert.equal(leases.requests.length, 10);
-  one.membership.publish();
+  one.record.publish();
   await clock.advance(0);
-  one.membership.publish();
-  one.membership.publish();
+  one.record.publish();
+  one.record.publish();
   await clock.advance(0);
   assert.ok(leases.requests.length <= 12);
   const before = leases.requests.length;
   await clock.advance(499);
   assert.ok(leases.requests.length <= before + 1, "changes are not written more often than twice a second");
-  one.membership.publish(true);
+  one.record.publish(true);
   await clock.advance(0);
   assert.ok(leases.requests.length > before, "unless it is urgent");
   await stop();
@@ -161,9 +161,9 @@ Deno.test("Membership lapses a margin before its record can expire, counted from
   answers();
   await clock.advance(0);
   await clock.advance(LAPSE_MS - 5_000 - 1);
-  assert.equal(one.membership.places, true);
+  assert.equal(one.standing.places, true);
   await clock.advance(1);
-  assert.equal(one.membership.places, false);
+  assert.equal(one.standing.places, false);
   await stop();
 });
 
@@ -206,7 +206,7 @@ for (const status of [401, 403]) {
     leases.always.set("create", status);
     await clock.advance(LAPSE_MS + 30_000);
     assert.equal(one.membership.state, "cut_off");
-    assert.equal(one.membership.places, true);
+    assert.equal(one.standing.places, true);
     await stop();
   });
 }
@@ -218,7 +218,7 @@ for (const whenCutOff of ["serve", "hold"] as const) {
       const { promise: read, resolve: reads } = Promise.withResolvers<void>();
       one.scale.fates({ before: read });
       clock[how](EXPIRY_MS + 10_000);
-      assert.equal(one.membership.places, false, "before anything has run");
+      assert.equal(one.standing.places, false, "before anything has run");
       await clock.advance(60_000);
       assert.equal(
         one.placement.open(1, true),
@@ -255,12 +255,12 @@ Deno.test("Membership: a renewal that succeeds only after the lapse does not mak
   const { promise: answered, resolve: answers } = Promise.withResolvers<void>();
   leases.fates("update", { before: answered });
   await clock.advance(5_000);
-  assert.equal(one.membership.places, false);
+  assert.equal(one.standing.places, false);
   const { promise: read, resolve: reads } = Promise.withResolvers<void>();
   one.scale.fates({ before: read });
   answers();
   await clock.advance(10_000);
-  assert.equal(one.membership.places && one.placement.open(1, true) !== undefined, false);
+  assert.equal(one.standing.places && one.placement.open(1, true) !== undefined, false);
   reads();
   await clock.advance(0);
   assert.equal(one.claims, 2);
@@ -291,9 +291,9 @@ Deno.test("Membership: a deleted record that another part of the program finds m
   leases.drop(nameOf("one"));
   // As the leader does when it announces.
   await assert.rejects(
-    one.record.write({ namespace: "n", name: "buildkitd", uid: "sts-1" }, new AbortController().signal),
+    one.record.write(new AbortController().signal),
   );
-  one.membership.publish(true);
+  one.record.publish(true);
   await clock.advance(1_000);
   assert.equal(one.placement.open(1, true), undefined);
   reads();
@@ -307,7 +307,7 @@ Deno.test("Membership makes a record that is deleted again and again anew each t
   const made = () => leases.requests.filter((request) => request === `create ${nameOf("one")}`).length;
   leases.onChange = (change) => {
     if (change.type === "set" && made() < 500) clock.setTimer(10, () => leases.drop(nameOf("one")));
-    if (change.type === "gone" && one.record.deleted(change.object)) one.membership.publish(true);
+    if (change.type === "gone") one.gone(change.object);
   };
   leases.drop(nameOf("one"));
   await clock.advance(0);
@@ -369,11 +369,11 @@ Deno.test("Membership, alone: it notices a restore of the API's data within a mi
   await running;
 });
 
-Deno.test("Membership.rejoin() places nothing until it has written its record, read and claimed", async () => {
+Deno.test("Membership, when the resourceVersions regress, places nothing until it has written its record, read and claimed", async () => {
   const { clock, leases, one, stop } = await joined();
   const { promise: written, resolve: writes } = Promise.withResolvers<void>();
   leases.fates("update", { before: written });
-  one.membership.rejoin();
+  one.regressed();
   assert.equal(one.placement.open(1, true), undefined, "at once");
   await clock.advance(1_000);
   assert.equal(one.claims, 1);
@@ -417,7 +417,7 @@ Deno.test("Membership: rights that come while it looks whether others are alive 
   leases.put(leaseOf("other"));
   const running = one.run();
   await clock.advance(EXPIRY_MS / 2);
-  assert.equal(one.membership.places, false);
+  assert.equal(one.standing.places, false);
   leases.always.clear();
   await clock.advance(10_000);
   assert.equal(one.membership.state, "joined");
@@ -453,7 +453,7 @@ Deno.test("Membership: a record that admission refuses does not make it alone, f
   const running = one.run();
   await clock.advance(10 * RIGHTS_PATIENCE_MS);
   assert.equal(one.membership.state, "joining");
-  assert.equal(one.membership.places, false);
+  assert.equal(one.standing.places, false);
   assert.match(one.membership.fault ?? "", /exceeded quota/);
   leases.always.delete("create");
   await clock.advance(60_000);
@@ -470,7 +470,7 @@ Deno.test("Membership without the right to write Leases ends when another proxy'
   const running = one.run();
   const ended = assert.rejects(running, FatalError);
   await clock.advance(30_000);
-  assert.equal(one.membership.places, false, "it is not known yet whether that proxy lives");
+  assert.equal(one.standing.places, false, "it is not known yet whether that proxy lives");
   leases.put(leaseOf("other", BUSY));
   await clock.advance(20_000);
   await ended;
@@ -482,7 +482,7 @@ Deno.test("Membership without the right to write Leases goes on alone when the o
   leases.put(leaseOf("other"));
   const running = one.run();
   await clock.advance(EXPIRY_MS - 1_000);
-  assert.equal(one.membership.places, false);
+  assert.equal(one.standing.places, false);
   await clock.advance(2_000);
   assert.equal(one.membership.state, "alone");
   one.stop();

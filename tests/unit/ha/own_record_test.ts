@@ -2,173 +2,186 @@
 import assert from "node:assert/strict";
 import { OwnRecord, RecordGone, RecordLapsed } from "../../../lib/ha/own_record.ts";
 import { parseRecord, type RecordBody } from "../../../lib/ha/record.ts";
+import { Standing } from "../../../lib/ha/standing.ts";
+import type { Lease } from "../../../lib/kube/types.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
 import { BUSY, EXPIRY_MS, IDLE, leaseOf, nameOf, TARGET } from "../../support/ha.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 
 const SIGNAL = new AbortController().signal;
 const NAME = nameOf("one");
+const SETTINGS = { recordExpiryMs: EXPIRY_MS, whenCutOff: "serve" } as const;
 
 function setUp() {
   const clock = new VirtualClock();
   const leases = new FakeLeases();
   const restored: [string, string][] = [];
   const state: { body: RecordBody; goodForMs: number } = { body: IDLE, goodForMs: EXPIRY_MS };
+  const standing = new Standing(clock, SETTINGS);
+  let gone = (_lease: Lease) => {};
   const record = new OwnRecord({
     leases,
     clock,
     identity: "one",
     podUid: undefined,
-    expiryMs: EXPIRY_MS,
-    goodForMs: () => Promise.resolve(state.goodForMs),
-    content: () => state.body,
+    recordExpiryMs: EXPIRY_MS,
+    lifetime: { goodForMs: () => Promise.resolve(state.goodForMs) },
+    statement: {
+      get body() {
+        return state.body;
+      },
+      subscribe: () => {},
+    },
+    standing,
+    records: { onGone: (listener) => void (gone = listener) },
     count: { regressed: (from, to) => restored.push([from, to]) },
   });
+  record.target = TARGET;
   const written = () => parseRecord(leases.named(NAME)!, TARGET)?.body;
-  return { clock, leases, record, state, written, restored };
+  return { clock, leases, record, standing, state, written, restored, gone: (lease: Lease) => gone(lease) };
 }
 
 Deno.test("OwnRecord is created once, and updated from then on with what it says at that moment", async () => {
-  const { leases, record, state, written } = setUp();
-  assert.equal(record.ageMs, Infinity);
-  await record.join(TARGET, SIGNAL);
+  const { leases, record, state, written, standing } = setUp();
+  assert.equal(standing.ageMs, Infinity);
+  await record.join(SIGNAL);
   state.body = BUSY;
-  await record.write(TARGET, SIGNAL);
+  await record.write(SIGNAL);
   assert.deepEqual(leases.requests, [`create ${NAME}`, `update ${NAME}`]);
   assert.deepEqual(written(), BUSY);
 });
 
 Deno.test("OwnRecord.write() makes no record of a proxy that has not joined", async () => {
   const { leases, record } = setUp();
-  await assert.rejects(record.write(TARGET, SIGNAL), RecordGone);
+  await assert.rejects(record.write(SIGNAL), RecordGone);
   assert.deepEqual(leases.all, []);
 });
 
-Deno.test("OwnRecord.ageMs counts from when the last successful write was sent, through a suspend", async () => {
-  const { clock, leases, record } = setUp();
+Deno.test("Standing.ageMs counts from when the last successful write was sent, through a suspend", async () => {
+  const { clock, leases, record, standing } = setUp();
   const { promise: answered, resolve: answers } = Promise.withResolvers<void>();
   leases.fates("create", { after: answered });
-  const joining = record.join(TARGET, SIGNAL);
+  const joining = record.join(SIGNAL);
   await clock.advance(4_000);
   answers();
   await joining;
-  assert.equal(record.ageMs, 4_000);
+  assert.equal(standing.ageMs, 4_000);
   leases.fates("update", "unanswered", 500, "lost");
-  for (let i = 0; i < 3; i++) await assert.rejects(record.write(TARGET, SIGNAL));
-  assert.equal(record.ageMs, 4_000, "a failed write, or one with an unknown outcome, is none");
+  for (let i = 0; i < 3; i++) await assert.rejects(record.write(SIGNAL));
+  assert.equal(standing.ageMs, 4_000, "a failed write, or one with an unknown outcome, is none");
   clock.suspend(60_000);
-  assert.equal(record.ageMs, 63_000, "the boot clock is only good to the second");
-  await record.write(TARGET, SIGNAL);
-  assert.equal(record.ageMs, 0);
+  assert.equal(standing.ageMs, 63_000, "the boot clock is only good to the second");
+  await record.write(SIGNAL);
+  assert.equal(standing.ageMs, 0);
 });
 
 for (const fate of ["unanswered", "lost"] as const) {
   Deno.test(`OwnRecord: after a create that was ${fate} the next one brings it about`, async () => {
-    const { leases, record, state, written } = setUp();
+    const { leases, record, state, written, standing } = setUp();
     leases.fates("create", fate);
-    await assert.rejects(record.join(TARGET, SIGNAL));
-    assert.equal(record.ageMs, Infinity);
+    await assert.rejects(record.join(SIGNAL));
+    assert.equal(standing.ageMs, Infinity);
     state.body = BUSY;
-    await record.join(TARGET, SIGNAL);
+    await record.join(SIGNAL);
     assert.deepEqual(written(), BUSY);
     assert.equal(leases.all.length, 1);
   });
 
   Deno.test(`OwnRecord: after an update that was ${fate} the next one brings it about`, async () => {
     const { leases, record, state, written } = setUp();
-    await record.join(TARGET, SIGNAL);
+    await record.join(SIGNAL);
     leases.fates("update", fate);
-    await assert.rejects(record.write(TARGET, SIGNAL));
+    await assert.rejects(record.write(SIGNAL));
     state.body = BUSY;
-    await record.write(TARGET, SIGNAL);
+    await record.write(SIGNAL);
     assert.deepEqual(written(), BUSY);
   });
 }
 
 Deno.test("OwnRecord that is good for longer lapses later, by the same margin, and as usual after the next one", async () => {
-  const { clock, leases, record, state } = setUp();
+  const { clock, leases, record, state, standing } = setUp();
   const duration = () => leases.named(NAME)!.spec!.leaseDurationSeconds! * 1000;
-  await record.join(TARGET, SIGNAL);
+  await record.join(SIGNAL);
   assert.equal(duration(), EXPIRY_MS);
   state.goodForMs = 13 * EXPIRY_MS;
-  await record.write(TARGET, SIGNAL);
+  await record.write(SIGNAL);
   assert.equal(duration(), 13 * EXPIRY_MS);
   leases.fates("update", 401);
   await clock.advance(12.9 * EXPIRY_MS - 1);
-  await assert.rejects(record.write(TARGET, SIGNAL));
-  assert.equal(record.lapsed, false);
+  await assert.rejects(record.write(SIGNAL));
+  assert.equal(standing.lapsed, false);
   state.goodForMs = EXPIRY_MS;
-  await record.write(TARGET, SIGNAL);
+  await record.write(SIGNAL);
   assert.equal(duration(), EXPIRY_MS);
   await clock.advance(0.9 * EXPIRY_MS - 1);
-  assert.equal(record.lapsed, false);
+  assert.equal(standing.lapsed, false);
   await clock.advance(1);
-  assert.equal(record.lapsed, true);
+  assert.equal(standing.lapsed, true);
   state.goodForMs = 13 * EXPIRY_MS;
-  await assert.rejects(record.write(TARGET, SIGNAL), RecordLapsed, "too late");
+  await assert.rejects(record.write(SIGNAL), RecordLapsed, "too late");
 });
 
 Deno.test("OwnRecord: a record edited by hand is written over", async () => {
   const { leases, record, state, written } = setUp();
-  await record.join(TARGET, SIGNAL);
+  await record.join(SIGNAL);
   leases.put(leaseOf("one", BUSY));
   state.body = IDLE;
-  await record.write(TARGET, SIGNAL);
+  await record.write(SIGNAL);
   assert.deepEqual(written(), IDLE);
 });
 
 for (const anew of [false, true]) {
   Deno.test(`OwnRecord: a record that was deleted${anew ? " and made anew" : ""} is gone, and never brought back by an update`, async () => {
-    const { leases, record } = setUp();
-    await record.join(TARGET, SIGNAL);
+    const { leases, record, standing } = setUp();
+    await record.join(SIGNAL);
     leases.drop(NAME);
     if (anew) leases.put(leaseOf("one", BUSY));
-    await assert.rejects(record.write(TARGET, SIGNAL), RecordGone);
+    await assert.rejects(record.write(SIGNAL), RecordGone);
     assert.equal(leases.all.length, anew ? 1 : 0);
-    assert.equal(record.ageMs, Infinity);
-    await assert.rejects(record.write(TARGET, SIGNAL), RecordGone, "not until the proxy has joined again");
+    assert.equal(standing.ageMs, Infinity);
+    await assert.rejects(record.write(SIGNAL), RecordGone, "not until the proxy has joined again");
     assert.equal(leases.all.length, anew ? 1 : 0);
-    await record.join(TARGET, SIGNAL);
+    await record.join(SIGNAL);
     assert.equal(leases.all.length, 1);
-    assert.equal(record.ageMs, 0);
+    assert.equal(standing.ageMs, 0);
   });
 }
 
 Deno.test("OwnRecord.write(): success after the lapse is no renewal, only joining is", async () => {
-  const { clock, record } = setUp();
-  await record.join(TARGET, SIGNAL);
+  const { clock, record, standing } = setUp();
+  await record.join(SIGNAL);
   clock.freeze(EXPIRY_MS * 0.9 - 1);
-  assert.equal(record.lapsed, false);
+  assert.equal(standing.lapsed, false);
   clock.freeze(1);
-  assert.equal(record.lapsed, true);
-  await assert.rejects(record.write(TARGET, SIGNAL), RecordLapsed);
-  assert.equal(record.lapsed, true);
-  await record.join(TARGET, SIGNAL);
-  assert.equal(record.lapsed, false);
+  assert.equal(standing.lapsed, true);
+  await assert.rejects(record.write(SIGNAL), RecordLapsed);
+  assert.equal(standing.lapsed, true);
+  await record.join(SIGNAL);
+  assert.equal(standing.lapsed, false);
 });
 
 Deno.test("OwnRecord.write(): an answer that comes after the lapse is no renewal", async () => {
-  const { clock, leases, record } = setUp();
-  await record.join(TARGET, SIGNAL);
+  const { clock, leases, record, standing } = setUp();
+  await record.join(SIGNAL);
   clock.freeze(EXPIRY_MS * 0.9 - 1);
   const { promise: answered, resolve: answers } = Promise.withResolvers<void>();
   leases.fates("update", { after: answered });
-  const writing = record.write(TARGET, SIGNAL);
+  const writing = record.write(SIGNAL);
   await settle();
   clock.freeze(1_000);
   answers();
   await assert.rejects(writing, RecordLapsed);
-  assert.equal(record.lapsed, true);
+  assert.equal(standing.lapsed, true);
 });
 
 Deno.test("OwnRecord writes one at a time", async () => {
   const { leases, record, state, written } = setUp();
-  await record.join(TARGET, SIGNAL);
+  await record.join(SIGNAL);
   const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
   leases.fates("update", { before: held });
-  const first = record.write(TARGET, SIGNAL);
+  const first = record.write(SIGNAL);
   state.body = BUSY;
-  const second = record.write(TARGET, SIGNAL);
+  const second = record.write(SIGNAL);
   await settle();
   assert.equal(leases.requests.length, 2);
   letGo();
@@ -185,7 +198,7 @@ Deno.test("OwnRecord.remove() deletes it, also when somebody has touched it, and
     ]
   ) {
     const { leases, record } = setUp();
-    await record.join(TARGET, SIGNAL);
+    await record.join(SIGNAL);
     before(leases);
     await record.remove(SIGNAL);
     assert.deepEqual(leases.all, []);
@@ -193,14 +206,14 @@ Deno.test("OwnRecord.remove() deletes it, also when somebody has touched it, and
 });
 
 Deno.test("OwnRecord.remove() needs two requests, and the proxy has no record from then on", async () => {
-  const { leases, record } = setUp();
-  await record.join(TARGET, SIGNAL);
+  const { leases, record, standing } = setUp();
+  await record.join(SIGNAL);
   leases.requests.length = 0;
   await record.remove(SIGNAL);
   assert.deepEqual(leases.requests, [`get ${NAME}`, `delete ${NAME}`]);
-  assert.equal(record.ageMs, Infinity);
-  assert.equal(record.lapsed, true);
-  await assert.rejects(record.write(TARGET, SIGNAL), RecordGone);
+  assert.equal(standing.ageMs, Infinity);
+  assert.equal(standing.lapsed, true);
+  await assert.rejects(record.write(SIGNAL), RecordGone);
 });
 
 Deno.test("OwnRecord.remove() tries five times where somebody changes the record each time, and fails otherwise at once", async () => {
@@ -211,7 +224,7 @@ Deno.test("OwnRecord.remove() tries five times where somebody changes the record
   ]] as const;
   for (const [fates, status, deletes] of cases) {
     const { leases, record } = setUp();
-    await record.join(TARGET, SIGNAL);
+    await record.join(SIGNAL);
     leases.fates("delete", ...fates);
     if (status === undefined) await record.remove(SIGNAL);
     else await assert.rejects(record.remove(SIGNAL), { status });
@@ -224,7 +237,7 @@ Deno.test("OwnRecord.remove() waits for a write that is under way", async () => 
   const { leases, record } = setUp();
   const { promise: before, resolve: letGo } = Promise.withResolvers<void>();
   leases.fates("create", { before });
-  const joining = record.join(TARGET, SIGNAL);
+  const joining = record.join(SIGNAL);
   const removing = record.remove(SIGNAL);
   await settle();
   letGo();
@@ -234,11 +247,11 @@ Deno.test("OwnRecord.remove() waits for a write that is under way", async () => 
 
 Deno.test("OwnRecord: a write that has failed does not keep the next one", async () => {
   const { leases, record } = setUp();
-  await record.join(TARGET, SIGNAL);
+  await record.join(SIGNAL);
   leases.fates("update", 500);
   await Promise.all([
-    assert.rejects(record.write(TARGET, SIGNAL), { status: 500 }),
-    record.write(TARGET, SIGNAL),
+    assert.rejects(record.write(SIGNAL), { status: 500 }),
+    record.write(SIGNAL),
   ]);
 });
 
@@ -250,12 +263,15 @@ Deno.test("OwnRecord says who wrote it and when, and in which pod", async () => 
     clock,
     identity: "one",
     podUid: "pod-a",
-    expiryMs: EXPIRY_MS,
-    goodForMs: () => Promise.resolve(EXPIRY_MS),
-    content: () => BUSY,
+    recordExpiryMs: EXPIRY_MS,
+    lifetime: { goodForMs: () => Promise.resolve(EXPIRY_MS) },
+    statement: { body: BUSY, subscribe: () => {} },
+    standing: new Standing(clock, SETTINGS),
+    records: { onGone: () => {} },
     count: { regressed: () => {} },
   });
-  await record.join(TARGET, SIGNAL);
+  record.target = TARGET;
+  await record.join(SIGNAL);
   const lease = leases.named(NAME)!;
   const { identity, podUid, expiryMs, body } = parseRecord(lease, TARGET)!;
   assert.deepEqual({ identity, podUid, expiryMs, body }, {
@@ -270,10 +286,10 @@ Deno.test("OwnRecord says who wrote it and when, and in which pod", async () => 
 for (const verb of ["create", "update"] as const) {
   Deno.test(`OwnRecord: a ${verb} that fails otherwise than by a conflict looks for nothing`, async () => {
     const { leases, record, restored } = setUp();
-    if (verb === "update") await record.join(TARGET, SIGNAL);
+    if (verb === "update") await record.join(SIGNAL);
     leases.requests.length = 0;
     leases.fates(verb, 500);
-    const writing = verb === "create" ? record.join(TARGET, SIGNAL) : record.write(TARGET, SIGNAL);
+    const writing = verb === "create" ? record.join(SIGNAL) : record.write(SIGNAL);
     await assert.rejects(writing, { status: 500 });
     assert.deepEqual(leases.requests, [`${verb} ${NAME}`]);
     assert.deepEqual(restored, []);
@@ -281,23 +297,23 @@ for (const verb of ["create", "update"] as const) {
 }
 
 Deno.test("OwnRecord: a conflict whose cause cannot be found out is no sign of a deletion", async () => {
-  const { leases, record, restored } = setUp();
-  await record.join(TARGET, SIGNAL);
+  const { leases, record, restored, standing } = setUp();
+  await record.join(SIGNAL);
   leases.put(leaseOf("one", BUSY));
   leases.fates("get", 500);
-  await assert.rejects(record.write(TARGET, SIGNAL), { status: 500 });
-  assert.equal(record.ageMs, 0);
+  await assert.rejects(record.write(SIGNAL), { status: 500 });
+  assert.equal(standing.ageMs, 0);
   assert.deepEqual(restored, []);
-  await record.write(TARGET, SIGNAL);
+  await record.write(SIGNAL);
 });
 
 Deno.test("OwnRecord: a record that is gone is told apart from one that was not renewed in time, also by name", async () => {
   const { clock, leases, record } = setUp();
-  await record.join(TARGET, SIGNAL);
+  await record.join(SIGNAL);
   clock.freeze(EXPIRY_MS);
-  await assert.rejects(record.write(TARGET, SIGNAL), { name: "RecordLapsed" });
+  await assert.rejects(record.write(SIGNAL), { name: "RecordLapsed" });
   leases.drop(NAME);
-  await assert.rejects(record.write(TARGET, SIGNAL), { name: "RecordGone" });
+  await assert.rejects(record.write(SIGNAL), { name: "RecordGone" });
 });
 
 Deno.test("OwnRecord.remove() deletes nothing when there never was a record", async () => {
@@ -309,7 +325,7 @@ Deno.test("OwnRecord.remove() deletes nothing when there never was a record", as
 Deno.test("OwnRecord.remove() deletes a record whose making was never answered", async () => {
   const { leases, record } = setUp();
   leases.fates("create", "unanswered");
-  await assert.rejects(record.join(TARGET, SIGNAL));
+  await assert.rejects(record.join(SIGNAL));
   await record.remove(SIGNAL);
   assert.deepEqual(leases.all, []);
 });
@@ -317,7 +333,7 @@ Deno.test("OwnRecord.remove() deletes a record whose making was never answered",
 Deno.test("OwnRecord.remove() has nothing to delete where it may not make a record", async () => {
   const { leases, record } = setUp();
   leases.fates("create", 403);
-  await assert.rejects(record.join(TARGET, SIGNAL));
+  await assert.rejects(record.join(SIGNAL));
   await record.remove(SIGNAL);
   assert.deepEqual(leases.requests, [`create ${NAME}`]);
 });
@@ -325,69 +341,70 @@ Deno.test("OwnRecord.remove() has nothing to delete where it may not make a reco
 Deno.test("OwnRecord.remove() deletes a record whose making was never answered, although a later try was refused", async () => {
   const { leases, record } = setUp();
   leases.fates("create", "unanswered", 403);
-  for (let i = 0; i < 2; i++) await assert.rejects(record.join(TARGET, SIGNAL));
+  for (let i = 0; i < 2; i++) await assert.rejects(record.join(SIGNAL));
   assert.equal(leases.all.length, 1);
   await record.remove(SIGNAL);
   assert.deepEqual(leases.all, []);
 });
 
 Deno.test("OwnRecord: one that is older than it was comes from a backup, so the proxy has to join again", async () => {
-  const { leases, record, written, state, restored } = setUp();
-  await record.join(TARGET, SIGNAL);
+  const { leases, record, written, state, restored, standing } = setUp();
+  await record.join(SIGNAL);
   const backup = leases.named(NAME)!;
-  await record.write(TARGET, SIGNAL);
+  await record.write(SIGNAL);
   leases.restore([backup]);
-  await assert.rejects(record.write(TARGET, SIGNAL), RecordGone);
-  assert.equal(record.lapsed, true);
+  await assert.rejects(record.write(SIGNAL), RecordGone);
+  assert.equal(standing.lapsed, true);
   assert.deepEqual(restored, [["1002", "1001"]]);
   state.body = BUSY;
-  await record.join(TARGET, SIGNAL);
+  await record.join(SIGNAL);
   assert.deepEqual(written(), BUSY);
   assert.equal(leases.all.length, 1);
 });
 
-Deno.test("OwnRecord.deleted() believes only news of the very Lease that it stands in", async () => {
-  const { leases, record } = setUp();
-  await record.join(TARGET, SIGNAL);
+Deno.test("OwnRecord believes only news of the very Lease that it stands in", async () => {
+  const { leases, record, standing, gone } = setUp();
+  await record.join(SIGNAL);
   const lease = leases.named(NAME)!;
-  assert.equal(record.deleted({ ...lease, metadata: { ...lease.metadata, uid: "before" } }), false);
-  assert.equal(record.lapsed, false);
+  gone({ ...lease, metadata: { ...lease.metadata, uid: "before" } });
+  assert.equal(standing.lapsed, false);
   leases.drop(NAME);
-  assert.equal(record.deleted(lease), true);
-  assert.equal(record.ageMs, Infinity);
-  assert.equal(record.deleted(lease), false, "once is enough");
+  const due = record.whenDue(false, SIGNAL);
+  gone(lease);
+  await due;
+  assert.equal(standing.ageMs, Infinity);
   leases.requests.length = 0;
-  await assert.rejects(record.write(TARGET, SIGNAL), RecordGone);
-  await record.join(TARGET, SIGNAL);
+  await assert.rejects(record.write(SIGNAL), RecordGone);
+  await record.join(SIGNAL);
   assert.deepEqual(leases.requests, [`create ${NAME}`]);
 });
 
-Deno.test("OwnRecord.deleted(): a write that was answered before, and whose answer comes after, does not bring it back", async () => {
-  const { leases, record } = setUp();
-  await record.join(TARGET, SIGNAL);
+Deno.test("OwnRecord that is deleted: a write that was answered before, and whose answer comes after, does not bring it back", async () => {
+  const { leases, record, standing, gone } = setUp();
+  await record.join(SIGNAL);
   const { promise: answered, resolve: answers } = Promise.withResolvers<void>();
   leases.fates("update", { after: answered });
-  const writing = record.write(TARGET, SIGNAL);
+  const writing = record.write(SIGNAL);
   await settle();
   const lease = leases.named(NAME)!;
   leases.drop(NAME);
-  assert.equal(record.deleted(lease), true);
+  gone(lease);
   answers();
   await assert.rejects(writing, RecordGone);
-  assert.equal(record.ageMs, Infinity);
+  assert.equal(standing.ageMs, Infinity);
 });
 
-Deno.test("OwnRecord.deleted(): a Lease that comes back with a backup is believed to live", async () => {
-  const { leases, record, written, state } = setUp();
-  await record.join(TARGET, SIGNAL);
+Deno.test("OwnRecord that is deleted: a Lease that comes back with a backup is believed to live", async () => {
+  const { leases, record, written, state, standing, gone } = setUp();
+  await record.join(SIGNAL);
   const backup = leases.all;
   leases.drop(NAME);
-  assert.equal(record.deleted(backup[0]!), true);
-  await record.join(TARGET, SIGNAL);
+  gone(backup[0]!);
+  await record.join(SIGNAL);
   leases.restore(backup);
-  await assert.rejects(record.write(TARGET, SIGNAL), RecordGone);
+  await assert.rejects(record.write(SIGNAL), RecordGone);
   state.body = BUSY;
-  await record.join(TARGET, SIGNAL);
+  await record.join(SIGNAL);
   assert.deepEqual(written(), BUSY);
-  assert.equal(record.lapsed, false);
+  assert.equal(standing.lapsed, false);
 });

@@ -154,7 +154,7 @@ function waiting() {
   const placement = new Placement(clock, 1, "pod");
   const reads = new ReplicaCount({ scale, placement, log, metrics: noMetrics, identity: "one" });
   const asked: { outcome: unknown } = { outcome: "waits" };
-  untilAllowed(TARGET, { clock, record, count: reads }, controller.signal)
+  untilAllowed({ clock, record, count: reads }, controller.signal)
     .then(() => asked.outcome = "allowed", (error) => asked.outcome = error);
   return { ...world, scale, placement, asked };
 }

@@ -75,7 +75,7 @@ function setUp(
     placement,
     observer: { fault: observerFault, firstPod: "b-0", portDoubt },
     scaler: { fault: scalerFault },
-    obstacle: () => obstacle,
+    peers: { obstacle: obstacle },
   });
   return { clock, asked, log, placement, explain };
 }

@@ -29,11 +29,11 @@ Deno.test("Placement seats nobody on an ordinal beyond the count, the maximum or
 });
 
 Deno.test("Placement seats nobody while the gate is closed, and those who wait when it opens", async () => {
-  const { clock, placement } = setUp();
-  placement.gate = () => false;
+  const { clock, gate, placement } = setUp();
+  gate.open = false;
   const session = waiting(placement, 1);
-  placement.gate = () => true;
-  placement.gateChanged();
+  gate.open = true;
+  gate.tell();
   await clock.advance(0);
   assert.equal(session.ordinal, 0);
 });
@@ -108,7 +108,7 @@ Deno.test("Placement.holds() until the seat is lost, for whatever reason", () =>
     "the pod is going": ({ placement }) => placement.pods.set([pod(0, { terminating: true })]),
     "the pod is being deleted, says the API server": ({ placement }) => placement.pods.deleted("uid-0"),
     "the count has fallen": ({ see }) => see(0),
-    "the gate has closed": ({ placement }) => placement.gate = () => false,
+    "the gate has closed": ({ gate }) => gate.open = false,
   };
   for (const [what, lose] of Object.entries(lost)) {
     const world = setUp();
@@ -144,7 +144,7 @@ Deno.test("Placement tells its listeners of everything that can change a decisio
     "checked()": ({ placement }) => placement.pods.checked("uid-0", "serving"),
     "dialFailed()": ({ placement }) => placement.pods.dialFailed("uid-0"),
     "unbind()": ({ placement }) => placement.unbind(),
-    "gateChanged()": ({ placement }) => placement.gateChanged(),
+    "the gate": ({ gate }) => gate.tell(),
     "open()": ({ placement }) => void placement.open(1, true),
     "holdAgain()": ({ placement }) => placement.holdAgain(1, true),
     "markUsed()": ({ placement }) => placement.markUsed(1),

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { Listeners } from "../../../lib/base/listeners.ts";
 import type { Backend } from "../../../lib/scaler/backends.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import type { ReadinessMode } from "../../../lib/scaler/readiness.ts";
@@ -27,7 +28,9 @@ export function pod(ordinal: number, more: Partial<Backend> = {}): Backend {
 /** A placement that has seen this count at version 10, with a ready pod for each replica. */
 export function setUp(replicas = 1, { maxReplicas = 10, mode = "pod" as ReadinessMode } = {}) {
   const clock = new VirtualClock();
-  const placement = new Placement(clock, maxReplicas, mode);
+  const changed = new Listeners();
+  const gate = { open: true, subscribe: (it: () => void) => changed.add(it), tell: () => changed.tell() };
+  const placement = new Placement(clock, maxReplicas, mode, gate);
   let version = 9;
   const see = (replicas: number, proof?: string) =>
     placement.see({ replicas, version: String(++version) }, proof);
@@ -41,7 +44,7 @@ export function setUp(replicas = 1, { maxReplicas = 10, mode = "pod" as Readines
     placement.end(sessions);
     return seat?.backend.ordinal;
   };
-  return { clock, placement, see, pods, place };
+  return { clock, gate, placement, see, pods, place };
 }
 
 /** A held session, and the ordinal that it is seated on once it is. */

@@ -50,6 +50,7 @@ export function setUp({ replicas = 1, minReplicas = 0 } = {}) {
       count,
       placement,
       peers: {
+        obstacle: undefined,
         get leads() {
           return others.leads;
         },

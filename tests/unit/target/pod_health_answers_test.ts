@@ -37,7 +37,7 @@ for (
 Deno.test("PodHealthChecks does not believe odd answers that a good one interrupts", async () => {
   await using setting = setUp("unimplemented", { backend: { ready: false } });
   const { clock, placement, world, checks } = setting;
-  placement.gate = () => false;
+  setting.gate.open = false;
   placement.open(1, true);
   for (let round = 0; round < 3; round++) {
     world.fate = "unimplemented";

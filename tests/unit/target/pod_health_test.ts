@@ -45,7 +45,7 @@ Deno.test("PodHealthChecks asks at once when a dial has failed and a client wait
 Deno.test("PodHealthChecks asks at once when the pod's condition falls and a client waits, and when it rises", async () => {
   await using setting = await warm();
   const { clock, placement, world, show, since } = setting;
-  placement.gate = () => false;
+  setting.gate.open = false;
   placement.open(2, true);
   world.fate = "silent";
   let changedMs = clock.nowMs();
@@ -77,7 +77,7 @@ Deno.test("PodHealthChecks asks a pod of another uid at once", async () => {
   await using setting = await warm();
   const { clock, placement, world, show, since } = setting;
   world.fate = "refused";
-  placement.gate = () => false;
+  setting.gate.open = false;
   placement.open(2, true);
   await clock.advance(0);
   const changedMs = clock.nowMs();
@@ -112,7 +112,7 @@ Deno.test("PodHealthChecks asks a daemon with sessions every 5 s while nobody wa
 Deno.test("PodHealthChecks does not hurry for clients that wait for something else than the daemon", async () => {
   await using setting = await warm();
   const { clock, placement, since } = setting;
-  placement.gate = () => false;
+  setting.gate.open = false;
   const sinceMs = clock.nowMs();
   placement.open(2, true);
   await clock.advance(5_000);

@@ -1,6 +1,6 @@
 /** Tests of what a proxy says of itself: its own sessions, and what it has inherited of proxies that have gone. @module */
 import assert from "node:assert/strict";
-import { describeUse } from "../../../lib/ha/own_use.ts";
+import { describeUse } from "../../../lib/ha/statement.ts";
 import type { LastUse } from "../../../lib/ha/peers.ts";
 import { Usage } from "../../../lib/scaler/usage.ts";
 

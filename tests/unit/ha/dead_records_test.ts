@@ -1,6 +1,6 @@
 /** Tests of the record of a container that ran in the same pod before. @module */
 import assert from "node:assert/strict";
-import { removePredecessor } from "../../../lib/ha/predecessor.ts";
+import { removePredecessor } from "../../../lib/ha/dead_records.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
 import { BUSY, leaseOf, nameOf, TARGET } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";

@@ -1,0 +1,133 @@
+/**
+ * Where this proxy stands among the others, and so whether it may place sessions. `membership.ts` changes it.
+ *
+ * - `joining`: its record is not written yet, or was lost: it places nothing.
+ * - `joined`: the others reckon with it. It lapses a margin before its record can expire for them.
+ * - `cut_off`: it has lapsed and cannot join again, since the API is out of reach: by `--when-cut-off=serve` it goes on
+ *   placing, by `hold` it does not. It tries to join all the while.
+ * - `alone`: it has no right to Leases, and no other proxy was found: nobody has to be asked.
+ *
+ * @module
+ */
+import type { Clock } from "../base/clock.ts";
+import { Listeners } from "../base/listeners.ts";
+import type { Gate } from "../scaler/placement.ts";
+
+/** See the module's comment. */
+export const MEMBER_STATES = ["joining", "joined", "cut_off", "alone"] as const;
+/** One of {@link MEMBER_STATES}. */
+export type MemberState = typeof MEMBER_STATES[number];
+
+/** The settings that matter. */
+export interface StandingSettings {
+  /** How long the others wait for a change of the record, in ms. */
+  readonly recordExpiryMs: number;
+  /** What to do with new sessions while cut off for longer than that. */
+  readonly whenCutOff: "serve" | "hold";
+}
+
+/** A write of this proxy's record that has succeeded. */
+export interface Renewal {
+  /** When it was sent, monotonic ms. */
+  readonly nowMs: number;
+  /** The same by the clock that runs through a suspend. */
+  readonly bootMs: number;
+  /** How long the record is good for without another one, in ms. */
+  readonly goodForMs: number;
+}
+
+/** A proxy lapses this part of the expiry before its record can expire for the others: for the drift of clocks. */
+const MARGIN_PART = 1 / 10;
+
+/** Whether a proxy places sessions, by where it stands. */
+export function placesAs(
+  state: MemberState,
+  lapsed: boolean,
+  whenCutOff: StandingSettings["whenCutOff"],
+): boolean {
+  if (state === "cut_off") return whenCutOff === "serve";
+  return state === "alone" || (state === "joined" && !lapsed);
+}
+
+/** One proxy's standing. It is the real {@link Gate} of the placement. */
+export class Standing implements Gate {
+  readonly #clock: Clock;
+  readonly #settings: StandingSettings;
+  readonly #changed = new Listeners();
+  readonly #silent = new Listeners();
+  #state: MemberState = "joining";
+  #renewal: Renewal | undefined;
+
+  /** Closed: nothing is placed before the proxy has joined. */
+  constructor(clock: Clock, settings: StandingSettings) {
+    this.#clock = clock;
+    this.#settings = settings;
+  }
+
+  /** The state. */
+  get state(): MemberState {
+    return this.#state;
+  }
+
+  /** Changes the state. */
+  set state(state: MemberState) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#changed.tell();
+  }
+
+  /** Calls `listener` when the state has changed. */
+  subscribe(listener: () => void): void {
+    this.#changed.add(listener);
+  }
+
+  /** Calls `listener` when a session is to be placed and this proxy is {@link silent} although it has joined. */
+  onSilent(listener: () => void): void {
+    this.#silent.add(listener);
+  }
+
+  /** The last renewal of the record; undefined if there is no record. */
+  get renewal(): Renewal | undefined {
+    return this.#renewal;
+  }
+
+  /** The record was renewed, or is gone. */
+  set renewal(renewal: Renewal | undefined) {
+    this.#renewal = renewal;
+  }
+
+  /** Time since the last renewal was sent, in ms, a suspend included; Infinity without a record. */
+  get ageMs(): number {
+    if (this.#renewal === undefined) return Infinity;
+    // The boot clock is only good to the second.
+    const suspendedMs = this.#clock.bootMs() - this.#renewal.bootMs - 1_000;
+    return Math.max(this.#clock.nowMs() - this.#renewal.nowMs, suspendedMs);
+  }
+
+  /** True when the others do not reckon with this proxy any more, or soon will not. */
+  get lapsed(): boolean {
+    const { recordExpiryMs } = this.#settings;
+    return this.ageMs >= (this.#renewal?.goodForMs ?? recordExpiryMs) - recordExpiryMs * MARGIN_PART;
+  }
+
+  /** True when it has lapsed with a record. Without one, since it was deleted, it has to join again first. */
+  get silent(): boolean {
+    return this.lapsed && this.#renewal !== undefined;
+  }
+
+  /** True while the others can rely on what this proxy promises. */
+  get promises(): boolean {
+    return this.#state === "joined" && !this.lapsed;
+  }
+
+  /** Whether this proxy places sessions, as it stands. Looks at the clocks anew each time. */
+  get places(): boolean {
+    return placesAs(this.#state, this.lapsed, this.#settings.whenCutOff);
+  }
+
+  /** See {@link Gate}: asked before each placing, it tells first that the proxy stood still, which nothing else may have. */
+  get open(): boolean {
+    if (this.#state === "joined" && this.silent) this.#silent.tell();
+    return this.places;
+  }
+}
