@@ -1,7 +1,7 @@
 /**
- * How this proxy joins the others, and stays heard of by them: it writes its record, is bound by what it has not heard,
- * claims the count, renews the record, and joins again when that was lost. What follows from where it stands is in
- * `standing.ts`.
+ * How this proxy joins the others and remains a member: it writes its record, promises to place nothing until the version
+ * of the count has moved on, claims the count, renews the record, and joins again when the record was lost. What follows
+ * from its state is in `standing.ts`.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export interface MembershipPorts extends Pick<BasePorts, "clock" | "random" | "l
   readonly leases: LeaseApi;
   /** Read, and claimed once joined, so that its version moves on. */
   readonly count: Pick<ReplicaCount, "read" | "claimPresent" | "onRegressed">;
-  /** Bound by what this proxy has not heard. */
+  /** Gets the promise of a proxy that joins. */
   readonly placement: Placement;
   /** This proxy's record. */
   readonly record: OwnRecord;
@@ -136,7 +136,7 @@ export class Membership {
           if (error instanceof RecordGone) log.warn("own_record_deleted", { then });
           else log.warn("own_record_expired", { then });
           this.#ports.standing.state = "joining";
-          // Not a moment is to be lost, but whoever takes the record away each time must not make it loop either.
+          // It joins again at once, but with pauses if somebody deletes the record each time.
           losses = clock.nowMs() - lostMs < RECENT_MS ? losses + 1 : 0;
           lostMs = clock.nowMs();
           if (losses > 0) await sleep(clock, retryDelayMs(error, losses - 1, random), signal);

@@ -235,7 +235,7 @@ export class OwnRecord {
     }
   }
 
-  /** A Lease is gone. If that was this record, this proxy must join again, and not a moment is to be lost. */
+  /** A Lease is gone. If that was this record, this proxy must join again at once. */
   #gone({ metadata }: Lease): void {
     const uid = metadata?.uid;
     if (uid === undefined || uid !== this.#lease?.metadata?.uid) return;

@@ -1,6 +1,6 @@
 /**
- * All proxies of one scale target, as this one is one of them: makes its parts, runs them, and says for the scaler what
- * they know together. Each part knows the ones above it in {@link Proxies}' constructor, and tells the others by events.
+ * This proxy among all proxies of one scale target: makes the parts, runs them, and shows the scaler what they know. Each
+ * part knows only parts that the constructor of {@link Proxies} makes before it; the others hear of it by events.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What becomes of a proxy that may not write its record: it is not believed at once, then it goes on alone if no other
+ * What becomes of a proxy that may not write its record: it asks for a while, then it goes on alone if no other
  * proxy is alive, and asks again from time to time. Others would not know of its sessions, so beside them it must not be.
  *
  * @module
@@ -23,7 +23,7 @@ export interface RightsPorts extends Pick<BasePorts, "clock" | "log"> {
 }
 
 /**
- * For how long a proxy must be refused before it believes that it has no right to Leases, in ms: in a fresh install the
+ * For how long a proxy must be refused before it concludes that it has no right to Leases, in ms: in a fresh install the
  * binding may come after the program, and the API server's authorizer hears of it a moment later still.
  */
 export const RIGHTS_PATIENCE_MS = 15_000;

@@ -38,7 +38,7 @@ export function backendsOf(slices: Iterable<EndpointSlice>, name: string, ordina
       const terminating = conditions?.terminating ?? false;
       const ready = (conditions?.serving ?? conditions?.ready ?? true) && !terminating;
       const known = byUid.get(uid);
-      // Slices change one after the other: of what they say of one pod the worse is believed.
+      // Slices change one after the other: if they differ about a pod, the worse state counts.
       byUid.set(uid, {
         ordinal,
         pod: targetRef.name!,

@@ -155,7 +155,7 @@ export class Observer {
     }
   }
 
-  /** While somebody waits for a pod, a silent watch is not believed for long. */
+  /** While somebody waits for a pod, silent watches are given up sooner. */
   #hurry(): void {
     const urgent = this.#ports.placement.usage.needing > 0;
     this.#statefulSets.urgent = urgent;

@@ -66,7 +66,7 @@ export class ReplicaCount {
     const before = placement.agreement.seen?.version ?? "";
     const isOlder = ({ version }: Count) => isNewer(before, version);
     let count = await scale.read(signal);
-    // So grave a thing is not believed at once.
+    // One old answer is no proof: the consequences are too grave.
     if (isOlder(count)) count = await scale.read(signal);
     if (isOlder(count)) {
       this.regressed(before, count.version);
