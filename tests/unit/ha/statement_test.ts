@@ -1,8 +1,12 @@
 /** Tests of what a proxy says of itself: its own sessions, and what it has inherited of proxies that have gone. @module */
 import assert from "node:assert/strict";
-import { describeUse } from "../../../lib/ha/statement.ts";
+import { Listeners } from "../../../lib/base/listeners.ts";
+import type { MemberState } from "../../../lib/ha/standing.ts";
+import { describeUse, Statement } from "../../../lib/ha/statement.ts";
 import type { LastUse } from "../../../lib/ha/peers.ts";
+import { Placement } from "../../../lib/scaler/placement.ts";
 import { Usage } from "../../../lib/scaler/usage.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const NOBODY: LastUse = { lastUsedMs: new Map(), lastNeededMs: -Infinity };
 
@@ -62,4 +66,72 @@ Deno.test("describeUse() passes on what proxies that have gone used, where that 
   usage.hold(8, true, 330);
   usage.end(8, 400);
   assert.equal(describe(usage, { inherited }).neededMs, 600);
+});
+
+/** The statement of a proxy that has joined, with so many others beside it. */
+function setUp(others = 1) {
+  const clock = new VirtualClock();
+  const placement = new Placement(clock, 1, "pod");
+  placement.see({ replicas: 1, version: "1" });
+  const heard = new Listeners();
+  const standing: { state: MemberState } = { state: "joined" };
+  const records = {
+    others: Array.from({ length: others }, () => ({})),
+    inherited: NOBODY,
+    use: { highestBusy: -1, needing: 0, lastNeededMs: -Infinity, lastUsedMs: new Map(), knownSinceMs: 0 },
+    subscribe: (listener: () => void) => heard.add(listener),
+  };
+  const statement = new Statement({ clock, placement, records: records as never, standing });
+  const told = { times: 0 };
+  statement.subscribe(() => told.times++);
+  return { placement, heard, standing, records, statement, told };
+}
+
+Deno.test("Statement.body says what is in use, what was answered and what is announced", () => {
+  const { placement, statement } = setUp();
+  placement.open(1, true);
+  statement.answer("leader", 3);
+  statement.announcement = { generation: 1, below: 0, version: "1" };
+  const { needing, answers, announcement } = statement.body;
+  assert.deepEqual({ needing, answers, announcement }, {
+    needing: 1,
+    answers: { leader: 3 },
+    announcement: { generation: 1, below: 0, version: "1" },
+  });
+});
+
+Deno.test("Statement.body has no answers while the proxy has not joined, or is cut off", () => {
+  const { standing, statement } = setUp();
+  statement.answer("leader", 3);
+  for (const state of ["joining", "cut_off", "alone"] as const) {
+    standing.state = state;
+    assert.deepEqual(statement.body.answers, {});
+  }
+  standing.state = "joined";
+  assert.deepEqual(statement.body.answers, { leader: 3 });
+});
+
+Deno.test("Statement tells once of each change that the others should hear of", () => {
+  const { placement, heard, statement, told } = setUp();
+  heard.tell();
+  assert.equal(told.times, 1, "the first that they hear");
+  for (const id of [1, 2]) placement.open(id, true);
+  assert.equal(told.times, 2, "that one more session is held changes nothing for them");
+  statement.answer("leader", 1);
+  statement.answer("leader", 1);
+  assert.equal(told.times, 3);
+  statement.keepAnswersTo(new Set(["leader"]));
+  assert.equal(told.times, 3);
+  statement.keepAnswersTo(new Set());
+  assert.equal(told.times, 4);
+  assert.deepEqual(statement.answers, {});
+});
+
+Deno.test("Statement tells of nothing while this proxy is the only one, and of all that has changed afterwards", () => {
+  const { placement, heard, records, told } = setUp(0);
+  placement.open(1, true);
+  assert.equal(told.times, 0);
+  records.others.push({});
+  heard.tell();
+  assert.equal(told.times, 1);
 });
