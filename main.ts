@@ -10,7 +10,7 @@ import { listenForSignals, type StopSignals } from "./lib/signals.ts";
 
 async function main(stop: StopSignals): Promise<number> {
   const { UsageError } = await import("./lib/base/errors.ts");
-  const { PROGRAM } = await import("./lib/config/settings.ts");
+  const { PROGRAM } = await import("./lib/config/commands.ts");
   try {
     const request = await readRequest(withoutSeparator(Deno.args), Deno.env.toObject());
     switch (request.command) {
@@ -21,13 +21,18 @@ async function main(stop: StopSignals): Promise<number> {
         await print(`${PROGRAM} ${await describeVersion()}\n`);
         return 0;
       case "completions": {
-        const { printCompletions } = await import("./lib/config/command_line.ts");
-        await printCompletions(request.args);
+        const { printCompletionScript } = await import("./lib/config/completions.ts");
+        await printCompletionScript(request.shell);
+        return 0;
+      }
+      case "complete": {
+        const { printCompletions } = await import("./lib/config/completions.ts");
+        await printCompletions(request.words);
         return 0;
       }
       case "demo": {
         const { runDemo } = await import("./lib/demo/demo.ts");
-        await runDemo(request.args, { stop: stop.drain });
+        await runDemo({ stub: request.stub, stop: stop.drain });
         return 0;
       }
       case "run":
@@ -48,12 +53,12 @@ async function main(stop: StopSignals): Promise<number> {
   }
 }
 
-/** `deno task start -- --flag` hands the `--` on, which ends the task's own arguments. */
+/** `deno task start -- --flag` passes the `--` on. */
 function withoutSeparator(args: readonly string[]): readonly string[] {
   return args[0] === "--" ? args.slice(1) : args;
 }
 
-/** The parser of arguments is loaded only for those that are not plain. */
+/** Loads commander only for a command line that a Deployment would not have. */
 async function readRequest(
   args: readonly string[],
   variables: Readonly<Record<string, string>>,
@@ -61,7 +66,7 @@ async function readRequest(
   const { readPlainArguments } = await import("./lib/config/plain_arguments.ts");
   const flags = readPlainArguments(args);
   if (flags !== undefined) {
-    const { runRequest } = await import("./lib/config/settings.ts");
+    const { runRequest } = await import("./lib/config/parse_settings.ts");
     return runRequest({ flags, variables });
   }
   const { parseCommandLine } = await import("./lib/config/command_line.ts");
@@ -69,7 +74,7 @@ async function readRequest(
 }
 
 async function run(
-  { settings, beaten }: import("./lib/config/settings.ts").RunRequest,
+  { settings, overridden }: import("./lib/config/parse_settings.ts").RunRequest,
   stop: StopSignals,
 ): Promise<number> {
   const { systemClock: clock } = await import("./lib/base/clock.ts");
@@ -92,7 +97,7 @@ async function run(
     clock,
     writer: Deno.stderr,
   });
-  for (const { flag, variable, used } of beaten) {
+  for (const { flag, variable, used } of overridden) {
     log.warn("flag_overridden", { flag, cause: `the variable ${variable} beats it`, used });
   }
   // What nobody has caught is a bug. It is logged, with its stack, and the program goes on: builds may be running.

@@ -1,48 +1,38 @@
 /**
- * The command line: which command is asked for, with which settings, and the text of `--help`. Commander splits the
- * arguments and lays out the help; what is wrong with them is said here, all of it at once. Nothing exits here, and
- * nothing is printed but completions.
+ * Parses the command line: which command is asked for, with which settings. Makes the text of `--help`, too. commander
+ * splits the arguments and lays out the help; the problems are found here and reported at once. Prints nothing and exits
+ * nothing.
  *
- * Flags may stand before or after the command, as `--flag value` or `--flag=value`. Of a flag given twice the last
- * counts, so that a wrapper's flags can be overridden by appending.
+ * Flags may stand before or after the command, as `--flag value` or `--flag=value`. If a flag is given twice, the last
+ * one counts, so that appended flags override those of a wrapper script.
  *
  * @module
  */
 import { Command, CommanderError, Option } from "@commander-js/extra-typings";
 import { UsageError } from "../base/errors.ts";
+import { COMMANDS, PROGRAM, type Shell, SHELLS, STUB_FLAG } from "./commands.ts";
 import { nearest } from "./nearest.ts";
-import {
-  PROGRAM,
-  type RunRequest,
-  runRequest,
-  type SettingKey,
-  settingRows,
-  type SettingsInput,
-  TOPICS,
-} from "./settings.ts";
-
-/** Shells that there are completions for. */
-export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
+import { type RunRequest, runRequest, type SettingsInput } from "./parse_settings.ts";
+import { type SettingKey, settingRows, SETTINGS, TOPICS } from "./settings.ts";
 
 /** What a command line asks for. */
 export type Request =
   | RunRequest
-  /** The demo has arguments of its own. */
-  | { readonly command: "demo"; readonly args: readonly string[] }
-  /** Print and be done. */
+  /** `stub`: without real buildkitd. */
+  | { readonly command: "demo"; readonly stub: boolean }
   | { readonly command: "help"; readonly text: string }
   | { readonly command: "version" }
-  /** A completion script, or (`complete`, called by that script) completions of a line; `args` as given. */
-  | { readonly command: "completions"; readonly args: readonly string[] };
+  | { readonly command: "completions"; readonly shell: Shell }
+  /** Asked by a completion script; `words` are the unfinished command line. */
+  | { readonly command: "complete"; readonly words: readonly string[] };
 
 /**
- * Reads a command line.
+ * Parses a command line.
  *
  * @throws UsageError with every problem of the arguments and the environment
  */
 export function parseCommandLine(args: readonly string[], variables: SettingsInput["variables"]): Request {
-  // Called by the completion script: everything after it is somebody's unfinished line.
-  if (args[0] === "complete" && args[1] === "--") return { command: "completions", args };
+  if (args[0] === "complete" && args[1] === "--") return { command: "complete", words: args.slice(2) };
   const program = commandTree();
   const { operands, unknown, problem } = split(program, args);
   const { help, version, ...given } = program.opts() as Record<string, string | boolean | undefined>;
@@ -56,31 +46,19 @@ export function parseCommandLine(args: readonly string[], variables: SettingsInp
   const problems: string[] = [];
   if (command === undefined) problems.push(unknownCommand(name, program));
   const flags = flagsOf(given);
-  if (name === "demo") {
-    problems.push(
-      ...[...flags.keys()].map((key) =>
-        `Cannot use "${flagOf(key)}" with "demo": it has settings of its own`
-      ),
-    );
-    if (problem !== undefined) problems.push(problem);
-    if (problems.length > 0) throw new UsageError(problems);
-    return { command: "demo", args: [...rest, ...unknown] };
-  }
+  if (name === "demo") return demoRequest([...flags.keys()], [...rest, ...unknown], problem);
   problems.push(...unknownFlags(unknown, program));
   if (problem !== undefined) problems.push(problem);
   const shell = name === "completions" ? rest.shift() : undefined;
-  if (name === "completions" && !SHELLS.some((each) => each === shell)) {
-    problems.push(
-      `Cannot make completions: found ${shell === undefined ? "no shell" : `"${shell}"`}, want one of ${
-        SHELLS.join(", ")
-      }`,
-    );
+  if (name === "completions" && !isShell(shell)) {
+    const found = shell === undefined ? "no shell" : `"${shell}"`;
+    problems.push(`Cannot make completions: found ${found}, want one of ${SHELLS.join(", ")}`);
   }
   if (command !== undefined) problems.push(...rest.map((each) => `Unexpected argument "${each}"`));
 
   if (name === "version" || name === "completions") {
     if (problems.length > 0) throw new UsageError(problems, { preventsStart: false });
-    return name === "version" ? { command: "version" } : { command: "completions", args };
+    return isShell(shell) ? { command: "completions", shell } : { command: "version" };
   }
   return runRequest({ flags, variables, problems });
 }
@@ -112,8 +90,19 @@ function flagsOf(given: Readonly<Record<string, string | boolean | undefined>>):
   return flags;
 }
 
-function flagOf(key: SettingKey): string {
-  return settingRows().find(([each]) => each === key)![1].flag;
+function isShell(name: string | undefined): name is Shell {
+  return SHELLS.some((shell) => shell === name);
+}
+
+function demoRequest(flags: readonly SettingKey[], args: readonly string[], problem?: string): Request {
+  const problems = [
+    ...flags.map((key) => `Cannot use "${SETTINGS[key].flag}" with "demo": it has settings of its own`),
+    ...(problem === undefined ? [] : [problem]),
+    ...args.filter((arg) => arg !== STUB_FLAG[0])
+      .map((arg) => `Cannot use "${arg}" with "demo": want nothing, or "${STUB_FLAG[0]}"`),
+  ];
+  if (problems.length > 0) throw new UsageError(problems);
+  return { command: "demo", stub: args.length > 0 };
 }
 
 function unknownCommand(name: string, program: Command): string {
@@ -129,8 +118,8 @@ function unknownFlags(unknown: readonly string[], program: Command): string[] {
   for (const [i, argument] of unknown.entries()) {
     if (argument.startsWith("-") && argument.length > 1) {
       const [flag = ""] = argument.split("=", 1);
-      if (flag === "--help") {
-        problems.push(`Cannot use "${argument}": "--help" takes no value`);
+      if (flag === "--help" || flag === "--version") {
+        problems.push(`Cannot use "${argument}": "${flag}" takes no value`);
         continue;
       }
       const near = nearest(flag, names, "--");
@@ -143,7 +132,7 @@ function unknownFlags(unknown: readonly string[], program: Command): string[] {
   return problems;
 }
 
-/** The commands and flags as commander and the completions know them. */
+/** The commands and flags as commander knows them. */
 function commandTree(): Command {
   const program = new Command(PROGRAM)
     .description(
@@ -162,26 +151,24 @@ function commandTree(): Command {
     })
     .configureHelp({ optionDescription });
   for (const [, { flag, type, help, topic }] of settingRows()) {
-    const option = new Option(`${flag} <${type.placeholder}>`, help).helpGroup(`${TOPICS[topic]}:`);
-    // For the completions only: commander's own check would stop at the first fault.
-    if (type.choices !== undefined) option.argChoices = [...type.choices];
-    program.addOption(option);
+    program.addOption(
+      new Option(`${flag} <${type.placeholder}>`, help).helpGroup(`${TOPICS[topic]}:`),
+    );
   }
   program.addOption(new Option("-h, --help", "show this").helpGroup("Other:"));
   program.addOption(new Option("--version", "show the version").helpGroup("Other:"));
-  const add = (name: string, description: string) =>
-    program.command(name).description(description).helpOption(false);
-  add("run", "proxy and scale (the default)");
-  add("demo", "show it at work on a miniature cluster inside this process")
-    .option("--stub", "use stand-ins even where buildkitd and buildctl are installed");
-  add("version", "show the version");
-  add("completions", "print a script that completes commands and flags")
-    .addArgument(program.createArgument("<shell>", "the shell to make it for").choices(SHELLS));
+  for (const [name, { help }] of COMMANDS) {
+    const command = program.command(name).description(help).helpOption(false);
+    if (name === "demo") command.option(...STUB_FLAG);
+    if (name === "completions") {
+      command.addArgument(program.createArgument("<shell>", "the shell to make it for").choices(SHELLS));
+    }
+  }
   program.addHelpText("after", EPILOGUE);
   return program as unknown as Command;
 }
 
-/** The help of a setting: what it is, then its variable and default. */
+/** The help of a setting, then its variable and default. */
 function optionDescription(
   option: { readonly long?: string | undefined; readonly description: string },
 ): string {
@@ -216,18 +203,4 @@ function helpText(
   program.configureOutput({ writeOut: (part) => (text += part) });
   program.outputHelp();
   return text;
-}
-
-/**
- * Prints a completion script (`completions bash`) or the completions of a line (`complete -- …`). The library behind it
- * is loaded only here; it writes to standard output itself.
- */
-export async function printCompletions(args: readonly string[]): Promise<void> {
-  const { default: tab } = await import("@bomb.sh/tab/commander");
-  const program = commandTree();
-  // The library brings its own command of this name.
-  const ours = program.commands.findIndex((each) => each.name() === "completions");
-  (program.commands as unknown[]).splice(ours, 1);
-  tab(program as unknown as Parameters<typeof tab>[0], { completionCommandName: "completions" });
-  program.parse([...args], { from: "user" });
 }

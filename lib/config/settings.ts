@@ -1,21 +1,12 @@
 /**
- * The one table of settings. A row is a flag, its variable, type, bounds, default, topic, help and chart value; the
- * {@link Settings} type, parsing, `--help`, shell completions, the tables of docs/settings.md and parts of the chart come from it.
- * Pure: arguments and variables are handed in.
- *
- * A variable beats its flag, and an empty variable counts as not set.
+ * The one table of settings. A row has a flag, its variable, type, bounds, default, topic, help and chart value. The
+ * {@link Settings} type, parsing (`parse_settings.ts`), `--help`, shell completions, docs/settings.md and parts of the
+ * chart are made from it.
  *
  * @module
  */
-import { UsageError } from "../base/errors.ts";
 import { LOG_LEVELS } from "../base/events.ts";
-import { overlaps } from "./address.ts";
-import { formatDurationMs } from "./duration.ts";
-import { nearest } from "./nearest.ts";
 import { address, choice, duration, integer, label, subdomain, text, type ValueType } from "./value_types.ts";
-
-/** The program's name. */
-export const PROGRAM = "buildkitd-autoscaler";
 
 /** The topics of `--help` and of docs/settings.md, in their order. */
 export const TOPICS = {
@@ -61,8 +52,8 @@ function row<T>(setting: Setting<T>): Setting<T> {
   return setting;
 }
 
-/** `AUTOSCALER_<FLAG>`: the variable of every setting that has no older name. */
-const PREFIX = "AUTOSCALER_";
+/** The variable of a new setting is `AUTOSCALER_<FLAG>`. Some settings keep an older name. */
+export const PREFIX = "AUTOSCALER_";
 
 /** The table: the key in {@link Settings} to its row. Keys of durations end in `Ms`. */
 export const SETTINGS = {
@@ -324,77 +315,6 @@ export type ValueOf<Row> = Row extends Setting<infer T> ? T : never;
 /** Every setting with its value, as the program uses it. */
 export type Settings = { readonly [Key in SettingKey]: ValueOf<typeof SETTINGS[Key]> };
 
-/** What a user has given. */
-export interface SettingsInput {
-  /** Flags with their text; of a flag given twice, the last. */
-  readonly flags: ReadonlyMap<SettingKey, string>;
-  /** The whole environment. */
-  readonly variables: Readonly<Record<string, string | undefined>>;
-  /** Problems that reading the command line has found; they are reported with the others. */
-  readonly problems?: readonly string[];
-}
-
-/**
- * The settings that flags and variables make.
- *
- * @throws UsageError with all problems: each value that cannot be parsed, each unknown variable, each pair of settings
- * that does not fit together
- */
-export function parseSettings({ flags, variables, problems: before = [] }: SettingsInput): Settings {
-  const problems = [...before];
-  const values: Record<string, unknown> = {};
-  for (const [key, setting] of settingRows()) {
-    // Where there is no default, an empty flag asks for none.
-    const given = setting.default === undefined ? flags.get(key) || undefined : flags.get(key);
-    let value = given === undefined
-      ? parseDefault(setting)
-      : parseOne(setting, setting.flag, given, problems);
-    // The variable wins, but a flag that cannot be parsed is a mistake even then.
-    const variable = variables[setting.variable];
-    if (variable) value = parseOne(setting, setting.variable, variable, problems);
-    values[key] = value;
-  }
-  problems.push(...unknownVariables(variables));
-  const settings = values as Settings;
-  problems.push(...conflicts(settings));
-  if (problems.length > 0) throw new UsageError(problems);
-  return settings;
-}
-
-/** A flag that does not count, since its variable says something else. */
-export interface BeatenFlag {
-  /** With its dashes. */
-  readonly flag: string;
-  /** What beats it. */
-  readonly variable: string;
-  /** What counts. */
-  readonly used: string;
-}
-
-/** What a command line asks for that runs the program. */
-export interface RunRequest {
-  /** What tells it from the others. */
-  readonly command: "run";
-  /** What flags and variables make. */
-  readonly settings: Settings;
-  /** Whoever has given both should know. */
-  readonly beaten: readonly BeatenFlag[];
-}
-
-/**
- * Makes one.
- *
- * @throws UsageError as `parseSettings` does
- */
-export function runRequest(input: SettingsInput): RunRequest {
-  const { flags, variables } = input;
-  const beaten = settingRows().flatMap(([key, { flag, variable }]) => {
-    const [given, used] = [flags.get(key), variables[variable]];
-    return given === undefined || !used || given === used ? [] : [{ flag, variable, used }];
-  });
-  return { command: "run", settings: parseSettings(input), beaten };
-}
-
 /** The rows of the table with their keys, in its order. */
 export function settingRows(): readonly (readonly [SettingKey, Setting<unknown>])[] {
   return Object.entries(SETTINGS) as unknown as readonly [SettingKey, Setting<unknown>][];
@@ -406,83 +326,4 @@ export function settingsAsText(settings: Settings): Readonly<Record<string, stri
   return Object.fromEntries(
     given.map(([key, { flag, type }]) => [flag.slice(2), type.format(settings[key])]),
   );
-}
-
-function parseDefault(setting: Setting<unknown>): unknown {
-  return setting.default === undefined ? undefined : setting.type.parse(setting.default);
-}
-
-function parseOne(setting: Setting<unknown>, name: string, given: string, problems: string[]): unknown {
-  const value = given === "" ? undefined : setting.type.parse(given);
-  if (value === undefined) {
-    problems.push(`Cannot parse "${name}": found ${quote(given)}, want ${setting.type.want(given)}`);
-  }
-  return value;
-}
-
-/** Quoted, on one line, and not endless. */
-function quote(given: string): string {
-  return JSON.stringify(given.length > 80 ? `${given.slice(0, 80)}…` : given);
-}
-
-/**
- * Kubernetes sets such variables in every pod for each Service of its namespace (service links); a Service may well be
- * named `autoscaler-…`.
- */
-const SERVICE_LINK = /_SERVICE_HOST$|_SERVICE_PORT(_.*)?$|_PORT$|_PORT_[0-9]+_/;
-
-function unknownVariables(variables: Readonly<Record<string, string | undefined>>): string[] {
-  const known = new Map<string, string>();
-  for (const [, { flag, variable }] of settingRows()) {
-    known.set(variable, variable);
-    // What somebody would guess for a setting whose variable has an older name.
-    known.set(variableOf(flag), variable);
-  }
-  const right = new Set(known.values());
-  const isLink = (name: string) =>
-    SERVICE_LINK.test(name) && (!known.has(name) || /^(tcp|udp|sctp):/.test(variables[name]!));
-  return Object.keys(variables).sort()
-    .filter((name) => name.startsWith(PREFIX) && variables[name] && !right.has(name) && !isLink(name))
-    .map((name) => {
-      const near = known.get(nearest(name, [...known.keys()], PREFIX) ?? "");
-      return `Unknown variable "${name}"${near === undefined ? "" : `: the nearest is "${near}"`}`;
-    });
-}
-
-function variableOf(flag: string): string {
-  return PREFIX + flag.slice(2).toUpperCase().replaceAll("-", "_");
-}
-
-/** Settings that do not fit together. Values that could not be parsed are `undefined` here. */
-function conflicts(settings: Partial<Settings>): string[] {
-  return [...portConflicts(settings), ...electionConflicts(settings)];
-}
-
-function portConflicts({ listenAddr, adminAddr }: Partial<Settings>): string[] {
-  if (listenAddr === undefined || adminAddr === undefined || !overlaps(listenAddr, adminAddr)) return [];
-  const { listenAddr: listen, adminAddr: admin } = SETTINGS;
-  const [proxied, served] = [listen.type.format(listenAddr), admin.type.format(adminAddr)];
-  return [
-    `Cannot listen on both "${listen.flag}" and "${admin.flag}": found "${proxied}" and "${served}", ` +
-    `want different ports`,
-  ];
-}
-
-/** A retry period is drawn up to this much longer, as in client-go. */
-const JITTER = 1.2;
-
-function electionConflicts({ leaseDurationMs, renewDeadlineMs, retryPeriodMs }: Partial<Settings>): string[] {
-  const problems: string[] = [];
-  const compare = (low: SettingKey, high: SettingKey, lowMs?: number, highMs?: number, factor = 1) => {
-    if (lowMs === undefined || highMs === undefined || lowMs * factor < highMs) return;
-    const [a, b] = [SETTINGS[low], SETTINGS[high]];
-    const more = factor === 1 ? "" : `${factor} times `;
-    problems.push(
-      `Cannot use "${a.flag}" and "${b.flag}" together: found "${formatDurationMs(lowMs)}" and ` +
-        `"${formatDurationMs(highMs)}", want the second longer than ${more}the first`,
-    );
-  };
-  compare("renewDeadlineMs", "leaseDurationMs", renewDeadlineMs, leaseDurationMs);
-  compare("retryPeriodMs", "renewDeadlineMs", retryPeriodMs, renewDeadlineMs, JITTER);
-  return problems;
 }

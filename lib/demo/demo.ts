@@ -6,7 +6,7 @@
  */
 import { anySignal } from "../base/any_signal.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
-import { FatalError, messageOf, UsageError } from "../base/errors.ts";
+import { FatalError, messageOf } from "../base/errors.ts";
 import { type Address, formatAddress } from "../base/network.ts";
 import { denoNetwork as network } from "../proxy/deno_network.ts";
 import { BuildkitdPods, missingForBuildkitd } from "../miniature/buildkitd_pods.ts";
@@ -21,7 +21,9 @@ import { StubPods } from "../miniature/stub_pods.ts";
 import { seconds, Timeline } from "./timeline.ts";
 
 /** What the demo is given. All but `stop` have defaults. */
-export interface DemoPorts {
+export interface DemoOptions {
+  /** Use stand-ins even where buildkitd and buildctl are installed. */
+  readonly stub?: boolean;
   /** The user's wish to end. */
   readonly stop: AbortSignal;
   /** Where the timeline goes: standard output. */
@@ -44,20 +46,16 @@ const PART_LIMIT_MS = 120_000;
 /**
  * Runs the demo.
  *
- * @throws FatalError unless every client was served and the scale-down was seen; UsageError for unknown arguments
+ * @throws FatalError unless every client was served and the scale-down was seen
  */
-export async function runDemo(args: readonly string[], ports: DemoPorts): Promise<void> {
-  const unknown = args.filter((arg) => arg !== "--stub");
-  if (unknown.length > 0) {
-    throw new UsageError(unknown.map((arg) => `Cannot use "${arg}" with "demo": want nothing, or "--stub"`));
-  }
-  const write = ports.write ?? print;
+export async function runDemo(options: DemoOptions): Promise<void> {
+  const write = options.write ?? print;
   const timeline = new Timeline(
     write,
     systemClock,
-    ports.colors ?? (Deno.stdout.isTerminal() && !Deno.noColor),
+    options.colors ?? (Deno.stdout.isTerminal() && !Deno.noColor),
   );
-  const missing = args.includes("--stub") ? "" : await missingForBuildkitd();
+  const missing = options.stub ? "" : await missingForBuildkitd();
   const folder = missing === undefined
     ? await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-demo-" })
     : undefined;
@@ -66,7 +64,7 @@ export async function runDemo(args: readonly string[], ports: DemoPorts): Promis
       ? new StubPods({ network, clock: systemClock, warmUpMs: () => 50 })
       : new BuildkitdPods(folder, systemClock);
     const clients = folder === undefined ? echoClients(network) : await buildctlClients(folder);
-    await new Demo(ports, timeline, runtime, clients, missing).run();
+    await new Demo(options, timeline, runtime, clients, missing).run();
   } finally {
     if (folder !== undefined) await Deno.remove(folder, { recursive: true }).catch(() => {});
   }
@@ -76,7 +74,7 @@ class Demo {
   readonly #timeline: Timeline;
   readonly #clients: DemoClients;
   readonly #missing: string | undefined;
-  readonly #ports: DemoPorts;
+  readonly #options: DemoOptions;
   readonly #clock: Clock = systemClock;
   readonly #cluster: MiniatureCluster;
   readonly #runtime: PodRuntime;
@@ -87,19 +85,19 @@ class Demo {
   #failed = 0;
 
   constructor(
-    ports: DemoPorts,
+    options: DemoOptions,
     timeline: Timeline,
     runtime: PodRuntime,
     clients: DemoClients,
     missing: string | undefined,
   ) {
-    this.#ports = ports;
+    this.#options = options;
     this.#timeline = timeline;
     this.#runtime = runtime;
     this.#clients = clients;
     this.#missing = missing;
-    this.#podStartMs = ports.podStartMs ?? 4000;
-    this.#idleTimeoutMs = ports.idleTimeoutMs ?? 6000;
+    this.#podStartMs = options.podStartMs ?? 4000;
+    this.#idleTimeoutMs = options.idleTimeoutMs ?? 6000;
     // Every address of 127.0.0.0/8 is there on Linux only; the demo needs just one pod.
     const podHost = Deno.build.os === "linux" ? "127.0.1.1" : "127.0.0.1";
     this.#cluster = new MiniatureCluster({
@@ -127,7 +125,7 @@ class Demo {
       const address = await Promise.race([listening.promise, running.then(unexpectedEnd)]);
       await Promise.race([this.#play(address), running.then(unexpectedEnd)]);
     } catch (error) {
-      if (this.#ports.stop.aborted) throw new FatalError("The demo was interrupted");
+      if (this.#options.stop.aborted) throw new FatalError("The demo was interrupted");
       const tail = this.#runtime instanceof BuildkitdPods ? this.#runtime.logTail : "";
       if (tail !== "") this.#timeline.text(`\nThe end of buildkitd's log:\n${tail}`);
       throw error;
@@ -220,7 +218,7 @@ class Demo {
       () => limit.abort(new FatalError(`This part of the demo did not end within ${seconds(PART_LIMIT_MS)}`)),
     );
     try {
-      using over = anySignal(limit.signal, this.#ports.stop);
+      using over = anySignal(limit.signal, this.#options.stop);
       await part(over.signal);
     } finally {
       cancel();

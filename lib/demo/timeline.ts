@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { wrap } from "../base/wrap.ts";
 import type { Clock } from "../base/clock.ts";
 
 /** Who an event is about. */
@@ -67,16 +68,4 @@ export class Timeline {
 /** `1.23 s`, for the text of an event. */
 export function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(2)} s`;
-}
-
-/** The text in lines of at most `width` characters, broken at spaces. */
-export function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) {
-      lines[lines.length - 1] = `${last} ${word}`;
-    } else lines.push(word);
-  }
-  return lines;
 }

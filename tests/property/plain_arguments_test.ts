@@ -8,7 +8,8 @@ import fc from "fast-check";
 import { UsageError } from "../../lib/base/errors.ts";
 import { parseCommandLine } from "../../lib/config/command_line.ts";
 import { readPlainArguments } from "../../lib/config/plain_arguments.ts";
-import { runRequest, settingRows } from "../../lib/config/settings.ts";
+import { runRequest } from "../../lib/config/parse_settings.ts";
+import { settingRows } from "../../lib/config/settings.ts";
 
 function outcome(read: () => unknown): unknown {
   try {

@@ -6,7 +6,8 @@
  */
 import assert from "node:assert/strict";
 import * as yaml from "js-yaml";
-import { parseSettings, SETTINGS } from "../../lib/config/settings.ts";
+import { parseSettings } from "../../lib/config/parse_settings.ts";
+import { SETTINGS } from "../../lib/config/settings.ts";
 import { ROOT } from "./generated.ts";
 
 interface Manifest {

@@ -6,7 +6,8 @@
  */
 import { runApp } from "../../lib/app.ts";
 import { logTo } from "../../lib/base/log.ts";
-import { parseSettings, type SettingKey, type Settings } from "../../lib/config/settings.ts";
+import { parseSettings } from "../../lib/config/parse_settings.ts";
+import type { SettingKey, Settings } from "../../lib/config/settings.ts";
 import { MiniatureCluster } from "../../lib/miniature/miniature_cluster.ts";
 import { type KubeObject, LEASES } from "../../lib/miniature/objects.ts";
 import type { HttpRequest } from "../../lib/kube/http.ts";

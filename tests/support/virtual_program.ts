@@ -7,7 +7,8 @@
 import assert from "node:assert/strict";
 import { type AppPorts, runApp } from "../../lib/app.ts";
 import type { Address } from "../../lib/base/network.ts";
-import { parseSettings, type SettingKey } from "../../lib/config/settings.ts";
+import { parseSettings } from "../../lib/config/parse_settings.ts";
+import type { SettingKey } from "../../lib/config/settings.ts";
 import { MemoryHttp } from "../../lib/miniature/memory_http.ts";
 import { MiniatureCluster, type MiniatureClusterOptions } from "../../lib/miniature/miniature_cluster.ts";
 import { type KubeObject, LEASES } from "../../lib/miniature/objects.ts";

@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { load } from "js-yaml";
 import { configSchema, configValues, settingsTemplate } from "../../../lib/config/chart_fragments.ts";
-import { parseSettings, settingRows } from "../../../lib/config/settings.ts";
+import { parseSettings } from "../../../lib/config/parse_settings.ts";
+import { settingRows } from "../../../lib/config/settings.ts";
 import {
   address,
   choice,

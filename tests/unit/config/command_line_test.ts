@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import { UsageError } from "../../../lib/base/errors.ts";
-import { parseCommandLine, type Request, SHELLS } from "../../../lib/config/command_line.ts";
+import { parseCommandLine, type Request } from "../../../lib/config/command_line.ts";
+import { SHELLS } from "../../../lib/config/commands.ts";
 import { settingRows, TOPICS } from "../../../lib/config/settings.ts";
 
 function parse(...args: string[]): Request {
@@ -53,6 +54,10 @@ Deno.test("parseCommandLine() takes both forms of a flag, before and after the c
   assert.deepEqual(settingsOf("--listen-addr=[::1]:1").listenAddr, { hostname: "::1", port: 1 });
 });
 
+Deno.test("parseCommandLine() takes everything after -- as arguments", () => {
+  assert.deepEqual(problemsOf("run", "--", "--target-port=1"), ['Unexpected argument "--target-port=1"']);
+});
+
 Deno.test("parseCommandLine() takes the last of a flag given twice", () => {
   assert.equal(settingsOf("--target-port=1", "--target-port", "2").targetPort, 2);
 });
@@ -82,7 +87,9 @@ Deno.test("parseCommandLine() names the nearest of unknown flags, commands and a
   assert.deepEqual(problemsOf("demo", "--sts-name"), [
     'Cannot parse "--sts-name": found no value, want one after it',
   ]);
-  assert.deepEqual(problemsOf("--help=foo"), ['Cannot use "--help=foo": "--help" takes no value']);
+  for (const flag of ["--help", "--version"]) {
+    assert.deepEqual(problemsOf(`${flag}=foo`), [`Cannot use "${flag}=foo": "${flag}" takes no value`]);
+  }
   assert.deepEqual(problemsOf("deploy"), [
     'Unknown command "deploy": want one of run, demo, version, completions',
   ]);
@@ -99,8 +106,12 @@ Deno.test("parseCommandLine() reports unknown variables with the arguments' prob
 });
 
 Deno.test("parseCommandLine() gives the demo its own arguments, and no settings", () => {
-  assert.deepEqual(parse("demo"), { command: "demo", args: [] });
-  assert.deepEqual(parse("demo", "--stub", "x"), { command: "demo", args: ["--stub", "x"] });
+  assert.deepEqual(parse("demo"), { command: "demo", stub: false });
+  assert.deepEqual(parse("demo", "--stub"), { command: "demo", stub: true });
+  assert.deepEqual(problemsOf("demo", "--stub", "--real", "x"), [
+    'Cannot use "--real" with "demo": want nothing, or "--stub"',
+    'Cannot use "x" with "demo": want nothing, or "--stub"',
+  ]);
   assert.deepEqual(problemsOf("demo", "--idle-timeout=1m"), [
     'Cannot use "--idle-timeout" with "demo": it has settings of its own',
   ]);
@@ -109,11 +120,8 @@ Deno.test("parseCommandLine() gives the demo its own arguments, and no settings"
 Deno.test("parseCommandLine() knows version, completions and their arguments", () => {
   assert.deepEqual(parse("version"), { command: "version" });
   assert.deepEqual(parse("--version"), { command: "version" });
-  assert.deepEqual(parse("completions", "fish"), { command: "completions", args: ["completions", "fish"] });
-  assert.deepEqual(parse("complete", "--", "--lo"), {
-    command: "completions",
-    args: ["complete", "--", "--lo"],
-  });
+  assert.deepEqual(parse("completions", "fish"), { command: "completions", shell: "fish" });
+  assert.deepEqual(parse("complete", "--", "--lo"), { command: "complete", words: ["--lo"] });
   assert.deepEqual(problemsOf("complete"), [
     'Unknown command "complete": want one of run, demo, version, completions',
   ]);
@@ -168,7 +176,7 @@ Deno.test("--help fits 80 columns and shows every flag with its variable and def
   }
   assert.match(help, /A variable \(in brackets\) beats its flag/);
   assert.match(help, /Exit codes: 0 done, 1 failed, 2 wrong usage/);
-  for (const args of [["-h"], ["help"], ["run", "--help"], ["--idle-timeout=wrong", "--help"]]) {
+  for (const args of [["-h"], ["help"], ["run", "--help"], ["--idle-timeout=wrong", "--help"], ["-help"]]) {
     assert.equal(helpOf(...args), help, args.join(" "));
   }
   assert.match(helpOf("demo", "--help"), /--stub/);
@@ -316,6 +324,8 @@ Deno.test("main.ts prints completion scripts and completions", async () => {
     assert.deepEqual([code, stderr], [0, ""], shell);
     assert.match(stdout, /buildkitd-autoscaler/);
   }
-  assert.match((await program(["complete", "--", "--ad"])).stdout, /^--admin-addr\t/);
+  for (const before of [[], ["run"]]) {
+    assert.match((await program(["complete", "--", ...before, "--ad"])).stdout, /^--admin-addr\t/);
+  }
   assert.match((await program(["complete", "--", "--wake-on", ""])).stdout, /^connect\t[\s\S]*^data\t/m);
 });

@@ -7,15 +7,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { nearest } from "../../../lib/config/nearest.ts";
-import {
-  parseSettings,
-  runRequest,
-  type SettingKey,
-  settingRows,
-  SETTINGS,
-  settingsAsText,
-  type SettingsInput,
-} from "../../../lib/config/settings.ts";
+import { overriddenFlags, parseSettings, type SettingsInput } from "../../../lib/config/parse_settings.ts";
+import { type SettingKey, settingRows, SETTINGS, settingsAsText } from "../../../lib/config/settings.ts";
 
 type Given = { flags?: Partial<Record<SettingKey, string>>; variables?: SettingsInput["variables"] };
 
@@ -100,7 +93,7 @@ Deno.test("SETTINGS names its durations in ms, and each flag and variable once",
   }
 });
 
-Deno.test("parseSettings() lets a variable beat its flag", () => {
+Deno.test("parseSettings() lets a variable override its flag", () => {
   const { idleTimeoutMs } = parse({
     flags: { idleTimeoutMs: "1m" },
     variables: { SCALE_DOWN_IDLE_TIMEOUT: "3m" },
@@ -108,13 +101,14 @@ Deno.test("parseSettings() lets a variable beat its flag", () => {
   assert.equal(idleTimeoutMs, 180_000);
 });
 
-Deno.test("runRequest() names each flag that its variable beats with another value", () => {
-  const { settings, beaten } = runRequest({
+Deno.test("overriddenFlags() names each flag whose variable has another value", () => {
+  const overridden = overriddenFlags({
     flags: new Map([["idleTimeoutMs", "2m"], ["targetPort", "1"], ["stsName", "a"], ["maxHeld", "5"]]),
     variables: { SCALE_DOWN_IDLE_TIMEOUT: "3m", BUILDKITD_TARGET_PORT: "1", BUILDKITD_STATEFULSET_NAME: "" },
   });
-  assert.equal(settings.idleTimeoutMs, 180_000);
-  assert.deepEqual(beaten, [{ flag: "--idle-timeout", variable: "SCALE_DOWN_IDLE_TIMEOUT", used: "3m" }]);
+  assert.deepEqual(overridden, [
+    { flag: "--idle-timeout", variable: "SCALE_DOWN_IDLE_TIMEOUT", used: "3m" },
+  ]);
 });
 
 Deno.test("parseSettings() takes an empty variable for none", () => {

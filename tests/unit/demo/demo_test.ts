@@ -4,16 +4,15 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { FatalError, UsageError } from "../../../lib/base/errors.ts";
+import { FatalError } from "../../../lib/base/errors.ts";
 import { runDemo } from "../../../lib/demo/demo.ts";
-import { wrap } from "../../../lib/demo/timeline.ts";
 
 const fast = { podStartMs: 30, idleTimeoutMs: 600, colors: false };
 
 Deno.test("runDemo() serves every client, sees the scale-down, and shows both", async () => {
   let text = "";
   const stop = new AbortController().signal;
-  await runDemo(["--stub"], { ...fast, stop, write: (more) => text += more });
+  await runDemo({ ...fast, stub: true, stop, write: (more) => text += more });
   assert.equal(text.match(/client +\d+ served after/g)?.length, 11, text);
   assert.match(text, /program +scales 0 -> 1/);
   assert.match(text, /program +scales 1 -> 0/);
@@ -27,16 +26,6 @@ Deno.test("runDemo() ends when it is interrupted, and has failed then", async ()
   const write = (text: string) => {
     if (/pod buildkitd-0 is created/.test(text)) stop.abort(new Error("Ctrl-C"));
   };
-  const demo = runDemo(["--stub"], { ...fast, podStartMs: 60_000, stop: stop.signal, write });
+  const demo = runDemo({ ...fast, stub: true, podStartMs: 60_000, stop: stop.signal, write });
   await assert.rejects(demo, (error) => error instanceof FatalError && /interrupted/.test(error.message));
-});
-
-Deno.test("runDemo() names arguments that it does not know", async () => {
-  const stop = new AbortController().signal;
-  await assert.rejects(runDemo(["--real"], { stop, write: () => {} }), UsageError);
-});
-
-Deno.test("wrap() breaks at spaces and never within a word", () => {
-  assert.deepEqual(wrap("aa bb cc", 5), ["aa bb", "cc"]);
-  assert.deepEqual(wrap("aaaaaaaa b", 5), ["aaaaaaaa", "b"]);
 });

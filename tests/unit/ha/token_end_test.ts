@@ -1,6 +1,7 @@
 /** Tests of a draining proxy's record and the end of its token, as numbers. @module */
 import assert from "node:assert/strict";
-import { parseSettings, type SettingKey } from "../../../lib/config/settings.ts";
+import { parseSettings } from "../../../lib/config/parse_settings.ts";
+import type { SettingKey } from "../../../lib/config/settings.ts";
 import {
   goodForMs,
   longestDrainMs,

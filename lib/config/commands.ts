@@ -1,0 +1,24 @@
+/**
+ * The commands of the program, for parsing, `--help` and shell completions.
+ *
+ * @module
+ */
+
+/** The program's name. */
+export const PROGRAM = "buildkitd-autoscaler";
+
+/** Shells that there are completions for. */
+export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
+/** One of {@link SHELLS}. */
+export type Shell = typeof SHELLS[number];
+
+/** The flag of `demo`, and what it does. */
+export const STUB_FLAG = ["--stub", "use stand-ins even where buildkitd and buildctl are installed"] as const;
+
+/** All commands with their help, in the order of `--help`. */
+export const COMMANDS: ReadonlyMap<string, { readonly help: string }> = new Map([
+  ["run", { help: "proxy and scale (the default)" }],
+  ["demo", { help: "show it at work on a miniature cluster inside this process" }],
+  ["version", { help: "show the version" }],
+  ["completions", { help: "print a script that completes commands and flags" }],
+]);

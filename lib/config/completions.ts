@@ -1,0 +1,45 @@
+/**
+ * Shell completions: the script for a shell, and what that script asks for while somebody types. The library is loaded
+ * only here. It writes to standard output itself.
+ *
+ * @module
+ */
+import { COMMANDS, PROGRAM, type Shell, SHELLS, STUB_FLAG } from "./commands.ts";
+import { settingRows } from "./settings.ts";
+
+/** Prints the completion script for a shell. */
+export async function printCompletionScript(shell: Shell): Promise<void> {
+  const { script } = await import("@bomb.sh/tab");
+  script(shell, PROGRAM, PROGRAM);
+}
+
+/** Prints what can complete an unfinished command line, given its words after the program's name. */
+export async function printCompletions(words: readonly string[]): Promise<void> {
+  const { RootCommand } = await import("@bomb.sh/tab");
+  const root = new RootCommand();
+  for (const [name, { help }] of COMMANDS) {
+    const command = root.command(name, help);
+    if (name === "run") addSettings(command);
+    if (name === "demo") command.option(STUB_FLAG[0].slice(2), STUB_FLAG[1]);
+    if (name === "completions") command.argument("shell", choices(SHELLS));
+  }
+  addSettings(root);
+  root.option("help", "show this", "h");
+  root.option("version", "show the version");
+  root.parse([...words]);
+}
+
+/** The part of the library's command that is used here. */
+interface Completed {
+  option(name: string, description: string, complete: ReturnType<typeof choices>): unknown;
+}
+
+function addSettings(command: Completed): void {
+  for (const [, { flag, help, type }] of settingRows()) {
+    command.option(flag.slice(2), help, choices(type.choices ?? []));
+  }
+}
+
+function choices(words: readonly string[]): (complete: (word: string, description: string) => void) => void {
+  return (complete) => words.forEach((word) => complete(word, ""));
+}

@@ -1,0 +1,165 @@
+/**
+ * Makes {@link Settings} from flags and variables, and reports everything that is wrong with them at once. Pure.
+ *
+ * A variable overrides its flag. An empty variable counts as not set.
+ *
+ * @module
+ */
+import { UsageError } from "../base/errors.ts";
+import { overlaps } from "./address.ts";
+import { formatDurationMs } from "./duration.ts";
+import { nearest } from "./nearest.ts";
+import { PREFIX, type Setting, type SettingKey, settingRows, SETTINGS, type Settings } from "./settings.ts";
+
+/** What a user has given. */
+export interface SettingsInput {
+  /** Flags with their text; of a flag given twice, the last. */
+  readonly flags: ReadonlyMap<SettingKey, string>;
+  /** The whole environment. */
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  /** Problems that reading the command line has found; they are reported with the others. */
+  readonly problems?: readonly string[];
+}
+
+/**
+ * The settings that flags and variables make.
+ *
+ * @throws UsageError with all problems: each value that cannot be parsed, each unknown variable, each pair of settings
+ * that does not fit together
+ */
+export function parseSettings({ flags, variables, problems: before = [] }: SettingsInput): Settings {
+  const problems = [...before];
+  const values: Record<string, unknown> = {};
+  for (const [key, setting] of settingRows()) {
+    // Where there is no default, an empty flag asks for none.
+    const given = setting.default === undefined ? flags.get(key) || undefined : flags.get(key);
+    let value = given === undefined
+      ? parseDefault(setting)
+      : parseOne(setting, setting.flag, given, problems);
+    // The variable wins, but a flag that cannot be parsed is a mistake even then.
+    const variable = variables[setting.variable];
+    if (variable) value = parseOne(setting, setting.variable, variable, problems);
+    values[key] = value;
+  }
+  problems.push(...unknownVariables(variables));
+  const settings = values as Settings;
+  problems.push(...conflicts(settings));
+  if (problems.length > 0) throw new UsageError(problems);
+  return settings;
+}
+
+/** A flag whose variable has another value. The variable overrides it. */
+export interface OverriddenFlag {
+  /** With its dashes. */
+  readonly flag: string;
+  /** The variable that overrides the flag. */
+  readonly variable: string;
+  /** The variable's value. */
+  readonly used: string;
+}
+
+/** The command that runs the program. */
+export interface RunRequest {
+  /** Distinguishes it from the other commands. */
+  readonly command: "run";
+  /** From flags and variables. */
+  readonly settings: Settings;
+  /** Flags without effect, for the log. */
+  readonly overridden: readonly OverriddenFlag[];
+}
+
+/**
+ * The request to run with these settings.
+ *
+ * @throws UsageError as {@link parseSettings} does
+ */
+export function runRequest(input: SettingsInput): RunRequest {
+  return { command: "run", settings: parseSettings(input), overridden: overriddenFlags(input) };
+}
+
+/** The flags that have no effect, so that the log can say so. */
+export function overriddenFlags({ flags, variables }: SettingsInput): readonly OverriddenFlag[] {
+  return settingRows().flatMap(([key, { flag, variable }]) => {
+    const [given, used] = [flags.get(key), variables[variable]];
+    return given === undefined || !used || given === used ? [] : [{ flag, variable, used }];
+  });
+}
+
+function parseDefault(setting: Setting<unknown>): unknown {
+  return setting.default === undefined ? undefined : setting.type.parse(setting.default);
+}
+
+function parseOne(setting: Setting<unknown>, name: string, given: string, problems: string[]): unknown {
+  const value = given === "" ? undefined : setting.type.parse(given);
+  if (value === undefined) {
+    problems.push(`Cannot parse "${name}": found ${quote(given)}, want ${setting.type.want(given)}`);
+  }
+  return value;
+}
+
+/** Quoted, on one line, and not endless. */
+function quote(given: string): string {
+  return JSON.stringify(given.length > 80 ? `${given.slice(0, 80)}…` : given);
+}
+
+/**
+ * Kubernetes sets such variables in every pod for each Service of its namespace (service links); a Service may well be
+ * named `autoscaler-…`.
+ */
+const SERVICE_LINK = /_SERVICE_HOST$|_SERVICE_PORT(_.*)?$|_PORT$|_PORT_[0-9]+_/;
+
+function unknownVariables(variables: Readonly<Record<string, string | undefined>>): string[] {
+  const known = new Map<string, string>();
+  for (const [, { flag, variable }] of settingRows()) {
+    known.set(variable, variable);
+    // What somebody would guess for a setting whose variable has an older name.
+    known.set(variableOf(flag), variable);
+  }
+  const right = new Set(known.values());
+  const isLink = (name: string) =>
+    SERVICE_LINK.test(name) && (!known.has(name) || /^(tcp|udp|sctp):/.test(variables[name]!));
+  return Object.keys(variables).sort()
+    .filter((name) => name.startsWith(PREFIX) && variables[name] && !right.has(name) && !isLink(name))
+    .map((name) => {
+      const near = known.get(nearest(name, [...known.keys()], PREFIX) ?? "");
+      return `Unknown variable "${name}"${near === undefined ? "" : `: the nearest is "${near}"`}`;
+    });
+}
+
+function variableOf(flag: string): string {
+  return PREFIX + flag.slice(2).toUpperCase().replaceAll("-", "_");
+}
+
+/** Settings that do not fit together. Values that could not be parsed are `undefined` here. */
+function conflicts(settings: Partial<Settings>): string[] {
+  return [...portConflicts(settings), ...electionConflicts(settings)];
+}
+
+function portConflicts({ listenAddr, adminAddr }: Partial<Settings>): string[] {
+  if (listenAddr === undefined || adminAddr === undefined || !overlaps(listenAddr, adminAddr)) return [];
+  const { listenAddr: listen, adminAddr: admin } = SETTINGS;
+  const [proxied, served] = [listen.type.format(listenAddr), admin.type.format(adminAddr)];
+  return [
+    `Cannot listen on both "${listen.flag}" and "${admin.flag}": found "${proxied}" and "${served}", ` +
+    `want different ports`,
+  ];
+}
+
+/** A retry period is drawn up to this much longer, as in client-go. */
+const JITTER = 1.2;
+
+function electionConflicts({ leaseDurationMs, renewDeadlineMs, retryPeriodMs }: Partial<Settings>): string[] {
+  const problems: string[] = [];
+  const compare = (low: SettingKey, high: SettingKey, lowMs?: number, highMs?: number, factor = 1) => {
+    if (lowMs === undefined || highMs === undefined || lowMs * factor < highMs) return;
+    const [a, b] = [SETTINGS[low], SETTINGS[high]];
+    const more = factor === 1 ? "" : `${factor} times `;
+    problems.push(
+      `Cannot use "${a.flag}" and "${b.flag}" together: found "${formatDurationMs(lowMs)}" and ` +
+        `"${formatDurationMs(highMs)}", want the second longer than ${more}the first`,
+    );
+  };
+  compare("renewDeadlineMs", "leaseDurationMs", renewDeadlineMs, leaseDurationMs);
+  compare("retryPeriodMs", "renewDeadlineMs", retryPeriodMs, renewDeadlineMs, JITTER);
+  return problems;
+}
