@@ -1,19 +1,19 @@
 /**
- * What went wrong with a request to the Kubernetes API, in words that name the verb, the resource and the cure. No I/O.
+ * Errors of the Kubernetes API. Their messages name the verb, the resource and the remedy. No I/O.
  *
  * @module
  */
 import type { ApiVerb } from "../base/metrics.ts";
 
-/** What a request is about, in RBAC's words. */
+/** What a request acts on, in the terms of RBAC. */
 export interface ApiTarget {
-  /** RBAC's verb. */
+  /** The RBAC verb. */
   readonly verb: ApiVerb;
   /** The API group, such as `apps`. */
   readonly group: string;
   /** The resource, with its subresource: `statefulsets/scale`. */
   readonly resource: string;
-  /** The object's or the collection's namespace. */
+  /** The namespace of the object or collection. */
   readonly namespace: string;
   /** The object's name; empty for a collection. */
   readonly name: string;
@@ -26,40 +26,40 @@ export interface ApiTarget {
 export class ApiError extends Error {
   /** Always `ApiError`. */
   override readonly name = "ApiError";
-  /** The HTTP status; that of the Status object for an error inside a watch. */
+  /** The HTTP status. For an error inside a watch, the code of its Status object. */
   readonly status: number;
   /** The Status reason, such as `Conflict`, or an empty string. */
   readonly reason: string;
-  /** The message without what the request was for: the cause, and the cure where there is one. */
+  /** The message without the request: the cause and, if there is one, the remedy. */
   readonly detail: string;
-  /** For a 403: the authorizer has refused it, not admission. */
-  readonly isMissingRight: boolean;
+  /** True for a 403 of the authorizer, false for one of admission. */
+  readonly isMissingPermission: boolean;
   /** How long the server asks to wait before the next try, in ms. */
   readonly retryAfterMs: number | undefined;
 
-  /** Makes the message from the target, the server's words, and what else is known (`hint`, which begins with its own mark). */
+  /** Makes the message from the target, the server's answer and a `hint`, which begins with its own punctuation. */
   constructor(target: ApiTarget, status: number, said: StatusLike, retryAfterMs?: number, hint = "") {
     const detail = describe(target, status, said) + hint;
     super(`Cannot ${describeTarget(target)}: ${detail}`);
     this.detail = detail;
     this.status = status;
     this.reason = said.reason ?? "";
-    this.isMissingRight = status === 403 && isMissingRight(said.message);
+    this.isMissingPermission = status === 403 && isMissingPermission(said.message);
     this.retryAfterMs = retryAfterMs;
   }
 }
 
-/** The parts of a Kubernetes `Status` that are read. */
+/** The fields of a Kubernetes `Status` that the program reads. */
 export interface StatusLike {
-  /** A word for machines. */
+  /** One word for programs. */
   readonly reason?: string | undefined;
   /** A sentence for people. */
   readonly message?: string | undefined;
-  /** The HTTP status it stands for. */
+  /** The HTTP status. */
   readonly code?: number | undefined;
 }
 
-/** Says what a request was for: `get statefulsets/scale "buildkitd" in namespace "default"`. */
+/** Describes a request: `get statefulsets/scale "buildkitd" in namespace "default"`. */
 export function describeTarget({ verb, resource, namespace, name }: ApiTarget): string {
   return `${verb} ${resource}${name === "" ? "" : ` "${name}"`} in namespace "${namespace}"`;
 }
@@ -70,8 +70,8 @@ function describe(target: ApiTarget, status: number, { reason, message }: Status
     case 401:
       return `the API server does not accept the credentials (${said})`;
     case 403:
-      // Admission refuses with it, too: a webhook, a quota, a namespace that is being deleted.
-      if (!isMissingRight(message)) return said;
+      // Admission also answers 403: a webhook, a quota, a namespace that is being deleted.
+      if (!isMissingPermission(message)) return said;
       return `no permission (${said}); the missing rule in a Role of namespace "${target.namespace}" is ` +
         `apiGroups: ["${target.group}"], resources: ["${target.resource}"], verbs: ["${target.verb}"]`;
     default:
@@ -80,24 +80,24 @@ function describe(target: ApiTarget, status: number, { reason, message }: Status
 }
 
 /**
- * Whether a 403 is the authorizer's: one that says nothing is taken for that.
- * Source of the words: kube-apiserver's endpoints/handlers/responsewriters/errors.go
+ * Whether a 403 comes from the authorizer. One without a message counts as such.
+ * Source of the wording: kube-apiserver's endpoints/handlers/responsewriters/errors.go
  */
-function isMissingRight(message = ""): boolean {
+function isMissingPermission(message = ""): boolean {
   return message === "" || /\bUser ".*" cannot /.test(message);
 }
 
-/** True of the authorizer's answer to a request that the program has no right to; admission's refusals are none. */
+/** True if the authorizer has refused the request: the program has no permission. False if admission has refused it. */
 export function isForbidden(error: unknown): error is ApiError {
-  return error instanceof ApiError && error.isMissingRight;
+  return error instanceof ApiError && error.isMissingPermission;
 }
 
-/** True when the object was changed since it was read (or, for a create, exists): look again. */
+/** True when the object has changed since it was read, or exists already: read it again. */
 export function isConflict(error: unknown): boolean {
   return error instanceof ApiError && error.status === 409;
 }
 
-/** True when the resourceVersion is too old to watch from: list again. */
+/** True when the resourceVersion is too old for a watch: list again. */
 export function isExpired(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 410 || error.reason === "Expired");
 }

@@ -1,6 +1,6 @@
 /**
- * A small file that another program replaces from time to time, such as a service account's token: read again before
- * use, but not for every request.
+ * A small file that another program replaces from time to time, such as a service account's token. Its content is
+ * cached for a few seconds.
  *
  * @module
  */
@@ -8,22 +8,22 @@ import type { Clock } from "../base/clock.ts";
 import { CauseLog, type Log } from "../base/log.ts";
 import { type Machine, readFault } from "./machine.ts";
 
-/** How old what was read may be, in ms of monotonic time from the read. A token is replaced well before it expires. */
+/** How long the content is cached, in ms from the read. A token is replaced well before it expires. */
 export const MAX_FILE_AGE_MS = 10_000;
 
-/** What a {@link CachedFile} reads, and through what. */
+/** What a {@link CachedFile} is made of. */
 export interface CachedFileOptions {
   /** The file. */
   readonly path: string;
-  /** What it is, for messages: `token file`. */
+  /** What the file is, for messages: `token file`. */
   readonly what: string;
-  /** What is wrong with a content, as `found …, want …`; `undefined` when nothing is. */
+  /** Says what is wrong with the content, as `found …, want …`, or `undefined` if it is good. */
   readonly fault: (text: string) => string | undefined;
-  /** Where the file is. */
+  /** Reads the file. */
   readonly machine: Machine;
-  /** For its age. */
+  /** Measures the age of the content. */
   readonly clock: Clock;
-  /** For a file that was there and can no longer be read. */
+  /** Told when a file can no longer be read. */
   readonly log: Log;
 }
 
@@ -41,8 +41,8 @@ export class CachedFile {
   }
 
   /**
-   * The content. A file that can no longer be read gives its last content until {@link refresh} is called: it may be
-   * away for the moment of its replacement, and what it said is good for longer.
+   * The content. If the file can no longer be read, this is its last content until {@link refresh} is called: the file
+   * may be missing while it is replaced, and its last content is usually still valid.
    *
    * @throws Error that names the file
    */
@@ -71,7 +71,7 @@ export class CachedFile {
     }
   }
 
-  /** The next {@link read} reads the file, and fails if it cannot. */
+  /** Makes the next {@link read} read the file, or fail. */
   refresh(): void {
     this.#refused = true;
   }

@@ -1,8 +1,8 @@
 /**
- * The Kubernetes REST client: one request, one answer. It authenticates, sets deadlines, turns errors into
- * {@link ApiError}s, counts, and says once for all its callers that the API is away. It sends a request again only once
- * after a 401, and once after a failed TLS handshake when its certificates have changed: when to try again is otherwise
- * its callers' decision, with {@link retryDelayMs}.
+ * The Kubernetes REST client. It authenticates, sets deadlines, turns errors into {@link ApiError}s, counts requests,
+ * and logs once for all callers that the API cannot be reached. It repeats a request only after a 401, and after a
+ * failed TLS handshake if the certificates have changed, once each. All other retries are the caller's decision, with
+ * {@link retryDelayMs}.
  *
  * @module
  */
@@ -13,29 +13,32 @@ import { CauseLog } from "../base/log.ts";
 import type { BasePorts } from "../base/ports.ts";
 import type { Random } from "../base/random.ts";
 import { ApiError, type ApiTarget, describeTarget, type StatusLike } from "./api_error.ts";
-import { type Cluster, credentialsHint, homeHint } from "./cluster.ts";
+import { type Cluster, credentialsHint, namespaceHint } from "./cluster.ts";
 import type { HttpResponse } from "./http.ts";
 import { HandshakeError } from "./http_errors.ts";
 
-/** From sending a request to its answer's headers; then once more from there to the end of its body, but for a watch. */
+/**
+ * In ms, from sending a request to the headers of its answer, and again from there to the end of the body. A watch has
+ * only the first.
+ */
 export const REQUEST_TIMEOUT_MS = 10_000;
 
-/** A body longer than this is refused: the objects that are read are a few kB. */
+/** A longer body is refused. The objects that the program reads have a few kB. */
 const LARGEST_BODY_BYTES = 16 * 1024 * 1024;
 
-/** A request: what it is about, and how it is put. */
+/** A request. */
 export interface ApiRequest {
-  /** In RBAC's words, for messages and metrics. */
+  /** What it acts on, for messages and metrics. */
   readonly target: ApiTarget;
   /** The HTTP method. */
   readonly method: "GET" | "PUT" | "PATCH" | "POST" | "DELETE";
   /** Query parameters. */
   readonly query?: Readonly<Record<string, string>>;
-  /** Statuses that are answers like any other, not failures to count; they are thrown all the same. */
+  /** Error statuses that the metrics do not count as failures. They are thrown like others. */
   readonly expected?: readonly number[];
   /** Sent as JSON. */
   readonly body?: unknown;
-  /** The body's media type, if it is not plain JSON. */
+  /** The media type of the body, if not `application/json`. */
   readonly contentType?: string;
 }
 
@@ -48,8 +51,8 @@ export interface ClientPorts extends Pick<BasePorts, "clock" | "log" | "metrics"
 /** Sends requests to the Kubernetes API. */
 export class KubeClient {
   /**
-   * Why no request succeeds: the server cannot be reached or does not accept the credentials. One fault for all requests,
-   * so what fails in consequence stands under it.
+   * Why no request succeeds: the server cannot be reached, or does not accept the credentials. The faults that result
+   * from this are logged at debug only.
    */
   readonly access: CauseLog;
   readonly #ports: ClientPorts;
@@ -61,7 +64,7 @@ export class KubeClient {
     this.access = new CauseLog(ports.log, "api_access_failed");
   }
 
-  /** The cluster that it talks to, for messages. */
+  /** The cluster, for messages. */
   get cluster(): Cluster {
     return this.#ports.cluster;
   }
@@ -84,7 +87,7 @@ export class KubeClient {
   }
 
   /**
-   * Sends a request and returns once the headers of a good answer have come. The caller reads or cancels the body.
+   * Sends a request and returns when the headers of a 2xx answer have arrived. The caller must read or cancel the body.
    *
    * @throws as {@link json}
    */
@@ -95,7 +98,7 @@ export class KubeClient {
     const sentMs = clock.nowMs();
     try {
       let response = await this.#send(request, signal).catch(async (error) => {
-        // The request itself was not read: the handshake comes before it.
+        // The server has not read the request: the handshake comes first.
         if (!(error instanceof HandshakeError) || !await cluster.renew()) throw error;
         return await this.#send(request, signal);
       });
@@ -107,7 +110,7 @@ export class KubeClient {
       if (response.status !== 401 && response.status < 500) this.#answered();
       if (response.status >= 200 && response.status < 300) return response;
       const refusal = await this.#apiError(request.target, response, signal);
-      // A load balancer may speak for an API server that is away; only the server itself gives a reason.
+      // The answer may come from a load balancer whose API server is down. Only the API server gives a reason.
       if (response.status >= 500 && refusal.reason !== "") this.#answered();
       throw refusal;
     } catch (error) {
@@ -126,7 +129,7 @@ export class KubeClient {
     this.access.succeeded();
   }
 
-  /** One request that fails while others are answered is a fault of its own. */
+  /** A request that fails while others succeed does not mean that the API cannot be reached. */
   #failed(error: unknown, sentMs: number): void {
     if (this.#answeredMs > sentMs) return;
     const { origin } = this.#ports.cluster.server;
@@ -149,10 +152,10 @@ export class KubeClient {
       ...await cluster.authenticate(signal),
     };
     using limit = deadline(clock, REQUEST_TIMEOUT_MS, signal, () => this.#timedOut(target, "headers"));
-    // Nothing would end the request: a signal that is aborted already says so no more, and no time-out can follow.
+    // An aborted signal fires no event, so nothing would end the request.
     limit.signal.throwIfAborted();
     if (body !== undefined) headers["content-type"] = contentType ?? "application/json";
-    // The deadline of the headers must not end the body's stream, so the request gets a signal of its own.
+    // The deadline for the headers must not end the body, so the request has its own signal.
     const whole = new AbortController();
     const onLimit = () => whole.abort(limit.signal.reason);
     limit.signal.addEventListener("abort", onLimit, { once: true });
@@ -183,7 +186,7 @@ export class KubeClient {
     const retryAfterMs = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
     const { cluster } = this.#ports;
     const hint = response.status === 403
-      ? homeHint(cluster, target.namespace)
+      ? namespaceHint(cluster, target.namespace)
       : response.status === 401
       ? credentialsHint(cluster)
       : "";
@@ -202,8 +205,8 @@ export class KubeClient {
 }
 
 /**
- * How long to wait before try `attempt` (0 is the first retry): what the server asks for, else growing waits with
- * jitter, 100 ms to 10 s. A server's wish is followed up to `longestAskedMs`, a minute unless somebody waits.
+ * How long to wait before retry `attempt` (0 is the first): back-off with jitter from 100 ms to 10 s, or longer if the
+ * server asks for it, up to `longestAskedMs` (a minute by default, less while a client waits).
  */
 export function retryDelayMs(
   error: unknown,
@@ -267,7 +270,7 @@ function parseStatus(text: string): StatusLike {
     const status = JSON.parse(text);
     if (status?.kind === "Status") return status;
   } catch {
-    // Not every error comes from the API server: a load balancer in between answers in HTML or text.
+    // A load balancer in between may answer in HTML or text.
   }
   return { message: text.slice(0, 200).trim() };
 }

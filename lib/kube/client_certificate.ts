@@ -19,7 +19,7 @@ export class ClientCertificateFiles implements Credentials {
     this.#key = key;
   }
 
-  /** See {@link Credentials}. While only one of the files has been replaced, the last pair is good. */
+  /** See {@link Credentials}. While only one of the two files has been replaced, this is the last pair. */
   async get(): Promise<Credential> {
     const cert = await this.#cert.read();
     const key = await this.#key.read();

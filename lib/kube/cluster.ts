@@ -1,17 +1,20 @@
 /**
- * What the Kubernetes client needs to know of a cluster: where its API server is and how to prove who asks. Made by
- * `load_cluster.ts` from a kubeconfig or a service account, by tests and the demo by hand.
+ * What the Kubernetes client needs to know about a cluster: where its API server is, and how to authenticate.
+ * `load_cluster.ts` makes it from a kubeconfig or a service account; tests and the demo make their own.
  *
  * @module
  */
 import type { Http } from "./http.ts";
 import type { TokenTimes } from "./token_claims.ts";
 
-/** The source of a pod's own credentials; every other source is a kubeconfig. */
+/** {@link Cluster.source} of a pod's service account. Every other source is a kubeconfig. */
 export const SERVICE_ACCOUNT = "service account";
 
-/** For a message about `namespace`: that the credentials are for another one; else empty. Names no file. */
-export function homeHint({ namespace: home, source }: Cluster, namespace: string): string {
+/**
+ * The end of an error message about `namespace` if the credentials belong to another namespace, else empty. Names no
+ * file.
+ */
+export function namespaceHint({ namespace: home, source }: Cluster, namespace: string): string {
   if (home === undefined || home === namespace) return "";
   return source === SERVICE_ACCOUNT
     ? `; the namespace of the service account is "${home}"`
@@ -28,35 +31,37 @@ export function credentialsHint({ source }: Cluster): string {
 
 /** A cluster and the identity to use there. */
 export interface Cluster {
-  /** The API server's base URL; its path, if it has one, comes before every request's. */
+  /** The base URL of the API server. Its path, if any, is the prefix of all request paths. */
   readonly server: URL;
-  /** Where this comes from, for messages: {@link SERVICE_ACCOUNT}, or `context "x" of "~/.kube/config"`. */
+  /**
+   * Where the configuration comes from, for messages: {@link SERVICE_ACCOUNT}, or `context "x" of "~/.kube/config"`.
+   */
   readonly source: string;
-  /** The namespace of the context or service account, where one is known. Only for messages: it is never a default. */
+  /** The namespace of the context or service account, if known. Only for messages, never a default. */
   readonly namespace: string | undefined;
-  /** The uid of the pod that the program runs in, where its service account's token tells it. */
+  /** The uid of the pod that the program runs in, if the service account's token contains it. */
   readonly podUid?: string | undefined;
-  /** The lifetime of the service account's token as it now stands in its file; undefined where it tells none. */
+  /** The lifetime of the token that is now in the service account's file, if it has one. */
   tokenTimes?(): Promise<TokenTimes | undefined>;
-  /** The way to the server. */
+  /** Sends requests to the server. */
   readonly http: Http;
   /**
-   * The headers that authenticate a request (none when a client certificate does). Re-reads token files, runs or
-   * re-runs an exec plugin when its credential has expired.
+   * The headers that authenticate a request; none with a client certificate. Reads token files again, and runs an exec
+   * plugin when its credential has expired.
    *
-   * @throws Error that says which file or plugin failed, and what to do
+   * @throws Error that names the file or plugin that failed, and the remedy
    */
   authenticate(signal: AbortSignal): Promise<Readonly<Record<string, string>>>;
   /**
-   * Forgets what `authenticate` has cached and reads files again: the server has answered 401. Never throws: what cannot
-   * be read is logged, or fails the next `authenticate`.
+   * Called after a 401: drops cached credentials and reads files again. Never throws: a file that cannot be read is
+   * logged, or fails the next `authenticate`.
    */
   refresh(): Promise<void>;
   /**
-   * Reads the authority's certificates, and credentials that stand in a kubeconfig, again: a TLS handshake has failed.
+   * Called after a failed TLS handshake: reads the certificate authority and the credentials of a kubeconfig again.
    * Never throws.
    *
-   * @returns true when something is new, so that another try makes sense
+   * @returns true if something has changed, so that a retry makes sense
    */
   renew(): Promise<boolean>;
 }

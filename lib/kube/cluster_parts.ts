@@ -1,6 +1,6 @@
 /**
- * The parts that a source of credentials yields, and the {@link Cluster} made of them. Here ends what the credentials'
- * errors say of files and plugins: the log has it, everybody else is told one sentence.
+ * The parts that a kubeconfig or service account yields, and the {@link Cluster} made of them. Details of files and
+ * plugins in errors are only for the log: clients and the admin port get one general sentence.
  *
  * @module
  */
@@ -16,13 +16,13 @@ import { makeHttp } from "./make_http.ts";
 import type { KeyPair } from "./pem.ts";
 import type { TokenTimes } from "./token_claims.ts";
 
-/** What loading credentials works with. */
+/** What credentials are loaded with. */
 export interface LoadPorts extends Pick<BasePorts, "clock" | "log"> {
   /** Environment, files, child processes. */
   readonly machine: Machine;
 }
 
-/** A cluster and who asks, before anything is opened. */
+/** Server and credentials, before a connection is opened. */
 export interface ClusterParts {
   /** See {@link Cluster}. */
   readonly server: URL;
@@ -36,10 +36,10 @@ export interface ClusterParts {
   tokenTimes?(): Promise<TokenTimes | undefined>;
   /** How to connect. */
   readonly connection: Connection;
-  /** Who asks. */
+  /** How to authenticate. */
   readonly credentials: Credentials;
   /**
-   * Reads again what may have been replaced since.
+   * Reads files again that may have been replaced.
    *
    * @throws Error that names the file
    */
@@ -50,7 +50,7 @@ export interface ClusterParts {
 export interface Renewed {
   /** See {@link Connection}. */
   readonly ca: string | undefined;
-  /** Other credentials, if the kubeconfig has changed. */
+  /** The new credentials, if the kubeconfig has changed. */
   readonly credentials?: Credentials;
 }
 
@@ -59,7 +59,7 @@ const NO_CREDENTIALS =
   "The proxy cannot use the Kubernetes API: its credentials could not be read (its log has the reason)";
 
 /**
- * A {@link Cluster} of these parts. Warns when any certificate is taken.
+ * A {@link Cluster} of these parts. Logs a warning if certificates are not verified.
  *
  * @throws UsageError when the environment names a proxy that cannot be used
  */
@@ -90,7 +90,7 @@ export function makeCluster(parts: ClusterParts, { log, machine }: LoadPorts): C
   };
 }
 
-/** Who asks, and whom to trust, as they are now. */
+/** The current credentials and certificate authority. */
 class Identity {
   readonly #parts: ClusterParts;
   readonly #http: ClientHttp;
@@ -132,7 +132,7 @@ class Identity {
     await this.renew();
   }
 
-  /** Those who ask while files are read share the answer. */
+  /** Calls during a read share its result. */
   renew(): Promise<boolean> {
     return this.#renewing ??= this.#renew().finally(() => this.#renewing = undefined);
   }

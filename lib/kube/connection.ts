@@ -1,5 +1,5 @@
 /**
- * How to connect to an API server, apart from who asks: what a kubeconfig's cluster says.
+ * How to connect to an API server, without credentials: the `cluster` of a kubeconfig.
  *
  * @module
  */
@@ -8,27 +8,27 @@ import type { KeyPair } from "./pem.ts";
 
 /** How to connect. */
 export interface Connection {
-  /** Certificates of the authorities to trust, PEM; otherwise those that the runtime trusts. */
+  /** Certificates of the authorities to trust, in PEM. Without them, those of the runtime. */
   readonly ca: string | undefined;
-  /** Where `ca` comes from, or would have to be set, for messages. */
+  /** Where `ca` comes from, or where to set it, for messages. */
   readonly caSource: string;
-  /** The proxy on the way. */
+  /** The HTTP proxy to connect through. */
   readonly proxy: URL | undefined;
   /** Where `proxy` comes from, for messages. */
   readonly proxySource?: string | undefined;
-  /** The name that the server's certificate must have, if it is not the host of the URL. */
+  /** The name that the server's certificate must have, if not the host of the URL. */
   readonly serverName: string | undefined;
-  /** Takes any certificate. */
+  /** Whether the server's certificate is not verified. */
   readonly insecure: boolean;
-  /** Requests carry a header several times, which `fetch` cannot do. */
+  /** Whether requests repeat a header, which `fetch` cannot do. */
   readonly repeatsHeaders: boolean;
 }
 
-/** A connection's HTTP, whose client certificate may change while it is used. */
+/** {@link Http} whose certificates may change while it is in use. */
 export interface ClientHttp extends Http {
-  /** Presents this certificate on connections that are opened from now on, and opens new ones. */
+  /** Uses this client certificate, on new connections. */
   useClientCertificate(pair: KeyPair | undefined): void;
-  /** Trusts these authorities on connections that are opened from now on, and opens new ones. */
+  /** Trusts these authorities, on new connections. */
   trust(ca: string | undefined): void;
 }
 
@@ -38,8 +38,8 @@ export function needsTls({ serverName, insecure, repeatsHeaders }: Connection): 
 }
 
 /**
- * Why this runtime cannot make such a connection; `undefined` when it can. On Deno 2.6 `node:tls` throws where nobody
- * can catch it when a handshake fails.
+ * Why this runtime cannot make such a connection, or `undefined` if it can. On Deno 2.6 a failed handshake of
+ * `node:tls` throws an error that cannot be caught.
  */
 export function runtimeFault(
   connection: Connection,

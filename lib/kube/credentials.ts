@@ -1,29 +1,29 @@
 /**
- * Who asks: what every kind of credential has in common, and the simple kinds. The others are in `exec_plugin.ts` and
- * `cached_file.ts`.
+ * The interface of all credentials, and the simple kinds. The others are in `client_certificate.ts` and
+ * `exec_plugin.ts`.
  *
  * @module
  */
 import type { CachedFile } from "./cached_file.ts";
 import type { KeyPair } from "./pem.ts";
 
-/** What proves who asks. */
+/** What authenticates a request. */
 export interface Credential {
   /** Headers for every request. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The certificate to present on connections. */
+  /** The client certificate of its connection. */
   readonly clientCertificate?: KeyPair;
 }
 
-/** Where credentials come from. */
+/** A source of credentials. */
 export interface Credentials {
   /**
    * The credential to use now.
    *
-   * @throws Error that says which file or plugin failed and what to do
+   * @throws Error that names the file or plugin that failed, and the remedy
    */
   get(signal: AbortSignal): Promise<Credential>;
-  /** The next `get` looks again: the server has refused what the last one gave. */
+  /** Called when the server has refused the last credential: the next `get` reads a new one. */
   refresh(): void;
 }
 
@@ -51,7 +51,7 @@ export function tokenFile(file: CachedFile): Credentials {
   };
 }
 
-/** All of these together; where two give the same, the earlier wins. */
+/** All of these together. If two set the same header, the first one counts. */
 export function combined(parts: readonly Credentials[]): Credentials {
   return {
     async get(signal) {

@@ -1,21 +1,21 @@
 /**
- * Which proxy the environment names for a server, by the rules of Go, which kubectl follows: `HTTPS_PROXY` or
- * `HTTP_PROXY` by the server's scheme, and the exceptions of `NO_PROXY`, each in capitals or not; beside them
- * `ALL_PROXY`, which Deno reads. Deno itself does not know all of those rules: it ignores `NO_PROXY=*` for a server with
- * an address, and ports. There is no option of `fetch` for "no proxy", so Deno is told in `NO_PROXY`, in a form that it
- * knows. Source: https://pkg.go.dev/golang.org/x/net/http/httpproxy. No I/O.
+ * Which HTTP proxy the environment names for a server, by the rules of Go and kubectl: `HTTPS_PROXY` or `HTTP_PROXY` by
+ * the server's scheme, with the exceptions in `NO_PROXY`, in upper or lower case; also `ALL_PROXY`, which Deno reads.
+ * Deno does not implement all rules: it ignores ports, and `NO_PROXY=*` for an IP address. `fetch` has no option for
+ * "no proxy", so the server is added to `NO_PROXY` in a form that Deno understands. Source:
+ * https://pkg.go.dev/golang.org/x/net/http/httpproxy. No I/O.
  *
  * @module
  */
 import { UsageError } from "../base/errors.ts";
 
-/** What the environment says of the way to a server; nothing when it names no proxy. */
+/** The proxy settings of the environment for a server; empty if there are none. */
 export interface EnvironmentProxy {
   /** The proxy to use. */
   readonly proxy?: URL;
-  /** The variable that names it. */
+  /** The variable that names the proxy. */
   readonly proxySource?: string;
-  /** No proxy is to be used: `NO_PROXY` as it was, with the server in a form that Deno knows. */
+  /** Set if no proxy is to be used: the value of `NO_PROXY` plus the server in a form that Deno understands. */
   readonly noProxy?: string;
 }
 
@@ -24,7 +24,7 @@ const PROTOCOLS = ["http:", "https:", "socks5:", "socks5h:"];
 /**
  * The proxy of the environment for `server`.
  *
- * @throws UsageError when the variable names no proxy
+ * @throws UsageError when the variable does not hold a proxy URL
  */
 export function environmentProxy(
   server: URL,
@@ -44,7 +44,7 @@ export function environmentProxy(
   if (
     proxy === undefined || !PROTOCOLS.includes(proxy.protocol) || proxy.hostname === "" || !isDecodable(proxy)
   ) {
-    // The text is not quoted: it may hold a password.
+    // The value is not quoted, because it may contain a password.
     throw new UsageError([
       `Cannot use the variable ${proxySource}: found no URL of a proxy, want one such as "http://proxy.example:3128"`,
     ]);
@@ -52,7 +52,7 @@ export function environmentProxy(
   return { proxy, proxySource };
 }
 
-/** Whether name and password can be read: a percent sign that begins no escape is no part of a URL. */
+/** Whether name and password can be decoded. A percent sign without two hex digits is invalid. */
 function isDecodable({ username, password }: URL): boolean {
   try {
     decodeURIComponent(username + password);
@@ -62,7 +62,7 @@ function isDecodable({ username, password }: URL): boolean {
   }
 }
 
-/** Whether no proxy is used for a server: the machine itself, and what `NO_PROXY` lists. */
+/** Whether no proxy is used for a server: localhost, and the entries of `NO_PROXY`. */
 export function isExempt(server: URL, noProxy: string): boolean {
   const host = bare(server.hostname).toLowerCase();
   const port = server.port || (server.protocol === "https:" ? "443" : "80");
@@ -79,7 +79,7 @@ export function isExempt(server: URL, noProxy: string): boolean {
     if (address !== undefined || wantedAddress !== undefined) {
       return address !== undefined && wantedAddress !== undefined && same(wantedAddress, address);
     }
-    // "example.com" is for itself and all below it, ".example.com" and "*.example.com" only for what is below.
+    // "example.com" matches itself and its subdomains, ".example.com" and "*.example.com" only the subdomains.
     const domain = wanted.startsWith("*.") ? wanted.slice(1) : wanted;
     return domain.startsWith(".") ? host.endsWith(domain) : host === domain || host.endsWith(`.${domain}`);
   });
@@ -92,7 +92,7 @@ function splitPort(entry: string): { readonly host: string; readonly port: strin
   return { host: bare(host ?? entry), port };
 }
 
-/** An address as bytes: 4, or 16; an IPv4 address that is mapped into IPv6 has 4. */
+/** An address as 4 or 16 bytes. An IPv4-mapped IPv6 address has 4. */
 type AddressBytes = readonly number[];
 
 function parseAddress(text: string): AddressBytes | undefined {

@@ -1,7 +1,7 @@
 /**
  * Credentials from an `exec` plugin of a kubeconfig: a program that prints an `ExecCredential`
  * (https://kubernetes.io/docs/reference/config-api/client-authentication.v1/; EKS, GKE and AKS use one). Runs it when a
- * credential is needed, keeps what it gave until shortly before it expires, and never prints what it printed.
+ * credential is needed, caches the credential until shortly before it expires, and never logs the plugin's output.
  *
  * @module
  */
@@ -13,9 +13,9 @@ import { asFields, type Fields } from "./fields.ts";
 import { isMissing, type Machine } from "./machine.ts";
 import { faultOfClientCertificate, faultOfKey, isMismatch, notAfterMs } from "./pem.ts";
 
-/** How long a plugin may run, in ms from its start: it may ask a slow cloud. */
+/** How long a plugin may run, in ms. It may call a slow cloud API. */
 export const PLUGIN_TIMEOUT_MS = 60_000;
-/** A credential is replaced this long before it expires, in ms, or a tenth of its life before if that is less. */
+/** A credential is replaced this long before it expires, in ms, or after 9/10 of its lifetime if that is later. */
 export const EXPIRY_MARGIN_MS = 60_000;
 
 const MAX_OUTPUT_BYTES = 1024 * 1024;
@@ -31,11 +31,11 @@ export interface ExecSpec {
   readonly env: Readonly<Record<string, string>>;
   /** `client.authentication.k8s.io/v1` or `/v1beta1`. */
   readonly apiVersion: string;
-  /** What its authors say to those who have not installed it. */
+  /** The kubeconfig's hint for users who have not installed it. */
   readonly installHint: string | undefined;
-  /** It cannot do without a person at a terminal. */
+  /** Whether it needs a user at a terminal. */
   readonly needsTerminal: boolean;
-  /** What it is told of the cluster, if it wants to know. */
+  /** What the plugin is told about the cluster, if it asks for that. */
   readonly cluster: Fields | undefined;
 }
 
@@ -45,7 +45,7 @@ export interface ExecPorts extends Pick<BasePorts, "clock"> {
   readonly machine: Machine;
 }
 
-interface Kept {
+interface CachedCredential {
   readonly credential: Credential;
   readonly renewAtWallMs: number;
 }
@@ -60,7 +60,7 @@ interface Run {
 export class ExecPlugin implements Credentials {
   readonly #spec: ExecSpec;
   readonly #ports: ExecPorts;
-  #kept: Kept | undefined;
+  #cached: CachedCredential | undefined;
   #run: Run | undefined;
 
   /** Runs nothing yet. */
@@ -69,11 +69,14 @@ export class ExecPlugin implements Credentials {
     this.#ports = ports;
   }
 
-  /** See {@link Credentials}. Callers at the same time share one run, which ends early when all of them have left. */
+  /**
+   * See {@link Credentials}. Concurrent calls share one run of the plugin, which is killed when all of them are
+   * aborted.
+   */
   async get(signal: AbortSignal): Promise<Credential> {
     signal.throwIfAborted();
-    if (this.#kept !== undefined && this.#ports.clock.wallMs() < this.#kept.renewAtWallMs) {
-      return this.#kept.credential;
+    if (this.#cached !== undefined && this.#ports.clock.wallMs() < this.#cached.renewAtWallMs) {
+      return this.#cached.credential;
     }
     const run = this.#run ??= this.#start();
     const left = Promise.withResolvers<never>();
@@ -88,30 +91,30 @@ export class ExecPlugin implements Credentials {
       if (run.waiting === 0 && this.#run === run) {
         this.#run = undefined;
         run.controller.abort(new DOMException("Nobody waits for the plugin any more", "AbortError"));
-        await run.outcome.catch(() => {}); // it has been killed: leave no process behind
+        await run.outcome.catch(() => {}); // it was killed: wait for its end
       }
     }
   }
 
-  /** See {@link Credentials}. A run that is under way is new enough. */
+  /** See {@link Credentials}. A run in progress is new enough. */
   refresh(): void {
-    this.#kept = undefined;
+    this.#cached = undefined;
   }
 
   #start(): Run {
     const controller = new AbortController();
-    const outcome = this.#obtain(controller.signal).then((kept) => {
-      this.#kept = kept;
-      return kept.credential;
+    const outcome = this.#obtain(controller.signal).then((cached) => {
+      this.#cached = cached;
+      return cached.credential;
     }).finally(() => {
       if (this.#run === run) this.#run = undefined;
     });
-    outcome.catch(() => {}); // nobody may be left to hear of it
+    outcome.catch(() => {}); // all callers may have been aborted
     const run: Run = { outcome, controller, waiting: 0 };
     return run;
   }
 
-  async #obtain(signal: AbortSignal): Promise<Kept> {
+  async #obtain(signal: AbortSignal): Promise<CachedCredential> {
     const { command, args, env, apiVersion, installHint, needsTerminal, cluster } = this.#spec;
     const { machine, clock } = this.#ports;
     if (needsTerminal && !machine.hasTerminal()) {
@@ -157,11 +160,11 @@ export class ExecPlugin implements Credentials {
     return this.#read(outcome.stdout);
   }
 
-  #read(stdout: string): Kept {
+  #read(stdout: string): CachedCredential {
     let answer: Fields | undefined;
     try {
       answer = asFields(JSON.parse(stdout));
-    } catch { // told below, without quoting what may be a secret
+    } catch { // reported below, without the output, which may be a secret
     }
     if (answer === undefined) {
       throw this.#failure(
@@ -233,7 +236,7 @@ export class ExecPlugin implements Credentials {
   }
 }
 
-/** A short text in quotes, whatever else by its type only. */
+/** A short text in quotes; of other values only the type. */
 function shown(value: unknown): string {
   return typeof value === "string" && value.length <= 80 ? JSON.stringify(value) : `of type ${typeof value}`;
 }

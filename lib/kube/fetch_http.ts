@@ -1,8 +1,7 @@
 /**
- * HTTP over `fetch`, for all but what `fetch` cannot do: another server name, no verification, repeated headers. Which
- * proxy of the environment is used is decided in `environment_proxy.ts`. Speaks HTTP/1.1: a
- * dead HTTP/2 connection would stay pooled and fail every request and watch on it. Trusts the given authorities beside
- * those of the runtime (`caCerts` only adds). Follows no redirects.
+ * HTTP over `fetch`: the usual case. `tls_http.ts` does what `fetch` cannot do. Uses HTTP/1.1, because a dead HTTP/2
+ * connection stays in the pool and fails every request and watch on it. Trusts the given certificate authorities in
+ * addition to those of the runtime (`caCerts` only adds). Follows no redirects.
  *
  * @module
  */
@@ -73,7 +72,7 @@ export class FetchHttp implements ClientHttp {
     this.reset();
   }
 
-  /** See {@link ClientHttp}. Requests under way go on: closing a client only ends its pool. */
+  /** See {@link ClientHttp}. Requests in progress continue: closing a client only ends its pool. */
   reset(): void {
     this.#client?.close();
     this.#client = undefined;

@@ -1,14 +1,14 @@
 /**
- * Reads the fields of a parsed document with their types checked, and collects every problem with the file and the
- * path of the field instead of stopping at the first. Never quotes a value.
+ * Reads the fields of a parsed document and checks their types. Collects all problems, each with the file and the path
+ * of the field, instead of stopping at the first. Never quotes a value.
  *
  * @module
  */
 
-/** A parsed object: names to anything. */
+/** A parsed object. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** An object, if the value is one. */
+/** The value if it is an object. */
 export function asFields(value: unknown): Fields | undefined {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Fields : undefined;
 }
@@ -20,33 +20,33 @@ function typeOf(value: unknown): string {
   return typeof value === "string" ? "text" : `a ${typeof value}`;
 }
 
-/** Problems in the words of one file. */
+/** Collects problems of files. */
 export class Problems {
-  /** All that were found, one line each. */
+  /** The problems, one line each. */
   readonly lines: string[] = [];
 
-  /** Something is wrong with a field of `file`. */
+  /** Adds a problem with a field of `file`. */
   field(file: string, path: string, what: string): void {
     this.lines.push(`Cannot use kubeconfig "${file}": field "${path}": ${what}`);
   }
 
-  /** Something is wrong with the file as a whole. */
+  /** Adds a problem with the whole file. */
   file(file: string, what: string): void {
     this.lines.push(`Cannot use kubeconfig "${file}": ${what}`);
   }
 }
 
-/** One object of a document. */
+/** Reads one object of a document. */
 export class FieldReader {
   readonly #problems: Problems;
-  /** The file that the object stands in. */
+  /** The file of the object. */
   readonly file: string;
-  /** The object's own path. */
+  /** The path of the object in the file. */
   readonly path: string;
   /** The object. */
   readonly fields: Fields;
 
-  /** Reads `fields`, which stands at `path` of `file`. */
+  /** Reads `fields`, which are at `path` in `file`. */
   constructor(problems: Problems, file: string, path: string, fields: Fields) {
     this.#problems = problems;
     this.file = file;
@@ -54,18 +54,18 @@ export class FieldReader {
     this.fields = fields;
   }
 
-  /** Something is wrong with the field `name`. */
+  /** Adds a problem with the field `name`. */
   problem(name: string, what: string): void {
     this.#problems.field(this.file, this.path === "" ? name : `${this.path}.${name}`, what);
   }
 
-  /** Whether the field is there. */
+  /** Whether the field exists. */
   has(name: string): boolean {
     const value = this.fields[name];
     return value !== undefined && value !== null && value !== "";
   }
 
-  /** Text; an empty one counts as absent, as in kubectl. */
+  /** A string. An empty one counts as missing, as in kubectl. */
   text(name: string): string | undefined {
     if (!this.has(name)) return undefined;
     const value = this.fields[name];
@@ -75,7 +75,7 @@ export class FieldReader {
     return undefined;
   }
 
-  /** A flag; absent is false. */
+  /** A boolean, false if it is missing. */
   flag(name: string): boolean {
     if (!this.has(name)) return false;
     const value = this.fields[name];
@@ -92,12 +92,12 @@ export class FieldReader {
       new FieldReader(this.#problems, this.file, this.path === "" ? name : `${this.path}.${name}`, fields);
   }
 
-  /** An object without fields in the place of the field `name`. */
+  /** An empty object at the path of the field `name`. */
   empty(name: string): FieldReader {
     return new FieldReader(this.#problems, this.file, `${this.path}.${name}`, {});
   }
 
-  /** A list, absent is empty. */
+  /** A list, empty if it is missing. */
   list(name: string): readonly unknown[] {
     if (!this.has(name)) return [];
     const value = this.fields[name];
@@ -106,7 +106,7 @@ export class FieldReader {
     return [];
   }
 
-  /** A list of texts. */
+  /** A list of strings. */
   texts(name: string): readonly string[] {
     return this.list(name).flatMap((value, index) => {
       if (typeof value === "string") return [value];

@@ -1,7 +1,7 @@
 /**
- * The port through which the Kubernetes client speaks HTTP. There are two real implementations, one over `fetch` and
- * one over `node:tls` for what `fetch` cannot do, and the in-memory cluster's, which needs no socket. It knows nothing
- * of Kubernetes: no retries, no credentials other than the connection's own.
+ * The HTTP port of the Kubernetes client. Its implementations are `fetch_http.ts`, `tls_http.ts` for what `fetch`
+ * cannot do, and the miniature cluster's, which needs no socket. It knows nothing about Kubernetes, does not retry, and
+ * has no credentials except a client certificate.
  *
  * @module
  */
@@ -13,40 +13,40 @@ export interface HttpRequest {
   /** Absolute. */
   readonly url: URL;
   /**
-   * Without `host` and `content-length`, which the implementation adds. A line feed in a value separates the values of a
-   * header that is sent several times (only `Impersonate-Group` and the like need that).
+   * Without `host` and `content-length`, which the implementation adds. A header that is sent several times (only
+   * `Impersonate-Group` and the like) has its values separated by line feeds.
    */
   readonly headers: Readonly<Record<string, string>>;
-  /** Sent as it is. */
+  /** Sent unchanged. */
   readonly body?: string | undefined;
-  /** Ends the request at any moment, the reading of the body included. */
+  /** Ends the request at any time, including while the body is read. */
   readonly signal: AbortSignal;
 }
 
-/** One answer, as soon as its headers have come. */
+/** An answer whose headers have arrived. */
 export interface HttpResponse {
   /** The HTTP status. */
   readonly status: number;
   /** The answer's headers. */
   readonly headers: Headers;
-  /** Always read it to its end or cancel it. */
+  /** Must be read to its end or cancelled. */
   readonly body: ReadableStream<Uint8Array>;
 }
 
 /** Sends requests to one API server. */
 export interface Http {
   /**
-   * Sends one request and resolves when the answer's headers are there.
+   * Sends one request. Resolves when the headers of the answer have arrived.
    *
    * @throws the signal's reason, or an error whose message says what failed (name resolution, refused connection,
-   * certificate …) and what to do about it
+   * certificate …) and the remedy
    */
   send(request: HttpRequest): Promise<HttpResponse>;
   /**
-   * Forgets pooled connections: call it after a time-out, since a dead connection would stay pooled and be used again.
-   * Requests under way go on.
+   * Drops pooled connections. Called after a time-out, because a dead connection would stay in the pool and be used
+   * again. Requests in progress continue.
    */
   reset(): void;
-  /** Frees everything. */
+  /** Closes all connections. */
   close(): void;
 }

@@ -1,14 +1,14 @@
 /**
- * HTTP/1.1 on one connection that carries one request (RFC 9112): writes the request's head, reads the answer's head
- * and body. Works on any source of byte chunks; opens and closes nothing. Everything it keeps is bounded.
+ * The client side of HTTP/1.1 (RFC 9112) for one request on one connection: writes the request's head, reads the
+ * answer's head and body. Works on any source of byte chunks; opens and closes nothing. All buffers are bounded.
  *
  * @module
  */
 
-/** The longest head of an answer, and the longest line between chunks, in bytes. */
+/** The maximum of an answer's head, and of a line between chunks, in bytes. */
 export const MAX_HEAD_BYTES = 64 * 1024;
 
-/** An answer's first lines. */
+/** The head of an answer. */
 export interface Head {
   /** The HTTP status. */
   readonly status: number;
@@ -18,12 +18,12 @@ export interface Head {
 
 const latin1 = new TextDecoder("latin1");
 
-/** Bytes from a connection, by line or by portion. */
+/** Reads lines and blocks of bytes from a connection. */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>;
   #kept: Uint8Array = new Uint8Array();
 
-  /** Takes the chunks as they come. */
+  /** Reads from `source`. */
   constructor(source: AsyncIterator<Uint8Array>) {
     this.#source = source;
   }
@@ -33,7 +33,7 @@ export class ByteReader {
     while (this.#kept.length === 0) {
       const next = await this.#source.next();
       if (next.done === true) return undefined;
-      const { buffer, byteOffset, length } = next.value; // a plain view: what comes may be node's Buffer
+      const { buffer, byteOffset, length } = next.value; // as a Uint8Array: the source may yield node's Buffers
       this.#kept = new Uint8Array(buffer, byteOffset, length);
     }
     const bytes = this.#kept.subarray(0, maxBytes);
@@ -42,7 +42,7 @@ export class ByteReader {
   }
 
   /**
-   * One line without its end.
+   * One line without its line end.
    *
    * @throws Error when it is longer than `maxBytes` or the connection ends first
    */
@@ -64,7 +64,7 @@ export class ByteReader {
 }
 
 /**
- * The head of a request. A line feed in a header's value separates the values of a header that is sent several times.
+ * The head of a request. The values of a header that is sent several times are separated by line feeds.
  *
  * @throws TypeError when a name or value cannot be sent
  */
@@ -87,9 +87,9 @@ export function requestHead(
 }
 
 /**
- * Reads an answer's head; interim answers (1xx) are skipped.
+ * Reads an answer's head. Skips interim answers (1xx).
  *
- * @throws Error when it is no HTTP, too long or cut off
+ * @throws Error when it is not HTTP, too long or incomplete
  */
 export async function readHead(reader: ByteReader): Promise<Head> {
   for (;;) {
@@ -113,7 +113,7 @@ export async function readHead(reader: ByteReader): Promise<Head> {
 }
 
 /**
- * The portions of an answer's body.
+ * The chunks of an answer's body.
  *
  * @throws Error when the connection ends before the body does
  */

@@ -1,6 +1,6 @@
 /**
- * What a failed connection means and what to do about it. The runtime's errors mostly carry no code, so this is the one
- * place where their text is matched: as seen on Deno 2.9 and 2.6 (rustls, hyper, node:tls).
+ * Turns errors of the runtime into messages that name the cause and the remedy. Most of these errors have no code, so
+ * their text is matched, only here, as observed on Deno 2.9 and 2.6 (rustls, hyper, node:tls).
  *
  * @module
  */
@@ -14,7 +14,7 @@ interface Context {
   readonly text: string;
 }
 
-/** The TLS handshake has failed, so the server has read nothing of the request. */
+/** The TLS handshake has failed. The server has read nothing of the request. */
 export class HandshakeError extends PrivateError {
   /** Always `HandshakeError`. */
   override readonly name = "HandshakeError";
@@ -22,14 +22,14 @@ export class HandshakeError extends PrivateError {
 
 interface Rule {
   readonly pattern: RegExp;
-  /** Other certificates, here or there, would mend it. */
+  /** True if other certificates might solve it. */
   readonly isHandshake?: true;
   explain(context: Context): string;
 }
 
 const serverNameOf = ({ url, connection }: Context) => connection.serverName ?? url.hostname;
 
-/** In this order: the first that matches wins. */
+/** The first match counts. */
 const RULES: readonly Rule[] = [
   {
     pattern: /proxy authentication required/i,
@@ -146,7 +146,7 @@ function expiredAt(text: string): string {
     : ` at ${new Date(Number(seconds) * 1000).toISOString().replace(".000Z", "Z")}`;
 }
 
-/** The names that the certificate is for, in either runtime's words. */
+/** The names in the certificate, from the message of rustls or of node. */
 function validNames(text: string): string {
   const rustls = [...text.matchAll(/(?:DnsName\("([^"]+)"\)|IpAddress\(([^)]+)\))/g)].map((m) =>
     m[1] ?? m[2]
@@ -157,16 +157,16 @@ function validNames(text: string): string {
 }
 
 /**
- * An error that says what failed and what to do, with the runtime's error as its cause. What it says in public names no
+ * An error that says what failed and what to do, with the runtime's error as its cause. Its public message names no
  * file and does not quote the runtime.
  */
 export function explain(error: unknown, url: URL, connection: Connection): PrivateError {
   const text = `${messageOf(error)} ${codeOf(error) ?? ""}`;
   const rule = error instanceof TimeoutError ? undefined : RULES.find(({ pattern }) => pattern.test(text));
   const start = `Cannot reach the API server "${url.origin}"${through(connection)}: `;
-  const secretive = { ...connection, caSource: "the certificate authority that the proxy is given" };
+  const publicConnection = { ...connection, caSource: "the certificate authority that the proxy is given" };
   const what = rule?.explain({ url, connection, text }) ?? messageOf(error);
-  const publicly = rule?.explain({ url, connection: secretive, text }) ??
+  const publicly = rule?.explain({ url, connection: publicConnection, text }) ??
     "the request failed, see the log of buildkitd-autoscaler";
   const Class = rule?.isHandshake ? HandshakeError : PrivateError;
   return new Class(start + what, start + publicly, { cause: error });

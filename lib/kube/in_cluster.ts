@@ -1,6 +1,7 @@
 /**
  * The service account of the pod that the program runs in
- * (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/): server, token, authority and namespace.
+ * (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/): server, token, certificate authority and
+ * namespace.
  *
  * @module
  */
@@ -17,7 +18,7 @@ import { readClaims } from "./token_claims.ts";
 /** Where Kubernetes mounts a service account. */
 export const SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/** What was found: a service account, why there is none, or what is wrong with it. */
+/** The result: a service account, the reason why there is none, or its problems. */
 export type InCluster =
   | { readonly parts: ClusterParts }
   | { readonly absent: string }
@@ -81,7 +82,7 @@ export async function findInCluster(directory: string, ports: LoadPorts): Promis
   };
 }
 
-/** The certificates of the cluster's authority. Kubernetes replaces the file when the authority changes. */
+/** The cluster's certificate authority. Kubernetes replaces the file when it changes. */
 async function readAuthority(path: string, { machine, clock }: LoadPorts): Promise<string> {
   const text = await machine.readText(path).catch((error: unknown) => ({ fault: readFault(error) }));
   const fault = typeof text === "string" ? faultOfCa(text, clock.wallMs()) : text.fault;

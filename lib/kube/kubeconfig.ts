@@ -1,8 +1,8 @@
 /**
- * Reads kubeconfig files and merges them as kubectl does
- * (https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/): the first file that names a
- * cluster, user or context wins, and so does the first that sets the current context. Says which context is used; what
- * is in it is the business of `kubeconfig_connection.ts` and `kubeconfig_user.ts`. Reads no files itself.
+ * Parses kubeconfigs and merges them as kubectl does
+ * (https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/): of several entries with one
+ * name the first counts, and so does the first current context. Chooses the context; `kubeconfig_connection.ts` and
+ * `kubeconfig_user.ts` read its content. Does not open files.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import { asFields, FieldReader, type Problems } from "./fields.ts";
 export interface Kubeconfig {
   /** The files, for messages. */
   readonly files: readonly string[];
-  /** Cluster entries by name; each reads the object under `cluster`. */
+  /** Cluster entries by name: the object under `cluster`. */
   readonly clusters: ReadonlyMap<string, FieldReader>;
   /** User entries by name. */
   readonly users: ReadonlyMap<string, FieldReader>;
   /** Context entries by name. */
   readonly contexts: ReadonlyMap<string, FieldReader>;
-  /** The context to use unless another one is asked for. */
+  /** The context to use unless the user asks for another one. */
   readonly currentContext: string | undefined;
 }
 
@@ -26,13 +26,13 @@ export interface Kubeconfig {
 export interface ChosenContext {
   /** Its name. */
   readonly name: string;
-  /** The file that it stands in. */
+  /** The file that it is in. */
   readonly file: string;
   /** Its namespace, if it has one. */
   readonly namespace: string | undefined;
-  /** The object under `cluster` of its cluster. */
+  /** The `cluster` object of its cluster. */
   readonly cluster: FieldReader | undefined;
-  /** The object under `user` of its user; a context may do without. */
+  /** The `user` object of its user, if the context has a user. */
   readonly user: FieldReader | undefined;
 }
 
@@ -52,7 +52,7 @@ export async function parseKubeconfig(file: string, text: string, problems: Prob
 }
 
 async function parseDocument(file: string, text: string, problems: Problems) {
-  // kubectl takes an empty file for an empty configuration, and one with nothing but comments.
+  // For kubectl, a file that is empty or has only comments is an empty configuration.
   if (text.replace(/^\s*#.*$/gm, "").trim() === "") return {};
   let value: unknown;
   try {
@@ -83,14 +83,14 @@ function entries(root: FieldReader, list: string, key: string): Map<string, Fiel
   for (const entry of root.objects(list)) {
     const name = entry.text("name");
     if (name === undefined) entry.problem("name", `found nothing, want the name of the ${key}`);
-    // An entry whose body is null is an empty one, as in kubectl.
+    // As in kubectl, an entry whose body is null is empty.
     const body = entry.object(key) ?? entry.empty(key);
     if (name !== undefined && !map.has(name)) map.set(name, body);
   }
   return map;
 }
 
-/** The files as one: first come, first served. */
+/** Merges the files. Of entries with the same name the first one counts. */
 export function mergeKubeconfigs(configs: readonly Kubeconfig[]): Kubeconfig {
   const merge = (key: "clusters" | "users" | "contexts") =>
     new Map(configs.toReversed().flatMap((config) => [...config[key]]));
@@ -105,7 +105,7 @@ export function mergeKubeconfigs(configs: readonly Kubeconfig[]): Kubeconfig {
 
 const quoted = (names: Iterable<string>) => [...names].sort().map((name) => `"${name}"`).join(", ");
 
-/** The context that is asked for, or the current one; `undefined` with a problem added when there is none. */
+/** The context that the user asks for, or the current one. Adds a problem if there is none. */
 export function chooseContext(
   config: Kubeconfig,
   wanted: string | undefined,

@@ -1,5 +1,6 @@
 /**
- * What a kubeconfig's cluster says of the way to the server, and files and base64 that its fields name.
+ * Reads the `cluster` object of a kubeconfig: the server and how to connect. Also reads fields that hold base64 or name
+ * a file.
  *
  * @module
  */
@@ -18,12 +19,12 @@ export interface ClusterEntry {
   readonly connection: Connection;
 }
 
-/** A path in a kubeconfig: relative to the file it stands in. */
+/** Resolves a path in a kubeconfig, which is relative to the kubeconfig. */
 export function resolvePath(reader: FieldReader, path: string): string {
   return resolve(dirname(reader.file), path);
 }
 
-/** Text that a kubeconfig holds in base64, or names a file with. */
+/** Text from a base64 field, or from a file that a field names. */
 export interface Content {
   /** The field that it comes from. */
   readonly field: string;
@@ -34,8 +35,8 @@ export interface Content {
 }
 
 /**
- * The content of `<name>-data` (base64), or else of the file that `<name>` names. Adds a problem and gives nothing when
- * it cannot be read or `fault` finds something.
+ * The content of `<name>-data` (base64), or else of the file that `<name>` names. Adds a problem and returns
+ * `undefined` if it cannot be read or `fault` rejects it.
  */
 export async function readContent(
   reader: FieldReader,
@@ -78,7 +79,7 @@ function decodeBase64(base64: string): string | undefined {
   }
 }
 
-/** Reads a cluster entry; nothing, with problems added, when there is no usable server. */
+/** Reads a cluster entry. Adds problems and returns `undefined` if there is no usable server. */
 export async function readCluster(reader: FieldReader, ports: LoadPorts): Promise<ClusterEntry | undefined> {
   const server = readUrl(reader, "server", ["https:", "http:"], "https://203.0.113.1:6443");
   const proxy = readUrl(reader, "proxy-url", ["http:", "https:", "socks5:"], "http://proxy.example:3128");
@@ -117,7 +118,7 @@ export async function readCluster(reader: FieldReader, ports: LoadPorts): Promis
   return { server, connection };
 }
 
-/** Adds a problem when nothing here can make the connection. */
+/** Adds a problem if the program cannot make such a connection. */
 export function checkTransport(
   cluster: FieldReader,
   user: FieldReader | undefined,

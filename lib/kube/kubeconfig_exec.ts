@@ -13,7 +13,7 @@ const GROUP = "client.authentication.k8s.io";
 const VERSIONS = [`${GROUP}/v1`, `${GROUP}/v1beta1`];
 const MODES = ["Never", "IfAvailable", "Always"];
 
-/** Reads `exec`; nothing, with problems added, when it cannot be used. */
+/** Reads `exec`. Adds problems and returns `undefined` if it cannot be used. */
 export function readExec(
   reader: FieldReader,
   cluster: FieldReader | undefined,
@@ -78,7 +78,7 @@ function encodeBase64(text: string): string {
   return btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
 }
 
-/** The plugin that stands in for a provider that Kubernetes has removed. */
+/** The plugin that replaces an auth provider that Kubernetes has removed. */
 export function replacementFor(provider: string): string {
   const plugins: Readonly<Record<string, string>> = {
     gcp: '"gke-gcloud-auth-plugin"',

@@ -1,6 +1,6 @@
 /**
- * Who asks, by a kubeconfig's user: tokens, client certificates, passwords, `exec` plugins, and whom to act as. Of
- * several kinds of token the first of `tokenFile`, `token`, password, `exec` is used, as kubectl does.
+ * Reads the `user` object of a kubeconfig: tokens, client certificates, passwords, `exec` plugins, impersonation. As in
+ * kubectl, the first of `tokenFile`, `token`, password and `exec` is used.
  *
  * @module
  */
@@ -14,17 +14,17 @@ import { type ClusterEntry, type Content, readContent, resolvePath } from "./kub
 import { readExec, replacementFor } from "./kubeconfig_exec.ts";
 import { faultOfClientCertificate, faultOfKey, isMismatch } from "./pem.ts";
 
-/** Who asks. */
+/** How to authenticate. */
 export interface UserEntry {
-  /** Proves it. */
+  /** The source of its credentials. */
   readonly credentials: Credentials;
-  /** The entry has something to prove it with. */
-  readonly proves: boolean;
-  /** Its headers repeat: see {@link HttpRequest}. */
+  /** Whether it has any credentials. */
+  readonly hasCredentials: boolean;
+  /** Whether it repeats headers: see {@link HttpRequest}. */
   readonly repeatsHeaders: boolean;
 }
 
-/** Reads a user entry; problems are added through its reader. */
+/** Reads a user entry. Problems are added through its reader. */
 export async function readUser(
   user: FieldReader,
   cluster: FieldReader | undefined,
@@ -37,7 +37,8 @@ export async function readUser(
   const parts = [fixed({ headers: impersonation }), certificate, header].filter((part) => part !== undefined);
   return {
     credentials: combined(parts),
-    proves: certificate !== undefined || header !== undefined || Object.keys(impersonation).length > 0,
+    hasCredentials: certificate !== undefined || header !== undefined ||
+      Object.keys(impersonation).length > 0,
     repeatsHeaders: Object.values(impersonation).some((value) => value.includes("\n")),
   };
 }
@@ -107,7 +108,7 @@ async function readClientCertificate(user: FieldReader, ports: LoadPorts): Promi
   );
 }
 
-/** A file, or text that never changes in the place of one. */
+/** A file, or a fixed text in its place. */
 function cachedContent(
   { path, text }: Content,
   what: string,

@@ -1,5 +1,6 @@
 /**
- * Leases of one namespace: what proxies tell each other. Every write and delete names the version it is meant for.
+ * Reads and writes the Leases of one namespace, through which proxies exchange their records. Every update and delete
+ * has a resourceVersion as its precondition.
  *
  * @module
  */
@@ -11,22 +12,22 @@ import type { Lease } from "./types.ts";
 /** The API group of Leases. */
 export const LEASE_GROUP = "coordination.k8s.io";
 
-/** Leases as an interface, so that what is built on it can be tested without HTTP. */
+/** Leases as an interface, so that its users can be tested without HTTP. */
 export interface LeaseApi {
-  /** Lists consistently (never from a cache). */
+  /** Lists Leases consistently, never from a cache. */
   list(labelSelector: string, signal: AbortSignal): Promise<readonly Lease[]>;
-  /** Reads one. @throws ApiError 404 */
+  /** Reads a Lease. @throws ApiError 404 */
   get(name: string, signal: AbortSignal): Promise<Lease>;
-  /** Creates one. @throws ApiError 409 when it exists */
+  /** Creates a Lease. @throws ApiError 409 when it exists */
   create(lease: Lease, signal: AbortSignal): Promise<Lease>;
   /**
-   * Replaces one, if it still has the version and uid in `lease.metadata`. The uid matters: without it a PUT of a Lease
-   * that was deleted makes it anew (observed on kube-apiserver 1.36).
+   * Replaces a Lease if it still has the version and uid in `lease.metadata`. Without the uid, a PUT would recreate a
+   * deleted Lease (observed on kube-apiserver 1.36).
    *
    * @throws ApiError 404 or 409
    */
   update(lease: Lease, signal: AbortSignal): Promise<Lease>;
-  /** Deletes one, if it still is this version of this object. @throws ApiError 404 or 409 */
+  /** Deletes a Lease if it still has the version and uid of `lease`. @throws ApiError 404 or 409 */
   remove(lease: Lease, signal: AbortSignal): Promise<void>;
 }
 

@@ -1,8 +1,8 @@
 /**
- * Finds the cluster and the credentials to use, in this order: the kubeconfig that is asked for, the pod's service
- * account, the files of `KUBECONFIG`, `~/.kube/config`. Contexts exist in kubeconfigs only, so with a context the
- * service account is passed over. Nothing is sent and no plugin is run here. A kubeconfig is read again when its credentials or
- * its authority do not work any more.
+ * Finds the cluster and the credentials, in this order: the kubeconfig that the user asks for, the pod's service
+ * account, the files of `KUBECONFIG`, `~/.kube/config`. If the user asks for a context, the service account is skipped,
+ * because only kubeconfigs have contexts. Sends no request and runs no plugin. A kubeconfig is read again when its
+ * credentials or its certificate authority no longer work.
  *
  * @module
  */
@@ -26,18 +26,18 @@ import { isMissing, readFault } from "./machine.ts";
 
 /** What the user asks for. */
 export interface LoadOptions {
-  /** This kubeconfig file and no other source. */
+  /** Use only this kubeconfig. */
   readonly kubeconfig?: string | undefined;
-  /** This context instead of the current one. */
+  /** Use this context instead of the current one. */
   readonly context?: string | undefined;
-  /** Where the service account is mounted; only tests need another place. */
+  /** Where the service account is mounted, for tests. */
   readonly serviceAccountDirectory?: string;
 }
 
 /**
  * The cluster to use, with its credentials.
  *
- * @throws UsageError with all problems of what was found, or what was looked for when nothing was
+ * @throws UsageError with all problems, or with what was looked for if nothing was found
  */
 export async function loadCluster(options: LoadOptions, ports: LoadPorts): Promise<Cluster> {
   return makeCluster(await findCluster(options, ports), ports);
@@ -81,7 +81,7 @@ function none(looked: readonly string[]): never {
   ]);
 }
 
-/** The chosen context of these files; `undefined` when none of them exists and none has to. */
+/** The chosen context of these files, or `undefined` if none exists and none is required. */
 async function fromKubeconfigs(
   files: readonly string[],
   mustExist: boolean,
@@ -90,8 +90,8 @@ async function fromKubeconfigs(
 ): Promise<ClusterParts | undefined> {
   const first = await readKubeconfigs(files, mustExist, wanted, ports);
   if (first === undefined) return undefined;
-  const { context, parts, isPlain } = first;
-  if (isPlain) {
+  const { context, parts, exposesCredentials } = first;
+  if (exposesCredentials) {
     ports.log.warn("credentials_not_sent", {
       server: parts.server.origin,
       cause:
@@ -105,7 +105,7 @@ async function fromKubeconfigs(
     async renew() {
       const again = await readKubeconfigs(files, mustExist, context.name, ports);
       if (again === undefined) throw new Error(`Cannot read ${parts.source} again: found no such file`);
-      if (wayTo(again.parts) !== wayTo(parts)) {
+      if (endpointOf(again.parts) !== endpointOf(parts)) {
         throw new Error(
           `Cannot use the changed ${parts.source}: found another server or way to it, restart the program to use it`,
         );
@@ -118,8 +118,8 @@ async function fromKubeconfigs(
   };
 }
 
-/** Server and connection but for the authority, to compare. */
-function wayTo({ server, connection }: ClusterParts): string {
+/** Server and connection without the certificate authority, to compare them. */
+function endpointOf({ server, connection }: ClusterParts): string {
   return JSON.stringify([server, { ...connection, ca: undefined, caSource: undefined }]);
 }
 
@@ -127,9 +127,9 @@ function wayTo({ server, connection }: ClusterParts): string {
 interface ReadContext {
   readonly context: ChosenContext;
   readonly parts: ClusterParts;
-  /** There are credentials, which must not be sent over plain HTTP. */
-  readonly isPlain: boolean;
-  /** The files as they were read, to compare. */
+  /** Whether credentials would be sent over plain HTTP. */
+  readonly exposesCredentials: boolean;
+  /** The content of the files, to compare it. */
   readonly texts: string;
 }
 
@@ -152,7 +152,7 @@ async function readKubeconfigs(
     }
   }
   if (configs.length === 0 && problems.lines.length === 0) return undefined;
-  // Beside a file that could not be read, a missing context would only be its consequence.
+  // If a file could not be read, a missing context is only the consequence.
   const chosen = problems.lines.length > 0
     ? undefined
     : await readContext(mergeKubeconfigs(configs), wanted, problems, ports);
@@ -181,8 +181,8 @@ async function readContext(
     source: `context "${chosen.name}" of "${chosen.file}"`,
     namespace: chosen.namespace,
     connection,
-    // As kubectl does: nothing that proves who asks goes over a connection that anybody can read.
+    // As in kubectl: no credentials over an unencrypted connection.
     credentials: secure && who !== undefined ? who.credentials : fixed({ headers: {} }),
   };
-  return { context: chosen, parts, isPlain: !secure && (who?.proves ?? false) };
+  return { context: chosen, parts, exposesCredentials: !secure && (who?.hasCredentials ?? false) };
 }

@@ -1,33 +1,33 @@
 /**
- * The port to the machine that credentials come from: environment, files and child processes, and its real
- * implementation. Knows nothing of Kubernetes.
+ * The port to environment variables, files and child processes, where credentials come from, and its real
+ * implementation. Knows nothing about Kubernetes.
  *
  * @module
  */
 import { homedir } from "node:os";
 import { codeOf, messageOf } from "../base/errors.ts";
 
-/** A program to run to its end. */
+/** A program to run. */
 export interface Command {
   /** A path, or a name that is looked up in `PATH`. */
   readonly program: string;
   /** Its arguments. */
   readonly args: readonly string[];
-  /** Variables that are added to the environment of this process. */
+  /** Variables in addition to the environment of this process. */
   readonly env: Readonly<Record<string, string>>;
-  /** Gives it the terminal for questions; otherwise it has no input. */
+  /** Whether it may use the terminal for questions. Otherwise it has no input. */
   readonly interactive: boolean;
-  /** The most that it may print: past that it is killed. */
+  /** If it prints more, it is killed. */
   readonly maxOutputBytes: number;
 }
 
 /** How a program ended. */
 export interface CommandOutcome {
-  /** Its exit code; a program that a signal ended has one over 128. */
+  /** Its exit code; above 128 if a signal ended it. */
   readonly code: number;
   /** What it printed. */
   readonly stdout: string;
-  /** The end of what it said on stderr, at most 4 KiB. */
+  /** The last 4 KiB of its stderr. */
   readonly stderrTail: string;
   /** It printed more than `maxOutputBytes` and was killed. */
   readonly tooLong: boolean;
@@ -35,9 +35,9 @@ export interface CommandOutcome {
 
 /** Environment, files and child processes. */
 export interface Machine {
-  /** An environment variable; an empty one counts as not set. */
+  /** An environment variable. An empty one counts as not set. */
   env(name: string): string | undefined;
-  /** Sets a variable for this process and those that it starts. */
+  /** Sets a variable for this process and its children. */
   setEnv(name: string, value: string): void;
   /** A whole file as text. Rejects with code `ENOENT` when there is none. */
   readText(path: string): Promise<string>;
@@ -45,7 +45,7 @@ export interface Machine {
   home(): string | undefined;
   /** The version of Deno. */
   denoVersion(): string;
-  /** Whether a person can answer questions on stdin. */
+  /** Whether stdin is a terminal. */
   hasTerminal(): boolean;
   /** Runs a program to its end; kills it when `signal` is aborted. Rejects with code `ENOENT` when there is none. */
   run(command: Command, signal: AbortSignal): Promise<CommandOutcome>;
@@ -73,12 +73,12 @@ export const systemMachine: Machine = {
     const kill = () => {
       try {
         child.kill("SIGKILL");
-      } catch { // it has ended by itself
+      } catch { // it has ended already
       }
     };
     const stdout = child.stdout.getReader();
     const stderr = child.stderr.getReader();
-    // Cancelling the readers matters as well as killing: a grandchild that inherited the pipes would keep them open.
+    // Killing is not enough: a grandchild that has inherited the pipes would keep the readers waiting.
     const onAbort = () => {
       kill();
       stdout.cancel().catch(() => {});
@@ -106,7 +106,7 @@ export const systemMachine: Machine = {
   },
 };
 
-/** Reads a stream to its end, keeping what `bound` lets through. */
+/** Reads a stream to its end and keeps what `bound` returns. */
 async function collect(
   reader: ReadableStreamDefaultReader<Uint8Array>,
   bound: (bytes: Uint8Array) => Uint8Array,
@@ -122,7 +122,7 @@ async function collect(
   }
 }
 
-/** Why a file could not be read, in words; `found …` in the grammar of messages. */
+/** Why a file could not be read, as the `found …` part of a message. */
 export function readFault(error: unknown): string {
   const code = codeOf(error) ?? (error instanceof Error ? error.name : "");
   if (/^(ENOENT|NotFound)$/.test(code)) return "found no such file";

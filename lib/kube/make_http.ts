@@ -1,5 +1,5 @@
 /**
- * Chooses between the two ways to speak HTTP with an API server.
+ * Chooses between the two HTTP implementations.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { type ClientHttp, type Connection, needsTls } from "./connection.ts";
 import { FetchHttp } from "./fetch_http.ts";
 import { TlsHttp } from "./tls_http.ts";
 
-/** HTTP over `fetch` where it can do what is asked, over `node:tls` otherwise. */
+/** HTTP over `fetch` if it can make the connection, otherwise over `node:tls`. */
 export function makeHttp(connection: Connection): ClientHttp {
   return needsTls(connection) ? new TlsHttp(connection) : new FetchHttp(connection);
 }

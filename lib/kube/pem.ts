@@ -1,7 +1,6 @@
 /**
- * Whether text is what a field says it is: PEM certificates or a PEM private key (RFC 7468). The runtime takes some
- * garbage without a word, and then every handshake fails for a reason that nobody can guess. Pure but for the wall time
- * that is passed in. Never quotes key material.
+ * Checks that text is PEM certificates or a PEM private key (RFC 7468). The runtime accepts some garbage without an
+ * error, and then every handshake fails with a misleading message. Pure. Never quotes key material.
  *
  * @module
  */
@@ -9,9 +8,9 @@ import { createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
 
 /** A certificate and its private key, both PEM. */
 export interface KeyPair {
-  /** The certificate, then those of intermediate authorities. */
+  /** The certificate, followed by intermediate certificates. */
   readonly cert: string;
-  /** The key, not encrypted. */
+  /** The unencrypted key. */
   readonly key: string;
 }
 
@@ -25,7 +24,7 @@ function blocksOf(text: string): Block[] {
   return [...text.matchAll(pattern)].map(([, label = "", body = ""]) => ({ label, body }));
 }
 
-/** The bytes of a block, or nothing when they are no base64 of one whole DER sequence. */
+/** The bytes of a block, or `undefined` if it is not the base64 of one complete DER sequence. */
 function derOf({ body }: Block): Uint8Array | undefined {
   let der: Uint8Array;
   try {
@@ -42,7 +41,7 @@ function derOf({ body }: Block): Uint8Array | undefined {
   return der.length === 2 + width + length ? der : undefined;
 }
 
-/** The certificate as far as the runtime can read it: unreadable does not mean wrong, the handshake will tell. */
+/** The certificate, if the runtime can read it. One that it cannot read may still be valid; the handshake will show. */
 function read(block: Block): X509Certificate | undefined {
   try {
     return new X509Certificate(`-----BEGIN CERTIFICATE-----${block.body}-----END CERTIFICATE-----\n`);
@@ -77,8 +76,8 @@ function certificateBlocks(text: string): Parsed {
 const isoOf = (ms: number) => new Date(ms).toISOString().replace(".000Z", "Z");
 
 /**
- * What is wrong with the certificates of authorities, as `found …`; `undefined` when nothing is. A bundle may hold
- * expired ones beside others.
+ * What is wrong with the certificates of authorities, as `found …`, or `undefined`. A bundle may contain some expired
+ * certificates.
  */
 export function faultOfCa(text: string, wallMs: number): string | undefined {
   const parsed = certificateBlocks(text);
@@ -88,7 +87,7 @@ export function faultOfCa(text: string, wallMs: number): string | undefined {
   return last < wallMs ? `found a certificate that expired at ${isoOf(last)}` : undefined;
 }
 
-/** What is wrong with a client's certificate, as `found …`; `undefined` when nothing is. */
+/** What is wrong with a client certificate, as `found …`, or `undefined`. */
 export function faultOfClientCertificate(text: string, wallMs: number): string | undefined {
   const parsed = certificateBlocks(text);
   if ("fault" in parsed) return parsed.fault;
@@ -98,13 +97,13 @@ export function faultOfClientCertificate(text: string, wallMs: number): string |
     : undefined;
 }
 
-/** When the first certificate of the text expires, in wall time, where the runtime can tell. */
+/** When the first certificate expires, in wall time, if the runtime can read it. */
 export function notAfterMs(text: string): number | undefined {
   const first = blocksOf(text).find(({ label }) => label === "CERTIFICATE");
   return first === undefined ? undefined : validTo(read(first));
 }
 
-/** What is wrong with a private key, as `found …`; `undefined` when nothing is. */
+/** What is wrong with a private key, as `found …`, or `undefined`. */
 export function faultOfKey(text: string): string | undefined {
   if (text.trim() === "") return "found nothing";
   const all = blocksOf(text);
@@ -123,7 +122,7 @@ export function faultOfKey(text: string): string | undefined {
 
 const spkiOf = (key: KeyObject) => key.export({ type: "spki", format: "der" }).toString("base64");
 
-/** Whether certificate and key are known not to belong together. (Deno 2.6 ends the process on such a pair.) */
+/** Whether certificate and key certainly do not match. (Deno 2.6 ends the process on such a pair.) */
 export function isMismatch({ cert, key }: KeyPair): boolean {
   try {
     return spkiOf(new X509Certificate(cert).publicKey) !== spkiOf(createPublicKey(key));

@@ -1,7 +1,7 @@
 /**
- * Keeps a view of one collection of the API up to date: list, then watch from there, for ever. A lost connection goes
- * on where it was; an expired version or a broken stream leads to a new list. Never a busy loop, whatever the server
- * does. It reports changes; what they mean is its owner's affair.
+ * Keeps a view of one API collection up to date: list, then watch, again and again, as client-go's reflector. After a
+ * lost connection the watch resumes at its last version; an expired version or a malformed stream leads to a new list.
+ * Never loops without a pause, whatever the server does. Reports changes without interpreting them.
  *
  * @module
  */
@@ -11,9 +11,9 @@ import { Notifier } from "../base/notifier.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { ApiError, type ApiTarget, isExpired } from "./api_error.ts";
 import { type KubeClient, retryDelayMs } from "./client.ts";
-import { Patience, SilenceError, watchEvents } from "./watch_stream.ts";
+import { SilenceError, SilenceLimit, watchEvents } from "./watch_stream.ts";
 
-/** The parts of every API object that are read here. */
+/** The fields that every API object has. */
 export interface KubeObject {
   /** Names and versions. */
   readonly metadata?: { readonly name?: string; readonly resourceVersion?: string };
@@ -21,14 +21,14 @@ export interface KubeObject {
 
 /** What has changed. */
 export type Change<T> =
-  /** The collection as a consistent list has it; objects that are not in it are gone. */
+  /** A consistent list of the collection. Objects that are not in it no longer exist. */
   | { readonly type: "list"; readonly items: readonly T[] }
   | { readonly type: "set"; readonly object: T }
   | { readonly type: "gone"; readonly object: T };
 
-/** What to keep a view of. */
+/** The collection to watch. */
 export interface Collection {
-  /** For RBAC messages and metrics. */
+  /** The resource, also for messages and metrics. */
   readonly resource: "statefulsets" | "endpointslices" | "leases";
   /** The API group. */
   readonly group: string;
@@ -40,19 +40,19 @@ export interface Collection {
 
 /** What a reflector is made of. */
 export interface ReflectorPorts extends Pick<BasePorts, "clock" | "random" | "log" | "metrics"> {
-  /** Asks the API. */
+  /** Sends requests to the API. */
   readonly client: KubeClient;
 }
 
-/** The server ends a watch after this long (`timeoutSeconds`), so that a stream never lives on unseen. */
+/** The server ends a watch after this many seconds (`timeoutSeconds`), so that a forgotten stream ends. */
 const WATCH_SECONDS = 60;
-/** A stream that is silent for longer than the server may let it live has no live server. */
-export const CALM_PATIENCE_MS = (WATCH_SECONDS + 15) * 1000;
-/** While somebody waits for news, a watch that is silent for this long is started again from where it was. */
-export const URGENT_PATIENCE_MS = 10_000;
-/** While somebody waits for news, the pause between two tries is no longer than this, in ms, whatever the server asks. */
+/** A watch that is silent for longer than the server allows it to run is dead. */
+export const SILENCE_LIMIT_MS = (WATCH_SECONDS + 15) * 1000;
+/** While a client waits, a watch that is silent for this long is restarted at its last version. */
+export const URGENT_SILENCE_LIMIT_MS = 10_000;
+/** While a client waits, the pause between two tries is at most this long, in ms, whatever the server asks. */
 const URGENT_PAUSE_MS = 5_000;
-/** A watch that ends sooner, and brought nothing, counts as a failure. */
+/** A watch that ends sooner without an event counts as a failure. */
 const INSTANT_MS = 1_000;
 
 /** Lists and watches one collection. */
@@ -60,7 +60,7 @@ export class Reflector<T extends KubeObject> {
   readonly #collection: Collection;
   readonly #ports: ReflectorPorts;
   readonly #onChange: (change: Change<T>) => void;
-  readonly #patience = new Patience(CALM_PATIENCE_MS);
+  readonly #silence = new SilenceLimit(SILENCE_LIMIT_MS);
   readonly #faults: CauseLog;
   readonly #synced = Promise.withResolvers<void>();
   #isSynced = false;
@@ -78,7 +78,7 @@ export class Reflector<T extends KubeObject> {
     });
   }
 
-  /** True once a list was read and a watch from there was granted. */
+  /** True once a list was read and the server has accepted a watch from there. */
   get synced(): boolean {
     return this.#isSynced;
   }
@@ -88,19 +88,19 @@ export class Reflector<T extends KubeObject> {
     return this.#synced.promise;
   }
 
-  /** Why there is no news at present; undefined while the watch works. */
+  /** Why the view is out of date; undefined while the watch works. */
   get fault(): string | undefined {
     return this.#faults.cause;
   }
 
-  /** Somebody waits for news (or nobody does any more): be quick to doubt a silent stream. */
+  /** Whether a client waits. If so, a silent watch is restarted sooner. */
   set urgent(urgent: boolean) {
     if (urgent && !this.#urgent) this.#hurry.notify();
     this.#urgent = urgent;
-    this.#patience.limitMs = urgent ? URGENT_PATIENCE_MS : CALM_PATIENCE_MS;
+    this.#silence.limitMs = urgent ? URGENT_SILENCE_LIMIT_MS : SILENCE_LIMIT_MS;
   }
 
-  /** Versions so far are of no use any more: what is known is listed anew, now. */
+  /** Starts with a new list now: the known resourceVersions are not valid any more. */
   relist(): void {
     this.#relist.abort(new Error("Everything is listed anew"));
   }
@@ -132,7 +132,8 @@ export class Reflector<T extends KubeObject> {
         version = error instanceof WatchFailure ? error.version : version;
         const cause = error instanceof WatchFailure ? error.cause : error;
         if (cause instanceof SilenceError) {
-          // No fault yet: a quiet collection is silent, too. The next try shows whether the server lives.
+          // Not a fault yet: a collection without changes is silent, too. The next try shows whether the server
+          // answers.
           this.#ports.client.cluster.http.reset();
           this.#restarted("silent");
           continue;
@@ -142,7 +143,7 @@ export class Reflector<T extends KubeObject> {
           this.#restarted("expired");
           if (failures++ === 0) continue;
         } else {
-          // A stream that breaks once is no fault yet either: a server that goes away is met by the next request.
+          // One broken stream is not a fault yet: if the server is down, the next request fails.
           const broke = error instanceof WatchFailure && error.opened && !(cause instanceof ApiError);
           if (!broke || failures > 0) this.#faults.failed(cause);
           this.#restarted("failed");
@@ -154,7 +155,7 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  /** Waits, but not for long while somebody waits for news, also from a moment in between. */
+  /** Waits, but not for long while a client waits, even if it comes during the pause. */
   async #pause(delayMs: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.#ports;
     const startedMs = clock.nowMs();
@@ -179,7 +180,7 @@ export class Reflector<T extends KubeObject> {
     return version;
   }
 
-  /** Watches from a version until the stream ends, and returns the version to go on from. */
+  /** Watches from a version until the stream ends. Returns the version to resume from. */
   async #watch(from: string, signal: AbortSignal, onHealthy: () => void): Promise<string> {
     const { client, clock } = this.#ports;
     const target = this.#target("watch");
@@ -201,7 +202,7 @@ export class Reflector<T extends KubeObject> {
       this.#faults.succeeded();
       this.#isSynced = true;
       this.#synced.resolve();
-      for await (const { type, object } of watchEvents<T>(body, target, clock, this.#patience, signal)) {
+      for await (const { type, object } of watchEvents<T>(body, target, clock, this.#silence, signal)) {
         onHealthy();
         version = object.metadata?.resourceVersion ?? version;
         if (type === "BOOKMARK") continue;
@@ -225,10 +226,10 @@ export class Reflector<T extends KubeObject> {
   }
 }
 
-/** A watch has failed after it had got as far as `version`. */
+/** A watch has failed after it had reached `version`. */
 class WatchFailure extends Error {
   readonly version: string;
-  /** False when it was the request for it that failed. */
+  /** False if the request itself failed. */
   readonly opened: boolean;
 
   constructor(version: string, opened: boolean, cause: unknown) {

@@ -1,6 +1,6 @@
 /**
- * Reads and writes the replica count of the scale target, through its `/scale` subresource only, and always with the
- * resourceVersion that the count was read at. Nothing else in the program writes replicas.
+ * Reads and writes the replica count of the StatefulSet, only through its `/scale` subresource, and always with the
+ * resourceVersion of the last read. Nothing else in the program writes replicas.
  *
  * @module
  */
@@ -9,23 +9,23 @@ import type { ApiVerb } from "../base/metrics.ts";
 import type { ApiTarget } from "./api_error.ts";
 import type { KubeClient } from "./client.ts";
 
-/** A replica count and the version of the StatefulSet that it stands in. */
+/** A replica count and the version of its StatefulSet. */
 export interface Count {
   /** `spec.replicas`. */
   readonly replicas: number;
-  /** `metadata.resourceVersion` of the StatefulSet object, which is that of its `/scale`, too. */
+  /** `metadata.resourceVersion` of the StatefulSet. Its `/scale` has the same. */
   readonly version: string;
 }
 
 /** Options of a write. */
 export interface WriteOptions {
-  /** Has the API server check everything, rights included, and change nothing. */
+  /** The API server checks everything, including permissions, and changes nothing. */
   readonly dryRun?: boolean;
 }
 
-/** The scale target's count, as an interface so that the scaler can be tested without HTTP. */
+/** The replica count of a StatefulSet as an interface, so that the scaler can be tested without HTTP. */
 export interface ScaleApi {
-  /** Reads the count consistently (never from a cache). */
+  /** Reads the count consistently, never from a cache. */
   read(signal: AbortSignal): Promise<Count>;
   /**
    * Replaces the count, if the StatefulSet still has the version of `count`.
@@ -34,23 +34,23 @@ export interface ScaleApi {
    */
   update(count: Count, signal: AbortSignal, options?: WriteOptions): Promise<Count>;
   /**
-   * Applies the count (server-side, forced) under a field manager name that must never have been used before, if the
-   * StatefulSet still has the version of `count`. The version then changes even when the count does not (observed on
-   * kube-apiserver 1.36), which `update` would not do.
+   * Applies the count (server-side apply, forced) with a field manager that was never used before, if the StatefulSet
+   * still has the version of `count`. This changes the version even if the count stays the same (observed on
+   * kube-apiserver 1.36); `update` would not.
    *
    * @throws ApiError 409 when it has not
    */
   apply(count: Count, manager: string, signal: AbortSignal, options?: WriteOptions): Promise<Count>;
   /**
-   * Has a field manager that applied the count give up its share of it, if the StatefulSet still has the version of
-   * `count`. Where no other one has applied it, the API server takes the count away: a dry run shows what it would be.
+   * Ends a field manager's ownership of the count, if the StatefulSet still has the version of `count`. If no other
+   * manager owns the count, the API server removes it: a dry run shows the result.
    *
    * @throws ApiError 409 when it has another version
    */
   giveUp(count: Count, manager: string, signal: AbortSignal, options?: WriteOptions): Promise<Count>;
 }
 
-/** Field manager of updates; what claims add to it makes the name of theirs. */
+/** Field manager of updates. A claim appends a random suffix. */
 export const MANAGER = "buildkitd-autoscaler";
 
 /** The real {@link ScaleApi} of one StatefulSet. */
@@ -89,7 +89,7 @@ export function statefulSetScale(client: KubeClient, namespace: string, name: st
       return countOf(await client.json<Scale>(request, signal));
     },
     apply: (count, manager, signal, options) => apply(manager, body(count), signal, options),
-    // Without `spec`; with an empty one the share stays (seen on kube-apiserver 1.36).
+    // Without `spec`: with an empty one the ownership stays (observed on kube-apiserver 1.36).
     giveUp: (count, manager, signal, options) => apply(manager, bare(count), signal, options),
   };
 }
@@ -97,6 +97,6 @@ export function statefulSetScale(client: KubeClient, namespace: string, name: st
 function countOf(scale: Scale): Count {
   const version = scale.metadata?.resourceVersion;
   if (!version) throw new Error("Cannot read the replica count: the answer has no resourceVersion");
-  // Kubernetes leaves out a count of 0 here (omitempty in autoscaling/v1 ScaleSpec).
+  // Kubernetes omits a count of 0 (omitempty in autoscaling/v1 ScaleSpec).
   return { replicas: scale.spec?.replicas ?? 0, version };
 }

@@ -1,7 +1,7 @@
 /**
  * HTTP/1.1 over `node:tls`, for what `fetch` cannot do: another server name (`tls-server-name`), no verification
- * (`insecure-skip-tls-verify`), repeated headers. Every request has a connection of its own, so nothing is pooled.
- * Goes through an `http:` proxy by CONNECT; does not look at `HTTPS_PROXY`. Follows no redirects.
+ * (`insecure-skip-tls-verify`), repeated headers. Every request opens its own connection. Supports an `http:` proxy by
+ * CONNECT; does not read `HTTPS_PROXY`. Follows no redirects.
  *
  * @module
  */
@@ -65,7 +65,7 @@ export class TlsHttp implements ClientHttp {
         ? open(host, Number(url.port || 443), lifetime)
         : connectThrough(proxy, url, lifetime));
     const name = serverName ?? host;
-    // Loaded only here: most programs never need it, and it costs memory for as long as they run.
+    // Loaded only here, because it costs memory and most installations never need it.
     const [{ isIP }, { connect: connectTls }, { Valve }] = await Promise.all([
       import("node:net"),
       import("node:tls"),
@@ -75,7 +75,7 @@ export class TlsHttp implements ClientHttp {
     const secure = connectTls({
       socket: valve,
       host: name,
-      // No name is announced for an address (RFC 6066); it is verified all the same.
+      // An IP address is not sent as server name (RFC 6066), but is verified all the same.
       ...(isIP(name) ? {} : { servername: name }),
       ...(this.#ca === undefined ? {} : { ca: this.#ca }),
       ...this.#pair,
@@ -98,7 +98,7 @@ export class TlsHttp implements ClientHttp {
     this.#ca = ca;
   }
 
-  /** See {@link ClientHttp}: there is no pool. */
+  /** See {@link ClientHttp}. There is no pool. */
   reset(): void {}
 
   /** See {@link ClientHttp}. */
@@ -108,7 +108,7 @@ export class TlsHttp implements ClientHttp {
   }
 }
 
-/** The sockets of one request: all go when it ends or is aborted. */
+/** The sockets of one request. All are destroyed when it ends or is aborted. */
 class Lifetime {
   readonly #signal: AbortSignal;
   readonly #open: Set<Socket>;
@@ -128,7 +128,7 @@ class Lifetime {
   own(socket: Socket): void {
     this.#own.push(socket);
     this.#open.add(socket);
-    socket.on("error", () => {}); // whoever waits has a listener of its own; later ones are of no interest
+    socket.on("error", () => {}); // waiting code has its own listener; later errors do not matter
   }
 
   /** Settles as `work` does, or rejects when the socket fails or the signal is aborted. */
@@ -189,7 +189,7 @@ async function connectThrough(proxy: URL, url: URL, lifetime: Lifetime): Promise
   return socket;
 }
 
-/** Reads the proxy's answer and leaves the socket as it was: the server says nothing before the client does. */
+/** Reads the proxy's answer. No other bytes can follow, because the server sends nothing before the client. */
 async function readTunnelHead(socket: Socket): Promise<{ readonly status: number }> {
   const arrived: Uint8Array[] = [];
   let wake = () => {};
@@ -213,7 +213,7 @@ async function readTunnelHead(socket: Socket): Promise<{ readonly status: number
   }
 }
 
-/** The body as a stream that reads on only when it is read. */
+/** The body as a stream that reads from the socket only on demand. */
 function streamOf(
   portions: AsyncGenerator<Uint8Array, void>,
   socket: Socket,

@@ -1,20 +1,21 @@
 /**
- * What a service account's token says of itself: the pod that it was issued for, and its lifetime. The token is only
- * read, not verified: it tells the program about itself. Pure.
- * Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims
+ * Reads the claims of a service account's token: its pod and its lifetime. The token is not verified, because it is the
+ * program's own. Pure.
+ * Source:
+ * https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims
  *
  * @module
  */
 
-/** From when to when a token is valid, in wall ms since the epoch, by the clock of the API server. */
+/** When a token is valid, in wall ms since the epoch, by the clock of the API server. */
 export interface TokenTimes {
   /** When it was issued. */
   readonly issuedMs: number;
-  /** From then on the API server refuses it. */
+  /** When it expires. */
   readonly expiresMs: number;
 }
 
-/** What a token says; all undefined for one of another kind. */
+/** The claims of a token; all undefined for another kind of token. */
 export interface TokenClaims {
   /** The uid of its pod. */
   readonly podUid: string | undefined;

@@ -1,6 +1,5 @@
 /**
- * The few API types that are read, and what is taken from them. Types only come from the library; every field may be
- * missing in an answer.
+ * The API types that the program reads. Any field may be missing in an answer.
  *
  * @module
  */

@@ -1,22 +1,22 @@
 /**
- * A TCP connection that stands still while TLS on top of it has bytes that nobody has read. The runtime's `node:tls`
- * takes in whatever a server sends when it owns the socket itself, read or not (seen on Deno 2.9.6: 256 MB).
+ * Backpressure for `node:tls`: a TCP connection that is not read while the TLS layer above has unread bytes. Without
+ * it, the runtime's `node:tls` buffers everything that a server sends (observed on Deno 2.9.6: 256 MB).
  *
  * @module
  */
 import type { Socket } from "node:net";
 import { Duplex, type Readable } from "node:stream";
 
-/** As many decrypted bytes may wait to be read; streams of node hold no more either. */
+/** The maximum of decrypted bytes that wait to be read, as for node's streams. */
 const FULL_BYTES = 64 * 1024;
 
-/** What `node:tls` gets in the place of the socket. */
+/** Given to `node:tls` instead of the socket. */
 export class Valve extends Duplex {
   readonly #socket: Socket;
-  /** The reader's end, once there is one. */
+  /** The decrypted stream, once there is one. */
   #outlet: Readable | undefined;
 
-  /** Takes over a connected socket; destroying the valve destroys it. */
+  /** Takes over a connected socket, and destroys it with itself. */
   constructor(socket: Socket) {
     super();
     this.#socket = socket;
@@ -27,10 +27,10 @@ export class Valve extends Duplex {
     socket.on("end", () => this.push(null));
     socket.on("error", (error) => this.destroy(error));
     socket.on("close", () => this.destroy());
-    socket.resume(); // it may have been stopped after a proxy's answer
+    socket.resume(); // it may have been paused after a proxy's answer
   }
 
-  /** The chunks that come out of `outlet`, the TLS on top of this valve, which opens for each. */
+  /** The chunks of `outlet`, the TLS layer above. The valve opens for each of them. */
   chunksOf(outlet: Readable): AsyncIterator<Uint8Array> {
     this.#outlet = outlet;
     const chunks: AsyncIterator<Uint8Array> = outlet[Symbol.asyncIterator]();
@@ -42,7 +42,7 @@ export class Valve extends Duplex {
     };
   }
 
-  /** Part of {@link Duplex}: bytes come by themselves. */
+  /** Part of {@link Duplex}. Bytes are pushed. */
   override _read(): void {}
 
   /** Part of {@link Duplex}. */

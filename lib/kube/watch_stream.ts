@@ -1,6 +1,6 @@
 /**
- * The events of one watch, taken apart from the bytes of its answer. It ends when the server ends the stream, and
- * throws when the stream breaks, falls silent, or says an error. Knows nothing of lists and versions.
+ * Parses the events of one watch. Ends when the server ends the stream; throws when the stream breaks, is silent for
+ * too long, or contains an error. Knows nothing about lists and versions.
  *
  * @module
  */
@@ -17,17 +17,17 @@ export interface WatchEvent<T> {
   readonly object: T;
 }
 
-/** Nothing has come for too long: the peer may be dead, which TCP does not tell. */
+/** The stream was silent for too long: the peer may be dead, which TCP does not report. */
 export class SilenceError extends Error {
   /** Always `SilenceError`. */
   override readonly name = "SilenceError";
 }
 
-/** A line longer than this is refused: the objects that are watched are a few kB. */
+/** A longer line is refused. The objects that the program watches have a few kB. */
 const LONGEST_LINE = 4 * 1024 * 1024;
 
-/** Says how long a stream may be silent, and may change its mind while the stream runs. */
-export class Patience {
+/** How long a stream may be silent. Can change while the stream runs. */
+export class SilenceLimit {
   #limitMs: number;
   #onChange: (() => void) | undefined;
 
@@ -41,14 +41,14 @@ export class Patience {
     return this.#limitMs;
   }
 
-  /** Sets another limit, from now on, also for a silence that lasts already. */
+  /** Sets another limit, which also counts for a silence that has begun. */
   set limitMs(value: number) {
     if (value === this.#limitMs) return;
     this.#limitMs = value;
     this.#onChange?.();
   }
 
-  /** One stream listens at a time. */
+  /** Told of changes; only one stream at a time. */
   watch(onChange: (() => void) | undefined): void {
     this.#onChange = onChange;
   }
@@ -57,14 +57,14 @@ export class Patience {
 /**
  * Reads the events of a watch's body.
  *
- * @throws SilenceError when nothing came for `patience`, ApiError for an `ERROR` event, the signal's reason, or what
- * the stream throws
+ * @throws SilenceError when the stream was silent for too long, ApiError for an `ERROR` event, the signal's reason, or
+ * what the stream throws
  */
 export async function* watchEvents<T>(
   body: ReadableStream<Uint8Array>,
   target: ApiTarget,
   clock: Clock,
-  patience: Patience,
+  silence: SilenceLimit,
   signal: AbortSignal,
 ): AsyncGenerator<WatchEvent<T>> {
   const reader = body.getReader();
@@ -80,12 +80,12 @@ export async function* watchEvents<T>(
   let cancelTimer = () => {};
   const arm = () => {
     cancelTimer();
-    const leftMs = heardMs + patience.limitMs - clock.nowMs();
+    const leftMs = heardMs + silence.limitMs - clock.nowMs();
     cancelTimer = clock.setTimer(Math.max(0, leftMs), () => {
-      end(new SilenceError(`The watch was silent for ${patience.limitMs / 1000}s`));
+      end(new SilenceError(`The watch was silent for ${silence.limitMs / 1000}s`));
     });
   };
-  patience.watch(arm);
+  silence.watch(arm);
   arm();
   const decoder = new TextDecoder();
   let rest = "";
@@ -93,7 +93,7 @@ export async function* watchEvents<T>(
     for (;;) {
       const { done, value } = await reader.read();
       if (ended !== undefined) throw ended;
-      // A tail without its newline is a line that was cut: it is dropped, and comes again with the next watch.
+      // A last line without its newline is incomplete. It is dropped; the next watch sends it again.
       if (done) return;
       heardMs = clock.nowMs();
       arm();
@@ -111,7 +111,7 @@ export async function* watchEvents<T>(
     }
   } finally {
     cancelTimer();
-    patience.watch(undefined);
+    silence.watch(undefined);
     signal.removeEventListener("abort", onAbort);
     reader.cancel().catch(() => {});
   }

@@ -39,8 +39,7 @@ export const KUBE: readonly Allowed[] = [
   },
   {
     path: "lib/kube/tls_http.ts",
-    line:
-      'socket.on("error", () => {}); // whoever waits has a listener of its own; later ones are of no interest',
+    line: 'socket.on("error", () => {}); // waiting code has its own listener; later errors do not matter',
     reason: "for an error between two waits, which no test can time",
   },
   {

@@ -129,7 +129,7 @@ for (const verb of ["create", "list"] as const) {
       const asked = ask();
       await clock.advance(1_000);
       if (fate === "lost") assert.ok(asked.outcome instanceof TimeoutError);
-      else assert.ok(asked.outcome instanceof ApiError && !asked.outcome.isMissingRight);
+      else assert.ok(asked.outcome instanceof ApiError && !asked.outcome.isMissingPermission);
       assert.deepEqual(log.records, []);
       assert.equal(clock.pending, 0);
     });

@@ -269,5 +269,9 @@ Deno.test("isForbidden(), isConflict() and isExpired() tell the answers on which
   assert.deepEqual(verdicts(error(410)), [false, false, true]);
   assert.deepEqual(verdicts(error(500, "Expired")), [false, false, true]);
   assert.deepEqual(verdicts(error(401, "", 'User "x" cannot get')), [false, false, false]);
-  assert.deepEqual(verdicts({ status: 409, reason: "Expired", isMissingRight: true }), [false, false, false]);
+  assert.deepEqual(verdicts({ status: 409, reason: "Expired", isMissingPermission: true }), [
+    false,
+    false,
+    false,
+  ]);
 });

@@ -24,14 +24,14 @@ async function read(user: Record<string, unknown>, files: Record<string, string>
 async function credentialOf(user: Record<string, unknown>, files: Record<string, string> = {}) {
   const { credentials, problems, ...rest } = await read(user, files);
   assert.deepEqual(problems, []);
-  const { proves, repeatsHeaders } = rest;
-  return { ...await credentials.get(never), proves, repeatsHeaders };
+  const { hasCredentials, repeatsHeaders } = rest;
+  return { ...await credentials.get(never), hasCredentials, repeatsHeaders };
 }
 
-const PROVES = { proves: true, repeatsHeaders: false };
+const PROVES = { hasCredentials: true, repeatsHeaders: false };
 
-Deno.test("readUser() says whether an entry proves anything, and whether headers repeat", async () => {
-  assert.deepEqual(await credentialOf({}), { headers: {}, proves: false, repeatsHeaders: false });
+Deno.test("readUser() says whether an entry has credentials, and whether headers repeat", async () => {
+  assert.deepEqual(await credentialOf({}), { headers: {}, hasCredentials: false, repeatsHeaders: false });
   assert.deepEqual(await credentialOf({ token: "t" }), { headers: { authorization: "Bearer t" }, ...PROVES });
   assert.deepEqual(await credentialOf({ as: "a" }), { headers: { "impersonate-user": "a" }, ...PROVES });
   const { cert, key } = await ca.issue({ commonName: "me" });
@@ -40,7 +40,7 @@ Deno.test("readUser() says whether an entry proves anything, and whether headers
   const groups = { as: "a", "as-groups": ["g", "h"] };
   assert.deepEqual(await credentialOf(groups), {
     headers: { "impersonate-user": "a", "impersonate-group": "g\nh" },
-    proves: true,
+    hasCredentials: true,
     repeatsHeaders: true,
   });
 });

@@ -288,7 +288,7 @@ Deno.test("authenticate() sends what each kind of user needs", async () => {
   assert.deepEqual(await headersOf({}), {});
 });
 
-Deno.test("authenticate() sends nothing that proves who asks over plain http", async () => {
+Deno.test("authenticate() sends no credentials over plain http", async () => {
   assert.deepEqual(await headersOf({ token: "abc" }, {}, { server: "http://localhost:8001" }), {});
 });
 

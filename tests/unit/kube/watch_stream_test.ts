@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ApiError } from "../../../lib/kube/api_error.ts";
-import { Patience, SilenceError, type WatchEvent, watchEvents } from "../../../lib/kube/watch_stream.ts";
+import { SilenceError, SilenceLimit, type WatchEvent, watchEvents } from "../../../lib/kube/watch_stream.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 
 const TARGET = { verb: "watch", group: "apps", resource: "statefulsets", namespace: "n", name: "" } as const;
@@ -34,7 +34,7 @@ Deno.test("watchEvents() yields the same events however the bytes are cut", asyn
     const chunks = at.slice(1).map((end, i) => bytes.slice(at[i], end));
     const never = new AbortController().signal;
     const got = await collect(
-      watchEvents(streamOf(chunks), TARGET, new VirtualClock(), new Patience(1000), never),
+      watchEvents(streamOf(chunks), TARGET, new VirtualClock(), new SilenceLimit(1000), never),
     );
     assert.deepEqual(got.map((one) => JSON.stringify(one)), [1, 2, 3].map(event));
   }));
@@ -44,7 +44,7 @@ Deno.test("watchEvents() drops a last line that was cut", async () => {
   const bytes = new TextEncoder().encode(`${event(1)}\n${event(2)}`);
   const signal = new AbortController().signal;
   const got = await collect(
-    watchEvents(streamOf([bytes]), TARGET, new VirtualClock(), new Patience(1000), signal),
+    watchEvents(streamOf([bytes]), TARGET, new VirtualClock(), new SilenceLimit(1000), signal),
   );
   assert.equal(got.length, 1);
 });
@@ -56,7 +56,7 @@ Deno.test("watchEvents() throws the Status of an ERROR event", async () => {
   };
   const bytes = new TextEncoder().encode(`${JSON.stringify(error)}\n`);
   const signal = new AbortController().signal;
-  const events = watchEvents(streamOf([bytes]), TARGET, new VirtualClock(), new Patience(1000), signal);
+  const events = watchEvents(streamOf([bytes]), TARGET, new VirtualClock(), new SilenceLimit(1000), signal);
   await assert.rejects(collect(events), (thrown) => thrown instanceof ApiError && thrown.status === 410);
 });
 
@@ -65,22 +65,20 @@ Deno.test("watchEvents() refuses what is no event", async () => {
     const bytes = new TextEncoder().encode(`${line}\n`);
     const signal = new AbortController().signal;
     await assert.rejects(
-      collect(watchEvents(streamOf([bytes]), TARGET, new VirtualClock(), new Patience(1000), signal)),
+      collect(watchEvents(streamOf([bytes]), TARGET, new VirtualClock(), new SilenceLimit(1000), signal)),
       /Cannot read a watch event|no object/,
     );
   }
 });
 
-Deno.test("watchEvents() gives a silent stream up when the patience is over, however often it changed", async () => {
+Deno.test("watchEvents() gives a silent stream up when the silence limit has passed, however often it changed", async () => {
   const clock = new VirtualClock();
-  const patience = new Patience(60_000);
+  const silence = new SilenceLimit(60_000);
   const signal = new AbortController().signal;
   let thrown: Error | undefined;
-  collect(watchEvents(streamOf([], "stay"), TARGET, clock, patience, signal)).catch((error) =>
-    thrown = error
-  );
+  collect(watchEvents(streamOf([], "stay"), TARGET, clock, silence, signal)).catch((error) => thrown = error);
   await clock.advance(20_000);
-  patience.limitMs = 30_000;
+  silence.limitMs = 30_000;
   await clock.advance(9_999);
   assert.equal(thrown, undefined);
   await clock.advance(1);
@@ -93,7 +91,7 @@ Deno.test("watchEvents() ends with the signal's reason and leaves no timer", asy
   const controller = new AbortController();
   const reason = new Error("enough");
   const events = collect(
-    watchEvents(streamOf([], "stay"), TARGET, clock, new Patience(1000), controller.signal),
+    watchEvents(streamOf([], "stay"), TARGET, clock, new SilenceLimit(1000), controller.signal),
   );
   await settle();
   controller.abort(reason);
@@ -102,7 +100,7 @@ Deno.test("watchEvents() ends with the signal's reason and leaves no timer", asy
 });
 
 /** A watch whose bytes a test sends. */
-function watched(patience = new Patience(1_000), signal = new AbortController().signal) {
+function watched(silence = new SilenceLimit(1_000), signal = new AbortController().signal) {
   const clock = new VirtualClock();
   let controller!: ReadableStreamDefaultController<Uint8Array>;
   const cancelled: unknown[] = [];
@@ -115,7 +113,7 @@ function watched(patience = new Patience(1_000), signal = new AbortController().
   const onEvent = (reaction: () => void) => void (react = reaction);
   const outcome: { error?: unknown; over?: true } = {};
   const done = (async () => {
-    for await (const one of watchEvents<{ n: number }>(body, TARGET, clock, patience, signal)) {
+    for await (const one of watchEvents<{ n: number }>(body, TARGET, clock, silence, signal)) {
       got.push(one.object.n);
       react();
     }
@@ -125,7 +123,7 @@ function watched(patience = new Patience(1_000), signal = new AbortController().
   const line = (n: number) => send(`${JSON.stringify({ type: "ADDED", object: { n } })}\n`);
   return {
     clock,
-    patience,
+    silence,
     send,
     line,
     close: () => controller.close(),
@@ -155,14 +153,14 @@ Deno.test("watchEvents() measures silence from the last bytes, whatever they say
   assert.equal(cancelled[0], outcome.error);
 });
 
-Deno.test("watchEvents() gives a stream up at once when it was silent for longer than the new patience", async () => {
-  const { clock, patience, outcome } = watched(new Patience(60_000));
+Deno.test("watchEvents() gives a stream up at once when it was silent for longer than the new silence", async () => {
+  const { clock, silence, outcome } = watched(new SilenceLimit(60_000));
   await clock.advance(20_000);
-  patience.limitMs = 10_000;
-  assert.equal(patience.limitMs, 10_000);
+  silence.limitMs = 10_000;
+  assert.equal(silence.limitMs, 10_000);
   await clock.advance(0);
   assert.ok(outcome.error instanceof SilenceError);
-  patience.limitMs = 20_000;
+  silence.limitMs = 20_000;
   assert.equal(clock.pending, 0, "a stream that is over is not waited for");
 });
 
@@ -174,7 +172,7 @@ Deno.test("watchEvents() cancels the body when its reader leaves, and leaves no 
     cancel: () => void (isCancelled = true),
   });
   const signal = new AbortController().signal;
-  for await (const _ of watchEvents(body, TARGET, clock, new Patience(1_000), signal)) break;
+  for await (const _ of watchEvents(body, TARGET, clock, new SilenceLimit(1_000), signal)) break;
   await settle();
   assert.deepEqual([isCancelled, clock.pending], [true, 0]);
 });
