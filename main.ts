@@ -1,6 +1,6 @@
 /**
- * The program's entry: signals, arguments, environment and the exit code. What it does stands in `lib/app.ts`. Only
- * the signal listeners are loaded before they stand; the rest, and what a command does not need, is imported after.
+ * The entry of the program: signals, arguments, environment and exit code. `lib/app.ts` does the work. Only the signal
+ * listeners are imported at once; everything else is imported when a command needs it.
  *
  * Exit codes: 0 done, 1 failed, 2 wrong usage.
  *
@@ -100,7 +100,7 @@ async function run(
   for (const { flag, variable, used } of overridden) {
     log.warn("flag_overridden", { flag, cause: `the variable ${variable} beats it`, used });
   }
-  // What nobody has caught is a bug. It is logged, with its stack, and the program goes on: builds may be running.
+  // An uncaught error is a bug. It is logged with its stack, and the program continues, because builds may be running.
   const onBug = (error: unknown) => {
     log.error("internal_error", {
       cause: messageOf(error),
@@ -140,7 +140,7 @@ async function run(
   }
 }
 
-/** How long the last lines of the log may take to write, in ms. */
+/** How long writing the last lines of the log may take, in ms. */
 const FLUSH_MS = 1000;
 
 async function version(): Promise<string> {
@@ -148,7 +148,7 @@ async function version(): Promise<string> {
   return config.version;
 }
 
-/** The commit is there in what `deno task compile` made. */
+/** Only a program made by `deno task compile` has a commit. */
 async function describeVersion(): Promise<string> {
   const { default: config } = await import("./deno.json", { with: { type: "json" } });
   const { version, commit }: { readonly version: string; readonly commit?: string } = config;
@@ -164,7 +164,7 @@ function complain(text: string): Promise<void> {
   return writeAll(Deno.stderr, text);
 }
 
-/** A reader that has left (`--help | head -1`) is no error. */
+/** A closed pipe (`--help | head -1`) is not an error. */
 async function writeAll(stream: { write(bytes: Uint8Array): Promise<number> }, text: string): Promise<void> {
   try {
     for (let rest = new TextEncoder().encode(text); rest.length > 0;) {
@@ -177,7 +177,8 @@ async function writeAll(stream: { write(bytes: Uint8Array): Promise<number> }, t
 
 if (import.meta.main) {
   const stop = listenForSignals();
-  // The first reading of a stack maps source files. Out of descriptors that would abort the process, so it is done now.
+  // Reading the first stack opens source maps. Without free descriptors that would abort the process, so it is done
+  // now.
   void new Error().stack;
   Deno.exit(await main(stop));
 }

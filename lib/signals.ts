@@ -1,28 +1,30 @@
 /**
- * The signals that tell the program to stop. It imports nothing, so that its listeners stand before anything else is
- * loaded: as PID 1 a program without a listener ignores SIGTERM or dies of it.
+ * The signals that tell the program to stop. This file imports nothing, so that the listeners exist before anything
+ * else is loaded: without a listener, SIGTERM has no effect on PID 1, and ends any other process at once.
  *
  * @module
  */
 
-/** What the signals have asked for. */
+/** What the signals request. */
 export interface StopSignals {
-  /** Aborted by the first signal: finish what runs, then end. */
+  /** Aborted by the first signal: end after the running sessions. */
   readonly drain: AbortSignal;
-  /** Aborted by the second: end at once. */
+  /** Aborted by the second signal: end at once. */
   readonly now: AbortSignal;
 }
 
-/** How long the program may take after the second signal, in ms. */
+/** How long the program may take to end after the second signal, in ms. */
 const LAST_GRACE_MS = 2000;
 
 /**
- * The same signal this soon is the first one again, in ms: a terminal's Ctrl-C goes to all its processes, and task
- * runners pass it on once more.
+ * The same signal within this time counts once, in ms: a terminal sends Ctrl-C to all its processes, and task runners
+ * forward it.
  */
 const ECHO_MS = 500;
 
-/** Listens for the signals that this system knows. A program that does not end after the second is ended. */
+/**
+ * Listens for the signals of this operating system. Exits if the program has not ended some time after the second one.
+ */
 export function listenForSignals(): StopSignals {
   const drain = new AbortController();
   const now = new AbortController();

@@ -1,7 +1,7 @@
 /**
- * Accepts connections for as long as a listener is open. An accept fails because its client has left already, or because
- * the process has run out of something. The loop pauses only in the second case, and after many failures in a row. No
- * failure ends it.
+ * Accepts connections until a listener is closed. An accept may fail because the client has already left, or because
+ * the process has run out of descriptors or memory. The loop pauses in the second case, and after many failures in a
+ * row. No failure ends it.
  *
  * @module
  */
@@ -10,28 +10,28 @@ import { codeOf } from "./errors.ts";
 import type { AcceptFault } from "./metrics.ts";
 import type { Conn, Listener } from "./network.ts";
 
-/** The wait after running out, in ms: descriptors may be free again by then. */
+/** The pause after running out of descriptors or memory, in ms. */
 const EXHAUSTED_PAUSE_MS = 100;
 
-/** After so many failures in a row, of any kind, the loop pauses: one that never succeeds must not keep a CPU busy. */
+/** After this many failures in a row, of any kind, the loop pauses: a broken listener must not keep a CPU busy. */
 export const FAILURES_IN_A_ROW = 100;
 
-/** The length of that pause, in ms. It is short, since other clients wait meanwhile. */
+/** The length of that pause, in ms. It is short, because other clients wait. */
 const FAILURES_PAUSE_MS = 10;
 
 /** @see https://man7.org/linux/man-pages/man2/accept.2.html */
 const EXHAUSTED: ReadonlySet<string | undefined> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
-/** Deno asks for the peer's address after accepting, hence ENOTCONN for a connection that was reset before. */
+/** Deno reads the peer's address after accepting, which fails with ENOTCONN if the connection was reset before. */
 const CLIENT: ReadonlySet<string | undefined> = new Set(["ENOTCONN", "ECONNABORTED", "ECONNRESET", "EPROTO"]);
 
-/** What becomes of connections and failures. */
+/** Receives connections and failures. */
 export interface AcceptEvents {
-  /** False once the listener was closed on purpose: then a failure is the end of the loop. */
+  /** False after the listener was closed on purpose: the next failure then ends the loop. */
   isOpen(): boolean;
-  /** Takes a connection over. Must not throw. */
+  /** Takes over a connection. Must not throw. */
   accepted(conn: Conn): void;
-  /** Told of a failure, and how many have come in a row. */
+  /** Told of a failure. `inARow` counts failures since the last success. */
   failed(fault: AcceptFault, error: unknown, inARow: number): void;
 }
 

@@ -1,17 +1,17 @@
 /**
- * Several abort signals as one. `AbortSignal.any` cannot be used: in Deno 2.6 the signal that it gives is collected
- * as garbage while its listeners still wait, and then nothing ends them.
+ * Several abort signals as one. `AbortSignal.any` cannot be used: Deno 2.6 collects its signal as garbage while
+ * listeners wait, and they are never called.
  *
  * @module
  */
 
-/** A signal that others abort. */
+/** A signal that follows others. */
 export interface AnySignal extends Disposable {
-  /** Aborted with the first of the others, and with its reason. */
+  /** Aborted when the first of the others is, with the same reason. */
   readonly signal: AbortSignal;
 }
 
-/** Joins `signals`. Dispose of it when nobody waits any more, or its listeners on them stay. */
+/** Joins `signals`. Dispose of it when nothing waits for it any more, to remove its listeners. */
 export function anySignal(...signals: readonly AbortSignal[]): AnySignal {
   const controller = new AbortController();
   const dispose = () => {

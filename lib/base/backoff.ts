@@ -1,5 +1,5 @@
 /**
- * How long to wait before the next try: pure arithmetic, no waiting here.
+ * How long to wait before the next try. Pure.
  *
  * @module
  */
@@ -14,8 +14,8 @@ export interface Backoff {
 }
 
 /**
- * The wait before try `attempt` (0 is the first retry): half fixed, half random, so that tries of many peers spread and
- * none comes at once.
+ * The wait before retry `attempt` (0 is the first). Half of it is fixed and half is random, so that the retries of many
+ * clients spread and none is immediate.
  */
 export function backoffMs(attempt: number, { baseMs, capMs }: Backoff, random: Random): number {
   const boundMs = Math.min(capMs, baseMs * 2 ** Math.min(attempt, 30));

@@ -1,10 +1,10 @@
 /**
- * Pieces of bytes as one. Pure.
+ * Operations on byte arrays. Pure.
  *
  * @module
  */
 
-/** All parts, one after the other, in an array of their own. */
+/** A new array with all parts in order. */
 export function concat(parts: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
   let at = 0;

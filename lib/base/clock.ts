@@ -1,43 +1,43 @@
 /**
- * The port to time, and its real implementation. Everything that measures or waits takes a {@link Clock}, so that the
- * whole program runs on a virtual clock in tests. Nothing else in `lib` may read the time or set a timer.
+ * The port to time, and its real implementation. All code that measures or waits takes a {@link Clock}, so that tests
+ * run the whole program on a virtual clock. Nothing else in `lib` may read the time or set a timer.
  * Units: milliseconds.
  *
  * @module
  */
 
-/** Ends a timer early. Calling it after the timer has fired, or twice, does nothing. */
+/** Cancels a timer. Does nothing after the timer has fired or was cancelled. */
 export type CancelTimer = () => void;
 
-/** Time as the program sees it. */
+/** Clocks and timers. */
 export interface Clock {
-  /** Monotonic time for durations, in ms since an arbitrary origin. Never goes back. */
+  /** Monotonic time for durations, in ms since an arbitrary origin. Stands still while the machine is suspended. */
   nowMs(): number;
   /**
-   * Monotonic time that runs on while the machine is suspended, in ms since an arbitrary origin of its own, to the
-   * second. For what others judge by their clocks meanwhile: the age of a record, of a lease.
+   * Monotonic time that continues while the machine is suspended, in ms since another arbitrary origin, with a
+   * resolution of 1 s. For ages that other machines measure, too: those of records and Leases.
    */
   bootMs(): number;
-  /** Wall time in ms since the epoch, only for what people or other machines read. May jump. */
+  /** Wall time in ms since the epoch. May jump, so it is only for values that people or other machines read. */
   wallMs(): number;
-  /** Calls `callback` once, `delayMs` from now (0 or less: as soon as possible). */
+  /** Calls `callback` once, in `delayMs` (0 or less: as soon as possible). */
   setTimer(delayMs: number, callback: () => void): CancelTimer;
 }
 
 /** `setTimeout` fires at once for longer delays than this (2^31 - 1 ms, HTML standard). */
 const LONGEST_TIMEOUT_MS = 2_147_483_647;
 
-/** The machine's clocks. */
+/** The clocks of this machine. */
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
-  // `performance.now()` stands still in a suspend.
+  // `performance.now()` stands still during a suspend.
   bootMs: () => Deno.osUptime() * 1000,
   wallMs: () => Date.now(),
   setTimer(delayMs, callback) {
     let id: ReturnType<typeof setTimeout>;
     const dueMs = performance.now() + delayMs;
     const arm = () => {
-      const leftMs = Math.max(0, dueMs - performance.now()); // Deno warns on stderr of negative ones
+      const leftMs = Math.max(0, dueMs - performance.now()); // Deno prints a warning for a negative delay
       id = leftMs > LONGEST_TIMEOUT_MS ? setTimeout(arm, LONGEST_TIMEOUT_MS) : setTimeout(callback, leftMs);
     };
     arm();
@@ -46,7 +46,7 @@ export const systemClock: Clock = {
 };
 
 /**
- * Resolves after `delayMs`; rejects with the signal's own reason when it is aborted first.
+ * Resolves after `delayMs`. Rejects with the reason of `signal` if that is aborted first.
  *
  * @throws the reason of `signal`
  */
@@ -65,17 +65,17 @@ export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promi
   });
 }
 
-/** A deadline on work: a signal that aborts with `reason()` after `timeoutMs`, or with its parent. */
+/** A signal that is aborted when the time is up, or with its parent. */
 export interface Deadline extends Disposable {
   /** Aborted when the time is up, or with the parent. */
   readonly signal: AbortSignal;
-  /** Ends the wait for the time-out; the parent's abort still passes through until disposal. */
+  /** Cancels the time-out. The signal still follows its parent until disposal. */
   clear(): void;
 }
 
 /**
- * A {@link Deadline} of `timeoutMs` from now. Dispose of it when the work is over, or its timer and its listener on the
- * parent stay. (`AbortSignal.timeout` cannot be used: it ignores the clock port.)
+ * A {@link Deadline} in `timeoutMs`, with `reason()` as its reason. Dispose of it when the work is done, to remove its
+ * timer and listener. (`AbortSignal.timeout` does not use the clock port.)
  */
 export function deadline(
   clock: Clock,

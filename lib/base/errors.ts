@@ -1,20 +1,20 @@
 /**
- * Errors that somebody branches on, and what is said of any error. One grammar for all messages: what could not be
- * done, sentence case, no full stop, values quoted, found and wanted after a colon.
+ * The program's own classes of errors, and the text of any error. All messages have one form: what could not be done,
+ * in sentence case and without a full stop, values in quotes, `found …, want …` after a colon.
  *
  * @module
  */
 
-/** The user's input is wrong: the program prints all problems and exits with 2. */
+/** Wrong user input. The program prints all problems and exits with 2. */
 export class UsageError extends Error {
   /** Always `UsageError`. */
   override readonly name = "UsageError";
-  /** Each problem in one line, all that were found. */
+  /** All problems, one line each. */
   readonly problems: readonly string[];
-  /** Whether correct input would have started the program, or only printed something. */
+  /** False for commands that only print something. */
   readonly preventsStart: boolean;
 
-  /** Takes the problems, one line each, at least one. */
+  /** Takes at least one problem. */
   constructor(problems: readonly string[], { preventsStart = true }: { preventsStart?: boolean } = {}) {
     super(problems.join("\n"));
     this.problems = problems;
@@ -22,35 +22,35 @@ export class UsageError extends Error {
   }
 }
 
-/** The program cannot do its work: it prints the message, without a stack, and exits with 1. */
+/** The program cannot continue. It prints the message without a stack and exits with 1. */
 export class FatalError extends Error {
   /** Always `FatalError`. */
   override readonly name = "FatalError";
 }
 
-/** Waiting took too long. The outcome of what was waited for is unknown. */
+/** A time-out. The outcome of the operation is unknown. */
 export class TimeoutError extends Error {
   /** Always `TimeoutError`. */
   override readonly name = "TimeoutError";
 }
 
-/** An error whose message says all that a user needs: its causes are for debugging. */
+/** An error whose message is complete. {@link messageOf} does not append its causes. */
 export class ExplainedError extends Error {
-  /** `ExplainedError`, or the name of a narrower class. */
+  /** `ExplainedError`, or the name of a subclass. */
   override readonly name: string = "ExplainedError";
 }
 
 /**
- * An error whose message is for the log only: it names files of this machine, or quotes a program or the runtime.
- * Clients and the admin port, which need no credentials, are told `publicMessage` instead ({@link publicMessageOf}).
+ * An error whose message is only for the log, because it names local files or quotes a plugin or the runtime. Clients
+ * and the admin port, which need no credentials, get `publicMessage` instead ({@link publicMessageOf}).
  */
 export class PrivateError extends ExplainedError {
   /** Always `PrivateError`. */
   override readonly name: string = "PrivateError";
-  /** What everybody may read. */
+  /** The message for clients and the admin port. */
   readonly publicMessage: string;
 
-  /** Takes the message for the log and the one for everybody else. */
+  /** Takes the message for the log and the public one. */
   constructor(message: string, publicMessage: string, options?: ErrorOptions) {
     super(message, options);
     this.publicMessage = publicMessage;
@@ -58,8 +58,8 @@ export class PrivateError extends ExplainedError {
 }
 
 /**
- * What clients and the admin port may be told of an error: {@link messageOf} it, unless it is a {@link PrivateError} or
- * was caused by one. The only place that decides this.
+ * The message of an error for clients and the admin port: {@link messageOf} it, unless it is a {@link PrivateError} or
+ * was caused by one. Nothing else may decide this.
  */
 export function publicMessageOf(error: unknown): string {
   for (let e = error, depth = 0; e instanceof Error && depth < 10; e = e.cause, depth++) {
@@ -68,7 +68,7 @@ export function publicMessageOf(error: unknown): string {
   return messageOf(error);
 }
 
-/** An error's message with those of its causes, for a log line. Never a stack. */
+/** The message of an error and its causes, for the log. Never a stack. */
 export function messageOf(error: unknown): string {
   const parts: string[] = [];
   for (let e = error; e !== undefined && e !== null && parts.length < 5;) {
@@ -79,14 +79,14 @@ export function messageOf(error: unknown): string {
   return parts.join(": ");
 }
 
-/** The error's machine code (`ECONNREFUSED`, `EMFILE` …) where the runtime gives one. */
+/** The code of an error (`ECONNREFUSED`, `EMFILE` …), if it has one. */
 export function codeOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === "string" ? code : undefined;
 }
 
 /**
- * States what must hold. Stays on in production: a broken invariant ends the program rather than a build.
+ * Checks an assumption of the code, also in production.
  *
  * @throws Error when `condition` is false
  */

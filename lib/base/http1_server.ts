@@ -1,6 +1,6 @@
 /**
- * The wire of an HTTP/1.1 server (RFC 9112): what a request's head says, and a response as bytes. Opens, reads and
- * closes nothing; what it is handed is bounded by whoever reads.
+ * The server side of HTTP/1.1 (RFC 9112): parses the head of a request and encodes a response. Opens, reads and closes
+ * nothing; the caller limits the size of a head.
  *
  * @module
  */
@@ -8,23 +8,23 @@ import { concat } from "./bytes.ts";
 
 /** A request without its body. */
 export interface RequestHead {
-  /** As it was sent, `GET` and the like. */
+  /** The method, such as `GET`. */
   readonly method: string;
-  /** A path with its query, or a whole URL. */
+  /** A path with its query, or an absolute URL. */
   readonly target: string;
-  /** Whether the client speaks HTTP/1.0, which knows neither chunks nor connections that stay. */
+  /** Whether the client speaks HTTP/1.0, without chunks and keep-alive. */
   readonly isOld: boolean;
-  /** By lower-case name; the values of a name that was sent several times are joined by a comma. */
+  /** The header fields. Repeated fields are joined by a comma. */
   readonly headers: Headers;
 }
 
-/** What is sent back. A `Response` is one. */
+/** The parts of a response. A `Response` has them. */
 export interface ResponseParts {
   /** The HTTP status. */
   readonly status: number;
-  /** Its headers. With a content-length the body is sent as it is, else in chunks. */
+  /** The header fields. Without a content-length the body is sent in chunks. */
   readonly headers: Headers;
-  /** Its body; null is none. */
+  /** The body, or null. */
   readonly body: ReadableStream<Uint8Array> | null;
 }
 
@@ -40,12 +40,12 @@ const REASONS: Readonly<Record<number, string>> = {
   503: "Service Unavailable",
 };
 
-/** Many more than any client of ours sends. `Headers` compares each field with all before it: 2,600 in 16 KiB take 0.1 s. */
+/** More fields are refused. `Headers` compares each field with all others: 2,600 fields in 16 KiB take 0.1 s. */
 export const MOST_FIELDS = 100;
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-/** Reads a head, from its first line up to the empty one, which is left out; `undefined` if it is none, or too large. */
+/** Parses a head without the empty line at its end. Returns `undefined` if it is malformed or has too many fields. */
 export function parseRequestHead(text: string): RequestHead | undefined {
   const [first = "", ...lines] = text.split("\r\n");
   const match = /^(\S+) ([\x21-\x7e]+) HTTP\/1\.([01])$/.exec(first);
@@ -57,7 +57,7 @@ export function parseRequestHead(text: string): RequestHead | undefined {
     try {
       headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
     } catch {
-      return undefined; // a value that may not be
+      return undefined; // an invalid value
     }
   }
   return { method: match[1]!, target: match[2]!, isOld: match[3] === "0", headers };
@@ -66,8 +66,8 @@ export function parseRequestHead(text: string): RequestHead | undefined {
 const encoder = new TextEncoder();
 
 /**
- * The response's bytes, piece by piece; the body is cancelled if nobody takes the rest. Without a content-length an old
- * client knows the end by that of the connection.
+ * The response as chunks of bytes. Cancels the body if the caller stops early. For a client of HTTP/1.0, a body without
+ * content-length ends with the connection.
  */
 export async function* responseBytes(
   { method, isOld }: Pick<RequestHead, "method" | "isOld">,
@@ -88,12 +88,12 @@ export async function* responseBytes(
     return yield head;
   }
   try {
-    // A stream may wait long for its first piece: then its head goes alone.
+    // The first chunk of a stream may take long, so the head is sent at once.
     if (chunked) yield head;
     let before = chunked ? [] : [head];
     for await (const piece of body) {
       if (piece.byteLength === 0) continue;
-      // In one write: several small ones would wait for each other (Nagle's algorithm).
+      // One write for each chunk: several small ones would delay each other (Nagle's algorithm).
       const size = chunked ? [encoder.encode(`${piece.byteLength.toString(16)}\r\n`)] : [];
       const end = chunked ? [encoder.encode("\r\n")] : [];
       yield concat([...before, ...size, piece, ...end]);
@@ -102,6 +102,6 @@ export async function* responseBytes(
     if (before.length > 0) yield head;
     if (chunked) yield encoder.encode("0\r\n\r\n");
   } finally {
-    await body.cancel().catch(() => {}); // it has ended, or was cancelled by the loop, or was never begun
+    await body.cancel().catch(() => {}); // already ended or cancelled
   }
 }

@@ -1,7 +1,6 @@
 /**
- * Every metric of the program in one table, and the port through which code counts. The table is also what
- * `docs/metrics.md` is made from. Names follow the Prometheus conventions (base units, `_total`); labels only take
- * values from closed sets.
+ * The table of all metrics, and the port to record them. `docs/metrics.md` is made from the table. Names follow the
+ * Prometheus conventions (base units, `_total`). Labels have closed sets of values.
  *
  * @module
  */
@@ -25,7 +24,7 @@ export type Outcome = typeof OUTCOMES[number];
 /** Why an accept failed; the label `cause`. */
 export const ACCEPT_FAULTS = ["exhausted", "client", "other"] as const;
 /**
- * One of {@link ACCEPT_FAULTS}: `exhausted` is a want of descriptors or kernel memory, `client` a connection that ended
+ * One of {@link ACCEPT_FAULTS}. `exhausted`: no free descriptors or kernel memory. `client`: the connection ended
  * before it was accepted.
  */
 export type AcceptFault = typeof ACCEPT_FAULTS[number];
@@ -41,7 +40,7 @@ export const SCALE_REASONS = [
 /** One of {@link SCALE_REASONS}. */
 export type ScaleReason = typeof SCALE_REASONS[number];
 
-/** Verbs of the Kubernetes API that the program uses; the label `verb`. */
+/** The verbs of the Kubernetes API that the program uses; the label `verb`. */
 export const API_VERBS = ["get", "list", "watch", "create", "update", "patch", "delete"] as const;
 /** One of {@link API_VERBS}. */
 export type ApiVerb = typeof API_VERBS[number];
@@ -49,15 +48,15 @@ export type ApiVerb = typeof API_VERBS[number];
 interface Metric {
   readonly type: "counter" | "gauge" | "histogram";
   readonly help: string;
-  /** Label names with their values, or a word that says what the values are where the set is not a list of words. */
+  /** Label names with their values. A string describes values that are not known in advance. */
   readonly labels: Readonly<Record<string, readonly string[] | string>>;
-  /** Upper bounds, histograms only. */
+  /** Upper bounds of a histogram's buckets. */
   readonly buckets?: readonly number[];
 }
 
 const COLD_START_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 240, 300, 600];
 
-/** The table: name to description. */
+/** The table, by name. */
 export const METRICS = {
   buildkitd_autoscaler_sessions_opened_total: {
     type: "counter",
@@ -182,19 +181,19 @@ export const METRICS = {
 export type MetricName = keyof typeof METRICS extends `buildkitd_autoscaler_${infer Name}` ? Name : never;
 /** The row of a metric. */
 export type Row<Name extends MetricName> = typeof METRICS[`buildkitd_autoscaler_${Name}`];
-/** The values that a label takes. */
+/** The type of a label's values. */
 export type Values<T> = T extends readonly (infer Value)[] ? Value : string;
 
-/** The labels that a metric needs, each from its closed set. */
+/** The labels of a metric. */
 export type Labels<Name extends MetricName> = {
   readonly [Label in keyof Row<Name>["labels"]]: Values<Row<Name>["labels"][Label]>;
 };
 
-/** Where code counts. One method for all types: a counter grows by the value, a gauge takes it, a histogram observes it. */
+/** The port to record metrics. A counter is increased by the value, a gauge is set to it, a histogram observes it. */
 export interface Metrics {
-  /** Counts one event. */
+  /** Records one value. */
   record<Name extends MetricName>(name: Name, value: number, labels: Labels<Name>): void;
 }
 
-/** Counts nothing. */
+/** Records nothing. */
 export const noMetrics: Metrics = { record: () => {} };

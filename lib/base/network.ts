@@ -1,10 +1,10 @@
 /**
- * The port to TCP. `Deno.listen` and `Deno.connect` are its real implementation; the simulation brings its own.
+ * The port to TCP. The real implementation is `lib/proxy/deno_network.ts`; the simulation has its own.
  *
  * @module
  */
 
-/** One end's address. */
+/** The address of one end of a connection. */
 export interface Address {
   /** A name, or an IP address without brackets. */
   readonly hostname: string;
@@ -12,17 +12,19 @@ export interface Address {
   readonly port: number;
 }
 
-/** A TCP connection. Errors are Deno's: `ConnectionReset`, `BrokenPipe`, `BadResource` after `close`. */
+/** A TCP connection. Its errors are those of Deno: `ConnectionReset`, `BrokenPipe`, `BadResource` after `close`. */
 export interface Conn {
-  /** The other end. */
+  /** The address of the peer. */
   readonly remoteAddr: Address;
-  /** Reads into `buffer`: the number of bytes, or `null` when the peer has sent its FIN. Only `close` cancels it. */
+  /**
+   * Reads into `buffer`. Resolves to the number of bytes, or to `null` after the peer's FIN. Only `close` cancels it.
+   */
   read(buffer: Uint8Array): Promise<number | null>;
-  /** Writes some of `bytes` and says how many. */
+  /** Writes some of `bytes` and resolves to their number. */
   write(bytes: Uint8Array): Promise<number>;
-  /** Sends a FIN: nothing more will be written, reading goes on. */
+  /** Sends a FIN. Reading remains possible. */
   closeWrite(): Promise<void>;
-  /** Frees the socket. Throws `BadResource` when called twice. */
+  /** Closes the socket. Throws `BadResource` if called twice. */
   close(): void;
   /** Sends small writes at once (`TCP_NODELAY`). */
   setNoDelay(noDelay?: boolean): void;
@@ -32,19 +34,19 @@ export interface Conn {
 
 /** A listening socket. */
 export interface Listener {
-  /** Where it listens; the port is the real one when 0 was asked for. */
+  /** Where it listens, with the real port if 0 was requested. */
   readonly addr: Address;
-  /** The next connection. Rejects with code `EMFILE` when descriptors ran out, with `BadResource` once closed. */
+  /** The next connection. Rejects with code `EMFILE` without free descriptors, and with `BadResource` after `close`. */
   accept(): Promise<Conn>;
-  /** Stops listening; waiting `accept` calls reject. */
+  /** Stops listening. Pending `accept` calls reject. */
   close(): void;
 }
 
-/** Where connections come from and go to. */
+/** Listens and connects. */
 export interface Network {
-  /** Listens at once. @throws Deno.errors.AddrInUse and the like */
+  /** Starts to listen. @throws Deno.errors.AddrInUse and the like */
   listen(address: Address): Listener;
-  /** Connects, or rejects with the reason of `signal`. */
+  /** Connects. Rejects with the reason of `signal` if that is aborted first. */
   connect(address: Address, signal: AbortSignal): Promise<Conn>;
 }
 

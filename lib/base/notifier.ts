@@ -1,23 +1,23 @@
 /**
- * Wakes one waiter when something has changed. A change between two waits is not lost: subscribe, check, then wait.
+ * Wakes one waiting loop when something has changed. A change between two waits is not lost.
  *
  * @module
  */
 import type { Clock } from "./clock.ts";
 
-/** A flag that a loop waits for. */
+/** A flag that one loop waits for. */
 export class Notifier {
   #raised = false;
   #wake: (() => void) | undefined;
 
-  /** Something has changed. */
+  /** Sets the flag and wakes the loop. */
   notify(): void {
     this.#raised = true;
     this.#wake?.();
   }
 
   /**
-   * Resolves at the next change, at once if there was one since the last wait, or at `untilMs` of the clock.
+   * Resolves at the next change or at the time `untilMs`, immediately if there was a change since the last wait.
    *
    * @throws the reason of `signal`
    */

@@ -1,13 +1,13 @@
 /**
- * Waits for a promise for as long as a signal allows.
+ * Waits for a promise, or for the abort of a signal.
  *
  * @module
  */
 
 /**
- * Resolves or rejects as the promise does; leaves nothing behind on the signal.
+ * Settles as the promise does. Leaves no listener on the signal.
  *
- * @throws the reason of `signal`, if that is aborted first
+ * @throws the reason of `signal` if that is aborted first
  */
 export async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();

@@ -1,5 +1,5 @@
 /**
- * Long-running loops that live and die together: the first failure ends the rest, and `join` waits for all of them.
+ * Long-running loops that end together: the first failure ends all others, and `join` waits for all of them.
  *
  * @module
  */
@@ -17,14 +17,14 @@ export class TaskGroup {
     return this.#controller.signal;
   }
 
-  /** Starts a task. It should end soon after its signal is aborted; what it throws after that is the end, no failure. */
+  /** Starts a task, which must end soon after its signal is aborted. An error after that is not a failure. */
   run(name: string, task: (signal: AbortSignal) => Promise<void>): void {
     const running = (async () => {
       try {
         await task(this.signal);
       } catch (error) {
         if (this.signal.aborted) return;
-        // What is meant for the user says all that there is to say.
+        // The message of a FatalError is for users and complete.
         const isForUser = error instanceof FatalError;
         this.#failure = { error: isForUser ? error : new Error(`Task "${name}" failed`, { cause: error }) };
         this.#controller.abort(error);
@@ -34,15 +34,15 @@ export class TaskGroup {
     running.finally(() => this.#tasks.delete(running));
   }
 
-  /** Tells all tasks to end. */
+  /** Stops all tasks. */
   stop(): void {
     this.#controller.abort(new DOMException("The task group was stopped", "AbortError"));
   }
 
   /**
-   * Waits until no task is left.
+   * Waits until all tasks have ended.
    *
-   * @throws what the first task that failed threw, as the cause
+   * @throws the error of the first task that failed, or an Error with that as its cause
    */
   async join(): Promise<void> {
     while (this.#tasks.size > 0) await Promise.all(this.#tasks);

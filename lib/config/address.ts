@@ -1,6 +1,6 @@
 /**
- * Listen addresses as Go writes them (`:8080`, `127.0.0.1:8080`, `[::1]:8080`), and what they mean to a socket. Pure:
- * nothing is resolved or opened here.
+ * Listen addresses in the form of Go (`:8080`, `127.0.0.1:8080`, `[::1]:8080`), and the hosts to bind for them. Pure:
+ * resolves and opens nothing.
  *
  * @see https://pkg.go.dev/net#SplitHostPort
  * @module
@@ -8,14 +8,14 @@
 import { type Address, formatAddress } from "../base/network.ts";
 
 /**
- * The host that stands for all interfaces. A listener on it serves IPv6 and IPv4 (whose clients then appear as
+ * The host that means all interfaces. A listener on it serves IPv6 and IPv4 (clients of IPv4 appear as
  * `::ffff:a.b.c.d`), or IPv6 only: see {@link bindHostnames}.
  */
 export const ANY_HOST = "::";
 
 /**
- * An address without brackets, or `undefined` when the text is none. No host means all interfaces; port 0 means any
- * free one. An IPv6 host needs its brackets, a port name (`:http`) is not resolved.
+ * Parses an address, or returns `undefined`. No host means all interfaces, port 0 means any free port. An IPv6 host
+ * must be in brackets. Port names (`:http`) are not supported.
  */
 export function parseAddress(text: string): Address | undefined {
   const match = /^(?:\[([^\[\]]+)\]|([^:\[\]]*)):([0-9]{1,5})$/.exec(text);
@@ -28,45 +28,44 @@ export function parseAddress(text: string): Address | undefined {
   return isIpv4(host) || isHostName(host) ? { hostname: host, port } : undefined;
 }
 
-/** The address as Go writes it: `:8080` for all interfaces. */
+/** The address in the form of Go: `:8080` for all interfaces. */
 export function formatListenAddress(address: Address): string {
   return address.hostname === ANY_HOST ? `:${address.port}` : formatAddress(address);
 }
 
 /**
- * The hosts to listen on. For all interfaces there is a second one, for where `::` is IPv6 only, or IPv6 is switched
- * off.
+ * The hosts to bind. For all interfaces there is a second one, for systems where `::` is IPv6 only or IPv6 is disabled.
  */
 export function bindHostnames(hostname: string): readonly string[] {
   return hostname === ANY_HOST ? [ANY_HOST, "0.0.0.0"] : [hostname];
 }
 
-/** Whether two listeners would be in each other's way: the same port on hosts that overlap. */
+/** Whether two listeners conflict: the same port on overlapping hosts. */
 export function overlaps(a: Address, b: Address): boolean {
   if (a.port !== b.port || a.port === 0) return false;
   return a.hostname === b.hostname || isAny(a.hostname, b.hostname) || isAny(b.hostname, a.hostname);
 }
 
-/** Whether `hostname` includes `other`: `::` includes all, `0.0.0.0` all but IPv6. */
+/** Whether `hostname` includes `other`: `::` includes everything, `0.0.0.0` everything except IPv6. */
 function isAny(hostname: string, other: string): boolean {
   return hostname === ANY_HOST || (hostname === "0.0.0.0" && !isIpv6(other));
 }
 
-/** Four numbers up to 255, without leading zeros (which some parsers read as octal). */
+/** Four numbers up to 255 without leading zeros, which some parsers read as octal. */
 export function isIpv4(host: string): boolean {
   const parts = host.split(".");
   return parts.length === 4 &&
     parts.every((part) => /^(0|[1-9][0-9]{0,2})$/.test(part) && Number(part) <= 255);
 }
 
-/** An IPv6 address without brackets, a zone (`%eth0`) allowed. */
+/** An IPv6 address without brackets, with or without a zone (`%eth0`). */
 export function isIpv6(host: string): boolean {
   const [address = "", zone] = host.split("%", 2);
   return address.includes(":") && /^[0-9a-fA-F:.]+$/.test(address) && zone !== "" &&
     URL.canParse(`http://[${address}]/`);
 }
 
-/** A DNS name whose last label is no number, so that `127.0.0.1.1` is not taken for a name. */
+/** A DNS name. Its last label must not be a number: `127.0.0.1.1` is not a name. */
 function isHostName(host: string): boolean {
   const labels = host.split(".");
   return host.length <= 253 && !/^[0-9]+$/.test(labels.at(-1) ?? "") &&

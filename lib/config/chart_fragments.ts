@@ -1,26 +1,26 @@
 /**
- * What the Helm chart has from the one table of settings: the container's variables, the values with their comments,
- * and their part of the values' schema. Pure.
+ * The parts of the Helm chart that are generated from the table of settings: the container's variables, the values with
+ * their comments, and their part of the values schema. Pure.
  *
  * @module
  */
 import { type ChartValue, type Setting, settingRows } from "./settings.ts";
 
-/** The chart's path of the values that are settings. */
+/** The path of the settings in the chart's values. */
 export const CONFIG_PATH = "autoscaler.autoscalerConfig";
 
-/** Between these lines of the chart's values stands what {@link configValues} makes. */
+/** {@link configValues} is written between these lines of the chart's values. */
 export const CONFIG_MARKERS = ["    # settings:start", "    # settings:end"] as const;
 
 /**
- * The templates `buildkitd-stack.settings`, a variable for each value that is not null, and `buildkitd-stack.settingRows`,
- * by which the chart refuses what the program would refuse, and `buildkitd-stack.flagVariables`, by which it refuses a flag
- * that a variable beats.
+ * The templates `buildkitd-stack.settings` (a variable for each value that is not null), `buildkitd-stack.settingRows`
+ * (for the checks that the program also makes) and `buildkitd-stack.flagVariables` (to refuse a flag that its variable
+ * would override).
  */
 export function settingsTemplate(): string {
   const lines = chartRows().flatMap(([{ key }, { variable, type }]) => {
     const value = `.Values.${CONFIG_PATH}.${key}`;
-    // Helm reads numbers as floating point, which would be written as 1e+06.
+    // Helm reads numbers as floating point and would write 1e+06.
     const text = type.schema.type === "integer" ? `${value} | int64 | quote` : `${value} | quote`;
     return [
       `{{- if not (kindIs "invalid" ${value}) }}`,
@@ -52,7 +52,7 @@ export function settingsTemplate(): string {
   ].join("\n");
 }
 
-/** The values below {@link CONFIG_PATH} with the comments that the chart's README is made of. */
+/** The values below {@link CONFIG_PATH} with their comments, from which the chart's README is made. */
 export function configValues(): string {
   return chartRows().flatMap(([{ key, default: chartDefault }, { flag, type, help, default: preset }]) => {
     const value = (chartDefault ?? preset)!; // what the chart sets has a default

@@ -1,7 +1,6 @@
 /**
- * Durations as Go writes them (`2m0s`, `1h30m`, `500ms`): what operators know from Kubernetes. Parsing and formatting
- * agree with Go's `time.ParseDuration` and `Duration.String` to the nanosecond. Pure; the program itself counts in
- * milliseconds.
+ * Durations in the form of Go (`2m0s`, `1h30m`, `500ms`), as in Kubernetes. Parsing and formatting agree with Go's
+ * `time.ParseDuration` and `Duration.String` to the nanosecond. Pure. The rest of the program counts in milliseconds.
  *
  * @see https://pkg.go.dev/time#ParseDuration
  * @module
@@ -10,7 +9,7 @@
 const NS_PER_MS = 1_000_000n;
 const NS_PER_SECOND = 1_000_000_000n;
 
-/** Nanoseconds per unit. Both micro signs count: U+00B5 and the Greek letter U+03BC. */
+/** Nanoseconds per unit. There are two micro signs: U+00B5 and the Greek letter U+03BC. */
 const UNITS: ReadonlyMap<string, bigint> = new Map([
   ["ns", 1n],
   ["us", 1_000n],
@@ -22,16 +21,14 @@ const UNITS: ReadonlyMap<string, bigint> = new Map([
   ["h", 3600n * NS_PER_SECOND],
 ]);
 
-/** Go's Duration is an int64; its magnitude may reach this one only when negative. */
+/** Go's Duration is an int64. Only a negative one can have this magnitude. */
 const LIMIT = 1n << 63n;
 const MAX_INT64 = LIMIT - 1n;
 
-/** One number and its unit at the start of the rest: whole digits, fraction with its dot, unit. */
+/** A number and its unit: digits, fraction, unit. */
 const PART = /^([0-9]*)(?:\.([0-9]*))?([^0-9.]*)/;
 
-/**
- * A Go duration in nanoseconds, or `undefined` when the text is none or does not fit in 64 bits.
- */
+/** Parses a Go duration to nanoseconds. Returns `undefined` if it is malformed or does not fit in 64 bits. */
 export function parseDurationNs(text: string): bigint | undefined {
   const negative = text.startsWith("-");
   let rest = negative || text.startsWith("+") ? text.slice(1) : text;

@@ -1,12 +1,12 @@
 /**
- * Which of some names somebody meant who mistyped one. Pure.
+ * Finds the name that was probably meant by a mistyped one. Pure.
  *
  * @module
  */
 
 /**
- * The name with the fewest edits from `wrong`, the first of equals; undefined when even that one is another word. What
- * names have in common, `prefix`, makes them no more alike.
+ * The name with the fewest edits from `wrong`; `undefined` if they differ in more than a third of their letters. A
+ * common `prefix` is not compared.
  */
 export function nearest(wrong: string, names: readonly string[], prefix = ""): string | undefined {
   const word = (name: string) => name.startsWith(prefix) ? name.slice(prefix.length) : name;
@@ -19,8 +19,8 @@ export function nearest(wrong: string, names: readonly string[], prefix = ""): s
 }
 
 /**
- * The insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string alignment
- * distance).
+ * The number of insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string
+ * alignment distance).
  */
 export function editDistance(a: string, b: string): number {
   let beforeLast: number[] = [];
@@ -30,7 +30,7 @@ export function editDistance(a: string, b: string): number {
     for (let j = 1; j <= b.length; j++) {
       const same = a[i - 1] === b[j - 1];
       let edits = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + (same ? 0 : 1));
-      // Before its first letter a word has none, which is like no letter of the other.
+      // For the first letters this compares with `undefined`, which equals no letter.
       if (a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
         edits = Math.min(edits, beforeLast[j - 2]! + 1);
       }

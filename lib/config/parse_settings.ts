@@ -11,32 +11,31 @@ import { formatDurationMs } from "./duration.ts";
 import { nearest } from "./nearest.ts";
 import { PREFIX, type Setting, type SettingKey, settingRows, SETTINGS, type Settings } from "./settings.ts";
 
-/** What a user has given. */
+/** The input of the user. */
 export interface SettingsInput {
-  /** Flags with their text; of a flag given twice, the last. */
+  /** The text of each flag; of a flag given twice, the last. */
   readonly flags: ReadonlyMap<SettingKey, string>;
-  /** The whole environment. */
+  /** All environment variables. */
   readonly variables: Readonly<Record<string, string | undefined>>;
-  /** Problems that reading the command line has found; they are reported with the others. */
+  /** Problems of the command line, to be reported with the others. */
   readonly problems?: readonly string[];
 }
 
 /**
- * The settings that flags and variables make.
+ * Makes the settings from flags and variables.
  *
- * @throws UsageError with all problems: each value that cannot be parsed, each unknown variable, each pair of settings
- * that does not fit together
+ * @throws UsageError with all problems: values that cannot be parsed, unknown variables, settings that conflict
  */
 export function parseSettings({ flags, variables, problems: before = [] }: SettingsInput): Settings {
   const problems = [...before];
   const values: Record<string, unknown> = {};
   for (const [key, setting] of settingRows()) {
-    // Where there is no default, an empty flag asks for none.
+    // For a setting without a default, an empty flag counts as not set.
     const given = setting.default === undefined ? flags.get(key) || undefined : flags.get(key);
     let value = given === undefined
       ? parseDefault(setting)
       : parseOne(setting, setting.flag, given, problems);
-    // The variable wins, but a flag that cannot be parsed is a mistake even then.
+    // The variable overrides the flag, but a flag that cannot be parsed is always an error.
     const variable = variables[setting.variable];
     if (variable) value = parseOne(setting, setting.variable, variable, problems);
     values[key] = value;
@@ -97,14 +96,14 @@ function parseOne(setting: Setting<unknown>, name: string, given: string, proble
   return value;
 }
 
-/** Quoted, on one line, and not endless. */
+/** Quoted, on one line, with at most 80 characters. */
 function quote(given: string): string {
   return JSON.stringify(given.length > 80 ? `${given.slice(0, 80)}…` : given);
 }
 
 /**
- * Kubernetes sets such variables in every pod for each Service of its namespace (service links); a Service may well be
- * named `autoscaler-…`.
+ * Variables that Kubernetes sets in every pod for each Service of the namespace (service links). A Service may be named
+ * `autoscaler-…`.
  */
 const SERVICE_LINK = /_SERVICE_HOST$|_SERVICE_PORT(_.*)?$|_PORT$|_PORT_[0-9]+_/;
 
@@ -112,7 +111,7 @@ function unknownVariables(variables: Readonly<Record<string, string | undefined>
   const known = new Map<string, string>();
   for (const [, { flag, variable }] of settingRows()) {
     known.set(variable, variable);
-    // What somebody would guess for a setting whose variable has an older name.
+    // The variable that a user would guess for a setting whose variable has an older name.
     known.set(variableOf(flag), variable);
   }
   const right = new Set(known.values());
@@ -130,7 +129,7 @@ function variableOf(flag: string): string {
   return PREFIX + flag.slice(2).toUpperCase().replaceAll("-", "_");
 }
 
-/** Settings that do not fit together. Values that could not be parsed are `undefined` here. */
+/** Settings that conflict. Values that could not be parsed are `undefined`. */
 function conflicts(settings: Partial<Settings>): string[] {
   return [...portConflicts(settings), ...electionConflicts(settings)];
 }
@@ -145,7 +144,7 @@ function portConflicts({ listenAddr, adminAddr }: Partial<Settings>): string[] {
   ];
 }
 
-/** A retry period is drawn up to this much longer, as in client-go. */
+/** A retry period is up to this much longer at random, as in client-go. */
 const JITTER = 1.2;
 
 function electionConflicts({ leaseDurationMs, renewDeadlineMs, retryPeriodMs }: Partial<Settings>): string[] {

@@ -8,7 +8,7 @@
 import { LOG_LEVELS } from "../base/events.ts";
 import { address, choice, duration, integer, label, subdomain, text, type ValueType } from "./value_types.ts";
 
-/** The topics of `--help` and of docs/settings.md, in their order. */
+/** The topics of `--help` and docs/settings.md, in their order. */
 export const TOPICS = {
   proxy: "Proxy",
   target: "What is scaled",
@@ -25,7 +25,7 @@ export type Topic = keyof typeof TOPICS;
 export interface ChartValue {
   /** Its key in `autoscaler.autoscalerConfig`. */
   readonly key: string;
-  /** What the chart has as its default, where that is not the program's. */
+  /** The chart's default, if it differs from the program's. */
   readonly default?: string;
 }
 
@@ -33,21 +33,21 @@ export interface ChartValue {
 export interface Setting<T> {
   /** With its dashes. */
   readonly flag: `--${string}`;
-  /** The environment variable, which beats the flag. */
+  /** The environment variable, which overrides the flag. */
   readonly variable: string;
-  /** What the text must be. */
+  /** How the text is parsed and checked. */
   readonly type: ValueType<T>;
-  /** As a user would write it; `undefined` where there is none. */
+  /** The default as a user would write it, if there is one. */
   readonly default: string | undefined;
-  /** Where `--help` lists it. */
+  /** The topic in `--help`. */
   readonly topic: Topic;
-  /** One sentence in lower case, without the default. */
+  /** One phrase in lower case, without the default. */
   readonly help: string;
-  /** The chart's value that sets it, where there is one. The chart sets what is scaled by itself. */
+  /** The chart's value that sets it. The chart sets the settings of the StatefulSet itself. */
   readonly chart?: ChartValue;
 }
 
-/** Keeps the value's type of each row. */
+/** Infers the type of a row's value. */
 function row<T>(setting: Setting<T>): Setting<T> {
   return setting;
 }
@@ -309,10 +309,10 @@ export const SETTINGS = {
 /** A key of {@link SETTINGS}. */
 export type SettingKey = keyof typeof SETTINGS;
 
-/** The value of a row, `undefined` only where there is no default. */
+/** The type of a row's value. */
 export type ValueOf<Row> = Row extends Setting<infer T> ? T : never;
 
-/** Every setting with its value, as the program uses it. */
+/** The values of all settings, as the program uses them. */
 export type Settings = { readonly [Key in SettingKey]: ValueOf<typeof SETTINGS[Key]> };
 
 /** The rows of the table with their keys, in its order. */
@@ -320,7 +320,9 @@ export function settingRows(): readonly (readonly [SettingKey, Setting<unknown>]
   return Object.entries(SETTINGS) as unknown as readonly [SettingKey, Setting<unknown>][];
 }
 
-/** Settings by flag (without its dashes) as a user would write them; without those that have no value. For the log. */
+/**
+ * Settings by flag (without its dashes) as a user would write them, for the log. Settings without a value are left out.
+ */
 export function settingsAsText(settings: Settings): Readonly<Record<string, string>> {
   const given = settingRows().filter(([key]) => settings[key] !== undefined);
   return Object.fromEntries(

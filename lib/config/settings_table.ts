@@ -1,5 +1,5 @@
 /**
- * The tables of `docs/settings.md`, made from the one table of settings. Pure.
+ * Generates the tables of `docs/settings.md` from the table of settings. Pure.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { settingRows, TOPICS } from "./settings.ts";
 /** {@link settingsTable} writes between these lines of `docs/settings.md`. */
 export const SETTINGS_MARKERS = ["<!-- settings:start -->", "<!-- settings:end -->"] as const;
 
-/** A Markdown table for each topic, one row a setting. */
+/** A Markdown table for each topic, with one row for each setting. */
 export function settingsTable(): string {
   const topics = Object.entries(TOPICS).map(([topic, title]) => {
     const rows = settingRows().filter(([, setting]) => setting.topic === topic).map(([, setting]) => {
@@ -21,14 +21,17 @@ export function settingsTable(): string {
   return topics.join("\n\n");
 }
 
-/** The lines of a Markdown table; bars in cells are escaped. */
+/** The lines of a Markdown table. Bars in cells are escaped. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
   return [line(head), line(head.map(() => "---")), ...rows.map(line)];
 }
 
-/** `document` with `content`, and `gap` around it, between its markers. @throws Error when a marker is missing */
+/**
+ * Replaces what is between the markers of `document` by `content`, with `gap` around it. @throws Error when a marker is
+ * missing
+ */
 export function replaceBetween(
   document: string,
   [start, end]: readonly [string, string],

@@ -1,6 +1,5 @@
 /**
- * The types that a setting's value can have: how text becomes a value, what is said when it does not, and how a value
- * is written. Pure.
+ * The types of settings: how a text is parsed, the message if that fails, and how a value is formatted. Pure.
  *
  * @module
  */
@@ -8,32 +7,35 @@ import type { Address } from "../base/network.ts";
 import { formatListenAddress, parseAddress } from "./address.ts";
 import { formatDurationMs, parseDurationMs } from "./duration.ts";
 
-/** What a JSON schema says of a value; see https://json-schema.org/draft-07. */
+/** The JSON schema of a value; see https://json-schema.org/draft-07. */
 export type ValueSchema =
   | { readonly type: "string"; readonly pattern?: string; readonly enum?: readonly string[] }
   | { readonly type: "integer"; readonly minimum: number; readonly maximum: number };
 
-/** A type of values of settings. */
+/** A type of settings. */
 export interface ValueType<T> {
-  /** What `--help` shows in angle brackets. */
+  /** The placeholder in `--help`. */
   readonly placeholder: string;
-  /** The values in a few words, for docs/settings.md. */
+  /** The possible values in a few words, for docs/settings.md. */
   readonly range: string;
-  /** All values, where there are few. */
+  /** All values, if there are few. */
   readonly choices?: readonly string[];
-  /** The shortest and the longest, of durations. */
+  /** The minimum and the maximum of a duration. */
   readonly limits?: readonly [string, string];
-  /** For the chart's values: takes a value in its usual form, and refuses most of what {@link parse} refuses. */
+  /**
+   * The schema of the chart's value. Accepts values in their usual form, and refuses most of what {@link parse}
+   * refuses.
+   */
   readonly schema: ValueSchema;
-  /** The value, or `undefined` when the text is none or out of bounds. */
+  /** Parses a text. Returns `undefined` if it is malformed or out of bounds. */
   parse(text: string): T | undefined;
-  /** What would have been right instead of `text`; follows "want". */
+  /** The end of an error message about `text`, after "want". */
   want(text: string): string;
-  /** The value as text that `parse` takes. */
+  /** Formats a value so that `parse` accepts it. */
   format(value: T): string;
 }
 
-/** The longest duration that a setting takes: one year. */
+/** The longest duration of a setting: one year. */
 const LONGEST_MS = 8760 * 3_600_000;
 
 /** A Go duration of `minMs` up to a year, in ms. */
@@ -55,7 +57,7 @@ export function duration(minMs: number): ValueType<number> {
   };
 }
 
-/** A whole number within bounds, both included. */
+/** A whole number from `min` to `max`. */
 export function integer(min: number, max: number): ValueType<number> {
   return {
     placeholder: "number",
@@ -70,7 +72,7 @@ export function integer(min: number, max: number): ValueType<number> {
   };
 }
 
-/** One of a few words, in any case. */
+/** One of a few words, in upper or lower case. */
 export function choice<const Word extends string>(
   placeholder: string,
   words: readonly Word[],
@@ -87,7 +89,7 @@ export function choice<const Word extends string>(
   };
 }
 
-/** Where to listen. */
+/** A listen address. */
 export const address: ValueType<Address> = {
   placeholder: "address",
   range: "address",
@@ -97,7 +99,7 @@ export const address: ValueType<Address> = {
   format: formatListenAddress,
 };
 
-/** Any text; without a default there may be none. */
+/** Any text. */
 export function text(placeholder: string): ValueType<string | undefined> {
   return {
     placeholder,
@@ -109,12 +111,12 @@ export function text(placeholder: string): ValueType<string | undefined> {
   };
 }
 
-/** RFC 1123 label: what Kubernetes wants of the names of namespaces and services. */
+/** RFC 1123 label: the names of namespaces and services in Kubernetes. */
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /**
- * A DNS label: the name of a namespace or a service. (A service's name could not begin with a digit in the past;
- * newer clusters allow it, so it is not refused here.)
+ * A DNS label: the name of a namespace or service. (Older clusters refuse a service name that begins with a digit.
+ * Newer ones allow it, so it is accepted here.)
  *
  * @see https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
  */
@@ -127,7 +129,7 @@ export const label: ValueType<string> = {
   format: String,
 };
 
-/** DNS labels with dots between: the name of most objects, or a domain. */
+/** DNS labels separated by dots: a domain, or the name of most objects. */
 export const subdomain: ValueType<string> = {
   placeholder: "name",
   range: "DNS name",

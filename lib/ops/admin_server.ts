@@ -1,6 +1,6 @@
 /**
- * The admin port: health, metrics and a short index over HTTP. It answers from start to exit, also while draining, so
- * that probes never touch the proxy port. Requests' bodies are never read.
+ * The admin port: health, metrics and an index over HTTP. It answers from start to exit, also while draining, so that
+ * probes do not need the proxy port. Ignores request bodies.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export interface AdminContent {
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT_TYPE = "text/plain; charset=utf-8";
 
-/** The paths and what they are; the index shows them. */
+/** The paths and their descriptions, for the index. */
 const PATHS: ReadonlyMap<string, string> = new Map([
   ["/livez", "alive: 200, or 503 and the reasons (?verbose lists every check)"],
   ["/readyz", "takes connections: 200, or 503 and the reasons (?verbose lists every check)"],
@@ -37,7 +37,7 @@ const PROBES: ReadonlyMap<string, Probe> = new Map([
   ["/readyz", "ready"],
 ]);
 
-/** The answers of the admin port, without a socket. */
+/** Answers the requests to the admin port. */
 export function adminHandler(content: AdminContent): HttpHandler {
   return async (request) => {
     const url = new URL(request.url);
@@ -81,9 +81,9 @@ function answer(request: Request, status: number, text: string, headers: Headers
   });
 }
 
-/** An admin port that is open. */
+/** An open admin port. */
 export interface AdminServer {
-  /** Where it listens; the port is the real one when 0 was asked for. */
+  /** Where it listens, with the real port if 0 was requested. */
   readonly addr: Address;
   /** Closes it and every connection to it. */
   close(): Promise<void>;
@@ -92,7 +92,7 @@ export interface AdminServer {
 /** Opens an admin port. */
 export type ServeAdmin = (address: Address, handler: HttpHandler) => AdminServer;
 
-/** Opens admin ports on a network. What is opened throws as `listen` does. */
+/** Opens admin ports on a network. Throws as `listen` does. */
 export function adminPorts(network: Network, ports: Pick<BasePorts, "clock" | "log">): ServeAdmin {
   return (address, handler) => new HttpServer(listenOn(network, address), handler, ports);
 }

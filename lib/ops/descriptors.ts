@@ -1,17 +1,17 @@
 /**
- * How many more file descriptors this process may open. The limit itself is in `/proc`, for which a program of Deno's
- * needs all permissions, so that they are opened and closed again.
+ * Counts how many more file descriptors this process may open. Deno cannot read the limit from `/proc` without all
+ * permissions, so this opens and closes files.
  *
  * @module
  */
 import { closeSync, openSync } from "node:fs";
 
-/** Counts the free descriptors up to a number; `undefined` where nothing limits them. */
+/** Counts the free descriptors up to a number. Returns `undefined` if there is no limit. */
 export type CountDescriptors = (atMost: number) => number | undefined;
 
 /**
- * Counts by opening them, which takes about 12 µs for each. Everything else of the program stands still meanwhile, so
- * that nothing else misses one. By `node:fs`, since 20,000 objects of Deno's take 9 MB more.
+ * Counts by opening files, about 12 µs each. This is synchronous, so nothing else can miss a descriptor meanwhile. Uses
+ * `node:fs`, because 20,000 of Deno's file objects take 9 MB more.
  */
 export function countDescriptors(atMost: number): number | undefined {
   if (Deno.build.os === "windows") return undefined;
@@ -19,7 +19,7 @@ export function countDescriptors(atMost: number): number | undefined {
   try {
     while (opened.length < atMost) opened.push(openSync("/dev/null", "r"));
   } catch {
-    // That was the last.
+    // That was the last free one.
   } finally {
     for (const file of opened) closeSync(file);
   }

@@ -1,28 +1,28 @@
 /**
- * Health as named checks, and their rendering for probes and people. Pure; the admin server serves it.
+ * Named health checks, and the answers of probes. Pure.
  *
- * A check of liveness fails only for what a restart would mend: an API server that is down, or a drain, is none of
- * that. Readiness says whether new connections should come here.
+ * Liveness fails only if a restart would help, so not while the API server is down or the proxy drains. Readiness says
+ * whether new connections should be sent here.
  *
  * @module
  */
 import { publicMessageOf } from "../base/errors.ts";
 
-/** What asks: liveness or readiness. */
+/** The two kinds of probes. */
 export type Probe = "live" | "ready";
 
-/** What a check has found. */
+/** The result of a check. */
 export type CheckResult =
   | { readonly ok: true; readonly detail?: string }
   | { readonly ok: false; readonly reason: string };
 
-/** One thing that is looked at. */
+/** One check. */
 export interface HealthCheck {
-  /** Short, lower case, with dashes. */
+  /** A short name in lower case with dashes. */
   readonly name: string;
-  /** The probes that it counts for. */
+  /** The probes that it belongs to. */
   readonly probes: readonly Probe[];
-  /** Looks at what is known; never waits. What it throws counts as the reason of a failure. */
+  /** Runs the check on present state, without waiting. If it throws, it has failed with that error as the reason. */
   check(): CheckResult;
 }
 
@@ -30,22 +30,22 @@ export interface HealthCheck {
 export interface HealthReport {
   /** Whether every check has passed. */
   readonly ok: boolean;
-  /** `ok`, or the reasons, one a line. */
+  /** `ok`, or the reasons, one line each. */
   readonly brief: string;
-  /** Every check in one line, in the form that Kubernetes' own components use. */
+  /** One line for each check, in the format of Kubernetes' own components. */
   readonly verbose: string;
 }
 
-/** The checks of one program. */
+/** All checks of a program. */
 export class Health {
   readonly #checks: HealthCheck[] = [];
 
-  /** Adds a check. It stays for good. */
+  /** Adds a check. */
   add(check: HealthCheck): void {
     this.#checks.push(check);
   }
 
-  /** Runs the checks of a probe now. */
+  /** Runs the checks of a probe. */
   report(probe: Probe): HealthReport {
     const results = this.#checks.filter(({ probes }) => probes.includes(probe))
       .map((check) => ({ name: check.name, result: run(check) }));

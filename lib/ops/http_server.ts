@@ -1,7 +1,7 @@
 /**
- * A small HTTP/1.1 server with bounds for connections, for the bytes of a request and for every wait. When descriptors run
- * out it pauses and goes on, where `Deno.serve` stops for good. It does not read the bodies of requests. A connection
- * serves further requests, also pipelined ones, one after the other.
+ * A small HTTP/1.1 server that limits connections, the bytes of a request and every wait. Without free descriptors it
+ * pauses and continues, whereas `Deno.serve` stops for good. Ignores request bodies. Supports keep-alive and
+ * pipelining, one request at a time.
  *
  * @module
  */
@@ -14,26 +14,29 @@ import { CauseLog } from "../base/log.ts";
 import type { Address, Conn, Listener } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
 
-/** Answers one request, of which it sees method and URL. What it throws becomes a 500 that does not say why. */
+/** Answers one request, from its method and URL. An error becomes a 500 without details. */
 export type HttpHandler = (request: Request) => Promise<Response>;
 
-/** What a server is bounded by. */
+/** The limits of a server. */
 export interface HttpLimits {
-  /** Connections at a time; past it, the one whose last request, or beginning, is longest ago gives way. */
+  /** The maximum of open connections. One more closes the connection that has been inactive for longest. */
   readonly connections: number;
-  /** The longest head of a request, in bytes; one read more may be let through. */
+  /** The maximum of a request's head, in bytes. May be exceeded by one read. */
   readonly headBytes: number;
-  /** From a connection's beginning, or from the end of an answer, to the first byte of a request, in ms. */
+  /** From the start of a connection or the end of an answer to the first byte of the next request, in ms. */
   readonly idleMs: number;
-  /** From the first byte of a request's head to its last, in ms. */
+  /** From the first to the last byte of a request's head, in ms. */
   readonly headMs: number;
-  /** The longest wait until a client that does not read takes something, in ms. */
+  /** The maximum wait until a client takes some bytes, in ms. */
   readonly writeMs: number;
-  /** How long a client may go on sending after its last answer, in ms: closed at once, it might never read that. */
+  /**
+   * How long the connection stays open after its last answer, in ms. If it were closed at once, a client that still
+   * sends might lose the answer.
+   */
   readonly lingerMs: number;
 }
 
-/** What suits probes, scrapes and people. */
+/** Limits for probes, scrapes and people. */
 export const HTTP_LIMITS: HttpLimits = {
   connections: 64,
   headBytes: 16 * 1024,
@@ -50,11 +53,11 @@ export class HttpServer {
   readonly #clock: Clock;
   readonly #limits: HttpLimits;
   readonly #stopped = new AbortController();
-  /** The one that began, or sent a request, longest ago comes first. */
+  /** The one that has been inactive for longest comes first. */
   readonly #connections = new Map<Connection, Promise<void>>();
   readonly #accepting: Promise<void>;
 
-  /** Takes over `listener`, and serves at once. */
+  /** Takes over `listener` and starts to serve. */
   constructor(
     listener: Listener,
     handler: HttpHandler,
@@ -105,7 +108,7 @@ export class HttpServer {
   }
 
   #makeRoom(): void {
-    // Also one that is being answered: by now it has, or does not read.
+    // Even one that is being answered: a client this slow does not read.
     const [victim] = this.#connections.keys();
     if (victim === undefined) return;
     this.#connections.delete(victim);
@@ -129,7 +132,7 @@ export class HttpServer {
         await connection.write(bytes);
       }
       if (last) return await connection.linger();
-      // Requests that have come already would else be answered one after the other before a build, or a probe, has a turn.
+      // Gives builds and probes a turn between pipelined requests.
       await sleep(this.#clock, 0, this.#stopped.signal);
     }
   }
@@ -142,7 +145,7 @@ export class HttpServer {
   }
 }
 
-/** In the place of a head that is too long. */
+/** Stands for a head that is too long. */
 const TOO_LONG = Symbol("too long");
 
 /** What is assumed of a client whose request cannot be read. */
@@ -150,13 +153,13 @@ const UNREADABLE: Pick<RequestHead, "method" | "isOld"> = { method: "GET", isOld
 
 const latin1 = new TextDecoder("latin1");
 
-/** One client: reads heads and writes answers, each wait bounded. A wait that takes too long closes the connection. */
+/** One connection: reads heads and writes answers. A wait that takes too long closes it. */
 class Connection {
   readonly #conn: Conn;
   readonly #clock: Clock;
   readonly #limits: HttpLimits;
   readonly #buffer = new Uint8Array(4096);
-  /** What was read and not taken yet: less than a head and a buffer. */
+  /** Bytes that were read but not parsed yet. */
   #kept: Uint8Array = new Uint8Array();
   #closed = false;
 
@@ -167,18 +170,18 @@ class Connection {
     try {
       conn.setNoDelay(true);
     } catch {
-      // The client is gone already; the first read says so.
+      // The client has left; the first read reports it.
     }
   }
 
-  /** Frees the socket, once. */
+  /** Closes the socket, once. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#conn.close();
   }
 
-  /** The head of the next request without the empty line at its end; nothing if there is none in time. */
+  /** The head of the next request without the empty line at its end, or `undefined` if none arrives in time. */
   async nextHead(): Promise<string | typeof TOO_LONG | undefined> {
     const { idleMs, headMs, headBytes } = this.#limits;
     let cancel = this.#clock.setTimer(this.#kept.length > 0 ? headMs : idleMs, () => this.close());
@@ -204,7 +207,7 @@ class Connection {
     }
   }
 
-  /** Writes all of it. @throws when the client has gone or takes nothing */
+  /** Writes all bytes. @throws when the client has left or does not read */
   async write(bytes: Uint8Array): Promise<void> {
     for (let rest = bytes; rest.length > 0;) {
       const cancel = this.#clock.setTimer(this.#limits.writeMs, () => this.close());
@@ -216,7 +219,10 @@ class Connection {
     }
   }
 
-  /** Sends a FIN, and drops what still comes: bytes that nobody reads would reset the client before it has read. */
+  /**
+   * Sends a FIN and discards what still arrives. Closing with unread bytes would reset the connection, and the client
+   * might lose the answer.
+   */
   async linger(): Promise<void> {
     const cancel = this.#clock.setTimer(this.#limits.lingerMs, () => this.close());
     try {
@@ -230,7 +236,7 @@ class Connection {
 
 const MARK = new TextEncoder().encode("\r\n\r\n");
 
-/** Where the empty line begins; -1 if it has not come. One that comes before the request does not count. */
+/** The index of the empty line, or -1. Empty lines before the request do not count. */
 function endOfHead(bytes: Uint8Array): number {
   let start = 0;
   while (bytes[start] === 13 && bytes[start + 1] === 10) start += 2;
@@ -242,8 +248,8 @@ function endOfHead(bytes: Uint8Array): number {
 }
 
 /**
- * The request for the handler, without its fields, which no handler reads; `undefined` if there can be none. The host that
- * the client names does not matter.
+ * The request for the handler, without header fields, which no handler reads; `undefined` if it is invalid. The
+ * client's host does not matter.
  */
 function requestOf({ method, target, isOld, headers }: RequestHead): Request | undefined {
   if (!isOld && !headers.has("host")) return undefined; // RFC 9112, section 3.2
@@ -252,11 +258,14 @@ function requestOf({ method, target, isOld, headers }: RequestHead): Request | u
   try {
     return new Request(`http://localhost${path}`, { method });
   } catch {
-    return undefined; // a method that is none of HTTP's own, such as CONNECT
+    return undefined; // a method that `Request` does not support, such as CONNECT
   }
 }
 
-/** Whether the connection has to end after the answer: the client wants it, or it sends a body, which nobody reads. */
+/**
+ * Whether the connection must be closed after the answer: the client requests it, or has sent a body, which is not
+ * read.
+ */
 function isLast({ isOld, headers }: RequestHead): boolean {
   const hasBody = headers.has("transfer-encoding") || (headers.get("content-length") ?? "0") !== "0";
   return isOld || hasBody || /(?:^|,)\s*close\s*(?:,|$)/i.test(headers.get("connection") ?? "");

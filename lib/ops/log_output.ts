@@ -1,7 +1,6 @@
 /**
- * The log as it is written: readable lines for a terminal, JSON lines for machines, one record a line. Several logs
- * may exist in one process, so logtape's global configuration is not used, only its record and formatter; the pretty
- * one is loaded when it is needed.
+ * Formats log records: text for a terminal, JSON for machines, one line each. Does not use logtape's global
+ * configuration, because several logs may exist in one process. The formatter for text is loaded on demand.
  *
  * @module
  */
@@ -12,7 +11,7 @@ import { type Log, type LogFields, logTo } from "../base/log.ts";
 import { formatDurationMs } from "../config/duration.ts";
 import { type ByteWriter, LogQueue } from "./log_queue.ts";
 
-/** How a log is written. */
+/** Options of a log. */
 export interface LogOptions {
   /** The least important level that is written. */
   readonly level: LogLevel;
@@ -22,13 +21,13 @@ export interface LogOptions {
   readonly terminal: boolean;
   /** Whether text may have colours. */
   readonly colors: boolean;
-  /** Gives records their time. */
+  /** The time of records. */
   readonly clock: Clock;
   /** Where lines go, usually standard error. */
   readonly writer: ByteWriter;
 }
 
-/** A log that is open. */
+/** An open log. */
 export interface LogOutput {
   /** The port. */
   readonly log: Log;
@@ -55,18 +54,18 @@ export async function openLog(options: LogOptions): Promise<LogOutput> {
   return { log, flush: (timeoutMs) => queue.flush(timeoutMs) };
 }
 
-/** Longer strings and lists are cut, so that no peer can fill the log with one record. */
+/** Longer strings and lists are truncated, so that a peer cannot fill the log with one record. */
 const MAX_STRING = 4096;
 /** See {@link MAX_STRING}. */
 const MAX_ITEMS = 50;
 
-/** No code puts a secret in a field; should one ever try, this keeps it out. */
+/** A second line of defence: no code logs a secret on purpose. */
 const SECRET = /(token|authorization|password|secret|cookie)$/i;
 
 /** A field's value that may be written. */
 type Printable = string | number | boolean | null | readonly string[];
 
-/** What of `fields` may be written. */
+/** The fields in a form that may be written. */
 function printable(fields: LogFields): [string, Printable][] {
   return Object.entries(fields).flatMap(([name, value]): [string, Printable][] => {
     if (value === undefined) return [];
@@ -93,7 +92,7 @@ function recordOf(level: LogLevel, code: EventCode, fields: LogFields, timestamp
   };
 }
 
-/** `{"time":…,"level":…,"code":…,"event":…}` and the fields; a field of one of these names gets an underscore. */
+/** `{"time":…,"level":…,"code":…,"event":…}` and the fields. A field with one of these names gets an underscore. */
 function formatJson(record: LogRecord): string {
   const head = {
     time: new Date(record.timestamp).toISOString(),
@@ -104,11 +103,11 @@ function formatJson(record: LogRecord): string {
   const fields = printable(record.properties as LogFields).map(([name, value]) =>
     [name in head ? `${name}_` : name, value] as const
   );
-  // JSON allows some control characters as they are; `\\u` escapes mean the same.
+  // JSON allows some control characters unescaped; `\\u` escapes are equivalent.
   return `${onOneLine(JSON.stringify({ ...head, ...Object.fromEntries(fields) }))}\n`;
 }
 
-/** Fields begin in this column after the event, so that the eye finds them. */
+/** The fields are aligned to this column. */
 const EVENT_WIDTH = 28;
 
 async function textFormatter(colors: boolean): Promise<TextFormatter> {
@@ -130,7 +129,7 @@ async function textFormatter(colors: boolean): Promise<TextFormatter> {
     const fields = printable(record.properties as LogFields).map(([name, value]) => textField(name, value));
     const event = fields.length > 0 ? `${record.rawMessage}`.padEnd(EVENT_WIDTH) : `${record.rawMessage}`;
     const text = onOneLine([event, ...fields].join(" "));
-    // The level is padded here because the formatter would pad for names that are not used.
+    // The level is padded here, because the formatter pads to the length of names that are not used.
     const pad = record.level === "info" || record.level === "warning" ? " " : "";
     return pretty({ ...record, category: [], message: [pad + text] });
   };
@@ -164,7 +163,10 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? size : size.toFixed(1)}${units[unit]}`;
 }
 
-/** Control characters would let a peer write to the operator's terminal; marks of direction would let it lie. */
+/**
+ * Characters with which a peer could manipulate the operator's terminal: control characters and marks of text
+ * direction.
+ */
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 

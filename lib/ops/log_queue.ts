@@ -1,7 +1,7 @@
 /**
- * The way of log lines to a stream that may be slow, full or gone. Writing is asynchronous and what waits is bounded, so
- * a reader that stops reading, or a disk that is full, costs records (counted, and said once they can be written again)
- * but never holds up a session; a reader that has left costs nothing at all.
+ * A bounded queue of log lines in front of a stream that may be slow, full or closed. Writing is asynchronous, so it
+ * never delays a session. If the reader stops or the disk is full, records are dropped, counted, and reported once
+ * writing works again. If the stream is closed, all records are dropped.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import { codeOf, messageOf } from "../base/errors.ts";
 
 /** Where lines go: `Deno.stderr` has this shape. */
 export interface ByteWriter {
-  /** Writes some of `bytes` and says how many. */
+  /** Writes some of `bytes` and resolves to their number. */
   write(bytes: Uint8Array): Promise<number>;
 }
 
-/** The most characters that wait, about as many bytes. */
+/** The maximum of queued characters, which is about the number of bytes. */
 const MAX_WAITING = 1 << 20;
-/** How long to wait when a non-blocking stream is full. */
+/** The pause when a non-blocking stream is full, in ms. */
 const FULL_RETRY_MS = 20;
 
 const LINE_FEED = 10;
@@ -31,21 +31,21 @@ export class LogQueue {
   #waiting: string[] = [];
   #waitingLength = 0;
   #dropped = 0;
-  /** Why the last of them were dropped. */
+  /** Why the last records were dropped. */
   #cause = "";
-  /** A write has failed in the middle of a line. */
+  /** Whether a write has failed in the middle of a line. */
   #torn = false;
   #closed = false;
   #pumping: Promise<void> | undefined;
 
-  /** `onDropped` makes the line that says how many were lost, and why. */
+  /** `onDropped` makes the line that reports the number of lost records and the cause. */
   constructor(writer: ByteWriter, clock: Clock, onDropped: (count: number, cause: string) => string) {
     this.#writer = writer;
     this.#clock = clock;
     this.#onDropped = onDropped;
   }
 
-  /** Takes a line, its line feed included. Never waits and never throws. */
+  /** Queues a line with its line feed. Never waits and never throws. */
   push(line: string): void {
     if (this.#closed) return;
     if (this.#waitingLength + line.length > MAX_WAITING) {
@@ -58,7 +58,7 @@ export class LogQueue {
     this.#pumping ??= this.#pump();
   }
 
-  /** Waits until all lines are written, but no longer than `timeoutMs`. */
+  /** Waits until all lines are written, at most `timeoutMs`. */
   async flush(timeoutMs: number): Promise<void> {
     let cancel: CancelTimer = () => {};
     const timeUp = new Promise<void>((resolve) => {
@@ -72,7 +72,7 @@ export class LogQueue {
   }
 
   async #pump(): Promise<void> {
-    // Let the caller go on: what it logs in the same turn goes out in one write.
+    // Lines that are logged in the same turn are written together.
     await Promise.resolve();
     while (this.#waiting.length > 0 && !this.#closed) {
       const lines = this.#waiting;
@@ -83,13 +83,13 @@ export class LogQueue {
       this.#dropped = 0;
       if (dropped > 0) lines.push(this.#onDropped(dropped, this.#cause));
       const unwritten = await this.#writeAll(encoder.encode(`${this.#torn ? "\n" : ""}${lines.join("")}`));
-      // What could not be written is said to be lost, and so is what that would have said.
+      // Lines that could not be written count as lost, and so do those that the lost report was about.
       if (unwritten > 0) this.#dropped += dropped + Math.min(records, unwritten - (dropped > 0 ? 1 : 0));
     }
     this.#pumping = undefined;
   }
 
-  /** Gives the number of lines that could not be written. */
+  /** Returns the number of lines that could not be written. */
   async #writeAll(bytes: Uint8Array): Promise<number> {
     for (let rest = bytes; rest.length > 0;) {
       try {
@@ -102,7 +102,7 @@ export class LogQueue {
         if (isGone(error)) {
           this.#closed = true;
           this.#waiting = [];
-          return 0; // nobody reads what would be said of the rest
+          return 0; // there is no reader to report the rest to
         }
         this.#cause = messageOf(error);
         if (rest.length < bytes.length) this.#torn = bytes[bytes.length - rest.length - 1] !== LINE_FEED;
@@ -114,7 +114,7 @@ export class LogQueue {
   }
 }
 
-/** Nobody will ever read what is written here: the reader has left, or the stream is closed. */
+/** Whether the stream is closed for good. */
 function isGone(error: unknown): boolean {
   return error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.BadResource ||
     ["EPIPE", "EBADF"].includes(codeOf(error) ?? "");

@@ -1,5 +1,5 @@
 /**
- * The text of `docs/metrics.md`, made from the tables of metrics. Pure.
+ * Generates `docs/metrics.md` from the tables of metrics. Pure.
  *
  * @module
  */
@@ -40,7 +40,7 @@ ${table(["Name", "Type", "What it is"], process).join("\n")}
 `;
 }
 
-/** One line for each label of a metric. A list, because a table would be too wide. */
+/** One list item for each label of a metric; a table would be too wide. */
 function labelLines(name: string, labels: Labels): string[] {
   return Object.entries(labels).map(([label, values]) => {
     const known = typeof values === "string" ? values : values.map((value) => `\`${value}\``).join(", ");

@@ -1,12 +1,12 @@
 /**
- * What the runtime knows of this process, for its metrics. Nothing here needs a permission.
+ * Memory and CPU time of this process, for its metrics. Needs no permission.
  *
  * @module
  */
 import process from "node:process";
 import type { ProcessFacts } from "./prometheus.ts";
 
-/** Reads the facts now. `startSeconds` is when the program's own code began. */
+/** Reads the facts. `startMs` is the wall time when the program's own code began. */
 export function processFacts(startMs: number): () => ProcessFacts {
   return () => {
     const { rss, heapUsed } = Deno.memoryUsage();

@@ -1,10 +1,9 @@
 /**
- * The metrics port over prom-client, with a registry of its own for each instance. What exists is what the table
- * `METRICS` says; every combination of labels from closed sets is there from the start, with 0, so that a rate over it
- * is right from its first event.
+ * The metrics port over prom-client, with its own registry for each instance. Registers the metrics of the table
+ * `METRICS`. All combinations of label values start at 0, so that a rate is right from the first event.
  *
- * Only the four parts of prom-client that are used are loaded: the rest (clusters, gateways, process metrics that need
- * `/proc`) would cost 5 MB.
+ * Imports only the four parts of prom-client that it uses. The rest (clusters, gateways, process metrics from `/proc`)
+ * would cost 5 MB.
  *
  * @module
  */
@@ -15,25 +14,25 @@ import HistogramClass from "prom-client/lib/histogram.js";
 import RegistryClass from "prom-client/lib/registry.js";
 import { type Labels, type MetricName, METRICS, type Metrics } from "../base/metrics.ts";
 
-// The parts carry no types of their own; they are what the whole exports.
+// The parts have no types of their own. They are the classes that the package exports.
 const Counter = CounterClass as unknown as typeof prom.Counter;
 const Gauge = GaugeClass as unknown as typeof prom.Gauge;
 const Histogram = HistogramClass as unknown as typeof prom.Histogram;
 const Registry = RegistryClass as unknown as typeof prom.Registry;
 
-/** What is known of the process itself. */
+/** Facts about the process. */
 export interface ProcessFacts {
-  /** Memory that is resident, in bytes. */
+  /** Resident memory, in bytes. */
   readonly residentBytes: number;
-  /** Memory on the JavaScript heap that is in use, in bytes. */
+  /** Used memory on the JavaScript heap, in bytes. */
   readonly heapBytes: number;
-  /** CPU time that was spent since the start, in seconds. */
+  /** CPU time since the start, in seconds. */
   readonly cpuSeconds: number;
   /** When the process started, in seconds since the epoch. */
   readonly startSeconds: number;
 }
 
-/** Metrics of the process: name to type, help and value. Part of the docs' table. */
+/** Metrics of the process, by name. Also in docs/metrics.md. */
 export const PROCESS_METRICS = {
   process_resident_memory_bytes: {
     type: "gauge",
@@ -63,10 +62,10 @@ export interface PrometheusMetrics extends Metrics {
   text(): Promise<string>;
 }
 
-/** The label names with values, as prom-client takes them. */
+/** Label names and values, as prom-client takes them. */
 type LabelValues = Record<string, string>;
 
-/** Makes the metrics of one program. Without `processFacts`, there are none of the process. */
+/** Makes the metrics of one program. Without `processFacts`, it has no metrics of the process. */
 export function prometheusMetrics(processFacts?: () => ProcessFacts): PrometheusMetrics {
   const registry = new Registry();
   const record = new Map<string, (value: number, labels: LabelValues) => void>();
@@ -93,7 +92,7 @@ function register(
     case "counter": {
       const counter = new Counter(options);
       for (const labels of combinations) counter.inc(labels, 0);
-      // prom-client throws for a negative step; a wrong figure must not end a session.
+      // prom-client throws for a negative value; a wrong value must not end a session.
       return (value, labels) => value >= 0 && counter.inc(labels, value);
     }
     case "gauge": {
@@ -109,7 +108,7 @@ function register(
   }
 }
 
-/** Every combination of label values, or none where a label's set is not closed. */
+/** All combinations of label values, or none if the values of a label are not known in advance. */
 export function labelCombinations(
   labels: Readonly<Record<string, readonly string[] | string>>,
 ): Record<string, string>[] {
