@@ -13,7 +13,7 @@ export interface RequestHead {
   /** A path with its query, or an absolute URL. */
   readonly target: string;
   /** Whether the client speaks HTTP/1.0, without chunks and keep-alive. */
-  readonly isOld: boolean;
+  readonly isHttp10: boolean;
   /** The header fields. Repeated fields are joined by a comma. */
   readonly headers: Headers;
 }
@@ -41,7 +41,7 @@ const REASONS: Readonly<Record<number, string>> = {
 };
 
 /** More fields are refused. `Headers` compares each field with all others: 2,600 fields in 16 KiB take 0.1 s. */
-export const MOST_FIELDS = 100;
+export const MAX_FIELDS = 100;
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
@@ -49,7 +49,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 export function parseRequestHead(text: string): RequestHead | undefined {
   const [first = "", ...lines] = text.split("\r\n");
   const match = /^(\S+) ([\x21-\x7e]+) HTTP\/1\.([01])$/.exec(first);
-  if (match === null || !TOKEN.test(match[1]!) || lines.length > MOST_FIELDS) return undefined;
+  if (match === null || !TOKEN.test(match[1]!) || lines.length > MAX_FIELDS) return undefined;
   const headers = new Headers();
   for (const line of lines) {
     const colon = line.indexOf(":");
@@ -60,7 +60,7 @@ export function parseRequestHead(text: string): RequestHead | undefined {
       return undefined; // an invalid value
     }
   }
-  return { method: match[1]!, target: match[2]!, isOld: match[3] === "0", headers };
+  return { method: match[1]!, target: match[2]!, isHttp10: match[3] === "0", headers };
 }
 
 const encoder = new TextEncoder();
@@ -70,11 +70,11 @@ const encoder = new TextEncoder();
  * content-length ends with the connection.
  */
 export async function* responseBytes(
-  { method, isOld }: Pick<RequestHead, "method" | "isOld">,
+  { method, isHttp10 }: Pick<RequestHead, "method" | "isHttp10">,
   { status, headers, body }: ResponseParts,
   last: boolean,
 ): AsyncGenerator<Uint8Array, void> {
-  const chunked = !headers.has("content-length") && !isOld && body !== null;
+  const chunked = !headers.has("content-length") && !isHttp10 && body !== null;
   const lines = [
     `HTTP/1.1 ${status} ${REASONS[status] ?? ""}`,
     ...[...headers].map(([name, value]) => `${name}: ${value}`),

@@ -149,7 +149,7 @@ export class HttpServer {
 const TOO_LONG = Symbol("too long");
 
 /** What is assumed of a client whose request cannot be read. */
-const UNREADABLE: Pick<RequestHead, "method" | "isOld"> = { method: "GET", isOld: false };
+const UNREADABLE: Pick<RequestHead, "method" | "isHttp10"> = { method: "GET", isHttp10: false };
 
 const latin1 = new TextDecoder("latin1");
 
@@ -160,7 +160,7 @@ class Connection {
   readonly #limits: HttpLimits;
   readonly #buffer = new Uint8Array(4096);
   /** Bytes that were read but not parsed yet. */
-  #kept: Uint8Array = new Uint8Array();
+  #unparsed: Uint8Array = new Uint8Array();
   #closed = false;
 
   constructor(conn: Conn, clock: Clock, limits: HttpLimits) {
@@ -184,23 +184,23 @@ class Connection {
   /** The head of the next request without the empty line at its end, or `undefined` if none arrives in time. */
   async nextHead(): Promise<string | typeof TOO_LONG | undefined> {
     const { idleMs, headMs, headBytes } = this.#limits;
-    let cancel = this.#clock.setTimer(this.#kept.length > 0 ? headMs : idleMs, () => this.close());
+    let cancel = this.#clock.setTimer(this.#unparsed.length > 0 ? headMs : idleMs, () => this.close());
     try {
       for (;;) {
-        const end = endOfHead(this.#kept);
-        if (end < 0 && this.#kept.length >= headBytes) return TOO_LONG;
+        const end = endOfHead(this.#unparsed);
+        if (end < 0 && this.#unparsed.length >= headBytes) return TOO_LONG;
         if (end >= 0) {
-          const text = latin1.decode(this.#kept.subarray(0, end));
-          this.#kept = this.#kept.slice(end + MARK.length);
+          const text = latin1.decode(this.#unparsed.subarray(0, end));
+          this.#unparsed = this.#unparsed.slice(end + HEAD_END.length);
           return text.replace(/^(?:\r\n)+/, ""); // RFC 9112, section 2.2
         }
         const count = await this.#conn.read(this.#buffer);
         if (count === null) return undefined;
-        if (this.#kept.length === 0) {
+        if (this.#unparsed.length === 0) {
           cancel();
           cancel = this.#clock.setTimer(headMs, () => this.close());
         }
-        this.#kept = concat([this.#kept, this.#buffer.subarray(0, count)]);
+        this.#unparsed = concat([this.#unparsed, this.#buffer.subarray(0, count)]);
       }
     } finally {
       cancel();
@@ -234,15 +234,15 @@ class Connection {
   }
 }
 
-const MARK = new TextEncoder().encode("\r\n\r\n");
+const HEAD_END = new TextEncoder().encode("\r\n\r\n");
 
 /** The index of the empty line, or -1. Empty lines before the request do not count. */
 function endOfHead(bytes: Uint8Array): number {
   let start = 0;
   while (bytes[start] === 13 && bytes[start + 1] === 10) start += 2;
   for (let at = bytes.indexOf(13, start); at >= 0; at = bytes.indexOf(13, at + 1)) {
-    if (at + MARK.length > bytes.length) return -1;
-    if (MARK.every((byte, i) => bytes[at + i] === byte)) return at;
+    if (at + HEAD_END.length > bytes.length) return -1;
+    if (HEAD_END.every((byte, i) => bytes[at + i] === byte)) return at;
   }
   return -1;
 }
@@ -251,8 +251,8 @@ function endOfHead(bytes: Uint8Array): number {
  * The request for the handler, without header fields, which no handler reads; `undefined` if it is invalid. The
  * client's host does not matter.
  */
-function requestOf({ method, target, isOld, headers }: RequestHead): Request | undefined {
-  if (!isOld && !headers.has("host")) return undefined; // RFC 9112, section 3.2
+function requestOf({ method, target, isHttp10, headers }: RequestHead): Request | undefined {
+  if (!isHttp10 && !headers.has("host")) return undefined; // RFC 9112, section 3.2
   const path = target.startsWith("/") ? target : /^https?:\/\/[^/?]+(\/.*)$/i.exec(target)?.[1];
   if (path === undefined) return undefined;
   try {
@@ -266,9 +266,9 @@ function requestOf({ method, target, isOld, headers }: RequestHead): Request | u
  * Whether the connection must be closed after the answer: the client requests it, or has sent a body, which is not
  * read.
  */
-function isLast({ isOld, headers }: RequestHead): boolean {
+function isLast({ isHttp10, headers }: RequestHead): boolean {
   const hasBody = headers.has("transfer-encoding") || (headers.get("content-length") ?? "0") !== "0";
-  return isOld || hasBody || /(?:^|,)\s*close\s*(?:,|$)/i.test(headers.get("connection") ?? "");
+  return isHttp10 || hasBody || /(?:^|,)\s*close\s*(?:,|$)/i.test(headers.get("connection") ?? "");
 }
 
 function problem(status: number, text: string): Response {

@@ -34,7 +34,7 @@ export class LogQueue {
   /** Why the last records were dropped. */
   #cause = "";
   /** Whether a write has failed in the middle of a line. */
-  #torn = false;
+  #partialLine = false;
   #closed = false;
   #pumping: Promise<void> | undefined;
 
@@ -82,7 +82,9 @@ export class LogQueue {
       this.#waitingLength = 0;
       this.#dropped = 0;
       if (dropped > 0) lines.push(this.#onDropped(dropped, this.#cause));
-      const unwritten = await this.#writeAll(encoder.encode(`${this.#torn ? "\n" : ""}${lines.join("")}`));
+      const unwritten = await this.#writeAll(
+        encoder.encode(`${this.#partialLine ? "\n" : ""}${lines.join("")}`),
+      );
       // Lines that could not be written count as lost, and so do those that the lost report was about.
       if (unwritten > 0) this.#dropped += dropped + Math.min(records, unwritten - (dropped > 0 ? 1 : 0));
     }
@@ -99,23 +101,25 @@ export class LogQueue {
           await new Promise<void>((resolve) => void this.#clock.setTimer(FULL_RETRY_MS, resolve));
           continue;
         }
-        if (isGone(error)) {
+        if (isStreamClosed(error)) {
           this.#closed = true;
           this.#waiting = [];
           return 0; // there is no reader to report the rest to
         }
         this.#cause = messageOf(error);
-        if (rest.length < bytes.length) this.#torn = bytes[bytes.length - rest.length - 1] !== LINE_FEED;
+        if (rest.length < bytes.length) {
+          this.#partialLine = bytes[bytes.length - rest.length - 1] !== LINE_FEED;
+        }
         return rest.filter((byte) => byte === LINE_FEED).length;
       }
     }
-    this.#torn = false;
+    this.#partialLine = false;
     return 0;
   }
 }
 
 /** Whether the stream is closed for good. */
-function isGone(error: unknown): boolean {
+function isStreamClosed(error: unknown): boolean {
   return error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.BadResource ||
     ["EPIPE", "EBADF"].includes(codeOf(error) ?? "");
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { MOST_FIELDS } from "../../../lib/base/http1_server.ts";
+import { MAX_FIELDS } from "../../../lib/base/http1_server.ts";
 import { HTTP_LIMITS } from "../../../lib/ops/http_server.ts";
 import { encoder, GET, hello, open, receive, send, toEnd } from "./http_stage.ts";
 
@@ -102,10 +102,10 @@ Deno.test("HttpServer refuses what is no request, and lets go of the client", as
 Deno.test("HttpServer takes as many fields as any client sends, and no more: their cost grows with the square", async () => {
   const { clock, server, connect } = open();
   const { client } = await connect();
-  await send(client, `GET / HTTP/1.1\r\nhost: x\r\n${fields(MOST_FIELDS - 1)}\r\n`);
+  await send(client, `GET / HTTP/1.1\r\nhost: x\r\n${fields(MAX_FIELDS - 1)}\r\n`);
   assert.match(await receive(client), /^HTTP\/1\.1 200 /);
   await clock.advance(0);
-  await send(client, `GET / HTTP/1.1\r\nhost: x\r\n${fields(MOST_FIELDS)}\r\n`);
+  await send(client, `GET / HTTP/1.1\r\nhost: x\r\n${fields(MAX_FIELDS)}\r\n`);
   assert.match(await receive(client), /^HTTP\/1\.1 400 /);
   await server.close();
 });
