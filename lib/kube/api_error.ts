@@ -37,7 +37,7 @@ export class ApiError extends Error {
   /** How long the server asks to wait before the next try, in ms. */
   readonly retryAfterMs: number | undefined;
 
-  /** Makes the message from the target, the server's answer and a `hint`, which begins with its own punctuation. */
+  /** Makes the message from the target, the server's response and a `hint`, which begins with its own punctuation. */
   constructor(target: ApiTarget, status: number, said: StatusLike, retryAfterMs?: number, hint = "") {
     const detail = describe(target, status, said) + hint;
     super(`Cannot ${describeTarget(target)}: ${detail}`);

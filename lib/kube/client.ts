@@ -18,8 +18,8 @@ import type { HttpResponse } from "./http.ts";
 import { HandshakeError } from "./http_errors.ts";
 
 /**
- * In ms, from sending a request to the headers of its answer, and again from there to the end of the body. A watch has
- * only the first.
+ * In ms, from sending a request to the headers of its response, and again from there to the end of the body. A watch
+ * has only the first limit.
  */
 export const REQUEST_TIMEOUT_MS = 10_000;
 
@@ -70,7 +70,7 @@ export class KubeClient {
   }
 
   /**
-   * Sends a request and reads its JSON answer.
+   * Sends a request and reads its JSON response.
    *
    * @throws ApiError, TimeoutError (the outcome is unknown), a transport error, or the signal's reason
    */
@@ -87,7 +87,8 @@ export class KubeClient {
   }
 
   /**
-   * Sends a request and returns when the headers of a 2xx answer have arrived. The caller must read or cancel the body.
+   * Sends a request, and resolves when the headers of a 2xx response have arrived. The caller must read or cancel the
+   * body.
    *
    * @throws as {@link json}
    */
@@ -110,7 +111,7 @@ export class KubeClient {
       if (response.status !== 401 && response.status < 500) this.#answered();
       if (response.status >= 200 && response.status < 300) return response;
       const refusal = await this.#apiError(request.target, response, signal);
-      // The answer may come from a load balancer whose API server is down. Only the API server gives a reason.
+      // The response may come from a load balancer whose API server is down. Only the API server gives a reason.
       if (response.status >= 500 && refusal.reason !== "") this.#answered();
       throw refusal;
     } catch (error) {
@@ -270,7 +271,7 @@ function parseStatus(text: string): StatusLike {
     const status = JSON.parse(text);
     if (status?.kind === "Status") return status;
   } catch {
-    // A load balancer in between may answer in HTML or text.
+    // A load balancer in between may respond in HTML or text.
   }
   return { message: text.slice(0, 200).trim() };
 }

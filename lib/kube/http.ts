@@ -23,11 +23,11 @@ export interface HttpRequest {
   readonly signal: AbortSignal;
 }
 
-/** An answer whose headers have arrived. */
+/** A response whose headers have arrived. */
 export interface HttpResponse {
   /** The HTTP status. */
   readonly status: number;
-  /** The answer's headers. */
+  /** The response's headers. */
   readonly headers: Headers;
   /** Must be read to its end or cancelled. */
   readonly body: ReadableStream<Uint8Array>;
@@ -36,7 +36,7 @@ export interface HttpResponse {
 /** Sends requests to one API server. */
 export interface Http {
   /**
-   * Sends one request. Resolves when the headers of the answer have arrived.
+   * Sends one request. Resolves when the headers of the response have arrived.
    *
    * @throws the signal's reason, or an error whose message says what failed (name resolution, refused connection,
    * certificate …) and the remedy

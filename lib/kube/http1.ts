@@ -1,14 +1,14 @@
 /**
  * The client side of HTTP/1.1 (RFC 9112) for one request on one connection: writes the request's head, reads the
- * answer's head and body. Works on any source of byte chunks; opens and closes nothing. All buffers are bounded.
+ * response's head and body. Works on any source of byte chunks; opens and closes nothing. All buffers are bounded.
  *
  * @module
  */
 
-/** The maximum of an answer's head, and of a line between chunks, in bytes. */
+/** The maximum of a response's head, and of a line between chunks, in bytes. */
 export const MAX_HEAD_BYTES = 64 * 1024;
 
-/** The head of an answer. */
+/** The head of a response. */
 export interface Head {
   /** The HTTP status. */
   readonly status: number;
@@ -87,7 +87,7 @@ export function requestHead(
 }
 
 /**
- * Reads an answer's head. Skips interim answers (1xx).
+ * Reads a response's head. Skips interim responses (1xx).
  *
  * @throws Error when it is not HTTP, too long or incomplete
  */
@@ -113,7 +113,7 @@ export async function readHead(reader: ByteReader): Promise<Head> {
 }
 
 /**
- * The chunks of an answer's body.
+ * The chunks of a response's body.
  *
  * @throws Error when the connection ends before the body does
  */

@@ -189,7 +189,7 @@ async function connectThrough(proxy: URL, url: URL, lifetime: Lifetime): Promise
   return socket;
 }
 
-/** Reads the proxy's answer. No other bytes can follow, because the server sends nothing before the client. */
+/** Reads the proxy's response. No other bytes can follow, because the server sends nothing before the client. */
 async function readTunnelHead(socket: Socket): Promise<{ readonly status: number }> {
   const arrived: Uint8Array[] = [];
   let wake = () => {};

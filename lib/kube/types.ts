@@ -1,5 +1,5 @@
 /**
- * The API types that the program reads. Any field may be missing in an answer.
+ * The API types that the program reads. Any field may be missing in a response.
  *
  * @module
  */

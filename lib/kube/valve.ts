@@ -27,7 +27,7 @@ export class Valve extends Duplex {
     socket.on("end", () => this.push(null));
     socket.on("error", (error) => this.destroy(error));
     socket.on("close", () => this.destroy());
-    socket.resume(); // it may have been paused after a proxy's answer
+    socket.resume(); // it may have been paused after a proxy's response
   }
 
   /** The chunks of `outlet`, the TLS layer above. The valve opens for each of them. */

@@ -10,7 +10,7 @@ import { closeSync, openSync } from "node:fs";
 export type CountDescriptors = (atMost: number) => number | undefined;
 
 /**
- * Counts by opening files, about 12 µs each. This is synchronous, so nothing else can miss a descriptor meanwhile. Uses
+ * Counts by opening files, about 12 µs each. It is synchronous, so nothing else can miss a descriptor meanwhile. Uses
  * `node:fs`, because 20,000 of Deno's file objects take 9 MB more.
  */
 export function countDescriptors(atMost: number): number | undefined {

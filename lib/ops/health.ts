@@ -1,5 +1,5 @@
 /**
- * Named health checks, and the answers of probes. Pure.
+ * Named health checks, and the responses to probes. Pure.
  *
  * Liveness fails only if a restart would help, so not while the API server is down or the proxy drains. Readiness says
  * whether new connections should be sent here.
@@ -26,7 +26,7 @@ export interface HealthCheck {
   check(): CheckResult;
 }
 
-/** A probe's answer. */
+/** A probe's response. */
 export interface HealthReport {
   /** Whether every check has passed. */
   readonly ok: boolean;

@@ -23,15 +23,15 @@ export interface HttpLimits {
   readonly connections: number;
   /** The maximum of a request's head, in bytes. May be exceeded by one read. */
   readonly headBytes: number;
-  /** From the start of a connection or the end of an answer to the first byte of the next request, in ms. */
+  /** From the start of a connection or the end of a response to the first byte of the next request, in ms. */
   readonly idleMs: number;
   /** From the first to the last byte of a request's head, in ms. */
   readonly headMs: number;
   /** The maximum wait until a client takes some bytes, in ms. */
   readonly writeMs: number;
   /**
-   * How long the connection stays open after its last answer, in ms. If it were closed at once, a client that still
-   * sends might lose the answer.
+   * How long the connection stays open after its last response, in ms. If it were closed at once, a client that still
+   * sends might lose the response.
    */
   readonly lingerMs: number;
 }
@@ -153,7 +153,7 @@ const UNREADABLE: Pick<RequestHead, "method" | "isHttp10"> = { method: "GET", is
 
 const latin1 = new TextDecoder("latin1");
 
-/** One connection: reads heads and writes answers. A wait that takes too long closes it. */
+/** One connection: reads heads and writes responses. A wait that takes too long closes it. */
 class Connection {
   readonly #conn: Conn;
   readonly #clock: Clock;
@@ -221,7 +221,7 @@ class Connection {
 
   /**
    * Sends a FIN and discards what still arrives. Closing with unread bytes would reset the connection, and the client
-   * might lose the answer.
+   * might lose the response.
    */
   async linger(): Promise<void> {
     const cancel = this.#clock.setTimer(this.#limits.lingerMs, () => this.close());
@@ -263,7 +263,7 @@ function requestOf({ method, target, isHttp10, headers }: RequestHead): Request 
 }
 
 /**
- * Whether the connection must be closed after the answer: the client requests it, or has sent a body, which is not
+ * Whether the connection must be closed after the response: the client requests it, or has sent a body, which is not
  * read.
  */
 function isLast({ isHttp10, headers }: RequestHead): boolean {

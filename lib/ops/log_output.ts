@@ -92,7 +92,9 @@ function recordOf(level: LogLevel, code: EventCode, fields: LogFields, timestamp
   };
 }
 
-/** `{"time":…,"level":…,"code":…,"event":…}` and the fields. A field with one of these names gets an underscore. */
+/**
+ * `{"time":…,"level":…,"code":…,"event":…}` and the fields. A field with one of these names gets a trailing underscore.
+ */
 function formatJson(record: LogRecord): string {
   const head = {
     time: new Date(record.timestamp).toISOString(),
