@@ -98,7 +98,7 @@ async function run(
     writer: Deno.stderr,
   });
   for (const { flag, variable, used } of overridden) {
-    log.warn("flag_overridden", { flag, cause: `the variable ${variable} beats it`, used });
+    log.warn("flag_overridden", { flag, cause: `the variable ${variable} overrides it`, used });
   }
   // An uncaught error is a bug. It is logged with its stack, and the program continues, because builds may be running.
   const onBug = (error: unknown) => {

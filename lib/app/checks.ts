@@ -60,7 +60,7 @@ export function addChecks(
     check: () =>
       proxy.accepting || ending.begun
         ? { ok: true, detail: proxy.fault ?? `${proxy.open} sessions open, ${proxy.held} held` }
-        : { ok: false, reason: "connections are not accepted any more" },
+        : { ok: false, reason: "no longer accepting connections" },
   });
   health.add({
     name: "scale",
@@ -69,7 +69,7 @@ export function addChecks(
     check: () => {
       const replicas = placement.agreement.seen?.replicas;
       const state = replicas === undefined
-        ? "replicas not seen yet"
+        ? "the replica count has not been read yet"
         : `replicas ${replicas}: ${scaler.because}`;
       return {
         ok: true,

@@ -61,7 +61,7 @@ export async function untilEnded(settings: DrainSettings, running: Running): Pro
   let outlasted: Promise<void> | undefined;
   const onFailure = () => {
     const cause = messageOf(tasks.signal.reason);
-    log.error("component_failed", { cause, then: "the program ends when its running sessions have" });
+    log.error("component_failed", { cause, then: "the program ends after its running sessions" });
     const told = publicMessageOf(tasks.signal.reason);
     proxy.refuseHeld("failed", `The proxy in front of buildkitd has failed, start the build again: ${told}`);
     outlasted = proxies.outlast(drained.signal);
@@ -109,11 +109,14 @@ async function endSessions(
 ): Promise<void> {
   await waitUntil(clock, drainTimeoutMs === 0 ? Infinity : drainTimeoutMs, stop.now, drained);
   if (proxy.open === 0) return;
-  const why = stop.now.aborted ? "The proxy was told to end at once" : "The drain timeout has passed";
+  const why = stop.now.aborted ? "The proxy was told to stop at once" : "The drain timeout has passed";
   log.warn("sessions_cut", { sessions: proxy.open, reason: why });
   if (proxy.held > 0) {
     // Clients that wait can be told why, which takes a moment.
-    proxy.refuseHeld("drain_timeout", `${why}: the proxy in front of buildkitd ends, start the build again`);
+    proxy.refuseHeld(
+      "drain_timeout",
+      `${why}: the proxy in front of buildkitd is shutting down, start the build again`,
+    );
     await waitUntil(clock, LINGER_MS, stop.now, drained);
   }
   proxy.cutAll(why);

@@ -180,7 +180,7 @@ function optionDescription(
 }
 
 const EPILOGUE = `
-A variable (in brackets) beats its flag; an empty variable counts as not set.
+A variable (in brackets) overrides its flag; an empty variable counts as not set.
 Durations are Go's: 2m0s, 1h30m, 500ms. Addresses are Go's: :8080, [::1]:8080.
 
 Examples:

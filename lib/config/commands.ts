@@ -18,7 +18,7 @@ export const STUB_FLAG = ["--stub", "use stand-ins even where buildkitd and buil
 /** All commands with their help, in the order of `--help`. */
 export const COMMANDS: ReadonlyMap<string, { readonly help: string }> = new Map([
   ["run", { help: "proxy and scale (the default)" }],
-  ["demo", { help: "show it at work on a miniature cluster inside this process" }],
+  ["demo", { help: "demonstrate it on a miniature cluster inside this process" }],
   ["version", { help: "show the version" }],
   ["completions", { help: "print a script that completes commands and flags" }],
 ]);

@@ -11,7 +11,7 @@ import { address, choice, duration, integer, label, subdomain, text, type ValueT
 /** The topics of `--help` and docs/settings.md, in their order. */
 export const TOPICS = {
   proxy: "Proxy",
-  target: "What is scaled",
+  target: "Scale target",
   scaling: "Scaling and waiting",
   kubernetes: "Access to Kubernetes",
   proxies: "Several proxies",
@@ -72,7 +72,7 @@ export const SETTINGS = {
     type: duration(1),
     default: "5s",
     topic: "proxy",
-    help: "time-out of one TCP connect to buildkitd, before the next try",
+    help: "timeout of one TCP connection attempt to buildkitd",
     chart: { key: "connectTimeout" },
   }),
   maxConnections: row({
@@ -99,7 +99,7 @@ export const SETTINGS = {
     type: choice("how", ["slices", "dns"]),
     default: "slices",
     topic: "proxy",
-    help: "reach pods by their address in EndpointSlices, or by DNS name",
+    help: "how to reach pods: by their address in EndpointSlices, or by DNS name",
     chart: { key: "upstream" },
   }),
   clusterDomain: row({
@@ -167,7 +167,7 @@ export const SETTINGS = {
     type: integer(0, 1),
     default: "0",
     topic: "scaling",
-    help: "replicas that stay while nobody is connected",
+    help: "replicas to keep while no client is connected",
     chart: { key: "minReplicas" },
   }),
   wakeOn: row({
@@ -195,7 +195,7 @@ export const SETTINGS = {
     default: "0s",
     topic: "proxy",
     help:
-      "close connections that are silent for this long; 0 is never (15m is safe: a running build is never silent for long)",
+      "close connections without traffic for this long; 0 means never (15m is safe: running builds send data more often)",
     chart: { key: "sessionIdleTimeout" },
   }),
   kubeconfig: row({
@@ -204,7 +204,7 @@ export const SETTINGS = {
     type: text("file"),
     default: undefined,
     topic: "kubernetes",
-    help: "without it: the pod's service account, else KUBECONFIG, else ~/.kube/config",
+    help: "kubeconfig file; without it: the pod's service account, else KUBECONFIG, else ~/.kube/config",
   }),
   context: row({
     flag: "--context",
@@ -229,7 +229,7 @@ export const SETTINGS = {
     type: duration(10_000),
     default: "5m0s",
     topic: "proxies",
-    help: "the others regard a proxy as dead after this long without a renewal",
+    help: "other proxies treat a proxy as dead if it has not renewed its record for this long",
     chart: { key: "recordExpiry" },
   }),
   leaseDurationMs: row({
@@ -238,7 +238,7 @@ export const SETTINGS = {
     type: duration(1_000),
     default: "15s",
     topic: "proxies",
-    help: "another proxy becomes leader after this long without a renewal",
+    help: "another proxy may become leader if the Lease was not renewed for this long",
     chart: { key: "leaseDuration" },
   }),
   renewDeadlineMs: row({
@@ -247,7 +247,7 @@ export const SETTINGS = {
     type: duration(1_000),
     default: "10s",
     topic: "proxies",
-    help: "a leader that cannot renew for this long gives up the lead",
+    help: "a leader that cannot renew its Lease for this long steps down",
     chart: { key: "renewDeadline" },
   }),
   retryPeriodMs: row({
@@ -256,7 +256,7 @@ export const SETTINGS = {
     type: duration(100),
     default: "2s",
     topic: "proxies",
-    help: "time between two tries to become leader, or to renew",
+    help: "time between attempts to become leader or to renew the Lease",
     chart: { key: "retryPeriod" },
   }),
   shutdownDelayMs: row({
@@ -265,7 +265,7 @@ export const SETTINGS = {
     type: duration(0),
     default: "5s",
     topic: "shutdown",
-    help: "time from unready to the end of accepting connections",
+    help: "time between becoming unready and closing the listener",
     chart: { key: "shutdownDelay" },
   }),
   drainTimeoutMs: row({
@@ -274,7 +274,7 @@ export const SETTINGS = {
     type: duration(0),
     default: "1h0m0s",
     topic: "shutdown",
-    help: "maximum time for running connections after that; 0 means no limit",
+    help: "maximum time for running connections after --shutdown-delay; 0 means no limit",
     chart: { key: "drainTimeout" },
   }),
   logLevel: row({
@@ -283,7 +283,7 @@ export const SETTINGS = {
     type: choice("level", LOG_LEVELS),
     default: "info",
     topic: "operations",
-    help: "lowest level of log records that are written",
+    help: "lowest level of log records to write",
     chart: { key: "logLevel", default: "debug" },
   }),
   logFormat: row({

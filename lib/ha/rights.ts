@@ -69,13 +69,13 @@ export async function isAlone(
     if (clock.nowMs() < patientUntilMs) continue;
     if (others.alive !== undefined) {
       throw new FatalError(
-        `Cannot run beside proxy "${others.alive}" without the right to Leases: ${cause.message}`,
+        `Cannot run beside proxy "${others.alive}" without access to Leases: ${cause.message}`,
       );
     }
     if (clock.nowMs() < untilMs) continue;
     log.error("leases_forbidden", {
       cause: cause.message,
-      then: "this proxy must stay the only one: others would not know of its sessions",
+      then: "this proxy must stay the only one: other proxies would not see its sessions",
     });
     return true;
   }

@@ -118,8 +118,8 @@ export function warnOfShortToken(times: TokenTimes | undefined, settings: DrainS
   log.warn("token_lifetime_short", {
     lifetime: formatDurationMs(lifetimeMs),
     cause:
-      `the kubelet renews it when a fifth is left, and not at all while the pod terminates; to drain, this ` +
-      `proxy may need it for ${formatDurationMs(neededMs)}`,
+      `the kubelet renews the token when a fifth of its lifetime is left, but not while the pod terminates; a drain ` +
+      `of this proxy may need it for ${formatDurationMs(neededMs)}`,
     then: `mount a projected token with "expirationSeconds: ${wantedS}" or more (chart: ` +
       `autoscaler.serviceAccount.tokenExpirationSeconds), or lower --drain-timeout`,
   });

@@ -82,7 +82,7 @@ export class KubeClient {
     try {
       return JSON.parse(text) as T;
     } catch (cause) {
-      throw new Error(`Cannot ${describeTarget(request.target)}: the answer is no JSON`, { cause });
+      throw new Error(`Cannot ${describeTarget(request.target)}: the answer is not JSON`, { cause });
     }
   }
 

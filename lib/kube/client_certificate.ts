@@ -26,7 +26,7 @@ export class ClientCertificateFiles implements Credentials {
     if (this.#last?.cert !== cert || this.#last.key !== key) {
       if (!isMismatch({ cert, key })) this.#last = { cert, key };
       else if (this.#last === undefined) {
-        throw new Error("The client certificate and key do not belong together");
+        throw new Error("The client certificate and key do not match");
       }
     }
     return { headers: {}, clientCertificate: this.#last };

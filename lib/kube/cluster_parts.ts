@@ -69,7 +69,7 @@ export function makeCluster(parts: ClusterParts, { log, machine }: LoadPorts): C
     log.warn("server_certificate_unverified", {
       server: server.origin,
       source,
-      cause: '"insecure-skip-tls-verify" is set: whoever is on the way can read and change everything',
+      cause: '"insecure-skip-tls-verify" is set: anyone on the network path can read and change the traffic',
     });
   }
   const isSettled = connection.proxy !== undefined || needsTls(connection);

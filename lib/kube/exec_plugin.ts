@@ -90,7 +90,7 @@ export class ExecPlugin implements Credentials {
       run.waiting--;
       if (run.waiting === 0 && this.#run === run) {
         this.#run = undefined;
-        run.controller.abort(new DOMException("Nobody waits for the plugin any more", "AbortError"));
+        run.controller.abort(new DOMException("The plugin's result is no longer needed", "AbortError"));
         await run.outcome.catch(() => {}); // it was killed: wait for its end
       }
     }
@@ -128,7 +128,7 @@ export class ExecPlugin implements Credentials {
       clock,
       PLUGIN_TIMEOUT_MS,
       signal,
-      () => new TimeoutError("The plugin took too long"),
+      () => new TimeoutError("The plugin timed out"),
     );
     let outcome;
     try {
@@ -168,7 +168,7 @@ export class ExecPlugin implements Credentials {
     }
     if (answer === undefined) {
       throw this.#failure(
-        `it printed ${stdout.length} characters that are no JSON object, want an ExecCredential`,
+        `it printed ${stdout.length} characters that are not a JSON object, want an ExecCredential`,
       );
     }
     const { apiVersion, kind } = answer;
@@ -209,7 +209,7 @@ export class ExecPlugin implements Credentials {
     const keyFault = faultOfKey(key);
     if (keyFault !== undefined) throw this.#failure(`"clientKeyData": ${keyFault}, want a PEM private key`);
     if (isMismatch({ cert, key })) {
-      throw this.#failure("it printed a certificate and a key that do not belong together");
+      throw this.#failure("it printed a certificate and a key that do not match");
     }
     return { headers, clientCertificate: { cert, key } };
   }
@@ -219,7 +219,7 @@ export class ExecPlugin implements Credentials {
     const { expirationTimestamp: text } = status;
     const statedMs = typeof text === "string" && text !== "" ? Date.parse(text) : Infinity;
     if (Number.isNaN(statedMs)) {
-      throw this.#failure('it printed an "expirationTimestamp" that is no time, want RFC 3339');
+      throw this.#failure('it printed an "expirationTimestamp" that is not a time, want RFC 3339');
     }
     const expiryMs = Math.min(
       statedMs,

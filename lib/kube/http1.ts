@@ -100,7 +100,7 @@ export async function readHead(reader: ByteReader): Promise<Head> {
       return line;
     };
     const match = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(await next());
-    if (match === null) throw new Error("invalid HTTP version parsed: the answer is no HTTP/1.1");
+    if (match === null) throw new Error("invalid HTTP version parsed: the answer is not HTTP/1.1");
     const headers = new Headers();
     for (let line = await next(); line !== ""; line = await next()) {
       const colon = line.indexOf(":");

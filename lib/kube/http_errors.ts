@@ -34,7 +34,7 @@ const RULES: readonly Rule[] = [
   {
     pattern: /proxy authentication required/i,
     explain: ({ connection }) =>
-      `the proxy wants other credentials, check the user and password of ${connection.proxySource ?? "it"}`,
+      `the proxy rejected the credentials, check the user and password of ${connection.proxySource ?? "it"}`,
   },
   {
     pattern: /tunnel error|unsuccessful tunnel|proxy refused the tunnel/i,
@@ -107,7 +107,7 @@ const RULES: readonly Rule[] = [
     pattern: /invalid HTTP version parsed/i,
     explain: ({ url }) =>
       url.protocol === "http:"
-        ? 'it does not speak plain HTTP on this port, use "https://"'
+        ? 'it does not speak plaintext HTTP on this port, use "https://"'
         : "it does not speak HTTP",
   },
   {

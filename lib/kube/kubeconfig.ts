@@ -67,7 +67,7 @@ async function parseDocument(file: string, text: string, problems: Problems) {
       const line = mark === undefined || mark === null
         ? ""
         : `, line ${mark.line + 1} column ${mark.column + 1}`;
-      problems.file(file, `found no YAML${line}: ${reason}`);
+      problems.file(file, `found invalid YAML${line}: ${reason}`);
       return {};
     }
   }

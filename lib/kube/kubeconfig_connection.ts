@@ -50,7 +50,7 @@ export async function readContent(
     const base64 = reader.text(field);
     if (base64 === undefined) return undefined;
     const text = decodeBase64(base64);
-    const found = text === undefined ? "found no base64" : fault(text);
+    const found = text === undefined ? "found invalid base64" : fault(text);
     if (found === undefined && text !== undefined) return { field, text, path: undefined };
     reader.problem(field, `${found}, want base64 of ${wanted}`);
     return undefined;

@@ -95,7 +95,7 @@ async function fromKubeconfigs(
     ports.log.warn("credentials_not_sent", {
       server: parts.server.origin,
       cause:
-        `field "server" of the cluster in "${context.file}" begins with "http://": whoever is on the way could ` +
+        `field "server" of the cluster in "${context.file}" begins with "http://": anyone on the network path could ` +
         `read the credentials; use "https://" if the API server asks for them`,
     });
   }
@@ -107,7 +107,7 @@ async function fromKubeconfigs(
       if (again === undefined) throw new Error(`Cannot read ${parts.source} again: found no such file`);
       if (endpointOf(again.parts) !== endpointOf(parts)) {
         throw new Error(
-          `Cannot use the changed ${parts.source}: found another server or way to it, restart the program to use it`,
+          `Cannot use the changed ${parts.source}: found another server or other connection settings, restart the program to use it`,
         );
       }
       const { ca } = again.parts.connection;

@@ -65,7 +65,7 @@ function certificateBlocks(text: string): Parsed {
   const blocks = all.filter(({ label }) => label === "CERTIFICATE");
   if (blocks.length === 0) {
     return all[0] === undefined
-      ? { fault: `found ${bytesOf(text)} that are no PEM certificate` }
+      ? { fault: `found ${bytesOf(text)} that are not a PEM certificate` }
       : { fault: `found a PEM block "${all[0].label}"` };
   }
   const broken = blocks.findIndex((block) => derOf(block) === undefined);
@@ -111,7 +111,7 @@ export function faultOfKey(text: string): string | undefined {
   const [key] = keys;
   if (key === undefined) {
     return all[0] === undefined
-      ? `found ${bytesOf(text)} that are no PEM private key`
+      ? `found ${bytesOf(text)} that are not a PEM private key`
       : `found a PEM block "${all[0].label}"`;
   }
   if (key.label === "ENCRYPTED PRIVATE KEY" || key.body.includes("ENCRYPTED")) {

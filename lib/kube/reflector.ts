@@ -102,7 +102,7 @@ export class Reflector<T extends KubeObject> {
 
   /** Starts with a new list now: the known resourceVersions are not valid any more. */
   relist(): void {
-    this.#relist.abort(new Error("Everything is listed anew"));
+    this.#relist.abort(new Error("All objects are listed again"));
   }
 
   /** Runs until the signal is aborted. */
@@ -122,7 +122,7 @@ export class Reflector<T extends KubeObject> {
         const startedMs = clock.nowMs();
         version = await this.#watch(from, part.signal, () => failures = 0);
         if (version === from && clock.nowMs() - startedMs < INSTANT_MS) {
-          throw new Error("The API server ends watches at once");
+          throw new Error("The API server ended the watch at once");
         }
         this.#restarted("ended");
         failures = 0;

@@ -122,7 +122,7 @@ function parseEvent<T>(line: string, target: ApiTarget): WatchEvent<T> {
   try {
     event = JSON.parse(line);
   } catch (cause) {
-    throw new Error("Cannot read a watch event: it is no JSON", { cause });
+    throw new Error("Cannot read a watch event: it is not JSON", { cause });
   }
   switch (event.type) {
     case "ADDED":

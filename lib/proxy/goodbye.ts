@@ -60,11 +60,7 @@ export function silentWhileHeld(waitedMs: number): HoldEnded {
 
 /** The client has left. */
 export function clientLeft(how: Leaving, hold: Hold, heldMs: number): HoldEnded {
-  const said = hold.goAway
-    ? "said goodbye"
-    : how === "fin"
-    ? "closed its connection"
-    : "reset its connection";
+  const said = hold.goAway ? "sent GOAWAY" : how === "fin" ? "closed its connection" : "reset its connection";
   const why = heldMs >= CLIENT_LIMIT_MS ? describeProtocol(hold) : "";
   return new HoldEnded("client_left", `The client ${said} while it waited for buildkitd${why}`);
 }
@@ -72,8 +68,8 @@ export function clientLeft(how: Leaving, hold: Hold, heldMs: number): HoldEnded 
 /** Why a client could not be kept patient, where that is so. */
 function describeProtocol({ speaks }: Hold): string {
   if (speaks !== "other") return "";
-  return "; it does not speak plain HTTP/2 (with TLS its bytes cannot be read), so that its own limit for a new " +
-    "connection holds, which is 20s in gRPC clients";
+  return "; it does not speak plaintext HTTP/2 (with TLS its bytes cannot be read), so its own limit for a new " +
+    "connection applies, which is 20s in gRPC clients";
 }
 
 /** Tells a held client what it can be told before its connection is closed. Never throws. */

@@ -182,7 +182,7 @@ export class Hold {
     this.#refuses = true;
     this.#reply(this.#opening.refuse(refusal));
     this.#forget();
-    if (this.#opening.kind === "other") this.#gone.abort(new Error("The client cannot be told"));
+    if (this.#opening.kind === "other") this.#gone.abort(new Error("The client cannot receive a message"));
     if (this.#stopped) this.#read();
   }
 
@@ -254,7 +254,7 @@ export class Hold {
     if (malformed !== undefined) replies.push(goAway(malformed.code));
     this.#reply(replies);
     if (this.#refuses && this.#opening.kind === "other") {
-      this.#gone.abort(new Error("The client cannot be told"));
+      this.#gone.abort(new Error("The client cannot receive a message"));
     }
     if (malformed === undefined) return true;
     this.#events.malformed(malformed);

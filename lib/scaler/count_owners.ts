@@ -126,7 +126,9 @@ export class CountOwners {
     }
     if (!peers.leads || scaler.busy) return;
     const after = await scale.giveUp(seen, manager, signal);
-    if (after.version === seen.version) throw new Error(`The API server leaves its share to "${manager}"`);
+    if (after.version === seen.version) {
+      throw new Error(`The API server did not remove the field manager "${manager}"`);
+    }
     placement.see(after, seen.version);
     log.debug("field_manager_removed", { manager });
   }

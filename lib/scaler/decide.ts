@@ -102,6 +102,6 @@ function explain(
   }
   if (desired === 0) return { reason: "idle", because: "nothing is in use" };
   if (desired === busy) return { reason: "held_session", because: "sessions are running" };
-  if (desired === recent) return { reason: "held_session", because: "it was in use lately" };
+  if (desired === recent) return { reason: "held_session", because: "it was in use recently" };
   return { reason: "min_replicas", because: `at least ${minReplicas} wanted` };
 }

@@ -45,8 +45,8 @@ export function waitExplainer(
 async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSignal): Promise<string> {
   const { placement, observer, scaler } = ports;
   const { agreement, pods } = placement;
-  if (agreement.seen === undefined) return observer.fault ?? "nothing is known of the StatefulSet yet";
-  if (agreement.seen.replicas === 0) return scaler.fault ?? "the replicas could not be raised";
+  if (agreement.seen === undefined) return observer.fault ?? "the StatefulSet has not been read yet";
+  if (agreement.seen.replicas === 0) return scaler.fault ?? "the replica count could not be raised";
   // Others may be there and ready: nobody waits for them.
   const needed = pods.all.filter(({ ordinal }) => ordinal < neededBy(1));
   const backend = needed.find(({ terminating }) => !terminating) ?? needed[0];
@@ -75,7 +75,7 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   if (!pods.isReady(backend) && !pods.healthOf(backend.uid).unhealthy) {
     return `pod ${name} is ready, but does not answer health checks${hint}`;
   }
-  return ports.peers.obstacle ?? scaler.fault ?? `pod ${name} is ready, but cannot be connected to${hint}`;
+  return ports.peers.obstacle ?? scaler.fault ?? `pod ${name} is ready, but connections to it fail${hint}`;
 }
 
 /** `Pending: Unschedulable: 0/3 nodes are available`, or undefined when the pod has nothing to say for itself. */

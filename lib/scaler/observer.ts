@@ -273,9 +273,9 @@ export class Observer {
       ports.map(({ containerPort }) => containerPort)
     );
     if (declared.length === 0 || declared.includes(port)) return this.#undeclared.succeeded();
-    const [are, ofThem] = declared.length === 1 ? ["port", "it is not"] : ["ports", "none of them is"];
+    const ports = declared.length === 1 ? "port" : "ports";
     this.#undeclared.failed(
-      `The containers of StatefulSet "${name}" declare the ${are} ${declared.join(", ")}, and ${ofThem} ` +
+      `The containers of StatefulSet "${name}" declare the ${ports} ${declared.join(", ")}, not ` +
         `${port} (--target-port)`,
     );
   }

@@ -26,7 +26,7 @@ export async function askForPod(
   { client, clock }: PodInquiryPorts,
   signal: AbortSignal,
 ): Promise<Pod | "missing" | "forbidden" | undefined> {
-  using limit = deadline(clock, ASK_MS, signal, () => new TimeoutError("The pod's state came too late"));
+  using limit = deadline(clock, ASK_MS, signal, () => new TimeoutError("Timed out reading the pod"));
   try {
     const target = { verb: "get", group: "", resource: "pods", namespace, name } as const;
     return await client.json<Pod>({ target, method: "GET", expected: [403, 404] }, limit.signal);

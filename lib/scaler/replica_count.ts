@@ -83,7 +83,7 @@ export class ReplicaCount {
     log.error("resource_versions_regressed", {
       from,
       to,
-      then: "this proxy joins the others anew; running sessions go on",
+      then: "this proxy joins the others again; running sessions continue",
     });
     placement.startAnew();
     this.#onRegressed.tell();

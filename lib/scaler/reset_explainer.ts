@@ -60,7 +60,7 @@ export class ResetExplainer {
 
   /** Tells all who still wait, and asks nothing any more. */
   async end(): Promise<void> {
-    this.#over.abort(new Error("Nobody waits for explanations any more"));
+    this.#over.abort(new Error("Explanations are no longer needed"));
     await Promise.all(this.#series);
   }
 

@@ -48,7 +48,7 @@ export class Scaler {
   #mustRead = false;
   #wants = false;
   #lowers = true;
-  #because = "nothing is known of the StatefulSet yet";
+  #because = "the StatefulSet has not been read yet";
 
   /** Starts nothing: `run` does. */
   constructor(ports: ScalerPorts, policy: Policy) {

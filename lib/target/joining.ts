@@ -59,7 +59,7 @@ export async function takePart(
     using joined = anySignal(signal, current.signal);
     const part = joined.signal;
     const next = observer.nextUid(uid, part).catch(() => {});
-    next.then(() => current.abort(new Error("The StatefulSet was made anew")));
+    next.then(() => current.abort(new Error("The StatefulSet was recreated")));
     try {
       await proxies.run({ ...target, uid }, part);
     } catch (error) {

@@ -158,7 +158,7 @@ export class PodHealthChecks {
       clock,
       CHECK_TIMEOUT_MS,
       ends.signal,
-      () => new TimeoutError("No health answer in time"),
+      () => new TimeoutError("The health check timed out"),
     );
     try {
       return await checkHealth(
@@ -180,8 +180,8 @@ export class PodHealthChecks {
     const { log, placement } = this.#ports;
     if (after.unsupported && !before.unsupported) {
       const then = placement.pods.mode === "grpc"
-        ? "it never counts as ready (--readiness grpc)"
-        : "its condition decides";
+        ? "the pod never becomes ready (--readiness grpc)"
+        : "the pod's condition decides";
       log.warn("pod_health_unsupported", { pod, uid, then });
     }
     if (after.served && !before.served) log.debug("pod_health_check_passed", { pod, uid });

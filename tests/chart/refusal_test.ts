@@ -139,19 +139,19 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     /retryPeriod is "10s", and renewDeadline is "12s": want the second longer than 1\.2 times the first/,
   ],
   [
-    "a flag that a variable beats",
+    "a flag that a variable overrides",
     { autoscaler: { extraArgs: ["--idle-timeout=10m"] } },
-    /extraArgs has "--idle-timeout=10m", which .* autoscaler\.autoscalerConfig\.scaleDownIdleTimeout beats: set that value/,
+    /extraArgs has "--idle-timeout=10m", which .* autoscaler\.autoscalerConfig\.scaleDownIdleTimeout overrides: set that value/,
   ],
   [
-    "a flag that a variable beats, with its text behind it",
+    "a flag that a variable overrides, with its text behind it",
     { autoscaler: { extraArgs: ["--log-level", "warn"] } },
-    /extraArgs has "--log-level", which .* autoscaler\.autoscalerConfig\.logLevel beats: set that value/,
+    /extraArgs has "--log-level", which .* autoscaler\.autoscalerConfig\.logLevel overrides: set that value/,
   ],
   [
     "a flag that the chart sets",
     { autoscaler: { extraArgs: ["--sts-name=other"] } },
-    /extraArgs has "--sts-name=other", which the chart sets itself, by a variable that beats it: leave it out/,
+    /extraArgs has "--sts-name=other", which the chart sets itself, by a variable that overrides it: leave it out/,
   ],
   [
     "a load balancer's clients without one",
@@ -245,17 +245,17 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     /buildkitd\.image\.repository is .*: want the name alone, and the rest in buildkitd\.image\.tag or/,
   ],
   [
-    "a flag that a variable of extraEnv beats",
+    "a flag that a variable of extraEnv overrides",
     {
       autoscaler: {
         extraArgs: ["--context=staging"],
         extraEnv: [{ name: "AUTOSCALER_CONTEXT", value: "production" }],
       },
     },
-    /extraArgs has "--context=staging", which the variable AUTOSCALER_CONTEXT of autoscaler\.extraEnv beats: want only one/,
+    /extraArgs has "--context=staging", which the variable AUTOSCALER_CONTEXT of autoscaler\.extraEnv overrides: want only one/,
   ],
   [
-    "a flag that a variable of the Go program beats",
+    "a flag that a variable of the Go program overrides",
     {
       autoscaler: {
         autoscalerConfig: { scaleDownIdleTimeout: null },
@@ -266,7 +266,7 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
         }],
       },
     },
-    /extraArgs has "--idle-timeout", which the variable SCALE_DOWN_IDLE_TIMEOUT of autoscaler\.extraEnv beats/,
+    /extraArgs has "--idle-timeout", which the variable SCALE_DOWN_IDLE_TIMEOUT of autoscaler\.extraEnv overrides/,
   ],
 ];
 

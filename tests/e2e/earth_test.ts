@@ -35,7 +35,7 @@ scenario("earth's short attempts are forgotten at once, and a late one is served
   const sessions = await program.untilEnded(attempts);
   assert.deepEqual(
     sessions.slice(0, -1).map(({ outcome, reason }) => [outcome, reason]),
-    sessions.slice(1).map(() => ["client_left", "The client said goodbye while it waited for buildkitd"]),
+    sessions.slice(1).map(() => ["client_left", "The client sent GOAWAY while it waited for buildkitd"]),
   );
   assertServed(sessions.at(-1));
   await cluster.timeline.settle([0, 1, 0]);

@@ -200,7 +200,7 @@ export class Judge {
   /** A proxy's process has ended. */
   exited(proxy: ProxyProcess, error: unknown): void {
     const { name } = proxy.machine;
-    const alone = error !== undefined && messageOf(error).includes("without the right to Leases");
+    const alone = error !== undefined && messageOf(error).includes("without access to Leases");
     if (error !== undefined && !alone) this.#fail(`${name} has failed: ${describe(error)}`);
     if (error === undefined && proxy.open > 0 && !proxy.cuts) this.#fail(`${name} has left sessions`);
     if (error === undefined && !proxy.stopping) this.#fail(`${name} has ended by itself`);

@@ -27,16 +27,16 @@ What the program would refuse of its settings, as a list in YAML; helm does befo
 {{- $flag := regexFind "^--[^=]+" $argument -}}
 {{- range $key, $row := $rows -}}
 {{- if and (eq $flag $row.flag) (not (kindIs "invalid" (index $.Values.autoscaler.autoscalerConfig $key))) -}}
-{{- $problems = append $problems (printf "autoscaler.extraArgs has %q, which the variable of autoscaler.autoscalerConfig.%s beats: set that value instead" $argument $key) -}}
+{{- $problems = append $problems (printf "autoscaler.extraArgs has %q, which the variable of autoscaler.autoscalerConfig.%s overrides: set that value instead" $argument $key) -}}
 {{- end -}}
 {{- end -}}
 {{- range $.Values.autoscaler.extraEnv -}}
 {{- if and (eq .name (index $variables $flag | default "")) (or .valueFrom .value) -}}
-{{- $problems = append $problems (printf "autoscaler.extraArgs has %q, which the variable %s of autoscaler.extraEnv beats: want only one of them" $argument .name) -}}
+{{- $problems = append $problems (printf "autoscaler.extraArgs has %q, which the variable %s of autoscaler.extraEnv overrides: want only one of them" $argument .name) -}}
 {{- end -}}
 {{- end -}}
 {{- if has $flag (list "--sts-name" "--sts-namespace" "--headless-service-name" "--target-port") -}}
-{{- $problems = append $problems (printf "autoscaler.extraArgs has %q, which the chart sets itself, by a variable that beats it: leave it out" $argument) -}}
+{{- $problems = append $problems (printf "autoscaler.extraArgs has %q, which the chart sets itself, by a variable that overrides it: leave it out" $argument) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $problems -}}

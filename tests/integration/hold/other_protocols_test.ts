@@ -1,5 +1,5 @@
 /**
- * The whole program: a client that does not speak plain HTTP/2 is held without a word, and its bytes stay as they are.
+ * The whole program: a client that does not speak plaintext HTTP/2 is held without a word, and its bytes stay as they are.
  *
  * @module
  */
@@ -54,7 +54,7 @@ for (const [what, bytes] of [["TLS", CLIENT_HELLO], ["almost a preface", ALMOST]
     assert.equal(outcome, "timed_out");
     assert.match(
       String(reason),
-      /; it does not speak plain HTTP\/2 \(with TLS .*its own limit for a new connection holds, which is 20s/,
+      /; it does not speak plaintext HTTP\/2 \(with TLS .*its own limit for a new connection applies, which is 20s/,
     );
   });
 }
@@ -75,5 +75,5 @@ Deno.test("hold: the log of a TLS client that gives up after as long as gRPC wai
   client.close();
   const { outcome, reason } = await program.logged("session_ended");
   assert.equal(outcome, "client_left");
-  assert.match(String(reason), /closed its connection .*its own limit for a new connection holds/);
+  assert.match(String(reason), /closed its connection .*its own limit for a new connection applies/);
 });

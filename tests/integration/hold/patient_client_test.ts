@@ -204,7 +204,7 @@ Deno.test("hold: a client that says goodbye and closes is gone at once", async (
   await client.closed();
   const { outcome, reason } = await program.logged("session_ended");
   assert.equal(outcome, "client_left");
-  assert.equal(reason, "The client said goodbye while it waited for buildkitd");
+  assert.equal(reason, "The client sent GOAWAY while it waited for buildkitd");
   await program.held(0);
   assert.equal(program.metrics.value("hold_bytes"), 0);
 });

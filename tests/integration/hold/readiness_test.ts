@@ -94,7 +94,7 @@ for (const habit of ["unimplemented", "tls"] as const) {
     using client = await program.connect();
     await client.send("hello");
     const { pod, then } = await program.logged("pod_health_unsupported");
-    assert.deepEqual([pod, then], ["buildkitd-0", "its condition decides"]);
+    assert.deepEqual([pod, then], ["buildkitd-0", "the pod's condition decides"]);
     await program.held(1);
     await noneServed(program, daemon);
     const checks = daemon.begun;
@@ -112,7 +112,7 @@ for (const habit of ["unimplemented", "tls"] as const) {
     using client = await program.connect();
     await client.send("hello");
     const { then } = await program.logged("pod_health_unsupported");
-    assert.equal(then, "it never counts as ready (--readiness grpc)");
+    assert.equal(then, "the pod never becomes ready (--readiness grpc)");
     await untilSeenReady(program);
     await program.held(1);
     await noneServed(program, daemon);

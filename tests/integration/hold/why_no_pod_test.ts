@@ -27,7 +27,7 @@ async function reasonOfHold(program: Program, sessions: number): Promise<string>
   await client.ending();
   const { outcome, reason } = await program.logged("session_ended", sessions);
   assert.equal(outcome, "timed_out");
-  return String(reason).replace(/; it does not speak plain HTTP.*/, "");
+  return String(reason).replace(/; it does not speak plaintext HTTP.*/, "");
 }
 
 Deno.test("hold: the pod that is asked for is the first of the StatefulSet, whatever its ordinals start at", async () => {
@@ -141,8 +141,8 @@ Deno.test("hold: of a target port that nobody listens on it is said which ports 
   });
   assert.equal(
     await reasonOfHold(program, 1),
-    "buildkitd did not become ready in 500ms: pod buildkitd-0 is ready, but cannot be connected to: The containers " +
-      `of StatefulSet "buildkitd" declare the port ${program.cluster.targetPort}, and it is not ${port} (--target-port)`,
+    "buildkitd did not become ready in 500ms: pod buildkitd-0 is ready, but connections to it fail: The containers " +
+      `of StatefulSet "buildkitd" declare the port ${program.cluster.targetPort}, not ${port} (--target-port)`,
   );
 });
 

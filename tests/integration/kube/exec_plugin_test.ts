@@ -123,7 +123,7 @@ const FAILURES: readonly (readonly [string, string, RegExp])[] = [
   [
     "prints garbage",
     "echo secret-garbage",
-    /: it printed 15 characters that are no JSON object, want an ExecCredential$/,
+    /: it printed 15 characters that are not a JSON object, want an ExecCredential$/,
   ],
   [
     "prints another kind",
@@ -144,12 +144,12 @@ const FAILURES: readonly (readonly [string, string, RegExp])[] = [
   [
     "prints a bad certificate",
     prints({ clientCertificateData: "x", clientKeyData: "y" }),
-    /: "clientCertificateData": found 1 bytes that are no PEM certificate, want a PEM certificate$/,
+    /: "clientCertificateData": found 1 bytes that are not a PEM certificate, want a PEM certificate$/,
   ],
   [
     "prints a bad time",
     prints({ token: "t", expirationTimestamp: "soon" }),
-    /"expirationTimestamp" that is no time, want RFC 3339$/,
+    /"expirationTimestamp" that is not a time, want RFC 3339$/,
   ],
   ["prints without end", "yes hunter2", /: it printed over 1048576 bytes$/],
 ];

@@ -427,7 +427,7 @@ Deno.test("TlsHttp says so when the proxy refuses the tunnel", async () => {
     );
   for (
     const [status, message] of [
-      ["407 Proxy Authentication Required", /the proxy wants other credentials/],
+      ["407 Proxy Authentication Required", /the proxy rejected the credentials/],
       ["300 Multiple Choices", /the proxy does not connect to it/],
       ["502 Bad Gateway", /through the proxy "127.0.0.1:\d+": the proxy does not connect to it/],
     ] as const

@@ -181,7 +181,10 @@ Deno.test("KubeClient sends no new credentials to the old server when the kubeco
       "Bearer refused",
     ]);
     const [said] = records.filter(({ code }) => code === "credential_file_unreadable");
-    assert.match(String(said?.fields["cause"]), /found another server or way to it, restart the program/);
+    assert.match(
+      String(said?.fields["cause"]),
+      /found another server or other connection settings, restart the program/,
+    );
   });
 });
 

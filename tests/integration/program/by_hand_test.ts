@@ -187,7 +187,7 @@ Deno.test("program: a target port that no container declares is named, and the p
       });
     },
   });
-  const doubt = `The containers of StatefulSet "buildkitd" declare the ports 1, 2, and none of them is ` +
+  const doubt = `The containers of StatefulSet "buildkitd" declare the ports 1, 2, not ` +
     `${program.cluster.targetPort} (--target-port)`;
   assert.equal((await program.logged("target_port_undeclared")).cause, doubt);
   await program.settled();

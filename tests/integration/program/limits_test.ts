@@ -20,7 +20,7 @@ Deno.test("program: a client is let go when no pod was ready in time, and the lo
     String(reason),
     /^buildkitd did not become ready in 250ms: pod buildkitd-0 is Running: container main runs but is not ready; /,
   );
-  assert.match(String(reason), /does not speak plain HTTP\/2/);
+  assert.match(String(reason), /does not speak plaintext HTTP\/2/);
   assert.ok(Number(heldMs) >= 250);
   assert.equal(program.log.of("session_ended")[0]!.level, "warn");
   await program.held(0);

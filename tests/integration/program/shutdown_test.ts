@@ -144,7 +144,7 @@ for (
     program.stopNow();
     await within(program.exited, "the end");
     await Promise.all([running.ending(), held.ending()]);
-    assert.equal((await program.logged("sessions_cut"))["reason"], "The proxy was told to end at once");
+    assert.equal((await program.logged("sessions_cut"))["reason"], "The proxy was told to stop at once");
     assert.equal(program.metrics.value("sessions_ended_total", { outcome: "drain_timeout" }), 2);
     assert.equal(program.metrics.value("sessions_open"), 0);
   });

@@ -1,5 +1,5 @@
 /**
- * Whole programs without the right to Leases: one that is alone goes on and says so; beside a living one it ends.
+ * Whole programs without access to Leases: one that is alone goes on and says so; beside a living one it ends.
  *
  * @module
  */
@@ -72,7 +72,7 @@ Deno.test("a program that may only look at Leases ends beside one that is alive,
   const poor = await stage.startOnly("b", { token: "poor" });
   const ended = assert.rejects(poor.exited, (error) => {
     for (let cause = error; cause instanceof Error; cause = cause.cause) {
-      if (cause instanceof FatalError) return /without the right to Leases/.test(cause.message);
+      if (cause instanceof FatalError) return /without access to Leases/.test(cause.message);
     }
     return false;
   });
@@ -84,7 +84,7 @@ Deno.test("a program that may only look at Leases ends beside one that is alive,
   const answer = await held.next();
   assert.match(
     decodeURIComponent(literalFields(answer!.payload)["grpc-message"]!),
-    /without the right to Leases/,
+    /without access to Leases/,
   );
   held.close();
   await within(ended, "the end of the poor one");

@@ -68,7 +68,7 @@ Deno.test("addChecks() shows sessions, count and proxies on the probe of livenes
 Deno.test("addChecks() calls a program alive until it accepts no more without having been told to stop", () => {
   const brief = (given: Given) => healthOf(given).report("live").brief;
   const closed = { proxy: { accepting: false } };
-  assert.equal(brief(closed), "accept: connections are not accepted any more");
+  assert.equal(brief(closed), "accept: no longer accepting connections");
   assert.equal(brief({ ...closed, ending: true }), "ok");
   assert.equal(brief({ joining: { joined: false, fault: "no permission" }, access: "refused" }), "ok");
   const exhausted = healthOf({ proxy: { fault: "Too many open files" } });
@@ -77,7 +77,7 @@ Deno.test("addChecks() calls a program alive until it accepts no more without ha
 
 Deno.test("addChecks() says of the count what is seen, why it is wanted, and what is wrong", () => {
   const scale = (given: Given) => lines(healthOf(given), "live")[1];
-  assert.equal(scale({ replicas: undefined }), "[+]scale ok: replicas not seen yet");
+  assert.equal(scale({ replicas: undefined }), "[+]scale ok: the replica count has not been read yet");
   assert.equal(scale({ replicas: 0 }), "[+]scale ok: replicas 0: 2 sessions");
   assert.equal(
     scale({

@@ -168,7 +168,8 @@ Deno.test("runApp() tells clients that are held that the drain timeout has passe
   await program.pass(MINUTE_MS);
   assert.deepEqual(held.refusal, {
     status: "9",
-    message: "The drain timeout has passed: the proxy in front of buildkitd ends, start the build again",
+    message:
+      "The drain timeout has passed: the proxy in front of buildkitd is shutting down, start the build again",
   });
   await program.pass(4 * SECOND_MS);
   assert.equal(running.ended, undefined, "it goes on meanwhile");
@@ -208,7 +209,7 @@ for (
     assert.deepEqual(program.outcome, {});
     assert.ok(running.ended !== undefined && held.ended !== undefined);
     assert.deepEqual(program.log.of("sessions_cut").map(({ fields }) => fields), [
-      { sessions: 2, reason: "The proxy was told to end at once" },
+      { sessions: 2, reason: "The proxy was told to stop at once" },
     ]);
     assert.equal(program.clock.pending, 0, "no timer is left");
   });

@@ -174,7 +174,7 @@ Deno.test("--help fits 80 columns and shows every flag with its variable and def
     const shown = help.slice(help.indexOf(`  ${flag} `)).split("]")[0]!.replace(/\s+/g, " ");
     assert.ok(shown.endsWith(`[${variable}${preset === undefined ? "" : `, default ${preset}`}`), flag);
   }
-  assert.match(help, /A variable \(in brackets\) beats its flag/);
+  assert.match(help, /A variable \(in brackets\) overrides its flag/);
   assert.match(help, /Exit codes: 0 done, 1 failed, 2 wrong usage/);
   for (const args of [["-h"], ["help"], ["run", "--help"], ["--idle-timeout=wrong", "--help"], ["-help"]]) {
     assert.equal(helpOf(...args), help, args.join(" "));

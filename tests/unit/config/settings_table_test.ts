@@ -35,7 +35,7 @@ Deno.test("settingsTable() has a table for each topic, in order, and each settin
     text,
     /^\*\*Proxy\*\*\n\n\| Flag \| Variable \| Default \| Values \| What it does \|\n\| --- \|/,
   );
-  assert.match(text, /\n\n\*\*What is scaled\*\*\n\n\| Flag/);
+  assert.match(text, /\n\n\*\*Scale target\*\*\n\n\| Flag/);
   assert.match(text, /\n\| `--kubeconfig` \| `KUBECONFIG_PATH` \| - \| [a-z ]+ \| /);
   assert.match(
     text,

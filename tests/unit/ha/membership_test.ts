@@ -426,7 +426,7 @@ Deno.test("Membership: rights that come while it looks whether others are alive 
   await running;
 });
 
-Deno.test("Membership without the right to Leases: alone, ready, and it says so", async () => {
+Deno.test("Membership without access to Leases: alone, ready, and it says so", async () => {
   const { clock, leases, one } = setUp();
   for (const verb of ["list", "get", "create", "update", "delete"] as const) leases.always.set(verb, 403);
   const running = one.run();

@@ -57,8 +57,8 @@ Deno.test("warnOfShortToken() wants five times what a drain may take, and names 
   assert.deepEqual(warnings(3_607_000), [{
     lifetime: "1h0m7s",
     cause:
-      "the kubelet renews it when a fifth is left, and not at all while the pod terminates; to drain, this " +
-      "proxy may need it for 1h5m5s",
+      "the kubelet renews the token when a fifth of its lifetime is left, but not while the pod terminates; a drain " +
+      "of this proxy may need it for 1h5m5s",
     then: 'mount a projected token with "expirationSeconds: 19525" or more (chart: ' +
       "autoscaler.serviceAccount.tokenExpirationSeconds), or lower --drain-timeout",
   }]);

@@ -73,7 +73,7 @@ Deno.test("ClientCertificateFiles fails for two files that never belonged togeth
   ports.machine.files.set("/k", two.key);
   const file = (path: string) => new CachedFile({ ...ports, path, what: "file", fault: () => undefined });
   const files = new ClientCertificateFiles(file("/c"), file("/k"));
-  await assert.rejects(files.get(), { message: "The client certificate and key do not belong together" });
+  await assert.rejects(files.get(), { message: "The client certificate and key do not match" });
   ports.machine.files.set("/k", one.key);
   files.refresh();
   const first = await files.get();

@@ -153,7 +153,7 @@ Deno.test("KubeClient refuses an answer that is no JSON, and one of more than 16
   await first.done;
   assert.equal(
     String(first.outcome.error),
-    'Error: Cannot get statefulsets "b" in namespace "n": the answer is no JSON',
+    'Error: Cannot get statefulsets "b" in namespace "n": the answer is not JSON',
   );
   const whole = `"${"é".repeat(8 * 1024 * 1024 - 1)}"`; // 16 MiB
   const fits = setUp(() => text(whole)).ask();

@@ -142,11 +142,11 @@ const long = "x".repeat(81);
 const FAILURES: readonly (readonly [CommandOutcome, string])[] = [
   [
     { ...prints({}), stdout: "secret" },
-    "it printed 6 characters that are no JSON object, want an ExecCredential",
+    "it printed 6 characters that are not a JSON object, want an ExecCredential",
   ],
   [
     { ...prints({}), stdout: "[]" },
-    "it printed 2 characters that are no JSON object, want an ExecCredential",
+    "it printed 2 characters that are not a JSON object, want an ExecCredential",
   ],
   [prints({ token: "t" }, { kind: "Token" }), 'it printed kind "Token", want "ExecCredential"'],
   [
@@ -174,15 +174,15 @@ const FAILURES: readonly (readonly [CommandOutcome, string])[] = [
   ],
   [
     prints({ clientCertificateData: CERT, clientKeyData: "k" }),
-    '"clientKeyData": found 1 bytes that are no PEM private key, want a PEM private key',
+    '"clientKeyData": found 1 bytes that are not a PEM private key, want a PEM private key',
   ],
   [
     prints({ clientCertificateData: CERT, clientKeyData: OTHER_KEY }),
-    "it printed a certificate and a key that do not belong together",
+    "it printed a certificate and a key that do not match",
   ],
   [
     prints({ token: "t", expirationTimestamp: "soon" }),
-    'it printed an "expirationTimestamp" that is no time, want RFC 3339',
+    'it printed an "expirationTimestamp" that is not a time, want RFC 3339',
   ],
   [{ ...prints({ token: "t" }), tooLong: true }, "it printed over 1048576 bytes"],
   [{ ...prints({ token: "t" }), code: 1 }, "it ended with exit code 1"],

@@ -118,9 +118,9 @@ Deno.test("readHead() takes a head of 64 KiB, and none that is longer, in one li
 Deno.test("readHead() and readBody() say what is malformed", async () => {
   const cases: readonly (readonly [string, RegExp])[] = [
     ["", /ended early, in the head/],
-    ["HTTP/2 200 OK\r\n\r\n", /the answer is no HTTP\/1.1$/],
-    ["HTTP/1.1 2000 OK\r\n\r\n", /the answer is no HTTP\/1.1$/],
-    ["X HTTP/1.1 200 OK\r\n\r\n", /the answer is no HTTP\/1.1$/],
+    ["HTTP/2 200 OK\r\n\r\n", /the answer is not HTTP\/1.1$/],
+    ["HTTP/1.1 2000 OK\r\n\r\n", /the answer is not HTTP\/1.1$/],
+    ["X HTTP/1.1 200 OK\r\n\r\n", /the answer is not HTTP\/1.1$/],
     [`${OK}: empty name\r\n\r\n`, /The answer has a malformed header$/],
     [`${OK}content-length: 1x\r\n\r\na`, /malformed content-length$/],
     [`${OK}content-length: -1\r\n\r\na`, /malformed content-length$/],

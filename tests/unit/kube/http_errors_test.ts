@@ -103,7 +103,7 @@ const CASES: readonly (readonly [string, string])[] = [
     "the server ended the TLS handshake (alert), " +
     "check that the client certificate is there, has not expired and is signed for this cluster",
   ],
-  ["proxy authentication required", "the proxy wants other credentials, check the user and password of it"],
+  ["proxy authentication required", "the proxy rejected the credentials, check the user and password of it"],
   ["tunnel error: unsuccessful", "the proxy does not connect to it"],
   [
     "client error (Connect): dns error: failed to lookup address information",
@@ -174,7 +174,7 @@ Deno.test("explain() names the server name and the proxy that the connection has
   );
   assert.equal(
     of("invalid HTTP version parsed", {}, new URL("http://api.example")),
-    'it does not speak plain HTTP on this port, use "https://"',
+    'it does not speak plaintext HTTP on this port, use "https://"',
   );
 });
 

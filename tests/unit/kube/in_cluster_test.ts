@@ -127,12 +127,12 @@ Deno.test("loadCluster() trusts a new authority of the service account, once it 
     [
       ["credential_file_unreadable", {
         cause:
-          'Cannot use the service account\'s authority "/sa/ca.crt": found 4 bytes that are no PEM certificate, ' +
+          'Cannot use the service account\'s authority "/sa/ca.crt": found 4 bytes that are not a PEM certificate, ' +
           "want PEM certificates",
       }],
       ["credential_file_unreadable_recovered", {
         cause:
-          'Cannot use the service account\'s authority "/sa/ca.crt": found 4 bytes that are no PEM certificate, ' +
+          'Cannot use the service account\'s authority "/sa/ca.crt": found 4 bytes that are not a PEM certificate, ' +
           "want PEM certificates",
       }],
       ["credentials_reloaded", { source: "service account", changed: ["authority"] }],

@@ -107,10 +107,10 @@ const FAULTS: readonly (readonly [Record<string, unknown>, readonly string[]])[]
     '"cluster.certificate-authority": file "/k/gone": found no such file, want a PEM certificate',
   ]],
   [{ server: SERVER, "certificate-authority": "junk" }, [
-    '"cluster.certificate-authority": file "/k/junk": found 4 bytes that are no PEM certificate, want a PEM certificate',
+    '"cluster.certificate-authority": file "/k/junk": found 4 bytes that are not a PEM certificate, want a PEM certificate',
   ]],
   [{ server: SERVER, "certificate-authority-data": "!" }, [
-    '"cluster.certificate-authority-data": found no base64, want base64 of a PEM certificate',
+    '"cluster.certificate-authority-data": found invalid base64, want base64 of a PEM certificate',
   ]],
   [{ server: SERVER, "certificate-authority-data": 7 }, [
     '"cluster.certificate-authority-data": found a number, want text, put it in quotes',

@@ -42,7 +42,7 @@ Deno.test("parseKubeconfig() says what is no kubeconfig", async () => {
   ]);
   assert.match(
     (await linesOf("a: [b\nc: d"))[0]!,
-    /^Cannot use kubeconfig "\/0": found no YAML, line 2 column \d+: /,
+    /^Cannot use kubeconfig "\/0": found invalid YAML, line 2 column \d+: /,
   );
 });
 
@@ -157,7 +157,8 @@ const AGAIN = "credential_file_unreadable";
 
 Deno.test("renew() refuses another server or way to it, and takes another authority and token", async () => {
   const { cluster, ports, said } = await load({ "/k": config() }, { kubeconfig: "/k" });
-  const refused = 'Cannot use the changed context "c" of "/k": found another server or way to it, ' +
+  const refused =
+    'Cannot use the changed context "c" of "/k": found another server or other connection settings, ' +
     "restart the program to use it";
   for (const other of [{ server: "https://other.example" }, { "proxy-url": "http://p" }]) {
     ports.machine.files.set("/k", config(other, { token: "other" }));

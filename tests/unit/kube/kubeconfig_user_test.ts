@@ -116,7 +116,7 @@ const FAULTS: readonly (readonly [Record<string, unknown>, readonly string[]])[]
     '"user.client-certificate": found nothing beside "client-key", want "client-certificate" or "client-certificate-data"',
   ]],
   [{ "client-certificate": "c", "client-key-data": "!" }, [
-    '"user.client-key-data": found no base64, want base64 of a PEM private key that is not encrypted',
+    '"user.client-key-data": found invalid base64, want base64 of a PEM private key that is not encrypted',
   ]],
 ];
 for (const [user, expected] of FAULTS) {

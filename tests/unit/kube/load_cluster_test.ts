@@ -124,7 +124,7 @@ Deno.test("loadCluster() reports every problem of a service account", async () =
   assert.deepEqual(await problemsOf({}, ports(files, podEnv)), [
     `Cannot use the service account token "${SERVICE_ACCOUNT_DIRECTORY}/token": found no token, want one line of text`,
     `Cannot use the service account's authority "${SERVICE_ACCOUNT_DIRECTORY}/ca.crt": ` +
-    "found 4 bytes that are no PEM certificate, want PEM certificates",
+    "found 4 bytes that are not a PEM certificate, want PEM certificates",
   ]);
 });
 
@@ -198,7 +198,7 @@ Deno.test("loadCluster() names the place of a YAML fault without quoting the fil
     ports({ "/k": "users: [\nb: {token: hunter2" }),
   );
   assert.deepEqual(problems, [
-    'Cannot use kubeconfig "/k": found no YAML, line 2 column 1: deficient indentation',
+    'Cannot use kubeconfig "/k": found invalid YAML, line 2 column 1: deficient indentation',
   ]);
 });
 
@@ -231,12 +231,12 @@ Deno.test("loadCluster() reports all problems of a kubeconfig at once, by field,
     'found no URL that starts with "http://" or "https://" or "socks5://", want a URL such as "http://proxy.example:3128"',
     k("clusters[0].cluster.insecure-skip-tls-verify") + "found text, want true or false",
     k("clusters[0].cluster.certificate-authority-data") +
-    "found 12 bytes that are no PEM certificate, want base64 of a PEM certificate",
+    "found 12 bytes that are not a PEM certificate, want base64 of a PEM certificate",
     k("clusters[0].cluster.server") + 'found nothing, want a URL such as "https://203.0.113.1:6443"',
     k("users[0].user.client-certificate") +
     'found nothing beside "client-key", want "client-certificate" or "client-certificate-data"',
     k("users[0].user.client-key-data") +
-    "found 7 bytes that are no PEM private key, want base64 of a PEM private key that is not encrypted",
+    "found 7 bytes that are not a PEM private key, want base64 of a PEM private key that is not encrypted",
     k("users[0].user.auth-provider") +
     'found "gcp", which Kubernetes has removed, want "exec" with "gke-gcloud-auth-plugin"',
     k("users[0].user.token") + "found a number, want text, put it in quotes",

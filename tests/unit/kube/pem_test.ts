@@ -28,7 +28,7 @@ Deno.test("faultOfCa() takes certificates and bundles in which one is still vali
 
 Deno.test("faultOfCa() says what was found instead of a certificate", () => {
   assert.equal(faultOfCa(" \n", now), "found nothing");
-  assert.equal(faultOfCa("hello, world", now), "found 12 bytes that are no PEM certificate");
+  assert.equal(faultOfCa("hello, world", now), "found 12 bytes that are not a PEM certificate");
   assert.equal(faultOfCa(ca.key, now), 'found a PEM block "PRIVATE KEY"');
   const broken = pem("CERTIFICATE", new TextEncoder().encode("hello"));
   assert.equal(faultOfCa(broken, now), "found a PEM certificate that cannot be decoded (number 1)");
@@ -47,7 +47,7 @@ Deno.test("faultOfKey() takes unencrypted keys only", () => {
     "found an encrypted private key",
   );
   assert.equal(faultOfKey(ca.cert), 'found a PEM block "CERTIFICATE"');
-  assert.equal(faultOfKey("hunter2"), "found 7 bytes that are no PEM private key");
+  assert.equal(faultOfKey("hunter2"), "found 7 bytes that are not a PEM private key");
 });
 
 Deno.test("isMismatch() tells a pair from two strangers", async () => {
@@ -103,10 +103,10 @@ Deno.test("faultOfKey() takes every kind of unencrypted key, wherever it stands,
   assert.equal(faultOfKey(block("RSA PRIVATE KEY", headers)), "found an encrypted private key");
   assert.equal(faultOfKey(block("ENCRYPTED PRIVATE KEY")), "found an encrypted private key");
   for (const nothing of ["", " \n"]) assert.equal(faultOfKey(nothing), "found nothing");
-  assert.equal(faultOfKey("grüße"), "found 7 bytes that are no PEM private key");
+  assert.equal(faultOfKey("grüße"), "found 7 bytes that are not a PEM private key");
   assert.equal(
     faultOfKey("-----BEGIN PRIVATE KEY-----\nMAEF\n-----END EC PRIVATE KEY-----"),
-    "found 61 bytes that are no PEM private key",
+    "found 61 bytes that are not a PEM private key",
   );
 });
 

@@ -212,7 +212,7 @@ Deno.test("watchEvents() says what is wrong with an event", async () => {
     await done;
     return outcome.error as Error;
   };
-  assert.equal((await thrown("{")).message, "Cannot read a watch event: it is no JSON");
+  assert.equal((await thrown("{")).message, "Cannot read a watch event: it is not JSON");
   assert.ok((await thrown("{")).cause instanceof SyntaxError);
   assert.equal((await thrown('{"type":"NEWS"}')).message, 'Cannot read a watch event: found type "NEWS"');
   for (const object of ["null", "7", '"a"']) {

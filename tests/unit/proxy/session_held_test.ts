@@ -48,14 +48,14 @@ for (
       sent: bytesOf(CALL, GOODBYE),
       leave: "end",
       afterMs: 20_000,
-      reason: "said goodbye",
+      reason: "sent GOAWAY",
     },
   ].map((row) => ({ more: false, ...row })).map((row) => ({
     ...row,
     reason: `The client ${row.reason} while it waited for buildkitd` +
       (row.more
-        ? "; it does not speak plain HTTP/2 (with TLS its bytes cannot be read), so that its own limit for a new " +
-          "connection holds, which is 20s in gRPC clients"
+        ? "; it does not speak plaintext HTTP/2 (with TLS its bytes cannot be read), so its own limit for a new " +
+          "connection applies, which is 20s in gRPC clients"
         : ""),
   }))
 ) {
@@ -111,7 +111,7 @@ Deno.test("runSession() closes a client at once that cannot be told, and says wh
   session.assertOver();
   assert.match(
     String(session.line?.["reason"]),
-    /^buildkitd did not become ready in 5m0s: pod buildkitd-0 is Pending; it does not speak plain HTTP\/2 /,
+    /^buildkitd did not become ready in 5m0s: pod buildkitd-0 is Pending; it does not speak plaintext HTTP\/2 /,
   );
 });
 

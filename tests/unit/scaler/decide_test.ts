@@ -87,7 +87,7 @@ const REASONS:
     [{ replicas: undefined }, {}, "idle", "nothing is in use"],
     [{ highestBusy: 0 }, {}, "held_session", "sessions are running"],
     [{ highestBusy: 0, replicas: 0 }, { minReplicas: 1 }, "held_session", "sessions are running"],
-    [{ lastNeededMs: -1 }, {}, "held_session", "it was in use lately"],
+    [{ lastNeededMs: -1 }, {}, "held_session", "it was in use recently"],
     [{}, { minReplicas: 1 }, "min_replicas", "at least 1 wanted"],
     [{ highestBusy: 0 }, { minReplicas: 2 }, "min_replicas", "at least 2 wanted"],
     [{ needing: 1 }, { minReplicas: 2 }, "min_replicas", "at least 2 wanted"],

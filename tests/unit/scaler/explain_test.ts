@@ -88,9 +88,9 @@ const PENDING: Pod = { status: { phase: "Pending" } };
 const REFUSED: Pod = { status: { phase: "Failed", reason: "NodeAffinity", message: "No match." } };
 
 const CASES: readonly (readonly [because: string, Case, says: string])[] = [
-  ["nothing was seen", { replicas: NOTHING_SEEN }, "nothing is known of the StatefulSet yet"],
+  ["nothing was seen", { replicas: NOTHING_SEEN }, "the StatefulSet has not been read yet"],
   ["nothing can be seen", { replicas: NOTHING_SEEN, observerFault: "no access" }, "no access"],
-  ["the count is 0", { replicas: 0, answer: RUNNING }, "the replicas could not be raised"],
+  ["the count is 0", { replicas: 0, answer: RUNNING }, "the replica count could not be raised"],
   ["the count cannot be written", { replicas: 0, scalerFault: "no right" }, "no right"],
   [
     "the pod does not exist",
@@ -141,7 +141,7 @@ const CASES: readonly (readonly [because: string, Case, says: string])[] = [
   [
     "a dial has failed",
     { pods: [READY], mode: "grpc", dialFailed: true },
-    "pod b-0 is ready, but cannot be connected to",
+    "pod b-0 is ready, but connections to it fail",
   ],
   [
     "the daemon does not answer, and the port may be wrong",
@@ -151,9 +151,9 @@ const CASES: readonly (readonly [because: string, Case, says: string])[] = [
   [
     "the port may be wrong",
     { pods: [READY], portDoubt: "another port is declared" },
-    "pod b-0 is ready, but cannot be connected to: another port is declared",
+    "pod b-0 is ready, but connections to it fail: another port is declared",
   ],
-  ["the pod cannot be connected to", { pods: [READY] }, "pod b-0 is ready, but cannot be connected to"],
+  ["the pod cannot be connected to", { pods: [READY] }, "pod b-0 is ready, but connections to it fail"],
   ["the proxy is cut off", { pods: [READY], obstacle: "cut off", scalerFault: "no right" }, "cut off"],
   ["the claim fails", { pods: [READY], scalerFault: "no right" }, "no right"],
 ];
@@ -189,7 +189,7 @@ Deno.test("waitExplainer() says what it knows after two seconds without an answe
   await clock.advance(1_999);
   assert.equal(said, undefined);
   await clock.advance(1);
-  assert.equal(said, "pod b-0 is ready, but cannot be connected to");
+  assert.equal(said, "pod b-0 is ready, but connections to it fail");
   assert.equal(clock.pending, 0, "no timer is left");
 });
 

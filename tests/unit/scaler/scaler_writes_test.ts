@@ -7,9 +7,9 @@ const SIGNAL = new AbortController().signal;
 
 Deno.test("Scaler says in words and in metrics what it wants, what there is, and what it has written", async () => {
   const { clock, scale, log, placement, values, scaler, start, stop } = setUp();
-  assert.equal(scaler.because, "nothing is known of the StatefulSet yet");
+  assert.equal(scaler.because, "the StatefulSet has not been read yet");
   await start();
-  assert.equal(scaler.because, "it was in use lately");
+  assert.equal(scaler.because, "it was in use recently");
   const counts = () => [values.get("replicas_desired"), values.get("replicas_observed")];
   assert.deepEqual(counts(), [1, 1]);
   await clock.advance(IDLE_MS);

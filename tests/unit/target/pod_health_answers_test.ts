@@ -8,8 +8,8 @@ import { setUp, warm } from "../../support/pod_health.ts";
 
 for (
   const [mode, then] of [
-    ["auto", "its condition decides"],
-    ["grpc", "it never counts as ready (--readiness grpc)"],
+    ["auto", "the pod's condition decides"],
+    ["grpc", "the pod never becomes ready (--readiness grpc)"],
   ] as const
 ) {
   Deno.test(`PodHealthChecks (${mode}) believes three answers in a row that there is no health service, and warns once`, async () => {
