@@ -276,7 +276,7 @@ for (const [what, values, message] of REFUSED) {
   });
 }
 
-Deno.test("chart: what is wrong with the values is told in one go", async () => {
+Deno.test("chart: all problems of the values are reported together", async () => {
   const values = { autoscaler: { replicaCount: 2, rbac: { leases: false }, namespace: { create: true } } };
   for (const helm of HELMS) {
     await assert.rejects(

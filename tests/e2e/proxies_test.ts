@@ -71,7 +71,7 @@ scenario("the follower is killed during a build through the leader", {}, async (
   assert.equal(await leader.stop(), 0);
 });
 
-scenario("the leader stands still for longer than its lease, and goes on", {}, async (cluster) => {
+scenario("the leader is frozen for longer than its lease, and continues", {}, async (cluster) => {
   const [leader, follower] = await byRank(await startProxies(cluster, 2));
   const build = await (await cluster.build(follower!)).running();
   leader.signal("SIGSTOP");
@@ -87,7 +87,7 @@ scenario("the leader stands still for longer than its lease, and goes on", {}, a
   assert.equal(await follower!.stop(), 0);
 });
 
-scenario("Leases that somebody deletes cost no build, and are made anew", {}, async (cluster) => {
+scenario("Leases that somebody deletes are recreated, and no build fails", {}, async (cluster) => {
   const [leader, follower] = await byRank(await startProxies(cluster, 2));
   const builds = await Promise.all([leader, follower!].map(async (p) => (await cluster.build(p)).running()));
   await cluster.api.delete(leasePath(cluster));

@@ -240,7 +240,7 @@ Deno.test(`Http2Opening lets ${OPEN_CALLS_LIMIT} calls be open, and asks the cli
   });
 });
 
-Deno.test("Http2Opening is not the judge of how many calls are open once the daemon is connected", () => {
+Deno.test("Http2Opening does not limit open calls once the daemon is connected", () => {
   const opening = new Http2Opening();
   opening.take(join([PREFACE, SETTINGS, calls(OPEN_CALLS_LIMIT)]));
   opening.connect();

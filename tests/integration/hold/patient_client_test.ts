@@ -193,7 +193,7 @@ Deno.test("hold: a scripted client is seen by the daemon as it is seen without t
   assert.deepEqual(heardHeld, [EMPTY_SETTINGS, ...heardDirect], "the client hears one SETTINGS frame more");
 });
 
-Deno.test("hold: a client that says goodbye and closes is gone at once", async () => {
+Deno.test("hold: a client that sends GOAWAY and closes ends its session at once", async () => {
   const { program } = await start();
   await using _ = program;
   using client = await Http2Client.connect(program.address);
@@ -221,7 +221,7 @@ Deno.test("hold: a client that resets its connection after SETTINGS is gone at o
   await program.held(0);
 });
 
-Deno.test("hold: clients that give up one after the other delay nobody and do not count", async () => {
+Deno.test("hold: clients that give up one after another cause no delay and do not count as held", async () => {
   const { program } = await start();
   await using _ = program;
   using patient = await Http2Client.connect(program.address);

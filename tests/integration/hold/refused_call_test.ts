@@ -126,7 +126,7 @@ Deno.test("hold: a client that speaks only after the time is up is told as well"
   assert.equal(errorOf(await client.next()).status, DEADLINE_EXCEEDED);
 });
 
-Deno.test("hold: what was said of the pod reaches the client letter by letter", async () => {
+Deno.test("hold: the client receives the pod's explanation unchanged", async () => {
   const { clock, program } = await timesOut(PENDING);
   await using _ = program;
   using client = await opened(program, ...call(1));
@@ -148,7 +148,7 @@ Deno.test("hold: a message of any length fits into one frame", async () => {
   assert.match(errorOf(await client.next()).message, /^buildkitd did not .*Unschedulable: €+$/);
 });
 
-Deno.test("hold: one client too many is told so at once, on each of its calls", async () => {
+Deno.test("hold: a client beyond --max-held is refused at once, on each of its calls", async () => {
   await using program = await startProgram({ cluster: NOT_READY, settings: { maxHeld: "2" } });
   await program.settled();
   using _first = await opened(program, ...call(1));
@@ -168,7 +168,7 @@ Deno.test("hold: one client too many is told so at once, on each of its calls", 
   await program.held(2);
 });
 
-Deno.test("hold: one connection too many is told so at once, on each of its calls", async () => {
+Deno.test("hold: a connection beyond --max-connections is refused at once, on each of its calls", async () => {
   await using program = await startProgram({ cluster: { replicas: 1 }, settings: { maxConnections: "1" } });
   await program.settled();
   using first = await program.connect();

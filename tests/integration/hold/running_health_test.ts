@@ -108,7 +108,7 @@ Deno.test("health: after a crash the daemon is asked at once for a client that w
   assert.equal(program.pods.started[0]!.uid, program.pods.started[1]!.uid);
 });
 
-Deno.test("health: misses that are not in a row take nothing out", async () => {
+Deno.test("health: missed checks that are not consecutive do not take the pod out", async () => {
   const { world, program, first } = await World.start();
   await using _ = world;
   using _first = first;
@@ -122,7 +122,7 @@ Deno.test("health: misses that are not in a row take nothing out", async () => {
   assert.equal(program.log.of("pod_health_check_failed").length, 0);
 });
 
-Deno.test("health: a check that this machine could not make is no missed one", async () => {
+Deno.test("health: a check that fails for local reasons does not count as missed", async () => {
   let fails = false;
   let failed = 0;
   const network: Network = {

@@ -46,7 +46,7 @@ Deno.test("hold: the pod that is asked for is the first of the StatefulSet, what
   );
 });
 
-Deno.test("hold: of several pods that somebody has started, the one that clients wait for is spoken of", async () => {
+Deno.test("hold: with several pods, the explanation is about the pod that clients wait for", async () => {
   await using program = await start({
     cluster: {
       replicas: 2,
@@ -61,7 +61,7 @@ Deno.test("hold: of several pods that somebody has started, the one that clients
   );
 });
 
-Deno.test("hold: that the StatefulSet is gone is said before what follows from it", async () => {
+Deno.test("hold: a missing StatefulSet is named before its consequences", async () => {
   await using program = await start({});
   await program.warm();
   program.cluster.api.registry.delete(STATEFULSETS, "default", "buildkitd", { gracePeriodSeconds: 0 });
@@ -74,7 +74,7 @@ Deno.test("hold: that the StatefulSet is gone is said before what follows from i
   );
 });
 
-Deno.test("hold: of a pod that cannot be asked for, nothing is said that is not known", async () => {
+Deno.test("hold: without the right to get pods, the explanation states only known facts", async () => {
   const token = "token-of-the-proxy";
   await using program = await start({
     token,
@@ -95,7 +95,7 @@ Deno.test("hold: of a pod that cannot be asked for, nothing is said that is not 
   );
 });
 
-Deno.test("hold: of a pod that cannot be created it is said where to look", async () => {
+Deno.test("hold: for a pod that cannot be created, the explanation points to the events", async () => {
   await using program = await start({});
   program.cluster.controllers.pause();
   assert.equal(
@@ -105,7 +105,7 @@ Deno.test("hold: of a pod that cannot be created it is said where to look", asyn
   );
 });
 
-Deno.test("hold: where the proxy itself cannot take part, the pod is not blamed", async () => {
+Deno.test("hold: when the proxy itself cannot scale, the explanation says so instead of naming the pod", async () => {
   await using program = await startProgram({
     cluster: { replicas: 1 },
     settings: { readyWaitTimeoutMs: "500ms" },
@@ -124,7 +124,7 @@ Deno.test("hold: where the proxy itself cannot take part, the pod is not blamed"
   );
 });
 
-Deno.test("hold: of a target port that nobody listens on it is said which ports the StatefulSet declares", async () => {
+Deno.test("hold: for a target port without a listener, the explanation lists the declared ports", async () => {
   const port = freePort();
   await using program = await start({
     cluster: { replicas: 1 },
@@ -146,7 +146,7 @@ Deno.test("hold: of a target port that nobody listens on it is said which ports 
   );
 });
 
-Deno.test("hold: of a daemon that takes connections and does not answer it is said that it does not", async () => {
+Deno.test("hold: for a daemon that accepts connections and does not answer, the explanation says so", async () => {
   const daemon = new HealthDaemon("not_serving");
   await using program = await start({
     cluster: { replicas: 1 },

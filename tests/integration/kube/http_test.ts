@@ -355,7 +355,7 @@ Deno.test("TlsHttp sends a header several times", async () => {
   assert.match(seen, /impersonate-group: a\r\nimpersonate-group: b\r\n/);
 });
 
-Deno.test("TlsHttp reads no further than it is read", async () => {
+Deno.test("TlsHttp applies backpressure: it reads only as fast as its reader", async () => {
   const portion = new Uint8Array(64 * 1024);
   let sent = 0;
   await withServer(

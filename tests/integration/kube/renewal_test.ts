@@ -151,7 +151,7 @@ for (const [what, { trust, options }] of Object.entries(SOURCES)) {
   });
 }
 
-Deno.test("KubeClient keeps the authority that it has while the file says nothing that can be used", async () => {
+Deno.test("KubeClient keeps its certificate authority while the file has no usable content", async () => {
   await onStage({ server: oldServer }, () => Response.json({ kind: "StatefulSet" }), async (stage) => {
     const { trust, options } = SOURCES["a kubeconfig's authority"]!;
     await trust(oldCa, stage);

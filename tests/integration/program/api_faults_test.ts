@@ -17,7 +17,7 @@ async function untilReplicas(program: Program, replicas: number): Promise<void> 
   await program.until(`${replicas} replicas`, () => program.cluster.replicas === replicas);
 }
 
-Deno.test("program: with the API server down, sessions to a ready pod go on and new ones are served", async () => {
+Deno.test("program: with the API server down, sessions to a ready pod continue and new ones are served", async () => {
   await using program = await startProgram({ cluster: { replicas: 1 } });
   await program.settled();
   using old = await program.connect();
@@ -70,7 +70,7 @@ Deno.test("program: an API server that is killed between claim and pod does not 
   assert.equal(new TextDecoder().decode(await client.receive(5)), "hello");
 });
 
-Deno.test("program: a scale-down that the API server was not there for is made up for", async () => {
+Deno.test("program: a scale-down that fails because the API server is down is retried", async () => {
   await using program = await startProgram({ settings: { idleTimeoutMs: "100ms" } });
   await program.settled();
   using client = await program.connect();
@@ -86,7 +86,7 @@ Deno.test("program: a scale-down that the API server was not there for is made u
   await untilReplicas(program, 0);
 });
 
-Deno.test("program: an API server that goes away is said once for all that need it, and once that it is back", async () => {
+Deno.test("program: an API outage is logged once for all its users, and its end once", async () => {
   await using program = await startProgram({ cluster: { replicas: 1 } });
   await program.settled();
   await program.logged("leader_changed");

@@ -54,7 +54,7 @@ Deno.test("program: what was scaled up by hand stays for one idle timeout, then 
   assert.equal(program.log.of("replicas_changed_externally").length, 1, "and not by ourselves");
 });
 
-Deno.test("program: replicas above the maximum are used no further, and go without the one that is in use", async () => {
+Deno.test("program: replicas above the maximum get no sessions and are removed, the one in use stays", async () => {
   await using program = await startProgram({ settings });
   await program.settled();
   using client = await program.connect();
@@ -71,7 +71,7 @@ Deno.test("program: replicas above the maximum are used no further, and go witho
   ]]);
 });
 
-Deno.test("program: a count that is taken away from under a session is put back before the session is lost", async () => {
+Deno.test("program: a count that somebody lowers during a session is raised again before the session is lost", async () => {
   // The controller gives the program time; were it quicker, the pod would terminate and its session end in peace.
   await using program = await startProgram({ cluster: { reactionMs: () => 300 } });
   await program.settled();
@@ -123,7 +123,7 @@ Deno.test("program: without its StatefulSet it stays up, unready, holds clients,
   assert.deepEqual(await program.admin("/readyz"), { status: 200, text: "ok" });
 });
 
-Deno.test("program: a StatefulSet that is deleted and made anew is scaled as before", async () => {
+Deno.test("program: a recreated StatefulSet is scaled as before", async () => {
   await using program = await startProgram();
   await program.settled();
   await program.warm();

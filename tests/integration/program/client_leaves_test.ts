@@ -52,7 +52,7 @@ Deno.test("program: a held client that leaves by RST is gone at once", async () 
   await program.until("no replica", () => program.cluster.replicas === 0);
 });
 
-Deno.test("program: of many held clients those that stay are served, whoever leaves", async () => {
+Deno.test("program: when some of many held clients leave, the others are served", async () => {
   await using program = await startProgram({ cluster: NOT_READY });
   await program.settled();
   const clients = await Promise.all(Array.from({ length: 20 }, () => program.connect()));

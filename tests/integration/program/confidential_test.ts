@@ -36,7 +36,7 @@ async function healthOf({ adminAddress: { hostname, port } }: ChildProgram): Pro
 
 const V1 = "client.authentication.k8s.io/v1";
 
-Deno.test("program: a failing exec plugin's words are in the log, and clients and the admin port are told a plain sentence", async () => {
+Deno.test("program: the log quotes a failing exec plugin; clients and the admin port get a neutral sentence", async () => {
   await using world = new World({ cluster: { replicas: 1 } });
   const args = ["-c", "echo 'refresh token hunter2 was refused' >&2; exit 1"];
   await using program = await ChildProgram.start(world, {

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { NOT_READY, startProgram } from "../../support/program.ts";
 
-Deno.test("program: a client is let go when no pod was ready in time, and the log says why", async () => {
+Deno.test("program: a client is closed when no pod became ready in time, and the log says why", async () => {
   await using program = await startProgram({ cluster: NOT_READY, settings: { readyWaitTimeoutMs: "250ms" } });
   await program.settled();
   const sinceMs = performance.now();
@@ -26,7 +26,7 @@ Deno.test("program: a client is let go when no pod was ready in time, and the lo
   await program.held(0);
 });
 
-Deno.test("program: no connection beyond --max-connections, and room again when one has ended", async () => {
+Deno.test("program: connections beyond --max-connections are refused until one ends", async () => {
   await using program = await startProgram({ cluster: { replicas: 1 }, settings: { maxConnections: "2" } });
   await program.settled();
   using first = await program.connect();

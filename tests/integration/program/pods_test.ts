@@ -45,7 +45,7 @@ Deno.test("program: a pod that is not ready any more gets no new session and kee
   assert.equal(await second.echo("me too"), "me too");
 });
 
-Deno.test("program: a client that comes while the pod terminates waits, wakes it again, and gets the new one", async () => {
+Deno.test("program: a client that arrives while the pod terminates is held and served by the next pod", async () => {
   await using program = await startProgram({
     cluster: { replicas: 1 },
     settings: { idleTimeoutMs: "50ms" },
@@ -167,7 +167,7 @@ Deno.test("program: clients of a crashing pod are held and served in the end", a
   await program.until("no session", () => program.metrics.value("sessions_open") === 0);
 });
 
-Deno.test("program: a dial that this machine could not make says nothing of the pod", async () => {
+Deno.test("program: a dial that fails for local reasons does not mark the pod as failed", async () => {
   // Its condition is ready and its daemon never says SERVING: a pod that is doubted would get no session.
   const daemon = new HealthDaemon("silent");
   let failing = true;

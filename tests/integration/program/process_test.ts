@@ -55,7 +55,7 @@ Deno.test("process: with too few descriptors for all clients it refuses some, an
   await refusesWhatItHasNoDescriptorsFor({ descriptors: 1024 });
 });
 
-Deno.test("process: clients that have left before they were accepted delay nobody, and are no fault", async () => {
+Deno.test("process: clients that leave before they are accepted cause no delay and no fault", async () => {
   await using world = newWorld();
   await using program = await ChildProgram.start(world, { token: TOKEN });
   await program.logged("ready");

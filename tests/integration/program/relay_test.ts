@@ -39,7 +39,7 @@ Deno.test("program: a client that half-closes still gets its answer", async () =
   assert.equal((await program.logged("session_ended"))["outcome"], "completed");
 });
 
-Deno.test("program: a server that half-closes still gets what the client has to say", async () => {
+Deno.test("program: a server that half-closes still receives the client's bytes", async () => {
   const heard = Promise.withResolvers<string>();
   await using program = await start(async (conn) => {
     await writeAll(conn, new TextEncoder().encode("bye"));

@@ -68,7 +68,7 @@ Deno.test("program: sessions that a killed daemon has reset say how its containe
   assert.equal(reads(), 1);
 });
 
-Deno.test("program: a session whose daemon died with nothing unread says so, too", async () => {
+Deno.test("program: a session whose daemon died after all bytes were read also names the cause", async () => {
   await using program = await start();
   using client = await program.connect();
   assert.equal(await client.echo("hello"), "hello");
@@ -78,7 +78,7 @@ Deno.test("program: a session whose daemon died with nothing unread says so, too
   assert.equal((await program.logged("session_ended"))["reason"], SAID);
 });
 
-Deno.test("program: while a pod's end is looked for, its session is over for everything but the log", async () => {
+Deno.test("program: while the cause of a reset is looked up, only the session's log line is pending", async () => {
   const clock = new VirtualClock();
   await using program = await startProgram({
     clock,
@@ -130,7 +130,7 @@ Deno.test("program: without the right to get pods, a reset is logged as it is, a
   assert.deepEqual(program.log.records.filter(({ level }) => level !== "debug" && level !== "info"), []);
 });
 
-Deno.test("program: of a session that its client has ended, the line does not wait for anything", async () => {
+Deno.test("program: the line of a session that the client ended is written at once", async () => {
   await using program = await startProgram({ cluster: { replicas: 1 } });
   await program.settled();
   await program.warm();

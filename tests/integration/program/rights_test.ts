@@ -98,7 +98,7 @@ Deno.test("program: a missing right names the namespace of the credentials if th
   assert.match(String(cause), /verbs: \["list"\]; the namespace of the kubeconfig's context is "ci"$/);
 });
 
-Deno.test("program: credentials that are not accepted are said to be so, and not shown", async () => {
+Deno.test("program: rejected credentials are reported and never shown", async () => {
   await using program = await startProgram({
     token: TOKEN,
     before: ({ cluster: { api: { access } } }) => void access.tokens.set("another-token", "proxy"),

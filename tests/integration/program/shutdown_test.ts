@@ -58,7 +58,7 @@ Deno.test("program, told to drain: after the delay it takes no more, sessions go
   await assert.rejects(program.admin("/livez"), "the admin port is closed");
 });
 
-Deno.test("program, told to drain: the count is not lowered any more, but claimed for a held client", async () => {
+Deno.test("program, draining: never lowers the count, but claims it for a held client", async () => {
   await using program = await startProgram({
     cluster: { replicas: 1 },
     settings: { shutdownDelayMs: "1h", idleTimeoutMs: "150ms" },
@@ -99,7 +99,7 @@ Deno.test("program, told to drain: --drain-timeout cuts what still runs", async 
   assert.equal(ended["reason"], "The drain timeout has passed");
 });
 
-Deno.test("program, told to drain: --drain-timeout tells the clients that wait still", async () => {
+Deno.test("program, draining: held clients get the reason when --drain-timeout has passed", async () => {
   await using program = await startProgram({
     settings: { drainTimeoutMs: "100ms", shutdownDelayMs: "0s" },
     cluster: NOT_READY,
@@ -161,7 +161,7 @@ Deno.test("program, told to stop while the API server is frozen: it ends all the
   await client.ending();
 });
 
-Deno.test("program: nothing of it is left when it has ended, no timer either", async () => {
+Deno.test("program: leaves no timer and no connection behind when it ends", async () => {
   const timers = new Set<object>();
   const clock: Clock = {
     ...systemClock,

@@ -75,7 +75,7 @@ Deno.test("program --wake-on=data: sessions with bytes keep the pod for one idle
   assert.ok(performance.now() - endedMs >= 300);
 });
 
-Deno.test("program --wake-on=data: a connection that stays silent is no client that waited in vain", async () => {
+Deno.test("program --wake-on=data: a silent connection does not count as timed out", async () => {
   await using program = await startProgram({ settings: { wakeOn: "data", readyWaitTimeoutMs: "250ms" } });
   await program.settled();
   using silent = await program.connect();

@@ -82,7 +82,7 @@ Deno.test("rolling update, one replaced by one: the old one's session is never c
   assert.equal(stage.leases.length, 2, "one record, one election");
 });
 
-Deno.test("two programs: Leases deleted by hand are made anew, and no session notices", async () => {
+Deno.test("two programs: Leases deleted by hand are recreated, and no session is affected", async () => {
   await using stage = new Stage();
   const [first, second] = [await stage.start("a"), await stage.start("b")];
   await stage.acquainted(first, second);
@@ -107,7 +107,7 @@ Deno.test("two programs: Leases deleted by hand are made anew, and no session no
   assert.equal(stage.interrupted, false);
 });
 
-Deno.test("two programs: the follower cut off from the API keeps its session and serves on; the pod stays while its record is alive", async () => {
+Deno.test("two programs: a follower that is cut off from the API still serves; the pod stays until its record expires", async () => {
   await using stage = new Stage();
   const leader = await stage.start("a");
   await stage.leads(leader);
@@ -129,7 +129,7 @@ Deno.test("two programs: the follower cut off from the API keeps its session and
   assert.equal(stage.interrupted, false);
 });
 
-Deno.test("a record that is deleted by hand is made anew at once, and not with the next renewal", async () => {
+Deno.test("a record that is deleted by hand is recreated at once, not at the next renewal", async () => {
   await using stage = new Stage();
   const [first, second] = [await stage.start("a"), await stage.start("b")];
   await stage.acquainted(first, second);
@@ -195,7 +195,7 @@ for (const whenCutOff of ["serve", "hold"]) {
   });
 }
 
-Deno.test("a container that is restarted in its pod deletes the record of its predecessor, and need not wait for it", async () => {
+Deno.test("a restarted container deletes the record of its predecessor instead of waiting for its expiry", async () => {
   await using stage = new Stage();
   const other = await stage.start("other");
   const before = await stage.startOnly("before", { podUid: "pod-1" });

@@ -20,7 +20,7 @@ function breakScaler({ metrics }: Program): void {
   };
 }
 
-Deno.test("a part of a program fails while it drains: its running session is kept all the same", async () => {
+Deno.test("a component fails during a drain: the running session still runs to its end", async () => {
   await using stage = new Stage();
   const sound = await stage.start("a");
   const broken = await stage.start("b");
@@ -43,7 +43,7 @@ Deno.test("a part of a program fails while it drains: its running session is kep
   stage.forget("b");
 });
 
-Deno.test("a part of a program fails: held clients are told, running sessions are kept by its record to their end, and then it ends", async () => {
+Deno.test("a component fails: held clients get the reason, running sessions end undisturbed, then the program exits", async () => {
   await using stage = new Stage();
   const sound = await stage.start("a");
   await stage.leads(sound);

@@ -24,7 +24,7 @@ const BOUND_BYTES = 6_000;
 /** The longest name of a field manager that the API server takes. */
 const LONGEST_NAME = 128;
 
-Deno.test("1,000 joins at an unchanged count leave a dozen owners of it behind, and names that are short enough", async () => {
+Deno.test("1,000 joins at an unchanged count leave at most a dozen field managers, with names within the limits", async () => {
   await using stage = new Stage();
   const program = await stage.start("a", { minReplicas: "1" });
   await stage.leads(program);

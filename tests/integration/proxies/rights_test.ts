@@ -52,7 +52,7 @@ for (const [what, rules] of [["none", RULES], ["to look only", [...RULES, LOOK]]
   });
 }
 
-Deno.test("a program that is given the rights to Leases a moment after its start takes part, and is never alone", async () => {
+Deno.test("a program that gets the rights to Leases shortly after its start joins, and is never alone", async () => {
   await using stage = stageWith(RULES);
   const program = await stage.startOnly("a", { token: "poor" });
   await program.logged("join_failed");
@@ -63,7 +63,7 @@ Deno.test("a program that is given the rights to Leases a moment after its start
   assert.equal(program.log.of("leases_forbidden").length, 0);
 });
 
-Deno.test("a program that may only look at Leases ends beside one that is alive, and harms nobody", async () => {
+Deno.test("a program with read-only access to Leases exits while another proxy is alive", async () => {
   await using stage = stageWith([...RULES, LOOK]);
   const rich = await stage.startOnly("a", { token: "rich" });
   await rich.settled();

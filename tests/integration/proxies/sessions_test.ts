@@ -67,7 +67,7 @@ Deno.test("two programs: the follower raises the count itself for a session that
   assert.deepEqual({ to, reason }, { to: 1, reason: "held_session" });
 });
 
-Deno.test("two programs: what one does to the count is not taken by the other for somebody else's doing", async () => {
+Deno.test("two programs: neither logs the other's writes of the count as external changes", async () => {
   await using stage = new Stage({ cluster: { replicas: 0 } });
   const leader = await stage.start("a");
   await stage.leads(leader);
@@ -131,7 +131,7 @@ Deno.test("two programs: clients that come to both in the middle of a scale-down
   assert.equal(stage.interrupted, false);
 });
 
-Deno.test("two releases with other names in one namespace do not meet", async () => {
+Deno.test("two releases with different names in one namespace do not affect each other", async () => {
   await using stage = new Stage({
     before: ({ cluster }) =>
       void cluster.api.registry.create(STATEFULSETS, cluster.namespace, {

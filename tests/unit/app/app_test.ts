@@ -97,7 +97,7 @@ Deno.test("runApp() tells a client whose time is up why, and what keeps sessions
   assert.match(client.refusal.message, /^buildkitd did not become ready in 5m0s: pod buildkitd-0 is /);
 });
 
-Deno.test("runApp() tells a client whose time is up that this proxy places nobody, though the pod is ready", async () => {
+Deno.test("runApp() tells a client that has timed out if this proxy places no sessions although the pod is ready", async () => {
   await using program = new VirtualProgram({ cluster: { replicas: 1 }, settings: { whenCutOff: "hold" } });
   await program.start();
   program.cluster.api.access.rules.set("system:anonymous", [

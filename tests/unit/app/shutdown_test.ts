@@ -114,7 +114,7 @@ Deno.test("runApp(), told to stop: without a drain timeout a session may last fo
   assert.deepEqual(program.outcome, {});
 });
 
-Deno.test("runApp(), told to stop: it lowers the count no more, but raises it for a client", async () => {
+Deno.test("runApp(), told to stop: never lowers the count, but raises it for a client", async () => {
   await using program = await warm({ idleTimeoutMs: "1m", shutdownDelayMs: "1h" });
   await program.stop();
   await program.pass(10 * MINUTE_MS);
@@ -181,7 +181,7 @@ Deno.test("runApp() tells clients that are held that the drain timeout has passe
   assert.equal(program.metrics.value("sessions_ended_total", { outcome: "drain_timeout" }), 2);
 });
 
-Deno.test("runApp(), told to stop: once clients that were held have heard of it and left, it ends", async () => {
+Deno.test("runApp(), told to stop: it ends once the held clients have got the reason and left", async () => {
   await using program = await warm({ drainTimeoutMs: "1m" });
   const { running, held } = await withClients(program);
   running.close();
@@ -262,7 +262,7 @@ Deno.test("runApp() writes how a pod ended before it ends itself, but does not w
   assert.ok(codes.indexOf("session_ended") < codes.indexOf("program_ended"));
 });
 
-Deno.test("runApp() ends with the error of a part that has failed, after its sessions have ended", async () => {
+Deno.test("runApp() rejects with the error of a failed component, after its sessions have ended", async () => {
   await using program = await warm();
   const running = await program.connect("hello");
   await program.pass(10);
@@ -288,7 +288,7 @@ Deno.test("runApp() ends with the error of a part that has failed, after its ses
   assert.equal(program.clock.pending, 0, "no timer is left");
 });
 
-Deno.test("runApp() tells clients that are held that a part has failed", async () => {
+Deno.test("runApp() tells held clients that a component has failed", async () => {
   await using program = await warm({ shutdownDelayMs: "1h" });
   const { running, held } = await withClients(program);
   sabotageScaler(program);
@@ -308,7 +308,7 @@ Deno.test("runApp() tells clients that are held that a part has failed", async (
   assert.match(messageOf(program.outcome?.error), /a bug/, "it does not wait for a load balancer");
 });
 
-Deno.test("runApp() keeps a running session to its end, and its record alive, if a part fails while it drains", async () => {
+Deno.test("runApp() keeps a running session and its record to the end if a component fails during a drain", async () => {
   await using program = await warm();
   const running = await program.connect("hello");
   await program.pass(10);
@@ -328,7 +328,7 @@ Deno.test("runApp() keeps a running session to its end, and its record alive, if
   assert.equal(program.leases("proxy").length, 0, "nobody writes it again after it was deleted");
 });
 
-Deno.test("runApp() says of no part that it has failed when it was told to stop", async () => {
+Deno.test("runApp() logs no component failure when it was told to stop", async () => {
   await using program = await warm();
   await program.stop();
   assert.deepEqual(program.outcome, {});

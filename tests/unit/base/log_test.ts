@@ -13,7 +13,7 @@ function said(log: ReturnType<typeof recordingLog>): string[] {
     .map(({ level, code, fields }) => `${level} ${code}: ${fields["cause"]}`);
 }
 
-Deno.test("CauseLog says each new cause once, and the end of the fault", () => {
+Deno.test("CauseLog logs each new cause once, and the end of the fault", () => {
   const log = recordingLog();
   const fault = new CauseLog(log, "scaling_failed");
   fault.succeeded();

@@ -68,7 +68,7 @@ Deno.test("parseAddress() takes names of hosts, and no number as their last part
   assert.deepEqual(formatListenAddress({ hostname: "a", port: 1 }), "a:1");
 });
 
-Deno.test("isIpv4() and isIpv6() refuse what only looks like an address", () => {
+Deno.test("isIpv4() and isIpv6() refuse malformed addresses", () => {
   for (const host of ["1.2.3", "1.2.3.4.5", "1.2.3.256", "1.2.3.04", "1.2.3.", "a.2.3.4", "1.2.3.4444", ""]) {
     assert.equal(isIpv4(host), false, host);
   }
@@ -93,7 +93,7 @@ Deno.test("isIpv4() and isIpv6() tell the two apart", () => {
   fc.assert(fc.property(fc.ipV6(), (host) => assert.ok(isIpv6(host) && !isIpv4(host))));
 });
 
-Deno.test("overlaps() sees listeners that are in each other's way", () => {
+Deno.test("overlaps() detects listeners that conflict", () => {
   const at = (text: string) => parseAddress(text)!;
   const pairs: [string, string, boolean][] = [
     [":80", ":80", true],

@@ -273,7 +273,7 @@ Deno.test("main.ts prints all problems to stderr, without a stack, and exits wit
   );
 });
 
-Deno.test("main.ts does not say that nothing was started where nothing would have been", async () => {
+Deno.test('main.ts omits "nothing was started" for commands that start nothing', async () => {
   for (
     const [args, problem] of [
       [

@@ -93,7 +93,7 @@ Deno.test("SETTINGS names its durations in ms, and each flag and variable once",
   }
 });
 
-Deno.test("parseSettings() lets a variable override its flag", () => {
+Deno.test("parseSettings() prefers a variable to its flag", () => {
   const { idleTimeoutMs } = parse({
     flags: { idleTimeoutMs: "1m" },
     variables: { SCALE_DOWN_IDLE_TIMEOUT: "3m" },
@@ -111,7 +111,7 @@ Deno.test("overriddenFlags() names each flag whose variable has another value", 
   ]);
 });
 
-Deno.test("parseSettings() takes an empty variable for none", () => {
+Deno.test("parseSettings() ignores an empty variable", () => {
   const given = {
     flags: { idleTimeoutMs: "1m" },
     variables: { SCALE_DOWN_IDLE_TIMEOUT: "", AUTOSCALER_X: "" },
@@ -271,7 +271,7 @@ Deno.test("nearest() finds the name with the fewest edits", () => {
   assert.equal(nearest("--namespace", ["--sts-name", "--sts-namespace"], "--"), "--sts-namespace");
 });
 
-Deno.test("nearest() names nothing rather than another word", () => {
+Deno.test("nearest() suggests nothing if no name is close", () => {
   assert.equal(nearest("", ["a", "b"]), undefined);
   assert.equal(nearest("deploy", ["run", "demo", "version"]), undefined);
   assert.equal(nearest("-x", ["--help", "--version"], "--"), undefined);

@@ -89,7 +89,7 @@ Deno.test("cleanUp() goes on after a step that fails, and fails with all that we
   await cleanUp();
 });
 
-Deno.test("within() says what was waited for in vain", async () => {
+Deno.test("within() names what it waited for when it times out", async () => {
   const never = new Promise(() => {});
   await assert.rejects(
     within("the end of a watch", never, 1),

@@ -101,7 +101,7 @@ const announces = (generation: number, below = 0, version = "100"): RecordBody =
   announcement: { generation, below, version },
 });
 
-Deno.test("Consent.obtain() alone: its own promise, no announcement", async () => {
+Deno.test("Consent.obtain() without other proxies promises and announces nothing", async () => {
   const { clock, placement, state, ask } = setUp();
   const asked = ask();
   await clock.advance(0);
@@ -159,7 +159,7 @@ Deno.test("Consent.obtain(): an answer to an earlier generation is none, also af
   assert.equal(second.outcome, true);
 });
 
-Deno.test("Consent.obtain(): silence is no consent", async () => {
+Deno.test("Consent.obtain() fails if a proxy does not answer", async () => {
   const { clock, placement, statement, hear, ask } = setUp();
   hear("a", IDLE);
   const asked = ask();
@@ -180,7 +180,7 @@ Deno.test("Consent.obtain(): an announcement that cannot be written is no consen
   assert.equal(statement.announcement, null);
 });
 
-Deno.test("Consent.obtain(): who objects ends the attempt at once", async () => {
+Deno.test("Consent.obtain(): an objection ends the attempt at once", async () => {
   for (const body of [BUSY, { ...IDLE, needing: 1 }]) {
     const { clock, hear, ask } = setUp();
     hear("a", IDLE);
@@ -209,7 +209,7 @@ Deno.test("Consent.obtain() gives up after 10 s, and lists the records every 2 s
   assert.equal(state.writes, 1);
 });
 
-Deno.test("Consent.obtain() asks for one more write when it is over, so that nobody answers in vain", async () => {
+Deno.test("Consent.obtain() withdraws its announcement with one more write at the end", async () => {
   for (const body of [answered(1), BUSY]) {
     const { clock, state, hear, ask } = setUp();
     hear("a", IDLE);
@@ -247,7 +247,7 @@ Deno.test("Consent.obtain(): a record that cannot be read neither answers nor go
   assert.equal(asked.outcome, false);
 });
 
-Deno.test("Consent.obtain(): who has expired on the list is not asked; who is gone, or expires, by a later list is not waited for", async () => {
+Deno.test("Consent.obtain() asks no proxy whose record has expired, and stops waiting for one that goes or expires", async () => {
   const { clock, state, hear, lose, ask } = setUp();
   hear("dead", BUSY, EXPIRY_MS);
   hear("leaves", IDLE);
@@ -264,7 +264,7 @@ Deno.test("Consent.obtain(): who has expired on the list is not asked; who is go
   assert.equal(asked.outcome, true);
 });
 
-Deno.test("Consent.obtain(): who joins after the list need not answer: it has its own promise", async () => {
+Deno.test("Consent.obtain() does not wait for proxies that join after the list: they made their own promise", async () => {
   const { clock, hear, ask } = setUp();
   hear("a", IDLE);
   const asked = ask();

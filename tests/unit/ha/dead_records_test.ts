@@ -38,7 +38,7 @@ Deno.test("removePredecessor() outside of a pod deletes nothing, and asks nothin
   assert.deepEqual(leases.requests, []);
 });
 
-Deno.test("removePredecessor() goes on where somebody else has deleted or changed the record", async () => {
+Deno.test("removePredecessor() continues if another client has deleted or changed the record", async () => {
   for (const status of [404, 409]) {
     const { leases, left, remove } = setUp();
     leases.put(leaseOf("earlier", BUSY, { podUid: "pod-a" }));
@@ -48,7 +48,7 @@ Deno.test("removePredecessor() goes on where somebody else has deleted or change
   }
 });
 
-Deno.test("removePredecessor() fails as the API does", async () => {
+Deno.test("removePredecessor() rejects with the API's error", async () => {
   const { leases, remove } = setUp();
   leases.fates("delete", 500, "lost");
   await assert.rejects(remove(), { status: 500 });

@@ -109,7 +109,7 @@ Deno.test("Election: the deadline counts from when the renewal was sent, and a f
   await stop();
 });
 
-Deno.test("Election: takes a Lease over only when it was not seen to change for its whole duration", async () => {
+Deno.test("Election: takes over a Lease only if it has not changed for its whole duration", async () => {
   const { clock, a, b, stop } = await two();
   a.stop();
   await clock.advance(14_000);
@@ -143,7 +143,7 @@ Deno.test("Election: other machines' clocks do not matter", async () => {
   await Promise.all(ends);
 });
 
-Deno.test("Election: a Lease that was deleted is made anew by whoever is first, and never two lead", async () => {
+Deno.test("Election: the first proxy recreates a deleted Lease, and never two lead", async () => {
   const { clock, leases, a, b, stop } = await two();
   for (let i = 0; i < 5; i++) {
     leases.drop(NAME);
@@ -290,7 +290,7 @@ Deno.test("Election: the pause between two tries is up to a fifth longer, so tha
   await stop();
 });
 
-Deno.test("Election: a leader that finds the Lease with another proxy leads no more, at once", async () => {
+Deno.test("Election: a leader that finds another holder in the Lease stops leading at once", async () => {
   const { clock, leases, a, stop } = await one();
   leases.put(held({ leaseDurationSeconds: 15 }));
   await clock.advance(2_000);
@@ -304,7 +304,7 @@ Deno.test("Election: a leader that finds the Lease with another proxy leads no m
   await stop();
 });
 
-Deno.test("Election: a leader that cannot renew says so, and that nobody is known to lead, once", async () => {
+Deno.test("Election: a leader that cannot renew logs that once, and that there is no leader", async () => {
   const { clock, leases, a, stop } = await one();
   leases.reachable = false;
   await clock.advance(60_000);
@@ -319,7 +319,7 @@ Deno.test("Election: a leader that cannot renew says so, and that nobody is know
   await stop();
 });
 
-Deno.test("Election: a proxy that was slower than another one calls that no fault", async () => {
+Deno.test("Election: losing a race for the Lease is not logged as a fault", async () => {
   for (const verb of ["create", "update"] as const) {
     const { clock, leases, a, stop } = await one((leases) => {
       if (verb === "update") leases.put(held({ holderIdentity: "" }));
@@ -334,7 +334,7 @@ Deno.test("Election: a proxy that was slower than another one calls that no faul
   }
 });
 
-Deno.test("Election: a Lease that cannot be read is not made anew", async () => {
+Deno.test("Election: a Lease that cannot be read is not recreated", async () => {
   const { leases, a, stop } = await one((leases) => leases.fates("get", 500));
   assert.deepEqual(leases.requests, [`get ${NAME}`]);
   assert.equal(a.election.leads, false);

@@ -16,7 +16,7 @@ async function writesIn(ms: number, { clock, leases }: Pick<ReturnType<typeof aM
   return leases.requests.filter((request) => request === UPDATE).length;
 }
 
-Deno.test("placesAs() is true where the others reckon with this proxy, or cannot be asked", () => {
+Deno.test("placesAs() is true where the others know this proxy, or cannot be asked", () => {
   const cases = [
     ["joining", [false, false, false, false]],
     ["joined", [true, true, false, false]],

@@ -56,7 +56,7 @@ Deno.test("Membership does not read the count before its record is written", asy
   await running;
 });
 
-Deno.test("Membership, joining: a claim that meets a conflict is none the worse, the version has moved on by itself", async () => {
+Deno.test("Membership, joining: a claim that meets a conflict counts, since the version has changed", async () => {
   const { clock, one } = setUp();
   const { promise: claimed, resolve: claims } = Promise.withResolvers<void>();
   one.scale.fates({ before: Promise.resolve() }, { before: claimed });
@@ -247,7 +247,7 @@ Deno.test("Membership, back from a suspend past its lapse: a client that comes m
   await stop();
 });
 
-Deno.test("Membership: a renewal that succeeds only after the lapse does not make up for it", async () => {
+Deno.test("Membership: a renewal that succeeds only after the lapse does not end it", async () => {
   const { clock, leases, one, stop } = await joined({ settings: { whenCutOff: "hold" } });
   leases.always.set("update", "lost");
   await clock.advance(LAPSE_MS - 1);
@@ -268,7 +268,7 @@ Deno.test("Membership: a renewal that succeeds only after the lapse does not mak
   await stop();
 });
 
-Deno.test("Membership: a record that was deleted makes it join again before it places", async () => {
+Deno.test("Membership: after a deletion of its record it joins again before it places sessions", async () => {
   const { clock, leases, one, stop } = await joined();
   const { promise: read, resolve: reads } = Promise.withResolvers<void>();
   one.scale.fates({ before: read });
@@ -284,7 +284,7 @@ Deno.test("Membership: a record that was deleted makes it join again before it p
   await stop();
 });
 
-Deno.test("Membership: a deleted record that another part of the program finds makes it join again all the same", async () => {
+Deno.test("Membership: also joins again if another part of the program notices the deletion of its record", async () => {
   const { clock, leases, one, stop } = await joined();
   const { promise: read, resolve: reads } = Promise.withResolvers<void>();
   one.scale.fates({ before: read });
@@ -302,7 +302,7 @@ Deno.test("Membership: a deleted record that another part of the program finds m
   await stop();
 });
 
-Deno.test("Membership makes a record that is deleted again and again anew each time, but not without a pause", async () => {
+Deno.test("Membership recreates a record that is deleted again and again, with pauses", async () => {
   const { clock, leases, one, stop } = await joined();
   const made = () => leases.requests.filter((request) => request === `create ${nameOf("one")}`).length;
   leases.onChange = (change) => {
@@ -320,7 +320,7 @@ Deno.test("Membership makes a record that is deleted again and again anew each t
   await stop();
 });
 
-Deno.test("Membership, cut off with `serve`: an API that fails again in the middle of joining stops nothing for long", async () => {
+Deno.test("Membership, cut off with `serve`: an API that fails again during the join does not stop placing for long", async () => {
   const { clock, leases, one, stop } = await joined();
   leases.reachable = false;
   await clock.advance(LAPSE_MS + 30_000);
@@ -397,7 +397,7 @@ Deno.test("Membership deletes the record of its predecessor in the same pod, and
   await running;
 });
 
-Deno.test("Membership: a first 403 is not believed, for rights that have just been given take a moment to be heard of", async () => {
+Deno.test("Membership: a first 403 is retried, because new rights take a moment to become effective", async () => {
   const { clock, leases, one } = setUp();
   leases.fates("create", 403, 403, 403);
   const running = one.run();
@@ -411,7 +411,7 @@ Deno.test("Membership: a first 403 is not believed, for rights that have just be
   await running;
 });
 
-Deno.test("Membership: rights that come while it looks whether others are alive are used", async () => {
+Deno.test("Membership: uses rights that are granted while it checks whether others are alive", async () => {
   const { clock, leases, one } = setUp();
   leases.always.set("create", 403);
   leases.put(leaseOf("other"));

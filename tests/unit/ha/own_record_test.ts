@@ -41,7 +41,7 @@ function setUp() {
   return { clock, leases, record, standing, state, written, restored, gone: (lease: Lease) => gone(lease) };
 }
 
-Deno.test("OwnRecord is created once, and updated from then on with what it says at that moment", async () => {
+Deno.test("OwnRecord is created once, and later updates write the state of that moment", async () => {
   const { leases, record, state, written, standing } = setUp();
   assert.equal(standing.ageMs, Infinity);
   await record.join(SIGNAL);
@@ -189,7 +189,7 @@ Deno.test("OwnRecord writes one at a time", async () => {
   assert.deepEqual(written(), BUSY);
 });
 
-Deno.test("OwnRecord.remove() deletes it, also when somebody has touched it, and is content when it is gone", async () => {
+Deno.test("OwnRecord.remove() deletes the record, also if it was edited, and succeeds if it is gone", async () => {
   for (
     const before of [
       () => {},
@@ -296,7 +296,7 @@ for (const verb of ["create", "update"] as const) {
   });
 }
 
-Deno.test("OwnRecord: a conflict whose cause cannot be found out is no sign of a deletion", async () => {
+Deno.test("OwnRecord: a conflict of unknown cause does not count as a deletion", async () => {
   const { leases, record, restored, standing } = setUp();
   await record.join(SIGNAL);
   leases.put(leaseOf("one", BUSY));

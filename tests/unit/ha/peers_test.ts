@@ -18,7 +18,7 @@ function seen(
 
 const idleFor = (ordinal: number, idleMs: number) => ({ inUse: [{ ordinal, busy: false, idleMs }] });
 
-Deno.test("PeerMemory: nobody else, nothing known", () => {
+Deno.test("PeerMemory: without other proxies nothing is known", () => {
   const memory = new PeerMemory(50);
   memory.update([], 100);
   assert.deepEqual(memory.use, {
@@ -74,7 +74,7 @@ Deno.test("PeerMemory: what a proxy said that has left is remembered", () => {
   assert.equal(memory.use.needing, 0);
 });
 
-Deno.test("PeerMemory: a proxy that was busy when last heard of has used its ordinals until it is gone, or is expired", () => {
+Deno.test("PeerMemory: a proxy that was busy in its last record counts as busy until it is gone or expired", () => {
   const memory = new PeerMemory(0);
   memory.update([seen("a", BUSY, 100_000)], 100_000);
   assert.equal(memory.use.lastUsedMs.has(0), false);
@@ -89,7 +89,7 @@ Deno.test("PeerMemory: a proxy that was busy when last heard of has used its ord
   assert.equal(memory.use.lastUsedMs.get(0), 500_000, "once");
 });
 
-Deno.test("PeerMemory: a living proxy speaks for its ordinals itself, as long as it says something of them", () => {
+Deno.test("PeerMemory: the newest record of a live proxy replaces what was remembered of its ordinals", () => {
   const cases: readonly (readonly [says: Partial<RecordBody>, inherited: number | undefined])[] = [
     [BUSY, undefined],
     [idleFor(0, 1_000), undefined],
@@ -146,7 +146,7 @@ Deno.test("PeerMemory: a record that cannot be read is busy everywhere, and unti
   assert.equal(memory.use.highestBusy, -1);
 });
 
-Deno.test("PeerMemory: two living proxies do not keep each other awake, however long a record takes on its way", () => {
+Deno.test("PeerMemory: two idle proxies do not extend each other's idle time, however slow their records are", () => {
   const [a, b] = [new PeerMemory(0), new PeerMemory(0)];
   // `b` has used the pod at 0. Each record arrives 5 s after it was written.
   const says = ({ inherited: { lastUsedMs } }: PeerMemory, ownMs: number, nowMs: number) =>

@@ -149,7 +149,7 @@ function stage() {
   };
 }
 
-Deno.test("Proxies: one that is the only one leads as soon as it has joined, and says so", async () => {
+Deno.test("Proxies: the only proxy leads as soon as it has joined, and logs that", async () => {
   const { clock, start, records, end } = stage();
   const one = await start("a");
   await clock.advance(3_000);
@@ -166,7 +166,7 @@ Deno.test("Proxies: one that is the only one leads as soon as it has joined, and
   await end();
 });
 
-Deno.test("Proxies shows where it stands from the beginning, and does not lead before it has joined", async () => {
+Deno.test("Proxies reports its state from the start, and does not lead before it has joined", async () => {
   const { clock, api, start, end } = stage();
   const lift = api.faults.add({ fault: { kind: "freeze" } });
   const one = await start("a");
@@ -276,7 +276,7 @@ Deno.test("Proxies writes no record where what it would say is the same", async 
   await end();
 });
 
-Deno.test("Proxies: of two one leads, and each knows what the other has in use", async () => {
+Deno.test("Proxies: one of two leads, and each knows what the other has in use", async () => {
   const { clock, start, end } = stage();
   const [one, two] = [await start("a"), await start("b")];
   await clock.advance(3_000);

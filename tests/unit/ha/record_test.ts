@@ -46,7 +46,7 @@ Deno.test("parseRecord() reads what recordLease() writes", () => {
   }));
 });
 
-Deno.test("parseRecord() rounds an expiry up: nobody is taken for dead before its time", () => {
+Deno.test("parseRecord() rounds an expiry up, so that no proxy counts as dead too early", () => {
   assert.equal(parseRecord(leaseOf("a", BUSY, { expiryMs: 10_001 }), TARGET)?.expiryMs, 11_000);
 });
 

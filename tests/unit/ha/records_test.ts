@@ -133,7 +133,7 @@ Deno.test("Records: a list counts for the time before it was asked for, not for 
   assert.deepEqual(expired(records), [true]);
 });
 
-Deno.test("Records: the list that a watch begins with is no proof of the time before it", () => {
+Deno.test("Records: the initial list of a watch says nothing about the time before it", () => {
   const records = seen();
   read(records, 0, EXPIRY_MS - 10_000);
   records.changed({ type: "list", items: [lease] }, EXPIRY_MS);
@@ -159,7 +159,7 @@ Deno.test("Records: a record that is deleted is forgotten, whichever way that is
   assert.deepEqual(records.all, []);
 });
 
-Deno.test("Records: the late news that an earlier record of the same name was deleted does not hide the new one", () => {
+Deno.test("Records: a late deletion event of an earlier record does not remove the new record of the same name", () => {
   const records = seen();
   records.listed([versionOf(leaseOf("a"), 9, "uid-2")], 0, 0);
   records.changed({ type: "gone", object: versionOf(leaseOf("a"), 8) }, 1);

@@ -73,7 +73,7 @@ Deno.test("isAlone(): other records keep it waiting for as long as they are good
   assert.equal(log.of("leases_forbidden").length, 1);
 });
 
-Deno.test("isAlone(): a record that comes later has its whole time, too", async () => {
+Deno.test("isAlone(): a record that appears later also gets its full expiry", async () => {
   const { clock, leases, ask } = setUp();
   const asked = ask();
   await clock.advance(RIGHTS_PATIENCE_MS - 500);
@@ -100,7 +100,7 @@ Deno.test("isAlone(): the program ends beside a proxy that renews its record, on
   assert.deepEqual(log.records, []);
 });
 
-Deno.test("isAlone(): the right that comes is used", async () => {
+Deno.test("isAlone(): a right that is granted meanwhile is used", async () => {
   const { clock, leases, log, ask } = setUp();
   const asked = ask();
   await clock.advance(3_000);
@@ -112,7 +112,7 @@ Deno.test("isAlone(): the right that comes is used", async () => {
   assert.equal(clock.pending, 0);
 });
 
-Deno.test("isAlone(): where others cannot be listed for want of the right, none is seen", async () => {
+Deno.test("isAlone(): without the right to list, no other proxy is seen", async () => {
   const { clock, leases, ask } = setUp();
   leases.always.set("list", 403);
   leases.put(leaseOf("other", BUSY));

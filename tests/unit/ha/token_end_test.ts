@@ -49,7 +49,7 @@ function warnings(lifetimeMs: number, flags: Partial<Record<SettingKey, string>>
   return log.of("token_lifetime_short").map(({ fields }) => fields);
 }
 
-Deno.test("warnOfShortToken() wants five times what a drain may take, and names it", () => {
+Deno.test("warnOfShortToken() asks for five times the longest drain, and names the lifetime", () => {
   // 1 h to drain, 5 s before that, 5 min for the record.
   const neededMs = HOUR_MS + 5_000 + 5 * MINUTE_MS;
   assert.deepEqual(warnings(5 * neededMs), []);

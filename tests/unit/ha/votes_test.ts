@@ -7,7 +7,7 @@ import { BUSY, EXPIRY_MS, IDLE } from "../../support/ha.ts";
 const voter = (identity: string, unchangedMs = 0) => ({ identity, unchangedMs, expiryMs: EXPIRY_MS });
 const names = (voters: readonly { readonly identity: string }[]) => voters.map(({ identity }) => identity);
 
-Deno.test("mustAnswer() is every other proxy whose record has not expired", () => {
+Deno.test("mustAnswer() returns every other proxy whose record has not expired", () => {
   const list = [voter("me"), voter("a"), voter("b", EXPIRY_MS - 1), voter("dead", EXPIRY_MS)];
   assert.deepEqual(names(mustAnswer(list, "me")), ["a", "b"]);
   assert.deepEqual(mustAnswer([voter("me")], "me"), []);
@@ -30,7 +30,7 @@ Deno.test("hasAnswered() holds only for this very announcement of this leader", 
   assert.equal(hasAnswered(undefined, "me", 3), false, "a record that is gone");
 });
 
-Deno.test("objects() where a session is on a pod that is to go, or a held one needs it", () => {
+Deno.test("objects() if a session uses the pod to be removed, or a held session needs it", () => {
   const on = (ordinal: number, busy: boolean) => ({ ...IDLE, inUse: [{ ordinal, busy, idleMs: 0 }] });
   const cases: readonly (readonly [body: RecordBody | undefined, below: number, wanted: boolean])[] = [
     [IDLE, 0, false],

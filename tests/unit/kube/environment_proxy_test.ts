@@ -158,7 +158,7 @@ Deno.test("environmentProxy() chooses by the server's scheme, and capitals first
   );
 });
 
-Deno.test("environmentProxy() refuses what is no proxy, without quoting it", () => {
+Deno.test("environmentProxy() refuses invalid proxy URLs, without quoting them", () => {
   for (const text of ["ftp://me:hunter2@proxy", "http://", "me:hunter2@pro xy", "http://me:hunter2%@proxy"]) {
     assert.throws(() => proxyOf("https://api.example", { HTTPS_PROXY: text }), (error: Error) => {
       assert.ok(error instanceof UsageError);

@@ -28,7 +28,7 @@ Deno.test("parseKubeconfig() takes an empty file for an empty configuration, as 
   }
 });
 
-Deno.test("parseKubeconfig() says what is no kubeconfig", async () => {
+Deno.test("parseKubeconfig() reports text that is not a kubeconfig", async () => {
   const linesOf = async (text: unknown) => (await parse(text)).problems.lines;
   const top = k("found no object at the top, want a kubeconfig in YAML or JSON");
   for (const text of ["7", '"a"', "[]", "- a", "text"]) assert.deepEqual(await linesOf(text), [top], text);

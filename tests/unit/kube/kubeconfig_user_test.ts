@@ -126,7 +126,7 @@ for (const [user, expected] of FAULTS) {
   });
 }
 
-Deno.test("readUser() reads certificate and key again from their files, and keeps the half that is none", async () => {
+Deno.test("readUser() reloads certificate and key from their files, and keeps the part that is inline", async () => {
   const [first, second] = [await ca.issue({ commonName: "1" }), await ca.issue({ commonName: "2" })];
   const user = { "client-certificate": "c", "client-key": "../key" };
   const { credentials, ports } = await read(user, { "/k/c": first.cert, "/key": first.key });

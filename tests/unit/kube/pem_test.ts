@@ -50,7 +50,7 @@ Deno.test("faultOfKey() takes unencrypted keys only", () => {
   assert.equal(faultOfKey("hunter2"), "found 7 bytes that are not a PEM private key");
 });
 
-Deno.test("isMismatch() tells a pair from two strangers", async () => {
+Deno.test("isMismatch() is true for a certificate and a key that do not match", async () => {
   const other = await ca.issue({ commonName: "other" });
   assert.equal(isMismatch(ca), false);
   assert.equal(isMismatch({ cert: ca.cert, key: other.key }), true);
@@ -126,7 +126,7 @@ Deno.test("faultOfCa() and faultOfClientCertificate() take a certificate until t
   );
 });
 
-Deno.test("What the runtime cannot read is taken for no fault: the handshake will tell", () => {
+Deno.test("a certificate that the runtime cannot parse is no fault: the handshake decides", () => {
   const odd = pem("CERTIFICATE", sequence(5));
   assert.equal(faultOfCa(odd, now), undefined);
   assert.equal(faultOfClientCertificate(odd, now), undefined);

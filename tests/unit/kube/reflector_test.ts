@@ -184,7 +184,7 @@ function endless(clock: VirtualClock, api: ApiServer): () => void {
   return () => cancel();
 }
 
-Deno.test("Reflector: whoever comes while a long Retry-After is followed need not wait it out", async () => {
+Deno.test("Reflector shortens a long Retry-After as soon as somebody waits", async () => {
   const { clock, api, reflector, changes, set, stop } = setUp();
   await clock.advance(0);
   api.faults.add({ fault: { kind: "status", code: 429, retryAfterSeconds: 50 }, times: 1 });

@@ -60,7 +60,7 @@ Deno.test("watchEvents() throws the Status of an ERROR event", async () => {
   await assert.rejects(collect(events), (thrown) => thrown instanceof ApiError && thrown.status === 410);
 });
 
-Deno.test("watchEvents() refuses what is no event", async () => {
+Deno.test("watchEvents() refuses lines that are not events", async () => {
   for (const line of ["{", "5", '{"type":"ADDED"}', '{"type":"NEWS","object":{}}']) {
     const bytes = new TextEncoder().encode(`${line}\n`);
     const signal = new AbortController().signal;

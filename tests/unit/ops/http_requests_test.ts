@@ -161,7 +161,7 @@ Deno.test("HttpServer.close() ends what is being answered, can be called twice, 
   assert.equal(clock.pending, 0);
 });
 
-Deno.test("HttpServer lingers no longer than the client, and gives each write its time anew", async () => {
+Deno.test("HttpServer lingers no longer than the client, and each write has its own timeout", async () => {
   const { clock, server, connect } = open(() => Promise.resolve(new Response("x".repeat(250))));
   const { client, conn } = await connect();
   await send(client, `GET / ${HOST}connection: close\r\n\r\n`);

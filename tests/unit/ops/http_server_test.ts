@@ -27,7 +27,7 @@ Deno.test("HttpServer answers one request after the other on a connection, pipel
   assert.equal(clock.pending, 0);
 });
 
-Deno.test("HttpServer lets everything else have a turn after each answer, however many requests wait", async () => {
+Deno.test("HttpServer yields to other tasks after each answer, however many requests wait", async () => {
   let answered = 0;
   const { clock, server, connect } = open((request) => {
     answered++;
@@ -70,7 +70,7 @@ Deno.test("HttpServer ends the connection when the client wants it, speaks HTTP/
   }
 });
 
-Deno.test("HttpServer refuses what is no request, and lets go of the client", async () => {
+Deno.test("HttpServer refuses malformed requests and closes the connection", async () => {
   for (
     const [request, status] of [
       ["hello\r\n\r\n", 400],
@@ -295,7 +295,7 @@ Deno.test("HttpServer outlives running out of descriptors, and says so", async (
   await server.close();
 });
 
-Deno.test("HttpServer closes in a pause, too", async () => {
+Deno.test("HttpServer also closes during a pause between accepts", async () => {
   const { clock, listener, server } = open();
   listener.fail("EMFILE");
   await clock.advance(0);

@@ -106,7 +106,7 @@ Deno.test("openLog() colours text only on a terminal that wants it", async () =>
   assert.ok(!(await text({ terminal: false, colors: true })).includes("\u001b"));
 });
 
-Deno.test("openLog() keeps secrets out, should one ever get there", async () => {
+Deno.test("openLog() redacts fields whose names suggest a secret", async () => {
   const secrets = {
     token: "s3cret",
     Authorization: "s3cret",
@@ -119,7 +119,7 @@ Deno.test("openLog() keeps secrets out, should one ever get there", async () => 
   }
 });
 
-Deno.test("openLog() keeps its own names apart from fields of the same name", async () => {
+Deno.test("openLog() renames fields that have the name of one of its own", async () => {
   assert.deepEqual(await jsonOf({ code: "x", event: "y", level: "z", time: 1 }), {
     time: "2024-01-01T00:00:01.000Z",
     level: "info",
@@ -178,7 +178,7 @@ Deno.test("openLog() writes numbers that JSON does not have as text", async () =
   assert.deepEqual([a, b, c], ["NaN", "-Infinity", 0]);
 });
 
-Deno.test("openLog() keeps every kind of secret out, and nothing else", async () => {
+Deno.test("openLog() redacts every kind of secret, and nothing else", async () => {
   const secrets = ["token", "authorization", "password", "secret", "cookie", "aTOKEN"];
   const others = ["tokens", "tokenFile", "secretly", "x"];
   const given = Object.fromEntries([...secrets, ...others].map((name) => [name, name]));
@@ -247,7 +247,7 @@ Deno.test("openLog() writes one line without control characters, whatever the va
   );
 });
 
-Deno.test("openLog() gives several logs in one process nothing in common", async () => {
+Deno.test("openLog() keeps several logs in one process apart", async () => {
   const [a, b] = await Promise.all([
     linesOf((log) => log.info("joined")),
     linesOf((log) => log.debug("ready"), { level: "debug" }),

@@ -148,7 +148,7 @@ Deno.test("LogQueue.flush() does not wait for a reader that reads no more", asyn
   await flushing;
 });
 
-Deno.test("LogQueue goes quiet when its reader has left", async () => {
+Deno.test("LogQueue stops writing when its reader is gone", async () => {
   let writes = 0;
   const writer = {
     write(): Promise<number> {
@@ -220,7 +220,7 @@ Deno.test("LogQueue goes on when a full disk has room again, and says what was l
   assert.equal(disk.written, "first\nsec\nseventh\nlost 5: No space left on device\neighth\n");
 });
 
-Deno.test("LogQueue: a notice of what was lost that is lost itself is made up for", async () => {
+Deno.test("LogQueue: a lost notice of lost records is counted in the next notice", async () => {
   const disk = new Disk(0);
   const queue = new LogQueue(disk, new VirtualClock(), (count) => `lost ${count}\n`);
   const write = async (line: string) => {

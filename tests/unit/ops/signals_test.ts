@@ -105,7 +105,7 @@ Deno.test("main.ts is alive but unready while the API server is down, and while 
   });
 });
 
-Deno.test("main.ts goes on when nobody reads its log any more", async () => {
+Deno.test("main.ts continues when the reader of its log is gone", async () => {
   const kubeconfig = await Deno.makeTempFile();
   await Deno.writeTextFile(kubeconfig, KUBECONFIG);
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

@@ -117,7 +117,7 @@ Deno.test("Hold goes on looking at the frames of an HTTP/2 client while a pod is
   assert.ok(opening.blind);
 });
 
-Deno.test("Hold does not look at what comes while a pod is dialled for the first time, and looks when that fails", async () => {
+Deno.test("Hold does not parse bytes during the first dial, and parses them when it fails", async () => {
   const { conn, hold } = setUp();
   hold.dial();
   await conn.bring(concat([OPENING, PING]));
@@ -139,7 +139,7 @@ Deno.test("Hold says nothing to a client that says its first words while a pod i
   assert.ok(opening.blind);
 });
 
-Deno.test("Hold wakes nobody who waits for room while it looks at what it has kept", async () => {
+Deno.test("Hold does not notify others about free room while it scans its buffer", async () => {
   const budget = new HoldBudget(10_000, () => {});
   const conns = [new HandConn(), new HandConn()];
   const holds = conns.map((conn) =>

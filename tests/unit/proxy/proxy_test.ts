@@ -8,7 +8,7 @@ import { MemoryConn } from "../../support/memory_network.ts";
 import { setUp } from "../../support/scripted_proxy.ts";
 import { VirtualClient } from "../../support/virtual_client.ts";
 
-Deno.test("Proxy goes on accepting when it has run out, with a pause, and says each new cause once", async () => {
+Deno.test("Proxy keeps accepting after it ran out of descriptors, with pauses, and logs each new cause once", async () => {
   const { clock, log, listener, metrics, proxy, running } = setUp();
   for (let i = 0; i < 5; i++) {
     listener.fail("EMFILE");
@@ -132,7 +132,7 @@ Deno.test("Proxy cuts all sessions when told to, and says why", async () => {
   assert.equal(clock.pending, 0, "no timer is left");
 });
 
-Deno.test("Proxy takes no more connections than it may, and lets go of the rest", async () => {
+Deno.test("Proxy closes connections beyond its limit", async () => {
   const { clock, log, listener, metrics, proxy, running } = setUp({ maxConnections: 2 });
   const clients: MemoryConn[] = [];
   for (let i = 0; i < 4; i++) {
@@ -204,7 +204,7 @@ Deno.test("Proxy tells no more refused clients than it may, also when many come 
   await running;
 });
 
-Deno.test("Proxy tells held clients that a part has failed, also those to come, and is drained once they have left", async () => {
+Deno.test("Proxy tells held and later clients that a component has failed, and is drained once they have left", async () => {
   const { clock, listener, proxy, log, running } = setUp();
   const clients = [listener.connect()];
   await clock.advance(0);

@@ -42,7 +42,7 @@ class Turns {
 }
 
 for (const seed of [1, 2, 3, 4, 5]) {
-  Deno.test(`relay() mixes up no bytes of sessions that share their buffers, in the order of seed ${seed}`, async () => {
+  Deno.test(`relay() keeps the bytes of sessions with shared buffers apart, in the order of seed ${seed}`, async () => {
     const turns = new Turns();
     const sessions = Array.from({ length: 20 }, (_, i) => {
       const parts = relayed({}, { capacityBytes: 300_000 }, (upstream) => turns.queue(upstream));

@@ -91,7 +91,7 @@ Deno.test("Room counts the second descriptor of sessions that are held", () => {
   assert.deepEqual(process.asked, [4_200, 6_200, 5_200]);
 });
 
-Deno.test("Room never promises more than there is, however little that is", () => {
+Deno.test("Room never allows more sessions than descriptors are left", () => {
   for (let free = 8; free < 2 * descriptorsFor(1); free++) {
     const found = roomOf(10_000, free);
     const sessions = mostOf(found);

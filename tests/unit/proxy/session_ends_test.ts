@@ -181,7 +181,7 @@ Deno.test("runSession() finds that out of a daemon that has left first, and of n
   assert.deepEqual(silent.resets, [], "the proxy has ended it");
 });
 
-Deno.test("runSession() says what has failed that should not, and ends", async () => {
+Deno.test("runSession() logs unexpected errors, and ends", async () => {
   const session = await held();
   session.why = () => Promise.reject(new Error("a bug"));
   await session.pass(5 * MINUTE_MS);

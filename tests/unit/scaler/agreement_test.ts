@@ -21,7 +21,7 @@ Deno.test("isNewer() compares versions as integers of any size", () => {
   );
 });
 
-Deno.test("isNewer() takes nothing that is no integer for news", () => {
+Deno.test("isNewer() is false for versions that are not integers", () => {
   for (const odd of ["", "0", "01", "abc", "-5", "1.5", "999x"]) {
     assert.equal(isNewer(odd, "5"), false);
     assert.equal(isNewer("5", odd), false);
@@ -63,7 +63,7 @@ Deno.test("promise() replaces no other promise: the lowest one closes", () => {
   assert.equal(placeableBelow(see(side, { version: "11", replicas: 3 })), 2);
 });
 
-Deno.test("promise() on a version that is old news binds nothing", () => {
+Deno.test("promise() on an old version has no effect", () => {
   assert.equal(placeableBelow(promise(at("10", 1), { below: 0, version: "9" })), 1);
 });
 

@@ -45,7 +45,7 @@ Deno.test("backendsOf() lists an address once that two slices have while an endp
   assert.deepEqual(backend?.addresses, [V4]);
 });
 
-Deno.test("backendsOf() believes the worse of what two slices say of a pod", () => {
+Deno.test("backendsOf() uses the worse of two slices' conditions of a pod", () => {
   for (const conditions of [{ serving: false }, { serving: true, terminating: true }]) {
     const slices = [slice("IPv4", endpoint([V4])), slice("IPv6", endpoint([V6], { conditions }))];
     for (const order of [slices, slices.toReversed()]) {
@@ -92,7 +92,7 @@ Deno.test("backendsOf() leaves out what is no pod of the StatefulSet", () => {
   );
 });
 
-Deno.test("backendsOf() bears an endpoint without addresses", () => {
+Deno.test("backendsOf() tolerates an endpoint without addresses", () => {
   const { addresses: _, ...without } = endpoint([]);
   const [backend] = backendsOf([slice("IPv4", without as Endpoint)], "bk", 0);
   assert.deepEqual(backend?.addresses, []);

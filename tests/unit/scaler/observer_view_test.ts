@@ -177,7 +177,7 @@ for (const [what, { from, to, managers, below, writing }, code] of WRITTEN) {
   });
 }
 
-Deno.test("Observer says nothing of a count that comes late: it was seen before", async () => {
+Deno.test("Observer does not log a late event of a count that it has seen", async () => {
   const { log, placement, statefulsets, start, stop, change } = setUp();
   statefulsets.items = [statefulSet({ replicas: 0 })];
   await start();

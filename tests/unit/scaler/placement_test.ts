@@ -14,7 +14,7 @@ Deno.test("Placement seats a session on the first pod that is ready and not goin
   assert.equal(place(), undefined);
 });
 
-Deno.test("Placement seats nobody on an ordinal beyond the count, the maximum or a promise", () => {
+Deno.test("Placement seats no session on an ordinal beyond the count, the maximum or a promise", () => {
   const { placement, place } = setUp(3, { maxReplicas: 2 });
   placement.pods.set([pod(1), pod(2), pod(3)]);
   assert.equal(place(), 1);

@@ -28,7 +28,7 @@ Deno.test("isReady() is never true of a terminating pod", () => {
   }
 });
 
-Deno.test("isReady() in auto takes whichever says yes first", () => {
+Deno.test("isReady() in auto is true as soon as either says ready", () => {
   assert.equal(ready("auto", false, UNCHECKED), false);
   assert.equal(ready("auto", true, UNCHECKED), true);
   assert.equal(ready("auto", false, after("serving")), true);
@@ -42,7 +42,7 @@ Deno.test("isReady() in auto takes a pod out after three missed checks in a row,
   assert.equal(ready("auto", false, after("serving", "missed", "missed", "missed", "serving")), true);
 });
 
-Deno.test("isReady() in auto believes only the daemon itself after a dial that failed", () => {
+Deno.test("isReady() in auto requires the daemon's own answer after a failed dial", () => {
   const health = dialFailed(after("serving"));
   assert.equal(ready("auto", true, health), false);
   assert.equal(ready("auto", true, checked(health, "missed")), false);
@@ -62,7 +62,7 @@ Deno.test("isReady() in pod looks at the condition only", () => {
   }
 });
 
-Deno.test("isReady() in grpc insists on the daemon's answer", () => {
+Deno.test("isReady() in grpc requires the daemon's answer", () => {
   for (
     const health of [UNCHECKED, after("unsupported"), after("not_serving"), dialFailed(after("serving"))]
   ) {

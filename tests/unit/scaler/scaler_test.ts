@@ -290,7 +290,7 @@ for (const fate of ["lost", "unanswered"] as const) {
   });
 }
 
-Deno.test("Scaler makes a scale-down up for later when the API server was away", async () => {
+Deno.test("Scaler retries a scale-down later when the API server was away", async () => {
   const { clock, scale, placement, pod, log, scaler, stop } = setUp({ replicas: 1 });
   pod(true);
   scale.fates(...Array.from({ length: 8 }, () => "lost" as const));
@@ -328,7 +328,7 @@ Deno.test("Scaler looks again after a conflict, and takes over the count that it
   await stop();
 });
 
-Deno.test("Scaler bears any count that somebody else sets", async () => {
+Deno.test("Scaler handles any count that another client sets", async () => {
   const { clock, scale, placement, stop } = setUp();
   await clock.advance(5 * IDLE_MS);
   for (const replicas of [200_000, 2 ** 31 - 1]) {

@@ -139,7 +139,7 @@ Deno.test("Scaler reads the count before it lowers it, and looks again if it is 
   await stop();
 });
 
-Deno.test("Scaler asks nobody about a count that has changed since it was read, and is no fault of anybody", async () => {
+Deno.test("Scaler asks for no consent if the count has changed since the read, and logs no fault", async () => {
   const { clock, scale, log, others, start, stop } = setUp();
   const { promise: after, resolve: answers } = Promise.withResolvers<void>();
   const asked: unknown[] = [];

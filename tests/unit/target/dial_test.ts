@@ -76,7 +76,7 @@ Deno.test("dial() tries the next address when one fails or does not answer in ti
   }
 });
 
-Deno.test("dial() says of every address what became of it", async () => {
+Deno.test("dial() reports the result of every address", async () => {
   const clock = new VirtualClock();
   const { network } = networkOf({ "192.0.2.1": refused, "2001:db8::1": refused });
   await assert.rejects(dial(network, clock, backend, settings, never), (error) => {

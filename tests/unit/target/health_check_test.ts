@@ -147,7 +147,7 @@ Deno.test("checkHealth() knows what each answer means, however its bytes arrive"
   }
 });
 
-Deno.test("checkHealth() takes a connection that ends without an answer for one without a health service", async () => {
+Deno.test("checkHealth() reports no health service if the connection ends without an answer", async () => {
   for (const sent of [[], [SETTINGS], [SETTINGS, HEADERS]]) {
     for (const how of ["close", "break"] as const) {
       const { daemon, state, checking } = await begin();

@@ -58,7 +58,7 @@ function setUpPart() {
   };
 }
 
-Deno.test("takePart() waits for the StatefulSet, and takes part in one after the other, by their uids", async () => {
+Deno.test("takePart() waits for the StatefulSet, and joins for each of its uids in turn", async () => {
   const { runs, stop, ended, see } = setUpPart();
   await settle();
   assert.equal(runs.length, 0);
@@ -79,7 +79,7 @@ Deno.test("takePart() ends with the signal's reason while no StatefulSet is ther
   await assert.rejects(ended, /told to stop/);
 });
 
-Deno.test("takePart() fails with what a part of it has failed with", async () => {
+Deno.test("takePart() rejects with the error of the component that failed", async () => {
   const { runs, waits, ended, see } = setUpPart();
   await see("first");
   assert.equal(waits.count, 1, "the next StatefulSet is waited for");
@@ -184,7 +184,7 @@ Deno.test("join() leaves it to the watch to say that the StatefulSet is missing"
   assert.equal(clock.pending, 0, "no timer is left");
 });
 
-Deno.test("join() takes the end of what it waits for as no failure when it is stopped", async () => {
+Deno.test("join() logs no failure when it is stopped", async () => {
   const { log, stop, ended } = setUpJoin();
   await settle();
   stop.abort(new Error("told to stop"));

@@ -34,7 +34,7 @@ for (
   });
 }
 
-Deno.test("PodHealthChecks does not believe odd answers that a good one interrupts", async () => {
+Deno.test("PodHealthChecks ignores unexpected answers that a good one interrupts", async () => {
   await using setting = setUp("unimplemented", { backend: { ready: false } });
   const { clock, placement, world, checks } = setting;
   setting.gate.open = false;

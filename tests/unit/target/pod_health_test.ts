@@ -61,7 +61,7 @@ Deno.test("PodHealthChecks asks at once when the pod's condition falls and a cli
   assert.equal(placement.pods.healthOf("pod-1").missed, 0);
 });
 
-Deno.test("PodHealthChecks leaves an address that is the pod's no more, and asks at the new one at once", async () => {
+Deno.test("PodHealthChecks stops checking an old address of the pod, and checks the new one at once", async () => {
   await using setting = setUp("unanswered", { backend: { ready: false } });
   const { clock, placement, world, show, checks } = setting;
   placement.open(1, true);
@@ -167,7 +167,7 @@ Deno.test("PodHealthChecks counts no check as missed that it has given up, since
   assert.deepEqual(checks.slice(count).map(({ hostname }) => hostname), ["192.0.2.2"]);
 });
 
-Deno.test("PodHealthChecks knows nothing any more of a pod that was gone, and asks it at once when it is back", async () => {
+Deno.test("PodHealthChecks forgets a pod that is gone, and checks it at once when it is back", async () => {
   await using setting = setUp("not_serving", { mode: "grpc", backend: { ready: false } });
   const { clock, placement, show, checks, since } = setting;
   placement.open(1, true);
