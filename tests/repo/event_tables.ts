@@ -20,7 +20,7 @@ export const EVENT_MARKERS = ["<!-- events:start -->", "<!-- events:end -->"] as
 
 /** A Markdown table for each topic, one row an event at info or above; the end of a fault follows the fault. */
 export function eventTables(): string {
-  return EVENT_TOPICS.map(([title, events]) => {
+  return Object.entries(EVENT_TOPICS).map(([title, events]) => {
     const rows = Object.keys(events)
       .flatMap((code) => [code, `${code}_recovered`])
       .filter((code): code is EventCode => code in EVENTS)
