@@ -136,8 +136,8 @@ function unknownFlags(unknown: readonly string[], program: Command): string[] {
 function commandTree(): Command {
   const program = new Command(PROGRAM)
     .description(
-      "Stands between BuildKit clients and a buildkitd StatefulSet: starts buildkitd when a client connects, " +
-        "carries the bytes, and scales it down when nobody has needed it for a while.",
+      "Proxies BuildKit clients to a buildkitd StatefulSet: starts buildkitd when a client connects, and scales it " +
+        "down after --idle-timeout without connections.",
     )
     .usage("[command] [flags]")
     .helpOption(false)
@@ -180,7 +180,7 @@ function optionDescription(
 }
 
 const EPILOGUE = `
-A variable (in brackets) overrides its flag; an empty variable counts as not set.
+A variable (in brackets) overrides its flag; an empty one counts as not set.
 Durations are Go's: 2m0s, 1h30m, 500ms. Addresses are Go's: :8080, [::1]:8080.
 
 Examples:

@@ -202,7 +202,7 @@ Deno.test("--help keeps the order of topics, and says how to write values", () =
   const topics = Object.values(TOPICS).map((topic) => help.indexOf(`\n${topic}:\n`));
   assert.ok(topics.every((at, i) => at > (topics[i - 1] ?? 0)), topics.join());
   assert.ok(help.indexOf("\nOther:\n") > topics.at(-1)!);
-  assert.match(help, /^Usage: buildkitd-autoscaler \[command\] \[flags\]\n\nStands between BuildKit clients/);
+  assert.match(help, /^Usage: buildkitd-autoscaler \[command\] \[flags\]\n\nProxies BuildKit clients/);
   assert.match(help, /-h, --help +show this\n +--version +show the version\n/);
   assert.match(help, /\n {2}run +proxy and scale \(the default\)\n {2}demo .*\n.*\n? {2}version/);
   assert.equal(help.match(/--help/g)!.length, 1);
