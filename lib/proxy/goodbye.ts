@@ -21,7 +21,7 @@ export const LINGER_MS = 5_000;
 /** gRPC clients give a new connection 20 s: one that leaves well before has other reasons. */
 const CLIENT_LIMIT_MS = 15_000;
 
-/** The hold has ended without a backend. */
+/** The hold has ended without a pod. */
 export class HoldEnded extends Error {
   /** Always `HoldEnded`. */
   override readonly name = "HoldEnded";
@@ -49,7 +49,7 @@ export async function timedOut(
   return new HoldEnded(outcome, `${message}${describeProtocol(hold)}`, status);
 }
 
-/** The client has sent nothing. Nobody has asked for a backend, so that there is none is no fault. */
+/** The client has sent nothing, so nobody asked for a pod: this end is no fault. */
 export function silentWhileHeld(waitedMs: number): HoldEnded {
   const forMs = formatDurationMs(waitedMs);
   return new HoldEnded(

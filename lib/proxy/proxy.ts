@@ -29,7 +29,7 @@ export class Proxy {
   readonly #limit: CauseLog;
   /** Clients that are being told that there is no room. */
   readonly #refused = new Set<Promise<void>>();
-  /** What ends telling them, oldest first. */
+  /** Ends each of these goodbyes, oldest first. */
   readonly #telling = new Set<AbortController>();
   /** What sessions that run have carried so far. */
   readonly #traffic = new Set<Traffic>();

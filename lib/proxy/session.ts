@@ -117,7 +117,7 @@ class Session {
       if (!(error instanceof HoldEnded) || cut.aborted) throw error;
       this.#heldMs = Math.round(clock.nowMs() - this.#startedMs);
       const why = error.outcome === "timed_out" ? seats.explainWait(this.#id, cut) : undefined;
-      // It waits no more, whatever it is told.
+      // From here on it calls for no pod, however long the client still stays.
       seats.end(this.#id);
       const { readyWaitTimeoutMs } = this.#settings;
       const told = why === undefined ? error : await timedOut(error, why, readyWaitTimeoutMs, wait.hold);
@@ -141,7 +141,7 @@ class Session {
     return carry(this.#downstream, upstream, hold.handOver(), this.#traffic, firstBytes, limits);
   }
 
-  /** Writes the line, as soon as it is known how a pod has ended that has reset the session. */
+  /** Counts the end, and writes the session's line. If the pod broke the session, the line waits until it is known why. */
   #tellEnd(): void {
     const { clock, log, metrics, seats } = this.#ports;
     const outcome = this.#outcome;
@@ -169,7 +169,7 @@ class Session {
   }
 }
 
-/** There may be thousands that are refused for want of room, and the limit is logged by itself. */
+/** Refusals at a limit are logged at debug: there may be thousands, and the limit has a record of its own. */
 function levelOf(outcome: Outcome): "warn" | "debug" | "info" {
   if (outcome === "timed_out" || outcome === "protocol_error") return "warn";
   return outcome === "limited" ? "debug" : "info";

@@ -18,9 +18,9 @@ import { GRPC_STATUS } from "./http2_errors.ts";
 
 /** The settings that matter. */
 export interface WaitSettings {
-  /** From accept to a connected backend, in ms. */
+  /** From accept to a connected pod, in ms. */
   readonly readyWaitTimeoutMs: number;
-  /** Whether a connection alone wakes a backend, or only one that has sent something. */
+  /** Whether a connection alone calls for a pod, or only one that has sent something. */
   readonly wakeOn: "connect" | "data";
   /** Sessions that may be held at a time. */
   readonly maxHeld: number;
@@ -40,7 +40,7 @@ export interface WaitPorts extends Pick<BasePorts, "clock" | "random"> {
 export interface SessionEnds {
   /** Ends them all at once. */
   readonly cut: AbortSignal;
-  /** Ends those that are held, now or later: no backend will come. Its reason is a {@link HoldEnded}. */
+  /** Ends those that are held, now or later: no pod will come. Its reason is a {@link HoldEnded}. */
   readonly refuse: AbortSignal;
 }
 
