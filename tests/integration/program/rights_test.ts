@@ -94,8 +94,13 @@ Deno.test("program: a missing right names the namespace of the credentials if th
       access.rules.set("proxy", []);
     },
   });
-  const { cause } = await program.logged("watch_failed");
-  assert.match(String(cause), /verbs: \["list"\]; the namespace of the kubeconfig's context is "ci"$/);
+  const ofStatefulSets = () =>
+    program.log.of("watch_failed").find(({ fields }) => fields["resource"] === "statefulsets");
+  await program.until("the fault of that watch", () => ofStatefulSets() !== undefined);
+  assert.match(
+    String(ofStatefulSets()?.fields["cause"]),
+    /verbs: \["list"\]; the namespace of the kubeconfig's context is "ci"$/,
+  );
 });
 
 Deno.test("program: rejected credentials are reported and never shown", async () => {
