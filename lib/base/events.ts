@@ -1,6 +1,6 @@
 /**
- * Every event of the log in one table: its code, its text, how much it matters at most, and what it means. The tables of
- * events in `docs/operations.md` are made from it. Alerts and tests match on codes, so a code never changes, and its
+ * Every event of the log in one table: its code, its text, the highest level it is logged at, and what it means. The
+ * tables of events in `docs/operations.md` are made from it, without those that are logged at debug only. Alerts and tests match on codes, so a code never changes, and its
  * meaning stays what it is; the text may be worded better.
  *
  * @module
@@ -50,7 +50,7 @@ export const EVENT_TOPICS = {
       level: "warn",
       text: "rights not confirmed",
       recovered: "rights confirmed",
-      meaning: "not ready until then; `cause` says why",
+      meaning: "the program is unready until the rights suffice; `cause` says what is missing",
     },
     api_access_failed: {
       level: "warn",
