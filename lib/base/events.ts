@@ -173,7 +173,8 @@ export const EVENT_TOPICS = {
     pod_health_unsupported: {
       level: "warn",
       text: "pod has no gRPC health service",
-      meaning: "from now on the pod's condition decides",
+      meaning:
+        "from now on the pod's condition decides; with `--readiness grpc` the pod gets no sessions until it answers SERVING",
     },
     pod_health_check_failed: {
       level: "warn",

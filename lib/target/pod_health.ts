@@ -180,7 +180,7 @@ export class PodHealthChecks {
     const { log, placement } = this.#ports;
     if (after.unsupported && !before.unsupported) {
       const then = placement.pods.mode === "grpc"
-        ? "the pod never becomes ready (--readiness grpc)"
+        ? "the pod becomes ready only by an answer SERVING (--readiness grpc)"
         : "the pod's condition decides";
       log.warn("pod_health_unsupported", { pod, uid, then });
     }

@@ -112,7 +112,7 @@ for (const habit of ["unimplemented", "tls"] as const) {
     using client = await program.connect();
     await client.send("hello");
     const { then } = await program.logged("pod_health_unsupported");
-    assert.equal(then, "the pod never becomes ready (--readiness grpc)");
+    assert.equal(then, "the pod becomes ready only by an answer SERVING (--readiness grpc)");
     await untilSeenReady(program);
     await program.held(1);
     await noneServed(program, daemon);

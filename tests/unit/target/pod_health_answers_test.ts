@@ -9,7 +9,7 @@ import { setUp, warm } from "../../support/pod_health.ts";
 for (
   const [mode, then] of [
     ["auto", "the pod's condition decides"],
-    ["grpc", "the pod never becomes ready (--readiness grpc)"],
+    ["grpc", "the pod becomes ready only by an answer SERVING (--readiness grpc)"],
   ] as const
 ) {
   Deno.test(`PodHealthChecks (${mode}) believes three answers in a row that there is no health service, and warns once`, async () => {
@@ -33,6 +33,18 @@ for (
     assert.equal(checks.length > 3, mode === "grpc", "only in grpc there is nothing else to go by");
   });
 }
+
+Deno.test("PodHealthChecks (grpc) lets a pod without a health service be used once it answers SERVING", async () => {
+  await using setting = setUp("unimplemented", { mode: "grpc", backend: { ready: false } });
+  const { clock, placement, world, log } = setting;
+  placement.open(1, true);
+  await clock.advance(5_000);
+  assert.equal(log.of("pod_health_unsupported").length, 1);
+  assert.deepEqual(placement.pods.all.map((pod) => placement.pods.isReady(pod)), [false]);
+  world.fate = "serving";
+  await clock.advance(5_000);
+  assert.deepEqual(placement.pods.all.map((pod) => placement.pods.isReady(pod)), [true]);
+});
 
 Deno.test("PodHealthChecks ignores unexpected answers that a good one interrupts", async () => {
   await using setting = setUp("unimplemented", { backend: { ready: false } });
