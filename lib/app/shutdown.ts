@@ -97,7 +97,7 @@ async function releaseLead({ clock, log, stop, target: { scaler, proxies } }: Ru
     using limit = leaveLimit(clock, stop.now);
     await proxies.release(limit.signal);
   } catch (error) {
-    log.debug("lease_release_failed", { cause: messageOf(error) });
+    log.debug("leader_lease_release_failed", { cause: messageOf(error) });
   }
 }
 

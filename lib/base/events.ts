@@ -99,7 +99,7 @@ export const EVENT_TOPICS = {
       text: "credentials not sent over plain HTTP",
       meaning: "the address of the API server begins with `http://`",
     },
-    server_certificate_unverified: {
+    api_server_certificate_unverified: {
       level: "warn",
       text: "API server certificate not verified",
       meaning: "`insecure-skip-tls-verify` is set",
@@ -144,7 +144,7 @@ export const EVENT_TOPICS = {
       text: "field manager removed",
       meaning: "one of many owners of an unchanged count was removed from `managedFields`",
     },
-    field_managers_removal_failed: {
+    field_manager_removal_failed: {
       level: "debug",
       text: "cannot remove field managers",
       meaning: "retried later",
@@ -154,10 +154,10 @@ export const EVENT_TOPICS = {
       text: "pod observed",
       meaning: "in an EndpointSlice, with its conditions",
     },
-    pod_verified: {
+    suspect_pod_checked: {
       level: "debug",
-      text: "pod verified",
-      meaning: "`alive`: whether a suspect pod survived a scale-down",
+      text: "suspect pod checked",
+      meaning: "`alive`: whether the API server shows it without a deletion",
     },
     pod_connection_failed: {
       level: "warn",
@@ -238,7 +238,7 @@ export const EVENT_TOPICS = {
       recovered: "able to join the other proxies again",
       meaning: "usually a right on Leases is missing",
     },
-    record_renewal_failed: {
+    own_record_renewal_failed: {
       level: "warn",
       text: "cannot renew this proxy's record",
       recovered: "renewing this proxy's record again",
@@ -256,7 +256,7 @@ export const EVENT_TOPICS = {
       recovered: "leader election restored",
       meaning: "usually a right on Leases is missing",
     },
-    lease_release_failed: {
+    leader_lease_release_failed: {
       level: "debug",
       text: "cannot release the leader's Lease",
       meaning: "another proxy leads when it expires",

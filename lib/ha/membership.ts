@@ -62,7 +62,7 @@ export class Membership {
   constructor(settings: StandingSettings, ports: MembershipPorts) {
     this.#settings = settings;
     this.#ports = ports;
-    this.#faults = new CauseLog(ports.log, "record_renewal_failed", ports.access);
+    this.#faults = new CauseLog(ports.log, "own_record_renewal_failed", ports.access);
     this.#joinFaults = new CauseLog(ports.log, "join_failed", ports.access);
     ports.standing.onSilent(() => this.#noticeSilence());
     ports.count.onRegressed(() => this.#rejoin());

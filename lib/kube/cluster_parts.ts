@@ -66,7 +66,7 @@ const NO_CREDENTIALS =
 export function makeCluster(parts: ClusterParts, { log, machine }: LoadPorts): Cluster {
   const { server, source, namespace, podUid, tokenTimes, connection } = parts;
   if (connection.insecure) {
-    log.warn("server_certificate_unverified", {
+    log.warn("api_server_certificate_unverified", {
       server: server.origin,
       source,
       cause: '"insecure-skip-tls-verify" is set: anyone on the network path can read and change the traffic',

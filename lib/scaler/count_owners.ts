@@ -101,7 +101,7 @@ export class CountOwners {
         await sleep(clock, PAUSE_MS, signal);
       } catch (error) {
         signal.throwIfAborted();
-        log.debug("field_managers_removal_failed", { cause: messageOf(error) });
+        log.debug("field_manager_removal_failed", { cause: messageOf(error) });
         await sleep(clock, retryDelayMs(error, failures++, random), signal);
       }
     }

@@ -48,7 +48,7 @@ async function verify(
   if (found === undefined || found === "forbidden") return false;
   const alive = found !== "missing" && found.metadata?.uid === uid &&
     found.metadata.deletionTimestamp === undefined;
-  log.debug("pod_verified", { pod, uid, alive });
+  log.debug("suspect_pod_checked", { pod, uid, alive });
   if (alive) pods.verified(uid, settledMs);
   else pods.deleted(uid);
   return true;

@@ -83,7 +83,7 @@ Deno.test("Membership tries a failed renewal again soon, and every 5 s at least"
     await clock.advance(5_000);
     assert.equal(world.one.membership.fault, undefined);
   }
-  assert.equal(world.one.log.of("record_renewal_failed_recovered").length, 2);
+  assert.equal(world.one.log.of("own_record_renewal_failed_recovered").length, 2);
   assert.equal(world.one.claims, 1, "it never had to join again");
   await world.stop();
 });

@@ -316,7 +316,7 @@ Deno.test("loadCluster() warns once when certificates are not verified", async (
   await loadCluster({ kubeconfig: "/k" }, given);
   assert.deepEqual(given.records.map(({ level, code }) => [level, code]), [[
     "warn",
-    "server_certificate_unverified",
+    "api_server_certificate_unverified",
   ]]);
 });
 

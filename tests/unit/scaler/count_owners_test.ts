@@ -125,7 +125,7 @@ Deno.test("CountOwners gives nothing up that would change the count, whatever th
   await clock.advance(60_000);
   assert.equal(scale.replicas, 1);
   assert.equal(scale.requests.some((request) => request.startsWith("give up")), false);
-  assert.ok(log.of("field_managers_removal_failed").length > 0);
+  assert.ok(log.of("field_manager_removal_failed").length > 0);
   await stop();
 });
 
@@ -139,7 +139,7 @@ Deno.test("CountOwners backs off where a share stays although the API server too
   changed();
   await clock.advance(60_000);
   assert.ok(scale.requests.length < 40, `found ${scale.requests.length} requests in a minute`);
-  assert.ok(log.of("field_managers_removal_failed").length > 0);
+  assert.ok(log.of("field_manager_removal_failed").length > 0);
   await stop();
 });
 
