@@ -227,7 +227,7 @@ export const EVENT_TOPICS = {
     },
   },
   "Several proxies": {
-    joined: {
+    proxy_joined: {
       level: "info",
       text: "joined the other proxies",
       meaning: "also when this proxy is the only one",
@@ -249,7 +249,7 @@ export const EVENT_TOPICS = {
       text: "leader changed",
       meaning: "`leader` scales down from now on; `self` if it is this proxy",
     },
-    leader_lost: { level: "info", text: "no leader", meaning: "no proxy scales down now" },
+    leader_missing: { level: "info", text: "no leader", meaning: "no proxy scales down now" },
     election_failed: {
       level: "warn",
       text: "leader election failed",

@@ -207,7 +207,7 @@ export class Election {
     if (holder === this.#holder) return;
     const { log, identity } = this.#ports;
     this.#holder = holder;
-    if (holder === "") log.info("leader_lost", {});
+    if (holder === "") log.info("leader_missing", {});
     else log.info("leader_changed", { leader: holder, self: holder === identity });
     this.#changed.tell();
   }

@@ -209,7 +209,7 @@ export class Membership {
       }
     }
     this.#joinFaults.succeeded();
-    if (!this.#ready) log.info("joined", { identity, state: this.state });
+    if (!this.#ready) log.info("proxy_joined", { identity, state: this.state });
     this.#ready = true;
     this.#joined.resolve();
   }

@@ -310,7 +310,7 @@ Deno.test("Election: a leader that cannot renew logs that once, and that there i
   await clock.advance(60_000);
   assert.equal(a.election.holder, "");
   assert.deepEqual(a.changes, ["a", ""]);
-  assert.equal(a.log.of("leader_lost").length, 1);
+  assert.equal(a.log.of("leader_missing").length, 1);
   assert.equal(a.log.records.filter(({ level }) => level === "warn").length, 1);
   leases.reachable = true;
   await clock.advance(2_000);

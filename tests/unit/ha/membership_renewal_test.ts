@@ -114,7 +114,7 @@ for (const what of ["joins", "claims", "renews"] as const) {
     fails(new Error("no answer"));
     await clock.advance(0);
     await running;
-    assert.deepEqual(one.log.records.map(({ code }) => code), what === "renews" ? ["joined"] : []);
+    assert.deepEqual(one.log.records.map(({ code }) => code), what === "renews" ? ["proxy_joined"] : []);
     assert.equal(clock.pending, 0);
   });
 }
@@ -200,7 +200,7 @@ Deno.test("Membership, cut off: the API that comes back makes it join at once, a
   for (const lost of ["own_record_deleted", "own_record_expired"] as const) {
     assert.equal(one.log.of(lost).length, 0);
   }
-  assert.equal(one.log.of("joined").length, 1, "said once in a process");
+  assert.equal(one.log.of("proxy_joined").length, 1, "said once in a process");
   await stop();
 });
 
@@ -254,7 +254,7 @@ Deno.test("Membership: a record that is deleted in the middle of a claim makes i
   await clock.advance(0);
   assert.equal(one.membership.ready, true);
   assert.equal(one.claims, 2);
-  assert.deepEqual(one.log.records.map(({ code }) => code), ["own_record_deleted", "joined"]);
+  assert.deepEqual(one.log.records.map(({ code }) => code), ["own_record_deleted", "proxy_joined"]);
   one.stop();
   await clock.advance(0);
   await running;

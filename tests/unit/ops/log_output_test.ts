@@ -210,7 +210,7 @@ Deno.test("openLog() says how many records were lost, and why", async () => {
   };
   const options = { level: "info", format: "json", terminal: false, colors: false } as const;
   const { log, flush } = await openLog({ ...options, clock: new VirtualClock(), writer });
-  log.info("joined");
+  log.info("proxy_joined");
   await flush(1000);
   fails = false;
   log.info("ready");
@@ -249,7 +249,7 @@ Deno.test("openLog() writes one line without control characters, whatever the va
 
 Deno.test("openLog() keeps several logs in one process apart", async () => {
   const [a, b] = await Promise.all([
-    linesOf((log) => log.info("joined")),
+    linesOf((log) => log.info("proxy_joined")),
     linesOf((log) => log.debug("ready"), { level: "debug" }),
   ]);
   assert.deepEqual([a.length, b.length], [1, 1]);
