@@ -1,7 +1,7 @@
 /**
  * Every event of the log in one table: its code, its text, the highest level it is logged at, and what it means. The
- * tables of events in `docs/operations.md` are made from it, without those that are logged at debug only. Alerts and tests match on codes, so a code never changes, and its
- * meaning stays what it is; the text may be worded better.
+ * tables of events in `docs/operations.md` are made from it, without those that are logged at debug only. Alerts and tests
+ * match on codes, so a code never changes, and its meaning stays what it is; the text may be worded better.
  *
  * @module
  */
@@ -224,6 +224,42 @@ export const EVENT_TOPICS = {
       level: "warn",
       text: "too few file descriptors",
       meaning: "`sessions` is the limit, `then` says what to raise: [file descriptors](#file-descriptors)",
+    },
+  },
+  "TLS and load balancers": {
+    connection_rejected: {
+      level: "info",
+      text: "connection rejected before its session",
+      meaning:
+        "the TLS handshake or the PROXY header failed: `cause` says why, `from` is the other end of the socket",
+    },
+    connection_without_client: {
+      level: "debug",
+      text: "connection without a client",
+      meaning: "a load balancer has checked the port (`LOCAL` or `UNKNOWN` in the PROXY header)",
+    },
+    connections_crowded_out: {
+      level: "warn",
+      text: "too many connections before their sessions",
+      recovered: "few enough connections before their sessions again",
+      meaning:
+        "more than 128 TLS handshakes at a time: the oldest of the address with most of them are ended",
+    },
+    tls_files_invalid: {
+      level: "warn",
+      text: "TLS files cannot be used",
+      recovered: "TLS files can be used again",
+      meaning: "the last good ones stay in force; `cause` says what is wrong",
+    },
+    tls_files_reloaded: {
+      level: "info",
+      text: "TLS files reloaded",
+      meaning: "new handshakes use them; `expires` is the end of the certificate",
+    },
+    tls_certificate_expired: {
+      level: "warn",
+      text: "TLS certificate expired",
+      meaning: "`file` and since when; clients refuse it",
     },
   },
   "Several proxies": {

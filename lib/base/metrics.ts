@@ -29,6 +29,11 @@ export const ACCEPT_FAULTS = ["exhausted", "client", "other"] as const;
  */
 export type AcceptFault = typeof ACCEPT_FAULTS[number];
 
+/** Why a connection did not become a session; the label `cause`. */
+export const ENTRANCE_FAULTS = ["left", "timed_out", "crowded_out", "proxy_header", "tls"] as const;
+/** One of {@link ENTRANCE_FAULTS}. */
+export type EntranceFault = typeof ENTRANCE_FAULTS[number];
+
 /** Why the replica count was written; the label `reason`. */
 export const SCALE_REASONS = [
   "held_session",
@@ -121,6 +126,12 @@ export const METRICS = {
     help:
       "Accepts that failed: for want of descriptors or memory, or since the client had left before, which is harmless.",
     labels: { cause: ACCEPT_FAULTS },
+  },
+  buildkitd_autoscaler_entrance_failures_total: {
+    type: "counter",
+    help:
+      "Connections that ended before they were sessions, in the TLS handshake or the PROXY header, by cause.",
+    labels: { cause: ENTRANCE_FAULTS },
   },
   buildkitd_autoscaler_scale_writes_total: {
     type: "counter",

@@ -16,6 +16,8 @@ export interface Address {
 export interface Conn {
   /** The address of the peer. */
   readonly remoteAddr: Address;
+  /** The name in the peer's certificate, if the peer has shown one and it was verified. */
+  readonly peerName?: string | undefined;
   /**
    * Reads into `buffer`. Resolves to the number of bytes, or to `null` after the peer's FIN. Only `close` cancels it.
    */

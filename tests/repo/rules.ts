@@ -7,7 +7,17 @@ import ts from "typescript";
 import { codeOnly, importsOf, type SourceFile } from "./source.ts";
 
 /** The layers, lowest first: a file imports only from its own or a lower one. */
-export const LAYERS = ["base", "config", "kube", "scaler", "ha", "target", "proxy", "ops"] as const;
+export const LAYERS = [
+  "base",
+  "config",
+  "kube",
+  "scaler",
+  "ha",
+  "target",
+  "entrance",
+  "proxy",
+  "ops",
+] as const;
 
 /** Files that may touch the outside, each with its reason. Everything else takes it through a port. */
 export const OUTSIDE: ReadonlyMap<string, string> = new Map([
@@ -19,6 +29,8 @@ export const OUTSIDE: ReadonlyMap<string, string> = new Map([
   ["lib/kube/tls_http.ts", "HTTP over node:tls, for what fetch cannot do"],
   ["lib/kube/valve.ts", "the socket under node:tls"],
   ["lib/kube/machine.ts", "files, environment and child processes that credentials come from"],
+  ["lib/entrance/tls_server.ts", "the runtime's TLS, on connections that were accepted already"],
+  ["lib/entrance/tls_conn.ts", "the type of a TLS connection of the runtime"],
   ["lib/proxy/deno_network.ts", "TCP sockets"],
   ["lib/ops/descriptors.ts", "how many files may be opened"],
   ["lib/ops/process_facts.ts", "the process's memory and CPU time"],

@@ -27,6 +27,8 @@ export interface IssueOptions {
   readonly dnsNames?: readonly string[];
   /** Subject alternative names that are IPv4 addresses. */
   readonly ipAddresses?: readonly string[];
+  /** Subject alternative names that are URIs. */
+  readonly uris?: readonly string[];
   /** Default: a day ago. */
   readonly notBefore?: Date;
   /** Default: in ten years. */
@@ -103,6 +105,7 @@ async function make(
   ]);
   const names = [
     ...(options.dnsNames ?? []).map((dns) => tlv(0x82, utf8(dns))),
+    ...(options.uris ?? []).map((uri) => tlv(0x86, utf8(uri))),
     ...(options.ipAddresses ?? []).map((ip) => tlv(0x87, bytes(...ip.split(".").map(Number)))),
   ];
   const extensions = [

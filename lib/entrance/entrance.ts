@@ -1,0 +1,190 @@
+/**
+ * A listener whose connections are ready to be sessions: those of a load balancer have said who their client is, and the
+ * TLS handshake is done. All of that happens beside the accept loop, bounded in time and number. What does not get that
+ * far never becomes a session: it wakes no backend and counts nowhere as a client.
+ *
+ * @module
+ */
+import { close } from "../base/conn.ts";
+import { messageOf, TimeoutError } from "../base/errors.ts";
+import { CauseLog } from "../base/log.ts";
+import type { EntranceFault } from "../base/metrics.ts";
+import { type Address, type Conn, formatAddress, type Listener } from "../base/network.ts";
+import type { BasePorts } from "../base/ports.ts";
+import { type IpNetwork, isWithin } from "../config/ip_networks.ts";
+import { type Arrivals, ClientLeft, CrowdedOut } from "./arrivals.ts";
+import { PrefixedConn } from "./prefixed_conn.ts";
+import { LONGEST_HEADER_BYTES, parseProxyHeader } from "./proxy_header.ts";
+
+/** What a connection has to pass. */
+export interface EntranceSteps {
+  /** Connections from these networks begin with a header of the PROXY protocol. */
+  readonly proxiesFrom: readonly IpNetwork[];
+  /** Makes the TLS handshake, where there is one. Closes the connection if it fails. */
+  readonly secure?: ((tcp: Conn, signal: AbortSignal) => Promise<Conn>) | undefined;
+}
+
+/** What an entrance tells. */
+export type EntrancePorts = Pick<BasePorts, "log" | "metrics"> & {
+  /** Bounds what is under way, at all entrances together. */
+  readonly arrivals: Arrivals;
+};
+
+/** The first bytes are no header of the PROXY protocol. */
+class BadHeader extends Error {
+  /** Always `BadHeader`. */
+  override readonly name = "BadHeader";
+}
+
+/** What an accept has come to. */
+type Outcome = { readonly conn: Conn } | { readonly error: unknown };
+
+/** {@link Listener} over another one. */
+export class Entrance implements Listener {
+  readonly #listener: Listener;
+  readonly #steps: EntranceSteps;
+  readonly #ports: EntrancePorts;
+  readonly #crowd: CauseLog;
+  readonly #over = new AbortController();
+  /** What nobody has taken yet. */
+  readonly #outcomes: Outcome[] = [];
+  #changed = Promise.withResolvers<void>();
+  #accepting = false;
+
+  /** Takes over `listener`. */
+  constructor(listener: Listener, steps: EntranceSteps, ports: EntrancePorts) {
+    this.#listener = listener;
+    this.#steps = steps;
+    this.#ports = ports;
+    this.#crowd = new CauseLog(ports.log, "connections_crowded_out");
+  }
+
+  /** See {@link Listener}. */
+  get addr(): Address {
+    return this.#listener.addr;
+  }
+
+  /** See {@link Listener}. */
+  async accept(): Promise<Conn> {
+    for (;;) {
+      if (!this.#accepting) this.#acceptNext();
+      const next = this.#outcomes.shift();
+      if (next !== undefined) {
+        if ("conn" in next) return next.conn;
+        throw next.error;
+      }
+      await this.#changed.promise;
+      this.#changed = Promise.withResolvers();
+    }
+  }
+
+  /** See {@link Listener}. Ends what is under way. */
+  close(): void {
+    this.#listener.close();
+    this.#over.abort(new Deno.errors.BadResource("The listener is closed"));
+    for (const outcome of this.#outcomes) if ("conn" in outcome) close(outcome.conn);
+  }
+
+  #acceptNext(): void {
+    this.#accepting = true;
+    this.#listener.accept().then(
+      (tcp) => {
+        this.#accepting = false;
+        this.#enter(tcp);
+        this.#changed.resolve();
+      },
+      (error) => {
+        this.#accepting = false;
+        this.#settle({ error });
+      },
+    );
+  }
+
+  #settle(outcome: Outcome): void {
+    if (this.#over.signal.aborted && "conn" in outcome) return close(outcome.conn);
+    this.#outcomes.push(outcome);
+    this.#changed.resolve();
+  }
+
+  async #enter(tcp: Conn): Promise<void> {
+    const { arrivals, log } = this.#ports;
+    const { remoteAddr } = tcp;
+    try {
+      const conn = await arrivals.admit(
+        remoteAddr.hostname,
+        this.#over.signal,
+        (signal) => this.#arrive(tcp, signal),
+      );
+      this.#crowd.succeeded();
+      if (conn !== undefined) return this.#settle({ conn });
+      log.debug("connection_without_client", { from: formatAddress(remoteAddr) });
+    } catch (error) {
+      if (!this.#over.signal.aborted) this.#failed(remoteAddr, error);
+    }
+    close(tcp);
+  }
+
+  /** The connection as a session may have it; nothing if it is one without a client. */
+  async #arrive(tcp: Conn, signal: AbortSignal): Promise<Conn | undefined> {
+    const { proxiesFrom, secure } = this.#steps;
+    let conn = tcp;
+    if (proxiesFrom.some((network) => isWithin(tcp.remoteAddr.hostname, network))) {
+      const found = await readHeader(tcp, signal);
+      if (found === undefined) return undefined;
+      conn = found;
+    }
+    return secure === undefined ? conn : await secure(conn, signal);
+  }
+
+  #failed(from: Address, error: unknown): void {
+    const { log, metrics } = this.#ports;
+    const fault = faultOf(error);
+    metrics.record("entrance_failures_total", 1, { cause: fault });
+    const fields = { from: formatAddress(from), cause: messageOf(error) };
+    if (fault === "crowded_out") return this.#crowd.failed(error, fields);
+    log[fault === "left" ? "debug" : "info"](
+      "connection_rejected",
+      fields,
+    );
+  }
+}
+
+function faultOf(error: unknown): EntranceFault {
+  if (error instanceof ClientLeft) return "left";
+  if (error instanceof TimeoutError) return "timed_out";
+  if (error instanceof CrowdedOut) return "crowded_out";
+  return error instanceof BadHeader ? "proxy_header" : "tls";
+}
+
+/** Reads the header of a connection. Nothing if it says that there is no client. */
+async function readHeader(tcp: Conn, signal: AbortSignal): Promise<Conn | undefined> {
+  const buffer = new Uint8Array(LONGEST_HEADER_BYTES);
+  const onAbort = () => close(tcp);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    signal.throwIfAborted();
+    for (let filled = 0; filled < buffer.byteLength;) {
+      const n = await tcp.read(buffer.subarray(filled));
+      if (n === null) {
+        if (filled === 0) throw new ClientLeft("The client left without a byte");
+        throw new BadHeader("The PROXY header is not whole: the connection has ended");
+      }
+      filled += n;
+      const bytes = buffer.subarray(0, filled);
+      const header = parseProxyHeader(bytes);
+      switch (header.kind) {
+        case "bad":
+          throw new BadHeader(`The PROXY header cannot be used: ${header.why}`);
+        case "local":
+          return undefined;
+        case "client":
+          return new PrefixedConn(tcp, header.client, bytes.slice(header.headerBytes));
+      }
+    }
+    throw new BadHeader(`The PROXY header is longer than ${LONGEST_HEADER_BYTES} bytes`);
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * The encrypted side of a TLS connection: a TCP connection as the stream that `node:tls` works on. It reads from the
+ * socket only while its owner has room, since the runtime's TLS takes in whatever it is given. It takes every write at
+ * once, since the runtime's TLS does not wait for them (seen on Deno 2.9.6): whoever writes has to wait for `flushed`.
+ * It never closes the connection.
+ *
+ * @module
+ */
+import { Duplex } from "node:stream";
+import { writeAll } from "../base/conn.ts";
+import type { Conn } from "../base/network.ts";
+
+/** What an idle connection waits with: thousands may be open. */
+const WAITING_BUFFER_BYTES = 2 * 1024;
+
+/** What is read with while reads fill their buffer: four records of TLS. */
+const FLOWING_BUFFER_BYTES = 64 * 1024;
+
+/** The stream under TLS. */
+export class Wire extends Duplex {
+  readonly #conn: Conn;
+  readonly #hasRoom: () => boolean;
+  #buffer = new Uint8Array(WAITING_BUFFER_BYTES);
+  /** The stream has asked for bytes and has not got them yet. */
+  #wanted = false;
+  #reading = false;
+  /** Resolves when all that was written so far is with the kernel. */
+  #written: Promise<void> = Promise.resolve();
+  /** Ends those that wait for it. */
+  readonly #waiting = new Set<(error: Error) => void>();
+
+  /** Reads from and writes to a connection. Asks `hasRoom` before each read. */
+  constructor(conn: Conn, hasRoom: () => boolean) {
+    super({ allowHalfOpen: true });
+    this.#conn = conn;
+    this.#hasRoom = hasRoom;
+  }
+
+  /** Reads on, if a read waits for room and there is some. */
+  pull(): void {
+    if (!this.#wanted || this.#reading || this.destroyed || !this.#hasRoom()) return;
+    this.#wanted = false;
+    this.#reading = true;
+    this.#read();
+  }
+
+  /** Resolves when everything that was written is with the kernel. Rejects when a write has failed, or at `giveUp`. */
+  flushed(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiting.add(reject);
+    this.#written.then(resolve, reject);
+    return promise.finally(() => this.#waiting.delete(reject));
+  }
+
+  /** Nobody waits for writes any more. */
+  giveUp(error: Error): void {
+    for (const reject of this.#waiting) reject(error);
+  }
+
+  /** Part of {@link Duplex}. */
+  override _read(): void {
+    this.#wanted = true;
+    this.pull();
+  }
+
+  /** Part of {@link Duplex}. */
+  override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error | null) => void): void {
+    this.#written = this.#written.then(() => writeAll(this.#conn, chunk));
+    this.#written.catch(() => {}); // whoever waits for it is told
+    done();
+  }
+
+  async #read(): Promise<void> {
+    const buffer = this.#buffer;
+    let bytes: Uint8Array | null;
+    try {
+      const n = await this.#conn.read(buffer);
+      bytes = n === null ? null : buffer.subarray(0, n);
+    } catch (error) {
+      this.destroy(error as Error);
+      return;
+    }
+    this.#reading = false;
+    if (this.destroyed) return;
+    this.push(bytes);
+    const sizeBytes = nextBufferBytes(buffer.byteLength, bytes?.byteLength ?? 0);
+    // TLS has taken the bytes by now, unless it has paused the stream: then they are still in the buffer.
+    if (this.readableLength > 0 || sizeBytes !== buffer.byteLength) this.#buffer = new Uint8Array(sizeBytes);
+  }
+}
+
+function nextBufferBytes(sizeBytes: number, filledBytes: number): number {
+  if (filledBytes === sizeBytes) return FLOWING_BUFFER_BYTES;
+  return filledBytes <= WAITING_BUFFER_BYTES ? WAITING_BUFFER_BYTES : sizeBytes;
+}

@@ -1,0 +1,165 @@
+/**
+ * Connections after their TLS handshake, on real sockets: bytes, ends, and bounds.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import net from "node:net";
+import tls from "node:tls";
+import { within } from "../../support/deadline.ts";
+import { pattern, sha256 } from "../../support/tcp_client.ts";
+import { ca, ci, readToEnd, receive, send, TlsStage } from "./stage.ts";
+
+for (const mutual of [false, true]) {
+  const kind = mutual ? "with client certificates" : "without client certificates";
+  const certificate = mutual ? ci : undefined;
+
+  Deno.test(`TlsConn carries every byte both ways at once, ${kind}`, async () => {
+    using stage = new TlsStage({ mutual });
+    const [client, server] = await stage.pair(certificate);
+    const [up, down] = [pattern(8_000_003, 1), pattern(9_000_001, 2)];
+    const [atServer, atClient] = await within(
+      Promise.all([
+        readToEnd(server),
+        readToEnd(client),
+        send(client, up).then(() => client.closeWrite()),
+        send(server, down).then(() => server.closeWrite()),
+      ]),
+      "the bytes of both sides",
+    );
+    assert.equal(sha256(atServer), sha256(up));
+    assert.equal(sha256(atClient), sha256(down));
+  });
+
+  Deno.test(`TlsConn passes a half-close on in both directions, ${kind}`, async () => {
+    using stage = new TlsStage({ mutual });
+    const [client, server] = await stage.pair(certificate);
+    await client.closeWrite();
+    assert.equal(await receive(server), null);
+    await send(server, "after your end");
+    assert.equal(await receive(client), "after your end");
+    await server.closeWrite();
+    assert.equal(await receive(client), null);
+
+    const [other, otherServer] = await stage.pair(certificate);
+    await otherServer.closeWrite();
+    assert.equal(await receive(other), null);
+    await send(other, "after your end");
+    assert.equal(await receive(otherServer), "after your end");
+  });
+
+  Deno.test(`TlsConn takes little from a client whose bytes nobody reads, ${kind}`, async () => {
+    using stage = new TlsStage({ mutual });
+    const [client, server] = await stage.pair(certificate);
+    const sent = await sendUntilStuck(client);
+    // The rest is in the buffers of both sockets, which the kernel sizes.
+    assert.ok(sent < 16 * MiB, `the client could send ${sent} bytes`);
+    const total = sent + 5;
+    client.closeWrite().catch(() => {});
+    let received = 0;
+    const buffer = new Uint8Array(1 << 18);
+    while (received < total - 5) {
+      received += (await within(server.read(buffer), "the rest")) ?? assert.fail("the end");
+    }
+  });
+
+  Deno.test(`TlsConn writes little to a client that reads nothing, ${kind}`, async () => {
+    using stage = new TlsStage({ mutual });
+    const [, server] = await stage.pair(certificate);
+    const sent = await sendUntilStuck(server);
+    assert.ok(sent < 16 * MiB, `${sent} bytes were taken`);
+  });
+}
+
+Deno.test("TlsConn.close() tells the client that the stream has ended", async () => {
+  using stage = new TlsStage();
+  const socket = net.connect({ host: "127.0.0.1", port: stage.port });
+  const client = tls.connect({ socket, servername: "localhost", ca: ca.cert, ALPNProtocols: ["h2"] });
+  const ended = new Promise<string>((resolve) => {
+    client.once("end", () => resolve("end"));
+    client.once("error", (error) => resolve(error.message));
+  });
+  client.resume();
+  const server = await stage.accept();
+  server.close();
+  assert.equal(await within(ended, "the end at the client"), "end");
+  client.destroy();
+  await assert.rejects(server.read(new Uint8Array(1)), Deno.errors.BadResource);
+  await assert.rejects(server.write(new Uint8Array(1)), Deno.errors.BadResource);
+  assert.throws(() => server.close(), Deno.errors.BadResource);
+});
+
+Deno.test("TlsConn.close() ends a read and a write that wait", async () => {
+  using stage = new TlsStage();
+  const [, server] = await stage.pair();
+  const reading = assert.rejects(server.read(new Uint8Array(1)), Deno.errors.BadResource);
+  const writing = assert.rejects(send(server, new Uint8Array(64 * MiB)));
+  await writeStops();
+  server.close();
+  await within(Promise.all([reading, writing]), "the ends of read and write");
+});
+
+Deno.test("TlsConn ends for a client that has reset its connection, and for one that is gone without a word", async () => {
+  using stage = new TlsStage();
+  const [abrupt, abruptServer] = await Promise.all([resettable(stage.port), stage.accept()]);
+  const reading = abruptServer.read(new Uint8Array(1)).then(String, (error) => error.name);
+  abrupt.resetAndDestroy();
+  assert.notEqual(await within(reading, "the end of the read"), "1");
+  await assert.rejects(within(writeForever(abruptServer), "a write that fails"));
+
+  const [gone, goneServer] = await Promise.all([resettable(stage.port), stage.accept()]);
+  const ended = goneServer.read(new Uint8Array(1)).then(String, (error) => error.name);
+  gone.destroy(); // a FIN, without the end of the TLS stream
+  assert.notEqual(await within(ended, "the end of the read"), "1");
+});
+
+Deno.test("TlsConn names the client, and the proxy's own side", async () => {
+  using stage = new TlsStage({ mutual: true });
+  const [, server] = await stage.pair(ci);
+  assert.equal(server.peerName, "ci.example.org");
+  assert.equal(server.remoteAddr.hostname, "127.0.0.1");
+  server.setNoDelay(true);
+  server.setKeepAlive(true);
+  using open = new TlsStage();
+  const [, anonymous] = await open.pair();
+  assert.equal(anonymous.peerName, undefined);
+});
+
+const MiB = 1 << 20;
+
+/** Sends until a write has waited for a second: how much was sent. */
+async function sendUntilStuck(conn: { write(bytes: Uint8Array): Promise<number> }): Promise<number> {
+  const bytes = new Uint8Array(1 << 16);
+  let sent = 0;
+  for (;;) {
+    const { promise, resolve } = Promise.withResolvers<"stuck">();
+    const timer = setTimeout(() => resolve("stuck"), 1_000);
+    const writing = conn.write(bytes);
+    writing.catch(() => {}); // it ends with the stage
+    const n = await Promise.race([writing, promise]);
+    clearTimeout(timer);
+    if (n === "stuck" || sent > 128 * MiB) return sent;
+    sent += n;
+  }
+}
+
+async function writeForever(conn: { write(bytes: Uint8Array): Promise<number> }): Promise<never> {
+  for (;;) await conn.write(new Uint8Array(1024));
+}
+
+function writeStops(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 200));
+}
+
+/** A client whose socket can be reset. Its handshake is done. */
+async function resettable(port: number): Promise<net.Socket> {
+  const socket = net.connect({ host: "127.0.0.1", port });
+  const client = tls.connect({ socket, servername: "localhost", ca: ca.cert, ALPNProtocols: ["h2"] });
+  client.on("error", () => {});
+  socket.on("error", () => {});
+  await within(
+    new Promise<void>((resolve) => client.once("secureConnect", resolve)),
+    "the client's handshake",
+  );
+  return socket;
+}
