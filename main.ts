@@ -126,6 +126,7 @@ async function run(
       countDescriptors,
       serveAdmin: adminPorts(network, { clock, log }),
       metrics: prometheusMetrics(processFacts(clock.wallMs())),
+      readText: machine.readText,
       loadCluster: () => loadCluster(settings, { log, clock, machine }),
       stop,
     });

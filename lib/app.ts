@@ -5,9 +5,9 @@
  * @module
  */
 import { addChecks } from "./app/checks.ts";
+import { cannotListen, type ListenerPorts, openListeners } from "./app/listeners.ts";
 import { untilEnded } from "./app/shutdown.ts";
-import { FatalError } from "./base/errors.ts";
-import { type Address, formatAddress, type Listener, type Network } from "./base/network.ts";
+import { type Address, formatAddress, type Listener } from "./base/network.ts";
 import type { BasePorts } from "./base/ports.ts";
 import { TaskGroup } from "./base/task_group.ts";
 import { type Settings, settingsAsText } from "./config/settings.ts";
@@ -18,7 +18,6 @@ import { adminHandler, type AdminServer, type ServeAdmin } from "./ops/admin_ser
 import type { CountDescriptors } from "./ops/descriptors.ts";
 import { Health } from "./ops/health.ts";
 import type { PrometheusMetrics } from "./ops/prometheus.ts";
-import { listenOn } from "./proxy/listen.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { Room } from "./proxy/room.ts";
 import { Target } from "./target/target.ts";
@@ -35,6 +34,8 @@ export interface AppPorts extends BasePorts {
   readonly serveAdmin: ServeAdmin;
   /** Counts, and shows what was counted. */
   readonly metrics: PrometheusMetrics;
+  /** Reads the files that TLS needs. */
+  readonly readText: ListenerPorts["readText"];
   /** Finds the cluster and the credentials. @throws UsageError */
   loadCluster(): Promise<Cluster>;
   /** The user's wish to end. */
@@ -45,7 +46,17 @@ export interface AppPorts extends BasePorts {
     readonly now: AbortSignal;
   };
   /** Called once the program listens, with its addresses. */
-  onListening?(addresses: { readonly proxy: Address; readonly admin: Address }): void;
+  onListening?(addresses: ListeningAddresses): void;
+}
+
+/** Where the program listens. */
+export interface ListeningAddresses {
+  /** For clients: without TLS, if it does that, else with TLS. */
+  readonly proxy: Address;
+  /** For clients with TLS, if it does that. */
+  readonly tls: Address | undefined;
+  /** For probes and metrics. */
+  readonly admin: Address;
 }
 
 /**
@@ -62,13 +73,19 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   const health = new Health();
 
   metrics.record("build_info", 1, { version, deno: runtime });
-  const listener = listen(ports.network, settings.listenAddr, "--listen-addr");
-  const room = new Room(settings.maxConnections, { count: ports.countDescriptors, log, metrics });
+  const { listener, plain, tls, mostArrivals, watch } = await openListeners(settings, ports);
+  const room = new Room(settings.maxConnections, {
+    count: ports.countDescriptors,
+    log,
+    metrics,
+    mostArrivals,
+  });
   const proxy = new Proxy(listener, settings, room, { ...ports, seats: target.seats });
   addChecks(health, { ending, access: client.access, proxy, target });
   const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());
   log.info("listening", {
-    addr: formatAddress(listener.addr),
+    addr: plain && formatAddress(plain),
+    tlsAddr: tls && formatAddress(tls),
     adminAddr: formatAddress(admin.addr),
     target: `${settings.stsNamespace}/${settings.stsName}`,
     cluster: `${cluster.server.host} (${cluster.source})`,
@@ -76,10 +93,11 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   });
   log.debug("settings_loaded", settingsAsText(settings));
   warnOfShortToken(await cluster.tokenTimes?.(), settings, log);
-  ports.onListening?.({ proxy: listener.addr, admin: admin.addr });
+  ports.onListening?.({ proxy: listener.addr, tls, admin: admin.addr });
 
   const tasks = new TaskGroup();
   tasks.run("accept", (signal) => proxy.run(signal));
+  if (watch !== undefined) tasks.run("TLS files", watch);
   target.start(tasks);
   try {
     await untilEnded(settings, { clock, log, stop, target, proxy, ending, tasks });
@@ -87,14 +105,6 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     await admin.close();
     cluster.http.close();
     log.info("program_ended");
-  }
-}
-
-function listen(network: Network, address: Address, flag: string): Listener {
-  try {
-    return listenOn(network, address);
-  } catch (error) {
-    throw cannotListen(address, flag, error);
   }
 }
 
@@ -117,8 +127,4 @@ function openAdmin(
     listener.close();
     throw cannotListen(settings.adminAddr, "--admin-addr", error);
   }
-}
-
-function cannotListen(address: Address, flag: string, cause: unknown): FatalError {
-  return new FatalError(`Cannot listen on "${formatAddress(address)}" (${flag})`, { cause });
 }

@@ -6,8 +6,8 @@
  * @module
  */
 import { UsageError } from "../base/errors.ts";
-import { overlaps } from "./address.ts";
 import { formatDurationMs } from "./duration.ts";
+import { entranceConflicts } from "./entrance_conflicts.ts";
 import { nearest } from "./nearest.ts";
 import { PREFIX, type Setting, type SettingKey, settingRows, SETTINGS, type Settings } from "./settings.ts";
 
@@ -42,7 +42,8 @@ export function parseSettings({ flags, variables, problems: before = [] }: Setti
   }
   problems.push(...unknownVariables(variables));
   const settings = values as Settings;
-  problems.push(...conflicts(settings));
+  const isGiven = (key: SettingKey) => Boolean(flags.get(key) || variables[SETTINGS[key].variable]);
+  problems.push(...entranceConflicts(settings, isGiven), ...electionConflicts(settings));
   if (problems.length > 0) throw new UsageError(problems);
   return settings;
 }
@@ -127,21 +128,6 @@ function unknownVariables(variables: Readonly<Record<string, string | undefined>
 
 function variableOf(flag: string): string {
   return PREFIX + flag.slice(2).toUpperCase().replaceAll("-", "_");
-}
-
-/** Settings that conflict. Values that could not be parsed are `undefined`. */
-function conflicts(settings: Partial<Settings>): string[] {
-  return [...portConflicts(settings), ...electionConflicts(settings)];
-}
-
-function portConflicts({ listenAddr, adminAddr }: Partial<Settings>): string[] {
-  if (listenAddr === undefined || adminAddr === undefined || !overlaps(listenAddr, adminAddr)) return [];
-  const { listenAddr: listen, adminAddr: admin } = SETTINGS;
-  const [proxied, served] = [listen.type.format(listenAddr), admin.type.format(adminAddr)];
-  return [
-    `Cannot listen on both "${listen.flag}" and "${admin.flag}": found "${proxied}" and "${served}", ` +
-    `want different ports`,
-  ];
 }
 
 /** A retry period is up to this much longer at random, as in client-go. */

@@ -6,11 +6,24 @@
  * @module
  */
 import { LOG_LEVELS } from "../base/events.ts";
-import { address, choice, duration, integer, label, subdomain, text, type ValueType } from "./value_types.ts";
+import { parseIpNetwork } from "./ip_networks.ts";
+import {
+  address,
+  addressOrOff,
+  choice,
+  duration,
+  integer,
+  label,
+  list,
+  subdomain,
+  text,
+  type ValueType,
+} from "./value_types.ts";
 
 /** The topics of `--help` and docs/settings.md, in their order. */
 export const TOPICS = {
   proxy: "Proxy",
+  entrance: "TLS and load balancers",
   target: "Scale target",
   scaling: "Scaling and waiting",
   kubernetes: "Access to Kubernetes",
@@ -60,10 +73,10 @@ export const SETTINGS = {
   listenAddr: row({
     flag: "--listen-addr",
     variable: "PROXY_LISTEN_ADDR",
-    type: address,
+    type: addressOrOff,
     default: ":8080",
     topic: "proxy",
-    help: "where BuildKit clients connect",
+    help: "where BuildKit clients connect without TLS, or off",
     chart: { key: "proxyListenAddr", default: ":8372" },
   }),
   connectTimeoutMs: row({
@@ -110,6 +123,65 @@ export const SETTINGS = {
     topic: "proxy",
     help: "DNS domain of the cluster, for --upstream dns",
     chart: { key: "clusterDomain" },
+  }),
+  tlsListenAddr: row({
+    flag: "--tls-listen-addr",
+    variable: "AUTOSCALER_TLS_LISTEN_ADDR",
+    type: addressOrOff,
+    default: "off",
+    topic: "entrance",
+    help: "where BuildKit clients connect with TLS, or off",
+  }),
+  tlsCert: row({
+    flag: "--tls-cert",
+    variable: "AUTOSCALER_TLS_CERT",
+    type: text("file"),
+    default: undefined,
+    topic: "entrance",
+    help: "PEM certificate that the proxy shows, with its intermediates; read again when it changes",
+  }),
+  tlsKey: row({
+    flag: "--tls-key",
+    variable: "AUTOSCALER_TLS_KEY",
+    type: text("file"),
+    default: undefined,
+    topic: "entrance",
+    help: "PEM key of that certificate; read again when it changes",
+  }),
+  tlsClientCa: row({
+    flag: "--tls-client-ca",
+    variable: "AUTOSCALER_TLS_CLIENT_CA",
+    type: text("file"),
+    default: undefined,
+    topic: "entrance",
+    help:
+      "PEM certificates of the authorities of clients: with it, clients need a certificate of one of them",
+  }),
+  tlsClientNames: row({
+    flag: "--tls-client-names",
+    variable: "AUTOSCALER_TLS_CLIENT_NAMES",
+    type: list("name", "ci.example.org,spiffe://example.org/ci", (name) => name || undefined, String),
+    default: undefined,
+    topic: "entrance",
+    help:
+      "names of which a client's certificate must have one: an exact alternative name, or the common name of a " +
+      "certificate without any",
+  }),
+  proxyProtocol: row({
+    flag: "--proxy-protocol",
+    variable: "AUTOSCALER_PROXY_PROTOCOL",
+    type: choice("what", ["off", "require"]),
+    default: "off",
+    topic: "entrance",
+    help: "whether connections of load balancers must begin with a PROXY header, version 1 or 2",
+  }),
+  proxyProtocolFrom: row({
+    flag: "--proxy-protocol-from",
+    variable: "AUTOSCALER_PROXY_PROTOCOL_FROM",
+    type: list("network", "10.0.0.0/8,2001:db8::/32", parseIpNetwork, ({ text }) => text),
+    default: undefined,
+    topic: "entrance",
+    help: "networks of the load balancers that send the header; from elsewhere it is not read",
   }),
   stsName: row({
     flag: "--sts-name",

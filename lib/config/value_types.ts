@@ -99,6 +99,36 @@ export const address: ValueType<Address> = {
   format: formatListenAddress,
 };
 
+/** Where to listen, or `off`, which the chart does not take. */
+export const addressOrOff: ValueType<Address | "off"> = {
+  placeholder: "address",
+  range: "address",
+  schema: address.schema,
+  parse: (text) => text.toLowerCase() === "off" ? "off" : parseAddress(text),
+  want: (text) => `${address.want(text)}, or "off"`,
+  format: (value) => value === "off" ? value : formatListenAddress(value),
+};
+
+/** Several values with commas between; without a default there may be none. */
+export function list<T>(
+  placeholder: string,
+  example: string,
+  parseOne: (text: string) => T | undefined,
+  formatOne: (value: T) => string,
+): ValueType<readonly T[] | undefined> {
+  return {
+    placeholder: `${placeholder}s`,
+    range: `${placeholder}s with commas between`,
+    schema: { type: "string" },
+    parse(text) {
+      const values = text.split(",").map((part) => parseOne(part.trim()));
+      return values.every((value) => value !== undefined) ? values : undefined;
+    },
+    want: () => `a list such as "${example}"`,
+    format: (values) => (values ?? []).map(formatOne).join(","),
+  };
+}
+
 /** Any text. */
 export function text(placeholder: string): ValueType<string | undefined> {
   return {

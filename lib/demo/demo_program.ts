@@ -70,6 +70,7 @@ export function runProgram(
     network: denoNetwork,
     serveAdmin: adminPorts(denoNetwork, { clock: systemClock, log }),
     metrics: prometheusMetrics(processFacts(systemClock.wallMs())),
+    readText: () => Promise.reject(new Error("The demo uses no TLS")),
     loadCluster: () =>
       Promise.resolve({
         server: new URL("http://miniature.invalid"),

@@ -142,10 +142,8 @@ export class Entrance implements Listener {
     metrics.record("entrance_failures_total", 1, { cause: fault });
     const fields = { from: formatAddress(from), cause: messageOf(error) };
     if (fault === "crowded_out") return this.#crowd.failed(error, fields);
-    log[fault === "left" ? "debug" : "info"](
-      "connection_rejected",
-      fields,
-    );
+    const level = fault === "left" ? "debug" : "info";
+    log[level]("connection_rejected", fields);
   }
 }
 

@@ -19,17 +19,19 @@ const MOST_REFUSED = 100;
 const RESERVED = MOST_REFUSED + 64 + 36;
 
 /** Descriptors that so many more sessions need, those of the rest of the program included. */
-export function descriptorsFor(sessions: number): number {
-  return PER_SESSION * sessions + RESERVED;
+export function descriptorsFor(sessions: number, reserved: number = RESERVED): number {
+  return PER_SESSION * sessions + reserved;
 }
 
-/** Descriptors counted at a time, for 2000 sessions: takes 50 ms. Counting for 20,000 would cost 8 MB for good. */
-const PORTION = descriptorsFor(2_000);
+/** Sessions whose descriptors are counted at a time: takes 50 ms. Counting for 20,000 would cost 8 MB for good. */
+const SESSIONS_AT_A_TIME = 2_000;
 
 /** What the room is found with. */
 export interface RoomPorts extends Pick<BasePorts, "log" | "metrics"> {
   /** Counts free descriptors up to a number; undefined is without limit. */
   readonly count: ((atMost: number) => number | undefined) | undefined;
+  /** Connections that may be on their way to a session, which need a descriptor each; none by default. */
+  readonly mostArrivals?: number | undefined;
 }
 
 /** The room for sessions. It is known for the first 2000 at start, and for more once they come. */
@@ -37,7 +39,9 @@ export class Room {
   readonly #maxConnections: number;
   readonly #ports: RoomPorts;
   #sessions = 0;
-  #reserved = RESERVED;
+  /** Kept back if there are enough of them. */
+  readonly #wantedReserve: number;
+  #reserved: number;
   /** `#sessions` is final: the setting allows no more, or there are no descriptors for more. */
   #isWhole = false;
 
@@ -45,6 +49,8 @@ export class Room {
   constructor(maxConnections: number, ports: RoomPorts) {
     this.#maxConnections = maxConnections;
     this.#ports = ports;
+    this.#wantedReserve = RESERVED + (ports.mostArrivals ?? 0);
+    this.#reserved = this.#wantedReserve;
     this.#look(0, 0);
   }
 
@@ -69,14 +75,16 @@ export class Room {
 
   #look(open: number, held: number): void {
     const { count, log, metrics } = this.#ports;
-    const wanted = descriptorsFor(this.#maxConnections - open) + held;
-    const portion = Math.min(wanted, PORTION + held);
+    const wanted = descriptorsFor(this.#maxConnections - open, this.#wantedReserve) + held;
+    const portion = Math.min(wanted, descriptorsFor(SESSIONS_AT_A_TIME, this.#wantedReserve) + held);
     const found = count?.(portion);
     const isEnough = found === undefined || found >= portion;
     const free = Math.max(0, (found ?? wanted) - held);
     this.#isWhole = !isEnough || found === undefined || portion === wanted;
     // A process that may open very few files at all keeps back half of them.
-    if (!isEnough && open === 0) this.#reserved = Math.min(RESERVED, Math.floor(free / 2));
+    if (!isEnough && open === 0) {
+      this.#reserved = Math.min(this.#wantedReserve, Math.floor(free / 2));
+    }
     this.#sessions = Math.max(1, open + Math.max(0, Math.floor((free - this.#reserved) / PER_SESSION)));
     metrics.record("sessions_limit", this.#isWhole ? this.#sessions : this.#maxConnections, {});
     if (found === undefined) return;

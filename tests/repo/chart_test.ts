@@ -120,8 +120,15 @@ Deno.test("repo: the chart has the values of the one that it replaces, with thei
   for (const path of REPLACED_ONLY_BY_NAME) assert.ok(own.has(path), path);
 });
 
-/** What the chart knows by itself, or what only makes sense outside a cluster. */
+/** What the chart knows by itself, what needs more than a value, or what only makes sense outside a cluster. */
 const NOT_A_VALUE = [
+  "--tls-listen-addr",
+  "--tls-cert",
+  "--tls-key",
+  "--tls-client-ca",
+  "--tls-client-names",
+  "--proxy-protocol",
+  "--proxy-protocol-from",
   "--sts-name",
   "--sts-namespace",
   "--headless-service-name",

@@ -350,6 +350,7 @@ export class World {
         record: (metric, value, labels) => this.judge.measured(proxy, metric, value, labels),
         text: () => Promise.resolve(""),
       },
+      readText: () => Promise.reject(new Error("There are no files")),
       loadCluster: () =>
         Promise.resolve({
           server: new URL("http://api.invalid"),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type AppPorts, runApp } from "../../lib/app.ts";
+import { type AppPorts, type ListeningAddresses, runApp } from "../../lib/app.ts";
 import { type Clock, systemClock } from "../../lib/base/clock.ts";
 import type { EventCode } from "../../lib/base/events.ts";
 import { type Log, logTo } from "../../lib/base/log.ts";
@@ -141,6 +141,8 @@ export class Program implements AsyncDisposable {
   readonly metrics: CountedMetrics;
   /** Where clients connect. */
   readonly address: Address;
+  /** Where clients connect with TLS. */
+  readonly tlsAddress: Address | undefined;
   /** `http://127.0.0.1:<admin port>`. */
   readonly adminUrl: string;
   /** Settles when the program has ended, as it has. */
@@ -149,7 +151,7 @@ export class Program implements AsyncDisposable {
   readonly #ownsWorld: boolean;
 
   constructor(
-    parts: Pick<Program, "world" | "log" | "metrics" | "address" | "adminUrl" | "exited">,
+    parts: Pick<Program, "world" | "log" | "metrics" | "address" | "tlsAddress" | "adminUrl" | "exited">,
     stop: { readonly drain: AbortController; readonly now: AbortController },
     ownsWorld: boolean,
   ) {
@@ -158,6 +160,7 @@ export class Program implements AsyncDisposable {
     this.log = parts.log;
     this.metrics = parts.metrics;
     this.address = parts.address;
+    this.tlsAddress = parts.tlsAddress;
     this.adminUrl = parts.adminUrl;
     this.exited = parts.exited;
     this.#stop = stop;
@@ -273,7 +276,7 @@ async function start(world: World, options: WorldOptions, ownsWorld: boolean): P
   const metrics = countedMetrics(() => world.changed());
   const drain = new AbortController();
   const now = new AbortController();
-  const listening = Promise.withResolvers<{ proxy: Address; admin: Address }>();
+  const listening = Promise.withResolvers<ListeningAddresses>();
   options.before?.(world);
   const ports: AppPorts = {
     version: "0.0.0-test",
@@ -284,15 +287,24 @@ async function start(world: World, options: WorldOptions, ownsWorld: boolean): P
     network: options.network ?? denoNetwork,
     serveAdmin: adminPorts(denoNetwork, { clock: systemClock, log }),
     metrics,
+    readText: Deno.readTextFile,
     loadCluster: () => Promise.resolve(clusterOf(world, options)),
     stop: { drain: drain.signal, now: now.signal },
     onListening: listening.resolve,
   };
   const exited = runApp(settingsOf(world, options), ports);
   exited.catch(listening.reject);
-  const { proxy, admin } = await listening.promise;
+  const { proxy, tls, admin } = await listening.promise;
   return new Program(
-    { world, log, metrics, address: proxy, adminUrl: `http://${admin.hostname}:${admin.port}`, exited },
+    {
+      world,
+      log,
+      metrics,
+      address: proxy,
+      tlsAddress: tls,
+      adminUrl: `http://${admin.hostname}:${admin.port}`,
+      exited,
+    },
     { drain, now },
     ownsWorld,
   );

@@ -124,6 +124,7 @@ export class VirtualProgram {
         this.#handler = handler;
         return { addr, close: () => Promise.resolve(void this.closed.push("admin")) };
       },
+      readText: () => Promise.reject(new Error("There are no files")),
       loadCluster: () => Promise.resolve(cluster),
       stop: { drain: drain.signal, now: now.signal },
       onListening: (addresses) => this.listening = addresses,

@@ -124,6 +124,13 @@ adminAddr: { flag: --admin-addr }
 --max-held: AUTOSCALER_MAX_HELD
 --upstream: AUTOSCALER_UPSTREAM
 --cluster-domain: AUTOSCALER_CLUSTER_DOMAIN
+--tls-listen-addr: AUTOSCALER_TLS_LISTEN_ADDR
+--tls-cert: AUTOSCALER_TLS_CERT
+--tls-key: AUTOSCALER_TLS_KEY
+--tls-client-ca: AUTOSCALER_TLS_CLIENT_CA
+--tls-client-names: AUTOSCALER_TLS_CLIENT_NAMES
+--proxy-protocol: AUTOSCALER_PROXY_PROTOCOL
+--proxy-protocol-from: AUTOSCALER_PROXY_PROTOCOL_FROM
 --sts-name: BUILDKITD_STATEFULSET_NAME
 --sts-namespace: BUILDKITD_STATEFULSET_NAMESPACE
 --headless-service-name: BUILDKITD_HEADLESS_SERVICE_NAME

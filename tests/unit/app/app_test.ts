@@ -12,11 +12,12 @@ Deno.test("runApp() listens at once, and says where, in front of what, and by wh
   await using program = new VirtualProgram({ access: { source: "a kubeconfig" } });
   program.http.set("silent");
   await program.start();
-  assert.deepEqual(program.listening, { proxy: PROXY, admin: ADMIN });
+  assert.deepEqual(program.listening, { proxy: PROXY, tls: undefined, admin: ADMIN });
   const [{ level, fields } = { level: "", fields: {} }] = program.log.of("listening");
   assert.equal(level, "info");
   assert.deepEqual(fields, {
     addr: "127.0.0.1:8372",
+    tlsAddr: undefined,
     adminAddr: "127.0.0.1:8080",
     target: "default/buildkitd",
     cluster: "api.test (a kubeconfig)",

@@ -39,6 +39,6 @@ Deno.test("settingsTable() has a table for each topic, in order, and each settin
   assert.match(text, /\n\| `--kubeconfig` \| `KUBECONFIG_PATH` \| - \| [a-z ]+ \| /);
   assert.match(
     text,
-    /\n\| `--listen-addr` \| `PROXY_LISTEN_ADDR` \| `:8080` \| address \| where BuildKit clients connect \|\n/,
+    /\n\| `--listen-addr` \| `PROXY_LISTEN_ADDR` \| `:8080` \| address \| where BuildKit clients connect without TLS, or off \|\n/,
   );
 });

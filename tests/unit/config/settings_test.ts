@@ -29,6 +29,13 @@ function problemsOf(given: Given): readonly string[] {
 Deno.test("parseSettings() gives the defaults when nothing is given", () => {
   assert.deepEqual(parse({}), {
     listenAddr: { hostname: "::", port: 8080 },
+    tlsListenAddr: "off",
+    tlsCert: undefined,
+    tlsKey: undefined,
+    tlsClientCa: undefined,
+    tlsClientNames: undefined,
+    proxyProtocol: "off",
+    proxyProtocolFrom: undefined,
     stsName: "buildkitd",
     stsNamespace: "default",
     headlessServiceName: "buildkitd-headless",

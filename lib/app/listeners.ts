@@ -1,0 +1,113 @@
+/**
+ * Opens the listeners for clients: plain, with TLS, or both, behind a load balancer or not. To the proxy they are one.
+ *
+ * @module
+ */
+import { FatalError, UsageError } from "../base/errors.ts";
+import { type Address, formatAddress, type Listener } from "../base/network.ts";
+import type { BasePorts } from "../base/ports.ts";
+import type { Settings } from "../config/settings.ts";
+import { Arrivals, MOST_ARRIVALS } from "../entrance/arrivals.ts";
+import { Entrance, type EntranceSteps } from "../entrance/entrance.ts";
+import { ReloadedCredentials } from "../entrance/server_credentials.ts";
+import type { Machine } from "../kube/machine.ts";
+import { joinListeners, listenOn } from "../proxy/listen.ts";
+
+/** What listeners are made with. */
+export type ListenerPorts = Pick<BasePorts, "clock" | "log" | "metrics" | "network"> & {
+  /** The version of Deno. */
+  readonly runtime: string;
+  /** Reads the files that TLS needs. */
+  readonly readText: Machine["readText"];
+};
+
+/** The listeners of the program. */
+export interface Listeners {
+  /** All of them as one. */
+  readonly listener: Listener;
+  /** Where the plain one is, if there is one. */
+  readonly plain: Address | undefined;
+  /** Where the one with TLS is, if there is one. */
+  readonly tls: Address | undefined;
+  /** Connections that may be on their way to a session. */
+  readonly mostArrivals: number;
+  /** Reads the files of TLS again and again, where there is TLS. Ends with the reason of the signal. */
+  readonly watch: ((signal: AbortSignal) => Promise<void>) | undefined;
+}
+
+type Secure = NonNullable<EntranceSteps["secure"]>;
+
+/**
+ * Opens them.
+ *
+ * @throws UsageError for files that cannot be used, FatalError when an address cannot be listened on
+ */
+export async function openListeners(settings: Settings, ports: ListenerPorts): Promise<Listeners> {
+  const { listenAddr, tlsListenAddr, tlsClientNames, proxyProtocolFrom: proxiesFrom = [] } = settings;
+  const credentials = tlsListenAddr === "off" ? undefined : await loadCredentials(settings, ports);
+  const arrivals = new Arrivals(ports.clock);
+  const opened: Listener[] = [];
+  const open = (address: Address | "off", flag: string, secure?: Secure): Listener | undefined => {
+    if (address === "off") return undefined;
+    try {
+      const tcp = listenOn(ports.network, address);
+      const isPlain = secure === undefined && proxiesFrom.length === 0;
+      const listener = isPlain ? tcp : new Entrance(tcp, { proxiesFrom, secure }, { ...ports, arrivals });
+      opened.push(listener);
+      return listener;
+    } catch (error) {
+      for (const listener of opened) listener.close();
+      throw cannotListen(address, flag, error);
+    }
+  };
+  const plain = open(listenAddr, "--listen-addr");
+  const tls = open(
+    tlsListenAddr,
+    "--tls-listen-addr",
+    credentials && await secureWith(credentials, tlsClientNames),
+  );
+  const [first, second] = opened;
+  if (first === undefined) throw new FatalError("Cannot listen for clients: no address is given");
+  return {
+    listener: second === undefined ? first : joinListeners(first, second),
+    plain: plain?.addr,
+    tls: tls?.addr,
+    mostArrivals: tls === undefined && proxiesFrom.length === 0 ? 0 : MOST_ARRIVALS,
+    watch: credentials && ((signal) => credentials.watch(signal)),
+  };
+}
+
+/** The error for an address of a flag that cannot be listened on. */
+export function cannotListen(address: Address, flag: string, cause: unknown): FatalError {
+  return new FatalError(`Cannot listen on "${formatAddress(address)}" (${flag})`, { cause });
+}
+
+/** The runtime's TLS is loaded only here: most programs need none, and it costs memory for as long as they run. */
+async function secureWith(
+  credentials: ReloadedCredentials,
+  names: readonly string[] | undefined,
+): Promise<Secure> {
+  const { acceptTls } = await import("../entrance/tls_server.ts");
+  return (tcp, signal) => acceptTls(tcp, credentials.current, names, signal);
+}
+
+/** All problems at once: the runtime's, and those of the files. */
+async function loadCredentials(settings: Settings, ports: ListenerPorts): Promise<ReloadedCredentials> {
+  const problems = canServeTls(ports.runtime) ? [] : [
+    `Cannot use "--tls-listen-addr": this program runs on Deno ${ports.runtime}, which cannot serve TLS on connections ` +
+    "that it has accepted, want a build with Deno 2.9 or later",
+  ];
+  const loading = ReloadedCredentials.load(settings, { ...ports, machine: ports });
+  const credentials = await loading.catch((error) => {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError([...problems, ...error.problems]);
+  });
+  if (problems.length > 0) throw new UsageError(problems);
+  return credentials;
+}
+
+/** On Deno 2.6.10 the handshake never ends; 2.9 is the first that was tried after it. */
+export function canServeTls(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major > 2 || (major === 2 && minor >= 9);
+}
