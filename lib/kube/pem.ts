@@ -91,10 +91,27 @@ export function faultOfCa(text: string, wallMs: number): string | undefined {
 export function faultOfClientCertificate(text: string, wallMs: number): string | undefined {
   const parsed = certificateBlocks(text);
   if ("fault" in parsed) return parsed.fault;
+  if (parsed.blocks.some(isVersion1)) return "found a certificate of X.509 version 1, want version 3";
   const expiry = notAfterMs(text);
   return expiry !== undefined && expiry < wallMs
     ? `found a certificate that expired at ${isoOf(expiry)}`
     : undefined;
+}
+
+/**
+ * Whether a certificate is of the version without extensions, which `openssl x509 -req` of old makes by default. The
+ * runtime's TLS does not know it: Deno 2.6 ends the process on one. It begins with the serial number, later versions with
+ * the number of the version (RFC 5280, section 4.1).
+ */
+function isVersion1(block: Block): boolean {
+  const signed = contentOf(contentOf(derOf(block)!));
+  return signed[0] === 0x02;
+}
+
+/** What is inside an element of DER. */
+function contentOf(der: Uint8Array): Uint8Array {
+  const first = der[1] ?? 0;
+  return der.subarray(2 + (first < 128 ? 0 : first & 127));
 }
 
 /** When the first certificate expires, in wall time, if the runtime can read it. */

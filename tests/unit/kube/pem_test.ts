@@ -35,6 +35,14 @@ Deno.test("faultOfCa() says what was found instead of a certificate", () => {
   assert.equal(faultOfCa(ca.cert + broken, now), "found a PEM certificate that cannot be decoded (number 2)");
 });
 
+Deno.test("faultOfClientCertificate() refuses X.509 version 1, on which Deno 2.6 ends the process", () => {
+  // A certificate, a signed part, and in that a serial number in the place of the version.
+  const old = pem("CERTIFICATE", Uint8Array.of(0x30, 0x05, 0x30, 0x03, 0x02, 0x01, 0x07));
+  assert.equal(faultOfClientCertificate(old, now), "found a certificate of X.509 version 1, want version 3");
+  assert.equal(faultOfClientCertificate(ca.cert, now), undefined);
+  assert.match(faultOfClientCertificate(ca.cert + old, now)!, /version 1/);
+});
+
 Deno.test("faultOfClientCertificate() refuses an expired certificate", () => {
   assert.match(faultOfClientCertificate(expired.cert + ca.cert, now)!, /expired at 2029-06-01/);
   assert.equal(notAfterMs(expired.cert), notAfter.getTime());
