@@ -86,6 +86,8 @@ async function run(
   const { adminPorts } = await import("./lib/ops/admin_server.ts");
   const { countDescriptors } = await import("./lib/ops/descriptors.ts");
   const { denoNetwork: network } = await import("./lib/proxy/deno_network.ts");
+  const { denoTls: startTls } = await import("./lib/proxy/deno_tls.ts");
+  const { loadUpstreamTls } = await import("./lib/target/upstream_tls.ts");
   const { loadCluster } = await import("./lib/kube/load_cluster.ts");
   const { systemMachine: machine } = await import("./lib/kube/machine.ts");
   const { runApp } = await import("./lib/app.ts");
@@ -128,6 +130,7 @@ async function run(
       metrics: prometheusMetrics(processFacts(clock.wallMs())),
       readText: machine.readText,
       loadCluster: () => loadCluster(settings, { log, clock, machine }),
+      loadUpstreamTls: () => loadUpstreamTls(settings, { log, clock, machine, startTls }),
       stop,
     });
     return 0;

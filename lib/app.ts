@@ -6,6 +6,7 @@
  */
 import { addChecks } from "./app/checks.ts";
 import { cannotListen, type ListenerPorts, openListeners } from "./app/listeners.ts";
+import { loadAll } from "./app/loading.ts";
 import { untilEnded } from "./app/shutdown.ts";
 import { type Address, formatAddress, type Listener } from "./base/network.ts";
 import type { BasePorts } from "./base/ports.ts";
@@ -21,6 +22,7 @@ import type { PrometheusMetrics } from "./ops/prometheus.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { Room } from "./proxy/room.ts";
 import { Target } from "./target/target.ts";
+import type { UpstreamTls } from "./target/upstream_tls.ts";
 
 /** What the program touches the outside with. */
 export interface AppPorts extends BasePorts {
@@ -38,6 +40,8 @@ export interface AppPorts extends BasePorts {
   readonly readText: ListenerPorts["readText"];
   /** Finds the cluster and the credentials. @throws UsageError */
   loadCluster(): Promise<Cluster>;
+  /** Reads what TLS towards buildkitd needs; without it connections to pods are plain. @throws UsageError */
+  loadUpstreamTls?(): Promise<UpstreamTls | undefined>;
   /** The user's wish to end. */
   readonly stop: {
     /** Aborted by the first signal: end when the running sessions have. */
@@ -66,9 +70,10 @@ export interface ListeningAddresses {
  */
 export async function runApp(settings: Settings, ports: AppPorts): Promise<void> {
   const { log, clock, metrics, stop, version, runtime } = ports;
-  const cluster = await ports.loadCluster();
+  const [cluster, upstreamTls] = await loadAll(ports.loadCluster(), ports.loadUpstreamTls?.());
   const client = new KubeClient({ cluster, clock, metrics, log });
-  const target = new Target(settings, { ...ports, client });
+  const network = upstreamTls?.over(ports.network) ?? ports.network;
+  const target = new Target(settings, { ...ports, network, client, upstreamTls });
   const ending = { begun: false };
   const health = new Health();
 

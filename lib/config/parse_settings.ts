@@ -43,7 +43,11 @@ export function parseSettings({ flags, variables, problems: before = [] }: Setti
   problems.push(...unknownVariables(variables));
   const settings = values as Settings;
   const isGiven = (key: SettingKey) => Boolean(flags.get(key) || variables[SETTINGS[key].variable]);
-  problems.push(...entranceConflicts(settings, isGiven), ...electionConflicts(settings));
+  problems.push(
+    ...entranceConflicts(settings, isGiven),
+    ...upstreamTlsConflicts(isGiven),
+    ...electionConflicts(settings),
+  );
   if (problems.length > 0) throw new UsageError(problems);
   return settings;
 }
@@ -128,6 +132,21 @@ function unknownVariables(variables: Readonly<Record<string, string | undefined>
 
 function variableOf(flag: string): string {
   return PREFIX + flag.slice(2).toUpperCase().replaceAll("-", "_");
+}
+
+/** Flags of TLS towards buildkitd that mean nothing without another one. */
+function upstreamTlsConflicts(isGiven: (key: SettingKey) => boolean): string[] {
+  const wants = [
+    ["upstreamTlsCert", "upstreamTlsKey"],
+    ["upstreamTlsKey", "upstreamTlsCert"],
+    ["upstreamTlsCert", "upstreamTlsCa"],
+    ["upstreamTlsServerName", "upstreamTlsCa"],
+  ] as const;
+  return wants
+    .filter(([given, wanted]) => isGiven(given) && !isGiven(wanted))
+    .map(([given, wanted]) =>
+      `Cannot use "${SETTINGS[given].flag}" alone: want "${SETTINGS[wanted].flag}", too`
+    );
 }
 
 /** A retry period is up to this much longer at random, as in client-go. */

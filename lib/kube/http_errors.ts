@@ -139,7 +139,8 @@ const RULES: readonly Rule[] = [
 
 const alertOf = (text: string) => /alert:? ?"?([A-Za-z ]+)/i.exec(text)?.[1]?.trim() ?? "alert";
 
-function expiredAt(text: string): string {
+/** ` at …`, where the text of the runtime says when a certificate has expired. */
+export function expiredAt(text: string): string {
   const seconds = /not valid after (\d+)/.exec(text)?.[1];
   return seconds === undefined
     ? ""
@@ -147,7 +148,7 @@ function expiredAt(text: string): string {
 }
 
 /** The names in the certificate, from the message of rustls or of node. */
-function validNames(text: string): string {
+export function validNames(text: string): string {
   const rustls = [...text.matchAll(/(?:DnsName\("([^"]+)"\)|IpAddress\(([^)]+)\))/g)].map((m) =>
     m[1] ?? m[2]
   );

@@ -5,6 +5,14 @@
  */
 import type { Address, Conn, Listener, Network } from "../base/network.ts";
 
+/** The connections that this network has made. */
+const made = new WeakSet<Conn>();
+
+/** Whether it is a TCP connection that {@link denoNetwork} has made, and so one of the runtime. */
+export function isTcp(conn: Conn): conn is Deno.TcpConn {
+  return made.has(conn);
+}
+
 /** The machine's network. */
 export const denoNetwork: Network = {
   listen({ hostname, port }: Address): Listener {
@@ -19,7 +27,9 @@ export const denoNetwork: Network = {
     signal.throwIfAborted();
     const connecting = Deno.connect({ hostname, port, signal });
     try {
-      return await connecting;
+      const conn = await connecting;
+      made.add(conn);
+      return conn;
     } catch (error) {
       throw signal.aborted ? signal.reason : error;
     }

@@ -22,6 +22,8 @@ export interface ExplainPorts extends PodInquiryPorts {
   readonly scaler: Pick<Scaler, "fault">;
   /** Knows why this proxy sends nobody to a pod that is ready. */
   readonly peers: Pick<Peers, "obstacle">;
+  /** Knows why the last connection to a pod has failed in TLS, where connections speak that. */
+  readonly upstreamTls?: { readonly fault: string | undefined } | undefined;
 }
 
 /** How long an explanation serves all clients whose time is up, in ms. */
@@ -56,6 +58,8 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
     return observer.fault ??
       `pod ${name} does not exist yet; the events of the StatefulSet "${target.name}" say why, if it is refused`;
   }
+  const tlsFault = ports.upstreamTls?.fault;
+  if (tlsFault !== undefined && backend?.terminating === false) return `pod ${name} runs, but ${tlsFault}`;
   const pod = found === "forbidden" ? undefined : found;
   const said = pod === undefined ? undefined : describePod(pod);
   if (said !== undefined) return `pod ${name} is ${said}`;

@@ -25,6 +25,7 @@ import { join, type Joining, joiningAtStart, takePart } from "./joining.ts";
 import { PodHealthChecks } from "./pod_health.ts";
 import type { Seats } from "./seats.ts";
 import { TargetSeats } from "./target_seats.ts";
+import type { UpstreamTls } from "./upstream_tls.ts";
 
 /** This version scales to one pod; more come with `--max-replicas`. */
 const MAX_REPLICAS = 1;
@@ -33,6 +34,8 @@ const MAX_REPLICAS = 1;
 export interface TargetPorts extends BasePorts {
   /** Talks to the API. */
   readonly client: KubeClient;
+  /** Knows why pods cannot be connected to in TLS, where the network speaks that. */
+  readonly upstreamTls?: Pick<UpstreamTls, "fault"> | undefined;
 }
 
 /** One StatefulSet, and this proxy's part in it. */
@@ -92,7 +95,16 @@ export class Target {
     const observer = this.observer = new Observer(this.#at, { ...ports, placement, count, countOwners });
     this.#podHealth = new PodHealthChecks(settings, { ...ports, placement });
     const resets = this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
-    const explainWait = waitExplainer(this.#at, { client, clock, placement, observer, scaler, peers });
+    const { upstreamTls } = ports;
+    const explainWait = waitExplainer(this.#at, {
+      client,
+      clock,
+      placement,
+      observer,
+      scaler,
+      peers,
+      upstreamTls,
+    });
     this.seats = new TargetSeats(settings, { ...ports, placement, coldStart, resets, explainWait });
   }
 

@@ -122,6 +122,10 @@ Deno.test("repo: the chart has the values of the one that it replaces, with thei
 
 /** What the chart knows by itself, what needs more than a value, or what only makes sense outside a cluster. */
 const NOT_A_VALUE = [
+  "--upstream-tls-ca",
+  "--upstream-tls-cert",
+  "--upstream-tls-key",
+  "--upstream-tls-server-name",
   "--tls-listen-addr",
   "--tls-cert",
   "--tls-key",

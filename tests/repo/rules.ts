@@ -32,6 +32,8 @@ export const OUTSIDE: ReadonlyMap<string, string> = new Map([
   ["lib/entrance/tls_server.ts", "the runtime's TLS, on connections that were accepted already"],
   ["lib/entrance/tls_conn.ts", "the type of a TLS connection of the runtime"],
   ["lib/proxy/deno_network.ts", "TCP sockets"],
+  ["lib/proxy/deno_tls.ts", "TLS on them, by the runtime and by node:tls"],
+  ["lib/proxy/older_tls.ts", "the same by older runtimes"],
   ["lib/ops/descriptors.ts", "how many files may be opened"],
   ["lib/ops/process_facts.ts", "the process's memory and CPU time"],
 ]);

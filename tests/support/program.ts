@@ -16,8 +16,11 @@ import { HttpListener } from "../../lib/miniature/http_listener.ts";
 import { MiniatureCluster, type MiniatureClusterOptions } from "../../lib/miniature/miniature_cluster.ts";
 import type { Cluster } from "../../lib/kube/cluster.ts";
 import { FetchHttp } from "../../lib/kube/fetch_http.ts";
+import { systemMachine } from "../../lib/kube/machine.ts";
 import { adminPorts } from "../../lib/ops/admin_server.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
+import { denoTls } from "../../lib/proxy/deno_tls.ts";
+import { loadUpstreamTls } from "../../lib/target/upstream_tls.ts";
 import { type CountedMetrics, countedMetrics } from "./counted_metrics.ts";
 import { HANG_MS, within } from "./deadline.ts";
 import { type RecordingLog, recordingLog } from "./recording_log.ts";
@@ -278,6 +281,7 @@ async function start(world: World, options: WorldOptions, ownsWorld: boolean): P
   const now = new AbortController();
   const listening = Promise.withResolvers<ListeningAddresses>();
   options.before?.(world);
+  const settings = settingsOf(world, options);
   const ports: AppPorts = {
     version: "0.0.0-test",
     runtime: Deno.version.deno,
@@ -289,10 +293,12 @@ async function start(world: World, options: WorldOptions, ownsWorld: boolean): P
     metrics,
     readText: Deno.readTextFile,
     loadCluster: () => Promise.resolve(clusterOf(world, options)),
+    loadUpstreamTls: () =>
+      loadUpstreamTls(settings, { machine: systemMachine, clock: systemClock, log, startTls: denoTls }),
     stop: { drain: drain.signal, now: now.signal },
     onListening: listening.resolve,
   };
-  const exited = runApp(settingsOf(world, options), ports);
+  const exited = runApp(settings, ports);
   exited.catch(listening.reject);
   const { proxy, tls, admin } = await listening.promise;
   return new Program(

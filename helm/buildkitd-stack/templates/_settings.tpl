@@ -124,6 +124,10 @@ adminAddr: { flag: --admin-addr }
 --max-held: AUTOSCALER_MAX_HELD
 --upstream: AUTOSCALER_UPSTREAM
 --cluster-domain: AUTOSCALER_CLUSTER_DOMAIN
+--upstream-tls-ca: AUTOSCALER_UPSTREAM_TLS_CA
+--upstream-tls-cert: AUTOSCALER_UPSTREAM_TLS_CERT
+--upstream-tls-key: AUTOSCALER_UPSTREAM_TLS_KEY
+--upstream-tls-server-name: AUTOSCALER_UPSTREAM_TLS_SERVER_NAME
 --tls-listen-addr: AUTOSCALER_TLS_LISTEN_ADDR
 --tls-cert: AUTOSCALER_TLS_CERT
 --tls-key: AUTOSCALER_TLS_KEY

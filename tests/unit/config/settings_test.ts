@@ -54,6 +54,10 @@ Deno.test("parseSettings() gives the defaults when nothing is given", () => {
     shutdownDelayMs: 5_000,
     maxConnections: 10_000,
     maxHeld: 1_000,
+    upstreamTlsCa: undefined,
+    upstreamTlsCert: undefined,
+    upstreamTlsKey: undefined,
+    upstreamTlsServerName: undefined,
     wakeOn: "connect",
     leaseDurationMs: 15_000,
     minReplicas: 0,
@@ -198,6 +202,23 @@ Deno.test("parseSettings() wants a leader to give up before another one may lead
     "want the second longer than 1.2 times the first",
   ]);
   assert.equal(given("5s", "10s", "20s").length, 2, "each pair by itself");
+});
+
+Deno.test("parseSettings() wants the flags of TLS towards buildkitd that belong together", () => {
+  const given = (...flags: SettingKey[]) =>
+    problemsOf({ flags: Object.fromEntries(flags.map((flag) => [flag, "x"])) });
+  assert.deepEqual(given("upstreamTlsCa"), []);
+  assert.deepEqual(given("upstreamTlsCa", "upstreamTlsCert", "upstreamTlsKey", "upstreamTlsServerName"), []);
+  assert.deepEqual(given("upstreamTlsCa", "upstreamTlsCert"), [
+    'Cannot use "--upstream-tls-cert" alone: want "--upstream-tls-key", too',
+  ]);
+  assert.deepEqual(given("upstreamTlsKey", "upstreamTlsServerName"), [
+    'Cannot use "--upstream-tls-key" alone: want "--upstream-tls-cert", too',
+    'Cannot use "--upstream-tls-server-name" alone: want "--upstream-tls-ca", too',
+  ]);
+  assert.deepEqual(given("upstreamTlsCert", "upstreamTlsKey"), [
+    'Cannot use "--upstream-tls-cert" alone: want "--upstream-tls-ca", too',
+  ]);
 });
 
 Deno.test("parseSettings() passes over the variables that Kubernetes makes for Services", () => {

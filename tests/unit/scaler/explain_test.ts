@@ -24,6 +24,7 @@ interface Case {
   readonly scalerFault?: string;
   readonly portDoubt?: string;
   readonly obstacle?: string;
+  readonly tlsFault?: string;
   readonly mode?: ReadinessMode;
   /** A dial to the pod has failed. */
   readonly dialFailed?: boolean;
@@ -38,6 +39,7 @@ function setUp(
     scalerFault,
     portDoubt,
     obstacle,
+    tlsFault,
     mode = "pod",
     dialFailed,
   }: Case,
@@ -76,6 +78,7 @@ function setUp(
     observer: { fault: observerFault, firstPod: "b-0", portDoubt },
     scaler: { fault: scalerFault },
     peers: { obstacle: obstacle },
+    upstreamTls: { fault: tlsFault },
   });
   return { clock, asked, log, placement, explain };
 }
@@ -131,6 +134,16 @@ const CASES: readonly (readonly [because: string, Case, says: string])[] = [
     "only a pod that nobody waits for is there",
     { pods: [{ ordinal: 1, pod: "b-1" }], answer: PENDING },
     "pod b-0 has no address yet",
+  ],
+  [
+    "TLS fails, which is why the pod is not ready",
+    { answer: RUNNING, pods: [{ ready: false }], tlsFault: "its certificate has expired", obstacle: "out" },
+    "pod b-0 runs, but its certificate has expired",
+  ],
+  [
+    "TLS has failed with the old pod",
+    { pods: [TERMINATING], tlsFault: "its certificate has expired" },
+    "pod b-0 is still terminating",
   ],
   ["the pod is not ready", { answer: RUNNING, pods: [{ ready: false }] }, "pod b-0 is not ready"],
   [

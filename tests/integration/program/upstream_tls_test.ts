@@ -1,0 +1,157 @@
+/**
+ * The whole program in front of daemons that speak TLS: sessions and health checks, and what the client is told when TLS
+ * fails.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { writeAll } from "../../../lib/miniature/bytes.ts";
+import { FRAME, frameBytes } from "../../../lib/miniature/stub_http2.ts";
+import { HealthDaemon } from "../../support/health_daemons.ts";
+import { NOT_READY, type Program, startProgram, type WorldOptions } from "../../support/program.ts";
+import { echo, type Serve } from "../../support/server_pods.ts";
+import { acceptTls, type TlsServerOptions } from "../../support/tls_server.ts";
+import { makeCa } from "../kube/certificates.ts";
+
+const ca = await makeCa();
+const otherCa = await makeCa({ commonName: "Other CA" });
+const daemon = await ca.issue({ commonName: "buildkitd", dnsNames: ["buildkitd-headless.default.svc"] });
+const proxy = await ca.issue({ commonName: "proxy" });
+
+/** What a gRPC server says first. */
+const GREETING = frameBytes({ type: FRAME.settings, flags: 0, stream: 0, payload: new Uint8Array() });
+
+/** A daemon that lets only clients with a certificate in. */
+function overTls(serve: Serve, server: TlsServerOptions = { ...daemon, clientCa: ca.cert }): Serve {
+  return async (conn, pod, session) => {
+    const secure = await acceptTls(conn, server);
+    try {
+      await writeAll(secure, GREETING);
+      await serve(secure, pod, session);
+    } finally {
+      secure.close();
+    }
+  };
+}
+
+/** Runs `use` with a program that has its certificates in files. */
+async function withProgram(
+  options: WorldOptions,
+  use: (program: Program) => Promise<void>,
+  trusted: string = ca.cert,
+) {
+  const folder = await Deno.makeTempDir();
+  try {
+    for (
+      const [name, text] of [["ca.crt", trusted], ["tls.crt", proxy.cert], ["tls.key", proxy.key]] as const
+    ) {
+      await Deno.writeTextFile(`${folder}/${name}`, text);
+    }
+    await using program = await startProgram({
+      ...options,
+      settings: {
+        upstreamTlsCa: `${folder}/ca.crt`,
+        upstreamTlsCert: `${folder}/tls.crt`,
+        upstreamTlsKey: `${folder}/tls.key`,
+        ...options.settings,
+      },
+    });
+    await use(program);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("program: a client that speaks plain is carried to a daemon that wants a client certificate, from zero", async () => {
+  await withProgram({ serve: overTls(echo) }, async (program) => {
+    await program.settled();
+    using client = await program.connect();
+    await client.send("hello");
+    const bytes = await client.receive(GREETING.length + 5);
+    assert.equal(new TextDecoder().decode(bytes.subarray(GREETING.length)), "hello");
+    await client.end();
+    assert.equal(await client.ending(), "fin");
+    const { outcome, pod } = await program.logged("session_ended");
+    assert.deepEqual([outcome, pod], ["completed", "buildkitd-0"]);
+  });
+});
+
+Deno.test("program: a daemon's health is asked for in TLS, too", async () => {
+  const health = new HealthDaemon("serving");
+  const cluster = { ...NOT_READY, replicas: 1 };
+  await withProgram(
+    { cluster, settings: { readiness: "grpc" }, serve: overTls(health.serve) },
+    async (program) => {
+      using client = await program.connect();
+      await client.send("hello");
+      await client.receive(GREETING.length + 5);
+      assert.ok(health.begun > 0);
+    },
+  );
+});
+
+Deno.test("program: what will not mend itself in TLS is the reason that the client is told", async () => {
+  const cases: readonly (readonly [Serve, string, WorldOptions["settings"], RegExp])[] = [
+    [overTls(echo), otherCa.cert, {}, /buildkitd's certificate is not signed by a CA of --upstream-tls-ca/],
+    [
+      overTls(echo),
+      ca.cert,
+      { upstreamTlsServerName: "elsewhere" },
+      /buildkitd's certificate is not for "elsewhere" but for "buildkitd-headless\.default\.svc"/,
+    ],
+    [
+      async (conn) => {
+        await writeAll(conn, GREETING);
+        await echo(conn, undefined as never, undefined as never);
+      },
+      ca.cert,
+      {},
+      /buildkitd does not speak TLS on this port/,
+    ],
+  ];
+  for (const [serve, trusted, settings, expected] of cases) {
+    await withProgram(
+      { serve, cluster: { replicas: 1 }, settings: { readyWaitTimeoutMs: "700ms", ...settings } },
+      async (program) => {
+        await program.settled();
+        using client = await program.connect();
+        await client.send("hello");
+        await client.ending();
+        assert.match(String((await program.logged("pod_connection_failed"))["cause"]), expected);
+        const { outcome, reason } = await program.logged("session_ended");
+        assert.equal(outcome, "timed_out");
+        assert.match(
+          String(reason),
+          /^buildkitd did not become ready in 700ms: pod buildkitd-0 runs, but buildkitd/,
+        );
+        assert.match(String(reason), expected);
+      },
+      trusted,
+    );
+  }
+});
+
+Deno.test("process: it does not start with files that cannot be used, and says what is wrong with each", async () => {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      "--allow-all",
+      "--no-check",
+      new URL("../../../main.ts", import.meta.url).pathname,
+      "--kubeconfig=/nowhere/config",
+      "--upstream-tls-ca=/nowhere/ca.crt",
+      "--upstream-tls-cert=/nowhere/tls.crt",
+      "--upstream-tls-key=/nowhere/tls.key",
+    ],
+    stdin: "null",
+  }).output();
+  assert.equal(code, 2);
+  const problems = new TextDecoder().decode(stderr).split("\n").filter((line) => line.startsWith("  "));
+  assert.match(problems[0]!, /"\/nowhere\/config"/);
+  assert.deepEqual(problems.slice(1), [
+    '  Cannot use the file of --upstream-tls-ca "/nowhere/ca.crt": found no such file',
+    '  Cannot use the file of --upstream-tls-cert "/nowhere/tls.crt": found no such file',
+    '  Cannot use the file of --upstream-tls-key "/nowhere/tls.key": found no such file',
+  ]);
+});
