@@ -153,13 +153,20 @@ everywhere("the autoscaler is told which StatefulSet, and has its rights there",
     namespace: deployment.metadata.namespace,
   };
   for (const { rules } of ofKind(objects, "Role")) {
-    for (const { apiGroups, resourceNames } of rules) {
-      assert.deepEqual(resourceNames, apiGroups[0] === "apps" ? [statefulSet.metadata.name] : undefined);
+    for (const { apiGroups, resources, resourceNames } of rules) {
+      const name = statefulSet.metadata.name;
+      const tunnels = resources[0] === "pods/portforward";
+      const names = apiGroups[0] === "apps" ? [name] : tunnels ? [`${name}-0`] : undefined;
+      assert.deepEqual(resourceNames, names);
     }
   }
   for (const { metadata, roleRef, subjects } of ofKind(objects, "RoleBinding")) {
     assert.equal(metadata.namespace, statefulSet.metadata.namespace);
     assert.equal(objects.get(`Role/${roleRef.name}`)?.metadata.namespace, metadata.namespace);
+    if (roleRef.name.endsWith("-laptop")) {
+      assert.deepEqual(subjects.map(({ kind }: Tree) => kind), ["Group"]);
+      continue;
+    }
     assert.deepEqual(subjects, [{ kind: "ServiceAccount", ...account }]);
     assert.equal(objects.get(`ServiceAccount/${account.name}`)?.metadata.namespace, account.namespace);
   }

@@ -52,6 +52,34 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     { buildkitd: { persistence: { size: "50GB" } } },
     /size': '50GB' does not match pattern/,
   ],
+  [
+    "TLS to buildkitd without a certificate",
+    { autoscaler: { tls: { upstream: { enabled: true } } } },
+    /tls\.upstream\.enabled is true, and there is no certificate: name a Secret by autoscaler\.tls\.upstream\.secretName/,
+  ],
+  [
+    "a Certificate without an issuer",
+    { autoscaler: { tls: { upstream: { enabled: true, certManager: { create: true } } } } },
+    /certManager\.create is true, and autoscaler\.tls\.upstream\.certManager\.issuerRef names no issuer/,
+  ],
+  [
+    "TLS to buildkitd by two values",
+    {
+      autoscaler: { tls: { upstream: { enabled: true, secretName: "a" } } },
+      buildkitd: { extraArgs: ["--tlscert=/a"] },
+    },
+    /upstream\.enabled is true, and buildkitd\.extraArgs gives buildkitd a certificate, too: want one of them/,
+  ],
+  [
+    "a laptop role for nobody",
+    { laptopRole: { create: true } },
+    /laptopRole\.group is empty: name the group/,
+  ],
+  [
+    "a laptop role without Leases",
+    { laptopRole: { create: true, group: "team" }, autoscaler: { rbac: { leases: false } } },
+    /laptopRole\.create is true, and autoscaler\.rbac\.leases is false: a program on somebody's machine is one more/,
+  ],
   ["no list of variables", { autoscaler: { extraEnv: { A: "b" } } }, /extraEnv': got object, want array/],
   [
     "a variable without a name",

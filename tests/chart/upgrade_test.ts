@@ -163,6 +163,35 @@ for (const [what, live, after] of TAKEN) {
   });
 }
 
+Deno.test("chart: TLS to buildkitd is not switched on or off while a builder runs that would not be restarted", async () => {
+  const encrypted = { autoscaler: { tls: { upstream: { enabled: true, secretName: "buildkitd-tls" } } } };
+  const sets = async (values: Tree, replicas: number) => {
+    const made = [...(await HELMS.helm.objects(values)).values()].find(({ kind }) => kind === "StatefulSet")!;
+    return { ...made, spec: { ...made.spec, replicas } };
+  };
+  const until = 'Upgrade when no builder runs, or with buildkitd.updateStrategy "RollingUpdate"';
+  await upgradeAll([await sets({}, 1)], encrypted, async (rendered) => {
+    await assert.rejects(
+      rendered,
+      (error: Error) =>
+        error.message.includes(
+          "upstream.enabled is true, and the builder that runs does not speak TLS: clients",
+        ) &&
+        error.message.includes(until),
+    );
+  });
+  await upgradeAll([await sets(encrypted, 1)], {}, async (rendered) => {
+    await assert.rejects(
+      rendered,
+      /upstream\.enabled is false, and the builder that runs speaks TLS: clients/,
+    );
+  });
+  await upgradeAll([await sets(encrypted, 1)], encrypted, async (rendered) => void await rendered);
+  await upgradeAll([await sets({}, 0)], encrypted, async (rendered) => void await rendered);
+  const restarts = { ...encrypted, buildkitd: { updateStrategy: "RollingUpdate" } };
+  await upgradeAll([await sets({}, 1)], restarts, async (rendered) => void await rendered);
+});
+
 Deno.test("chart: another port is refused while a builder runs that would not be restarted", async () => {
   await upgrade(await installed({}, 1), { service: { port: 9000 } }, async (rendered) => {
     await assert.rejects(

@@ -36,6 +36,15 @@ const CONTEXTS: Readonly<Record<string, Tree>> = {
   "buildkitd.volumeMounts": { buildkitd: { extraVolumeMounts: [] } },
   "buildkitd.containerSecurityContext": { buildkitd: { securityContext: null } },
   "buildkitd.persistence.mountPath": { buildkitd: { cachePath: "" } },
+  "autoscaler.tls.upstream": {
+    autoscaler: {
+      tls: {
+        upstream: { enabled: true, secretName: "a", certManager: { create: true, issuerRef: { name: "a" } } },
+      },
+    },
+  },
+  "laptopRole": { laptopRole: { create: true, group: "a" } },
+  "laptopRole.create": { laptopRole: { group: "a" } },
   "autoscaler.target": {
     autoscaler: { target: { statefulSet: "a", headlessService: "b", port: 1 } },
     buildkitd: { enabled: false },
@@ -77,6 +86,7 @@ const OTHERS: Readonly<Record<string, unknown>> = {
   "networkPolicy.egress.apiServerPorts": [7],
   "extraObjects": [{ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "other" } }],
   "autoscaler.metrics.podMonitor.interval": "7s",
+  "autoscaler.tls.upstream.certManager.issuerRef": { kind: "ClusterIssuer" },
   "autoscaler.metrics.podMonitor.scrapeTimeout": "7s",
   "buildkitd.cachePath": "/other",
   "buildkitd.persistence.mountPath": "/other",

@@ -42,8 +42,13 @@ export type PodRuntime = (pod: PodIdentity) => Promise<PodProcess>;
 /**
  * A real buildkitd whose root lies on the pod's volume, so that its cache outlives the pod. Its containers get control
  * groups below one of the given name, so that whoever chose the name can remove what a killed daemon leaves behind.
+ * `more` are further arguments.
  */
-export function buildkitdRuntime(command: string, cgroupParent: string): PodRuntime {
+export function buildkitdRuntime(
+  command: string,
+  cgroupParent: string,
+  more: readonly string[] = [],
+): PodRuntime {
   return async (pod) => {
     await Deno.mkdir(pod.volume, { recursive: true });
     const config = join(pod.volume, "buildkitd.toml");
@@ -58,6 +63,7 @@ export function buildkitdRuntime(command: string, cgroupParent: string): PodRunt
         `--otel-socket-path=${join(pod.volume, "otel.sock")}`,
         "--oci-worker-net=host",
         "--containerd-worker=false",
+        ...more,
       ],
       logFile: pod.logFile,
     });

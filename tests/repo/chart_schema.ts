@@ -37,6 +37,13 @@ const NAMESPACE: Schema = { type: "string", maxLength: 63, pattern: "^([a-z0-9](
 /** The name of an object that exists, or nothing. */
 const OBJECT_NAME: Schema = { type: "string", maxLength: 63, pattern: "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$" };
 
+/** The name of a Secret, or nothing. */
+const SECRET_NAME: Schema = {
+  type: "string",
+  maxLength: 253,
+  pattern: "^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$",
+};
+
 function nullable(schema: Schema): Schema {
   return { ...schema, type: [schema.type, "null"] };
 }
@@ -75,6 +82,8 @@ const REFINEMENTS: Readonly<Record<string, Schema>> = {
   separateNamespace: NAMESPACE,
   namespace: NAMESPACE,
   "autoscaler.target.statefulSet": OBJECT_NAME,
+  "autoscaler.tls.upstream.secretName": SECRET_NAME,
+  "autoscaler.tls.upstream.certManager.duration": duration(3_600_000).schema,
   "autoscaler.target.headlessService": OBJECT_NAME,
   labels: STRINGS,
   annotations: STRINGS,
@@ -98,6 +107,11 @@ const REFINEMENTS: Readonly<Record<string, Schema>> = {
   topologySpreadConstraints: OBJECTS,
   relabelings: OBJECTS,
   metricRelabelings: OBJECTS,
+  issuerRef: {
+    type: "object",
+    additionalProperties: false,
+    properties: { name: { type: "string" }, kind: { type: "string" }, group: { type: "string" } },
+  },
   clients: OBJECTS,
   metricsClients: OBJECTS,
   apiServer: OBJECTS,

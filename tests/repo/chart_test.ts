@@ -120,7 +120,7 @@ Deno.test("repo: the chart has the values of the one that it replaces, with thei
   for (const path of REPLACED_ONLY_BY_NAME) assert.ok(own.has(path), path);
 });
 
-/** What the chart knows by itself, what needs more than a value, or what only makes sense outside a cluster. */
+/** Those that are no value of `autoscalerConfig`, in the table's order. */
 const NOT_A_VALUE = [
   "--upstream-tls-ca",
   "--upstream-tls-cert",
@@ -141,13 +141,26 @@ const NOT_A_VALUE = [
   "--context",
 ];
 
+/** Those of them that the chart does not set: what only makes sense outside a cluster. */
+const NOT_SET = [
+  "--tls-listen-addr",
+  "--tls-cert",
+  "--tls-key",
+  "--tls-client-ca",
+  "--tls-client-names",
+  "--proxy-protocol",
+  "--proxy-protocol-from",
+  "--kubeconfig",
+  "--context",
+];
+
 Deno.test("repo: every setting of the program is a value of the chart, or set by it", () => {
   const values = new Set(entries.map(({ path }) => path.join(".")));
   const without = settingRows().filter(([, { chart }]) => !values.has(`${CONFIG_PATH}.${chart?.key}`));
   assert.deepEqual(without.map(([, { flag }]) => flag), NOT_A_VALUE);
-  const environment = templates.get("_environment.tpl")!;
-  for (const [, { variable, topic }] of without) {
-    assert.equal(environment.includes(`- name: ${variable}\n`), topic === "target", variable);
+  const environment = ["_environment.tpl", "_upstream_tls.tpl"].map((name) => templates.get(name)!).join("");
+  for (const [, { flag, variable }] of without) {
+    assert.equal(environment.includes(`- name: ${variable}\n`), !NOT_SET.includes(flag), variable);
   }
 });
 
@@ -161,7 +174,8 @@ Deno.test("repo: the chart's Role has the rules that the end-to-end suite grants
   const fixture = await Deno.readTextFile(new URL("tests/e2e/scenario.ts", ROOT));
   const literal = /DOCUMENTED_RULES: readonly RbacRule\[\] = (\[[\s\S]*?\n\]);/.exec(fixture)?.[1];
   assert.ok(literal !== undefined, "the fixture's rules were found");
-  const rules = templates.get("autoscaler/role.yaml")!.replace(/^[\s\S]*\nrules:\n/, "rules:\n")
+  const rules = templates.get("_access.tpl")!
+    .replace(/^[\s\S]*define "buildkitd-stack\.autoscaler\.rules" -\}\}\n/, "rules:\n")
     .replace(/^ *(?:resourceNames: .*|\{\{.*\}\})\n?/gm, "");
   const optional = { apiGroups: [""], resources: ["pods"], verbs: ["get"] };
   assert.deepEqual(load(rules), { rules: [...load(literal) as unknown[], optional] });

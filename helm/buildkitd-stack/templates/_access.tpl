@@ -59,3 +59,29 @@ cannot take it away from one that runs.
 {{- define "buildkitd-stack.autoscaler.accessAnnotation" -}}
 buildkitd-autoscaler.earthbuild.dev/access
 {{- end -}}
+
+{{/* What the program needs in the namespace of the StatefulSet. */}}
+{{- define "buildkitd-stack.autoscaler.rules" -}}
+- apiGroups: [apps]
+  resources: [statefulsets]
+  resourceNames: [{{ include "buildkitd-stack.target.statefulSet" . }}]
+  verbs: [list, watch]
+- apiGroups: [apps]
+  resources: [statefulsets/scale]
+  resourceNames: [{{ include "buildkitd-stack.target.statefulSet" . }}]
+  verbs: [get, update, patch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+{{- if .Values.autoscaler.rbac.leases }}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, list, watch, create, update, delete]
+{{- end }}
+{{- if .Values.autoscaler.rbac.pods }}
+# Makes the message better that a client gets when its time is up.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get]
+{{- end }}
+{{- end -}}

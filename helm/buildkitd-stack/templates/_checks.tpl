@@ -2,7 +2,13 @@
 What a schema cannot say. All problems are reported together, each with what to do.
 */}}
 {{- define "buildkitd-stack.checks" -}}
-{{- $problems := concat (fromYamlArray (include "buildkitd-stack.checks.image" .)) (fromYamlArray (include "buildkitd-stack.checks.target" .)) (fromYamlArray (include "buildkitd-stack.checks.settings" .)) (fromYamlArray (include "buildkitd-stack.checks.goNames" .)) (fromYamlArray (include "buildkitd-stack.checks.service" .)) (fromYamlArray (include "buildkitd-stack.checks.live" .)) (fromYamlArray (include "buildkitd-stack.checks.access" .)) -}}
+{{- $problems := concat (fromYamlArray (include "buildkitd-stack.checks.image" .)) (fromYamlArray (include "buildkitd-stack.checks.target" .)) (fromYamlArray (include "buildkitd-stack.checks.settings" .)) (fromYamlArray (include "buildkitd-stack.checks.goNames" .)) (fromYamlArray (include "buildkitd-stack.checks.service" .)) (fromYamlArray (include "buildkitd-stack.checks.live" .)) (fromYamlArray (include "buildkitd-stack.checks.access" .)) (fromYamlArray (include "buildkitd-stack.checks.upstreamTls" .)) -}}
+{{- if and .Values.laptopRole.create (not .Values.laptopRole.group) -}}
+{{- $problems = append $problems "laptopRole.create is true, and laptopRole.group is empty: name the group that gets the rights" -}}
+{{- end -}}
+{{- if and .Values.laptopRole.create (not .Values.autoscaler.rbac.leases) -}}
+{{- $problems = append $problems "laptopRole.create is true, and autoscaler.rbac.leases is false: a program on somebody's machine is one more proxy, and several proxies agree by Leases. Allow them" -}}
+{{- end -}}
 {{- if and (gt (int .Values.autoscaler.replicaCount) 1) (not .Values.autoscaler.rbac.leases) -}}
 {{- $problems = append $problems (printf "autoscaler.replicaCount is %d, and autoscaler.rbac.leases is false: several proxies agree by Leases. Allow them, or run one replica" (int .Values.autoscaler.replicaCount)) -}}
 {{- end -}}

@@ -7,7 +7,7 @@ nothing to compare with.
 {{- $problems := list -}}
 {{- $live := fromYaml (include "buildkitd-stack.buildkitd.live" .) -}}
 {{- if and .Values.buildkitd.enabled $live -}}
-{{- $problems = concat (fromYamlArray (include "buildkitd-stack.checks.claim" (dict "root" . "live" $live))) (fromYamlArray (include "buildkitd-stack.checks.port" (dict "root" . "live" $live))) -}}
+{{- $problems = concat (fromYamlArray (include "buildkitd-stack.checks.claim" (dict "root" . "live" $live))) (fromYamlArray (include "buildkitd-stack.checks.port" (dict "root" . "live" $live))) (fromYamlArray (include "buildkitd-stack.checks.encryption" (dict "root" . "live" $live))) -}}
 {{- end -}}
 {{- toYaml $problems -}}
 {{- end -}}
@@ -64,6 +64,20 @@ only what the values ask for is compared.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- toYaml $problems -}}
+{{- end -}}
+
+{{/* TLS to buildkitd, in the same way: a builder that runs goes on with it, or without. */}}
+{{- define "buildkitd-stack.checks.encryption" -}}
+{{- $problems := list -}}
+{{- $is := .root.Values.autoscaler.tls.upstream.enabled -}}
+{{- $was := false -}}
+{{- range .live.spec.template.spec.volumes -}}
+{{- if eq .name "upstream-tls" }}{{ $was = true }}{{ end -}}
+{{- end -}}
+{{- if and (eq .root.Values.buildkitd.updateStrategy "OnDelete") (gt (int .live.spec.replicas) 0) (ne $is $was) -}}
+{{- $problems = append $problems (printf "autoscaler.tls.upstream.enabled is %t, and the builder that runs %s TLS: clients would wait for it in vain, and keep it. Upgrade when no builder runs, or with buildkitd.updateStrategy \"RollingUpdate\", by which Kubernetes replaces it, after its builds with buildkitd.drain.enabled" $is (ternary "speaks" "does not speak" $was)) -}}
 {{- end -}}
 {{- toYaml $problems -}}
 {{- end -}}
