@@ -176,3 +176,52 @@ releaseScenario("each right that is taken away is named in the log", {}, async (
   // Records that could not be renewed or deleted keep the builder until they expire, so it does not go here.
   await (await release.build()).finish();
 });
+
+releaseScenario(
+  "laptopRole lets a group run the program, and tunnel to the pods of buildkitd only",
+  {},
+  async (release) => {
+    const { namespace } = release;
+    await release.helm.run(["install", RELEASE, CHART, "--namespace", namespace], {
+      autoscaler: { replicaCount: 0 },
+      laptopRole: { create: true, group: "platform-team" },
+    });
+    const { metadata: { name } } = await release.statefulSet();
+    const allows = async (
+      verb: string,
+      group: string,
+      resource: string,
+      object: string,
+      team = "platform-team",
+    ) => {
+      const [kind, subresource] = resource.split("/");
+      const resourceAttributes = { namespace, verb, group, resource: kind, subresource, name: object };
+      const review = await release.api.create<{ status: { allowed: boolean } }>(
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+        {
+          apiVersion: "authorization.k8s.io/v1",
+          kind: "SubjectAccessReview",
+          spec: { user: "somebody", groups: [team], resourceAttributes },
+        },
+      );
+      return review.status.allowed;
+    };
+    const roles = await release.list<Role>("/apis/rbac.authorization.k8s.io/v1 roles");
+    const [own, laptop] = ["-autoscaler", "-laptop"].map((end) =>
+      roles.find(({ metadata }) => metadata.name.endsWith(end))!
+    );
+    for (const right of rightsOf(own!)) {
+      await until(
+        `the right to ${text(right)}`,
+        () => allows(right.verb, right.group, right.resource, right.name ?? "a"),
+      );
+    }
+    assert.equal(rightsOf(laptop!).length, rightsOf(own!).length + 2);
+    for (const verb of ["get", "create"]) {
+      assert.ok(await allows(verb, "", "pods/portforward", `${name}-0`));
+      assert.ok(!await allows(verb, "", "pods/portforward", "another-pod"));
+      assert.ok(!await allows(verb, "", "pods/portforward", `${name}-0`, "another-team"));
+      assert.ok(!await allows(verb, "", "pods/exec", `${name}-0`));
+    }
+  },
+);
