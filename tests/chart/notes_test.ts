@@ -96,3 +96,46 @@ for (const [what, buildkitd] of PLAIN) {
     assert.doesNotMatch(notes, /TLS|\/certs|tls_enabled: true/);
   });
 }
+
+Deno.test("chart: the notes have the commands for TLS at the autoscaler, with client certificates where it wants some", async () => {
+  const notesOf = async (tls: unknown) =>
+    await helm.notes({ autoscaler: { tls: { enabled: true, secretName: "a", ...tls as object } } });
+  const plain = await notesOf({});
+  const own = "tcp://ci-buildkitd-stack-autoscaler-tls.builds.svc:8373";
+  assert.ok(plain.includes(`--driver remote --driver-opt cacert=/certs/ca.pem ${own}\n`), plain);
+  assert.ok(plain.includes(`buildctl --addr ${own} --tlscacert /certs/ca.pem debug workers\n`), plain);
+  assert.ok(
+    plain.includes(`docker buildx create --name cluster --driver remote ${ADDRESS}\n`),
+    "plain clients, too",
+  );
+  const mutual = await notesOf({
+    clientCa: { secretName: "clients" },
+    certManager: { create: true, issuerRef: { name: "i" }, dnsNames: ["buildkitd.example.com"] },
+    service: { type: "LoadBalancer", port: 443 },
+  });
+  assert.ok(mutual.includes(`${MUTUAL.buildx} tcp://buildkitd.example.com:443\n`), mutual);
+  assert.ok(
+    mutual.includes(`buildctl --addr tcp://buildkitd.example.com:443${MUTUAL.buildctl} debug workers\n`),
+  );
+  assert.ok(mutual.includes("get service ci-buildkitd-stack-autoscaler-tls\n"));
+  assert.doesNotMatch(mutual, /WARNING/);
+});
+
+Deno.test("chart: helm warns of TLS that lets everybody in from outside", async () => {
+  const notesOf = async (service: unknown, more: unknown = {}) =>
+    (await helm.notes({
+      autoscaler: { tls: { enabled: true, secretName: "a", service, ...more as object } },
+    }))
+      .replaceAll(/\s+/g, " ");
+  const warning =
+    "WARNING: everybody who reaches the Service ci-buildkitd-stack-autoscaler-tls can run builds";
+  assert.ok((await notesOf({ type: "LoadBalancer" })).includes(warning));
+  assert.ok((await notesOf({ type: "NodePort" })).includes(warning));
+  assert.ok(!(await notesOf({ type: "ClusterIP" })).includes(warning));
+  assert.ok(
+    !(await notesOf({ type: "LoadBalancer" }, { clientCa: { secretName: "clients" } })).includes(warning),
+  );
+  assert.ok(
+    !(await notesOf({ type: "LoadBalancer", loadBalancerSourceRanges: ["10.0.0.0/8"] })).includes(warning),
+  );
+});

@@ -106,6 +106,10 @@ everywhere("ports that are named exist, and a mesh takes those of buildkit for T
     (value("AUTOSCALER_ADMIN_ADDR") ?? ":8081").split(":").at(-1),
     String(deployment![1]!.containerPort),
   );
+  assert.equal(
+    value("AUTOSCALER_TLS_LISTEN_ADDR")?.split(":").at(-1),
+    deployment![2]?.containerPort.toString(),
+  );
   for (const policy of ofKind(objects, "NetworkPolicy")) {
     for (const { port } of (policy.spec.ingress ?? []).flatMap((rule: { ports: unknown[] }) => rule.ports)) {
       assert.ok([...deployment!, ...statefulSet ?? []].some(({ name }) => name === port), port);

@@ -53,6 +53,41 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     /size': '50GB' does not match pattern/,
   ],
   [
+    "TLS without a certificate",
+    { autoscaler: { tls: { enabled: true } } },
+    /autoscaler\.tls\.enabled is true, and there is no certificate: name a Secret by autoscaler\.tls\.secretName/,
+  ],
+  [
+    "a Certificate for clients without an issuer",
+    { autoscaler: { tls: { enabled: true, certManager: { create: true } } } },
+    /autoscaler\.tls\.certManager\.create is true, and autoscaler\.tls\.certManager\.issuerRef names no issuer/,
+  ],
+  [
+    "names of clients without a CA",
+    { autoscaler: { tls: { enabled: true, secretName: "a", clientNames: ["ci"] } } },
+    /autoscaler\.tls\.clientNames is given, and autoscaler\.tls\.clientCa\.secretName is empty/,
+  ],
+  [
+    "two names of clients in one",
+    { autoscaler: { tls: { clientNames: ["a,b"] } } },
+    /clientNames\/0': 'a,b' does not match pattern/,
+  ],
+  [
+    "TLS on the plain port",
+    { autoscaler: { tls: { enabled: true, secretName: "a", containerPort: 8372 } } },
+    /tls\.containerPort and autoscaler\.autoscalerConfig\.proxyListenAddr have the same port 8372/,
+  ],
+  [
+    "source ranges of a Service that is no load balancer",
+    { autoscaler: { tls: { service: { loadBalancerSourceRanges: ["10.0.0.0/8"] } } } },
+    /autoscaler\.tls\.service\.loadBalancerSourceRanges is given, and autoscaler\.tls\.service\.type is "ClusterIP"/,
+  ],
+  [
+    "a network that is none",
+    { autoscaler: { proxyProtocol: { from: ["10.0.0.0"] } } },
+    /proxyProtocol\/from\/0': '10\.0\.0\.0' does not match pattern/,
+  ],
+  [
     "TLS to buildkitd without a certificate",
     { autoscaler: { tls: { upstream: { enabled: true } } } },
     /tls\.upstream\.enabled is true, and there is no certificate: name a Secret by autoscaler\.tls\.upstream\.secretName/,

@@ -36,6 +36,21 @@ const CONTEXTS: Readonly<Record<string, Tree>> = {
   "buildkitd.volumeMounts": { buildkitd: { extraVolumeMounts: [] } },
   "buildkitd.containerSecurityContext": { buildkitd: { securityContext: null } },
   "buildkitd.persistence.mountPath": { buildkitd: { cachePath: "" } },
+  "autoscaler.tls": {
+    autoscaler: {
+      tls: {
+        enabled: true,
+        certManager: { create: true, issuerRef: { name: "a" } },
+        secretName: "a",
+        clientCa: { secretName: "a" },
+        service: { type: "LoadBalancer" },
+      },
+    },
+  },
+  "autoscaler.tls.service.type": {
+    autoscaler: { tls: { enabled: true, secretName: "a" } },
+  },
+  "networkPolicy.tlsClients": { autoscaler: { tls: { enabled: true, secretName: "a" } } },
   "autoscaler.tls.upstream": {
     autoscaler: {
       tls: {
@@ -87,6 +102,9 @@ const OTHERS: Readonly<Record<string, unknown>> = {
   "extraObjects": [{ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "other" } }],
   "autoscaler.metrics.podMonitor.interval": "7s",
   "autoscaler.tls.upstream.certManager.issuerRef": { kind: "ClusterIssuer" },
+  "autoscaler.tls.certManager.issuerRef": { kind: "ClusterIssuer" },
+  "autoscaler.tls.service.loadBalancerSourceRanges": ["10.0.0.0/8"],
+  "autoscaler.proxyProtocol.from": ["10.0.0.0/8"],
   "autoscaler.metrics.podMonitor.scrapeTimeout": "7s",
   "buildkitd.cachePath": "/other",
   "buildkitd.persistence.mountPath": "/other",

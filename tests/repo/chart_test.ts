@@ -142,23 +142,14 @@ const NOT_A_VALUE = [
 ];
 
 /** Those of them that the chart does not set: what only makes sense outside a cluster. */
-const NOT_SET = [
-  "--tls-listen-addr",
-  "--tls-cert",
-  "--tls-key",
-  "--tls-client-ca",
-  "--tls-client-names",
-  "--proxy-protocol",
-  "--proxy-protocol-from",
-  "--kubeconfig",
-  "--context",
-];
+const NOT_SET = ["--kubeconfig", "--context"];
 
 Deno.test("repo: every setting of the program is a value of the chart, or set by it", () => {
   const values = new Set(entries.map(({ path }) => path.join(".")));
   const without = settingRows().filter(([, { chart }]) => !values.has(`${CONFIG_PATH}.${chart?.key}`));
   assert.deepEqual(without.map(([, { flag }]) => flag), NOT_A_VALUE);
-  const environment = ["_environment.tpl", "_upstream_tls.tpl"].map((name) => templates.get(name)!).join("");
+  const files = ["_environment.tpl", "_upstream_tls.tpl", "_tls_listener.tpl"];
+  const environment = files.map((name) => templates.get(name)!).join("");
   for (const [, { flag, variable }] of without) {
     assert.equal(environment.includes(`- name: ${variable}\n`), !NOT_SET.includes(flag), variable);
   }

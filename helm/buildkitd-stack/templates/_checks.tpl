@@ -2,7 +2,7 @@
 What a schema cannot say. All problems are reported together, each with what to do.
 */}}
 {{- define "buildkitd-stack.checks" -}}
-{{- $problems := concat (fromYamlArray (include "buildkitd-stack.checks.image" .)) (fromYamlArray (include "buildkitd-stack.checks.target" .)) (fromYamlArray (include "buildkitd-stack.checks.settings" .)) (fromYamlArray (include "buildkitd-stack.checks.goNames" .)) (fromYamlArray (include "buildkitd-stack.checks.service" .)) (fromYamlArray (include "buildkitd-stack.checks.live" .)) (fromYamlArray (include "buildkitd-stack.checks.access" .)) (fromYamlArray (include "buildkitd-stack.checks.upstreamTls" .)) -}}
+{{- $problems := concat (fromYamlArray (include "buildkitd-stack.checks.image" .)) (fromYamlArray (include "buildkitd-stack.checks.target" .)) (fromYamlArray (include "buildkitd-stack.checks.settings" .)) (fromYamlArray (include "buildkitd-stack.checks.goNames" .)) (fromYamlArray (include "buildkitd-stack.checks.service" .)) (fromYamlArray (include "buildkitd-stack.checks.live" .)) (fromYamlArray (include "buildkitd-stack.checks.access" .)) (fromYamlArray (include "buildkitd-stack.checks.upstreamTls" .)) (fromYamlArray (include "buildkitd-stack.checks.tlsListener" .)) -}}
 {{- if and .Values.laptopRole.create (not .Values.laptopRole.group) -}}
 {{- $problems = append $problems "laptopRole.create is true, and laptopRole.group is empty: name the group that gets the rights" -}}
 {{- end -}}
@@ -56,7 +56,7 @@ What a schema cannot say. All problems are reported together, each with what to 
 {{- if .Values.networkPolicy.egress.enabled -}}
 {{- $problems = append $problems "networkPolicy.egress.enabled is true, and networkPolicy.enabled is false: want both" -}}
 {{- end -}}
-{{- range $key, $who := dict "clients" .Values.networkPolicy.clients "metricsClients" .Values.networkPolicy.metricsClients -}}
+{{- range $key, $who := dict "clients" .Values.networkPolicy.clients "tlsClients" .Values.networkPolicy.tlsClients "metricsClients" .Values.networkPolicy.metricsClients -}}
 {{- if $who -}}
 {{- $problems = append $problems (printf "networkPolicy.%s is given, and networkPolicy.enabled is false, so everybody may connect: want true" $key) -}}
 {{- end -}}

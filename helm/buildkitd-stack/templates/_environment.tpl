@@ -24,6 +24,7 @@ when it is applied on the server.
   value: {{ include "buildkitd-stack.target.headlessService" . | quote }}
 - name: BUILDKITD_TARGET_PORT
   value: {{ include "buildkitd-stack.target.port" . | quote }}
+{{- include "buildkitd-stack.tlsListener.env" . }}
 {{- include "buildkitd-stack.upstreamTls.env" . }}
 {{- include "buildkitd-stack.settings" . }}
 {{- end -}}

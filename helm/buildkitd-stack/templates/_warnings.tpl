@@ -33,6 +33,10 @@ everybody who reaches a node can run builds, by the Service of type NodePort. Re
 {{- if and (ne $type "ClusterIP") (ne (.Values.autoscaler.autoscalerConfig.wakeOn | default "connect") "data") (not (and $local (eq $type "LoadBalancer"))) }}
 a load balancer that checks the Service's port by TCP counts as a client and keeps buildkitd running. Set autoscaler.autoscalerConfig.wakeOn to "data"{{ if eq $type "LoadBalancer" }}, or autoscaler.service.externalTrafficPolicy to "Local", with which it checks another port{{ end }}.
 {{- end }}
+{{- $outside := .Values.autoscaler.tls.service -}}
+{{- if and .Values.autoscaler.tls.enabled (ne $outside.type "ClusterIP") (not .Values.autoscaler.tls.clientCa.secretName) (not $outside.loadBalancerSourceRanges) (not (and .Values.networkPolicy.enabled .Values.networkPolicy.tlsClients)) }}
+everybody who reaches the Service {{ include "buildkitd-stack.tlsListener.name" . }} can run builds: TLS alone lets everybody in. Set autoscaler.tls.clientCa.secretName, so that clients need a certificate.
+{{- end }}
 {{- if not .Values.buildkitd.enabled }}
 {{ include "buildkitd-stack.target.warnings" . | trim }}
 {{- end }}
