@@ -53,7 +53,7 @@ Deno.test("ReloadedCredentials reads a pair, and authorities of clients where th
 Deno.test("ReloadedCredentials.load() says all that is wrong at once", async () => {
   const { load } = stage({ "tls.crt": "hello", "ca.crt": first.key });
   assert.deepEqual(await problemsOf(load()), [
-    'Cannot use the file "tls.crt" of "--tls-cert": found 5 bytes that are no PEM certificate',
+    'Cannot use the file "tls.crt" of "--tls-cert": found 5 bytes that are not a PEM certificate',
     'Cannot use the file "tls.key" of "--tls-key": found no such file',
     'Cannot use the file "ca.crt" of "--tls-client-ca": found a PEM block "PRIVATE KEY"',
   ]);

@@ -30,6 +30,7 @@ Deno.test("runSession() serves a client at once when there is a pod, and says al
   assert.deepEqual(session.line, {
     session: 1,
     client: "192.0.2.1:2",
+    name: undefined,
     outcome: "completed",
     reason: undefined,
     pod: "buildkitd-0",
@@ -43,7 +44,11 @@ Deno.test("runSession() serves a client at once when there is a pod, and says al
   assert.deepEqual(session.of("sessions_ended_total"), [{ value: 1, labels: { outcome: "completed" } }]);
   assert.deepEqual(session.of("sessions_opened_total"), [{ value: 1, labels: {} }]);
   assert.deepEqual(session.resets, [], "nothing is odd about it");
-  assert.deepEqual(session.log.of("session_opened")[0]?.fields, { session: 1, client: "192.0.2.1:2" });
+  assert.deepEqual(session.log.of("session_opened")[0]?.fields, {
+    session: 1,
+    client: "192.0.2.1:2",
+    name: undefined,
+  });
   assert.deepEqual(session.dials, [{ atMs: clock.nowMs() - 2 * SECOND_MS, hostname: "192.0.2.1" }]);
 });
 
