@@ -92,6 +92,31 @@ test(`the compiled program listens within ${START_LIMIT_MS} ms of its start`, as
   await Deno.remove(folder, { recursive: true });
 });
 
+test("the compiled program refuses TLS with exit code 2 if its runtime cannot serve it, and says so with all other problems", async () => {
+  const folder = await Deno.makeTempDir();
+  const credentials = join(folder, "kubeconfig");
+  await Deno.writeTextFile(
+    credentials,
+    kubeconfig({ baseUrl: "https://127.0.0.1:7", caPem: "", token: "token" }),
+  );
+  const { code, stderr } = await new Deno.Command(programPath(PROGRAM), {
+    args: [
+      ...[`--kubeconfig=${credentials}`, "--listen-addr=off", "--tls-listen-addr=127.0.0.1:0"],
+      ...["--tls-cert=/no/such/file.crt", "--tls-key=/no/such/file.key"],
+    ],
+    clearEnv: true,
+  }).output();
+  const said = new TextDecoder().decode(stderr);
+  assert.equal(code, 2, said);
+  assert.match(said, /"--tls-cert": found no such file/);
+  assert.match(said, /"--tls-key": found no such file/);
+  const version = await run(programPath(PROGRAM), ["--version"]);
+  const [, major, minor] = /deno (\d+)\.(\d+)\./.exec(version)!;
+  const serves = Number(major) > 2 || Number(minor) >= 9;
+  assert.equal(said.includes("which cannot serve TLS"), !serves, said);
+  await Deno.remove(folder, { recursive: true });
+});
+
 /** Starts the compiled program, to be killed at the end. */
 function start(args: readonly string[]): AsyncDisposable {
   const child = new Deno.Command(programPath(PROGRAM), {

@@ -10,7 +10,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { buildCommand, type ClientName } from "./build_clients.ts";
+import { buildCommand, type ClientName, type ClientTls } from "./build_clients.ts";
 import { Child } from "./child_process.ts";
 import { API_ADDRESS } from "./control_plane.ts";
 import { within } from "./waiting.ts";
@@ -24,6 +24,8 @@ export interface BuildOptions {
   /** As buildctl takes it: `tcp://HOST:PORT`. */
   readonly address: string;
   readonly folder: string;
+  /** Uses TLS. */
+  readonly tls?: ClientTls;
   /** So many random bytes are sent with the context, come back with the result, and are compared. */
   readonly payloadBytes?: number;
 }

@@ -17,6 +17,16 @@ export const CLIENT_NAMES: readonly ClientName[] = ["buildctl", "docker-buildx"]
 /** Those and an older buildx, which opens its connections in another way. */
 export const OLD_AND_NEW_CLIENTS: readonly ClientName[] = [...CLIENT_NAMES, "docker-buildx-0.35"];
 
+/** Files that a client uses for TLS. */
+export interface ClientTls {
+  /** The authority of the server's certificate. */
+  readonly ca: string;
+  /** The client's certificate. */
+  readonly cert: string;
+  /** Its key. */
+  readonly key: string;
+}
+
 /** What is to be built, and where. */
 export interface ClientCall {
   /** Path of the client's program. */
@@ -29,6 +39,8 @@ export interface ClientCall {
   readonly output: string;
   /** The client's own settings go below this folder. */
   readonly settings: string;
+  /** Uses TLS. */
+  readonly tls?: ClientTls | undefined;
 }
 
 /** A command with its environment. */
@@ -40,11 +52,16 @@ export interface ClientCommand {
 
 /** The command that builds with `name`. */
 export function buildCommand(name: ClientName, call: ClientCall): ClientCommand {
-  const { program, address, context, output, settings } = call;
+  const { program, address, context, output, settings, tls } = call;
   const env = environment(settings);
   if (name === "buildctl") {
     const args = [
       `--addr=${address}`,
+      ...(tls === undefined ? [] : [
+        `--tlscacert=${tls.ca}`,
+        `--tlscert=${tls.cert}`,
+        `--tlskey=${tls.key}`,
+      ]),
       "build",
       "--progress=plain",
       "--frontend=dockerfile.v0",
@@ -55,7 +72,10 @@ export function buildCommand(name: ClientName, call: ClientCall): ClientCommand 
     return { command: program, args, env };
   }
   // As users do it: a builder is made once, without a connection, and then used.
-  const script = `"$1" create --name remote --driver remote "$2" && ` +
+  const driverOptions = tls === undefined
+    ? ""
+    : `--driver-opt "cacert=${tls.ca},cert=${tls.cert},key=${tls.key},servername=localhost" `;
+  const script = `"$1" create --name remote --driver remote ${driverOptions}"$2" && ` +
     `exec "$1" build --builder remote --progress plain --provenance=false --output "type=local,dest=$4" "$3"`;
   return { command: "/bin/sh", args: ["-ec", script, "sh", program, address, context, output], env };
 }

@@ -325,7 +325,7 @@ export class Cluster {
   /** Starts a real build through `program`, by `buildctl` unless said otherwise. */
   async build(
     program: Program,
-    options: Partial<Pick<BuildOptions, "client" | "payloadBytes">> = {},
+    options: Partial<Pick<BuildOptions, "client" | "payloadBytes" | "address" | "tls">> = {},
   ): Promise<Build> {
     const client = options.client ?? "buildctl";
     const build = await Build.start({

@@ -12,6 +12,8 @@ import { TcpClient } from "../../support/tcp_client.ts";
 import type { TestCertificate } from "../kube/certificates.ts";
 import { ca, ci, server } from "./stage.ts";
 
+const MiB = 1 << 20;
+
 /** A program with TLS, and the files that it reads. */
 class TlsProgram implements AsyncDisposable {
   readonly program: Program;
@@ -50,14 +52,17 @@ class TlsProgram implements AsyncDisposable {
   }
 
   async connect(certificate?: TestCertificate): Promise<TcpClient> {
-    const conn = await Deno.connectTls({
+    return new TcpClient(await this.connectConn(certificate) as unknown as Conn);
+  }
+
+  async connectConn(certificate?: TestCertificate): Promise<Deno.TlsConn> {
+    return await Deno.connectTls({
       hostname: "localhost",
       port: this.port,
       caCerts: [ca.cert],
       alpnProtocols: ["h2"],
       ...certificate,
     });
-    return new TcpClient(conn as unknown as Conn);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -119,6 +124,33 @@ Deno.test("a session with TLS outlives the replacement of the certificate, and n
   assert.equal(await client.echo("after"), "after");
   using other = await stage.connect();
   assert.equal(await other.echo("new"), "new");
+});
+
+Deno.test("the program takes little from a client with TLS whose bytes buildkitd does not take", async () => {
+  const stalled = Promise.withResolvers<void>();
+  await using stage = await TlsProgram.start({ mutual: true, serve: () => stalled.promise });
+  const { program } = stage;
+  await program.settled();
+  const conn = await stage.connectConn(ci);
+  const bytes = new Uint8Array(1 << 16);
+  let sent = 0;
+  let writing = Promise.resolve(0);
+  // It is stuck once nothing was taken for a second; what counts is how much was taken until then.
+  for (let wentOn = true; wentOn && sent < 128 * MiB;) {
+    writing = conn.write(bytes);
+    writing.catch(() => {});
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => resolve(undefined), 1_000);
+    const n = await Promise.race([writing, promise]);
+    clearTimeout(timer);
+    wentOn = n !== undefined;
+    sent += n ?? 0;
+  }
+  // Most of it is in the buffers of four sockets, which the kernel sizes.
+  assert.ok(sent < 32 * MiB, `the client could send ${sent} bytes`);
+  conn.close();
+  stalled.resolve();
+  await program.logged("session_ended");
 });
 
 Deno.test("the program knows the client behind a load balancer, and sees no session in its checks", async () => {

@@ -38,6 +38,13 @@ Deno.test("Room is --max-connections where that many have descriptors, or nothin
   }
 });
 
+Deno.test("Room keeps a descriptor back for each connection that may be on its way to a session", () => {
+  const [log, metrics] = [recordingLog(), countedMetrics(() => {})];
+  new Room(10_000, { count: () => 1_000, log, metrics, mostArrivals: 128 });
+  const { wanted, sessions } = log.of("descriptors_insufficient")[0]!.fields;
+  assert.deepEqual({ wanted, sessions }, { wanted: 20_200 + 128, sessions: 400 - 64 });
+});
+
 Deno.test("Room keeps descriptors back where there are too few, warns at start, and says what to do", () => {
   const found = roomOf(10_000, 1_000);
   const { level, fields } = found.log.of("descriptors_insufficient")[0]!;

@@ -14,15 +14,20 @@
 //	                                       ones, 50 a second: how many of each, how many of those failed, and the median,
 //	                                       the 99th percentile and the maximum of connect + echo in ms
 //	load held HOST:PORT COUNT              the same without an answer: what a BuildKit client says first is sent
+//
+// With TLS_FILES=FOLDER in its environment it speaks TLS, with client.crt and client.key, and trusts ca.crt.
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"os"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"sync"
@@ -77,12 +82,38 @@ func must(err error) {
 	}
 }
 
-func dial(address string, opening []byte) *net.TCPConn {
+// stream is a connection of which one side can end before the other.
+type stream interface {
+	net.Conn
+	CloseWrite() error
+}
+
+var tlsConfig = sync.OnceValue(func() *tls.Config {
+	folder := os.Getenv("TLS_FILES")
+	if folder == "" {
+		return nil
+	}
+	authority, err := os.ReadFile(filepath.Join(folder, "ca.crt"))
+	must(err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	own, err := tls.LoadX509KeyPair(filepath.Join(folder, "client.crt"), filepath.Join(folder, "client.key"))
+	must(err)
+	return &tls.Config{
+		RootCAs: roots, ServerName: "localhost", NextProtos: []string{"h2"}, Certificates: []tls.Certificate{own},
+	}
+})
+
+func dial(address string, opening []byte) stream {
 	conn, err := net.Dial("tcp", address)
 	must(err)
-	_, err = conn.Write(opening)
+	var ready stream = conn.(*net.TCPConn)
+	if config := tlsConfig(); config != nil {
+		ready = tls.Client(conn, config)
+	}
+	_, err = ready.Write(opening)
 	must(err)
-	return conn.(*net.TCPConn)
+	return ready
 }
 
 // up counts the time until the sink has confirmed the last byte.
@@ -134,7 +165,7 @@ func download(address string, length uint64) float64 {
 }
 
 func pingPong(address string, duration time.Duration, conns int) float64 {
-	all := make([]*net.TCPConn, conns)
+	all := make([]stream, conns)
 	for i := range all {
 		all[i] = dial(address, []byte{'e'})
 		defer all[i].Close()
