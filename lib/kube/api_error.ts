@@ -9,6 +9,8 @@ import type { ApiVerb } from "../base/metrics.ts";
 export interface ApiTarget {
   /** The RBAC verb. */
   readonly verb: ApiVerb;
+  /** All verbs that it takes, if it is more than that one. */
+  readonly verbs?: readonly ApiVerb[];
   /** The API group, such as `apps`. */
   readonly group: string;
   /** The resource, with its subresource: `statefulsets/scale`. */
@@ -73,7 +75,8 @@ function describe(target: ApiTarget, status: number, { reason, message }: Status
       // Admission also answers 403: a webhook, a quota, a namespace that is being deleted.
       if (!isMissingPermission(message)) return said;
       return `no permission (${said}); the missing rule in a Role of namespace "${target.namespace}" is ` +
-        `apiGroups: ["${target.group}"], resources: ["${target.resource}"], verbs: ["${target.verb}"]`;
+        `apiGroups: ["${target.group}"], resources: ["${target.resource}"], ` +
+        `verbs: [${(target.verbs ?? [target.verb]).map((verb) => `"${verb}"`).join(", ")}]`;
     default:
       return said;
   }

@@ -8,13 +8,13 @@
  */
 import { backoffMs } from "../base/backoff.ts";
 import { deadline } from "../base/clock.ts";
-import { TimeoutError } from "../base/errors.ts";
+import { invariant, TimeoutError } from "../base/errors.ts";
 import { CauseLog } from "../base/log.ts";
 import type { BasePorts } from "../base/ports.ts";
 import type { Random } from "../base/random.ts";
 import { ApiError, type ApiTarget, describeTarget, type StatusLike } from "./api_error.ts";
 import { type Cluster, credentialsHint, namespaceHint } from "./cluster.ts";
-import type { HttpResponse } from "./http.ts";
+import type { ByteStream, HttpResponse, UpgradeAnswer } from "./http.ts";
 import { HandshakeError } from "./http_errors.ts";
 
 /**
@@ -40,6 +40,8 @@ export interface ApiRequest {
   readonly body?: unknown;
   /** The media type of the body, if not `application/json`. */
   readonly contentType?: string;
+  /** Headers that ask for another protocol: see {@link KubeClient.upgrade}. */
+  readonly upgrade?: Readonly<Record<string, string>>;
 }
 
 /** What the client is made of. */
@@ -109,13 +111,14 @@ export class KubeClient {
         response = await this.#send(request, signal);
       }
       if (response.status !== 401 && response.status < 500) this.#answered();
-      if (response.status >= 200 && response.status < 300) return response;
+      if (response.status === 101 || (response.status >= 200 && response.status < 300)) return response;
       const refusal = await this.#apiError(request.target, response, signal);
       // The response may come from a load balancer whose API server is down. Only the API server gives a reason.
       if (response.status >= 500 && refusal.reason !== "") this.#answered();
       throw refusal;
     } catch (error) {
-      if (!signal.aborted) this.#failed(error, sentMs);
+      // What keeps WebSockets from passing is no lack of access: other requests tell that.
+      if (!signal.aborted && request.upgrade === undefined) this.#failed(error, sentMs);
       const expected = error instanceof ApiError && request.expected?.includes(error.status);
       if (!signal.aborted && !expected) {
         const code = error instanceof ApiError ? String(error.status) : "none";
@@ -123,6 +126,25 @@ export class KubeClient {
       }
       throw error;
     }
+  }
+
+  /**
+   * Sends a request for another protocol, and returns the connection once the server speaks that.
+   *
+   * @throws as {@link json}, but for the time-out of a body
+   */
+  async upgrade(
+    request: ApiRequest & Required<Pick<ApiRequest, "upgrade">>,
+    signal: AbortSignal,
+  ): Promise<UpgradeAnswer & { readonly stream: ByteStream }> {
+    const answer: HttpResponse & Partial<UpgradeAnswer> = await this.open(request, signal);
+    const { stream } = answer;
+    if (stream !== undefined) return { ...answer, stream };
+    await answer.body.cancel();
+    throw new Error(
+      `Cannot ${describeTarget(request.target)}: the answer is HTTP ${answer.status}, want 101, ` +
+        "check that nothing between here and the API server keeps WebSockets from passing",
+    );
   }
 
   #answered(): void {
@@ -145,11 +167,13 @@ export class KubeClient {
     }
   }
 
-  async #send({ target, method, query, body, contentType }: ApiRequest, signal: AbortSignal) {
+  async #send(request: ApiRequest, signal: AbortSignal): Promise<HttpResponse> {
+    const { target, method, query, body, contentType, upgrade } = request;
     const { cluster, clock } = this.#ports;
     const headers: Record<string, string> = {
       accept: "application/json",
       "user-agent": "buildkitd-autoscaler",
+      ...upgrade,
       ...await cluster.authenticate(signal),
     };
     using limit = deadline(clock, REQUEST_TIMEOUT_MS, signal, () => this.#timedOut(target, "headers"));
@@ -160,7 +184,10 @@ export class KubeClient {
     const whole = new AbortController();
     const onLimit = () => whole.abort(limit.signal.reason);
     limit.signal.addEventListener("abort", onLimit, { once: true });
-    const response = await cluster.http.send({
+    const { http } = cluster;
+    const send = upgrade === undefined ? http.send.bind(http) : http.upgrade?.bind(http);
+    invariant(send !== undefined, "a way to the API server that is asked for streams knows them");
+    const response = await send({
       method,
       url: urlOf(cluster.server, target, query),
       headers,
@@ -169,6 +196,7 @@ export class KubeClient {
     });
     limit.signal.removeEventListener("abort", onLimit);
     if (limit.signal.aborted) {
+      (response as Partial<UpgradeAnswer>).stream?.close();
       await response.body.cancel(limit.signal.reason).catch(() => {});
       throw limit.signal.reason;
     }

@@ -6,7 +6,7 @@
  * @module
  */
 import type { ClientHttp, Connection } from "./connection.ts";
-import type { HttpRequest, HttpResponse } from "./http.ts";
+import type { HttpRequest, HttpResponse, UpgradeAnswer } from "./http.ts";
 import { explain } from "./http_errors.ts";
 import type { KeyPair } from "./pem.ts";
 
@@ -58,6 +58,14 @@ export class FetchHttp implements ClientHttp {
       ...(proxy === undefined ? {} : { proxy: proxyOptions(proxy) }),
       ...this.#pair,
     });
+  }
+
+  /** See {@link ClientHttp}. */
+  async upgrade(request: HttpRequest): Promise<UpgradeAnswer> {
+    if (this.#closed) throw new Error("Cannot send a request: the HTTP client is closed");
+    // Loaded only here: in a cluster nobody needs it.
+    const { sendUpgrade } = await import("./upgrade.ts");
+    return await sendUpgrade(request, this.#connection, { ca: this.#ca, pair: this.#pair });
   }
 
   /** See {@link ClientHttp}. */

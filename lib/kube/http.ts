@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { Conn } from "../base/network.ts";
 
 /** One request. */
 export interface HttpRequest {
@@ -33,6 +34,15 @@ export interface HttpResponse {
   readonly body: ReadableStream<Uint8Array>;
 }
 
+/** A connection as bytes both ways. Nobody reads ahead: what is not read waits with the other side. */
+export type ByteStream = Pick<Conn, "read" | "write" | "close">;
+
+/** The answer to a request to speak another protocol. */
+export interface UpgradeAnswer extends HttpResponse {
+  /** With status 101: the connection, from its first byte in the other protocol on. Else nothing. */
+  readonly stream: ByteStream | undefined;
+}
+
 /** Sends requests to one API server. */
 export interface Http {
   /**
@@ -42,6 +52,13 @@ export interface Http {
    * certificate …) and the remedy
    */
   send(request: HttpRequest): Promise<HttpResponse>;
+  /**
+   * Sends a request for another protocol (RFC 9110, 7.8), which its headers name, on a connection of its own. The
+   * request's signal ends it until the response has come, and not the stream after that.
+   *
+   * @throws as {@link send}
+   */
+  upgrade?(request: HttpRequest): Promise<UpgradeAnswer>;
   /**
    * Drops pooled connections. Called after a time-out, because a dead connection would stay in the pool and be used
    * again. Requests in progress continue.

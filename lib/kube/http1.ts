@@ -41,6 +41,11 @@ export class ByteReader {
     return bytes;
   }
 
+  /** What was read and not asked for. Nothing may be asked for after it. */
+  rest(): Uint8Array {
+    return this.#kept;
+  }
+
   /**
    * One line without its line end.
    *
@@ -87,11 +92,11 @@ export function requestHead(
 }
 
 /**
- * Reads a response's head. Skips interim responses (1xx).
+ * Reads a response's head. Skips interim responses (1xx), except 101 where an upgrade was asked for.
  *
  * @throws Error when it is not HTTP, too long or incomplete
  */
-export async function readHead(reader: ByteReader): Promise<Head> {
+export async function readHead(reader: ByteReader, upgrading = false): Promise<Head> {
   for (;;) {
     let leftBytes = MAX_HEAD_BYTES;
     const next = async () => {
@@ -108,7 +113,7 @@ export async function readHead(reader: ByteReader): Promise<Head> {
       headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
     }
     const status = Number(match[1]);
-    if (status >= 200) return { status, headers };
+    if (status >= 200 || (upgrading && status === 101)) return { status, headers };
   }
 }
 

@@ -8,7 +8,7 @@
 import type { Socket } from "node:net";
 import type { ClientHttp, Connection } from "./connection.ts";
 import { ByteReader, readBody, readHead, requestHead } from "./http1.ts";
-import type { HttpRequest, HttpResponse } from "./http.ts";
+import type { HttpRequest, HttpResponse, UpgradeAnswer } from "./http.ts";
 import { explain } from "./http_errors.ts";
 import type { KeyPair } from "./pem.ts";
 
@@ -86,6 +86,14 @@ export class TlsHttp implements ClientHttp {
 
     await lifetime.race(secure, once(secure, "secureConnect"));
     return { secure, chunks: valve.chunksOf(secure) };
+  }
+
+  /** See {@link ClientHttp}. */
+  async upgrade(request: HttpRequest): Promise<UpgradeAnswer> {
+    if (this.#closed) throw new Error("Cannot send a request: the HTTP client is closed");
+    // Loaded only here: in a cluster nobody needs it.
+    const { sendUpgrade } = await import("./upgrade.ts");
+    return await sendUpgrade(request, this.#connection, { ca: this.#ca, pair: this.#pair });
   }
 
   /** See {@link ClientHttp}. */

@@ -10,7 +10,8 @@ import type { HttpRequest, HttpResponse } from "../kube/http.ts";
 import { Access } from "./access.ts";
 import { ConnectionDropped, Faults } from "./faults.ts";
 import { isObject, type JsonObject, jsonOf, oncePerObject } from "./json.ts";
-import { apiVersionOf, type KubeObject, type Resource } from "./objects.ts";
+import { apiVersionOf, type KubeObject, PODS, type Resource } from "./objects.ts";
+import type { Forwarding } from "./port_forward.ts";
 import { type DeleteOptions, PATCH_TYPES, Registry, type WriteOptions } from "./registry.ts";
 import { parseRequest, type RequestInfo, subjectOf } from "./request_info.ts";
 import { patchScale, replaceScale, scaleOf } from "./scale.ts";
@@ -115,6 +116,40 @@ export class ApiServer {
     }
   }
 
+  /**
+   * Accepts a request to forward a port of a pod, and says to where; or answers it. As kube-apiserver since 1.36, it wants
+   * the right to `create` beside that to `get`.
+   *
+   * @throws as {@link handle}
+   */
+  async portForward(request: HttpRequest, client: string): Promise<Forwarding | HttpResponse> {
+    const headers = new Headers(request.headers as Record<string, string>);
+    try {
+      const user = this.access.authenticate(headers);
+      const info = parseRequest(request.method, request.url);
+      if (info.subresource !== "portforward") throw methodNotAllowed();
+      this.#log(info, user, client);
+      const beforeAnswer = await this.faults.meet(info, client, request.signal);
+      for (const verb of ["get", "create"] as const) this.access.authorize(user, { ...info, verb });
+      const { namespace = "", name = "" } = info;
+      const pod = this.registry.get(PODS, namespace, name);
+      const hostname: string | undefined = pod.status?.podIP;
+      const port = Number(request.url.searchParams.get("ports"));
+      if (hostname === undefined) {
+        throw badRequest(`unable to forward port because pod is not running. Current status=Pending`);
+      }
+      if (!Number.isInteger(port) || port < 1 || port > 65535) {
+        throw badRequest('query parameter "ports" is required');
+      }
+      await beforeAnswer();
+      return { pod: name, hostname, port };
+    } catch (error) {
+      if (error instanceof ConnectionDropped || request.signal.aborted) throw error;
+      if (!(error instanceof ApiError)) throw error;
+      return answer(error.code, error.toStatus());
+    }
+  }
+
   #log(info: RequestInfo, user: string, client: string): void {
     const { verb, name } = info;
     this.requests.push({ atMs: this.#clock.nowMs(), verb, subject: subjectOf(info), name, user, client });
@@ -123,6 +158,7 @@ export class ApiServer {
 
   #carryOut(info: RequestInfo, request: HttpRequest, headers: Headers, client: string): HttpResponse {
     const { verb, resource, subresource, namespace = "", name = "" } = info;
+    if (subresource === "portforward") throw badRequest("Upgrade request required");
     if (verb === "list") return this.#list(info, request.url);
     if (verb === "watch") return this.#watch(info, request, client);
     if (verb === "get") {

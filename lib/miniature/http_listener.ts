@@ -9,6 +9,7 @@ import { parseRequestHead, responseBytes } from "../base/http1_server.ts";
 import type { Address, Conn, Listener, Network } from "../base/network.ts";
 import type { ApiServer } from "./api_server.ts";
 import { ByteReader, closeQuietly, writeAll } from "./bytes.ts";
+import { isWebSocketRequest, servePortForward } from "./port_forward.ts";
 
 /** One HTTP front of an API server. */
 export class HttpListener {
@@ -109,7 +110,14 @@ export class HttpListener {
         body: body.length === 0 ? undefined : new TextDecoder().decode(body),
         signal: controller.signal,
       };
-      const response = await this.#api.handle(request, headers["x-client"] ?? this.#client);
+      const client = headers["x-client"] ?? this.#client;
+      const accepted = isWebSocketRequest(headers)
+        ? await this.#api.portForward(request, client)
+        : await this.#api.handle(request, client);
+      if ("hostname" in accepted) {
+        return await servePortForward(conn, reader, headers, accepted, this.#network);
+      }
+      const response = accepted;
       try {
         for await (const bytes of responseBytes(head, response, false)) await writeAll(conn, bytes);
       } catch {

@@ -17,7 +17,7 @@ export interface RequestInfo {
   readonly verb: Verb;
   /** To what. */
   readonly resource: Resource;
-  /** `scale` or `status`, if through one. */
+  /** `scale`, `status` or `portforward`, if through one. */
   readonly subresource: string | undefined;
   /** In which namespace; in all, if none. */
   readonly namespace: string | undefined;
@@ -39,7 +39,8 @@ export function parseRequest(method: string, url: URL): RequestInfo {
   );
   if (resource === undefined || (name !== undefined && namespace === undefined)) throw noSuchPath();
   const known = subresource === undefined || (subresource === "scale" && resource.hasScale) ||
-    (subresource === "status" && resource.hasStatus);
+    (subresource === "status" && resource.hasStatus) ||
+    (subresource === "portforward" && resource.plural === "pods");
   if (!known) throw noSuchPath();
   const selector = url.searchParams.get("fieldSelector");
   const selected = name ?? (selector === null ? undefined : parseFieldSelector(selector, resource).name);

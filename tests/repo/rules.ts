@@ -27,6 +27,8 @@ export const OUTSIDE: ReadonlyMap<string, string> = new Map([
   ["lib/base/random.ts", "the machine's random source"],
   ["lib/kube/fetch_http.ts", "HTTP by fetch"],
   ["lib/kube/tls_http.ts", "HTTP over node:tls, for what fetch cannot do"],
+  ["lib/kube/api_stream.ts", "connections to the API server that become streams"],
+  ["lib/kube/node_tls.ts", "TLS under such a stream, for what the runtime's own cannot do"],
   ["lib/kube/valve.ts", "the socket under node:tls"],
   ["lib/kube/machine.ts", "files, environment and child processes that credentials come from"],
   ["lib/entrance/tls_server.ts", "the runtime's TLS, on connections that were accepted already"],
