@@ -159,6 +159,12 @@ export const EVENT_TOPICS = {
       text: "suspect pod checked",
       meaning: "`alive`: whether the API server shows it without a deletion",
     },
+    upstream_selected: {
+      level: "info",
+      text: "way to the pods selected",
+      meaning:
+        "outside a cluster with `--upstream auto`: `upstream` is `slices` or `port-forward`, `cause` says why",
+    },
     pod_connection_failed: {
       level: "warn",
       text: "cannot connect to a ready pod",

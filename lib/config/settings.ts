@@ -109,10 +109,10 @@ export const SETTINGS = {
   upstream: row({
     flag: "--upstream",
     variable: "AUTOSCALER_UPSTREAM",
-    type: choice("how", ["slices", "dns"]),
-    default: "slices",
+    type: choice("how", ["auto", "slices", "dns", "port-forward"]),
+    default: "auto",
     topic: "proxy",
-    help: "how to reach pods: by their address in EndpointSlices, or by DNS name",
+    help: "how to reach pods: by address, by DNS name or through the API server; auto: what works",
     chart: { key: "upstream" },
   }),
   clusterDomain: row({

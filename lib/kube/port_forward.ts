@@ -51,7 +51,7 @@ export interface PodPort {
   readonly port: number;
 }
 
-/** The connection in the pod failed, or was cut. */
+/** The API server has reached the pod's node, and there the connection failed. */
 export class PortForwardError extends Error {
   /** Always `PortForwardError`. */
   override readonly name = "PortForwardError";
@@ -60,8 +60,8 @@ export class PortForwardError extends Error {
 /**
  * Connects to a port of a pod.
  *
- * @throws PortForwardError when nothing listens there, ApiError when a right is missing or the pod is gone, what else
- * `KubeClient.upgrade` throws, or the signal's reason
+ * @throws PortForwardError when nothing listens there, ApiError when a right is missing or the pod is gone, Error when the
+ * stream broke, what else `KubeClient.upgrade` throws, or the signal's reason
  */
 export async function openPortForward(
   client: KubeClient,
@@ -95,7 +95,7 @@ export async function openPortForward(
   const fault = faultOf(answer, key);
   if (fault !== undefined) {
     answer.stream.close();
-    throw new PortForwardError(`Cannot forward a port of pod "${to.pod}": ${fault}`);
+    throw new Error(`Cannot forward a port of pod "${to.pod}": ${fault}`);
   }
   const conn = new PortForward(new WebSocketStream(answer.stream, ports), to, ports);
   const onAbort = () => conn.close();
@@ -238,7 +238,7 @@ class PortForward implements Conn {
       if (this.#ended) return null;
       throw error instanceof PortForwardError || this.#closed
         ? error
-        : new PortForwardError(`The connection to ${this.#name} through the API server broke`, {
+        : new Error(`The connection to ${this.#name} through the API server broke`, {
           cause: error,
         });
     } finally {

@@ -11,6 +11,18 @@ import { formatDurationMs } from "../config/duration.ts";
 import type { Backend } from "../scaler/backends.ts";
 import { DialError } from "./seats.ts";
 
+/** Connects to pods. */
+export interface Dialler {
+  /** Every dial goes through the API server, which should not be asked too often. */
+  readonly isForwarding: boolean;
+  /**
+   * Connects to a pod.
+   *
+   * @throws DialError, or the reason of `signal`
+   */
+  dial(backend: Backend, signal: AbortSignal): Promise<Conn>;
+}
+
 /** The settings that matter. */
 export interface DialSettings {
   /** By address (`slices`) or by name (`dns`). */
@@ -44,6 +56,8 @@ export async function dial(
   const name = `${backend.pod}.${headlessServiceName}.${stsNamespace}.svc.${clusterDomain}`;
   const hostnames = upstream === "dns" ? [name] : backend.addresses;
   const failed: string[] = [];
+  const bare: string[] = [];
+  let isRefused = hostnames.length > 0;
   let isLocal = hostnames.length > 0;
   for (const hostname of hostnames) {
     const address = formatAddress({ hostname, port: targetPort });
@@ -58,12 +72,15 @@ export async function dial(
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       isLocal &&= ["EMFILE", "ENFILE", "EADDRNOTAVAIL"].includes(codeOf(error) ?? "");
+      isRefused &&= codeOf(error) === "ECONNREFUSED" || error instanceof Deno.errors.ConnectionRefused;
+      bare.push(`${address}: ${messageOf(error)}`);
       failed.push(`${address}: ${messageOf(error)}${cure(error, upstream)}`);
     }
   }
   throw new DialError(
     `Cannot connect to ready pod "${backend.pod}": ${failed.join("; ") || "it has no address"}`,
     isLocal,
+    { isRefused, reason: bare.join("; ") || "the pod has no address" },
   );
 }
 
@@ -71,8 +88,8 @@ function cure(error: unknown, upstream: "slices" | "dns"): string {
   const noRoute = error instanceof TimeoutError ||
     ["EHOSTUNREACH", "ENETUNREACH", "ETIMEDOUT", "EADDRNOTAVAIL"].includes(codeOf(error) ?? "");
   if (noRoute) {
-    return "; pods are reached by their cluster addresses: run the proxy inside the cluster, or give this machine a " +
-      "route to the pod network, and see that no NetworkPolicy forbids it";
+    return "; pods are reached by their cluster addresses: run the proxy inside the cluster, use --upstream auto or " +
+      "port-forward, or give this machine a route to the pod network, and see that no NetworkPolicy forbids it";
   }
   if (upstream === "dns" && /lookup|resolve/i.test(messageOf(error))) {
     return "; pod names resolve only inside the cluster: check --headless-service-name and --cluster-domain, or use " +

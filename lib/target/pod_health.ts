@@ -13,12 +13,14 @@ import type { BasePorts } from "../base/ports.ts";
 import type { Backend } from "../scaler/backends.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { HealthAnswer, PodHealth } from "../scaler/readiness.ts";
-import { dial, type DialSettings } from "./dial.ts";
 import { checkHealth } from "./health_check.ts";
+import type { Dialler } from "./dial.ts";
 import { DialError } from "./seats.ts";
 
 /** What the health checks are made of. */
-export interface PodHealthPorts extends Pick<BasePorts, "clock" | "random" | "log" | "network"> {
+export interface PodHealthPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
+  /** Connects to the pods. */
+  readonly dialler: Dialler;
   /** Knows the pods and who waits, and is told. */
   readonly placement: Placement;
 }
@@ -28,6 +30,9 @@ export interface PodHealthPorts extends Pick<BasePorts, "clock" | "random" | "lo
  * while the daemon answers something else than SERVING, or while this machine cannot dial.
  */
 const WAITING = { baseMs: 60, capMs: 1_000 };
+
+/** The same where each check is a request to the API server. */
+const WAITING_FORWARDED = { baseMs: 500, capMs: 2_000 };
 
 /** The same while nobody waits and a pod has sessions. */
 const RUNNING_INTERVAL_MS = 5_000;
@@ -56,15 +61,13 @@ interface Checks {
 
 /** Checks the daemons of all pods. */
 export class PodHealthChecks {
-  readonly #settings: DialSettings;
   readonly #ports: PodHealthPorts;
   readonly #checks = new Map<string, Checks>();
   readonly #underWay = new Set<Promise<void>>();
   readonly #changed = new Notifier();
 
   /** Starts nothing: `run` does. */
-  constructor(settings: DialSettings, ports: PodHealthPorts) {
-    this.#settings = settings;
+  constructor(ports: PodHealthPorts) {
     this.#ports = ports;
     ports.placement.subscribe(() => this.#changed.notify());
   }
@@ -133,12 +136,13 @@ export class PodHealthChecks {
   }
 
   async #check(backend: Backend, checks: Checks, stop: AbortSignal, signal: AbortSignal): Promise<void> {
-    const { clock, random, placement } = this.#ports;
+    const { clock, random, placement, dialler } = this.#ports;
     const before = placement.pods.healthOf(backend.uid);
     const asked = await this.#ask(backend, stop, signal);
     if (stop.aborted || signal.aborted) return;
     checks.futile = asked === "serving" || asked === "missed" ? 0 : checks.futile + 1;
-    checks.waitingDueMs = clock.nowMs() + backoffMs(checks.futile, WAITING, random);
+    const waiting = dialler.isForwarding ? WAITING_FORWARDED : WAITING;
+    checks.waitingDueMs = clock.nowMs() + backoffMs(checks.futile, waiting, random);
     checks.runningDueMs = clock.nowMs() + RUNNING_INTERVAL_MS;
     // When this machine is out of descriptors or ports, that says nothing about the pod.
     if (asked === undefined) return;
@@ -152,7 +156,7 @@ export class PodHealthChecks {
     stop: AbortSignal,
     signal: AbortSignal,
   ): Promise<HealthAnswer | undefined> {
-    const { network, clock } = this.#ports;
+    const { dialler, clock } = this.#ports;
     using ends = anySignal(stop, signal);
     using limit = deadline(
       clock,
@@ -161,10 +165,7 @@ export class PodHealthChecks {
       () => new TimeoutError("The health check timed out"),
     );
     try {
-      return await checkHealth(
-        await dial(network, clock, backend, this.#settings, limit.signal),
-        limit.signal,
-      );
+      return await checkHealth(await dialler.dial(backend, limit.signal), limit.signal);
     } catch (error) {
       return error instanceof DialError && error.isLocal ? undefined : "missed";
     }

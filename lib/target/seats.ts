@@ -17,17 +17,31 @@ export interface Seat {
   readonly backend: Backend;
 }
 
+/** What else is known of a failed dial. */
+export interface DialErrorOptions extends ErrorOptions {
+  /** See {@link DialError}. */
+  readonly isRefused?: boolean;
+  /** See {@link DialError}. */
+  readonly reason?: string;
+}
+
 /** A dial has failed. The message says what to do where something can be done. */
 export class DialError extends Error {
   /** Always `DialError`. */
   override readonly name = "DialError";
-  /** True when this machine could not even try: that says nothing of the pod. */
+  /** True when the try did not get as far as the pod: that says nothing of it. */
   readonly isLocal: boolean;
+  /** Something is there, and nothing listens. */
+  readonly isRefused: boolean;
+  /** The message without what could not be done. */
+  readonly reason: string;
 
   /** Takes what to say. */
-  constructor(message: string, isLocal: boolean) {
-    super(message);
+  constructor(message: string, isLocal: boolean, more: DialErrorOptions = {}) {
+    super(message, more);
     this.isLocal = isLocal;
+    this.isRefused = more.isRefused ?? false;
+    this.reason = more.reason ?? message;
   }
 }
 

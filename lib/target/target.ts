@@ -25,6 +25,7 @@ import { join, type Joining, joiningAtStart, takePart } from "./joining.ts";
 import { PodHealthChecks } from "./pod_health.ts";
 import type { Seats } from "./seats.ts";
 import { TargetSeats } from "./target_seats.ts";
+import { Upstream } from "./upstream.ts";
 import type { UpstreamTls } from "./upstream_tls.ts";
 
 /** This version scales to one pod; more come with `--max-replicas`. */
@@ -93,7 +94,8 @@ export class Target {
     });
     const countOwners = this.#countOwners = new CountOwners({ ...ports, scale, placement, peers, scaler });
     const observer = this.observer = new Observer(this.#at, { ...ports, placement, count, countOwners });
-    this.#podHealth = new PodHealthChecks(settings, { ...ports, placement });
+    const dialler = new Upstream(settings, ports);
+    this.#podHealth = new PodHealthChecks({ ...ports, placement, dialler });
     const resets = this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
     const { upstreamTls } = ports;
     const explainWait = waitExplainer(this.#at, {
@@ -105,7 +107,7 @@ export class Target {
       peers,
       upstreamTls,
     });
-    this.seats = new TargetSeats(settings, { ...ports, placement, coldStart, resets, explainWait });
+    this.seats = new TargetSeats({ ...ports, dialler, placement, coldStart, resets, explainWait });
   }
 
   /** Starts all its parts. */

@@ -10,11 +10,13 @@ import type { BasePorts } from "../base/ports.ts";
 import type { ColdStart } from "../scaler/cold_start.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { ResetExplainer } from "../scaler/reset_explainer.ts";
-import { dial, type DialSettings } from "./dial.ts";
+import type { Dialler } from "./dial.ts";
 import type { DialError, Seat, Seats } from "./seats.ts";
 
 /** What the seats are made of. */
-export interface TargetSeatsPorts extends Pick<BasePorts, "clock" | "network" | "log" | "metrics"> {
+export interface TargetSeatsPorts extends Pick<BasePorts, "log" | "metrics"> {
+  /** Connects to the pods. */
+  readonly dialler: Pick<Dialler, "dial">;
   /** Knows the pods, and which session is where. */
   readonly placement: Placement;
   /** Told when one begins, and of the first byte. */
@@ -27,13 +29,11 @@ export interface TargetSeatsPorts extends Pick<BasePorts, "clock" | "network" | 
 
 /** Gives the seats of one StatefulSet. */
 export class TargetSeats implements Seats {
-  readonly #settings: DialSettings;
   readonly #ports: TargetSeatsPorts;
   readonly #dialFaults: CauseLog;
 
   /** Seats nobody yet. */
-  constructor(settings: DialSettings, ports: TargetSeatsPorts) {
-    this.#settings = settings;
+  constructor(ports: TargetSeatsPorts) {
     this.#ports = ports;
     this.#dialFaults = new CauseLog(ports.log, "pod_connection_failed");
   }
@@ -58,8 +58,7 @@ export class TargetSeats implements Seats {
   }
 
   dial({ backend }: Seat, signal: AbortSignal): Promise<Conn> {
-    const { network, clock } = this.#ports;
-    return dial(network, clock, backend, this.#settings, signal);
+    return this.#ports.dialler.dial(backend, signal);
   }
 
   failed(seat: Seat, { message, isLocal }: DialError): void {

@@ -87,6 +87,8 @@ export class Program {
       "log-format": "json",
       "log-level": "debug",
       "shutdown-delay": "0s",
+      // The machine of the suite reaches all pods; what "auto" does where it does not has a test of its own.
+      "upstream": "slices",
       ...options.flags,
     };
     const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);

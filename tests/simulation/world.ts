@@ -104,7 +104,12 @@ export class World {
     });
     this.cluster.api.registry.store.subscribe((event) => this.judge.stored(event, this.#byHand));
     this.settings = parseSettings({
-      flags: new Map(Object.entries({ listenAddr: ":8080", ...plan.settings }) as [SettingKey, string][]),
+      flags: new Map(
+        Object.entries({ listenAddr: ":8080", upstream: "slices", ...plan.settings }) as [
+          SettingKey,
+          string,
+        ][],
+      ),
       variables: {},
     });
   }

@@ -9,6 +9,7 @@ import type { Backend } from "../../lib/scaler/backends.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
 import type { ReadinessMode } from "../../lib/scaler/readiness.ts";
 import { PodHealthChecks } from "../../lib/target/pod_health.ts";
+import { directDialler } from "./dialler.ts";
 import { HealthDaemon, type HealthHabit } from "./health_daemons.ts";
 import { MemoryConn } from "./memory_network.ts";
 import { recordingLog } from "./recording_log.ts";
@@ -75,7 +76,13 @@ export function setUp(fate: Fate, options: { mode?: ReadinessMode; backend?: Par
     },
   };
   const log = recordingLog();
-  const health = new PodHealthChecks(SETTINGS, { clock, random: () => 1, log, network, placement });
+  const health = new PodHealthChecks({
+    clock,
+    random: () => 1,
+    log,
+    placement,
+    dialler: directDialler(SETTINGS, network, clock),
+  });
   const stop = new AbortController();
   const running = health.run(stop.signal).catch(() => {});
   return {

@@ -324,6 +324,8 @@ function settingsOf(world: World, { settings = {} }: WorldOptions) {
       targetPort: String(world.targetPort),
       shutdownDelayMs: "0s",
       idleTimeoutMs: "1h",
+      // What `auto` chooses has tests of its own.
+      upstream: "slices",
       // Health checks are sessions, too, at the pods; they have tests of their own.
       readiness: "pod",
       ...settings,

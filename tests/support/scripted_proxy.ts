@@ -14,7 +14,7 @@ import { TargetSeats } from "../../lib/target/target_seats.ts";
 import { countedMetrics } from "./counted_metrics.ts";
 import { MemoryConn } from "./memory_network.ts";
 import { recordingLog } from "./recording_log.ts";
-import { BACKEND, DIAL_SETTINGS } from "./session.ts";
+import { BACKEND } from "./session.ts";
 import { VirtualClock } from "./virtual_clock.ts";
 
 /** A listener whose accepts a test answers. */
@@ -80,14 +80,10 @@ export function setUp({ maxConnections = 10, descriptors, dial }: Options = {}) 
     placement.see({ version: "1", replicas: 1 });
     placement.pods.set([BACKEND]);
   }
-  const seats = new TargetSeats(DIAL_SETTINGS, {
-    clock,
+  const seats = new TargetSeats({
     log,
     metrics,
-    network: {
-      listen: () => assert.fail(),
-      connect: () => Promise.resolve(dial?.() ?? assert.fail("there is no pod")),
-    },
+    dialler: { dial: () => Promise.resolve(dial?.() ?? assert.fail("there is no pod")) },
     placement,
     coldStart: new ColdStart(clock, noMetrics),
     resets: { explain: (_backend, _connectedForMs, tell) => tell(undefined) },

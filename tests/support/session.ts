@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { CauseLog } from "../../lib/base/log.ts";
 import type { Metrics } from "../../lib/base/metrics.ts";
-import type { Conn } from "../../lib/base/network.ts";
+import type { Conn, Network } from "../../lib/base/network.ts";
 import { HoldEnded, refuseSession } from "../../lib/proxy/goodbye.ts";
 import { HoldBudget } from "../../lib/proxy/hold.ts";
 import { runSession, type SessionPorts } from "../../lib/proxy/session.ts";
@@ -16,6 +16,7 @@ import { ColdStart } from "../../lib/scaler/cold_start.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
 import { TargetSeats } from "../../lib/target/target_seats.ts";
 import { bytesOf, call, OPENING, SETTINGS_ACK } from "./http2_client.ts";
+import { directDialler } from "./dialler.ts";
 import { MemoryConn, type MemoryOptions } from "./memory_network.ts";
 import { recordingLog } from "./recording_log.ts";
 import { VirtualClock } from "./virtual_clock.ts";
@@ -101,22 +102,22 @@ export class TestSession {
       record: (name, value, labels) => void this.counted.push({ name, value, labels }),
     };
     this.coldStart = new ColdStart(clock, metrics);
-    const seats = new TargetSeats(DIAL_SETTINGS, {
-      clock,
+    const network: Network = {
+      listen: () => assert.fail("nobody listens here"),
+      connect: ({ hostname }, signal) => {
+        this.dials.push({ atMs: clock.nowMs(), hostname });
+        return Promise.race([
+          this.dial(),
+          new Promise<never>((_, reject) =>
+            signal.addEventListener("abort", () => reject(signal.reason), { once: true })
+          ),
+        ]);
+      },
+    };
+    const seats = new TargetSeats({
       log,
       metrics,
-      network: {
-        listen: () => assert.fail("nobody listens here"),
-        connect: ({ hostname }, signal) => {
-          this.dials.push({ atMs: clock.nowMs(), hostname });
-          return Promise.race([
-            this.dial(),
-            new Promise<never>((_, reject) =>
-              signal.addEventListener("abort", () => reject(signal.reason), { once: true })
-            ),
-          ]);
-        },
-      },
+      dialler: directDialler(DIAL_SETTINGS, network, clock),
       placement: this.placement,
       coldStart: this.coldStart,
       resets: {

@@ -95,6 +95,7 @@ export class VirtualProgram {
       shutdownDelayMs: "0s",
       idleTimeoutMs: "1h",
       readiness: "pod",
+      upstream: "slices",
       ...settings,
     }) as [SettingKey, string][];
     const { clock, network, log, metrics, drain, now } = this;

@@ -248,6 +248,6 @@ Deno.test("program: a pod network without a route is logged with the cure", asyn
   const { cause } = await program.logged("pod_connection_failed");
   assert.match(
     String(cause),
-    /run the proxy inside the cluster, or give this machine a route to the pod network/,
+    /run the proxy inside the cluster, use --upstream auto or port-forward, or give this machine a route to the pod network/,
   );
 });

@@ -47,7 +47,7 @@ Deno.test("parseSettings() gives the defaults when nothing is given", () => {
     logLevel: "info",
     logFormat: "auto",
     adminAddr: { hostname: "::", port: 8081 },
-    upstream: "slices",
+    upstream: "auto",
     clusterDomain: "cluster.local",
     connectTimeoutMs: 5_000,
     drainTimeoutMs: 3_600_000,

@@ -126,7 +126,7 @@ Deno.test("dial() gives the cure for a network without a way to the pod", async 
     const dialling = dial(network, clock, { ...backend, addresses: ["192.0.2.1"] }, settings, never);
     const rejected = assert.rejects(
       dialling,
-      /run the proxy inside the cluster, or give this machine a route/,
+      /use --upstream auto or port-forward, or give this machine a route/,
     );
     await clock.advance(5_000);
     await rejected;

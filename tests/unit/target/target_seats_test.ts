@@ -9,6 +9,7 @@ import { Placement } from "../../../lib/scaler/placement.ts";
 import { DialError } from "../../../lib/target/seats.ts";
 import { TargetSeats } from "../../../lib/target/target_seats.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
+import { directDialler } from "../../support/dialler.ts";
 import { MemoryConn } from "../../support/memory_network.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { BACKEND, DIAL_SETTINGS } from "../../support/session.ts";
@@ -28,11 +29,14 @@ function setUp(ready = true) {
   const coldStarts: string[] = [];
   const resets: string[] = [];
   const world = { dial: (): Promise<Conn> => Promise.resolve(CONN) };
-  const seats = new TargetSeats(DIAL_SETTINGS, {
-    clock,
+  const seats = new TargetSeats({
     log,
     metrics,
-    network: { listen: () => assert.fail("nobody listens here"), connect: () => world.dial() },
+    dialler: directDialler(
+      DIAL_SETTINGS,
+      { listen: () => assert.fail("nobody listens here"), connect: () => world.dial() },
+      clock,
+    ),
     placement,
     coldStart: {
       begin: () => void coldStarts.push("begin"),

@@ -1,0 +1,149 @@
+/**
+ * How pods are reached: by their addresses, by their names, or by port-forwarding through the API server
+ * (`--upstream`). With `auto` it is their addresses in a cluster. Elsewhere the first dial decides: a connection to the
+ * pod's address that is made within a second, else port-forwarding; and again when dials begin to fail, since a laptop
+ * changes its network. Each try is one dial; when to try again is the session's decision.
+ *
+ * @module
+ */
+import { deadline } from "../base/clock.ts";
+import { messageOf, TimeoutError } from "../base/errors.ts";
+import type { Conn } from "../base/network.ts";
+import type { BasePorts } from "../base/ports.ts";
+import { formatDurationMs } from "../config/duration.ts";
+import type { Settings } from "../config/settings.ts";
+import { ApiError } from "../kube/api_error.ts";
+import type { KubeClient } from "../kube/client.ts";
+import { SERVICE_ACCOUNT } from "../kube/cluster.ts";
+import { openPortForward, PortForwardError } from "../kube/port_forward.ts";
+import type { Backend } from "../scaler/backends.ts";
+import { dial, type Dialler, type DialSettings } from "./dial.ts";
+import { DialError } from "./seats.ts";
+
+/** The settings that matter. */
+export interface UpstreamSettings extends Omit<DialSettings, "upstream"> {
+  /** The way, or `auto`. */
+  readonly upstream: Settings["upstream"];
+}
+
+/** What it dials with. */
+export interface UpstreamPorts extends Pick<BasePorts, "clock" | "random" | "log" | "network"> {
+  /** Forwards ports. */
+  readonly client: KubeClient;
+}
+
+/** How long a connect to a pod's address may take before the way is taken for closed, in ms. */
+export const PROBE_MS = 1_000;
+
+type Way = "slices" | "port-forward";
+
+/** See the module. */
+export class Upstream implements Dialler {
+  readonly #settings: UpstreamSettings;
+  readonly #ports: UpstreamPorts;
+  /** With `auto`: what was found to work, until it does no more. */
+  #way: Way | undefined;
+  #told: Way | undefined;
+
+  /** Dials nothing yet. */
+  constructor(settings: UpstreamSettings, ports: UpstreamPorts) {
+    this.#settings = settings;
+    this.#ports = ports;
+    if (settings.upstream === "auto" && ports.client.cluster.source === SERVICE_ACCOUNT) this.#way = "slices";
+  }
+
+  get isForwarding(): boolean {
+    const { upstream } = this.#settings;
+    return upstream === "port-forward" || (upstream === "auto" && this.#way === "port-forward");
+  }
+
+  dial(backend: Backend, signal: AbortSignal): Promise<Conn> {
+    const { upstream } = this.#settings;
+    if (upstream === "port-forward") return this.#forward(backend, signal);
+    if (upstream !== "auto") return this.#direct(backend, upstream, signal);
+    if (this.#ports.client.cluster.source === SERVICE_ACCOUNT) return this.#direct(backend, "slices", signal);
+    return this.#way === "port-forward" ? this.#forwardAgain(backend, signal) : this.#choose(backend, signal);
+  }
+
+  /** By address if that works, else by port-forward. */
+  async #choose(backend: Backend, signal: AbortSignal): Promise<Conn> {
+    let direct: DialError;
+    try {
+      const limitMs = this.#way === "slices" ? undefined : PROBE_MS;
+      const conn = await this.#direct(backend, "slices", signal, limitMs);
+      this.#chosen("slices", `${conn.remoteAddr.hostname} answers`);
+      return conn;
+    } catch (error) {
+      if (!(error instanceof DialError)) throw error;
+      // While the daemon starts, nothing listens; and a machine that is out of descriptors cannot try either way.
+      if (error.isLocal || (error.isRefused && !backend.ready)) throw error;
+      direct = error;
+    }
+    try {
+      const conn = await this.#forward(backend, signal);
+      this.#chosen("port-forward", direct.reason);
+      return conn;
+    } catch (error) {
+      if (!(error instanceof DialError)) throw error;
+      // The way is open to where nothing listens.
+      if (error.cause instanceof PortForwardError) this.#chosen("port-forward", direct.reason);
+      else this.#way = undefined;
+      const message =
+        `Cannot connect to ready pod "${backend.pod}": ${direct.reason}; nor by port-forward: ${error.reason}`;
+      throw new DialError(message, error.isLocal, { cause: error.cause });
+    }
+  }
+
+  /** By port-forward, as before; a fault that is not the pod's makes the next dial choose anew. */
+  async #forwardAgain(backend: Backend, signal: AbortSignal): Promise<Conn> {
+    try {
+      return await this.#forward(backend, signal);
+    } catch (error) {
+      const isOfPod = error instanceof DialError &&
+        (error.cause instanceof PortForwardError || error.cause instanceof ApiError);
+      if (!isOfPod && !signal.aborted) this.#way = undefined;
+      throw error;
+    }
+  }
+
+  #chosen(way: Way, cause: string): void {
+    this.#way = way;
+    if (this.#told === way) return;
+    this.#told = way;
+    this.#ports.log.info("upstream_selected", { upstream: way, cause });
+  }
+
+  #direct(
+    backend: Backend,
+    upstream: "slices" | "dns",
+    signal: AbortSignal,
+    limitMs = this.#settings.connectTimeoutMs,
+  ): Promise<Conn> {
+    const { network, clock } = this.#ports;
+    const connectTimeoutMs = Math.min(limitMs, this.#settings.connectTimeoutMs);
+    return dial(network, clock, backend, { ...this.#settings, upstream, connectTimeoutMs }, signal);
+  }
+
+  async #forward({ pod }: Backend, signal: AbortSignal): Promise<Conn> {
+    const { clock, client } = this.#ports;
+    const { connectTimeoutMs, stsNamespace: namespace, targetPort: port } = this.#settings;
+    using limit = deadline(
+      clock,
+      connectTimeoutMs,
+      signal,
+      () => new TimeoutError(`no answer within ${formatDurationMs(connectTimeoutMs)}`),
+    );
+    try {
+      return await openPortForward(client, { namespace, pod, port }, this.#ports, limit.signal);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      const isOfPod = error instanceof PortForwardError ||
+        (error instanceof ApiError && error.status === 404);
+      const said = error instanceof ApiError ? error.detail : messageOf(error);
+      throw new DialError(`Cannot connect to ready pod "${pod}" by port-forward: ${said}`, !isOfPod, {
+        cause: error,
+        reason: said,
+      });
+    }
+  }
+}
