@@ -7,7 +7,7 @@ import { openApiStream, type Trust } from "../../../lib/kube/api_stream.ts";
 import type { Connection } from "../../../lib/kube/connection.ts";
 import { within } from "../../support/deadline.ts";
 import { base, ca, elsewhere, good, otherCa, withNodeServer } from "./http_stage.ts";
-import { readBytes, standsStill } from "./port_forward_stage.ts";
+import { readBytes, standsStill } from "../contract/port_forward.ts";
 
 const SIGNAL = new AbortController().signal;
 const TRUST: Trust = { ca: ca.cert, pair: undefined };
