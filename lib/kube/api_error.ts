@@ -87,7 +87,8 @@ function describe(target: ApiTarget, status: number, { reason, message }: Status
  * Source of the wording: kube-apiserver's endpoints/handlers/responsewriters/errors.go
  */
 function isMissingPermission(message = ""): boolean {
-  return message === "" || /\bUser ".*" cannot /.test(message);
+  // Where a request needs a second permission, as a port-forward does in 1.36, the authorizer gives no reason for it.
+  return message === "" || /\bUser ".*" cannot | is forbidden: *$/.test(message);
 }
 
 /** True if the authorizer has refused the request: the program has no permission. False if admission has refused it. */

@@ -130,7 +130,8 @@ export class ApiServer {
       if (info.subresource !== "portforward") throw methodNotAllowed();
       this.#log(info, user, client);
       const beforeAnswer = await this.faults.meet(info, client, request.signal);
-      for (const verb of ["get", "create"] as const) this.access.authorize(user, { ...info, verb });
+      this.access.authorize(user, info);
+      this.#authorizeCreate(user, info);
       const { namespace = "", name = "" } = info;
       const pod = this.registry.get(PODS, namespace, name);
       const hostname: string | undefined = pod.status?.podIP;
@@ -147,6 +148,15 @@ export class ApiServer {
       if (error instanceof ConnectionDropped || request.signal.aborted) throw error;
       if (!(error instanceof ApiError)) throw error;
       return answer(error.code, error.toStatus());
+    }
+  }
+
+  /** The second right of a port-forward. kube-apiserver's message ends where the authorizer would give a reason. */
+  #authorizeCreate(user: string, info: RequestInfo): void {
+    try {
+      this.access.authorize(user, { ...info, verb: "create" });
+    } catch {
+      throw new ApiError(403, "Forbidden", `pods "${info.name}" is forbidden: `);
     }
   }
 

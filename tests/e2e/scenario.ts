@@ -24,7 +24,8 @@ import { cleanUp, until } from "./waiting.ts";
 const STATEFUL_SET = "buildkitd";
 const HEADLESS_SERVICE = "buildkitd-headless";
 const SERVICE_ACCOUNT = "buildkitd-autoscaler";
-const NODE = "node-1";
+/** The stand-in kubelet's Node. */
+export const NODE = "node-1";
 
 export { programPath };
 
@@ -49,6 +50,13 @@ export const DOCUMENTED_RULES: readonly RbacRule[] = [
     verbs: ["get", "list", "watch", "create", "update", "delete"],
   },
 ];
+
+/** What else whoever runs the program on a laptop needs. */
+export const PORT_FORWARD_RULE: RbacRule = {
+  apiGroups: [""],
+  resources: ["pods/portforward"],
+  verbs: ["get", "create"],
+};
 
 /** The real buildkitd, as pods run it. */
 export function daemonRuntime(): PodRuntime {

@@ -171,13 +171,15 @@ export const PORT_FORWARD_CONTRACT: readonly PortForwardClause[] = [
     },
   },
   {
-    title: "a server that ends the connection at once was not reached",
+    title: "a server that ends the connection at once was not reached, or has ended it",
     async run(contract) {
-      const port = contract.serve(() => Promise.resolve());
-      await assert.rejects(
-        contract.open(port),
-        /Cannot connect to port \d+ of pod "\S+": the connection was closed/,
-      );
+      // containerd says so a second later, when it may count as connected already.
+      const conn = await contract.open(contract.serve(() => Promise.resolve())).catch((error) => {
+        assert.match(error.message, /Cannot connect to port \d+ of pod "\S+": the connection was closed/);
+      });
+      if (conn === undefined) return;
+      assert.equal(await within(conn.read(new Uint8Array(1)), "the end of the stream"), null);
+      conn.close();
     },
   },
   {

@@ -66,6 +66,7 @@ const REFUSALS = {
   'statefulsets.apps "buildkitd" is forbidden: User "proxy" cannot get resource "statefulsets/scale" in API group "apps" in the namespace "default"':
     true,
   "": true,
+  'pods "buildkitd-0" is forbidden: ': true,
   'admission webhook "policy.example.com" denied the request: frozen until Monday': false,
   'leases.coordination.k8s.io "x" is forbidden: exceeded quota: objects, requested: 1, used: 9, limited: 9':
     false,
