@@ -32,7 +32,7 @@ async function main(stop: StopSignals): Promise<number> {
       }
       case "demo": {
         const { runDemo } = await import("./lib/demo/demo.ts");
-        await runDemo({ stub: request.stub, stop: stop.drain });
+        await runDemo({ stub: request.stub, laptop: request.laptop, stop: stop.drain });
         return 0;
       }
       case "run":

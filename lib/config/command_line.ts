@@ -10,7 +10,7 @@
  */
 import { Command, CommanderError, Option } from "@commander-js/extra-typings";
 import { UsageError } from "../base/errors.ts";
-import { COMMANDS, PROGRAM, type Shell, SHELLS, STUB_FLAG } from "./commands.ts";
+import { COMMANDS, DEMO_FLAGS, PROGRAM, type Shell, SHELLS } from "./commands.ts";
 import { nearest } from "./nearest.ts";
 import { type RunRequest, runRequest, type SettingsInput } from "./parse_settings.ts";
 import { type SettingKey, settingRows, SETTINGS, TOPICS } from "./settings.ts";
@@ -18,8 +18,8 @@ import { type SettingKey, settingRows, SETTINGS, TOPICS } from "./settings.ts";
 /** What a command line asks for. */
 export type Request =
   | RunRequest
-  /** `stub`: without real buildkitd. */
-  | { readonly command: "demo"; readonly stub: boolean }
+  /** `stub`: without real buildkitd. `laptop`: without a route to the pods. */
+  | { readonly command: "demo"; readonly stub: boolean; readonly laptop: boolean }
   | { readonly command: "help"; readonly text: string }
   | { readonly command: "version" }
   | { readonly command: "completions"; readonly shell: Shell }
@@ -95,14 +95,15 @@ function isShell(name: string | undefined): name is Shell {
 }
 
 function demoRequest(flags: readonly SettingKey[], args: readonly string[], problem?: string): Request {
+  const known: readonly string[] = DEMO_FLAGS.map(([flag]) => flag);
   const problems = [
     ...flags.map((key) => `Cannot use "${SETTINGS[key].flag}" with "demo": it has settings of its own`),
     ...(problem === undefined ? [] : [problem]),
-    ...args.filter((arg) => arg !== STUB_FLAG[0])
-      .map((arg) => `Cannot use "${arg}" with "demo": want nothing, or "${STUB_FLAG[0]}"`),
+    ...args.filter((arg) => !known.includes(arg))
+      .map((arg) => `Cannot use "${arg}" with "demo": want nothing, "--stub" or "--laptop"`),
   ];
   if (problems.length > 0) throw new UsageError(problems);
-  return { command: "demo", stub: args.length > 0 };
+  return { command: "demo", stub: args.includes("--stub"), laptop: args.includes("--laptop") };
 }
 
 function unknownCommand(name: string, program: Command): string {
@@ -159,7 +160,7 @@ function commandTree(): Command {
   program.addOption(new Option("--version", "show the version").helpGroup("Other:"));
   for (const [name, { help }] of COMMANDS) {
     const command = program.command(name).description(help).helpOption(false);
-    if (name === "demo") command.option(...STUB_FLAG);
+    if (name === "demo") { for (const [flag, help] of DEMO_FLAGS) command.option(flag, help); }
     if (name === "completions") {
       command.addArgument(program.createArgument("<shell>", "the shell to make it for").choices(SHELLS));
     }

@@ -12,8 +12,11 @@ export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
 /** One of {@link SHELLS}. */
 export type Shell = typeof SHELLS[number];
 
-/** The flag of `demo`, and what it does. */
-export const STUB_FLAG = ["--stub", "use stand-ins even where buildkitd and buildctl are installed"] as const;
+/** The flags of `demo`, and what they do. */
+export const DEMO_FLAGS = [
+  ["--stub", "use stand-ins even where buildkitd and buildctl are installed"],
+  ["--laptop", "as on a laptop, without a route to the pods: through the API server"],
+] as const;
 
 /** All commands with their help, in the order of `--help`. */
 export const COMMANDS: ReadonlyMap<string, { readonly help: string }> = new Map([

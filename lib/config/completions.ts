@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { COMMANDS, PROGRAM, type Shell, SHELLS, STUB_FLAG } from "./commands.ts";
+import { COMMANDS, DEMO_FLAGS, PROGRAM, type Shell, SHELLS } from "./commands.ts";
 import { settingRows } from "./settings.ts";
 
 /** Prints the completion script for a shell. */
@@ -20,7 +20,7 @@ export async function printCompletions(words: readonly string[]): Promise<void> 
   for (const [name, { help }] of COMMANDS) {
     const command = root.command(name, help);
     if (name === "run") addSettings(command);
-    if (name === "demo") command.option(STUB_FLAG[0].slice(2), STUB_FLAG[1]);
+    if (name === "demo") { for (const [flag, help] of DEMO_FLAGS) command.option(flag.slice(2), help); }
     if (name === "completions") command.argument("shell", choices(SHELLS));
   }
   addSettings(root);

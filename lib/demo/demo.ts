@@ -24,6 +24,8 @@ import { seconds, Timeline } from "./timeline.ts";
 export interface DemoOptions {
   /** Use stand-ins even where buildkitd and buildctl are installed. */
   readonly stub?: boolean;
+  /** As on a laptop: pods cannot be reached by their addresses. */
+  readonly laptop?: boolean;
   /** The user's wish to end. */
   readonly stop: AbortSignal;
   /** Where the timeline goes: standard output. */
@@ -117,6 +119,7 @@ class Demo {
     const running = runProgram({
       cluster,
       idleTimeoutMs: this.#idleTimeoutMs,
+      hasRoute: !this.#options.laptop,
       stop: { drain: this.#app.drain.signal, now: this.#app.now.signal },
       onListening: listening.resolve,
       onEvent: (text) => this.#timeline.event("program", text),
@@ -153,6 +156,9 @@ class Demo {
     timeline.text(
       `  program  scales the StatefulSet between 0 and 1; idle timeout ${seconds(this.#idleTimeoutMs)}`,
     );
+    if (this.#options.laptop) {
+      timeline.text("  way      as on a laptop, there is no route to the pods: through the API server");
+    }
     timeline.text(`  clients  each ${this.#clients.description}`);
   }
 

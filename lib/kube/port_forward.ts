@@ -26,14 +26,14 @@ const PORT_BYTES = 2;
  * How long a connection in the pod may take to fail, in ms, from the answer of the API server. The server does not say
  * when it has connected; buildkitd speaks first, so that a plain one is known at once. Behind TLS the client does.
  */
-export const SETTLE_MS = 1_000;
+export const SETTLE_MS = 300;
 
 /**
  * The protocol has no half-close. After `closeWrite` the connection is read until nothing has come for so long, in ms,
  * and then closed: what was on its way still arrives, and a pod is not kept by a client that has left. gRPC servers end
- * a connection at once when the client has sent its FIN, so no build waits for more.
+ * a connection at once when the client has sent its FIN, so no build waits for more; containerd gives the rest as long.
  */
-export const HALF_CLOSED_MS = 2_000;
+export const HALF_CLOSED_MS = 1_000;
 
 /** Data in one message: the server hands each message on as a whole. */
 const MESSAGE_BYTES = 64 * 1024 - 2;

@@ -34,6 +34,13 @@ export const KEEP_ALIVE_MS = 30_000;
  * shorter: a daemon that stands still for a while makes everything on the way to it stand still, its Pongs too.
  */
 export const DEAD_AFTER_MS = 10 * KEEP_ALIVE_MS;
+const PATIENT_PINGS = DEAD_AFTER_MS / KEEP_ALIVE_MS;
+
+/**
+ * After the machine has slept for so long, in ms, a peer is mostly gone without a word: then two Pings without an answer
+ * are enough.
+ */
+const SLEEP_MS = 60_000;
 
 /** Some bytes of a message. */
 export interface Piece {
@@ -75,6 +82,10 @@ export class WebSocketStream {
   #lastWrite: Promise<void> = Promise.resolve();
   /** Pings since anything was read, while somebody waited for it. */
   #unanswered = 0;
+  /** How many of them there may be. */
+  #patience = PATIENT_PINGS;
+  /** The machine's clocks at the last round, to see that it has slept. */
+  #round: { readonly nowMs: number; readonly bootMs: number };
   #closed = false;
   #fault: Error | undefined;
   #cancelKeepAlive: CancelTimer = () => {};
@@ -83,6 +94,7 @@ export class WebSocketStream {
   constructor(stream: ByteStream, ports: WebSocketPorts) {
     this.#stream = stream;
     this.#ports = ports;
+    this.#round = this.#clocks();
     this.#keepAlive();
   }
 
@@ -203,6 +215,7 @@ export class WebSocketStream {
   async #receive(buffer: Uint8Array): Promise<number> {
     const n = await this.#stream.read(buffer);
     this.#unanswered = 0;
+    this.#patience = PATIENT_PINGS;
     if (n === null) {
       throw new Error("The stream ended early: the server, or something on the way, cut it off");
     }
@@ -249,9 +262,13 @@ export class WebSocketStream {
 
   #keepAlive(): void {
     this.#cancelKeepAlive = this.#ports.clock.setTimer(KEEP_ALIVE_MS, () => {
-      if (this.#unanswered * KEEP_ALIVE_MS >= DEAD_AFTER_MS) {
+      const { nowMs, bootMs } = this.#round;
+      this.#round = this.#clocks();
+      const sleptMs = this.#round.bootMs - bootMs - (this.#round.nowMs - nowMs);
+      if (sleptMs > SLEEP_MS) this.#patience = Math.min(this.#patience, this.#unanswered + 2);
+      if (this.#unanswered >= this.#patience) {
         this.#fault = new Error(
-          `No byte came in ${formatDurationMs(DEAD_AFTER_MS)}, nor an answer to a Ping`,
+          `No byte came in ${formatDurationMs(this.#patience * KEEP_ALIVE_MS)}, nor an answer to a Ping`,
         );
         return this.close();
       }
@@ -262,5 +279,10 @@ export class WebSocketStream {
       }
       this.#keepAlive();
     });
+  }
+
+  #clocks(): { readonly nowMs: number; readonly bootMs: number } {
+    const { clock } = this.#ports;
+    return { nowMs: clock.nowMs(), bootMs: clock.bootMs() };
   }
 }

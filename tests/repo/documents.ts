@@ -89,7 +89,7 @@ const OTHER_FLAGS = [
   ...["--allow", "--registry"], // tilt
   ...["--minify", "--no-fallback", "--compiled", "--allow-all"], // deno, and tasks of this repository
   ...["--file", "--sample", "--id"],
-  ...["--help", "--version", "--stub"],
+  ...["--help", "--version", "--stub", "--laptop"],
   "--idle-timout",
 ];
 

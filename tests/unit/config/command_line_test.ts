@@ -106,11 +106,12 @@ Deno.test("parseCommandLine() reports unknown variables with the arguments' prob
 });
 
 Deno.test("parseCommandLine() gives the demo its own arguments, and no settings", () => {
-  assert.deepEqual(parse("demo"), { command: "demo", stub: false });
-  assert.deepEqual(parse("demo", "--stub"), { command: "demo", stub: true });
+  assert.deepEqual(parse("demo"), { command: "demo", stub: false, laptop: false });
+  assert.deepEqual(parse("demo", "--stub"), { command: "demo", stub: true, laptop: false });
+  assert.deepEqual(parse("demo", "--laptop"), { command: "demo", stub: false, laptop: true });
   assert.deepEqual(problemsOf("demo", "--stub", "--real", "x"), [
-    'Cannot use "--real" with "demo": want nothing, or "--stub"',
-    'Cannot use "x" with "demo": want nothing, or "--stub"',
+    'Cannot use "--real" with "demo": want nothing, "--stub" or "--laptop"',
+    'Cannot use "x" with "demo": want nothing, "--stub" or "--laptop"',
   ]);
   assert.deepEqual(problemsOf("demo", "--idle-timeout=1m"), [
     'Cannot use "--idle-timeout" with "demo": it has settings of its own',

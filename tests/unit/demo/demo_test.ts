@@ -21,6 +21,14 @@ Deno.test("runDemo() serves every client, sees the scale-down, and shows both", 
   assert.deepEqual(text.split("\n").filter((line) => line.length > 110), []);
 });
 
+Deno.test("runDemo() --laptop shows that the pods are reached through the API server, and serves every client", async () => {
+  let text = "";
+  const stop = new AbortController().signal;
+  await runDemo({ ...fast, stub: true, laptop: true, stop, write: (more) => text += more });
+  assert.match(text, /program +reaches pods by port-forward: 127\.0\.[01]\.1:\d+: No route to host/);
+  assert.match(text, /^OK {2}11 of 11 clients were served/m);
+});
+
 Deno.test("runDemo() ends when it is interrupted, and has failed then", async () => {
   const stop = new AbortController();
   const write = (text: string) => {

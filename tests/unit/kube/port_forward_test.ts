@@ -94,7 +94,7 @@ for (const [what, answer] of Object.entries(ANSWERS)) {
   });
 }
 
-Deno.test("openPortForward() waits for the daemon's first byte, or for 1 s after the server's answer", async () => {
+Deno.test("openPortForward() waits for the daemon's first byte, or for 300 ms after the server's answer", async () => {
   const { clock, open, sendPorts } = setUp();
   let isOpen = false;
   const opening = open().then((conn) => {
@@ -185,7 +185,7 @@ Deno.test("a port-forward sends data of any length in messages that begin with t
   conn.close();
 });
 
-Deno.test("after closeWrite() a port-forward is read until nothing has come for 2 s, and then is closed", async () => {
+Deno.test("after closeWrite() a port-forward is read until nothing has come for 1 s, and then is closed", async () => {
   const { clock, conn, under, send } = await connected();
   const first = read(conn);
   await conn.closeWrite();

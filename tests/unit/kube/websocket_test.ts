@@ -174,6 +174,29 @@ Deno.test("WebSocketStream takes a server for dead that sends nothing for 5 minu
   assert.equal(await reading, "No byte came in 5m0s, nor an answer to a Ping");
 });
 
+Deno.test("WebSocketStream takes a server for dead after two Pings without an answer when the machine has slept", async () => {
+  const { client, clock, conn } = webSocketPair();
+  const reading = client.read(new Uint8Array(10)).catch((error: Error) => error.message);
+  await clock.advance(2 * KEEP_ALIVE_MS);
+  clock.suspend(3_600_000);
+  await clock.advance(2 * KEEP_ALIVE_MS);
+  assert.equal(conn.closed, false);
+  await clock.advance(KEEP_ALIVE_MS);
+  assert.equal(conn.closed, true);
+  assert.match(String(await reading), /^No byte came in 2m0s/);
+});
+
+Deno.test("WebSocketStream is as patient as before once a server has answered after a sleep", async () => {
+  const { client, clock, conn, send } = webSocketPair();
+  client.read(new Uint8Array(10)).catch(() => {});
+  clock.suspend(3_600_000);
+  await clock.advance(2 * KEEP_ALIVE_MS);
+  await send(OPCODE.pong, new Uint8Array());
+  await clock.advance(DEAD_AFTER_MS - KEEP_ALIVE_MS);
+  assert.equal(conn.closed, false);
+  client.close();
+});
+
 Deno.test("WebSocketStream never takes a server for dead while nobody reads, or while a write waits", async () => {
   const silent = webSocketPair();
   await silent.clock.advance(10 * DEAD_AFTER_MS);
