@@ -132,6 +132,7 @@ async function run(
       loadCluster: () => loadCluster(settings, { log, clock, machine }),
       loadUpstreamTls: () => loadUpstreamTls(settings, { log, clock, machine, startTls }),
       stop,
+      ...(Deno.stdout.isTerminal() && { onListening: (addresses) => greet(addresses, settings) }),
     });
     return 0;
   } catch (error) {
@@ -142,6 +143,16 @@ async function run(
   } finally {
     await flush(FLUSH_MS);
   }
+}
+
+async function greet(
+  { proxy, tls }: import("./lib/app.ts").ListeningAddresses,
+  settings: import("./lib/config/settings.ts").Settings,
+): Promise<void> {
+  // With TLS alone each client needs files that only its user knows.
+  if (proxy.port === tls?.port) return;
+  const { greeting } = await import("./lib/app/greeting.ts");
+  await print(greeting(proxy, settings));
 }
 
 /** How long writing the last lines of the log may take, in ms. */

@@ -50,7 +50,7 @@ export interface AppPorts extends BasePorts {
     readonly now: AbortSignal;
   };
   /** Called once the program listens, with its addresses. */
-  onListening?(addresses: ListeningAddresses): void;
+  onListening?(addresses: ListeningAddresses): void | Promise<void>;
 }
 
 /** Where the program listens. */
@@ -88,6 +88,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   const proxy = new Proxy(listener, settings, room, { ...ports, seats: target.seats });
   addChecks(health, { ending, access: client.access, proxy, target });
   const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());
+  await ports.onListening?.({ proxy: listener.addr, tls, admin: admin.addr });
   log.info("listening", {
     addr: plain && formatAddress(plain),
     tlsAddr: tls && formatAddress(tls),
@@ -98,7 +99,6 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   });
   log.debug("settings_loaded", settingsAsText(settings));
   warnOfShortToken(await cluster.tokenTimes?.(), settings, log);
-  ports.onListening?.({ proxy: listener.addr, tls, admin: admin.addr });
 
   const tasks = new TaskGroup();
   tasks.run("accept", (signal) => proxy.run(signal));

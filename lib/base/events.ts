@@ -165,6 +165,13 @@ export const EVENT_TOPICS = {
       meaning:
         "outside a cluster with `--upstream auto`: `upstream` is `slices` or `port-forward`, `cause` says why",
     },
+    port_forward_failed: {
+      level: "warn",
+      text: "port-forward failed",
+      recovered: "port-forward works again",
+      meaning:
+        "neither sessions nor health checks reach pods; `cause` names a missing permission, or what is on the way",
+    },
     pod_connection_failed: {
       level: "warn",
       text: "cannot connect to a ready pod",

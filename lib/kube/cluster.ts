@@ -21,6 +21,13 @@ export function namespaceHint({ namespace: home, source }: Cluster, namespace: s
     : `; the namespace of the kubeconfig's context is "${home}"`;
 }
 
+/** For a message that something is missing: the command that looks for it everywhere; empty in a pod, which has none. */
+export function lookHint({ source }: Cluster, plural: string): string {
+  return source === SERVICE_ACCOUNT
+    ? ""
+    : `; "kubectl get ${plural} --all-namespaces" shows where there is one`;
+}
+
 /** What to do when the API server does not accept the credentials. Names no file. */
 export function credentialsHint({ source }: Cluster): string {
   return source === SERVICE_ACCOUNT

@@ -20,6 +20,8 @@ export interface ExplainPorts extends PodInquiryPorts {
   readonly observer: Pick<Observer, "fault" | "firstPod" | "portDoubt">;
   /** Knows why nothing is written. */
   readonly scaler: Pick<Scaler, "fault">;
+  /** Knows why no pod can be reached from here, where the pods are not the cause. */
+  readonly upstream: { readonly fault: string | undefined };
   /** Knows why this proxy sends nobody to a pod that is ready. */
   readonly peers: Pick<Peers, "obstacle">;
   /** Knows why the last connection to a pod has failed in TLS, where connections speak that. */
@@ -63,6 +65,8 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   const pod = found === "forbidden" ? undefined : found;
   const said = pod === undefined ? undefined : describePod(pod);
   if (said !== undefined) return `pod ${name} is ${said}`;
+  const { fault } = ports.upstream;
+  if (fault !== undefined && backend !== undefined) return `pod ${name} cannot be reached: ${fault}`;
   if (observer.fault !== undefined) return observer.fault;
   if (backend === undefined && pod?.status?.podIP !== undefined) {
     return `pod ${name} is ${pod.status.phase} at ${pod.status.podIP}, but no EndpointSlice of the Service ` +

@@ -7,7 +7,7 @@ import type { Log } from "../base/log.ts";
 import { CauseLog } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
 import { orAborted } from "../base/or_aborted.ts";
-import { namespaceHint } from "../kube/cluster.ts";
+import { lookHint, namespaceHint } from "../kube/cluster.ts";
 import { type Change, Reflector, type ReflectorPorts } from "../kube/reflector.ts";
 import type { EndpointSlice, StatefulSet } from "../kube/types.ts";
 import type { Agreement } from "./agreement.ts";
@@ -224,7 +224,8 @@ export class Observer {
 
   #gone(): void {
     const { namespace, name } = this.#target;
-    const hint = namespaceHint(this.#ports.client.cluster, namespace);
+    const { cluster } = this.#ports.client;
+    const hint = `${namespaceHint(cluster, namespace)}${lookHint(cluster, "statefulsets")}`;
     this.#missing.failed(
       `StatefulSet "${name}" not found in namespace "${namespace}" (--sts-name, --sts-namespace)${hint}`,
     );

@@ -94,20 +94,13 @@ export class Target {
     });
     const countOwners = this.#countOwners = new CountOwners({ ...ports, scale, placement, peers, scaler });
     const observer = this.observer = new Observer(this.#at, { ...ports, placement, count, countOwners });
-    const dialler = new Upstream(settings, ports);
-    this.#podHealth = new PodHealthChecks({ ...ports, placement, dialler });
+    const upstream = new Upstream(settings, ports);
+    this.#podHealth = new PodHealthChecks({ ...ports, placement, dialler: upstream });
     const resets = this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
     const { upstreamTls } = ports;
-    const explainWait = waitExplainer(this.#at, {
-      client,
-      clock,
-      placement,
-      observer,
-      scaler,
-      peers,
-      upstreamTls,
-    });
-    this.seats = new TargetSeats({ ...ports, dialler, placement, coldStart, resets, explainWait });
+    const explain = { client, clock, placement, observer, scaler, peers, upstream, upstreamTls };
+    const explainWait = waitExplainer(this.#at, explain);
+    this.seats = new TargetSeats({ ...ports, dialler: upstream, placement, coldStart, resets, explainWait });
   }
 
   /** Starts all its parts. */

@@ -8,6 +8,7 @@
  */
 import { deadline } from "../base/clock.ts";
 import { messageOf, TimeoutError } from "../base/errors.ts";
+import { CauseLog } from "../base/log.ts";
 import type { Conn } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { formatDurationMs } from "../config/duration.ts";
@@ -44,12 +45,20 @@ export class Upstream implements Dialler {
   /** With `auto`: what was found to work, until it does no more. */
   #way: Way | undefined;
   #told: Way | undefined;
+  /** Port-forwards that did not get as far as the pod. */
+  readonly #forwardFaults: CauseLog;
 
   /** Dials nothing yet. */
   constructor(settings: UpstreamSettings, ports: UpstreamPorts) {
     this.#settings = settings;
     this.#ports = ports;
+    this.#forwardFaults = new CauseLog(ports.log, "port_forward_failed", ports.client.access);
     if (settings.upstream === "auto" && ports.client.cluster.source === SERVICE_ACCOUNT) this.#way = "slices";
+  }
+
+  /** Why no pod can be reached, where the pods themselves are not the cause. Clients may be told. */
+  get fault(): string | undefined {
+    return this.#forwardFaults.cause;
   }
 
   get isForwarding(): boolean {
@@ -71,6 +80,7 @@ export class Upstream implements Dialler {
     try {
       const limitMs = this.#way === "slices" ? undefined : PROBE_MS;
       const conn = await this.#direct(backend, "slices", signal, limitMs);
+      this.#forwardFaults.succeeded();
       this.#chosen("slices", `${conn.remoteAddr.hostname} answers`);
       return conn;
     } catch (error) {
@@ -134,12 +144,16 @@ export class Upstream implements Dialler {
       () => new TimeoutError(`no answer within ${formatDurationMs(connectTimeoutMs)}`),
     );
     try {
-      return await openPortForward(client, { namespace, pod, port }, this.#ports, limit.signal);
+      const conn = await openPortForward(client, { namespace, pod, port }, this.#ports, limit.signal);
+      this.#forwardFaults.succeeded();
+      return conn;
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       const isOfPod = error instanceof PortForwardError ||
         (error instanceof ApiError && error.status === 404);
       const said = error instanceof ApiError ? error.detail : messageOf(error);
+      if (isOfPod) this.#forwardFaults.succeeded();
+      else this.#forwardFaults.failed(error);
       throw new DialError(`Cannot connect to ready pod "${pod}" by port-forward: ${said}`, !isOfPod, {
         cause: error,
         reason: said,

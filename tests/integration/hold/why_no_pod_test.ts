@@ -70,7 +70,7 @@ Deno.test("hold: a missing StatefulSet is named before its consequences", async 
   assert.equal(
     await reasonOfHold(program, 2),
     'buildkitd did not become ready in 500ms: StatefulSet "buildkitd" not found in namespace "default" ' +
-      "(--sts-name, --sts-namespace)",
+      '(--sts-name, --sts-namespace); "kubectl get statefulsets --all-namespaces" shows where there is one',
   );
 });
 

@@ -100,7 +100,8 @@ Deno.test("program: without its StatefulSet it stays up, unready, holds clients,
   assert.equal(
     cause,
     'StatefulSet "buildkitd" not found in namespace "default" (--sts-name, --sts-namespace); ' +
-      'the namespace of the kubeconfig\'s context is "somewhere-else"',
+      'the namespace of the kubeconfig\'s context is "somewhere-else"; ' +
+      '"kubectl get statefulsets --all-namespaces" shows where there is one',
   );
   await program.until(
     "the rights were asked for",

@@ -25,6 +25,7 @@ interface Case {
   readonly portDoubt?: string;
   readonly obstacle?: string;
   readonly tlsFault?: string;
+  readonly wayFault?: string;
   readonly mode?: ReadinessMode;
   /** A dial to the pod has failed. */
   readonly dialFailed?: boolean;
@@ -40,6 +41,7 @@ function setUp(
     portDoubt,
     obstacle,
     tlsFault,
+    wayFault,
     mode = "pod",
     dialFailed,
   }: Case,
@@ -79,6 +81,7 @@ function setUp(
     scaler: { fault: scalerFault },
     peers: { obstacle: obstacle },
     upstreamTls: { fault: tlsFault },
+    upstream: { fault: wayFault },
   });
   return { clock, asked, log, placement, explain };
 }
@@ -167,6 +170,16 @@ const CASES: readonly (readonly [because: string, Case, says: string])[] = [
     "pod b-0 is ready, but connections to it fail: another port is declared",
   ],
   ["the pod cannot be connected to", { pods: [READY] }, "pod b-0 is ready, but connections to it fail"],
+  [
+    "there is no way to the pod",
+    { answer: RUNNING, pods: [{ ready: false }], wayFault: "no right to forward ports" },
+    "pod b-0 cannot be reached: no right to forward ports",
+  ],
+  [
+    "there is no way to the pod, and it says what is wrong with itself",
+    { answer: REFUSED, pods: [{ ready: false }], wayFault: "no right to forward ports" },
+    "pod b-0 is Failed: NodeAffinity: No match",
+  ],
   ["the proxy is cut off", { pods: [READY], obstacle: "cut off", scalerFault: "no right" }, "cut off"],
   ["the claim fails", { pods: [READY], scalerFault: "no right" }, "no right"],
 ];

@@ -5,7 +5,8 @@ import { setUp, slice, statefulSet } from "./observer_world.ts";
 
 const SIGNAL = new AbortController().signal;
 
-const MISSING = 'StatefulSet "b" not found in namespace "n" (--sts-name, --sts-namespace)';
+const MISSING_IN_POD = 'StatefulSet "b" not found in namespace "n" (--sts-name, --sts-namespace)';
+const MISSING = `${MISSING_IN_POD}; "kubectl get statefulsets --all-namespaces" shows where there is one`;
 const UNLISTED =
   'No EndpointSlice of a Service "b-headless" in namespace "n" (--headless-service-name), so no pod will be found';
 const UNKNOWN = "the first list and watch have not been answered yet";
@@ -90,7 +91,7 @@ Deno.test("Observer is not synced before the StatefulSet exists, and says what i
 Deno.test("Observer says where a missing StatefulSet may have been looked for in vain", async () => {
   const { observer, start, stop } = setUp({ namespace: "home", source: "service account" });
   await start();
-  assert.equal(observer.fault, `${MISSING}; the namespace of the service account is "home"`);
+  assert.equal(observer.fault, `${MISSING_IN_POD}; the namespace of the service account is "home"`);
   await stop();
 });
 

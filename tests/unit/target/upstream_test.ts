@@ -218,6 +218,18 @@ for (
   });
 }
 
+Deno.test("Upstream says once that port-forwards fail, for clients too, and once that they work again", async () => {
+  const { dial, dialler, log, world } = setUp("port-forward", { direct: "hangs", forward: 403 });
+  for (let n = 0; n < 3; n++) await dial();
+  assert.match(dialler.fault ?? "", /verbs: \["get", "create"\]$/);
+  world.forward = "refused";
+  await dial();
+  assert.equal(dialler.fault, undefined, "a pod that refuses was reached");
+  const [failed, ...more] = log.records.filter(({ level }) => level !== "debug");
+  assert.equal(failed?.code, "port_forward_failed");
+  assert.deepEqual(more.map(({ code }) => code), ["port_forward_failed_recovered"]);
+});
+
 Deno.test("Upstream slices and dns never forward ports", async () => {
   for (const [upstream, hostname] of [["slices", "192.0.2.1"], ["dns", "buildkitd-0.h.n.svc.c"]] as const) {
     const { dial, chosen, dialler } = setUp(upstream, { direct: "EHOSTUNREACH", forward: "connects" });
