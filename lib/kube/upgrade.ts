@@ -19,14 +19,15 @@ export async function sendUpgrade(
 ): Promise<UpgradeAnswer> {
   const { url, signal } = request;
   try {
-    return await ask(await openApiStream(url, connection, trust, signal), request);
+    return await askForUpgrade(await openApiStream(url, connection, trust, signal), request);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     throw explain(error, url, connection);
   }
 }
 
-async function ask(stream: ByteStream, request: HttpRequest): Promise<UpgradeAnswer> {
+/** Sends the request on a connection that is there, which is closed unless the answer is 101. */
+export async function askForUpgrade(stream: ByteStream, request: HttpRequest): Promise<UpgradeAnswer> {
   const { method, url, headers, signal } = request;
   const close = () => {
     try {

@@ -128,7 +128,7 @@ export class VirtualProgram {
       readText: () => Promise.reject(new Error("There are no files")),
       loadCluster: () => Promise.resolve(cluster),
       stop: { drain: drain.signal, now: now.signal },
-      onListening: (addresses) => this.listening = addresses,
+      onListening: (addresses) => void (this.listening = addresses),
       ...ports,
     }).then(() => void (this.outcome = {}), (error) => void (this.outcome = { error }));
     await this.pass(100);
