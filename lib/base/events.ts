@@ -172,6 +172,12 @@ export const EVENT_TOPICS = {
       meaning:
         "neither sessions nor health checks reach pods; `cause` names a missing permission, or what is on the way",
     },
+    port_forward_broken: {
+      level: "warn",
+      text: "port-forward broke",
+      meaning:
+        "the session in it has ended: the API server, or something on the way, cut it off, as `cause` says",
+    },
     pod_connection_failed: {
       level: "warn",
       text: "cannot connect to a ready pod",

@@ -51,6 +51,12 @@ export interface PodPort {
   readonly port: number;
 }
 
+/** What a port-forward works with. */
+export interface PortForwardPorts extends WebSocketPorts {
+  /** Told once, with the reason, when a connection that was made has broken. */
+  onBroken?(error: Error): void;
+}
+
 /** The API server has reached the pod's node, and there the connection failed. */
 export class PortForwardError extends Error {
   /** Always `PortForwardError`. */
@@ -66,7 +72,7 @@ export class PortForwardError extends Error {
 export async function openPortForward(
   client: KubeClient,
   to: PodPort,
-  ports: WebSocketPorts,
+  ports: PortForwardPorts,
   signal: AbortSignal,
 ): Promise<Conn> {
   const key = btoa(
@@ -104,6 +110,7 @@ export async function openPortForward(
     signal.throwIfAborted();
     await conn.settle(signal);
     signal.throwIfAborted();
+    conn.isMade = true;
     return conn;
   } catch (error) {
     conn.close();
@@ -126,7 +133,9 @@ function faultOf({ headers }: UpgradeAnswer, key: string): string | undefined {
 class PortForward implements Conn {
   readonly remoteAddr: Address;
   readonly #messages: WebSocketStream;
-  readonly #ports: WebSocketPorts;
+  /** The caller has it. */
+  isMade = false;
+  readonly #ports: PortForwardPorts;
   readonly #name: string;
   /** The channel of the message that is being read. */
   #channel: number | undefined;
@@ -145,7 +154,7 @@ class PortForward implements Conn {
   #closed = false;
   #cancelSilence: CancelTimer = () => {};
 
-  constructor(messages: WebSocketStream, { pod, port }: PodPort, ports: WebSocketPorts) {
+  constructor(messages: WebSocketStream, { pod, port }: PodPort, ports: PortForwardPorts) {
     this.#messages = messages;
     this.#ports = ports;
     this.#name = `port ${port} of pod "${pod}"`;
@@ -236,15 +245,19 @@ class PortForward implements Conn {
       }
     } catch (error) {
       if (this.#ended) return null;
-      throw error instanceof PortForwardError || this.#closed
-        ? error
-        : new Error(`The connection to ${this.#name} through the API server broke`, {
-          cause: error,
-        });
+      throw this.#closed ? error : this.#broken(error);
     } finally {
       this.#reads--;
       this.#cancelSilence();
     }
+  }
+
+  #broken(cause: unknown): Error {
+    const error = cause instanceof PortForwardError
+      ? cause
+      : new Error(`The connection to ${this.#name} through the API server broke`, { cause });
+    if (this.isMade) this.#ports.onBroken?.(error);
+    return error;
   }
 
   /** Reads a piece of a message: how much of it is data, or `null` at the end. */

@@ -144,7 +144,10 @@ export class Upstream implements Dialler {
       () => new TimeoutError(`no answer within ${formatDurationMs(connectTimeoutMs)}`),
     );
     try {
-      const conn = await openPortForward(client, { namespace, pod, port }, this.#ports, limit.signal);
+      const onBroken = (error: Error) =>
+        this.#ports.log.warn("port_forward_broken", { pod, cause: messageOf(error) });
+      const ports = { ...this.#ports, onBroken };
+      const conn = await openPortForward(client, { namespace, pod, port }, ports, limit.signal);
       this.#forwardFaults.succeeded();
       return conn;
     } catch (error) {

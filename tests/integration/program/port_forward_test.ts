@@ -93,6 +93,8 @@ Deno.test("program --upstream auto: a session whose API server drops the stream 
   program.world.front.stop();
   const { outcome } = await program.logged("session_ended");
   assert.equal(outcome, "upstream_reset");
+  const { cause } = await program.logged("port_forward_broken");
+  assert.match(String(cause), /through the API server broke: The stream ended early/);
   program.world.front.restart();
   using next = await program.connect();
   assert.equal(text(await next.receive(5)), "hello");

@@ -37,16 +37,18 @@ function setUp(answer: (headers: Headers) => void = () => {}) {
     close: () => {},
   };
   const client = testClient(http, { clock, log: recordingLog() });
+  const broken: string[] = [];
   const open = (signal = SIGNAL) => {
     const to = { namespace: "ns", pod: "buildkitd-0", port: 8372 };
-    return openPortForward(client, to, { clock, random: seededRandom(1).next }, signal);
+    const onBroken = ({ message }: Error) => void broken.push(message);
+    return openPortForward(client, to, { clock, random: seededRandom(1).next, onBroken }, signal);
   };
   const send = (channel: number, bytes: Uint8Array) =>
     writeAll(peer, serverFrame(OPCODE.binary, concat([Uint8Array.of(channel), bytes])));
   const sendPorts = async () => {
     for (const channel of [0, 1]) await send(channel, Uint8Array.of(8372 & 255, 8372 >> 8));
   };
-  return { clock, conn, peer, asked, open, send, sendPorts };
+  return { clock, conn, peer, asked, broken, open, send, sendPorts };
 }
 
 /** One that is connected. */
@@ -166,6 +168,25 @@ Deno.test("a port-forward that breaks in the pod ends with the reason that the s
     return true;
   });
   conn.close();
+});
+
+Deno.test("a port-forward tells once that it broke, and nothing when it ended or was closed here", async () => {
+  const cut = await connected();
+  await cut.peer.closeWrite();
+  await assert.rejects(cut.conn.read(new Uint8Array(10)));
+  assert.deepEqual(cut.broken, [
+    'The connection to port 8372 of pod "buildkitd-0" through the API server broke',
+  ]);
+  cut.conn.close();
+  const ended = await connected();
+  await writeAll(ended.peer, serverFrame(OPCODE.close, new Uint8Array()));
+  assert.equal(await read(ended.conn), null);
+  ended.conn.close();
+  const closed = await connected();
+  const reading = closed.conn.read(new Uint8Array(10));
+  closed.conn.close();
+  await assert.rejects(reading);
+  assert.deepEqual([...ended.broken, ...closed.broken], []);
 });
 
 Deno.test("a port-forward sends data of any length in messages that begin with their channel", async () => {
