@@ -13,7 +13,7 @@ import { testClient } from "../support/test_client.ts";
 import type { Child } from "./child_process.ts";
 import { assertServed } from "./program.ts";
 import { echoRuntime, type PodRuntime } from "./pod_process.ts";
-import { type Cluster, DOCUMENTED_RULES, PORT_FORWARD_RULE, scenario } from "./scenario.ts";
+import { type Cluster, DOCUMENTED_RULES, PORT_FORWARD_RULE, programPath, scenario } from "./scenario.ts";
 import { startStreaming } from "./streaming.ts";
 import { until } from "./waiting.ts";
 
@@ -45,44 +45,49 @@ function notingRuntime(addresses: string[]): PodRuntime {
   };
 }
 
-for (const { title, run } of PORT_FORWARD_CONTRACT) {
-  const addresses: string[] = [];
-  scenario(
-    `port-forward, kube-apiserver: ${title}`,
-    { runtime: notingRuntime(addresses), replicas: 1 },
-    async (cluster) => {
-      await withStreaming(cluster);
-      await until("the pod to be ready", () => cluster.kubelet.history.some(({ what }) => what === "ready"));
-      const { baseUrl, caPem, token } = cluster.api.access;
-      const http = new FetchHttp({
-        ca: caPem,
-        caSource: "the test",
-        proxy: undefined,
-        serverName: undefined,
-        insecure: false,
-        repeatsHeaders: false,
-      });
-      const client = testClient(http, { clock: systemClock, log: recordingLog() }, {
-        server: new URL(baseUrl),
-        authenticate: () => Promise.resolve({ authorization: `Bearer ${token}` }),
-      });
-      try {
-        const target = { client, namespace: cluster.namespace, pod: "buildkitd-0", hostname: addresses[0]! };
-        await using contract = new PortForwardContract(target);
-        await run(contract);
-      } finally {
-        http.close();
-      }
-    },
-  );
-}
+const addresses: string[] = [];
 
 scenario(
-  "through a port-forward 200 MB of context and 200 MB of output arrive whole, and the pod goes away after it",
+  "a real kube-apiserver and the kubelet's streaming server keep the contract of port-forwarding",
+  { runtime: notingRuntime(addresses), replicas: 1 },
+  async (cluster) => {
+    await withStreaming(cluster);
+    await until("the pod to be ready", () => cluster.kubelet.history.some(({ what }) => what === "ready"));
+    const { baseUrl, caPem, token } = cluster.api.access;
+    const http = new FetchHttp({
+      ca: caPem,
+      caSource: "the test",
+      proxy: undefined,
+      serverName: undefined,
+      insecure: false,
+      repeatsHeaders: false,
+    });
+    const client = testClient(http, { clock: systemClock, log: recordingLog() }, {
+      server: new URL(baseUrl),
+      authenticate: () => Promise.resolve({ authorization: `Bearer ${token}` }),
+    });
+    try {
+      for (const { title, run } of PORT_FORWARD_CONTRACT) {
+        const target = { client, namespace: cluster.namespace, pod: "buildkitd-0", hostname: addresses[0]! };
+        await using contract = new PortForwardContract(target);
+        await run(contract).catch((cause) => {
+          throw new Error(`The contract is broken: ${title}`, { cause });
+        });
+      }
+    } finally {
+      http.close();
+    }
+  },
+);
+
+scenario(
+  "through a port-forward of the compiled program 200 MB of context and 200 MB of output arrive whole, and the pod goes",
   {},
   async (cluster) => {
     await asOnLaptop(cluster);
-    const program = await cluster.startProgram({ "upstream": "port-forward", "idle-timeout": "1s" });
+    const program = await cluster.startProgram({ "upstream": "port-forward", "idle-timeout": "1s" }, {
+      launch: (args) => Promise.resolve([programPath("buildkitd-autoscaler"), ...args]),
+    });
     await program.untilReady();
     const build = await cluster.build(program, { payloadBytes: 200 * MB });
     await build.finish();

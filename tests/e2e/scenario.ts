@@ -252,7 +252,7 @@ export class Cluster {
   /** Starts the program with the service account's rights; `flags` come without their dashes. */
   startProgram(
     flags: Readonly<Record<string, string>> = {},
-    options: Pick<ProgramOptions, "asInit" | "env"> = {},
+    options: Pick<ProgramOptions, "asInit" | "env" | "launch"> = {},
   ): Promise<Program> {
     return this.#startProgram({ kubeconfig: this.#kubeconfigPath, flags, ...options });
   }
