@@ -256,7 +256,8 @@ class PortForward implements Conn {
     const error = cause instanceof PortForwardError
       ? cause
       : new Error(`The connection to ${this.#name} through the API server broke`, { cause });
-    if (this.isMade) this.#ports.onBroken?.(error);
+    // After `closeWrite` the client has left, and misses nothing.
+    if (this.isMade && !this.#halfClosed) this.#ports.onBroken?.(error);
     return error;
   }
 

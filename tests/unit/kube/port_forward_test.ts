@@ -170,7 +170,7 @@ Deno.test("a port-forward that breaks in the pod ends with the reason that the s
   conn.close();
 });
 
-Deno.test("a port-forward tells once that it broke, and nothing when it ended or was closed here", async () => {
+Deno.test("a port-forward tells once that it broke, and nothing when it ended, was closed here, or its client had left", async () => {
   const cut = await connected();
   await cut.peer.closeWrite();
   await assert.rejects(cut.conn.read(new Uint8Array(10)));
@@ -186,7 +186,12 @@ Deno.test("a port-forward tells once that it broke, and nothing when it ended or
   const reading = closed.conn.read(new Uint8Array(10));
   closed.conn.close();
   await assert.rejects(reading);
-  assert.deepEqual([...ended.broken, ...closed.broken], []);
+  const left = await connected();
+  await left.conn.closeWrite();
+  await left.peer.closeWrite();
+  await assert.rejects(left.conn.read(new Uint8Array(10)));
+  left.conn.close();
+  assert.deepEqual([...ended.broken, ...closed.broken, ...left.broken], []);
 });
 
 Deno.test("a port-forward sends data of any length in messages that begin with their channel", async () => {
