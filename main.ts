@@ -104,10 +104,8 @@ async function run(
   }
   // An uncaught error is a bug. It is logged with its stack, and the program continues, because builds may be running.
   const onBug = (error: unknown) => {
-    log.error("internal_error", {
-      cause: messageOf(error),
-      stack: error instanceof Error ? error.stack : undefined,
-    });
+    const stack = error instanceof Error ? error.stack : undefined;
+    log.error("internal_error", { cause: messageOf(error), stack });
   };
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
@@ -132,7 +130,7 @@ async function run(
       loadCluster: () => loadCluster(settings, { log, clock, machine }),
       loadUpstreamTls: () => loadUpstreamTls(settings, { log, clock, machine, startTls }),
       stop,
-      ...(Deno.stdout.isTerminal() && { onListening: (addresses) => greet(addresses, settings) }),
+      onListening: (addresses) => greet(addresses, settings),
     });
     return 0;
   } catch (error) {
@@ -145,12 +143,13 @@ async function run(
   }
 }
 
+/** Tells whoever sits at the terminal what to type. */
 async function greet(
   { proxy, tls }: import("./lib/app.ts").ListeningAddresses,
   settings: import("./lib/config/settings.ts").Settings,
 ): Promise<void> {
   // With TLS alone each client needs files that only its user knows.
-  if (proxy.port === tls?.port) return;
+  if (!Deno.stdout.isTerminal() || proxy.port === tls?.port) return;
   const { greeting } = await import("./lib/app/greeting.ts");
   await print(greeting(proxy, settings));
 }

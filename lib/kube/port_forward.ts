@@ -53,6 +53,8 @@ export interface PodPort {
 
 /** What a port-forward works with. */
 export interface PortForwardPorts extends WebSocketPorts {
+  /** The server in the pod says nothing before the client does: nobody has to wait for its first byte. */
+  readonly clientSpeaksFirst?: boolean;
   /** Told once, with the reason, when a connection that was made has broken. */
   onBroken?(error: Error): void;
 }
@@ -175,7 +177,8 @@ class PortForward implements Conn {
     const settled = new AbortController();
     try {
       await Promise.race([spoken, this.#answered.promise]);
-      await Promise.race([spoken, sleep(this.#ports.clock, SETTLE_MS, settled.signal).catch(() => {})]);
+      const settleMs = this.#ports.clientSpeaksFirst ? 0 : SETTLE_MS;
+      await Promise.race([spoken, sleep(this.#ports.clock, settleMs, settled.signal).catch(() => {})]);
       signal.throwIfAborted();
     } finally {
       settled.abort();

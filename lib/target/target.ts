@@ -36,7 +36,7 @@ export interface TargetPorts extends BasePorts {
   /** Talks to the API. */
   readonly client: KubeClient;
   /** Knows why pods cannot be connected to in TLS, where the network speaks that. */
-  readonly upstreamTls?: Pick<UpstreamTls, "fault"> | undefined;
+  readonly upstreamTls?: Pick<UpstreamTls, "fault" | "connect"> | undefined;
 }
 
 /** One StatefulSet, and this proxy's part in it. */

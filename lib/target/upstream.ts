@@ -20,6 +20,7 @@ import { openPortForward, PortForwardError } from "../kube/port_forward.ts";
 import type { Backend } from "../scaler/backends.ts";
 import { dial, type Dialler, type DialSettings } from "./dial.ts";
 import { DialError } from "./seats.ts";
+import type { UpstreamTls } from "./upstream_tls.ts";
 
 /** The settings that matter. */
 export interface UpstreamSettings extends Omit<DialSettings, "upstream"> {
@@ -31,6 +32,8 @@ export interface UpstreamSettings extends Omit<DialSettings, "upstream"> {
 export interface UpstreamPorts extends Pick<BasePorts, "clock" | "random" | "log" | "network"> {
   /** Forwards ports. */
   readonly client: KubeClient;
+  /** Speaks TLS in forwarded ports, where the network speaks it to addresses. */
+  readonly upstreamTls?: Pick<UpstreamTls, "connect"> | undefined;
 }
 
 /** How long a connect to a pod's address may take before the way is taken for closed, in ms. */
@@ -135,7 +138,7 @@ export class Upstream implements Dialler {
   }
 
   async #forward({ pod }: Backend, signal: AbortSignal): Promise<Conn> {
-    const { clock, client } = this.#ports;
+    const { clock, client, log } = this.#ports;
     const { connectTimeoutMs, stsNamespace: namespace, targetPort: port } = this.#settings;
     using limit = deadline(
       clock,
@@ -143,16 +146,22 @@ export class Upstream implements Dialler {
       signal,
       () => new TimeoutError(`no answer within ${formatDurationMs(connectTimeoutMs)}`),
     );
-    try {
-      const onBroken = (error: Error) =>
-        this.#ports.log.warn("port_forward_broken", { pod, cause: messageOf(error) });
-      const ports = { ...this.#ports, onBroken };
+    const { upstreamTls } = this.#ports;
+    const onBroken = (error: Error) => log.warn("port_forward_broken", { pod, cause: messageOf(error) });
+    const ports = { ...this.#ports, onBroken, clientSpeaksFirst: upstreamTls !== undefined };
+    let isReached = false;
+    const open = async () => {
       const conn = await openPortForward(client, { namespace, pod, port }, ports, limit.signal);
+      isReached = true;
+      return conn;
+    };
+    try {
+      const conn = await (upstreamTls?.connect(open, limit.signal) ?? open());
       this.#forwardFaults.succeeded();
       return conn;
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      const isOfPod = error instanceof PortForwardError ||
+      const isOfPod = isReached || error instanceof PortForwardError ||
         (error instanceof ApiError && error.status === 404);
       const said = error instanceof ApiError ? error.detail : messageOf(error);
       if (isOfPod) this.#forwardFaults.succeeded();

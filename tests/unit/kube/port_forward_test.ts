@@ -38,10 +38,15 @@ function setUp(answer: (headers: Headers) => void = () => {}) {
   };
   const client = testClient(http, { clock, log: recordingLog() });
   const broken: string[] = [];
-  const open = (signal = SIGNAL) => {
+  const open = (signal = SIGNAL, clientSpeaksFirst = false) => {
     const to = { namespace: "ns", pod: "buildkitd-0", port: 8372 };
     const onBroken = ({ message }: Error) => void broken.push(message);
-    return openPortForward(client, to, { clock, random: seededRandom(1).next, onBroken }, signal);
+    return openPortForward(
+      client,
+      to,
+      { clock, random: seededRandom(1).next, onBroken, clientSpeaksFirst },
+      signal,
+    );
   };
   const send = (channel: number, bytes: Uint8Array) =>
     writeAll(peer, serverFrame(OPCODE.binary, concat([Uint8Array.of(channel), bytes])));
@@ -110,6 +115,14 @@ Deno.test("openPortForward() waits for the daemon's first byte, or for 300 ms af
   assert.equal(isOpen, false);
   await clock.advance(1);
   assert.equal(isOpen, true);
+  (await opening).close();
+});
+
+Deno.test("openPortForward() waits for the server's answer only where the client speaks first", async () => {
+  const { open, sendPorts, clock } = setUp();
+  const opening = open(SIGNAL, true);
+  await sendPorts();
+  await clock.advance(0);
   (await opening).close();
 });
 

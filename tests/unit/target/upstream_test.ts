@@ -7,7 +7,7 @@ import type { Http } from "../../../lib/kube/http.ts";
 import { OPCODE } from "../../../lib/kube/websocket_frames.ts";
 import type { Backend } from "../../../lib/scaler/backends.ts";
 import { DialError } from "../../../lib/target/seats.ts";
-import { PROBE_MS, Upstream } from "../../../lib/target/upstream.ts";
+import { PROBE_MS, Upstream, type UpstreamPorts } from "../../../lib/target/upstream.ts";
 import { concat, MemoryConn, writeAll } from "../../support/memory_network.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { seededRandom } from "../../support/seeded_random.ts";
@@ -30,9 +30,16 @@ const FAULTS: Readonly<Record<string, Error>> = {
   EHOSTUNREACH: Object.assign(new Error("No route to host"), { code: "EHOSTUNREACH" }),
 };
 
+interface Options {
+  readonly direct: Direct;
+  readonly forward: Forward;
+  readonly source?: string;
+  readonly upstreamTls?: UpstreamPorts["upstreamTls"];
+}
+
 function setUp(
   upstream: "auto" | "slices" | "dns" | "port-forward",
-  { direct, forward, source = "kubeconfig" }: { direct: Direct; forward: Forward; source?: string },
+  { direct, forward, source = "kubeconfig", upstreamTls }: Options,
 ) {
   const clock = new VirtualClock();
   const log = recordingLog();
@@ -83,7 +90,14 @@ function setUp(
   };
   const client = testClient(http, { clock, log }, { source });
   const random = seededRandom(1).next;
-  const dialler = new Upstream({ ...DIAL_SETTINGS, upstream }, { clock, log, random, network, client });
+  const dialler = new Upstream({ ...DIAL_SETTINGS, upstream }, {
+    clock,
+    log,
+    random,
+    network,
+    client,
+    upstreamTls,
+  });
   /** One dial: what was tried for it, and how it ended. */
   const dial = async (change: Partial<Backend> = {}) => {
     tried.length = 0;
@@ -228,6 +242,29 @@ Deno.test("Upstream says once that port-forwards fail, for clients too, and once
   const [failed, ...more] = log.records.filter(({ level }) => level !== "debug");
   assert.equal(failed?.code, "port_forward_failed");
   assert.deepEqual(more.map(({ code }) => code), ["port_forward_failed_recovered"]);
+});
+
+Deno.test("Upstream speaks TLS in a forwarded port where it is asked to, and what fails in it is the pod's fault", async () => {
+  let fails = false;
+  const upstreamTls: UpstreamPorts["upstreamTls"] = {
+    async connect(open) {
+      const conn = await open();
+      if (!fails) return conn;
+      conn.close();
+      throw new Error("the certificate has expired");
+    },
+  };
+  const { dial, dialler, world } = setUp("port-forward", {
+    direct: "hangs",
+    forward: "connects",
+    upstreamTls,
+  });
+  assert.equal((await dial()).outcome, "connected");
+  fails = true;
+  assert.match((await dial()).outcome, /^pod: .*by port-forward: the certificate has expired$/);
+  assert.equal(dialler.fault, undefined);
+  world.forward = 403;
+  assert.match((await dial()).outcome, /^local: /);
 });
 
 Deno.test("Upstream slices and dns never forward ports", async () => {
