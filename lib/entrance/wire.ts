@@ -13,21 +13,28 @@ import type { Conn } from "../base/network.ts";
 /** What an idle connection waits with: thousands may be open. */
 const WAITING_BUFFER_BYTES = 2 * 1024;
 
-/** What is read with while reads fill their buffer: four records of TLS. */
+/** What is read with after a read that has filled its buffer: four records of TLS. */
 const FLOWING_BUFFER_BYTES = 64 * 1024;
+
+/** Large buffers that are kept for the next read that needs one, of any connection. */
+const KEPT_BUFFERS = 8;
+
+const spare: Uint8Array[] = [];
 
 /** The stream under TLS. */
 export class Wire extends Duplex {
   readonly #conn: Conn;
   readonly #hasRoom: () => boolean;
-  #buffer = new Uint8Array(WAITING_BUFFER_BYTES);
+  #waiting: Uint8Array = new Uint8Array(WAITING_BUFFER_BYTES);
+  /** The last read has filled its buffer: there is more. */
+  #filled = false;
   /** The stream has asked for bytes and has not got them yet. */
   #wanted = false;
   #reading = false;
   /** Resolves when all that was written so far is with the kernel. */
   #written: Promise<void> = Promise.resolve();
-  /** Ends those that wait for it. */
-  readonly #waiting = new Set<(error: Error) => void>();
+  /** Rejects those who wait for it. */
+  readonly #waiters = new Set<(error: Error) => void>();
 
   /** Reads from and writes to a connection. Asks `hasRoom` before each read. */
   constructor(conn: Conn, hasRoom: () => boolean) {
@@ -47,14 +54,14 @@ export class Wire extends Duplex {
   /** Resolves when everything that was written is with the kernel. Rejects when a write has failed, or at `giveUp`. */
   flushed(): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting.add(reject);
+    this.#waiters.add(reject);
     this.#written.then(resolve, reject);
-    return promise.finally(() => this.#waiting.delete(reject));
+    return promise.finally(() => this.#waiters.delete(reject));
   }
 
   /** Nobody waits for writes any more. */
   giveUp(error: Error): void {
-    for (const reject of this.#waiting) reject(error);
+    for (const reject of this.#waiters) reject(error);
   }
 
   /** Part of {@link Duplex}. */
@@ -71,7 +78,9 @@ export class Wire extends Duplex {
   }
 
   async #read(): Promise<void> {
-    const buffer = this.#buffer;
+    const buffer: Uint8Array = this.#filled
+      ? spare.pop() ?? new Uint8Array(FLOWING_BUFFER_BYTES)
+      : this.#waiting;
     let bytes: Uint8Array | null;
     try {
       const n = await this.#conn.read(buffer);
@@ -82,14 +91,12 @@ export class Wire extends Duplex {
     }
     this.#reading = false;
     if (this.destroyed) return;
+    this.#filled = bytes?.byteLength === buffer.byteLength;
     this.push(bytes);
-    const sizeBytes = nextBufferBytes(buffer.byteLength, bytes?.byteLength ?? 0);
     // TLS has taken the bytes by now, unless it has paused the stream: then they are still in the buffer.
-    if (this.readableLength > 0 || sizeBytes !== buffer.byteLength) this.#buffer = new Uint8Array(sizeBytes);
+    const isTaken = this.readableLength === 0;
+    if (buffer === this.#waiting) {
+      if (!isTaken) this.#waiting = new Uint8Array(WAITING_BUFFER_BYTES);
+    } else if (isTaken && spare.length < KEPT_BUFFERS) spare.push(buffer);
   }
-}
-
-function nextBufferBytes(sizeBytes: number, filledBytes: number): number {
-  if (filledBytes === sizeBytes) return FLOWING_BUFFER_BYTES;
-  return filledBytes <= WAITING_BUFFER_BYTES ? WAITING_BUFFER_BYTES : sizeBytes;
 }

@@ -17,6 +17,8 @@ import { Background, connectOnce, delay, freePort, Kept, output } from "./proces
 import { Stage } from "./stage.ts";
 
 const LOOPBACK = "127.0.0.1";
+/** How long a process may take to come to rest before its memory is looked at, in ms. */
+const SETTLE_MS = 6_000;
 
 /** One proxy under load. */
 interface Contender {
@@ -119,22 +121,23 @@ async function measure(folder: string, peers: Peers, rounds: number, seconds: nu
     try {
       say(mutual ? "with client certificates" : "without client certificates");
       for (const mode of ["up", "down"]) await race(all, mode, folder, peers, rounds, seconds);
-      const [ours] = all;
-      const before = ours!.process.residentMb;
-      await using _kept = await Kept.open("env", [
-        `TLS_FILES=${folder}`,
-        ...[peers.load, "idle", ours!.address, "1000", "4096"],
-      ]);
-      await delay(6_000);
-      say(
-        `  memory of the program: ${before.toFixed(0)} MB after the streams, ${
-          ours!.process.residentMb.toFixed(0)
-        } MB with 1,000 idle sessions`,
-      );
     } finally {
       for (const { process } of all) await process[Symbol.asyncDispose]();
     }
+    await measureMemory(stage, folder, peers, mutual);
   }
+}
+
+/** On a program of its own: what streams leave behind is garbage that is collected sooner or later. */
+async function measureMemory(stage: Stage, folder: string, peers: Peers, mutual: boolean): Promise<void> {
+  const { address, process } = await startOurs(stage, folder, mutual);
+  await using _program = process;
+  await delay(SETTLE_MS);
+  const idleMb = process.residentMb;
+  const args = [`TLS_FILES=${folder}`, peers.load, "idle", address, "1000", "4096"];
+  await using _kept = await Kept.open("env", args);
+  await delay(SETTLE_MS);
+  say(`  memory: ${idleMb.toFixed(0)} MB idle, ${process.residentMb.toFixed(0)} MB with 1,000 idle sessions`);
 }
 
 /** One kind of load through all of them in turns. The first turn of each warms up and does not count. */

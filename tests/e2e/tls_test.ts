@@ -112,8 +112,12 @@ scenario(
       assert.notEqual(code, 0, what);
       report(`buildctl with ${what}: ${output.trim().split("\n").at(-1)}`);
     }
-    for (const { cause } of program.events("connection_rejected")) report(`the log: ${cause}`);
-    const causes = new Set(program.events("connection_rejected").map(({ cause }) => cause));
+    const rejected = () => program.events("connection_rejected");
+    await until("a log record for each stranger", () => rejected().length >= Object.keys(strangers).length, {
+      explain: () => program.tail(),
+    });
+    for (const { cause } of rejected()) report(`the log: ${cause}`);
+    const causes = new Set(rejected().map(({ cause }) => cause));
     assert.equal(causes.size, 2, program.tail());
     assert.deepEqual(cluster.timeline.counts, [0]);
     assert.equal(await program.metric("buildkitd_autoscaler_sessions_opened_total"), 0);
