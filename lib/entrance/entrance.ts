@@ -67,12 +67,12 @@ export class Entrance implements Listener {
   /** See {@link Listener}. */
   async accept(): Promise<Conn> {
     for (;;) {
-      if (!this.#accepting) this.#acceptNext();
       const next = this.#outcomes.shift();
       if (next !== undefined) {
         if ("conn" in next) return next.conn;
         throw next.error;
       }
+      if (!this.#accepting) this.#acceptNext();
       await this.#changed.promise;
       this.#changed = Promise.withResolvers();
     }

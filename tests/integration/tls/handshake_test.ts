@@ -4,6 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import tls from "node:tls";
 import { parseIpNetwork } from "../../../lib/config/ip_networks.ts";
 import { ARRIVAL_LIMIT_MS, MOST_ARRIVALS } from "../../../lib/entrance/arrivals.ts";
 import { within } from "../../support/deadline.ts";
@@ -41,6 +43,23 @@ Deno.test("acceptTls() agrees on HTTP/2, and takes clients that do not ask for a
     await Deno.connectTls({ hostname: "localhost", port: stage.port, caCerts: [ca.cert] }),
   );
   await Promise.all([accepting, other.handshake()]);
+});
+
+Deno.test("acceptTls() takes TLS 1.2 and 1.3", async () => {
+  using stage = new TlsStage({ mutual: true });
+  for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+    const accepting = stage.accept();
+    const client = tls.connect({
+      ...{ host: "127.0.0.1", port: stage.port, servername: "localhost", ca: ca.cert, ...ci },
+      ...{ minVersion: version, maxVersion: version, ALPNProtocols: ["h2"] },
+    });
+    client.on("error", () => {});
+    const conn = await accepting;
+    await send(conn, version);
+    const [chunk] = await within(once(client, "data"), "bytes");
+    assert.deepEqual([client.getProtocol(), String(chunk)], [version, version]);
+    client.destroy();
+  }
 });
 
 Deno.test("acceptTls() refuses a client that has no certificate", async () => {
