@@ -5,10 +5,11 @@
  */
 
 import assert from "node:assert/strict";
+import { makeCa } from "../integration/kube/certificates.ts";
 import { sysctlOf } from "./containers/network.ts";
 import { contentsOf } from "./manifests.ts";
 import { noted } from "./kubelet.ts";
-import { quick, type Release, releaseScenario } from "./release.ts";
+import { quick, RELEASE, type Release, releaseScenario } from "./release.ts";
 import { delay, until } from "./waiting.ts";
 
 /** Another image, other ports, a namespace for each half, no volume, configuration, limits, an init container. */
@@ -142,3 +143,40 @@ releaseScenario("an autoscaler that hangs is restarted by its liveness probe", {
   await (await release.build()).finish();
   release.phase("built");
 });
+
+releaseScenario(
+  "TLS between the autoscaler and buildkitd by a Secret: the probe and the health check work, and so does a build",
+  {},
+  async (release) => {
+    const name = `${RELEASE}-buildkitd-stack-buildkitd-headless.${release.namespace}.svc`;
+    const ca = await makeCa();
+    const { cert, key } = await ca.issue({ commonName: "buildkitd", dnsNames: [name] });
+    await release.api.create(`/api/v1/namespaces/${release.namespace}/secrets`, {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "pair" },
+      type: "kubernetes.io/tls",
+      stringData: { "tls.crt": cert, "tls.key": key, "ca.crt": ca.cert },
+    });
+    await release.install(quick(
+      // Only a health check over TLS lets sessions go to the pod.
+      { tls: { upstream: { enabled: true, secretName: "pair" } }, autoscalerConfig: { readiness: "grpc" } },
+      { preset: "moby" },
+    ));
+    const build = await (await release.build()).running();
+    const [pod] = await release.pods("StatefulSet");
+    await noted(release.kubelet, "ready");
+    const files =
+      "--tlscacert /etc/buildkitd-tls/ca.crt --tlscert /etc/buildkitd-tls/tls.crt --tlskey /etc/buildkitd-tls/tls.key";
+    const asked = (options: string) =>
+      release.kubelet.exec(pod!.metadata.name, [
+        "sh",
+        "-c",
+        `buildctl ${options} debug workers 2>&1 || true`,
+      ]);
+    assert.match(await asked(`${files} --tlsservername ${name}`), /^ID\s+PLATFORMS\n\w+\s+linux/m);
+    assert.doesNotMatch(await asked(""), /PLATFORMS/, "nobody is let in without a certificate");
+    await build.finish();
+    await release.timeline.settle([0, 1, 0]);
+  },
+);

@@ -125,6 +125,13 @@ for (const [way, wanted, startTls] of WAYS) {
     assert.ok([null, "reset"].includes(await within(left.promise, "the server's end") as null));
   });
 
+  Deno.test(`denoTls over ${way} trusts each authority of a file`, async () => {
+    await using stage = TlsStage.of((conn) => writeAll(conn, Uint8Array.of(1)));
+    const conn = await stage.secure({ ...wanted, ca: `${otherCa.cert}\n${ca.cert}` }, startTls);
+    assert.equal(await conn.read(new Uint8Array(1)), 1);
+    close(conn);
+  });
+
   Deno.test(`denoTls over ${way}: writes fail once the server is gone`, async () => {
     await using stage = TlsStage.of((conn) => writeAll(conn, Uint8Array.of(1)));
     const conn = await stage.secure(wanted, startTls);
