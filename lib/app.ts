@@ -5,7 +5,7 @@
  * @module
  */
 import { addChecks } from "./app/checks.ts";
-import { cannotListen, type ListenerPorts, openListeners } from "./app/listeners.ts";
+import { cannotListen, type ListenerPorts, loadCredentials, openListeners } from "./app/listeners.ts";
 import { loadAll } from "./app/loading.ts";
 import { untilEnded } from "./app/shutdown.ts";
 import { type Address, formatAddress, type Listener } from "./base/network.ts";
@@ -70,7 +70,11 @@ export interface ListeningAddresses {
  */
 export async function runApp(settings: Settings, ports: AppPorts): Promise<void> {
   const { log, clock, metrics, stop, version, runtime } = ports;
-  const [cluster, upstreamTls] = await loadAll(ports.loadCluster(), ports.loadUpstreamTls?.());
+  const [cluster, upstreamTls, credentials] = await loadAll(
+    ports.loadCluster(),
+    ports.loadUpstreamTls?.(),
+    loadCredentials(settings, ports),
+  );
   const client = new KubeClient({ cluster, clock, metrics, log });
   const network = upstreamTls?.over(ports.network) ?? ports.network;
   const target = new Target(settings, { ...ports, network, client, upstreamTls });
@@ -78,7 +82,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   const health = new Health();
 
   metrics.record("build_info", 1, { version, deno: runtime });
-  const { listener, plain, tls, mostArrivals, watch } = await openListeners(settings, ports);
+  const { listener, plain, tls, mostArrivals, watch } = await openListeners(settings, ports, credentials);
   const room = new Room(settings.maxConnections, {
     count: ports.countDescriptors,
     log,

@@ -38,13 +38,16 @@ export interface Listeners {
 type Secure = NonNullable<EntranceSteps["secure"]>;
 
 /**
- * Opens them.
+ * Opens them, with the credentials of {@link loadCredentials}.
  *
- * @throws UsageError for files that cannot be used, FatalError when an address cannot be listened on
+ * @throws FatalError when an address cannot be listened on
  */
-export async function openListeners(settings: Settings, ports: ListenerPorts): Promise<Listeners> {
+export async function openListeners(
+  settings: Settings,
+  ports: ListenerPorts,
+  credentials: ReloadedCredentials | undefined,
+): Promise<Listeners> {
   const { listenAddr, tlsListenAddr, tlsClientNames, proxyProtocolFrom: proxiesFrom = [] } = settings;
-  const credentials = tlsListenAddr === "off" ? undefined : await loadCredentials(settings, ports);
   const arrivals = new Arrivals(ports.clock);
   const opened: Listener[] = [];
   const open = (address: Address | "off", flag: string, secure?: Secure): Listener | undefined => {
@@ -91,8 +94,16 @@ async function secureWith(
   return (tcp, signal) => acceptTls(tcp, credentials.current, names, signal);
 }
 
-/** All problems at once: the runtime's, and those of the files. */
-async function loadCredentials(settings: Settings, ports: ListenerPorts): Promise<ReloadedCredentials> {
+/**
+ * Reads what the listener with TLS needs; nothing if there is none.
+ *
+ * @throws UsageError with all problems, of the runtime and of the files
+ */
+export async function loadCredentials(
+  settings: Settings,
+  ports: ListenerPorts,
+): Promise<ReloadedCredentials | undefined> {
+  if (settings.tlsListenAddr === "off") return undefined;
   const problems = canServeTls(ports.runtime) ? [] : [
     `Cannot use "--tls-listen-addr": this program runs on Deno ${ports.runtime}, which cannot serve TLS on connections ` +
     "that it has accepted, want a build with Deno 2.9 or later",

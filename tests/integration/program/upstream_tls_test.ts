@@ -143,15 +143,22 @@ Deno.test("process: it does not start with files that cannot be used, and says w
       "--upstream-tls-ca=/nowhere/ca.crt",
       "--upstream-tls-cert=/nowhere/tls.crt",
       "--upstream-tls-key=/nowhere/tls.key",
+      "--tls-listen-addr=127.0.0.1:0",
+      "--tls-cert=/nowhere/server.crt",
+      "--tls-key=/nowhere/server.key",
     ],
     stdin: "null",
   }).output();
   assert.equal(code, 2);
   const problems = new TextDecoder().decode(stderr).split("\n").filter((line) => line.startsWith("  "));
   assert.match(problems[0]!, /"\/nowhere\/config"/);
-  assert.deepEqual(problems.slice(1), [
+  assert.deepEqual(problems.slice(1, 4), [
     '  Cannot use the file of --upstream-tls-ca "/nowhere/ca.crt": found no such file',
     '  Cannot use the file of --upstream-tls-cert "/nowhere/tls.crt": found no such file',
     '  Cannot use the file of --upstream-tls-key "/nowhere/tls.key": found no such file',
+  ]);
+  assert.deepEqual(problems.slice(4).map((line) => /"(\/nowhere\/[^"]+)"/.exec(line)?.[1]), [
+    "/nowhere/server.crt",
+    "/nowhere/server.key",
   ]);
 });

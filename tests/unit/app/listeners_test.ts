@@ -4,7 +4,12 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { canServeTls, openListeners } from "../../../lib/app/listeners.ts";
+import {
+  canServeTls,
+  type ListenerPorts,
+  loadCredentials,
+  openListeners,
+} from "../../../lib/app/listeners.ts";
 import { systemClock } from "../../../lib/base/clock.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { parseSettings } from "../../../lib/config/parse_settings.ts";
@@ -19,9 +24,10 @@ const { cert, key } = await (await makeCa()).issue({ commonName: "builds" });
 const FILES: Readonly<Record<string, string>> = { "tls.crt": cert, "tls.key": key };
 const TLS = { tlsListenAddr: "127.0.0.1:0", tlsCert: "tls.crt", tlsKey: "tls.key" };
 
-function open(flags: Partial<Record<SettingKey, string>>, runtime = Deno.version.deno) {
+async function open(flags: Partial<Record<SettingKey, string>>, runtime = Deno.version.deno) {
   const given = Object.entries({ listenAddr: "127.0.0.1:0", ...flags }) as [SettingKey, string][];
-  return openListeners(parseSettings({ flags: new Map(given), variables: {} }), {
+  const settings = parseSettings({ flags: new Map(given), variables: {} });
+  const ports: ListenerPorts = {
     clock: systemClock,
     log: recordingLog(),
     metrics: countedMetrics(() => {}),
@@ -33,7 +39,8 @@ function open(flags: Partial<Record<SettingKey, string>>, runtime = Deno.version
         ? Promise.reject(Object.assign(new Error("No such file"), { code: "ENOENT" }))
         : Promise.resolve(text);
     },
-  });
+  };
+  return await openListeners(settings, ports, await loadCredentials(settings, ports));
 }
 
 Deno.test("openListeners() opens a plain listener, one with TLS, or both", async () => {
