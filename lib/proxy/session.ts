@@ -75,7 +75,7 @@ class Session {
 
   async run(): Promise<void> {
     const { log, metrics, seats } = this.#ports;
-    const session = { session: this.#id, client: this.#client, name: this.#downstream.peerName };
+    const session = { session: this.#id, client: this.#client, clientName: this.#downstream.peerName };
     metrics.record("sessions_opened_total", 1, {});
     log.debug("session_opened", session);
     try {
@@ -154,7 +154,7 @@ class Session {
       log[level]("session_ended", {
         session: this.#id,
         client: this.#client,
-        name: this.#downstream.peerName,
+        clientName: this.#downstream.peerName,
         outcome,
         reason,
         pod: seat?.backend.pod,

@@ -66,7 +66,7 @@ async function survive(cluster: Cluster, { seconds, mutual, clients }: ColdStart
     { explain: () => program.tail() },
   );
   for (const session of program.ended) {
-    assert.equal(session["name"], mutual ? CLIENT_NAME : undefined);
+    assert.equal(session["clientName"], mutual ? CLIENT_NAME : undefined);
     if (session["outcome"] !== "client_left") assertServed(session);
   }
   assert.deepEqual(cluster.timeline.counts, [0, 1]);

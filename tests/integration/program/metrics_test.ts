@@ -92,6 +92,7 @@ Deno.test("program: one log line a session says who, how long, where, how much a
   assert.ok(Number(durationMs) >= Number(heldMs));
   assert.deepEqual(rest, {
     session: 1,
+    clientName: undefined,
     outcome: "completed",
     reason: undefined,
     pod: "buildkitd-0",

@@ -189,6 +189,6 @@ Deno.test("runSession() logs unexpected errors, and ends", async () => {
   assert.equal(session.line?.["outcome"], "failed");
   assert.equal(session.line["reason"], "a bug");
   assert.deepEqual(session.log.of("session_failed").map(({ level, fields }) => [level, fields]), [
-    ["error", { session: 1, client: "192.0.2.1:2", name: undefined, cause: "a bug" }],
+    ["error", { session: 1, client: "192.0.2.1:2", clientName: undefined, cause: "a bug" }],
   ]);
 });

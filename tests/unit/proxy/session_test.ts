@@ -30,7 +30,7 @@ Deno.test("runSession() serves a client at once when there is a pod, and says al
   assert.deepEqual(session.line, {
     session: 1,
     client: "192.0.2.1:2",
-    name: undefined,
+    clientName: undefined,
     outcome: "completed",
     reason: undefined,
     pod: "buildkitd-0",
@@ -47,7 +47,7 @@ Deno.test("runSession() serves a client at once when there is a pod, and says al
   assert.deepEqual(session.log.of("session_opened")[0]?.fields, {
     session: 1,
     client: "192.0.2.1:2",
-    name: undefined,
+    clientName: undefined,
   });
   assert.deepEqual(session.dials, [{ atMs: clock.nowMs() - 2 * SECOND_MS, hostname: "192.0.2.1" }]);
 });
