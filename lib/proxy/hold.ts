@@ -88,8 +88,8 @@ export class Hold {
   readonly #opening = new Http2Opening();
   /** For the daemon, in order; has been through the opening. */
   readonly #kept = new Pieces();
-  /** What came while the hold did not look at it. */
-  readonly #unseen = new Pieces();
+  /** What came while the hold did not parse: in order after `#kept`. */
+  readonly #unparsed = new Pieces();
   #keptBytes = 0;
   #pending: Promise<Uint8Array | null> | undefined;
   #written = Promise.resolve();
@@ -97,7 +97,9 @@ export class Hold {
   #deaf = false;
   readonly #gone = new AbortController();
   #left: Leaving | undefined;
-  #looks = false;
+  /** Bytes are parsed as they come; otherwise they are kept unparsed. */
+  #parses = false;
+  /** `refuse` was called. */
   #refuses = false;
   /** Reading has stopped at one of the limits. */
   #stopped = false;
@@ -144,23 +146,27 @@ export class Hold {
   }
 
   /** There is no pod: parses the bytes, and sends an HTTP/2 client the early SETTINGS frame. */
-  wait(): void {
-    this.#looks = true;
-    const unseen = this.#unseen.take();
-    const unseenBytes = unseen.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  startParsing(): void {
+    this.#parses = true;
+    const unparsed = this.#unparsed.take();
+    const unparsedBytes = unparsed.reduce((sum, { byteLength }) => sum + byteLength, 0);
     const stopped = this.#stopped;
     this.#stopped = false;
-    if (this.#look(unseen, unseenBytes) && stopped) this.#read();
+    if (this.#parse(unparsed, unparsedBytes) && stopped) this.#read();
   }
 
-  /** A pod is being dialled: stops parsing, unless the client was sent something already. */
-  dial(): void {
-    this.#looks = this.#opening.kind === "http2";
+  /**
+   * A pod is being dialled: stops parsing. For an HTTP/2 client it goes on: the client was sent SETTINGS, and its
+   * acknowledgement is not meant for the daemon.
+   */
+  stopParsing(): void {
+    this.#parses = this.#opening.kind === "http2";
   }
 
   /** Ends the hold, and gives the relay everything that was read and the read under way. */
   handOver(): HandOver {
-    const chunks = [...this.#kept.take(), ...this.#opening.connect(), ...this.#unseen.take()];
+    // In the order in which the bytes came: the unparsed ones are the latest, since `startParsing` takes all of them out.
+    const chunks = [...this.#kept.take(), ...this.#opening.connected(), ...this.#unparsed.take()];
     const handOver = {
       chunks,
       pending: this.#pending,
@@ -178,7 +184,7 @@ export class Hold {
    * and would dial again if the connection were closed.
    */
   refuse(refusal: Refusal): void {
-    if (!this.#looks) this.wait();
+    if (!this.#parses) this.startParsing();
     this.#refuses = true;
     this.#reply(this.#opening.refuse(refusal));
     this.#forget();
@@ -192,7 +198,7 @@ export class Hold {
     this.#over = true;
     this.#budget.forget(this.#onRoom);
     this.#forget();
-    this.#unseen.take();
+    this.#unparsed.take();
     // The session keeps a reference to its hold; only a read that is under way still needs the buffer.
     this.#buffer = NO_BYTES;
   }
@@ -223,10 +229,10 @@ export class Hold {
     if (this.#over) return;
     if (bytes === null) return this.#leave("fin");
     this.#pending = undefined;
-    if (this.#looks) {
-      if (!this.#look([bytes], 0)) return;
+    if (this.#parses) {
+      if (!this.#parse([bytes], 0)) return;
     } else {
-      this.#unseen.push(bytes);
+      this.#unparsed.push(bytes);
       this.#count(bytes.byteLength);
     }
     this.#events.bytes();
@@ -236,7 +242,7 @@ export class Hold {
   }
 
   /** Parses bytes; `countedBytes` of them were counted when they came. False when the client has broken the protocol. */
-  #look(pieces: readonly Uint8Array[], countedBytes: number): boolean {
+  #parse(pieces: readonly Uint8Array[], countedBytes: number): boolean {
     const replies: Uint8Array[] = [];
     let keptBytes = 0;
     let malformed: Malformed | undefined;

@@ -119,7 +119,7 @@ export class Http2Opening {
    * The daemon is connected: from now on it answers pings, and only the acknowledgement of our SETTINGS is removed.
    * Returns the bytes of an unfinished frame that were held back.
    */
-  connect(): readonly Uint8Array[] {
+  connected(): readonly Uint8Array[] {
     this.#connected = true;
     // Nothing was sent to the client yet, so nothing has to be removed.
     if (this.#kind === "undecided") this.#kind = "other";

@@ -106,16 +106,16 @@ export class Wait {
     this.hold.start();
     let seat = seats.open(id, this.#settings.wakeOn === "connect");
     if (seat === undefined) {
-      this.hold.wait();
+      this.hold.startParsing();
       this.#refuseBeyondLimit();
     }
     for (let attempt = 0;; attempt++) {
       seat ??= await seats.wait(id, waiting);
-      this.hold.dial();
+      this.hold.stopParsing();
       try {
         const upstream = await seats.dial(seat, dialling);
         // The seat may have been lost meanwhile: then this connection must not carry a byte.
-        if (!dialling.aborted && seats.holds(seat)) {
+        if (!dialling.aborted && seats.connected(seat)) {
           tune(upstream);
           return { seat, upstream };
         }
@@ -125,8 +125,8 @@ export class Wait {
         seats.failed(seat, error);
       }
       seat = undefined;
-      seats.again(id);
-      this.hold.wait();
+      seats.holdAgain(id);
+      this.hold.startParsing();
       await sleep(clock, backoffMs(attempt, REDIAL, random), waiting);
     }
   }

@@ -24,7 +24,7 @@ import { Pods } from "./pods.ts";
 import type { ReadinessMode } from "./readiness.ts";
 import { Usage } from "./usage.ts";
 
-/** A session's place: it counts for the ordinal from before the dial. */
+/** A session's place on a pod. The session counts as being on the pod's ordinal from before the dial. */
 export interface Seat {
   /** The session. */
   readonly id: number;
@@ -174,8 +174,8 @@ export class Placement {
     }
   }
 
-  /** The check of placing once more, after the dial and before a byte is forwarded: must the seat be given up? */
-  holds({ id, backend }: Seat): boolean {
+  /** Whether the session still has the seat and could be placed there now. Asked after the dial, before a byte is forwarded. */
+  isValid({ id, backend }: Seat): boolean {
     const now = this.pods.all.find(({ uid }) => uid === backend.uid);
     return this.usage.ordinalOf(id) === backend.ordinal && now !== undefined && this.#mayPlace(now);
   }

@@ -7,15 +7,9 @@
  * @module
  */
 import type { Conn } from "../base/network.ts";
-import type { Backend } from "../scaler/backends.ts";
+import type { Seat } from "../scaler/placement.ts";
 
-/** A session's place on a pod. It counts from before the dial. */
-export interface Seat {
-  /** The session. */
-  readonly id: number;
-  /** The pod. */
-  readonly backend: Backend;
-}
+export type { Seat };
 
 /** What else is known of a failed dial. */
 export interface DialErrorOptions extends ErrorOptions {
@@ -52,8 +46,8 @@ export interface Seats {
   /** Calls `listener` when `held` may have changed. It must be quick and must not throw. */
   subscribe(listener: () => void): void;
   /**
-   * Seats a new session at once if there is a place. Otherwise it is held. It calls for a pod if `needs`, which is
-   * false as long as it may be no client at all (`--wake-on=data`).
+   * Seats a new session at once if there is a place. Otherwise the session is held. It calls for a pod if `needs` is true.
+   * With `--wake-on=data`, `needs` is false until the client has sent something: a port scan must not start a pod.
    */
   open(id: number, needs: boolean): Seat | undefined;
   /**
@@ -71,13 +65,13 @@ export interface Seats {
   /** The dial has failed. */
   failed(seat: Seat, error: DialError): void;
   /**
-   * The dial has worked: the check of placing once more, before a byte is forwarded. False when the seat was lost
-   * meanwhile: then no byte may go there, and the session has to be held `again`.
+   * The dial has succeeded. Says whether the session may still be placed on the pod: call it after the dial and before a
+   * byte is forwarded. If it returns false, the seat was lost during the dial: close the connection, and call `holdAgain`.
    */
-  holds(seat: Seat): boolean;
+  connected(seat: Seat): boolean;
   /** The session gives up its seat, and is held again. It calls for a pod if it did before. */
-  again(id: number): void;
-  /** The client has sent something: it calls for a pod from now on, or keeps the one it has. */
+  holdAgain(id: number): void;
+  /** The client has sent something: from now on the session calls for a pod, or is known to use the one it has. */
   used(id: number): void;
   /** Whether the session calls for a pod, or is known to use the one it has. */
   needs(id: number): boolean;
@@ -85,7 +79,7 @@ export interface Seats {
   answered(id: number): void;
   /** The session has ended. Harmless when it has ended before. */
   end(id: number): void;
-  /** Why there is no seat for a held session, for its client. To be called before `end`. Never throws. */
+  /** Why there is no seat for a held session, for its client. Call it before `end`. Never throws. */
   explainWait(id: number, signal: AbortSignal): Promise<string>;
   /**
    * Finds out how the pod ended that has reset a session, and calls `tell` with it once, now or seconds later; with

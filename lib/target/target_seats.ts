@@ -1,6 +1,6 @@
 /**
- * The seats of one StatefulSet: `Placement` chooses the pod; this dials it, says what fails about that, and has cold
- * starts measured. It never writes replicas, and keeps no connection of a session.
+ * The seats of one StatefulSet: `Placement` chooses the pod; this file dials the pod, logs why dials fail, and reports cold
+ * starts to `ColdStart`. It never writes replicas, and keeps no connection of a session.
  *
  * @module
  */
@@ -19,7 +19,7 @@ export interface TargetSeatsPorts extends Pick<BasePorts, "log" | "metrics"> {
   readonly dialler: Pick<Dialler, "dial">;
   /** Knows the pods, and which session is where. */
   readonly placement: Placement;
-  /** Told when one begins, and of the first byte. */
+  /** Told when a cold start begins, and of the daemon's first byte. */
   readonly coldStart: Pick<ColdStart, "begin" | "reached">;
   /** Knows how pods have ended. */
   readonly resets: Pick<ResetExplainer, "explain">;
@@ -68,13 +68,13 @@ export class TargetSeats implements Seats {
     if (!isLocal) placement.failed(seat);
   }
 
-  holds(seat: Seat): boolean {
-    const holds = this.#ports.placement.holds(seat);
-    if (holds) this.#dialFaults.succeeded();
-    return holds;
+  connected(seat: Seat): boolean {
+    const isValid = this.#ports.placement.isValid(seat);
+    if (isValid) this.#dialFaults.succeeded();
+    return isValid;
   }
 
-  again(id: number): void {
+  holdAgain(id: number): void {
     this.#ports.placement.holdAgain(id, this.needs(id));
   }
 

@@ -37,14 +37,14 @@ function run(pieces: readonly Uint8Array[], connectAfter: number) {
   const replies: Uint8Array[] = [];
   let malformed;
   for (const [i, piece] of pieces.entries()) {
-    if (i === connectAfter) kept.push(...opening.connect());
+    if (i === connectAfter) kept.push(...opening.connected());
     const step = opening.take(piece);
     kept.push(...step.kept);
     replies.push(...step.replies);
     malformed = step.malformed;
     if (malformed !== undefined) break;
   }
-  if (malformed === undefined && connectAfter >= pieces.length) kept.push(...opening.connect());
+  if (malformed === undefined && connectAfter >= pieces.length) kept.push(...opening.connected());
   return { opening, malformed, kept: join(kept), replies: join(replies) };
 }
 
@@ -243,7 +243,7 @@ Deno.test(`Http2Opening lets ${OPEN_CALLS_LIMIT} calls be open, and asks the cli
 Deno.test("Http2Opening does not limit open calls once the daemon is connected", () => {
   const opening = new Http2Opening();
   opening.take(join([PREFACE, SETTINGS, calls(OPEN_CALLS_LIMIT)]));
-  opening.connect();
+  opening.connected();
   assert.equal(opening.take(calls(10, 20_001)).malformed, undefined);
 });
 

@@ -99,7 +99,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   "no-second-check": {
     what: "the seat is not checked again after the dial",
     file: "proxy/wait.ts",
-    change: [["if (!dialling.aborted && seats.holds(seat)) {", "if (!dialling.aborted) {"]],
+    change: [["if (!dialling.aborted && seats.connected(seat)) {", "if (!dialling.aborted) {"]],
   },
   "counts-after-dial": {
     what: "a session counts for its ordinal only when it sends its first bytes",

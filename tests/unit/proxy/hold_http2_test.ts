@@ -46,7 +46,7 @@ function setUp() {
 
 Deno.test("Hold answers all open calls in one write when it fails", async () => {
   const { conn, hold } = setUp();
-  hold.wait();
+  hold.startParsing();
   await conn.bringAll(concat([OPENING, ...streams(OPEN_CALLS_LIMIT).map(call)]));
   assert.deepEqual(conn.written, [EMPTY_SETTINGS]);
   hold.refuse(REFUSAL);
@@ -59,7 +59,7 @@ Deno.test("Hold answers all that came in one read in one write, and what came be
   const { conn, hold } = setUp();
   await conn.bringAll(concat([OPENING, ...Array(500).fill(PING)]));
   assert.deepEqual(conn.written, []);
-  hold.wait();
+  hold.startParsing();
   await settle();
   assert.deepEqual(conn.written, [concat([EMPTY_SETTINGS, ...Array(500).fill(PONG)])]);
   await conn.bring(concat([PING, PING, PING]));
@@ -68,7 +68,7 @@ Deno.test("Hold answers all that came in one read in one write, and what came be
 
 Deno.test("Hold writes nothing more to a client once a write has failed", async () => {
   const { conn, hold } = setUp();
-  hold.wait();
+  hold.startParsing();
   conn.stuck = true;
   await conn.bring(concat([OPENING, call(1)]));
   conn.broken = true;
@@ -82,7 +82,7 @@ Deno.test("Hold writes nothing more to a client once a write has failed", async 
 
 Deno.test(`Hold sends a client with more than ${OPEN_CALLS_LIMIT} open calls away, and reads no more of it`, async () => {
   const { conn, hold, faults } = setUp();
-  hold.wait();
+  hold.startParsing();
   await conn.bringAll(concat([OPENING, ...streams(OPEN_CALLS_LIMIT).map(call)]));
   assert.deepEqual(faults, []);
   await conn.bring(call(20_001));
@@ -94,7 +94,7 @@ Deno.test(`Hold sends a client with more than ${OPEN_CALLS_LIMIT} open calls awa
 Deno.test("Hold sees the same when that many calls came before it looked", async () => {
   const { conn, hold, faults } = setUp();
   await conn.bringAll(concat([OPENING, ...streams(OPEN_CALLS_LIMIT + 1).map(call)]));
-  hold.wait();
+  hold.startParsing();
   await settle();
   assert.deepEqual(faults, ["more than 1000 open calls"]);
   assert.deepEqual(conn.written, [concat([EMPTY_SETTINGS, goAway(ERROR.enhanceYourCalm)])]);
@@ -102,9 +102,9 @@ Deno.test("Hold sees the same when that many calls came before it looked", async
 
 Deno.test("Hold goes on looking at the frames of an HTTP/2 client while a pod is dialled", async () => {
   const { conn, hold, faults } = setUp();
-  hold.wait();
+  hold.startParsing();
   await conn.bring(OPENING);
-  hold.dial();
+  hold.stopParsing();
   await conn.bring(concat([SETTINGS_ACK, PING, call(1)]));
   assert.deepEqual(conn.written, [EMPTY_SETTINGS, PONG], "the client is answered");
   assert.deepEqual(faults, []);
@@ -119,10 +119,10 @@ Deno.test("Hold goes on looking at the frames of an HTTP/2 client while a pod is
 
 Deno.test("Hold does not parse bytes during the first dial, and parses them when it fails", async () => {
   const { conn, hold } = setUp();
-  hold.dial();
+  hold.stopParsing();
   await conn.bring(concat([OPENING, PING]));
   assert.deepEqual(conn.written, []);
-  hold.wait();
+  hold.startParsing();
   await settle();
   assert.deepEqual(conn.written, [concat([EMPTY_SETTINGS, PONG])]);
   assert.deepEqual(concat(hold.handOver().chunks), OPENING);
@@ -130,8 +130,8 @@ Deno.test("Hold does not parse bytes during the first dial, and parses them when
 
 Deno.test("Hold says nothing to a client that says its first words while a pod is dialled, also after a wait", async () => {
   const { conn, hold } = setUp();
-  hold.wait();
-  hold.dial();
+  hold.startParsing();
+  hold.stopParsing();
   await conn.bring(concat([OPENING, PING]));
   assert.deepEqual(conn.written, [], "the daemon answers, as it would have without a proxy");
   const { chunks, opening } = hold.handOver();
@@ -149,7 +149,7 @@ Deno.test("Hold does not notify others about free room while it scans its buffer
   await conns[0]!.fill();
   holds[1].start();
   assert.equal(conns[1]!.reading, 0, "there is no room");
-  holds[0].wait();
+  holds[0].startParsing();
   await settle();
   assert.equal(conns[1]!.reading, 0, "there is none now");
 });
@@ -165,7 +165,7 @@ Deno.test("Hold does not wait for the room of others when it is full by itself",
   const conn = new HandConn();
   const hold = new Hold(conn, budget, { bytes: () => {}, left: () => {}, malformed: () => {} });
   hold.start();
-  hold.wait();
+  hold.startParsing();
   await conn.fill();
   assert.ok(budget.leftBytes > SESSION_LIMIT_BYTES);
   assert.equal(conn.reading, 0);

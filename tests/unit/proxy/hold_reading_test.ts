@@ -22,7 +22,7 @@ Deno.test("Hold reads one read at a time when it refuses while a reply is under 
   const conn = new HandConn();
   const hold = new Hold(conn, new HoldBudget(1_000_000, () => {}), SILENT);
   hold.start();
-  hold.wait();
+  hold.startParsing();
   conn.stuck = true;
   await conn.bring(OPENING);
   assert.equal(conn.reading, 0, "a client that does not read is not read from");
@@ -36,7 +36,7 @@ Deno.test("Hold.refuse() reads on where its own bound or that of all had stopped
     const conn = new HandConn();
     const hold = new Hold(conn, new HoldBudget(limitBytes, () => {}), SILENT);
     hold.start();
-    hold.wait();
+    hold.startParsing();
     await conn.fill();
     assert.equal(conn.reading, 0);
     hold.refuse({ status: 4, message: "too late" });
@@ -49,10 +49,10 @@ Deno.test("Hold reads on when others have given back what it may keep", async ()
   const [greedy, late] = [new HandConn(), new HandConn()];
   const holds = [greedy, late].map((conn) => new Hold(conn, budget, SILENT)) as [Hold, Hold];
   holds[0].start();
-  holds[0].wait();
+  holds[0].startParsing();
   await greedy.fill();
   holds[1].start();
-  holds[1].wait();
+  holds[1].startParsing();
   assert.equal(late.reading, 0, "there is no room");
   holds[0].end();
   assert.equal(late.reading, 1, "there is");
@@ -73,10 +73,10 @@ Deno.test("Hold does not read on once it is over", async () => {
   const [greedy, late] = [new HandConn(), new HandConn()];
   const holds = [greedy, late].map((conn) => new Hold(conn, budget, SILENT)) as [Hold, Hold];
   holds[0].start();
-  holds[0].wait();
+  holds[0].startParsing();
   await greedy.fill();
   holds[1].start();
-  holds[1].wait();
+  holds[1].startParsing();
   assert.deepEqual(holds[1].handOver().chunks, []);
   holds[0].end();
   await settle();
@@ -90,7 +90,7 @@ Deno.test("Hold keeps no more than its bound when it looks at what it has only n
   const hold = new Hold(conn, budget, SILENT);
   hold.start();
   await conn.fill();
-  hold.wait();
+  hold.startParsing();
   assert.equal(conn.reading, 0);
   assert.ok(mostBytes > SESSION_LIMIT_BYTES - 4_096 && mostBytes <= SESSION_LIMIT_BYTES, `${mostBytes}`);
 });
@@ -110,7 +110,7 @@ for (const [speaks, first] of [["HTTP/2", OPENING], ["something else", Uint8Arra
     const budget = new HoldBudget(TOTAL_LIMIT_BYTES, () => {});
     const hold = new Hold(conn, budget, SILENT);
     hold.start();
-    hold.wait();
+    hold.startParsing();
     while (at < sent.length) await settle();
     await settle();
     const { chunks } = hold.handOver();

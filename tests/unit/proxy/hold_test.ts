@@ -33,7 +33,7 @@ Deno.test("Hold keeps what the client sends, in order, and hands it over with th
     hold.start();
     await writeAll(client, bytes("one two "));
     await settle();
-    if (waits) hold.wait();
+    if (waits) hold.startParsing();
     await writeAll(client, bytes("three "));
     await settle();
     const { chunks, pending, ended, opening } = hold.handOver();
@@ -52,7 +52,7 @@ Deno.test("Hold stops reading at its own limit, and tells the budget what it kee
     capacityBytes: 4 * MIB,
   });
   hold.start();
-  hold.wait();
+  hold.startParsing();
   await writeAll(client, new Uint8Array(MIB));
   await settle();
   assert.deepEqual([SESSION_LIMIT_BYTES, TOTAL_LIMIT_BYTES], [128 * 1024, 64 * MIB], "docs/hold.md");
@@ -132,7 +132,7 @@ Deno.test("Hold says nothing to an HTTP/2 client before it has to wait, and then
   await writeAll(client, concat([PREFACE, settings]));
   await settle();
   assert.deepEqual(heard, []);
-  hold.wait();
+  hold.startParsing();
   await hold.written;
   await settle();
   assert.equal(heard[3], FRAME.settings);
@@ -151,7 +151,7 @@ Deno.test("Hold forgets what it has kept when it has failed: others have room at
   const budget = new HoldBudget(64 * MIB, () => {});
   const { client, hold } = setUp({ budget });
   hold.start();
-  hold.wait();
+  hold.startParsing();
   await writeAll(client, bytes("hello"));
   await settle();
   assert.equal(budget.leftBytes, 64 * MIB - 5);

@@ -98,7 +98,7 @@ Deno.test("Placement.wait() leaves no listener behind", async () => {
   assert.equal(listeners.size, 0);
 });
 
-Deno.test("Placement.holds() until the seat is lost, for whatever reason", () => {
+Deno.test("Placement.isValid() until the seat is lost, for whatever reason", () => {
   const lost: Record<string, (world: ReturnType<typeof setUp>, seat: Seat) => void> = {
     "the session was held again": ({ placement }) => placement.holdAgain(1, true),
     "the session has ended": ({ placement }) => placement.end(1),
@@ -113,14 +113,14 @@ Deno.test("Placement.holds() until the seat is lost, for whatever reason", () =>
   for (const [what, lose] of Object.entries(lost)) {
     const world = setUp();
     const seat = world.placement.open(1, true)!;
-    assert.equal(world.placement.holds(seat), true);
+    assert.equal(world.placement.isValid(seat), true);
     lose(world, seat);
-    assert.equal(world.placement.holds(seat), false, what);
+    assert.equal(world.placement.isValid(seat), false, what);
   }
   const { placement } = setUp();
   const seat = placement.open(1, true)!;
   placement.pods.set([pod(0, { ready: false })]);
-  assert.equal(placement.holds(seat), true, "a pod that was ready when the session was placed is dialled");
+  assert.equal(placement.isValid(seat), true, "a pod that was ready when the session was placed is dialled");
 });
 
 Deno.test("Placement.holdAgain() makes the session one that waits, and may cease to need a pod", () => {

@@ -58,7 +58,7 @@ Deno.test("TargetSeats.dial() connects to the pod of a seat, which still holds",
   const seat = seats.open(1, true)!;
   assert.equal(seat.backend.pod, "buildkitd-0");
   assert.equal(await seats.dial(seat, SIGNAL), CONN);
-  assert.equal(seats.holds(seat), true);
+  assert.equal(seats.connected(seat), true);
   assert.equal(metrics.value("dial_errors_total", {}), 0);
   assert.deepEqual(log.records, []);
 });
@@ -73,12 +73,12 @@ Deno.test("TargetSeats.dial() ends with the signal's reason", async () => {
   await assert.rejects(seats.dial(seats.open(1, true)!, stop.signal), /the client has left/);
 });
 
-Deno.test("TargetSeats.holds() says when the seat was lost during the dial", () => {
+Deno.test("TargetSeats.connected() says when the seat was lost during the dial", () => {
   for (const change of [{ terminating: true }, { uid: "pod-2" }]) {
     const { seats, placement } = setUp();
     const seat = seats.open(1, true)!;
     placement.pods.set([{ ...BACKEND, ...change }]);
-    assert.equal(seats.holds(seat), false);
+    assert.equal(seats.connected(seat), false);
   }
 });
 
@@ -101,10 +101,10 @@ Deno.test("TargetSeats.failed() takes the pod for unhealthy, counts, and says so
     "buildkitd-0",
   ]);
   placement.pods.set([{ ...BACKEND, terminating: true }]);
-  assert.equal(seats.holds(seat), false);
+  assert.equal(seats.connected(seat), false);
   assert.ok(!isOver());
   placement.pods.set([BACKEND]);
-  assert.equal(seats.holds(seat), true);
+  assert.equal(seats.connected(seat), true);
   assert.ok(isOver());
 });
 
@@ -158,11 +158,11 @@ Deno.test("TargetSeats says how many sessions are held, and tells of changes", a
   assert.deepEqual([told[0], told[1], told.at(-1)], [1, 2, 0]);
 });
 
-Deno.test("TargetSeats.again() holds a session again, which calls for a pod if it did before", () => {
+Deno.test("TargetSeats.holdAgain() holds a session again, which calls for a pod if it did before", () => {
   for (const needs of [true, false]) {
     const { seats, placement } = setUp();
     seats.open(1, needs);
-    seats.again(1);
+    seats.holdAgain(1);
     assert.equal(seats.held, 1);
     assert.equal(seats.needs(1), needs);
     assert.equal(placement.usage.on(0), 0, "its seat is given up");
