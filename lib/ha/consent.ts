@@ -12,12 +12,12 @@ import type { Placement } from "../scaler/placement.ts";
 import type { ReplicaCount } from "../scaler/replica_count.ts";
 import type { KnownRecords } from "./known_records.ts";
 import type { OwnRecord } from "./own_record.ts";
-import type { SeenRecord } from "./records.ts";
+import type { SeenRecord } from "./record_expiry.ts";
 import type { Standing } from "./standing.ts";
 import type { Statement } from "./statement.ts";
 import { hasAnswered, mustAnswer, objects, stillThere } from "./votes.ts";
 
-/** What the agreement is reached with. */
+/** What consent is obtained and given with. */
 export interface ConsentPorts extends Pick<BasePorts, "clock" | "log"> {
   /** Where promises bind. */
   readonly placement: Placement;
@@ -30,7 +30,7 @@ export interface ConsentPorts extends Pick<BasePorts, "clock" | "log"> {
   /** What it says: the announcement and the answers. */
   readonly statement: Pick<Statement, "answers" | "answer" | "keepAnswersTo" | "announcement">;
   /** Only a proxy that has joined makes promises to others, and one that is alone asks nobody. */
-  readonly standing: Pick<Standing, "state" | "promises">;
+  readonly standing: Pick<Standing, "state" | "mayPromise">;
   /** Says when the resourceVersions have regressed. */
   readonly count: Pick<ReplicaCount, "onRegressed">;
 }
@@ -41,7 +41,7 @@ const PATIENCE_MS = 10_000;
 /** How often the records are read again meanwhile, in ms: a proxy that has ended will not answer. */
 const READ_AGAIN_MS = 2_000;
 
-/** Both sides of the agreement. */
+/** Both sides: obtains the consent of the others as a leader, and answers the announcements of other leaders. */
 export class Consent {
   readonly #ports: ConsentPorts;
   readonly #changed = new Notifier();
@@ -55,12 +55,12 @@ export class Consent {
   constructor(recordExpiryMs: number, ports: ConsentPorts) {
     this.#recordExpiryMs = recordExpiryMs;
     this.#ports = ports;
-    ports.records.subscribe(() => this.#look());
+    ports.records.subscribe(() => this.#answerAnnouncements());
     ports.count.onRegressed(() => this.#waitForAll());
   }
 
-  /** Answers what others have announced, where nothing speaks against it. */
-  #look(): void {
+  /** The others' side: promises what leaders have announced, where no session of this proxy blocks it, and answers. */
+  #answerAnnouncements(): void {
     const { identity, placement, records, record, statement, standing } = this.#ports;
     this.#changed.notify();
     const others = records.all.filter((record) => record.identity !== identity);
@@ -69,20 +69,25 @@ export class Consent {
     for (const leader of this.#objected.keys()) if (!known.has(leader)) this.#objected.delete(leader);
     for (const { identity: leader, body } of others) {
       const wanted = body?.announcement ?? null;
-      if (wanted === null || statement.answers[leader] === wanted.generation || !standing.promises) continue;
+      if (wanted === null || statement.answers[leader] === wanted.generation || !standing.mayPromise) {
+        continue;
+      }
       // The promise binds from before the answer is sent, whatever becomes of it.
       if (placement.promise(wanted)) {
         statement.answer(leader, wanted.generation);
         record.publish(true);
       } else if (this.#objected.get(leader) !== wanted.generation) {
-        // The leader sees by what is in use that this is no silence.
+        // A record has no field for an objection. The leader derives it from what the record says is in use (`objects`).
         this.#objected.set(leader, wanted.generation);
         record.publish(true);
       }
     }
   }
 
-  /** The leader's side; see `Peers.consent`. */
+  /**
+   * The leader's side; see `Peers.consent`. The records are listed after the count was read: a proxy that is not on the list
+   * joins later than that, and then binds itself to this version of the count or a newer one (`Membership`).
+   */
   async obtain(wanted: ScalePromise, signal: AbortSignal): Promise<boolean> {
     const { clock, log, placement, identity, records, record, statement, standing } = this.#ports;
     if (standing.state === "alone") return placement.promise(wanted);
@@ -112,13 +117,13 @@ export class Consent {
         await this.#changed.wait(clock, Math.min(untilMs, readMs + READ_AGAIN_MS), signal);
       }
     } finally {
-      // What was announced binds those who answered all the same; nobody else need answer any more.
+      // The promises of those who have answered still bind. Nobody else needs to answer any more.
       if (statement.announcement === announcement) statement.announcement = null;
       record.publish(true);
     }
   }
 
-  /** A live proxy that a restored backup does not know is on nobody's list until it has renewed its record. */
+  /** The backup may lack the record of a proxy that runs: it is on nobody's list until it has written its record again. */
   #waitForAll(): void {
     this.#asksFromMs = this.#ports.clock.nowMs() + this.#recordExpiryMs;
   }

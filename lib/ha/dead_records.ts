@@ -12,7 +12,7 @@ import type { LeaseApi } from "../kube/leases.ts";
 import type { Election } from "./election.ts";
 import type { KnownRecords } from "./known_records.ts";
 import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
-import { isExpired, type SeenRecord } from "./records.ts";
+import { isExpired, type SeenRecord } from "./record_expiry.ts";
 
 /** What expired records are deleted with. */
 export interface DeadRecordsPorts extends Pick<BasePorts, "clock" | "log"> {

@@ -33,7 +33,7 @@ export interface ElectionPorts extends Pick<BasePorts, "clock" | "random" | "log
   readonly access?: CauseLog;
   /** This process. */
   readonly identity: string;
-  /** Where it stands: only a proxy that others hear of leads, and one that is alone does without election. */
+  /** Only a proxy that has joined leads. A proxy that is alone leads without an election. */
   readonly standing: Pick<Standing, "state" | "places">;
 }
 
@@ -52,7 +52,8 @@ export class Election {
   #seen: Seen | undefined;
   #leadsUntil: { readonly nowMs: number; readonly bootMs: number } | undefined;
   #holder = "";
-  #stands = true;
+  /** False once the lead was released for good. */
+  #isCandidate = true;
   #try: Promise<void> = Promise.resolve();
 
   /** Starts nothing: `run` does. */
@@ -89,7 +90,7 @@ export class Election {
     const { clock, random } = this.#ports;
     for (;;) {
       try {
-        if (this.#stands) await (this.#try = this.#tryOnce(target, signal));
+        if (this.#isCandidate) await (this.#try = this.#tryOnce(target, signal));
         this.#faults.succeeded();
       } catch (error) {
         signal.throwIfAborted();
@@ -101,9 +102,9 @@ export class Election {
     }
   }
 
-  /** Gives the lead up, if it has it, and stands no more. */
+  /** Gives the lead up, if this proxy has it, and never tries to get it again. */
   async release(signal: AbortSignal): Promise<void> {
-    this.#stands = false;
+    this.#isCandidate = false;
     const { leases, clock, identity } = this.#ports;
     this.#leadsUntil = undefined;
     this.#noticeEnd();
@@ -135,7 +136,7 @@ export class Election {
     await this.#write(target, found, sent, signal);
   }
 
-  /** The short way of a holder: it knows what it wrote last. False when that is not there any more. */
+  /** The holder renews what it wrote last, without reading first. False if it is not the holder any more. */
   async #renewed(target: RecordTarget, signal: AbortSignal): Promise<boolean> {
     const { clock, identity } = this.#ports;
     const own = this.#seen?.lease;
@@ -176,7 +177,7 @@ export class Election {
       signal,
     );
     this.#observe(lease);
-    if (!this.#stands) return;
+    if (!this.#isCandidate) return;
     const deadlineMs = this.#times.renewDeadlineMs;
     // The boot clock is only good to the second.
     this.#leadsUntil = { nowMs: sent.nowMs + deadlineMs, bootMs: sent.bootMs + deadlineMs + 1_000 };
@@ -198,7 +199,7 @@ export class Election {
     return this.#ports.clock.nowMs() - nowMs >= durationMs;
   }
 
-  /** Tells of a lead that has ended, also where its deadline has passed between two tries. */
+  /** Reports that the lead has ended, also if its deadline has passed between two tries. */
   #noticeEnd(): void {
     if (this.#holder === this.#ports.identity && !this.#holdsLease) this.#setHolder("");
   }

@@ -1,6 +1,6 @@
 /**
  * All proxies' records, kept up to date: watched, and listed consistently where the agreement wants it. What they say is
- * folded by `peers.ts`, when one has expired is judged by `records.ts`, and who deletes it stands in `dead_records.ts`.
+ * folded by `peer_memory.ts`, when one has expired is judged by `record_expiry.ts`, and who deletes it stands in `dead_records.ts`.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { Reflector, type ReflectorPorts } from "../kube/reflector.ts";
 import type { Lease } from "../kube/types.ts";
 import type { PeerUse } from "../scaler/peers.ts";
 import type { ReplicaCount } from "../scaler/replica_count.ts";
-import { type LastUse, PeerMemory } from "./peers.ts";
+import { type LastUse, PeerMemory } from "./peer_memory.ts";
 import { recordSelector, type RecordTarget } from "./record.ts";
-import { isExpired, Records, type SeenRecord } from "./records.ts";
+import { isExpired, RecordExpiry, type SeenRecord } from "./record_expiry.ts";
 
 /** What they are kept with. */
 export interface KnownRecordsPorts extends ReflectorPorts {
@@ -27,7 +27,7 @@ export interface KnownRecordsPorts extends ReflectorPorts {
 /** What this proxy knows of all. */
 export class KnownRecords {
   readonly #ports: KnownRecordsPorts;
-  readonly #records = new Records();
+  readonly #records = new RecordExpiry();
   readonly #memory: PeerMemory;
   readonly #listeners = new Listeners();
   readonly #onGone = new Set<(lease: Lease) => void>();
@@ -46,7 +46,7 @@ export class KnownRecords {
     this.#listeners.add(listener);
   }
 
-  /** Calls `listener` when a watch says that a Lease is gone, or a list that this proxy's own is; before all others. */
+  /** Calls `listener` when a watch shows that a Lease is gone, or a list that this proxy's own is gone; before those of `subscribe`. */
   onGone(listener: (lease: Lease) => void): void {
     this.#onGone.add(listener);
   }
@@ -67,7 +67,7 @@ export class KnownRecords {
     return this.#memory.use;
   }
 
-  /** What proxies had in use that have gone. */
+  /** What proxies that have gone had in use. */
   get inherited(): LastUse {
     return this.#memory.inherited;
   }
@@ -92,7 +92,7 @@ export class KnownRecords {
     await this.#reflector.run(signal);
   }
 
-  /** From now on the records of this one count, and those of an earlier one are forgotten. */
+  /** From now on only the records of this scale target count; those of another one are forgotten. */
   set target(target: RecordTarget) {
     this.#target = target;
     this.#records.target = target;
@@ -113,7 +113,7 @@ export class KnownRecords {
     this.#reflector?.relist();
   }
 
-  /** Takes news in. Where the own record was and is no more, that has been deleted. */
+  /** Takes news in. If this proxy's own record was there before and is not any more, it was deleted. */
   #take(news: () => void): void {
     const { identity } = this.#ports;
     const find = () => this.#records.all.find((record) => record.identity === identity);

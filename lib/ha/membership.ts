@@ -1,7 +1,7 @@
 /**
  * How this proxy joins the others and remains a member: it writes its record, promises to place nothing until the version
- * of the count has moved on, claims the count, renews the record, and joins again when the record was lost. What follows
- * from its state is in `standing.ts`.
+ * of the count has moved on, claims the count, renews the record, and joins again when the record was lost. `standing.ts`
+ * says what the proxy may do in which state.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import type { ReplicaCount } from "../scaler/replica_count.ts";
 import { removePredecessor } from "./dead_records.ts";
 import { type OwnRecord, RecordGone, RecordLapsed, RENEWALS } from "./own_record.ts";
 import type { RecordTarget } from "./record.ts";
-import { isAlone, untilAllowed } from "./rights.ts";
+import { isAlone, untilAllowed } from "./alone.ts";
 import type { MemberState, Standing, StandingSettings } from "./standing.ts";
 
 /** What the membership is made of. */
@@ -42,10 +42,13 @@ export interface MembershipPorts extends Pick<BasePorts, "clock" | "random" | "l
 }
 
 /**
- * A renewal that failed this recently shows that the proxy is cut off, and did not just stand still; a record that was
- * lost this recently is made anew with a pause. Longer than any pause.
+ * If a renewal failed this recently, a lapse means that the proxy is cut off; otherwise the process stood still, in ms.
+ * Longer than the pauses between retries.
  */
-const RECENT_MS = 15_000;
+const RECENT_FAILURE_MS = 15_000;
+
+/** A record that is lost this soon after an earlier one is made anew only after a pause, in ms. Longer than that pause. */
+const RECENT_LOSS_MS = 15_000;
 
 /** One proxy's membership. */
 export class Membership {
@@ -54,8 +57,8 @@ export class Membership {
   readonly #faults: CauseLog;
   readonly #joinFaults: CauseLog;
   #ready = false;
-  readonly #joined = Promise.withResolvers<void>();
-  readonly #recorded = Promise.withResolvers<void>();
+  readonly #whenReady = Promise.withResolvers<void>();
+  readonly #whenRecorded = Promise.withResolvers<void>();
   #failedMs = -Infinity;
 
   /** Starts nothing: `run` does. */
@@ -64,7 +67,7 @@ export class Membership {
     this.#ports = ports;
     this.#faults = new CauseLog(ports.log, "own_record_renewal_failed", ports.access);
     this.#joinFaults = new CauseLog(ports.log, "join_failed", ports.access);
-    ports.standing.onSilent(() => this.#noticeSilence());
+    ports.standing.onLapse(() => this.#noticeLapse());
     ports.count.onRegressed(() => this.#rejoin());
   }
 
@@ -73,32 +76,32 @@ export class Membership {
     return this.#ports.standing.state;
   }
 
-  /** True once it has joined for the first time and its version has moved on. */
+  /** True once it has joined for the first time and the version of the count has moved on since. */
   get ready(): boolean {
     return this.#ready;
   }
 
-  /** Resolves when it is ready for the first time. */
-  get joined(): Promise<void> {
-    return this.#joined.promise;
+  /** Resolves when {@link ready} becomes true. */
+  get whenReady(): Promise<void> {
+    return this.#whenReady.promise;
   }
 
-  /** Resolves when it has joined with a record: the others can see it. */
-  get recorded(): Promise<void> {
-    return this.#recorded.promise;
+  /** Resolves when it has joined with a record for the first time: the others can see it. Never while it is alone. */
+  get whenRecorded(): Promise<void> {
+    return this.#whenRecorded.promise;
   }
 
-  /** Why it cannot be heard of by the others; undefined if it can. */
+  /** Why the others cannot see this proxy; undefined if they can. */
   get fault(): string | undefined {
     return this.#joinFaults.cause ?? this.#faults.cause;
   }
 
-  /** Why this proxy places nothing, where that is not for want of a pod. */
+  /** Why this proxy places no session even if a pod is ready; undefined if it would. */
   get obstacle(): string | undefined {
     return this.#joinFaults.cause ?? (this.#ports.standing.places ? undefined : this.#faults.cause);
   }
 
-  /** Why new sessions are held although it was ready, where they are for longer than it takes to join again. */
+  /** Why new sessions are held by a proxy that was ready before (`--when-cut-off=hold`); undefined otherwise. */
   get holding(): string | undefined {
     if (!this.#ready || this.#ports.standing.places || this.#settings.whenCutOff === "serve") {
       return undefined;
@@ -106,7 +109,7 @@ export class Membership {
     return `New sessions are held (--when-cut-off=hold): ${this.fault ?? "this proxy has to join again"}`;
   }
 
-  /** What bound it means nothing any more: joins again before anything more is placed. */
+  /** The API's data was restored from a backup, so all promises are void: joins again before anything more is placed. */
   #rejoin(): void {
     const { standing, record } = this.#ports;
     if (standing.state !== "joined") return;
@@ -125,31 +128,39 @@ export class Membership {
         await this.#join(target, signal);
         failures = 0;
         faults = this.#faults;
-        await this.#takePart(signal);
+        await this.#claimAndStay(signal);
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof FatalError) throw error;
         if (error instanceof RecordGone || error instanceof RecordLapsed) {
-          // Deleted by somebody, or not renewed for too long: the others do not reckon with this proxy.
+          // The others may scale down without the consent of a proxy that has no valid record.
           const { log } = this.#ports;
           const then = "it joins again";
           if (error instanceof RecordGone) log.warn("own_record_deleted", { then });
           else log.warn("own_record_expired", { then });
           this.#ports.standing.state = "joining";
-          // It joins again at once, but with pauses if somebody deletes the record each time.
-          losses = clock.nowMs() - lostMs < RECENT_MS ? losses + 1 : 0;
+          // At once, but with pauses if somebody deletes the record each time.
+          losses = clock.nowMs() - lostMs < RECENT_LOSS_MS ? losses + 1 : 0;
           lostMs = clock.nowMs();
           if (losses > 0) await sleep(clock, retryDelayMs(error, losses - 1, random), signal);
           continue;
         }
         this.#failed(error, faults);
-        // Its record may be there already, and others may reckon with sessions that it still has.
+        // Its record may be there, and protects running sessions, so the pause is short enough to renew it in time.
         const mostMs = this.#settings.recordExpiryMs / RENEWALS;
         await sleep(clock, Math.min(mostMs, retryDelayMs(error, failures++, random)), signal);
       }
     }
   }
 
+  /**
+   * One try to join. The order matters:
+   *
+   * 1. Write the record. A leader that lists the records from now on asks this proxy for its consent.
+   * 2. Read the count, and place nothing until a newer version is seen. A leader that listed the records before read the
+   *    count before that, too, so its scale-down is conditioned on this version or an older one.
+   * 3. Only then the state is `joined`, in which sessions are placed.
+   */
   async #join(target: RecordTarget, signal: AbortSignal): Promise<void> {
     const { record, count, placement, standing } = this.#ports;
     try {
@@ -163,22 +174,21 @@ export class Membership {
         if (await isAlone(target, error, this.#ports, signal)) standing.state = "alone";
       }
     }
-    // From here on the others reckon with this proxy, so it must be bound by what it has not heard.
     if (standing.state !== "alone") standing.state = "joining";
     if (!this.#ready && standing.state !== "alone") await removePredecessor(target, this.#ports, signal);
     const { version } = await count.read(signal);
     placement.bind(version);
-    // What it has not heard may also have been a fall of the count and its rise: the pods that it knows may be going.
+    // The count may have fallen and risen unseen while this proxy was no member, so the pods that it knows may be going.
     placement.pods.countsMissed();
     if (standing.state !== "alone") {
       standing.state = "joined";
       this.#faults.succeeded();
-      this.#recorded.resolve();
+      this.#whenRecorded.resolve();
     }
   }
 
-  /** Claims, and stays heard of meanwhile, however long that takes. Ends as {@link #stay} does. */
-  async #takePart(signal: AbortSignal): Promise<void> {
+  /** Claims the present count, and renews the record meanwhile, however long that takes. Ends as {@link #stay} does. */
+  async #claimAndStay(signal: AbortSignal): Promise<void> {
     const over = new AbortController();
     using part = anySignal(signal, over.signal);
     const claiming = this.#claimPresent(part.signal).catch((error) => {
@@ -192,7 +202,7 @@ export class Membership {
     }
   }
 
-  /** Moves the version on, so that nothing binds any more what this proxy has not heard. Then it is ready. */
+  /** Moves the version of the count on: that ends the promise made when joining, and this proxy is ready. */
   async #claimPresent(signal: AbortSignal): Promise<void> {
     const { clock, random, log, count, identity } = this.#ports;
     for (let failures = 0;;) {
@@ -211,19 +221,19 @@ export class Membership {
     this.#joinFaults.succeeded();
     if (!this.#ready) log.info("proxy_joined", { identity, state: this.state });
     this.#ready = true;
-    this.#joined.resolve();
+    this.#whenReady.resolve();
   }
 
   /**
-   * Renews the record, on time and when it changes. Returns when this proxy has to join
-   * again, also when it was alone and has been given the right to write.
+   * Renews the record, on time and when it changes. Returns when this proxy has to join again, also when it was alone and
+   * has been given the right to write.
    */
   async #stay(signal: AbortSignal): Promise<void> {
     const { clock, random, record, standing } = this.#ports;
     if (standing.state === "alone") return await untilAllowed(this.#ports, signal);
     for (let failures = 0;;) {
       await record.whenDue(failures > 0, signal);
-      // Not before that, when it may come about.
+      // Checked after the wait, since `#rejoin` may have changed the state meanwhile.
       if (standing.state === "joining") return;
       try {
         await record.write(signal);
@@ -243,15 +253,17 @@ export class Membership {
     const { clock, standing } = this.#ports;
     this.#failedMs = clock.nowMs();
     faults.failed(error);
-    if (standing.silent && (standing.state === "joined" || (standing.state === "joining" && this.#ready))) {
+    if (
+      standing.recordLapsed && (standing.state === "joined" || (standing.state === "joining" && this.#ready))
+    ) {
       this.#cutOff();
     }
   }
 
-  /** A session is to be placed: notices that this proxy stood still, which nothing else may have told it yet. */
-  #noticeSilence(): void {
-    if (this.#ports.clock.nowMs() - this.#failedMs <= RECENT_MS) this.#cutOff();
-    // Whoever wants a place now need not wait for the next renewal to be due.
+  /** A session is to be placed, and the record has lapsed: this proxy is cut off, or the process stood still. */
+  #noticeLapse(): void {
+    if (this.#ports.clock.nowMs() - this.#failedMs <= RECENT_FAILURE_MS) this.#cutOff();
+    // The session should not wait until the next renewal is due.
     else this.#ports.record.publish();
   }
 
@@ -264,7 +276,7 @@ export class Membership {
       then: whenCutOff === "serve" ? "sessions to ready pods are still served" : "new sessions are held",
     });
     standing.state = "cut_off";
-    // The others do not wait for this proxy any more, and nothing that it has promised them helps anybody.
+    // The others do not wait for this proxy any more, so its promises protect nobody.
     if (whenCutOff === "serve") placement.unbind();
   }
 }

@@ -48,7 +48,7 @@ export interface OwnRecordPorts extends Pick<BasePorts, "clock"> {
   readonly standing: Standing;
   /** Tell when a Lease is gone. */
   readonly records: Pick<KnownRecords, "onGone">;
-  /** Told when the record has an older version than it had: the API's data was restored from a backup. */
+  /** Told when the record's version is older than before: the API's data was restored from a backup. */
   readonly count: Pick<ReplicaCount, "regressed">;
 }
 
@@ -68,7 +68,7 @@ const REMOVE_TRIES = 5;
 export class OwnRecord {
   readonly #ports: OwnRecordPorts;
   #lease: Lease | undefined;
-  /** Its Lease's name, from the first try to make it on that was not refused: it may be there although no answer said so. */
+  /** Its Lease's name since the first try to create it that was not refused: an unanswered try may have created it. */
   #name: string | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   /** The uid of a Lease of this record that is known to be deleted. */
@@ -106,8 +106,8 @@ export class OwnRecord {
   }
 
   /**
-   * Writes the record of a proxy that joins, and makes it if it is not there. What the others had agreed while it was
-   * not heard of binds it, so it has to read the count after that.
+   * Writes the record of a proxy that joins, and creates it if it is not there. The caller reads the count after this: what
+   * the others agreed before this write binds this proxy, too.
    *
    * @throws RecordGone when it was there and is not any more; else what the API says
    */
@@ -118,7 +118,7 @@ export class OwnRecord {
   }
 
   /**
-   * Writes the record as it now is. A write that succeeds too late does not make up for that.
+   * Writes the record as it is now. A write that succeeds after the record has lapsed does not count as a renewal.
    *
    * @throws RecordGone when it is not there any more, RecordLapsed when the one before was too long ago; else what the
    * API says
@@ -134,8 +134,8 @@ export class OwnRecord {
   }
 
   /**
-   * Only keeps it alive, until the signal is aborted: for running sessions of a program that has failed otherwise. It says
-   * nothing new, so this proxy consents to nothing more, and nobody scales those sessions away.
+   * Only keeps it alive, until the signal is aborted: for running sessions of a program of which a part has failed. This
+   * proxy consents to nothing more, so nobody scales those sessions away.
    */
   async keepAlive(signal: AbortSignal): Promise<void> {
     if (this.#target === undefined) return;
@@ -153,7 +153,7 @@ export class OwnRecord {
       const { leases } = this.#ports;
       for (let conflicts = 0;;) {
         try {
-          // Somebody may have touched it; it is ours all the same.
+          // Read first: somebody else may have changed its version.
           await leases.remove(await leases.get(this.#name, signal), signal);
           break;
         } catch (error) {
@@ -184,12 +184,12 @@ export class OwnRecord {
     this.#name = wanted.metadata!.name!;
     const written = this.#lease === undefined
       ? await this.#create(wanted, signal).catch((error) => {
-        // Refused, it has not been made by this try.
+        // A refused try has created nothing.
         if (error instanceof ApiError && error.status === 403) this.#name = before;
         throw error;
       })
       : await this.#update(wanted, this.#lease, signal);
-    // The news of its end may be quicker than the answer to a write before.
+    // The watch may show the deletion before the answer to an earlier write arrives.
     const { uid } = written.metadata ?? {};
     if (uid !== undefined && uid === this.#goneUid) {
       throw new RecordGone("The record of this proxy was deleted");
@@ -206,7 +206,7 @@ export class OwnRecord {
       if (!isConflict(error)) throw error;
       // The name is this process's own, so an earlier try did land.
       const found = await leases.get(wanted.metadata!.name!, signal);
-      // One that was deleted and lives has come back with a backup.
+      // A Lease that was deleted and is there again was restored from a backup.
       if (found.metadata?.uid === this.#goneUid) this.#goneUid = undefined;
       return await leases.update(withVersionOf(wanted, found), signal);
     }
@@ -219,12 +219,12 @@ export class OwnRecord {
       return await leases.update(withVersionOf(wanted, known), signal);
     } catch (error) {
       if (!isConflict(error) && !gone(error)) throw error;
-      // Edited by hand, or written by a try that timed out: then it goes on. Or deleted, and perhaps made anew.
+      // If it was edited by hand, or written by a try that timed out, it is updated. It may also be deleted.
       const found = await leases.get(wanted.metadata!.name!, signal).catch((failure) => {
         if (!gone(failure)) throw failure;
         return undefined;
       });
-      // One that is older than it was comes from a backup, and nothing that was seen since then means anything.
+      // An older version than before comes from a backup: what was seen since then is void.
       const isOlder = isNewer(versionOf(known), versionOf(found));
       if (isOlder) this.#ports.count.regressed(versionOf(known), versionOf(found));
       if (found !== undefined && found.metadata?.uid === known.metadata?.uid && !isOlder) {

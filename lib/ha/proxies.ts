@@ -20,7 +20,7 @@ import { KnownRecords } from "./known_records.ts";
 import { Membership } from "./membership.ts";
 import { OwnRecord } from "./own_record.ts";
 import type { RecordTarget } from "./record.ts";
-import type { SeenRecord } from "./records.ts";
+import type { SeenRecord } from "./record_expiry.ts";
 import { MEMBER_STATES, type Standing, type StandingSettings } from "./standing.ts";
 import { Statement } from "./statement.ts";
 import { RecordLifetime } from "./token_end.ts";
@@ -40,7 +40,7 @@ export interface ProxiesPorts extends ReflectorPorts {
   readonly identity: string;
 }
 
-/** This proxy among all. */
+/** This proxy among all. The scaler sees of it only what {@link Peers} has. */
 export class Proxies implements Peers {
   /** New with every process. */
   readonly identity: string;
@@ -92,7 +92,7 @@ export class Proxies implements Peers {
   }
 
   /** This proxy's membership, for health and explanations. */
-  get membership(): Pick<Membership, "state" | "ready" | "joined" | "fault" | "holding"> {
+  get membership(): Pick<Membership, "state" | "ready" | "whenReady" | "fault" | "holding"> {
     return this.#membership;
   }
 
@@ -130,8 +130,8 @@ export class Proxies implements Peers {
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();
     tasks.run("membership", (own) => this.#membership.run(target, own));
-    // A proxy without the right to Leases takes no part in the rest.
-    const recorded = (own: AbortSignal) => orAborted(this.#membership.recorded, own);
+    // A proxy without the right to Leases does not do the rest.
+    const recorded = (own: AbortSignal) => orAborted(this.#membership.whenRecorded, own);
     tasks.run("records", async (own) => {
       await recorded(own);
       await this.#records.watch(own);
@@ -168,7 +168,7 @@ export class Proxies implements Peers {
     if (this.#ports.client.cluster.tokenTimes !== undefined) this.#record.publish(true);
   }
 
-  /** The last session has ended: nobody need ask this proxy any more. */
+  /** The last session has ended: deletes the record, so that the others need not ask this proxy any more. */
   async leave(signal: AbortSignal): Promise<void> {
     await this.#record.remove(signal);
   }

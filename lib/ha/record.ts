@@ -1,6 +1,6 @@
 /**
- * What a proxy tells the others of itself, and how it stands in a Lease. Pure. Durations are as of the write, so that no
- * clock of another machine matters.
+ * A proxy's record: what the proxy tells the others, and how that is written into a Lease of its own. Pure. Durations are as
+ * of the write, so that no clock of another machine matters. (The election has another Lease, which is no record.)
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Lease } from "../kube/types.ts";
 export interface RecordTarget {
   /** The StatefulSet's name. */
   readonly name: string;
-  /** The StatefulSet's namespace; its records and the election's Lease live there, too. */
+  /** The StatefulSet's namespace; the proxies' records and the election's Lease are there, too. */
   readonly namespace: string;
   /** The StatefulSet's uid. */
   readonly uid: string;
@@ -28,9 +28,9 @@ export interface Announcement {
 
 /** What one proxy has in use, and what it has agreed to. */
 export interface RecordBody {
-  /** Ordinals with sessions (`idleMs` 0), or that had some lately, with the time since the last one ended. */
+  /** Ordinals with sessions (`busy`, `idleMs` 0), and those that had some, with the time since the last one ended. */
   readonly inUse: readonly { readonly ordinal: number; readonly busy: boolean; readonly idleMs: number }[];
-  /** Held sessions that call for a backend. */
+  /** Held sessions that call for a pod. */
   readonly needing: number;
   /** Time since the last held session ceased to call for one; null if there was none. */
   readonly neededMs: number | null;

@@ -54,7 +54,7 @@ export class Standing implements Gate {
   readonly #clock: Clock;
   readonly #settings: StandingSettings;
   readonly #changed = new Listeners();
-  readonly #silent = new Listeners();
+  readonly #onLapse = new Listeners();
   #state: MemberState = "joining";
   #renewal: Renewal | undefined;
 
@@ -81,9 +81,9 @@ export class Standing implements Gate {
     this.#changed.add(listener);
   }
 
-  /** Calls `listener` when a session is to be placed and this proxy is {@link silent} although it has joined. */
-  onSilent(listener: () => void): void {
-    this.#silent.add(listener);
+  /** Calls `listener` when a session is to be placed, and the record of this proxy, which has joined, has lapsed. */
+  onLapse(listener: () => void): void {
+    this.#onLapse.add(listener);
   }
 
   /** The last renewal of the record; undefined if there is no record. */
@@ -110,13 +110,13 @@ export class Standing implements Gate {
     return this.ageMs >= (this.#renewal?.goodForMs ?? recordExpiryMs) - recordExpiryMs * MARGIN_PART;
   }
 
-  /** True when it has lapsed with a record. Without one, since it was deleted, it has to join again first. */
-  get silent(): boolean {
+  /** True when there is a record and it has lapsed. A proxy without a record is not late: it has to join first. */
+  get recordLapsed(): boolean {
     return this.lapsed && this.#renewal !== undefined;
   }
 
-  /** True while the others can rely on what this proxy promises. */
-  get promises(): boolean {
+  /** Whether this proxy may promise the others anything: they rely on its promises only while its record is valid. */
+  get mayPromise(): boolean {
     return this.#state === "joined" && !this.lapsed;
   }
 
@@ -125,9 +125,12 @@ export class Standing implements Gate {
     return placesAs(this.#state, this.lapsed, this.#settings.whenCutOff);
   }
 
-  /** See {@link Gate}: asked before each placing, it tells first that the proxy stood still, which nothing else may have. */
+  /**
+   * See {@link Gate}. Reading it may change the state: after the process stood still, the first session that wants a pod
+   * may notice the lapse before any timer does.
+   */
   get open(): boolean {
-    if (this.#state === "joined" && this.silent) this.#silent.tell();
+    if (this.#state === "joined" && this.recordLapsed) this.#onLapse.tell();
     return this.places;
   }
 }

@@ -10,7 +10,7 @@ import { neededBy } from "../scaler/decide.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { Usage } from "../scaler/usage.ts";
 import type { KnownRecords } from "./known_records.ts";
-import type { LastUse } from "./peers.ts";
+import type { LastUse } from "./peer_memory.ts";
 import type { Announcement, RecordBody } from "./record.ts";
 import type { Standing } from "./standing.ts";
 

@@ -5,22 +5,22 @@
  * @module
  */
 import { neededBy } from "../scaler/decide.ts";
-import { speaksAgainst } from "../scaler/agreement.ts";
+import { blocks } from "../scaler/agreement.ts";
 import type { ProxyRecord, RecordBody } from "./record.ts";
-import { isExpired, type SeenRecord } from "./records.ts";
+import { isExpired, type SeenRecord } from "./record_expiry.ts";
 
-/** What matters of a record here. */
+/** The part of a record that says whether its proxy must answer. */
 export type Voter = Pick<SeenRecord, "identity" | "unchangedMs" | "expiryMs">;
 
 /**
- * The other proxies that must answer, as judged on this very list, which was read after the count and its version. This
- * proxy's own vote is its promise.
+ * The other proxies that must answer, by a list that was read after the count and its version. This proxy's own vote is
+ * its promise.
  */
 export function mustAnswer<T extends Voter>(list: readonly T[], self: string): readonly T[] {
   return list.filter((record) => record.identity !== self && !isExpired(record));
 }
 
-/** Who of those need not answer any more by a later list: its record is gone, or has expired. */
+/** Which of the missing still must answer by a later list: not those whose record is gone or has expired. */
 export function stillThere<T extends Voter>(missing: readonly T[], later: readonly Voter[]): readonly T[] {
   return missing.filter(({ identity }) =>
     later.some((record) => record.identity === identity && !isExpired(record))
@@ -36,10 +36,10 @@ export function hasAnswered(
   return record?.body?.answers[leader] === generation;
 }
 
-/** Whether a record says that its proxy will not answer. One that cannot be read says nothing. */
+/** Whether a record says that its proxy will not answer, because its sessions block the scale-down. False for one that cannot be read. */
 export function objects(record: Pick<ProxyRecord, "body"> | undefined, below: number): boolean {
   if (record?.body === undefined) return false;
   const { inUse, needing } = record.body;
   const highest = Math.max(-1, ...inUse.filter(({ busy }) => busy).map(({ ordinal }) => ordinal));
-  return speaksAgainst({ highest, needed: neededBy(needing) }, below);
+  return blocks({ highest, needed: neededBy(needing) }, below);
 }

@@ -67,7 +67,7 @@ export interface InTheWay {
 }
 
 /** Whether that speaks against a count: then no promise is made, and no answer given. */
-export function speaksAgainst({ highest, needed }: InTheWay, below: number): boolean {
+export function blocks({ highest, needed }: InTheWay, below: number): boolean {
   return highest >= below || needed > below;
 }
 

@@ -9,6 +9,7 @@ import type { Clock } from "../base/clock.ts";
 import { Listeners } from "../base/listeners.ts";
 import {
   type Agreement,
+  blocks,
   closedFrom,
   NOTHING_SEEN,
   placeableBelow,
@@ -16,7 +17,6 @@ import {
   type ScalePromise,
   see,
   type Seen,
-  speaksAgainst,
 } from "./agreement.ts";
 import type { Backend } from "./backends.ts";
 import { neededBy } from "./decide.ts";
@@ -123,7 +123,7 @@ export class Placement {
    */
   promise(made: ScalePromise): boolean {
     const { highest, needing } = this.usage;
-    if (speaksAgainst({ highest, needed: neededBy(needing) }, made.below)) return false;
+    if (blocks({ highest, needed: neededBy(needing) }, made.below)) return false;
     this.#agreement = promise(this.#agreement, made);
     return true;
   }

@@ -1,6 +1,6 @@
 /**
- * Joins the other proxies of a StatefulSet, and says from when on this proxy is ready. Seats no session and writes no
- * replicas.
+ * Runs this proxy beside the other proxies of a StatefulSet, and waits until this proxy has joined them and is ready.
+ * `lib/ha/membership.ts` does the joining itself. This file seats no session and writes no replicas.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import type { ReplicaCount } from "../scaler/replica_count.ts";
 
 /** How far this proxy has joined the others in front of one StatefulSet. */
 export interface Joining {
-  /** True once its rights suffice and it has seen the StatefulSet, the pods and the other proxies. */
+  /** True once its rights suffice, it has seen the StatefulSet and the pods, and it has joined the other proxies. */
   joined: boolean;
   /** What it waits for until then. */
   waitsFor: string;
@@ -34,19 +34,19 @@ export function joiningAtStart(): Joining {
   };
 }
 
-/** What {@link join} needs. */
+/** What {@link untilJoined} needs. */
 export interface JoinPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
   /** Whether the API server can be reached. While it cannot, no other fault is logged. */
   readonly access: CauseLog;
 }
 
 /**
- * Runs this proxy's membership among the proxies of the StatefulSet, and of its successor if it is re-created. Ends with
- * the signal's reason.
+ * Runs `Proxies` for the StatefulSet, and from the start for each StatefulSet that replaces it under the same name: the
+ * records of the others belong to a uid. Ends with the signal's reason.
  *
  * @throws what a part of `Proxies` threw
  */
-export async function takePart(
+export async function runProxies(
   proxies: Pick<Proxies, "run">,
   observer: Pick<Observer, "nextUid">,
   target: ScaleTarget,
@@ -73,12 +73,12 @@ export async function takePart(
 }
 
 /**
- * Waits until the rights to write and to watch suffice and this proxy has joined the others; then it is ready. Retries
- * without limit. Rejects only with the signal's reason.
+ * Waits until the rights suffice, the StatefulSet and the pods are seen, and this proxy has joined the others; then the
+ * proxy is ready. Retries without limit. Rejects only with the signal's reason.
  */
-export async function join(
+export async function untilJoined(
   count: Pick<ReplicaCount, "checkRights">,
-  proxies: { readonly membership: Pick<Proxies["membership"], "joined"> },
+  proxies: { readonly membership: Pick<Proxies["membership"], "whenReady"> },
   observer: Pick<Observer, "whenSynced" | "whenListed">,
   { clock, random, log, access }: JoinPorts,
   joining: Joining,
@@ -93,7 +93,7 @@ export async function join(
       joining.waitsFor =
         "the StatefulSet, the EndpointSlices of its Service or the other proxies are not seen yet";
       await observer.whenSynced(signal);
-      await orAborted(proxies.membership.joined, signal);
+      await orAborted(proxies.membership.whenReady, signal);
       await observer.whenListed(signal);
       joining.joined = true;
       return log.info("ready");

@@ -21,7 +21,7 @@ import { ReplicaCount } from "../scaler/replica_count.ts";
 import { ResetExplainer } from "../scaler/reset_explainer.ts";
 import { Scaler } from "../scaler/scaler.ts";
 import { verifySuspects } from "../scaler/verification.ts";
-import { join, type Joining, joiningAtStart, takePart } from "./joining.ts";
+import { type Joining, joiningAtStart, runProxies, untilJoined } from "./joining.ts";
 import { PodHealthChecks } from "./pod_health.ts";
 import type { Seats } from "./seats.ts";
 import { TargetSeats } from "./target_seats.ts";
@@ -116,10 +116,10 @@ export class Target {
     if (this.#settings.readiness !== "pod") {
       tasks.run("pod health", (signal) => this.#podHealth.run(signal));
     }
-    tasks.run("proxies", (signal) => takePart(proxies, observer, this.#at, signal));
+    tasks.run("proxies", (signal) => runProxies(proxies, observer, this.#at, signal));
     tasks.run(
       "join",
-      (signal) => join(this.#count, proxies, observer, { ...ports, access }, joining, signal),
+      (signal) => untilJoined(this.#count, proxies, observer, { ...ports, access }, joining, signal),
     );
   }
 }

@@ -133,7 +133,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   "busy-expires": {
     what: "the record of a proxy that lives expires",
-    file: "ha/records.ts",
+    file: "ha/record_expiry.ts",
     change: [["return unchangedMs >= expiryMs;", "return unchangedMs >= expiryMs / 20;"]],
   },
   "drain-deletes-record": {
@@ -152,8 +152,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     file: "target/target.ts",
     change: [
       [
-        "takePart(proxies, observer, this.#at, signal));",
-        "takePart(proxies, observer, this.#at, AbortSignal.any([signal, this.#ports.stop.drain])).catch(() => {}));",
+        "runProxies(proxies, observer, this.#at, signal));",
+        "runProxies(proxies, observer, this.#at, AbortSignal.any([signal, this.#ports.stop.drain])).catch(() => {}));",
       ],
     ],
     unseen: "its record expires later than its sessions end",

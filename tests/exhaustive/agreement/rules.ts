@@ -8,14 +8,7 @@
  */
 import { placesAs } from "../../../lib/ha/standing.ts";
 import { hasAnswered, mustAnswer, stillThere, type Voter } from "../../../lib/ha/votes.ts";
-import {
-  claimOf,
-  closedFrom,
-  placeableBelow,
-  promise,
-  see,
-  speaksAgainst,
-} from "../../../lib/scaler/agreement.ts";
+import { blocks, claimOf, closedFrom, placeableBelow, promise, see } from "../../../lib/scaler/agreement.ts";
 import type { Step } from "./explore.ts";
 import {
   aged,
@@ -419,7 +412,7 @@ function promisesOf(world: World, i: number, o: Options, begin: Begin, now: () =
     if (leader.phase === Phase.waiting && (leader.asked & bit) === 0) continue;
     const highest = isDialling(p) && o.dialDoesNotCount ? -1 : ordinalOf(p);
     const needed = p.session === Session.held && !o.answersHeld ? 1 : 0;
-    if (speaksAgainst({ highest, needed }, leader.below) && !o.answersBusy) continue;
+    if (blocks({ highest, needed }, leader.below) && !o.answersBusy) continue;
     const q = begin();
     // The record as the leader will read it: this answer is to its present announcement.
     const generation = 2;
@@ -453,7 +446,7 @@ function attemptOf(world: World, i: number, o: Options, begin: Begin, now: () =>
     if (o.leaderDoesNotVote) return true;
     const highest = isDialling(p) && o.dialDoesNotCount ? -1 : ordinalOf(p);
     const needed = p.session === Session.held && !o.answersHeld ? 1 : 0;
-    if (speaksAgainst({ highest, needed }, below) && !o.answersBusy) return false;
+    if (blocks({ highest, needed }, below) && !o.answersBusy) return false;
     if (o.answerBeforePromise) q.pending = below + 1;
     else promises(q, below, o);
     return true;

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { FatalError } from "../../../lib/base/errors.ts";
 import type { PolicyRule } from "../../../lib/miniature/access.ts";
 import { FRAME } from "../../../lib/miniature/stub_http2.ts";
-import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
+import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/alone.ts";
 import { within } from "../../support/deadline.ts";
 import { call, Http2Client, literalFields, OPENING, SETTINGS_ACK } from "../../support/http2_client.ts";
 import { IDLE_MS, Stage } from "./stage.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Listeners } from "../../../lib/base/listeners.ts";
 import { Consent } from "../../../lib/ha/consent.ts";
 import { parseRecord, type RecordBody } from "../../../lib/ha/record.ts";
-import type { SeenRecord } from "../../../lib/ha/records.ts";
+import type { SeenRecord } from "../../../lib/ha/record_expiry.ts";
 import type { MemberState } from "../../../lib/ha/standing.ts";
 import { Statement } from "../../../lib/ha/statement.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
@@ -49,7 +49,7 @@ function setUp() {
     get state() {
       return state.standing;
     },
-    get promises() {
+    get mayPromise() {
       return state.answers;
     },
   };

@@ -1,7 +1,7 @@
 /** Tests of a proxy's membership over time: when its record is renewed, how faults are told, what a restart of joining costs. @module */
 import assert from "node:assert/strict";
 import { placesAs } from "../../../lib/ha/standing.ts";
-import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
+import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/alone.ts";
 import { aMember, BUSY, EXPIRY_MS, joinedMember, leaseOf, nameOf } from "../../support/ha.ts";
 
 /** When a proxy lapses that was not heard of, in ms. */
@@ -273,10 +273,10 @@ Deno.test("Membership looks for a predecessor only before it is ready for the fi
   await stop();
 });
 
-Deno.test("Membership.recorded resolves once others can see this proxy, which they cannot while it is alone", async () => {
+Deno.test("Membership.whenRecorded resolves once others can see this proxy, which they cannot while it is alone", async () => {
   const { clock, leases, one } = aMember();
   let recorded = false;
-  one.membership.recorded.then(() => recorded = true);
+  one.membership.whenRecorded.then(() => recorded = true);
   for (const verb of ["create", "list"] as const) leases.always.set(verb, 403);
   const running = one.run();
   await clock.advance(RIGHTS_PATIENCE_MS);

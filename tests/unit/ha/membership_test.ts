@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { VERIFIED_AFTER_MS } from "../../../lib/scaler/suspects.ts";
 import { FatalError } from "../../../lib/base/errors.ts";
-import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
+import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/alone.ts";
 import {
   aMember as setUp,
   BUSY,
@@ -34,7 +34,7 @@ Deno.test("Membership joins in order: the record, then a read of the count with 
   assert.equal(one.membership.ready, false, "no session must pay for that");
   claims();
   await clock.advance(0);
-  await one.membership.joined;
+  await one.membership.whenReady;
   assert.deepEqual(one.placement.agreement.promises, []);
   assert.ok(one.placement.open(2, true) !== undefined);
   one.stop();

@@ -6,7 +6,7 @@ import { LEASES, STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import { randomName } from "../../../lib/base/random.ts";
 import { Proxies } from "../../../lib/ha/proxies.ts";
 import { parseRecord } from "../../../lib/ha/record.ts";
-import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/rights.ts";
+import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/alone.ts";
 import { Standing } from "../../../lib/ha/standing.ts";
 import type { Cluster } from "../../../lib/kube/cluster.ts";
 import { statefulSetScale } from "../../../lib/kube/scale.ts";

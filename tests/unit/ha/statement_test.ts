@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Listeners } from "../../../lib/base/listeners.ts";
 import type { MemberState } from "../../../lib/ha/standing.ts";
 import { describeUse, Statement } from "../../../lib/ha/statement.ts";
-import type { LastUse } from "../../../lib/ha/peers.ts";
+import type { LastUse } from "../../../lib/ha/peer_memory.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { Usage } from "../../../lib/scaler/usage.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";

@@ -9,13 +9,13 @@ import { CauseLog } from "../../../lib/base/log.ts";
 import { orAborted } from "../../../lib/base/or_aborted.ts";
 import type { RecordTarget } from "../../../lib/ha/record.ts";
 import { ApiError } from "../../../lib/kube/api_error.ts";
-import { join, joiningAtStart, takePart } from "../../../lib/target/joining.ts";
+import { joiningAtStart, runProxies, untilJoined } from "../../../lib/target/joining.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 
 const TARGET = { namespace: "n", name: "buildkitd", service: "bk", port: 1234 };
 
-/** What `takePart` deals with, in the test's hand. */
+/** What `runProxies` deals with, in the test's hand. */
 function setUpPart() {
   let uid: string | undefined;
   const looks = new Set<() => void>();
@@ -49,7 +49,7 @@ function setUpPart() {
     runs,
     waits,
     stop,
-    ended: takePart(proxies, observer, TARGET, stop.signal),
+    ended: runProxies(proxies, observer, TARGET, stop.signal),
     async see(next: string) {
       uid = next;
       for (const look of looks) look();
@@ -58,7 +58,7 @@ function setUpPart() {
   };
 }
 
-Deno.test("takePart() waits for the StatefulSet, and joins for each of its uids in turn", async () => {
+Deno.test("runProxies() waits for the StatefulSet, and joins for each of its uids in turn", async () => {
   const { runs, stop, ended, see } = setUpPart();
   await settle();
   assert.equal(runs.length, 0);
@@ -73,13 +73,13 @@ Deno.test("takePart() waits for the StatefulSet, and joins for each of its uids 
   assert.ok(runs.every(({ over }) => over));
 });
 
-Deno.test("takePart() ends with the signal's reason while no StatefulSet is there", async () => {
+Deno.test("runProxies() ends with the signal's reason while no StatefulSet is there", async () => {
   const { stop, ended } = setUpPart();
   stop.abort(new Error("told to stop"));
   await assert.rejects(ended, /told to stop/);
 });
 
-Deno.test("takePart() rejects with the error of the component that failed", async () => {
+Deno.test("runProxies() rejects with the error of the component that failed", async () => {
   const { runs, waits, ended, see } = setUpPart();
   await see("first");
   assert.equal(waits.count, 1, "the next StatefulSet is waited for");
@@ -88,7 +88,7 @@ Deno.test("takePart() rejects with the error of the component that failed", asyn
   assert.equal(waits.count, 0);
 });
 
-/** What `join` deals with, in the test's hand. Rights are confirmed once `refusal` is undefined. */
+/** What `untilJoined` deals with, in the test's hand. Rights are confirmed once `refusal` is undefined. */
 function setUpJoin(refusal?: Error) {
   const clock = new VirtualClock();
   const log = recordingLog();
@@ -105,9 +105,9 @@ function setUpJoin(refusal?: Error) {
       return world.refusal === undefined ? Promise.resolve() : Promise.reject(world.refusal);
     },
   };
-  const ended = join(
+  const ended = untilJoined(
     scaler,
-    { membership: { joined: joined.promise } },
+    { membership: { whenReady: joined.promise } },
     {
       whenSynced: (signal) => orAborted(synced.promise, signal),
       whenListed: (signal) => orAborted(listed.promise, signal),
@@ -131,7 +131,7 @@ function refusalOf(status: number): ApiError {
 }
 
 for (const last of ["synced", "joined", "listed"] as const) {
-  Deno.test(`join() is ready when all is there that it waits for, and says so once; the last is "${last}"`, async () => {
+  Deno.test(`untilJoined() is ready when all is there that it waits for, and says so once; the last is "${last}"`, async () => {
     const parts = setUpJoin();
     const { log, joining, ended } = parts;
     assert.match(joining.waitsFor, /rights/);
@@ -147,7 +147,7 @@ for (const last of ["synced", "joined", "listed"] as const) {
   });
 }
 
-Deno.test("join() tries again after a failure, with pauses that grow, and says each cause once", async () => {
+Deno.test("untilJoined() tries again after a failure, with pauses that grow, and says each cause once", async () => {
   const { clock, log, synced, joined, listed, joining, world, ended } = setUpJoin(refusalOf(403));
   await clock.advance(10_000);
   assert.match(joining.fault ?? "", /^Cannot patch .*said the server/);
@@ -169,7 +169,7 @@ Deno.test("join() tries again after a failure, with pauses that grow, and says e
   assert.equal(joining.joined, true);
 });
 
-Deno.test("join() leaves it to the watch to say that the StatefulSet is missing", async () => {
+Deno.test("untilJoined() leaves it to the watch to say that the StatefulSet is missing", async () => {
   const { clock, log, stop, joining, world, ended } = setUpJoin(refusalOf(403));
   await clock.advance(0);
   const cause = joining.fault;
@@ -184,7 +184,7 @@ Deno.test("join() leaves it to the watch to say that the StatefulSet is missing"
   assert.equal(clock.pending, 0, "no timer is left");
 });
 
-Deno.test("join() logs no failure when it is stopped", async () => {
+Deno.test("untilJoined() logs no failure when it is stopped", async () => {
   const { log, stop, ended } = setUpJoin();
   await settle();
   stop.abort(new Error("told to stop"));
@@ -192,7 +192,7 @@ Deno.test("join() logs no failure when it is stopped", async () => {
   assert.deepEqual(log.records, []);
 });
 
-Deno.test("join() does not warn of what follows from an API server out of reach", async () => {
+Deno.test("untilJoined() does not warn of what follows from an API server out of reach", async () => {
   const { clock, log, access, stop, world, ended } = setUpJoin();
   access.failed("Cannot reach the API server");
   world.refusal = new Error("Cannot reach the API server either");

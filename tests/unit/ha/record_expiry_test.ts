@@ -1,24 +1,24 @@
 /** Tests of what a proxy sees of all records, and of when one has expired. @module */
 import assert from "node:assert/strict";
-import { isExpired, Records } from "../../../lib/ha/records.ts";
+import { isExpired, RecordExpiry } from "../../../lib/ha/record_expiry.ts";
 import { BUSY, EXPIRY_MS, IDLE, leaseOf, TARGET, versionOf } from "../../support/ha.ts";
 
 const lease = versionOf(leaseOf("a"), 5);
 
-function seen(): Records {
-  const records = new Records();
+function seen(): RecordExpiry {
+  const records = new RecordExpiry();
   records.target = TARGET;
   return records;
 }
 
 /** Reads the same list every 10 s, until `untilMs`. */
-function read(records: Records, fromMs: number, untilMs: number, stepMs = 10_000): void {
+function read(records: RecordExpiry, fromMs: number, untilMs: number, stepMs = 10_000): void {
   for (let ms = fromMs; ms <= untilMs; ms += stepMs) records.listed([lease], ms, ms);
 }
 
-const expired = (records: Records) => records.all.map(isExpired);
+const expired = (records: RecordExpiry) => records.all.map(isExpired);
 
-Deno.test("Records: a record expires when it has not changed for its duration while the API was read", () => {
+Deno.test("RecordExpiry: a record expires when it has not changed for its duration while the API was read", () => {
   const records = seen();
   read(records, 0, EXPIRY_MS - 10_000);
   assert.deepEqual(expired(records), [false]);
@@ -26,7 +26,7 @@ Deno.test("Records: a record expires when it has not changed for its duration wh
   assert.deepEqual(expired(records), [true]);
 });
 
-Deno.test("Records: time in which the API was not read does not count", () => {
+Deno.test("RecordExpiry: time in which the API was not read does not count", () => {
   const records = seen();
   read(records, 0, EXPIRY_MS - 10_000);
   // Cut off for an hour; and each read after that is too far from the one before.
@@ -37,7 +37,7 @@ Deno.test("Records: time in which the API was not read does not count", () => {
   assert.deepEqual(expired(records), [true]);
 });
 
-Deno.test("Records: an outage shorter than a record's own duration does not count either", () => {
+Deno.test("RecordExpiry: an outage shorter than a record's own duration does not count either", () => {
   const records = seen();
   const short = versionOf(leaseOf("a", IDLE, { expiryMs: 12_000 }), 5);
   for (const ms of [0, 1_200, 2_400]) records.listed([short], ms, ms);
@@ -50,7 +50,7 @@ Deno.test("Records: an outage shorter than a record's own duration does not coun
   assert.deepEqual(expired(records), [true], "1.2 s twice before, and 8 times since");
 });
 
-Deno.test("Records: what a read adds to the time without a change", () => {
+Deno.test("RecordExpiry: what a read adds to the time without a change", () => {
   const cases: readonly (readonly [
     what: string,
     reads: readonly (number | readonly [askedMs: number, answeredMs: number])[],
@@ -78,7 +78,7 @@ Deno.test("Records: what a read adds to the time without a change", () => {
   }
 });
 
-Deno.test("Records: time before a record was seen for the first time does not count for it", () => {
+Deno.test("RecordExpiry: time before a record was seen for the first time does not count for it", () => {
   const records = seen();
   records.listed([], 0, 0);
   records.changed({ type: "set", object: lease }, 3_000);
@@ -86,7 +86,7 @@ Deno.test("Records: time before a record was seen for the first time does not co
   assert.deepEqual(records.all.map(({ seenMs, unchangedMs }) => [seenMs, unchangedMs]), [[3_000, 7_000]]);
 });
 
-Deno.test("Records: a list that has another version than the one that is known says nothing of its time", () => {
+Deno.test("RecordExpiry: a list that has another version than the one that is known says nothing of its time", () => {
   const records = seen();
   records.listed([lease], 0, 0);
   records.changed({ type: "set", object: versionOf(leaseOf("a"), 6) }, 1);
@@ -94,7 +94,7 @@ Deno.test("Records: a list that has another version than the one that is known s
   assert.equal(records.all[0]?.unchangedMs, 0);
 });
 
-Deno.test("Records.forget() forgets all, and takes older versions for news", () => {
+Deno.test("RecordExpiry.forget() forgets all, and takes older versions for news", () => {
   const records = seen();
   records.listed([lease], 0, 0);
   records.forget();
@@ -103,8 +103,8 @@ Deno.test("Records.forget() forgets all, and takes older versions for news", () 
   assert.deepEqual(records.all[0]?.body, BUSY);
 });
 
-Deno.test("Records: before the target is known nothing is taken in, and a list that a watch begins with replaces all", () => {
-  const early = new Records();
+Deno.test("RecordExpiry: before the target is known nothing is taken in, and a list that a watch begins with replaces all", () => {
+  const early = new RecordExpiry();
   early.listed([lease], 0, 0);
   assert.deepEqual(early.all, []);
   const records = seen();
@@ -113,7 +113,7 @@ Deno.test("Records: before the target is known nothing is taken in, and a list t
   assert.deepEqual(records.all.map(({ identity }) => identity), ["b", "c"]);
 });
 
-Deno.test("Records: any change begins its time anew, by a watch or by a list", () => {
+Deno.test("RecordExpiry: any change begins its time anew, by a watch or by a list", () => {
   const records = seen();
   read(records, 0, EXPIRY_MS - 10_000);
   records.changed({ type: "set", object: versionOf(leaseOf("a"), 6) }, EXPIRY_MS - 5_000);
@@ -123,7 +123,7 @@ Deno.test("Records: any change begins its time anew, by a watch or by a list", (
   assert.equal(records.all[0]?.unchangedMs, 0);
 });
 
-Deno.test("Records: a list counts for the time before it was asked for, not for how long its answer took", () => {
+Deno.test("RecordExpiry: a list counts for the time before it was asked for, not for how long its answer took", () => {
   const records = seen();
   read(records, 0, EXPIRY_MS - 10_000);
   // The record may have been renewed right after the list was made.
@@ -133,14 +133,14 @@ Deno.test("Records: a list counts for the time before it was asked for, not for 
   assert.deepEqual(expired(records), [true]);
 });
 
-Deno.test("Records: the initial list of a watch says nothing about the time before it", () => {
+Deno.test("RecordExpiry: the initial list of a watch says nothing about the time before it", () => {
   const records = seen();
   read(records, 0, EXPIRY_MS - 10_000);
   records.changed({ type: "list", items: [lease] }, EXPIRY_MS);
   assert.deepEqual(expired(records), [false]);
 });
 
-Deno.test("Records: an older version of a record, from a slow list or a stale watch, changes nothing", () => {
+Deno.test("RecordExpiry: an older version of a record, from a slow list or a stale watch, changes nothing", () => {
   const records = seen();
   records.changed({ type: "set", object: versionOf(leaseOf("a", BUSY), 10) }, 0);
   records.listed([versionOf(leaseOf("a", IDLE), 9)], 1_000, 1_000);
@@ -149,7 +149,7 @@ Deno.test("Records: an older version of a record, from a slow list or a stale wa
   assert.deepEqual(records.all[0]?.body, BUSY);
 });
 
-Deno.test("Records: a record that is deleted is forgotten, whichever way that is seen", () => {
+Deno.test("RecordExpiry: a record that is deleted is forgotten, whichever way that is seen", () => {
   const records = seen();
   records.changed({ type: "set", object: lease }, 0);
   records.changed({ type: "gone", object: versionOf(leaseOf("a"), 6) }, 1);
@@ -159,14 +159,14 @@ Deno.test("Records: a record that is deleted is forgotten, whichever way that is
   assert.deepEqual(records.all, []);
 });
 
-Deno.test("Records: a late deletion event of an earlier record does not remove the new record of the same name", () => {
+Deno.test("RecordExpiry: a late deletion event of an earlier record does not remove the new record of the same name", () => {
   const records = seen();
   records.listed([versionOf(leaseOf("a"), 9, "uid-2")], 0, 0);
   records.changed({ type: "gone", object: versionOf(leaseOf("a"), 8) }, 1);
   assert.equal(records.all.length, 1);
 });
 
-Deno.test("Records: a list that was asked for before a record was seen does not hide it", () => {
+Deno.test("RecordExpiry: a list that was asked for before a record was seen does not hide it", () => {
   const records = seen();
   records.changed({ type: "set", object: lease }, 1_000);
   records.listed([], 500, 2_000);
@@ -175,7 +175,7 @@ Deno.test("Records: a list that was asked for before a record was seen does not 
   assert.equal(records.all.length, 0);
 });
 
-Deno.test("Records: with another StatefulSet of the same name all is forgotten", () => {
+Deno.test("RecordExpiry: with another StatefulSet of the same name all is forgotten", () => {
   const records = seen();
   records.listed([lease], 0, 0);
   records.target = TARGET;
@@ -186,7 +186,7 @@ Deno.test("Records: with another StatefulSet of the same name all is forgotten",
   assert.equal(records.all.length, 0, "its label says that it belongs to the other one");
 });
 
-Deno.test("Records: a record made anew under the same name is another one", () => {
+Deno.test("RecordExpiry: a record made anew under the same name is another one", () => {
   const records = seen();
   read(records, 0, EXPIRY_MS);
   records.listed([versionOf(leaseOf("a", BUSY), 9, "uid-2")], EXPIRY_MS + 1, EXPIRY_MS + 1);

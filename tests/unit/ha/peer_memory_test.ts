@@ -1,9 +1,9 @@
 /** Tests of what the records of others say together, and of what is remembered of those that have gone. @module */
 import assert from "node:assert/strict";
-import { PeerMemory } from "../../../lib/ha/peers.ts";
+import { PeerMemory } from "../../../lib/ha/peer_memory.ts";
 import type { RecordBody } from "../../../lib/ha/record.ts";
 import { parseRecord } from "../../../lib/ha/record.ts";
-import type { SeenRecord } from "../../../lib/ha/records.ts";
+import type { SeenRecord } from "../../../lib/ha/record_expiry.ts";
 import { BUSY, EXPIRY_MS, IDLE, leaseOf, TARGET } from "../../support/ha.ts";
 
 function seen(

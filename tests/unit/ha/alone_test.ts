@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { noMetrics } from "../../../lib/base/metrics.ts";
 import { FatalError, TimeoutError } from "../../../lib/base/errors.ts";
 import { ApiError } from "../../../lib/kube/api_error.ts";
-import { isAlone, RIGHTS_PATIENCE_MS, untilAllowed } from "../../../lib/ha/rights.ts";
+import { isAlone, RIGHTS_PATIENCE_MS, untilAllowed } from "../../../lib/ha/alone.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";

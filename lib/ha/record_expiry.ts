@@ -27,7 +27,7 @@ const LONGEST_GAP_MS = 20_000;
 const LONGEST_GAP_PART = 1 / 4;
 
 /** What is known of all proxies. */
-export class Records {
+export class RecordExpiry {
   readonly #seen = new Map<string, { record: ProxyRecord; seenMs: number; unchangedMs: number }>();
   #target: RecordTarget | undefined;
   #readMs: number | undefined;

@@ -5,7 +5,7 @@
  * @module
  */
 import type { PeerUse } from "../scaler/peers.ts";
-import { isExpired, type SeenRecord } from "./records.ts";
+import { isExpired, type SeenRecord } from "./record_expiry.ts";
 
 /** What one proxy was last heard to have used. */
 interface Said {
@@ -18,7 +18,7 @@ interface Said {
 export interface LastUse {
   /** When the last session on an ordinal ended, monotonic ms. */
   readonly lastUsedMs: ReadonlyMap<number, number>;
-  /** When the last held session ceased to call for a backend; -Infinity if there was none. */
+  /** When the last held session ceased to call for a pod; -Infinity if there was none. */
   readonly lastNeededMs: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What becomes of a proxy that may not write its record: it asks for a while, then it goes on alone if no other
- * proxy is alive, and asks again from time to time. Others would not know of its sessions, so beside them it must not be.
+ * A proxy that has no right to write its record: it retries for a while, then runs alone if no other proxy is alive, and
+ * retries from time to time. It must not run beside others, because they would not know of its sessions.
  *
  * @module
  */
@@ -14,11 +14,11 @@ import type { ReplicaCount } from "../scaler/replica_count.ts";
 import type { OwnRecord } from "./own_record.ts";
 import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
 
-/** What it is found out with. */
+/** What this needs. */
 export interface RightsPorts extends Pick<BasePorts, "clock" | "log"> {
   /** Looks for others. */
   readonly leases: LeaseApi;
-  /** What this proxy would write. */
+  /** The record that this proxy would write. */
   readonly record: Pick<OwnRecord, "join">;
 }
 
@@ -31,15 +31,15 @@ export const RIGHTS_PATIENCE_MS = 15_000;
 /** How often it asks meanwhile, in ms. */
 const ASK_SOON_MS = 1_000;
 
-/** How often it asks while it looks whether others are alive, in ms. */
+/** How often it asks after that, while it waits to see whether others are alive, in ms. */
 const ASK_MS = 10_000;
 
 /** How often a proxy that is alone asks again, in ms. */
 const ASK_AGAIN_MS = 60_000;
 
 /**
- * Refused: false when the right to write its record has come after all. True when it has not, and no other proxy is
- * alive, as far as that can be seen.
+ * Waits until it is known whether a proxy that was `refused` its record is alone: false when its record could be written
+ * after all, true when it could not and no other proxy is alive, as far as that can be seen.
  *
  * @throws FatalError when another is
  */
