@@ -1,6 +1,6 @@
 /**
- * A proxy that has no right to write its record: it retries for a while, then runs alone if no other proxy is alive, and
- * retries from time to time. It must not run beside others, because they would not know of its sessions.
+ * A proxy that has no right to write its record: it retries for a while, then runs alone if no other proxy is alive,
+ * and retries from time to time. It must not run beside others, because they would not know of its sessions.
  *
  * @module
  */
@@ -23,8 +23,8 @@ export interface RightsPorts extends Pick<BasePorts, "clock" | "log"> {
 }
 
 /**
- * For how long a proxy must be refused before it concludes that it has no right to Leases, in ms: in a fresh install the
- * binding may come after the program, and the API server's authorizer hears of it a moment later still.
+ * For how long a proxy must be refused before it concludes that it has no right to Leases, in ms: in a fresh install
+ * the binding may come after the program, and the API server's authorizer hears of it a moment later still.
  */
 export const RIGHTS_PATIENCE_MS = 15_000;
 
@@ -38,8 +38,8 @@ const ASK_MS = 10_000;
 const ASK_AGAIN_MS = 60_000;
 
 /**
- * Waits until it is known whether a proxy that was `refused` its record is alone: false when its record could be written
- * after all, true when it could not and no other proxy is alive, as far as that can be seen.
+ * Waits until it is known whether a proxy that was `refused` its record is alone: false when its record could be
+ * written after all, true when it could not and no other proxy is alive, as far as that can be seen.
  *
  * @throws FatalError when another is
  */

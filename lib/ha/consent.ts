@@ -77,7 +77,8 @@ export class Consent {
         statement.answer(leader, wanted.generation);
         record.publish(true);
       } else if (this.#objected.get(leader) !== wanted.generation) {
-        // A record has no field for an objection. The leader derives it from what the record says is in use (`objects`).
+        // A record has no field for an objection. The leader derives it from what the record says is in use
+        // (`objects`).
         this.#objected.set(leader, wanted.generation);
         record.publish(true);
       }
@@ -85,8 +86,8 @@ export class Consent {
   }
 
   /**
-   * The leader's side; see `Peers.consent`. The records are listed after the count was read: a proxy that is not on the list
-   * joins later than that, and then binds itself to this version of the count or a newer one (`Membership`).
+   * The leader's side; see `Peers.consent`. The records are listed after the count was read: a proxy that is not on the
+   * list joins later than that, and then binds itself to this version of the count or a newer one (`Membership`).
    */
   async obtain(wanted: ScalePromise, signal: AbortSignal): Promise<boolean> {
     const { clock, log, placement, identity, records, record, statement, standing } = this.#ports;
@@ -123,7 +124,9 @@ export class Consent {
     }
   }
 
-  /** The backup may lack the record of a proxy that runs: it is on nobody's list until it has written its record again. */
+  /**
+   * The backup may lack the record of a proxy that runs: it is on nobody's list until it has written its record again.
+   */
   #waitForAll(): void {
     this.#asksFromMs = this.#ports.clock.nowMs() + this.#recordExpiryMs;
   }

@@ -1,6 +1,7 @@
 /**
- * All proxies' records, kept up to date: watched, and listed consistently where the agreement wants it. What they say is
- * folded by `peer_memory.ts`, when one has expired is judged by `record_expiry.ts`, and who deletes it stands in `dead_records.ts`.
+ * All proxies' records, kept up to date: watched, and listed consistently where the agreement wants it. What they say
+ * is folded by `peer_memory.ts`, when one has expired is judged by `record_expiry.ts`, and who deletes it stands in
+ * `dead_records.ts`.
  *
  * @module
  */
@@ -46,7 +47,10 @@ export class KnownRecords {
     this.#listeners.add(listener);
   }
 
-  /** Calls `listener` when a watch shows that a Lease is gone, or a list that this proxy's own is gone; before those of `subscribe`. */
+  /**
+   * Calls `listener` when a watch shows that a Lease is gone, or a list that this proxy's own is gone; before those of
+   * `subscribe`.
+   */
   onGone(listener: (lease: Lease) => void): void {
     this.#onGone.add(listener);
   }

@@ -1,7 +1,7 @@
 /**
- * How this proxy joins the others and remains a member: it writes its record, promises to place nothing until the version
- * of the count has moved on, claims the count, renews the record, and joins again when the record was lost. `standing.ts`
- * says what the proxy may do in which state.
+ * How this proxy joins the others and remains a member: it writes its record, promises to place nothing until the
+ * version of the count has moved on, claims the count, renews the record, and joins again when the record was lost.
+ * `standing.ts` says what the proxy may do in which state.
  *
  * @module
  */
@@ -47,7 +47,9 @@ export interface MembershipPorts extends Pick<BasePorts, "clock" | "random" | "l
  */
 const RECENT_FAILURE_MS = 15_000;
 
-/** A record that is lost this soon after an earlier one is made anew only after a pause, in ms. Longer than that pause. */
+/**
+ * A record that is lost this soon after an earlier one is made anew only after a pause, in ms. Longer than that pause.
+ */
 const RECENT_LOSS_MS = 15_000;
 
 /** One proxy's membership. */
@@ -109,7 +111,9 @@ export class Membership {
     return `New sessions are held (--when-cut-off=hold): ${this.fault ?? "this proxy has to join again"}`;
   }
 
-  /** The API's data was restored from a backup, so all promises are void: joins again before anything more is placed. */
+  /**
+   * The API's data was restored from a backup, so all promises are void: joins again before anything more is placed.
+   */
   #rejoin(): void {
     const { standing, record } = this.#ports;
     if (standing.state !== "joined") return;
@@ -157,8 +161,8 @@ export class Membership {
    * One try to join. The order matters:
    *
    * 1. Write the record. A leader that lists the records from now on asks this proxy for its consent.
-   * 2. Read the count, and place nothing until a newer version is seen. A leader that listed the records before read the
-   *    count before that, too, so its scale-down is conditioned on this version or an older one.
+   * 2. Read the count, and place nothing until a newer version is seen. A leader that listed the records before read
+   *    the count before that, too, so its scale-down is conditioned on this version or an older one.
    * 3. Only then the state is `joined`, in which sessions are placed.
    */
   async #join(target: RecordTarget, signal: AbortSignal): Promise<void> {
@@ -178,7 +182,8 @@ export class Membership {
     if (!this.#ready && standing.state !== "alone") await removePredecessor(target, this.#ports, signal);
     const { version } = await count.read(signal);
     placement.bind(version);
-    // The count may have fallen and risen unseen while this proxy was no member, so the pods that it knows may be going.
+    // The count may have fallen and risen unseen while this proxy was no member, so the pods that it knows may
+    // be going.
     placement.pods.countsMissed();
     if (standing.state !== "alone") {
       standing.state = "joined";
@@ -225,8 +230,8 @@ export class Membership {
   }
 
   /**
-   * Renews the record, on time and when it changes. Returns when this proxy has to join again, also when it was alone and
-   * has been given the right to write.
+   * Renews the record, on time and when it changes. Returns when this proxy has to join again, also when it was alone
+   * and has been given the right to write.
    */
   async #stay(signal: AbortSignal): Promise<void> {
     const { clock, random, record, standing } = this.#ports;

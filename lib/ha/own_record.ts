@@ -106,8 +106,8 @@ export class OwnRecord {
   }
 
   /**
-   * Writes the record of a proxy that joins, and creates it if it is not there. The caller reads the count after this: what
-   * the others agreed before this write binds this proxy, too.
+   * Writes the record of a proxy that joins, and creates it if it is not there. The caller reads the count after this:
+   * what the others agreed before this write binds this proxy, too.
    *
    * @throws RecordGone when it was there and is not any more; else what the API says
    */
@@ -134,8 +134,8 @@ export class OwnRecord {
   }
 
   /**
-   * Only keeps it alive, until the signal is aborted: for running sessions of a program of which a part has failed. This
-   * proxy consents to nothing more, so nobody scales those sessions away.
+   * Only keeps it alive, until the signal is aborted: for running sessions of a program of which a part has failed.
+   * This proxy consents to nothing more, so nobody scales those sessions away.
    */
   async keepAlive(signal: AbortSignal): Promise<void> {
     if (this.#target === undefined) return;

@@ -68,7 +68,9 @@ export class PeerMemory {
     this.#use = this.#fold(alive);
   }
 
-  /** Remembers what a proxy says no more. Where it was busy when last heard of, it has been until now, at the latest. */
+  /**
+   * Remembers what a proxy says no more. Where it was busy when last heard of, it has been until now, at the latest.
+   */
   #inherit({ busy, usedMs, neededMs }: Said, now: Said | undefined, nowMs: number): void {
     for (const ordinal of busy) {
       if (now === undefined || !(now.busy.includes(ordinal) || now.usedMs.has(ordinal))) {

@@ -1,6 +1,7 @@
 /**
- * A proxy's record: what the proxy tells the others, and how that is written into a Lease of its own. Pure. Durations are as
- * of the write, so that no clock of another machine matters. (The election has another Lease, which is no record.)
+ * A proxy's record: what the proxy tells the others, and how that is written into a Lease of its own. Pure. Durations
+ * are as of the write, so that no clock of another machine matters. (The election has another Lease, which is no
+ * record.)
  *
  * @module
  */

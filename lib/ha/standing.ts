@@ -126,8 +126,8 @@ export class Standing implements Gate {
   }
 
   /**
-   * See {@link Gate}. Reading it may change the state: after the process stood still, the first session that wants a pod
-   * may notice the lapse before any timer does.
+   * See {@link Gate}. Reading it may change the state: after the process stood still, the first session that wants a
+   * pod may notice the lapse before any timer does.
    */
   get open(): boolean {
     if (this.#state === "joined" && this.recordLapsed) this.#onLapse.tell();

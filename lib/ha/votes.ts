@@ -36,7 +36,10 @@ export function hasAnswered(
   return record?.body?.answers[leader] === generation;
 }
 
-/** Whether a record says that its proxy will not answer, because its sessions block the scale-down. False for one that cannot be read. */
+/**
+ * Whether a record says that its proxy will not answer, because its sessions block the scale-down. False for one that
+ * cannot be read.
+ */
 export function objects(record: Pick<ProxyRecord, "body"> | undefined, below: number): boolean {
   if (record?.body === undefined) return false;
   const { inUse, needing } = record.body;

@@ -165,7 +165,8 @@ export class Hold {
 
   /** Ends the hold, and gives the relay everything that was read and the read under way. */
   handOver(): HandOver {
-    // In the order in which the bytes came: the unparsed ones are the latest, since `startParsing` takes all of them out.
+    // In the order in which the bytes came: the unparsed ones are the latest, since `startParsing` takes all of
+    // them out.
     const chunks = [...this.#kept.take(), ...this.#opening.connected(), ...this.#unparsed.take()];
     const handOver = {
       chunks,

@@ -6,7 +6,7 @@
  * @module
  */
 
-/** The newest state of the StatefulSet that was seen. */
+/** The newest state of the StatefulSet that was seen: the same fields as a `Count` of `lib/kube/scale.ts`. */
 export interface Seen {
   /** `metadata.resourceVersion` of the StatefulSet object itself. */
   readonly version: string;
@@ -16,7 +16,7 @@ export interface Seen {
 
 /**
  * "I place nothing on an ordinal at or above `below` until I have seen a version newer than `version`." It binds from
- * before the write it allows is sent, whatever becomes of that write.
+ * before the write that it allows is sent, and goes on when that write fails or times out: such a write may still land.
  */
 export interface ScalePromise {
   /** The count that a scale-down wants. */
@@ -25,7 +25,7 @@ export interface ScalePromise {
   readonly version: string;
 }
 
-/** All that the rules need to know. */
+/** One proxy's state under the rules. */
 export interface Agreement {
   /** Nothing has been seen at first. */
   readonly seen: Seen | undefined;
@@ -50,15 +50,16 @@ export function isNewer(a: string, b: string): boolean {
 }
 
 /**
- * Takes note of a state of the StatefulSet, from a watch event, a read, or the reply to a write of our own. An older one
- * than the newest seen changes nothing. The count is taken over in the same step that ends a promise.
+ * Takes note of a state of the StatefulSet, from a watch event, a read, or the reply to a write of our own. A state
+ * that is not newer than the newest seen changes nothing. The count is taken over in the same step that ends promises,
+ * so no session is placed by the old count after a promise has ended.
  */
 export function see(agreement: Agreement, seen: Seen): Agreement {
   if (agreement.seen !== undefined && !isNewer(seen.version, agreement.seen.version)) return agreement;
   return { seen, promises: agreement.promises.filter(({ version }) => !isNewer(seen.version, version)) };
 }
 
-/** What somebody has in use that a lower count would take away. */
+/** What one proxy's sessions use or need: a lower count may take it away. */
 export interface InTheWay {
   /** The highest ordinal with a session, dialling ones included; -1 without one. */
   readonly highest: number;
@@ -66,7 +67,7 @@ export interface InTheWay {
   readonly needed: number;
 }
 
-/** Whether that speaks against a count: then no promise is made, and no answer given. */
+/** Whether sessions block a scale-down to `below`: then no promise is made, and no answer is given. */
 export function blocks({ highest, needed }: InTheWay, below: number): boolean {
   return highest >= below || needed > below;
 }
@@ -79,11 +80,14 @@ export function claimOf({ replicas, version }: Seen, needed: number): Seen {
   return { replicas: Math.max(replicas, needed), version };
 }
 
-/** Makes a promise. Only if no session is on an ordinal at or above `below`, and none that is held needs one. */
+/**
+ * Makes a promise. The caller has checked that no session {@link blocks} it. A promise on an older version than was
+ * seen is not needed: no write on condition of that version can land any more.
+ */
 export function promise(agreement: Agreement, made: ScalePromise): Agreement {
   const { seen, promises } = agreement;
   if (seen !== undefined && isNewer(seen.version, made.version)) return agreement;
-  // Of two on one version the lower one says it all.
+  // Of two promises on one version, the lower one includes the other.
   const rest = promises.filter(({ version, below }) => version !== made.version || below < made.below);
   return rest.some(({ version }) => version === made.version)
     ? agreement

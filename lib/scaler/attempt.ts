@@ -1,6 +1,6 @@
 /**
- * One kind of write of the count: at most one of a kind is under way, and one that failed is tried again later. What is
- * written is `scaler.ts`'s affair.
+ * One kind of write of the count (claim or scale-down): at most one of a kind is under way, and one that failed is
+ * tried again later. `scaler.ts` decides what is written.
  *
  * @module
  */
@@ -15,13 +15,13 @@ export class OutOfDate extends Error {
   override readonly name = "OutOfDate";
 }
 
-/** Another proxy needs what should go, or is silent. */
+/** Another proxy needs a pod that should go, or does not answer. */
 export class NoConsent extends Error {
   /** Always `NoConsent`. */
   override readonly name = "NoConsent";
 }
 
-/** Tries that somebody quicker has spoiled: so many in a row are made again at once, and are no fault. */
+/** So many tries in a row that failed because the count changed meanwhile are repeated at once, and are no fault. */
 const SPOILT_AT_ONCE = 3;
 
 /** Tries one kind of write. */
@@ -50,7 +50,10 @@ export class Attempt {
     return this.#running ? Infinity : this.#notBeforeMs;
   }
 
-  /** Tries, and gives what it threw; undefined if this is not the time. What is thrown after the signal's end is no failure. */
+  /**
+   * Tries, and resolves with what `work` threw; undefined if it is not time yet. An error after the signal's end is no
+   * failure.
+   */
   start(work: () => Promise<void>, signal: AbortSignal): Promise<{ readonly error: unknown }> | undefined {
     if (this.#running || this.#ports.clock.nowMs() < this.#notBeforeMs) return undefined;
     this.#running = true;
@@ -66,7 +69,7 @@ export class Attempt {
 
   #failed(error: unknown): void {
     const { clock, random } = this.#ports;
-    // Somebody was quicker: that is no fault, so look again at once, but not for ever at once.
+    // Another write was quicker, which is no fault: try again at once, but only a few times.
     const spoilt = (isConflict(error) || error instanceof OutOfDate) && this.#failures < SPOILT_AT_ONCE;
     if (!spoilt && !(error instanceof NoConsent)) this.#faults.failed(error);
     const delayMs = spoilt ? 0 : retryDelayMs(error, this.#failures, random, this.#longestAskedMs);

@@ -6,7 +6,7 @@
  */
 import type { EndpointSlice } from "../kube/types.ts";
 
-/** One pod of the scale target. */
+/** One pod of the scale target. Comments call it a pod; the type is a backend, since `Pod` is the Kubernetes object. */
 export interface Backend {
   /** Counted from 0, whatever `spec.ordinals.start` is. */
   readonly ordinal: number;
@@ -23,7 +23,7 @@ export interface Backend {
 }
 
 /**
- * The backends in `slices`, lowest ordinal first. Pods of anything other than the StatefulSet `name` are left out.
+ * The pods in `slices`, lowest ordinal first. Pods of anything other than the StatefulSet `name` are left out.
  *
  * Ready is `serving` and not `terminating`, never the condition `ready`, which `publishNotReadyAddresses` makes true for
  * ever. Source: https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions

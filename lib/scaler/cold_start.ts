@@ -23,14 +23,14 @@ export class ColdStart {
     this.#metrics = metrics;
   }
 
-  /** A session is held and calls for a backend: a cold start begins, unless one is under way. */
+  /** A session is held and calls for a pod: a cold start begins, unless one is under way. */
   begin(): void {
     if (this.#sinceMs !== undefined && !this.#done.has("ready")) return;
     this.#sinceMs = this.#clock.nowMs();
     this.#done.clear();
   }
 
-  /** Nobody calls for a backend any more. The first byte may still come. */
+  /** Nobody calls for a pod any more. The first byte may still come. */
   settle(): void {
     if (!this.#done.has("ready")) this.#sinceMs = undefined;
   }

@@ -2,7 +2,7 @@
  * Keeps the list of those who own the count short. A claim of an unchanged count makes its field manager one more owner
  * in `metadata.managedFields`, and nothing takes it out again as long as the count stays: with hundreds of owners the API
  * server takes seconds for each claim. So the leader has the surplus give up its share, one at a time, while nothing else
- * is to be done. It never changes the count, and whether that is so it asks before.
+ * is to be done. This never changes the count: a dry run checks that before each write.
  *
  * @module
  */
@@ -17,10 +17,12 @@ import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
 import type { Scaler } from "./scaler.ts";
 
-/** So many claimers may own the count at a time: few for the API server, and each of some use to who looks for a cause. */
+/**
+ * So many claimers may own the count at a time: few for the API server, and enough to show who raised the count lately.
+ */
 export const KEPT_OWNERS = 10;
 
-/** Between two of them, in ms: it is never urgent. */
+/** Between two removals, in ms: they are never urgent. */
 const PAUSE_MS = 200;
 
 /** What it is done with. */
@@ -45,7 +47,10 @@ export function claimersOf(managedFields: ManagedFields): readonly string[] {
   );
 }
 
-/** True when nobody but proxies owns the count: then one of them has set it, since who changes it takes it from all others. */
+/**
+ * True when only proxies own the count: then one of them has set it, since a change takes the ownership from all
+ * others.
+ */
 export function isSetByProxy(managedFields: ManagedFields): boolean {
   const owners = ownersOf(managedFields);
   return owners.length > 0 &&
@@ -90,7 +95,7 @@ export class CountOwners {
         await this.#changed.wait(clock, Infinity, signal);
         continue;
       }
-      // Nobody says when that is over.
+      // The scaler does not report when that is over.
       if (scaler.busy) {
         await sleep(clock, PAUSE_MS, signal);
         continue;
@@ -115,7 +120,10 @@ export class CountOwners {
     return claimers.length > KEPT_OWNERS ? claimers[0] : undefined;
   }
 
-  /** On condition of the version at which others were seen to own the count as well, so that it cannot be lost. */
+  /**
+   * On condition of the version in which other managers own the count, too: without any owner, the count would be
+   * removed.
+   */
   async #giveUp(manager: string, signal: AbortSignal): Promise<void> {
     const { log, scale, placement, peers, scaler } = this.#ports;
     const { seen } = placement.agreement;

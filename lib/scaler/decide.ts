@@ -31,13 +31,13 @@ export interface Facts {
   readonly startedMs: number;
   /** The highest ordinal with a session, dialling ones included; -1 without one. */
   readonly highestBusy: number;
-  /** Held sessions that call for a backend. */
+  /** Held sessions that call for a pod. */
   readonly needing: number;
   /** When the last of those ceased to call for one. */
   readonly lastNeededMs: number;
   /** When the last session on an ordinal ended. */
   readonly lastUsedMs: ReadonlyMap<number, number>;
-  /** When the count was last seen to rise above an ordinal: of all that it rose above at once, the highest will do. */
+  /** When the count was last seen to rise, by the highest ordinal that it rose above. */
   readonly roseMs: ReadonlyMap<number, number>;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Why no backend is ready, in words for the client whose time is up: what is known anyway and, where the rights permit,
+ * Why no pod is ready, in words for the client whose time is up: what is known anyway and, where the rights permit,
  * what the API says of the pod. Reads only; decides nothing.
  *
  * @module

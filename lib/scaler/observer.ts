@@ -96,7 +96,7 @@ export class Observer {
     ports.count.onRegressed(() => this.#relist());
   }
 
-  /** Why the view is not to be had, or not fresh; undefined while both watches work and the StatefulSet exists. */
+  /** Why the view is missing or out of date; undefined while both watches work and the StatefulSet exists. */
   get fault(): string | undefined {
     return this.#statefulSets.fault ?? this.#endpointSlices.fault ?? this.#missing.cause ??
       (this.#statefulSets.synced && this.#endpointSlices.synced
@@ -162,7 +162,7 @@ export class Observer {
     this.#endpointSlices.urgent = urgent;
   }
 
-  /** What is known may be wrong: lists everything anew. */
+  /** The resourceVersions have regressed: lists everything anew. */
   #relist(): void {
     this.#statefulSets.relist();
     this.#endpointSlices.relist();
@@ -191,7 +191,9 @@ export class Observer {
     this.#seeCount(statefulSet, metadata.resourceVersion, change.type === "set");
   }
 
-  /** A watch skips no state, but before the first list and between two of them the count may have fallen and risen. */
+  /**
+   * A watch skips no state. Before the first list and between two lists, the count may have fallen and risen unseen.
+   */
   #lookForGap(statefulSet: StatefulSet, isList: boolean): void {
     const { uid, generation = 1 } = statefulSet.metadata ?? {};
     const mayHaveMissed = isList && (uid !== this.#uid || generation > this.#generation + 1);
@@ -214,7 +216,7 @@ export class Observer {
   #tellOfOthers({ seen, promises }: Agreement, to: number, managedFields: ManagedFields): void {
     if (seen === undefined || seen.replicas === to) return;
     const fields = { from: seen.replicas, to };
-    // A proxy that lowers has asked for a promise before. (At 0 the count has no owner: seen on kube-apiserver 1.36.)
+    // A leader obtains promises before it lowers. (A count of 0 has no owner: seen on kube-apiserver 1.36.)
     const isProxys = to < seen.replicas
       ? promises.some(({ below }) => below === to)
       : isSetByProxy(managedFields);

@@ -1,6 +1,6 @@
 /**
- * What the scaler needs of the other proxies: what they have in use, their consent to a scale-down, and whether it is
- * this proxy that scales down at all. Types only: `lib/ha` brings the real thing.
+ * What the scaler needs of the other proxies: what they have in use, their consent to a scale-down, and whether this
+ * proxy is the leader, which alone scales down. Types only: `Proxies` of `lib/ha` implements them.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { ScalePromise } from "./agreement.ts";
 export interface PeerUse {
   /** The highest ordinal on which one of them has a session; -1 without one. Infinity when a record cannot be read. */
   readonly highestBusy: number;
-  /** Their held sessions that call for a backend. */
+  /** Their held sessions that call for a pod. */
   readonly needing: number;
   /** When the last of those ceased to call for one; -Infinity if there was none. */
   readonly lastNeededMs: number;
@@ -22,15 +22,15 @@ export interface PeerUse {
 
 /** The other proxies. */
 export interface Peers {
-  /** Why this proxy places nothing, where that is not for want of a pod. */
+  /** Why this proxy places no session even if a pod is ready; undefined if it would. */
   readonly obstacle: string | undefined;
-  /** Whether this proxy may write a lower count now. Losing that right ends `leading`. */
+  /** Whether this proxy may write a lower count now. Ask again after each wait: the lead may have ended. */
   readonly leads: boolean;
   /** What the others have in use. */
   use(): PeerUse;
   /**
    * Makes the promise of a scale-down and obtains it from every other proxy. Call it after the count and its version
-   * were read. False when somebody objects or is silent.
+   * were read. False when a proxy objects or does not answer.
    */
   consent(wanted: ScalePromise, signal: AbortSignal): Promise<boolean>;
   /** Calls `listener` when any of this has changed. */

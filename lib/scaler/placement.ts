@@ -32,7 +32,7 @@ export interface Seat {
   readonly backend: Backend;
 }
 
-/** Whether this proxy may place sessions at all, whatever the agreement says: types only, `lib/ha` brings the real thing. */
+/** Whether this proxy may place sessions at all, whatever the agreement says. `Standing` of `lib/ha` implements it. */
 export interface Gate {
   /** Read at every placing. */
   readonly open: boolean;
@@ -40,7 +40,7 @@ export interface Gate {
   subscribe(listener: () => void): void;
 }
 
-/** The gate of a proxy that has no others beside it. */
+/** Always open: the gate of a proxy that has no others beside it. */
 const OPEN: Gate = { open: true, subscribe: () => {} };
 
 interface Waiter {
@@ -83,20 +83,23 @@ export class Placement {
     this.#listeners.add(listener);
   }
 
-  /** When the count was last seen to rise above an ordinal, monotonic ms: of each rise the highest. */
+  /** When the count was last seen to rise, monotonic ms, by the highest ordinal that it rose above. */
   get roseMs(): ReadonlyMap<number, number> {
     return new Map(this.#rises.map(({ to, nowMs }) => [to - 1, nowMs]));
   }
 
   /**
-   * Takes note of a state of the StatefulSet; see `see` of the agreement. Says whether it was news.
+   * Takes note of a state of the StatefulSet; see `see` of the agreement. Returns whether it was news.
    *
-   * The version that ends a promise may come after the scale-down that the promise was made for and a rise: then the count
-   * was lower, unseen, and the pods are suspect. `proof` says why that cannot be: `"watch"`, since a watch skips no
-   * version, or the version that a write of our own was conditioned on which has succeeded, since then no other write
-   * on it has landed. (A conflict proves the opposite.)
+   * Between the state seen before and this one, the count may have been lower without being seen: the scale-down of a
+   * promise may have landed, and the count risen again. Then the pods that the promise closed are suspect. `proof`
+   * excludes that:
+   *
+   * - `"watch"`: the state comes from a watch, which skips no version.
+   * - A version: a write of our own on condition of that version has succeeded, so no other write on condition of it
+   *   has landed. (A conflict proves the opposite.)
    */
-  see(seen: Seen, proof?: string): boolean {
+  see(seen: Seen, proof?: "watch" | Seen["version"]): boolean {
     const before = this.#agreement;
     this.#agreement = see(before, seen);
     if (this.#agreement === before) return false;
@@ -106,7 +109,7 @@ export class Placement {
     this.#rises = [...this.#rises, rise].map((it) => ({ ...it, to: Math.min(it.to, seen.replicas) }))
       .filter(({ from, to }) => from < to);
     this.usage.forget(seen.replicas);
-    // The pods tell that they have changed, and so all listeners hear of this.
+    // This also tells the listeners: the pods report a change, and `#update` follows.
     this.pods.counted(seen.replicas, proof === "watch" ? Infinity : closedFrom(ended));
     return true;
   }
@@ -114,12 +117,13 @@ export class Placement {
   /** The resourceVersions have regressed: what was seen and promised says nothing about the versions that come now. */
   startAnew(): void {
     this.#agreement = NOTHING_SEEN;
+    // The count may have been 0 meanwhile, so all pods are suspect.
     this.pods.counted(0, 0);
   }
 
   /**
-   * Makes a promise, if nothing speaks against it: no session on an ordinal that it closes, and none held that needs
-   * one. False if something does.
+   * Makes a promise, unless it is blocked: a session is on an ordinal that it closes, or a held session needs one.
+   * False if it is blocked. Check and promise are one synchronous step.
    */
   promise(made: ScalePromise): boolean {
     const { highest, needing } = this.usage;
@@ -128,19 +132,22 @@ export class Placement {
     return true;
   }
 
-  /** Places nothing until a version newer than this is seen: what a proxy promises that has just joined. */
+  /** Places nothing until a version newer than this is seen: the promise of a proxy that has just joined. */
   bind(version: string): void {
     this.#agreement = promise(this.#agreement, { below: 0, version });
   }
 
-  /** Forgets all promises: this proxy was cut off for so long that none of the others reckons with it any more. */
+  /** Forgets all promises: this proxy was cut off for so long that no leader relies on them any more. */
   unbind(): void {
     this.#agreement = { ...this.#agreement, promises: [] };
     this.pods.assumeSettled();
     this.#update();
   }
 
-  /** True when held sessions need an ordinal that a promise closes: only a claim opens it. */
+  /**
+   * True when held sessions need an ordinal that a promise closes. A claim ends the promise, even if the count stays
+   * the same.
+   */
   get closedToHeld(): boolean {
     return neededBy(this.usage.needing) > closedFrom(this.#agreement.promises);
   }
@@ -174,7 +181,10 @@ export class Placement {
     }
   }
 
-  /** Whether the session still has the seat and could be placed there now. Asked after the dial, before a byte is forwarded. */
+  /**
+   * Whether the session still has the seat, and the rules still permit a session there. Call it after the dial and
+   * before a byte is forwarded. The pod's readiness does not matter any more: the dial has succeeded.
+   */
   isValid({ id, backend }: Seat): boolean {
     const now = this.pods.all.find(({ uid }) => uid === backend.uid);
     return this.usage.ordinalOf(id) === backend.ordinal && now !== undefined && this.#mayPlace(now);
@@ -186,7 +196,7 @@ export class Placement {
     this.#notify();
   }
 
-  /** The session has shown that it is a client's. */
+  /** The client has sent something; see {@link Usage.markUsed}. */
   markUsed(id: number): void {
     this.usage.markUsed(id, this.#clock.nowMs());
     this.#notify();

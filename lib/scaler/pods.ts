@@ -31,7 +31,7 @@ export class Pods {
   #all: readonly Backend[] = [];
   /** The newest count seen. */
   #replicas = 0;
-  /** When a count was settled after others may have been missed, monotonic ms; Infinity while none is. */
+  /** When a count was settled after counts may have been missed, monotonic ms; Infinity until then. */
   #gapSettledMs = -Infinity;
 
   /** There are none at first. */
@@ -50,7 +50,10 @@ export class Pods {
     this.#listeners.add(listener);
   }
 
-  /** The pods have changed. `listed` if this may be older than what else was seen, and is no news that a watch brought. */
+  /**
+   * The pods have changed. `listed` unless a watch has just reported the change: a list may be older than what was
+   * seen.
+   */
   set(backends: readonly Backend[], listed = false): void {
     for (const { uid } of this.#all.filter(({ ready }) => ready)) {
       const now = backends.find((backend) => backend.uid === uid);
@@ -92,7 +95,10 @@ export class Pods {
     this.#notify();
   }
 
-  /** The proxy is cut off: nothing will say that a count is settled after some were missed, so the newest counts as that. */
+  /**
+   * The proxy is cut off, so it cannot see that a count is settled after some were missed: takes the newest one for
+   * settled.
+   */
   assumeSettled(): void {
     if (this.#gapSettledMs === Infinity) this.settled();
   }

@@ -66,11 +66,12 @@ export class ReplicaCount {
     const before = placement.agreement.seen?.version ?? "";
     const isOlder = ({ version }: Count) => isNewer(before, version);
     let count = await scale.read(signal);
-    // One old answer is no proof: the consequences are too grave.
+    // One old answer is not enough proof to forget everything.
     if (isOlder(count)) count = await scale.read(signal);
     if (isOlder(count)) {
       this.regressed(before, count.version);
-      // As a proxy that joins: it will, but its next claim must not be conditioned on a version that is gone.
+      // Bound as when it joins, which it will soon. `see` then takes over the count, so no claim names a
+      // version that is gone.
       placement.bind(count.version);
     }
     placement.see(count);
@@ -127,7 +128,7 @@ export class ReplicaCount {
   }
 
   /**
-   * Claims the present count, as a proxy does that has just joined.
+   * Writes the present count once more, after this proxy has joined: the version moves on, the count stays.
    *
    * @throws as {@link claim}
    */
@@ -148,7 +149,7 @@ export class ReplicaCount {
     try {
       this.#wrote(read, await this.#write(lower, () => this.#ports.scale.update(lower, signal)), purpose);
     } catch (error) {
-      // The version has moved on, and to see that is what ends the promise. By whose write nobody knows yet.
+      // The version has moved on, by whose write is not known. Seeing the newer version ends the promise.
       if (isConflict(error)) await this.read(signal);
       throw error;
     }

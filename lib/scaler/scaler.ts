@@ -30,10 +30,10 @@ export interface ScalerPorts extends Pick<BasePorts, "clock" | "random" | "log" 
   readonly coldStart: ColdStart;
 }
 
-/** With clients that wait for a claim, a server's `Retry-After` is followed for so long, in ms. */
+/** A claim, for which clients wait, follows a server's `Retry-After` for at most this long, in ms. */
 export const CLAIM_PATIENCE_MS = 5_000;
 
-/** With nobody who waits, in ms. */
+/** A scale-down, for which nobody waits, follows it for at most this long, in ms. */
 const LOWER_PATIENCE_MS = 60_000;
 
 /** Has the count written. */
@@ -45,8 +45,11 @@ export class Scaler {
   readonly #lower: Attempt;
   readonly #changed = new Notifier();
   readonly #underWay = new Set<Promise<void>>();
+  /** A write has failed and may have changed the count or its version, so the next claim reads the count first. */
   #mustRead = false;
+  /** The count is to be raised or lowered, as of the last turn. */
   #wants = false;
+  /** False once the program ends. */
   #lowers = true;
   #because = "the StatefulSet has not been read yet";
 
@@ -76,7 +79,7 @@ export class Scaler {
     return this.#wants || this.#underWay.size > 0;
   }
 
-  /** From now on the count is never lowered: the proxy is going, and another may be there. Claims go on. */
+  /** From now on this proxy never lowers the count: it ends, and another proxy can. Claims go on. */
   stopLowering(): void {
     this.#lowers = false;
   }
@@ -116,7 +119,7 @@ export class Scaler {
       {
         replicas,
         startedMs: others.knownSinceMs,
-        // What cannot be read counts as busy everywhere.
+        // A record that cannot be read counts as busy on every ordinal (Infinity).
         highestBusy: Math.max(usage.highest, Math.min(others.highestBusy, (replicas ?? 0) - 1)),
         needing: usage.needing + others.needing,
         lastNeededMs: Math.max(usage.lastNeededMs, others.lastNeededMs),
@@ -133,8 +136,8 @@ export class Scaler {
   }
 
   /**
-   * Each proxy claims for its own sessions, at once: for those it holds, and for running ones whose pod somebody else's write
-   * would take. What else calls for more is the leader's affair.
+   * Each proxy claims for its own sessions, at once: for those that it holds, and for running ones whose pod is above a
+   * count that somebody else wrote. Only the leader raises the count for any other reason.
    */
   #wantsClaim({ desired }: Decision): boolean {
     const { placement: { agreement: { seen }, closedToHeld, usage }, peers } = this.#ports;
@@ -162,7 +165,7 @@ export class Scaler {
 
   #start(attempt: Attempt, work: () => Promise<void>, signal: AbortSignal): void {
     const task = attempt.start(work, signal)?.then(({ error }) => {
-      // After an answer that says no for certain, the count is as it was.
+      // A refusal (4xx) has certainly changed nothing, and only a conflict means that the count is another one.
       const saysNo = error instanceof ApiError && error.status >= 400 && error.status < 500;
       if (error !== undefined) this.#mustRead = !saysNo || isConflict(error);
       this.#underWay.delete(task!);
@@ -187,8 +190,14 @@ export class Scaler {
   }
 
   /**
-   * Lowers the count: read, decide again on what was read, have every proxy promise to place nothing on what goes, write
-   * on condition that nothing has changed since the read. The promise outlives a failure: a write that timed out may still land.
+   * Lowers the count, in an order that matters:
+   *
+   * 1. Read the count and its version, and decide again on that.
+   * 2. Have every proxy promise to place nothing on the pods that go, until a newer version is seen.
+   * 3. Decide once more, since 2 may take long.
+   * 4. Write on condition of the version of 1.
+   *
+   * No failure ends a promise: a write that timed out may still land.
    */
   async #tryLower(signal: AbortSignal): Promise<void> {
     const { placement, peers, count } = this.#ports;
@@ -203,7 +212,7 @@ export class Scaler {
     }
     const wanted = { below: decision.desired, version: read.version };
     if (!await peers.consent(wanted, signal)) throw new NoConsent();
-    // The wait may have been long: the right to lower may be gone, or somebody may need it after all.
+    // This proxy may not lead any more, or a session may need the pod after all.
     if (!this.#wantsLower(this.#decide()) || placement.agreement.seen?.version !== read.version) return;
     await count.lower(read, decision.desired, decision, signal);
   }

@@ -8,7 +8,7 @@ import { invariant } from "../base/errors.ts";
 
 /** What a session is doing. */
 type State =
-  /** It waits for a backend; `needs` is false while it may be no client at all (`--wake-on=data`). */
+  /** It waits for a pod; `needs` is false while it may be no client at all (`--wake-on=data`). */
   | { readonly at: "held"; readonly needs: boolean }
   /** It is on an ordinal, dialling included; `used` is false while it may be no client at all. */
   | { readonly at: "ordinal"; readonly ordinal: number; readonly used: boolean };
@@ -27,12 +27,12 @@ export class Usage {
     return this.#held;
   }
 
-  /** Held sessions that call for a backend. */
+  /** Held sessions that call for a pod. */
   get needing(): number {
     return this.#needing;
   }
 
-  /** When the last held session that called for a backend ceased to, in ms; -Infinity if there was none. */
+  /** When the last held session that called for a pod ceased to, in ms; -Infinity if there was none. */
   get lastNeededMs(): number {
     return this.#lastNeededMs;
   }
@@ -63,7 +63,7 @@ export class Usage {
     return state?.at === "ordinal" ? state.ordinal : undefined;
   }
 
-  /** True when the session calls for a backend, or is known to use the one it has. */
+  /** True when the session calls for a pod, or is known to use the one it has. */
   needs(id: number): boolean {
     const state = this.#sessions.get(id);
     return state?.at === "held" ? state.needs : state?.used ?? false;
@@ -89,7 +89,7 @@ export class Usage {
     this.#onOrdinal.set(ordinal, this.on(ordinal) + 1);
   }
 
-  /** The session has shown that it is a client's: it calls for a backend, or keeps the one it has. */
+  /** The client has sent something: the session calls for a pod, or is known to use the one it has. */
   markUsed(id: number, nowMs: number): void {
     const state = this.#sessions.get(id);
     if (state?.at === "held" && !state.needs) this.hold(id, true, nowMs);
@@ -102,7 +102,7 @@ export class Usage {
     this.#sessions.delete(id);
   }
 
-  /** An ordinal that is not wanted any more needs no memory of its use. */
+  /** Forgets when ordinals from this one on were last used: the count does not keep them any more. */
   forget(fromOrdinal: number): void {
     for (const ordinal of this.#lastUsedMs.keys()) {
       if (ordinal >= fromOrdinal && this.on(ordinal) === 0) this.#lastUsedMs.delete(ordinal);

@@ -46,8 +46,9 @@ export interface Seats {
   /** Calls `listener` when `held` may have changed. It must be quick and must not throw. */
   subscribe(listener: () => void): void;
   /**
-   * Seats a new session at once if there is a place. Otherwise the session is held. It calls for a pod if `needs` is true.
-   * With `--wake-on=data`, `needs` is false until the client has sent something: a port scan must not start a pod.
+   * Seats a new session at once if there is a place. Otherwise the session is held. It calls for a pod if `needs` is
+   * true. With `--wake-on=data`, `needs` is false until the client has sent something: a port scan must not start a
+   * pod.
    */
   open(id: number, needs: boolean): Seat | undefined;
   /**
@@ -65,8 +66,9 @@ export interface Seats {
   /** The dial has failed. */
   failed(seat: Seat, error: DialError): void;
   /**
-   * The dial has succeeded. Says whether the session may still be placed on the pod: call it after the dial and before a
-   * byte is forwarded. If it returns false, the seat was lost during the dial: close the connection, and call `holdAgain`.
+   * The dial has succeeded. Says whether the session may still be placed on the pod: call it after the dial and before
+   * a byte is forwarded. If it returns false, the seat was lost during the dial: close the connection, and call
+   * `holdAgain`.
    */
   connected(seat: Seat): boolean;
   /** The session gives up its seat, and is held again. It calls for a pod if it did before. */

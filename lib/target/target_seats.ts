@@ -1,6 +1,6 @@
 /**
- * The seats of one StatefulSet: `Placement` chooses the pod; this file dials the pod, logs why dials fail, and reports cold
- * starts to `ColdStart`. It never writes replicas, and keeps no connection of a session.
+ * The seats of one StatefulSet: `Placement` chooses the pod; this file dials the pod, logs why dials fail, and reports
+ * cold starts to `ColdStart`. It never writes replicas, and keeps no connection of a session.
  *
  * @module
  */
