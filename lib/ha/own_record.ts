@@ -18,13 +18,13 @@ import type { Renewal, Standing } from "./standing.ts";
 import type { Statement } from "./statement.ts";
 import type { RecordLifetime } from "./token_end.ts";
 
-/** The record is not there any more: somebody has deleted it. The proxy must join again. */
+/** The record was deleted by somebody: the others may scale down without asking this proxy. It must join again. */
 export class RecordGone extends Error {
   /** Always `RecordGone`. */
   override readonly name = "RecordGone";
 }
 
-/** The record was not renewed in time: the others may not reckon with this proxy any more. It must join again. */
+/** The record was not renewed in time: the others may scale down without asking this proxy. It must join again. */
 export class RecordLapsed extends Error {
   /** Always `RecordLapsed`. */
   override readonly name = "RecordLapsed";

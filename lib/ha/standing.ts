@@ -2,7 +2,8 @@
  * Where this proxy stands among the others, and so whether it may place sessions. `membership.ts` changes it.
  *
  * - `joining`: its record is not written yet, or was lost: it places nothing.
- * - `joined`: the others reckon with it. It lapses a margin before its record can expire for them.
+ * - `joined`: the others do not scale down without its consent, until it lapses: some time before its record can
+ *   expire for them.
  * - `cut_off`: it has lapsed and cannot join again, since the API is out of reach: by `--when-cut-off=serve` it goes on
  *   placing, by `hold` it does not. It tries to join all the while.
  * - `alone`: it has no right to Leases, and no other proxy was found: nobody has to be asked.
@@ -104,7 +105,7 @@ export class Standing implements Gate {
     return Math.max(this.#clock.nowMs() - this.#renewal.nowMs, suspendedMs);
   }
 
-  /** True when the others do not reckon with this proxy any more, or soon will not. */
+  /** True when the others may scale down without asking this proxy, or may do so soon. */
   get lapsed(): boolean {
     const { recordExpiryMs } = this.#settings;
     return this.ageMs >= (this.#renewal?.goodForMs ?? recordExpiryMs) - recordExpiryMs * MARGIN_PART;

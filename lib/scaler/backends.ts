@@ -6,7 +6,10 @@
  */
 import type { EndpointSlice } from "../kube/types.ts";
 
-/** One pod of the scale target. Comments call it a pod; the type is a backend, since `Pod` is the Kubernetes object. */
+/**
+ * One pod of the scale target. Comments call it a pod, and buildkitd in it the daemon. The type is called a backend,
+ * since `Pod` is the Kubernetes object.
+ */
 export interface Backend {
   /** Counted from 0, whatever `spec.ordinals.start` is. */
   readonly ordinal: number;

@@ -1,6 +1,7 @@
 /**
  * All parts that belong to one StatefulSet: its watches, the seats on its pods, its replicas, the other proxies in
  * front of it, and the health of its pods. Makes these parts, connects them and starts them. Decides nothing itself.
+ * A part calls only parts that are made before it, and hears of the others through listeners (`subscribe`, `on...`).
  *
  * @module
  */
@@ -51,7 +52,7 @@ export class Target {
   readonly proxies: Proxies;
   /** Watches. */
   readonly observer: Observer;
-  /** Writes the count. */
+  /** Decides about the count, and has it written. */
   readonly scaler: Scaler;
   /** Finds out how the containers ended that have reset sessions. */
   readonly resets: ResetExplainer;
