@@ -12,7 +12,7 @@ import { Notifier } from "../base/notifier.ts";
 import type { BasePorts } from "../base/ports.ts";
 import type { Backend } from "../scaler/backends.ts";
 import type { Placement } from "../scaler/placement.ts";
-import type { HealthAnswer, PodHealth } from "../scaler/readiness.ts";
+import { type HealthAnswer, MISSED_LIMIT, type PodHealth } from "../scaler/readiness.ts";
 import { checkHealth } from "./health_check.ts";
 import type { Dialler } from "./dial.ts";
 import { DialError } from "./seats.ts";
@@ -186,8 +186,10 @@ export class PodHealthChecks {
       log.warn("pod_health_unsupported", { pod, uid, then });
     }
     if (after.served && !before.served) log.debug("pod_health_check_passed", { pod, uid });
-    if (after.missed === 3 && before.missed < 3) log.warn("pod_health_check_failed", { pod, uid });
-    if (after.served && after.missed === 0 && before.missed === 3) {
+    if (after.missed === MISSED_LIMIT && before.missed < MISSED_LIMIT) {
+      log.warn("pod_health_check_failed", { pod, uid });
+    }
+    if (after.served && after.missed === 0 && before.missed === MISSED_LIMIT) {
       log.info("pod_health_check_failed_recovered", { pod, uid });
     }
   }
