@@ -1,7 +1,7 @@
 # How .ci/run runs suites and adds up what they say. To be sourced; needs bash, coreutils, util-linux and /proc. The caller
 # sets "logs" to a folder of its own.
 #
-# A suite gets a session and a time limit. Past the limit, and when it has ended, everything that it has started is killed.
+# A suite gets a session and a time limit, and all together get one. Past a limit, and when it has ended, everything that it has started is killed.
 # A suite fails if a test failed or was passed over, if it exits with another code than 0, if no test passed, if its own
 # total says less than its tests did, and if it does not end in time.
 
@@ -10,6 +10,9 @@ failed=0
 
 # How long a suite that is told to end may take to clean up, in seconds.
 : "${GRACE_SECONDS:=20}"
+
+# When the last suite is told to end, in seconds from the start of the script, whatever its own limit is.
+: "${ALL_SECONDS:=5160}"
 
 # Fails loudly: a missing tool must not look like a suite without tests.
 die() {
@@ -61,6 +64,7 @@ end() {
 limited() {
   local limit=$1 file=$2 session stop code
   shift 2
+  ((limit <= ALL_SECONDS - SECONDS)) || limit=$((ALL_SECONDS - SECONDS))
   # What a shell starts beside itself ignores SIGINT, unless told otherwise; tests send it.
   setsid -- env --default-signal=INT,QUIT "CI_SUITE=$file" "$@" &
   session=$!
