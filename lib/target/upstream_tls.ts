@@ -134,7 +134,8 @@ export class UpstreamTls {
   async connect(open: () => Promise<Conn>, signal: AbortSignal): Promise<Conn> {
     const options = await this.#options();
     const conn = await open().catch((error) => {
-      this.#fault = undefined;
+      // A session that has ended meanwhile says nothing about buildkitd; a time-out says that TLS was not reached.
+      if (!signal.aborted || error instanceof TimeoutError) this.#fault = undefined;
       throw error;
     });
     try {

@@ -76,6 +76,27 @@ Deno.test("program: a client that speaks plain is carried to a daemon that wants
   });
 });
 
+Deno.test("program: TLS goes through a port-forward, too, for sessions and health checks", async () => {
+  const health = new HealthDaemon("serving");
+  await withProgram(
+    {
+      cluster: { ...NOT_READY, replicas: 1 },
+      settings: { upstream: "port-forward", readiness: "grpc" },
+      serve: overTls(health.serve),
+    },
+    async (program) => {
+      using client = await program.connect();
+      await client.send("hello");
+      const bytes = await client.receive(GREETING.length + 5);
+      assert.equal(new TextDecoder().decode(bytes.subarray(GREETING.length)), "hello");
+      const forwards = program.cluster.api.requests.filter(({ subject }) =>
+        subject === "v1/pods/portforward"
+      );
+      assert.ok(forwards.length >= 2, "a health check and the session");
+    },
+  );
+});
+
 Deno.test("program: a daemon's health is asked for in TLS, too", async () => {
   const health = new HealthDaemon("serving");
   const cluster = { ...NOT_READY, replicas: 1 };
@@ -111,7 +132,7 @@ Deno.test("program: what will not mend itself in TLS is the reason that the clie
   ];
   for (const [serve, trusted, settings, expected] of cases) {
     await withProgram(
-      { serve, cluster: { replicas: 1 }, settings: { readyWaitTimeoutMs: "700ms", ...settings } },
+      { serve, cluster: { replicas: 1 }, settings: { readyWaitTimeoutMs: "2s", ...settings } },
       async (program) => {
         await program.settled();
         using client = await program.connect();
@@ -122,7 +143,7 @@ Deno.test("program: what will not mend itself in TLS is the reason that the clie
         assert.equal(outcome, "timed_out");
         assert.match(
           String(reason),
-          /^buildkitd did not become ready in 700ms: pod buildkitd-0 runs, but buildkitd/,
+          /^buildkitd did not become ready in 2s: pod buildkitd-0 runs, but buildkitd/,
         );
         assert.match(String(reason), expected);
       },

@@ -179,6 +179,26 @@ Deno.test("UpstreamTls keeps why it failed, until a connection works or is refus
   assert.equal(tls.fault, undefined);
 });
 
+Deno.test("UpstreamTls keeps why it failed when a session's time is up in the middle of the next try", async () => {
+  const { load, open } = setUp(() =>
+    Promise.reject(new Deno.errors.InvalidData("invalid peer certificate: UnknownIssuer"))
+  );
+  const tls = (await load())!;
+  await assert.rejects(tls.connect(open, never));
+  const stop = new AbortController();
+  const trying = tls.connect(
+    () => new Promise((_, reject) => stop.signal.addEventListener("abort", () => reject(stop.signal.reason))),
+    stop.signal,
+  );
+  const over = assert.rejects(trying, { message: "the time is up" });
+  await new Promise((resolve) => setTimeout(resolve));
+  stop.abort(new Error("the time is up"));
+  await over;
+  assert.equal(tls.fault, "buildkitd's certificate is not signed by a CA of --upstream-tls-ca");
+  await assert.rejects(tls.connect(() => Promise.reject(new TimeoutError("no answer")), AbortSignal.abort()));
+  assert.equal(tls.fault, undefined, "TLS was not reached any more");
+});
+
 Deno.test("UpstreamTls says that buildkitd does not answer, and does not blame it when a session has ended", async () => {
   const { load, open, conns } = setUp((conn) => Promise.resolve(conn));
   const tls = (await load())!;
