@@ -149,9 +149,7 @@ Deno.test("prepare counts as a failure what did not succeed, and as nothing what
 
 Deno.test("suite ends a suite when the time of all suites has passed, whatever its own limit is", async () => {
   const { counts, output } = await runSuites(
-    `ALL_SECONDS=2; suite fake 60 sleep 100; suite late 60 sleep 100; suite quick 60 ${
-      says("2 passed, 0 failed")
-    }`,
+    "ALL_SECONDS=2; suite fake 60 sleep 100; suite late 60 sleep 100",
   );
   assert.match(output, /fake: did not end in time/);
   assert.match(output, /late: did not end in time/);
