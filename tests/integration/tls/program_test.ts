@@ -80,9 +80,9 @@ Deno.test("the program serves clients with TLS beside plain ones, and names thos
   assert.equal(await client.echo("encrypted"), "encrypted");
   await client.end();
   client.close();
-  const { name, outcome, upstreamBytes } = await program.logged("session_ended");
-  assert.deepEqual({ name, outcome, upstreamBytes }, {
-    name: "ci.example.org",
+  const { clientName, outcome, upstreamBytes } = await program.logged("session_ended");
+  assert.deepEqual({ clientName, outcome, upstreamBytes }, {
+    clientName: "ci.example.org",
     outcome: "completed",
     upstreamBytes: 9,
   });
