@@ -16,8 +16,8 @@ import { ApiError, KubeApi, type KubeObject } from "./kube_api.ts";
 import { collectionPath, contentsOf, discover, parseManifests, type Resource } from "./manifests.ts";
 import { RELEASE, type Release, releaseScenario } from "./release.ts";
 
-/** Kinds that only clusters with the Prometheus operator have. */
-const CUSTOM_KINDS = ["ServiceMonitor", "PodMonitor", "PrometheusRule"];
+/** Kinds that only clusters with the Prometheus operator or cert-manager have. */
+const CUSTOM_KINDS = ["ServiceMonitor", "PodMonitor", "PrometheusRule", "Certificate"];
 
 async function render(release: Release, values: Values): Promise<readonly KubeObject[]> {
   return parseManifests(
