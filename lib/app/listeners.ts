@@ -10,6 +10,7 @@ import type { Settings } from "../config/settings.ts";
 import { Arrivals, MOST_ARRIVALS } from "../entrance/arrivals.ts";
 import { Entrance, type EntranceSteps } from "../entrance/entrance.ts";
 import { ReloadedCredentials } from "../entrance/server_credentials.ts";
+import type { ClientRules } from "../entrance/tls_server.ts";
 import type { Machine } from "../kube/machine.ts";
 import { joinListeners, listenOn } from "../proxy/listen.ts";
 
@@ -67,7 +68,7 @@ export async function openListeners(
   const tls = open(
     tlsListenAddr,
     "--tls-listen-addr",
-    credentials && await secureWith(credentials, tlsClientNames),
+    credentials && await secureWith(credentials, { names: tlsClientNames, clock: ports.clock }),
   );
   const [first, second] = opened;
   if (first === undefined) throw new FatalError("Cannot listen for clients: no address is given");
@@ -88,10 +89,10 @@ export function cannotListen(address: Address, flag: string, cause: unknown): Fa
 /** The runtime's TLS is loaded only here: most programs need none, and it costs memory for as long as they run. */
 async function secureWith(
   credentials: ReloadedCredentials,
-  names: readonly string[] | undefined,
+  rules: ClientRules,
 ): Promise<Secure> {
   const { acceptTls } = await import("../entrance/tls_server.ts");
-  return (tcp, signal) => acceptTls(tcp, credentials.current, names, signal);
+  return (tcp, signal) => acceptTls(tcp, credentials.current, rules, signal);
 }
 
 /**

@@ -6,25 +6,35 @@
  * @module
  */
 import { createServer, type TLSSocket } from "node:tls";
+import type { Clock } from "../base/clock.ts";
 import { close } from "../base/conn.ts";
 import { codeOf } from "../base/errors.ts";
 import type { Conn } from "../base/network.ts";
 import { ClientLeft } from "./arrivals.ts";
 import { acceptedName, describeNames, namesOf } from "./certificate_names.ts";
+import { chainOf, isStillTrusted } from "./resumed_client.ts";
 import type { ServerCredentials } from "./server_credentials.ts";
 import { Inbox, TlsConn } from "./tls_conn.ts";
 import { Wire } from "./wire.ts";
 
+/** Which clients are let in, of those with a certificate. */
+export interface ClientRules {
+  /** Only those with one of these names; all without a list. */
+  readonly names?: readonly string[] | undefined;
+  /** Tells whether a certificate has expired. */
+  readonly clock: Pick<Clock, "wallMs">;
+}
+
 /**
  * Makes the handshake. The connection belongs to the result, or is closed. Where there is a client CA, only clients with
- * a certificate of it are let in; with `names`, only those of which the certificate has one of them.
+ * a certificate of it are let in, as the rules say.
  *
  * @throws Error that says what went wrong, or the reason of `signal`
  */
 export async function acceptTls(
   tcp: Conn,
   { pair, clientCa }: ServerCredentials,
-  names: readonly string[] | undefined,
+  rules: ClientRules,
   signal: AbortSignal,
 ): Promise<TlsConn> {
   const { promise, resolve, reject } = Promise.withResolvers<TlsConn>();
@@ -42,7 +52,7 @@ export async function acceptTls(
   });
   server.once("secureConnection", (socket) => {
     try {
-      const peerName = asksClients ? nameOfClient(socket, names) : undefined;
+      const peerName = clientCa === undefined ? undefined : nameOfClient(socket, clientCa, rules);
       resolve(new TlsConn({ socket, wire, tcp, inbox }, peerName));
     } catch (error) {
       reject(error);
@@ -71,10 +81,18 @@ export async function acceptTls(
 }
 
 /** A runtime that has not asked for a certificate, or not verified it, lets nobody in. */
-function nameOfClient(socket: TLSSocket, allowed: readonly string[] | undefined): string {
-  const certificate: Uint8Array | undefined = socket.getPeerCertificate()?.raw;
+function nameOfClient(socket: TLSSocket, clientCa: string, { names: allowed, clock }: ClientRules): string {
+  const resumes = socket.isSessionReused();
+  const presented = socket.getPeerCertificate(resumes);
+  const certificate: Uint8Array | undefined = presented?.raw;
   if (!socket.authorized || certificate === undefined) {
     throw new Error("The client's certificate is not accepted: this runtime has not verified it");
+  }
+  if (resumes && !isStillTrusted(chainOf(presented), clientCa, clock.wallMs())) {
+    throw new Error(
+      "The client's certificate is not accepted: the client resumes a TLS session, and its certificate has expired, " +
+        "or is of no authority in --tls-client-ca any more",
+    );
   }
   const names = namesOf(certificate);
   const name = acceptedName(names, allowed);

@@ -120,6 +120,13 @@ export function notAfterMs(text: string): number | undefined {
   return first === undefined ? undefined : validTo(read(first));
 }
 
+/** The certificates of a text, without those that the runtime cannot read. */
+export function certificatesOf(text: string): X509Certificate[] {
+  return blocksOf(text).filter(({ label }) => label === "CERTIFICATE").map(read).filter((one) =>
+    one !== undefined
+  );
+}
+
 /** What is wrong with a private key, as `found …`, or `undefined`. */
 export function faultOfKey(text: string): string | undefined {
   if (text.trim() === "") return "found nothing";

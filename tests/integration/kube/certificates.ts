@@ -17,6 +17,8 @@ export interface TestCertificate {
 export interface TestCa extends TestCertificate {
   /** Signs a certificate. */
   issue(options: IssueOptions): Promise<TestCertificate>;
+  /** Signs one of an authority below this one, or of somebody who only behaves like one. */
+  issueCa(options: IssueOptions, isCa?: boolean): Promise<TestCa>;
 }
 
 /** What a certificate says. */
@@ -148,13 +150,24 @@ async function make(
 export async function makeCa(
   options: IssueOptions = { commonName: "Test CA" },
 ): Promise<TestCa> {
-  const { cert, key, privateKey } = await make(options, true, undefined);
+  return caOf(options.commonName, await make(options, true, undefined));
+}
+
+/** An authority as it is after {@link make}. */
+function caOf(
+  commonName: string,
+  { cert, key, privateKey }: TestCertificate & { readonly privateKey: CryptoKey },
+): TestCa {
+  const own = { commonName, privateKey };
   return {
     cert,
     key,
     async issue(issued) {
-      const { cert, key } = await make(issued, false, { commonName: options.commonName, privateKey });
+      const { cert, key } = await make(issued, false, own);
       return { cert, key };
+    },
+    async issueCa(issued, isCa = true) {
+      return caOf(issued.commonName, await make(issued, isCa, own));
     },
   };
 }

@@ -6,12 +6,14 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import tls from "node:tls";
+import { systemClock } from "../../../lib/base/clock.ts";
+import { close } from "../../../lib/base/conn.ts";
 import { parseIpNetwork } from "../../../lib/config/ip_networks.ts";
 import { ARRIVAL_LIMIT_MS, MOST_ARRIVALS } from "../../../lib/entrance/arrivals.ts";
 import { within } from "../../support/deadline.ts";
 import { settleWithSockets, VirtualClock } from "../../support/virtual_clock.ts";
 import { makeCa, type TestCertificate } from "../kube/certificates.ts";
-import { ca, ci, receive, send, TlsStage } from "./stage.ts";
+import { ca, ci, receive, send, server, TlsStage } from "./stage.ts";
 
 const ENDED = "connection_rejected";
 
@@ -124,6 +126,66 @@ Deno.test("acceptTls() uses new credentials for the next handshake, and leaves c
   await send(beforeAtServer, "still there");
   assert.equal(await receive(before), "still there");
 });
+
+/** A client that resumes its TLS session with each new connection. */
+class ResumingClient implements Disposable {
+  readonly #client = Deno.createHttpClient({ caCerts: [ca.cert], cert: ci.cert, key: ci.key });
+  readonly #stage: TlsStage;
+
+  constructor(stage: TlsStage) {
+    this.#stage = stage;
+  }
+
+  /** Connects; resolves when the server has ended the connection. */
+  async connect(): Promise<void> {
+    const asked = fetch(`https://localhost:${this.#stage.port}/`, { client: this.#client });
+    await within(asked.catch(() => {}), "the end of the connection");
+  }
+
+  /** Connects, and is let in. */
+  async enter(): Promise<void> {
+    const asked = this.connect();
+    const conn = await this.#stage.accept();
+    await receive(conn);
+    close(conn);
+    await asked;
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.close();
+  }
+}
+
+for (
+  const [what, change] of [
+    ["whose authority is no longer one", async () => ({ ca: (await makeCa()).cert, aheadMs: 0 })],
+    [
+      "whose certificate has expired since",
+      () => Promise.resolve({ ca: ca.cert, aheadMs: 20 * 365 * 86_400_000 }),
+    ],
+  ] as const
+) {
+  Deno.test(`acceptTls() refuses a client that resumes a session, ${what}`, async () => {
+    const clock = { ...systemClock, wallMs: () => Date.now() + aheadMs };
+    let aheadMs = 0;
+    using stage = new TlsStage({ mutual: true, clock });
+    using client = new ResumingClient(stage);
+    await client.enter();
+    await client.enter();
+    const changed = await change();
+    aheadMs = changed.aheadMs;
+    stage.credentials = { pair: server, clientCa: changed.ca };
+    stage.entrance.accept().catch(() => {}); // it ends with the stage
+    const connected = client.connect();
+    const { cause } = (await within(stage.log.next(ENDED), "a line in the log")).fields;
+    assert.equal(
+      cause,
+      "The client's certificate is not accepted: the client resumes a TLS session, and its certificate has expired, " +
+        "or is of no authority in --tls-client-ca any more",
+    );
+    await connected;
+  });
+}
 
 Deno.test("Entrance ends a client that does not speak TLS, and says so", async () => {
   using stage = new TlsStage();

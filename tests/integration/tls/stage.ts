@@ -58,7 +58,7 @@ export class TlsStage implements Disposable {
     this.credentials = { pair: server, clientCa: mutual ? ca.cert : undefined };
     this.entrance = new Entrance(
       denoNetwork.listen({ hostname: "127.0.0.1", port: 0 }),
-      { proxiesFrom, secure: (tcp, signal) => acceptTls(tcp, this.credentials, names, signal) },
+      { proxiesFrom, secure: (tcp, signal) => acceptTls(tcp, this.credentials, { names, clock }, signal) },
       { log: this.log, metrics: this.metrics, arrivals: this.arrivals },
     );
   }
