@@ -49,6 +49,8 @@ export async function acceptTls(
     rejectUnauthorized: asksClients,
     ALPNProtocols: ["h2"],
     minVersion: "TLSv1.2",
+    // None: the signal ends it. The runtime's own timer keeps all of a handshake that was given up, 40 KB, for 120 s.
+    handshakeTimeout: -1,
   });
   server.once("secureConnection", (socket) => {
     try {

@@ -6,10 +6,15 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import tls from "node:tls";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { systemClock } from "../../../lib/base/clock.ts";
 import { close } from "../../../lib/base/conn.ts";
+import type { Conn } from "../../../lib/base/network.ts";
+import { orAborted } from "../../../lib/base/or_aborted.ts";
 import { parseIpNetwork } from "../../../lib/config/ip_networks.ts";
 import { ARRIVAL_LIMIT_MS, MOST_ARRIVALS } from "../../../lib/entrance/arrivals.ts";
+import { acceptTls } from "../../../lib/entrance/tls_server.ts";
 import { within } from "../../support/deadline.ts";
 import { settleWithSockets, VirtualClock } from "../../support/virtual_clock.ts";
 import { makeCa, type TestCertificate } from "../kube/certificates.ts";
@@ -221,6 +226,41 @@ Deno.test("Entrance ends a handshake that takes too long", async () => {
   assert.equal(fields.cause, "not done within 10s");
   assert.equal(await within(client.read(new Uint8Array(1)), "the end at the client"), null);
 });
+
+Deno.test("acceptTls() keeps nothing of handshakes that were given up", async () => {
+  const kept = new Set<WeakRef<Conn>>();
+  const over = new AbortController();
+  for (let i = 0; i < 20; i++) kept.add(await halfOpen(over.signal));
+  over.abort(new Error("over"));
+  const hasEnded = () => [...kept].every((conn) => conn.deref() === undefined);
+  await within(untilCollected(hasEnded), "the end of all that belongs to them");
+});
+
+/** A handshake in which the client says nothing; what it stands on. */
+async function halfOpen(over: AbortSignal): Promise<WeakRef<Conn>> {
+  const conn: Conn = {
+    remoteAddr: { hostname: "192.0.2.1", port: 1 },
+    read: () => orAborted(new Promise<never>(() => {}), over),
+    write: (bytes) => Promise.resolve(bytes.byteLength),
+    closeWrite: () => Promise.resolve(),
+    close: () => {},
+    setNoDelay: () => {},
+    setKeepAlive: () => {},
+  };
+  acceptTls(conn, { pair: server, clientCa: undefined }, { clock: systemClock }, over).catch(() => {});
+  await settleWithSockets();
+  return new WeakRef(conn);
+}
+
+/** Collects garbage until `isDone`. */
+async function untilCollected(isDone: () => boolean): Promise<void> {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  while (!isDone()) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    collect();
+  }
+}
 
 Deno.test("Entrance lets a client in while more half-open handshakes are under way than it keeps", async () => {
   using stage = new TlsStage();
