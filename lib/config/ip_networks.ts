@@ -17,13 +17,15 @@ export interface IpNetwork {
 
 /** A network; an address alone is a network of one. `undefined` when the text is none, or has bits after its prefix. */
 export function parseIpNetwork(text: string): IpNetwork | undefined {
-  const match = /^([0-9a-fA-F:.]+)(?:\/([0-9]{1,3}))?$/.exec(text);
+  const match = /^([0-9a-fA-F:.]+)(?:\/(0|[1-9][0-9]{0,2}))?$/.exec(text);
   if (match === null) return undefined;
   const [, address = "", prefix] = match;
   const bytes = bytesOf(address);
   if (bytes === undefined) return undefined;
-  const prefixBits = prefix === undefined ? bytes.length * 8 : Number(prefix);
-  if (prefixBits > bytes.length * 8) return undefined;
+  // An IPv4 network within IPv6 is written with the bits of its whole address.
+  const outerBits = bytes.length === 4 && address.includes(":") ? IPV4_WITHIN_IPV6.length * 8 : 0;
+  const prefixBits = prefix === undefined ? bytes.length * 8 : Number(prefix) - outerBits;
+  if (prefixBits < 0 || prefixBits > bytes.length * 8) return undefined;
   const isClean = bytes.every((byte, i) => (byte & ~maskOf(prefixBits, i) & 0xff) === 0);
   return isClean ? { text, prefixBits, bytes } : undefined;
 }

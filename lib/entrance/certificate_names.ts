@@ -131,7 +131,7 @@ function hexOf(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** BMPString has two bytes a character; the other types of strings are, or include, ASCII. */
+/** BMPString has two bytes a character; the other types of strings are, or include, ASCII. No mark is left out of them. */
 function textOf({ tag, content }: Element): string {
-  return new TextDecoder(tag === 0x1e ? "utf-16be" : "utf-8").decode(content);
+  return new TextDecoder(tag === 0x1e ? "utf-16be" : "utf-8", { ignoreBOM: true }).decode(content);
 }

@@ -162,7 +162,9 @@ async function readHeader(tcp: Conn, signal: AbortSignal): Promise<Conn | undefi
   try {
     signal.throwIfAborted();
     for (let filled = 0; filled < buffer.byteLength;) {
-      const n = await tcp.read(buffer.subarray(filled));
+      const n = await tcp.read(buffer.subarray(filled)).catch(() => {
+        throw new ClientLeft("The client left before its header was whole");
+      });
       if (n === null) {
         if (filled === 0) throw new ClientLeft("The client left without a byte");
         throw new BadHeader("The PROXY header is not whole: the connection has ended");

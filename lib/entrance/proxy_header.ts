@@ -59,13 +59,18 @@ function parseV1(bytes: Uint8Array): ProxyHeader {
   const words = String.fromCharCode(...bytes.subarray(0, end - 1)).split(" ");
   const [, family, source = "", destination = "", sourcePort = "", destinationPort = ""] = words;
   if (family === "UNKNOWN") return { kind: "local", headerBytes };
-  const isAddress = family === "TCP4" ? isIpv4 : family === "TCP6" ? isIpv6 : () => false;
+  const isAddress = family === "TCP4" ? isIpv4 : family === "TCP6" ? isIpv6WithoutZone : () => false;
   const port = portOf(sourcePort);
   const isWhole = words.length === 6 && isAddress(source) && isAddress(destination) &&
     port !== undefined && portOf(destinationPort) !== undefined;
   return isWhole
     ? { kind: "client", client: { hostname: source, port }, headerBytes }
     : bad("found a header of version 1 that cannot be parsed");
+}
+
+/** A zone may have any character, and means nothing on another machine. */
+function isIpv6WithoutZone(text: string): boolean {
+  return isIpv6(text) && !text.includes("%");
 }
 
 function portOf(text: string): number | undefined {

@@ -4,6 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import net from "node:net";
 import { systemClock } from "../../../lib/base/clock.ts";
 import { concat } from "../../../lib/base/bytes.ts";
 import { parseIpNetwork } from "../../../lib/config/ip_networks.ts";
@@ -14,6 +16,7 @@ import { countedMetrics } from "../../support/counted_metrics.ts";
 import { within } from "../../support/deadline.ts";
 import { v2Header } from "../../support/proxy_headers.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { settleWithSockets } from "../../support/virtual_clock.ts";
 import { readToEnd, receive, send } from "./stage.ts";
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
@@ -36,6 +39,7 @@ async function stage(from = "127.0.0.0/8") {
     metrics,
     accepting,
     client,
+    port: entrance.addr.port,
     [Symbol.dispose]() {
       entrance.close();
       client.close();
@@ -115,6 +119,23 @@ for (
     assert.deepEqual([level, fields.cause], ["info", cause]);
     assert.equal(metrics.value("entrance_failures_total", { cause: "proxy_header" }), 1);
     await receive(client).catch(() => {}); // what was not read makes it a reset
+  });
+}
+
+for (const [what, sent] of [["without a byte", ""], ["within its header", "PROXY TCP4"]] as const) {
+  Deno.test(`Entrance is silent about a load balancer that resets a connection ${what}`, async () => {
+    using parts = await stage();
+    const { accepting, log, metrics, port } = parts;
+    const socket = net.connect({ host: "127.0.0.1", port });
+    socket.on("error", () => {});
+    await within(once(socket, "connect"), "a connection");
+    if (sent !== "") socket.write(sent);
+    await settleWithSockets();
+    socket.resetAndDestroy();
+    const { level, fields } = await within(log.next("connection_rejected"), "a record");
+    assert.deepEqual([level, fields.cause], ["debug", "The client left before its header was whole"]);
+    assert.equal(metrics.value("entrance_failures_total", { cause: "left" }), 1);
+    accepting.catch(() => {});
   });
 }
 

@@ -25,6 +25,11 @@ const WITHIN: readonly (readonly [address: string, network: string, expected: bo
   ["::ffff:a01:203", "10.0.0.0/8", true],
   ["::ffff:11.1.2.3", "10.0.0.0/8", false],
   ["localhost", "0.0.0.0/0", false],
+  // And people write networks of IPv4 in it.
+  ["10.1.2.3", "::ffff:10.0.0.0/104", true],
+  ["::ffff:11.1.2.3", "::ffff:10.0.0.0/104", false],
+  ["203.0.113.7", "::ffff:0:0/96", true],
+  ["10.1.2.3", "::ffff:10.1.2.3/128", true],
 ];
 
 for (const [address, network, expected] of WITHIN) {
@@ -44,6 +49,11 @@ Deno.test("parseIpNetwork() refuses what is no network", () => {
       "2001:db8::/129",
       "2001:db8::1/32",
       "::1%lo",
+      "::ffff:10.0.0.0/8",
+      "::ffff:10.0.0.0/24",
+      "::ffff:10.1.0.0/104",
+      "::ffff:0:0/95",
+      "10.0.0.0/08",
       "a.example.org",
       "10.0.0.0/8 ",
     ]

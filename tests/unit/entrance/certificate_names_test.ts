@@ -34,6 +34,11 @@ Deno.test("namesOf() does not split a name that looks like several", async () =>
   assert.equal(acceptedName(names, ["admin.example.org"]), undefined);
 });
 
+Deno.test("namesOf() leaves no character of a name out", async () => {
+  const { cert } = await ca.issue({ commonName: "\ufeffadmin" });
+  assert.equal(namesOf(derOf(cert)).common, "\ufeffadmin");
+});
+
 Deno.test("namesOf() throws on bytes that are no certificate, and never hangs", () => {
   const der = derOf(ca.cert);
   fc.assert(fc.property(fc.nat(der.byteLength - 1), fc.nat(255), (at, byte) => {

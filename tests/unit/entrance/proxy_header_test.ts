@@ -69,6 +69,11 @@ const BAD: readonly (readonly [what: string, header: Uint8Array, why: RegExp])[]
     /cannot be parsed/,
   ],
   ["a name for an address", bytesOf("PROXY TCP4 localhost 192.0.2.1 4711 443\r\n"), /cannot be parsed/],
+  [
+    "a zone, which could hold any character",
+    bytesOf("PROXY TCP6 fe80::1%\x1b[2J ::1 4711 443\r\n"),
+    /cannot be parsed/,
+  ],
   ["a port that is too large", bytesOf("PROXY TCP4 203.0.113.7 192.0.2.1 65536 443\r\n"), /cannot be parsed/],
   ["a missing port", bytesOf("PROXY TCP4 203.0.113.7 192.0.2.1 4711\r\n"), /cannot be parsed/],
   ["a word too many", bytesOf("PROXY TCP4 203.0.113.7 192.0.2.1 4711 443 x\r\n"), /cannot be parsed/],
