@@ -250,7 +250,7 @@ export const EVENT_TOPICS = {
       level: "info",
       text: "connection rejected before its session",
       meaning:
-        "the TLS handshake or the PROXY header failed: `cause` says why, `from` is the other end of the socket",
+        "the TLS handshake or the PROXY header failed: `cause` says why, `from` is the client, or a load balancer whose header failed",
     },
     connection_without_client: {
       level: "debug",

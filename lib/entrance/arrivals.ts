@@ -10,7 +10,7 @@ import { type Clock, deadline } from "../base/clock.ts";
 import { TimeoutError } from "../base/errors.ts";
 import { formatDurationMs } from "../config/duration.ts";
 
-/** From accept to the end of the handshake, in ms. */
+/** How long the header of a load balancer may take, and then the handshake, in ms each. */
 export const ARRIVAL_LIMIT_MS = 10_000;
 
 /** Connections without a session at a time. Each needs a file descriptor. */

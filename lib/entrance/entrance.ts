@@ -107,33 +107,33 @@ export class Entrance implements Listener {
   }
 
   async #enter(tcp: Conn): Promise<void> {
-    const { arrivals, log } = this.#ports;
-    const { remoteAddr } = tcp;
+    let from = tcp.remoteAddr;
     try {
-      const conn = await arrivals.admit(
-        remoteAddr.hostname,
-        this.#over.signal,
-        (signal) => this.#arrive(tcp, signal),
-      );
+      const client = await this.#clientOf(tcp);
+      from = client?.remoteAddr ?? from;
+      const conn = client && await this.#secured(client);
       this.#crowd.succeeded();
       if (conn !== undefined) return this.#settle({ conn });
-      log.debug("connection_without_client", { from: formatAddress(remoteAddr) });
+      this.#ports.log.debug("connection_without_client", { from: formatAddress(from) });
     } catch (error) {
-      if (!this.#over.signal.aborted) this.#failed(remoteAddr, error);
+      if (!this.#over.signal.aborted) this.#failed(from, error);
     }
     close(tcp);
   }
 
-  /** The connection as a session may have it; nothing if it is one without a client. */
-  async #arrive(tcp: Conn, signal: AbortSignal): Promise<Conn | undefined> {
-    const { proxiesFrom, secure } = this.#steps;
-    let conn = tcp;
-    if (proxiesFrom.some((network) => isWithin(tcp.remoteAddr.hostname, network))) {
-      const found = await readHeader(tcp, signal);
-      if (found === undefined) return undefined;
-      conn = found;
-    }
-    return secure === undefined ? conn : await secure(conn, signal);
+  /** The connection with the address of its client; nothing if it is one without a client. */
+  async #clientOf(tcp: Conn): Promise<Conn | undefined> {
+    const { hostname } = tcp.remoteAddr;
+    if (!this.#steps.proxiesFrom.some((network) => isWithin(hostname, network))) return tcp;
+    return await this.#ports.arrivals.admit(hostname, this.#over.signal, (signal) => readHeader(tcp, signal));
+  }
+
+  /** The connection as a session may have it. Behind a load balancer, too, clients count by their own addresses. */
+  async #secured(client: Conn): Promise<Conn> {
+    const { secure } = this.#steps;
+    if (secure === undefined) return client;
+    const { hostname } = client.remoteAddr;
+    return await this.#ports.arrivals.admit(hostname, this.#over.signal, (signal) => secure(client, signal));
   }
 
   #failed(from: Address, error: unknown): void {

@@ -292,6 +292,7 @@ Deno.test("Entrance reads the header of a load balancer before the handshake", a
   await client.handshake().catch(() => {});
   const { fields } = await within(stage.log.next(ENDED), "a line in the log");
   assert.match(String(fields.cause), /no certificates/);
+  assert.equal(fields.from, "203.0.113.7:4711");
 
   using open = new TlsStage({ proxiesFrom: [parseIpNetwork("127.0.0.0/8")!] });
   const behind = await Deno.connect({ hostname: "127.0.0.1", port: open.port });
@@ -302,6 +303,27 @@ Deno.test("Entrance reads the header of a load balancer before the handshake", a
   assert.deepEqual(conn.remoteAddr, { hostname: "203.0.113.7", port: 4711 });
   await send(secured, "hello");
   assert.equal(await receive(conn), "hello");
+});
+
+Deno.test("Entrance ends the handshakes of the client that has most of them, also behind a load balancer", async () => {
+  using stage = new TlsStage({ proxiesFrom: [parseIpNetwork("127.0.0.0/8")!] });
+  const accepting = stage.accept();
+  const patient = await Deno.connect({ hostname: "127.0.0.1", port: stage.port });
+  await send(patient, "PROXY TCP4 198.51.100.1 192.0.2.1 4711 443\r\n");
+  while (stage.arrivals.count < 1) await settleWithSockets();
+  for (let i = 0; i < MOST_ARRIVALS + 20; i++) {
+    await send(await stage.connectTcp(), "PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\n");
+    await settleWithSockets();
+  }
+  while (stage.metrics.value("entrance_failures_total", { cause: "crowded_out" }) < 20) {
+    await settleWithSockets();
+  }
+  const secured = stage.own(await Deno.startTls(patient, { hostname: "localhost", caCerts: [ca.cert] }));
+  const [conn] = await within(
+    Promise.all([accepting, secured.handshake()]),
+    "the handshake of the patient client",
+  );
+  assert.equal(conn.remoteAddr.hostname, "198.51.100.1");
 });
 
 Deno.test("Entrance.close() ends what is under way", async () => {
