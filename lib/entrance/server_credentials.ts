@@ -54,6 +54,8 @@ export class ReloadedCredentials {
   readonly #ports: CredentialPorts;
   readonly #faults: CauseLog;
   #current: ServerCredentials;
+  /** What the log was told of certificates that have expired. */
+  #warned: readonly string[] = [];
 
   private constructor(files: CredentialFiles, ports: CredentialPorts, current: ServerCredentials) {
     this.#files = files;
@@ -94,12 +96,14 @@ export class ReloadedCredentials {
     this.#faults.succeeded();
     const { pair, clientCa } = loaded.credentials;
     const last = this.#current;
-    if (pair.cert === last.pair.cert && pair.key === last.pair.key && clientCa === last.clientCa) return;
-    this.#current = loaded.credentials;
-    this.#ports.log.info("tls_files_reloaded", { expires: expiryOf(pair.cert) });
+    if (pair.cert !== last.pair.cert || pair.key !== last.pair.key || clientCa !== last.clientCa) {
+      this.#current = loaded.credentials;
+      this.#ports.log.info("tls_files_reloaded", { expires: expiryOf(pair.cert) });
+    }
     this.#warnOfExpiry();
   }
 
+  /** Once for each certificate, at the start or when it happens. */
   #warnOfExpiry(): void {
     const { clock, log } = this.#ports;
     const { pair, clientCa } = this.#current;
@@ -108,9 +112,12 @@ export class ReloadedCredentials {
       [this.#files.tlsCert, faultOfClientCertificate(pair.cert, wallMs)],
       [this.#files.tlsClientCa, clientCa === undefined ? undefined : faultOfCa(clientCa, wallMs)],
     ];
-    for (const [file, cause] of causes) {
-      if (cause !== undefined) log.warn("tls_certificate_expired", { file, cause });
+    const expired = causes.filter(([, cause]) => cause !== undefined);
+    const warnings = expired.map(([file, cause]) => `${file}: ${cause}`);
+    for (const [i, [file, cause]] of expired.entries()) {
+      if (!this.#warned.includes(warnings[i]!)) log.warn("tls_certificate_expired", { file, cause });
     }
+    this.#warned = warnings;
   }
 }
 

@@ -79,6 +79,28 @@ Deno.test("ReloadedCredentials.load() warns of certificates that have expired, a
   ]);
 });
 
+Deno.test("ReloadedCredentials.watch() warns once when a certificate expires while it is in use", async () => {
+  const { files, load, log, clock } = stage();
+  const notAfter = new Date(Math.ceil(clock.wallMs() / 1000) * 1000 + 5 * RELOAD_PERIOD_MS);
+  const short = await ca.issue({ commonName: "builds", notBefore: new Date(0), notAfter });
+  Object.assign(files, { "tls.crt": short.cert, "tls.key": short.key });
+  const credentials = await load();
+  const stop = new AbortController();
+  const watching = assert.rejects(credentials.watch(stop.signal), /the end/);
+  await clock.advance(RELOAD_PERIOD_MS);
+  assert.equal(log.records.length, 0);
+  for (let i = 0; i < 8; i++) await clock.advance(RELOAD_PERIOD_MS);
+  const { level, code, fields } = log.records[0]!;
+  assert.deepEqual([log.records.length, level, code, fields.file], [
+    1,
+    "warn",
+    "tls_certificate_expired",
+    "tls.crt",
+  ]);
+  stop.abort(new Error("the end"));
+  await watching;
+});
+
 Deno.test("ReloadedCredentials.watch() takes a new pair, and keeps the old one while the new one is bad", async () => {
   const { files, load, log, clock } = stage();
   const credentials = await load();
