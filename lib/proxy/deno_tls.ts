@@ -36,11 +36,15 @@ export function tlsOf(standsOnStreams: boolean): StartTls {
   return async (conn, options, signal) => {
     if (signal.aborted) close(conn);
     signal.throwIfAborted();
-    const { secure, shaken } = isTcp(conn) && options.pair === undefined
-      ? await startNative(conn, options)
+    const opening = isTcp(conn) && options.pair === undefined
+      ? startNative(conn, options)
       : standsOnStreams
-      ? await startOverNode(conn, options)
-      : await startByDialling(conn, options);
+      ? startOverNode(conn, options)
+      : startByDialling(conn, options);
+    const { secure, shaken } = await opening.catch((error) => {
+      close(conn);
+      throw error;
+    });
     shaken.catch(() => {});
     try {
       await orAborted(shaken, signal);

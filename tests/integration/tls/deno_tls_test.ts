@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { close, writeAll } from "../../../lib/base/conn.ts";
 import type { Conn } from "../../../lib/base/network.ts";
+import { tlsOf } from "../../../lib/proxy/deno_tls.ts";
 import { describeTlsFault } from "../../../lib/target/tls_errors.ts";
 import { within } from "../../support/deadline.ts";
 import { MemoryConn } from "../../support/memory_network.ts";
@@ -208,6 +209,20 @@ async function faultOf(server: TlsServerOptions | "plain" | "closes", wanted = o
     if (conn !== undefined) close(conn);
   }
 }
+
+Deno.test("denoTls over a port of its own leaves no connection open when it cannot begin", async () => {
+  const left = Promise.withResolvers<void>();
+  await using stage = new TlsStage(async (conn) => {
+    try {
+      while (await conn.read(new Uint8Array(1024)) !== null);
+    } finally {
+      left.resolve();
+    }
+  });
+  const conn = await stage.connect();
+  await assert.rejects(tlsOf(false)(conn, { ...options, pair: { cert: "no PEM", key: "no PEM" } }, never));
+  await within(left.promise, "the end of the connection");
+});
 
 Deno.test("denoTls and describeTlsFault(): each mistake has its own words", async () => {
   const expired = await ca.issue({ commonName: "buildkitd", dnsNames: ["buildkitd"], ...PAST });
