@@ -12,7 +12,7 @@ import { type Machine, readFault } from "../kube/machine.ts";
 import {
   faultOfCa,
   faultOfClientCertificate,
-  faultOfKey,
+  faultOfKeyFile,
   isMismatch,
   type KeyPair,
   notAfterMs,
@@ -134,14 +134,14 @@ async function read(
       const text = await machine.readText(path);
       const fault = faultOf(text);
       if (fault === undefined) return text;
-      problems.push(`Cannot use the file "${path}" of "${flag}": ${fault}`);
+      problems.push(`Cannot use the "${flag}" file "${path}": ${fault}`);
     } catch (error) {
-      problems.push(`Cannot use the file "${path}" of "${flag}": ${readFault(error)}`);
+      problems.push(`Cannot use the "${flag}" file "${path}": ${readFault(error)}`);
     }
     return "";
   };
   const cert = await readOne("--tls-cert", tlsCert, (text) => faultOfClientCertificate(text, BEFORE_ALL_MS));
-  const key = await readOne("--tls-key", tlsKey, faultOfKey);
+  const key = await readOne("--tls-key", tlsKey, faultOfKeyFile);
   const clientCa = tlsClientCa === undefined
     ? undefined
     : await readOne("--tls-client-ca", tlsClientCa, (text) => faultOfCa(text, BEFORE_ALL_MS));

@@ -144,6 +144,12 @@ export function faultOfKey(text: string): string | undefined {
   return derOf(key) === undefined ? "found a PEM private key that cannot be decoded" : undefined;
 }
 
+/** As {@link faultOfKey}, with what is wanted: `found …, want …`. */
+export function faultOfKeyFile(text: string): string | undefined {
+  const fault = faultOfKey(text);
+  return fault === undefined ? undefined : `${fault}, want a PEM private key that is not encrypted`;
+}
+
 const spkiOf = (key: KeyObject) => key.export({ type: "spki", format: "der" }).toString("base64");
 
 /** Whether certificate and key certainly do not match. (Deno 2.6 ends the process on such a pair.) */

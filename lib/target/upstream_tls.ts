@@ -15,7 +15,7 @@ import type { Settings } from "../config/settings.ts";
 import { CachedFile } from "../kube/cached_file.ts";
 import { ClientCertificateFiles } from "../kube/client_certificate.ts";
 import type { Machine } from "../kube/machine.ts";
-import { faultOfCa, faultOfClientCertificate, faultOfKey } from "../kube/pem.ts";
+import { faultOfCa, faultOfClientCertificate, faultOfKeyFile } from "../kube/pem.ts";
 import { GreetedConn } from "./greeted_conn.ts";
 import { describeTlsFault, UNKNOWN_ISSUER } from "./tls_errors.ts";
 
@@ -56,7 +56,7 @@ export async function loadUpstreamTls(
   const fileOf = (path: string, flag: string, fault: (text: string, wallMs: number) => string | undefined) =>
     new CachedFile({
       path,
-      what: `file of ${flag}`,
+      what: `"${flag}" file`,
       fault: (text) => fault(text, clock.wallMs()),
       machine,
       clock,
@@ -66,7 +66,7 @@ export async function loadUpstreamTls(
   if (upstreamTlsCert !== undefined && upstreamTlsKey !== undefined) {
     files.push(
       fileOf(upstreamTlsCert, "--upstream-tls-cert", faultOfClientCertificate),
-      fileOf(upstreamTlsKey, "--upstream-tls-key", faultOfKey),
+      fileOf(upstreamTlsKey, "--upstream-tls-key", faultOfKeyFile),
     );
   }
   const problems =

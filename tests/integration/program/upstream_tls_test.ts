@@ -174,9 +174,9 @@ Deno.test("process: it does not start with files that cannot be used, and says w
   const problems = new TextDecoder().decode(stderr).split("\n").filter((line) => line.startsWith("  "));
   assert.match(problems[0]!, /"\/nowhere\/config"/);
   assert.deepEqual(problems.slice(1, 4), [
-    '  Cannot use the file of --upstream-tls-ca "/nowhere/ca.crt": found no such file',
-    '  Cannot use the file of --upstream-tls-cert "/nowhere/tls.crt": found no such file',
-    '  Cannot use the file of --upstream-tls-key "/nowhere/tls.key": found no such file',
+    '  Cannot use the "--upstream-tls-ca" file "/nowhere/ca.crt": found no such file',
+    '  Cannot use the "--upstream-tls-cert" file "/nowhere/tls.crt": found no such file',
+    '  Cannot use the "--upstream-tls-key" file "/nowhere/tls.key": found no such file',
   ]);
   assert.deepEqual(problems.slice(4).map((line) => /"(\/nowhere\/[^"]+)"/.exec(line)?.[1]), [
     "/nowhere/server.crt",

@@ -70,7 +70,7 @@ Deno.test("openListeners() says all that is wrong with the runtime and the files
   assert.deepEqual(error.problems, [
     'Cannot use "--tls-listen-addr": this program runs on Deno 2.6.10, which cannot serve TLS on connections that it ' +
     "has accepted, want a build with Deno 2.9 or later",
-    'Cannot use the file "no.key" of "--tls-key": found no such file',
+    'Cannot use the "--tls-key" file "no.key": found no such file',
   ]);
   await assert.rejects(open(TLS, "2.6.10"), UsageError);
 });

@@ -53,9 +53,20 @@ Deno.test("ReloadedCredentials reads a pair, and authorities of clients where th
 Deno.test("ReloadedCredentials.load() says all that is wrong at once", async () => {
   const { load } = stage({ "tls.crt": "hello", "ca.crt": first.key });
   assert.deepEqual(await problemsOf(load()), [
-    'Cannot use the file "tls.crt" of "--tls-cert": found 5 bytes that are not a PEM certificate',
-    'Cannot use the file "tls.key" of "--tls-key": found no such file',
-    'Cannot use the file "ca.crt" of "--tls-client-ca": found a PEM block "PRIVATE KEY"',
+    'Cannot use the "--tls-cert" file "tls.crt": found 5 bytes that are not a PEM certificate',
+    'Cannot use the "--tls-key" file "tls.key": found no such file',
+    'Cannot use the "--tls-client-ca" file "ca.crt": found a PEM block "PRIVATE KEY"',
+  ]);
+});
+
+Deno.test("ReloadedCredentials.load() says which key it wants instead of an encrypted one", async () => {
+  const { load } = stage({
+    "tls.crt": first.cert,
+    "tls.key": first.key.replaceAll("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
+    "ca.crt": ca.cert,
+  });
+  assert.deepEqual(await problemsOf(load()), [
+    'Cannot use the "--tls-key" file "tls.key": found an encrypted private key, want a PEM private key that is not encrypted',
   ]);
 });
 
