@@ -80,8 +80,10 @@ export async function runProgram(
   const log = logTo((level, code, fields) => {
     if (stop.now.aborted) return; // the demo is over, and what is left of the program with it
     const { from, to, because, cause } = fields;
-    if (code === "scaled") onEvent(`scales ${from} -> ${to}: ${because}`);
-    else if (code === "upstream_selected") onEvent(`reaches pods by ${fields["upstream"]}: ${cause}`);
+    if (code === "scaled") {
+      // The same count, written once more, is for other proxies and scales nothing.
+      if (from !== to) onEvent(`scales ${from} -> ${to}: ${because}`);
+    } else if (code === "upstream_selected") onEvent(`reaches pods by ${fields["upstream"]}: ${cause}`);
     else if (level === "warn" || level === "error") {
       const { text } = EVENTS[code];
       onEvent(cause === undefined ? text : `${text}: ${cause}`);

@@ -26,6 +26,7 @@ Deno.test("runDemo() --laptop shows that the pods are reached through the API se
   const stop = new AbortController().signal;
   await runDemo({ ...fast, stub: true, laptop: true, stop, write: (more) => text += more });
   assert.match(text, /program +reaches pods by port-forward: 127\.0\.[01]\.1:\d+: No route to host/);
+  assert.doesNotMatch(text, /scales 1 -> 1/, "a write of the same count scales nothing");
   assert.match(text, /^OK {2}11 of 11 clients were served/m);
 });
 
