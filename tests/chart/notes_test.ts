@@ -139,3 +139,17 @@ Deno.test("chart: helm warns of TLS that lets everybody in from outside", async 
     !(await notesOf({ type: "LoadBalancer", loadBalancerSourceRanges: ["10.0.0.0/8"] })).includes(warning),
   );
 });
+
+for (
+  const [dnsNames, text] of [[[], ":"], [
+    ["builds.example.com"],
+    ", for the DNS record of that name:",
+  ]] as const
+) {
+  Deno.test(`chart: the notes speak of a DNS record for ${dnsNames[0] ?? "no name"}`, async () => {
+    const certManager = { create: true, issuerRef: { name: "ca" }, dnsNames };
+    const tls = { enabled: true, certManager, service: { type: "LoadBalancer" } };
+    const notes = await helm.notes({ autoscaler: { tls } });
+    assert.equal(/^Its address outside the cluster(.*)$/m.exec(notes)?.[1], text);
+  });
+}

@@ -133,7 +133,7 @@ Clients with TLS connect to:
   buildctl --addr {{ $address }} {{ $buildctl }} debug workers
 {{- if ne $tls.service.type "ClusterIP" }}
 
-Its address outside the cluster, for the DNS record of that name:
+Its address outside the cluster{{ if $tls.certManager.dnsNames }}, for the DNS record of that name{{ end }}:
 
   kubectl --namespace {{ include "buildkitd-stack.autoscaler.namespace" . }} get service {{ include "buildkitd-stack.tlsListener.name" . }}
 {{- end }}
