@@ -88,7 +88,7 @@ function tlsConflicts(
   }
   if (given("tlsClientNames") && !given("tlsClientCa")) {
     problems.push(
-      'Cannot use "--tls-client-names" without "--tls-client-ca": without it clients show no certificate',
+      'Cannot use "--tls-client-names" without "--tls-client-ca": clients would not be asked for a certificate',
     );
   }
   return problems;

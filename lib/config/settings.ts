@@ -112,7 +112,8 @@ export const SETTINGS = {
     type: choice("how", ["auto", "slices", "dns", "port-forward"]),
     default: "auto",
     topic: "proxy",
-    help: "how to reach pods: by address, by DNS name or through the API server; auto: what works",
+    help:
+      "how to reach pods: by address (slices), DNS name or API server (port-forward), or by whichever works (auto)",
     chart: { key: "upstream" },
   }),
   clusterDomain: row({
@@ -196,8 +197,8 @@ export const SETTINGS = {
     default: undefined,
     topic: "entrance",
     help:
-      "names of which a client's certificate must have one: an exact alternative name, or the common name of a " +
-      "certificate without any",
+      "clients that may connect, by an exact alternative name of their certificate, or its common name if it has no " +
+      "alternative names",
   }),
   proxyProtocol: row({
     flag: "--proxy-protocol",

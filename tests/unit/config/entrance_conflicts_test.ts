@@ -74,7 +74,7 @@ const REFUSED: readonly (readonly [what: string, flags: Flags, ...problems: read
     "files of TLS without TLS, and names without authorities",
     { tlsCert: "tls.crt", tlsKey: "tls.key", tlsClientNames: "ci" },
     'Cannot use "--tls-cert" and "--tls-key" without "--tls-listen-addr": nothing would be encrypted',
-    'Cannot use "--tls-client-names" without "--tls-client-ca": without it clients show no certificate',
+    'Cannot use "--tls-client-names" without "--tls-client-ca": clients would not be asked for a certificate',
   ],
   [
     "an empty name",
