@@ -108,8 +108,8 @@ test("the compiled program refuses TLS with exit code 2 if its runtime cannot se
   }).output();
   const said = new TextDecoder().decode(stderr);
   assert.equal(code, 2, said);
-  assert.match(said, /"--tls-cert": found no such file/);
-  assert.match(said, /"--tls-key": found no such file/);
+  assert.match(said, /"--tls-cert" file "\/no\/such\/file.crt": found no such file/);
+  assert.match(said, /"--tls-key" file "\/no\/such\/file.key": found no such file/);
   const version = await run(programPath(PROGRAM), ["--version"]);
   const [, major, minor] = /deno (\d+)\.(\d+)\./.exec(version)!;
   const serves = Number(major) > 2 || Number(minor) >= 9;
