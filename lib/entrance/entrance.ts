@@ -11,9 +11,9 @@ import { CauseLog } from "../base/log.ts";
 import type { EntranceFault } from "../base/metrics.ts";
 import { type Address, type Conn, formatAddress, type Listener } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
+import { PrefixedConn } from "../base/prefixed_conn.ts";
 import { type IpNetwork, isWithin } from "../config/ip_networks.ts";
 import { type Arrivals, ClientLeft, CrowdedOut } from "./arrivals.ts";
-import { PrefixedConn } from "./prefixed_conn.ts";
 import { LONGEST_HEADER_BYTES, parseProxyHeader } from "./proxy_header.ts";
 
 /** What a connection has to pass. */
@@ -178,7 +178,7 @@ async function readHeader(tcp: Conn, signal: AbortSignal): Promise<Conn | undefi
         case "local":
           return undefined;
         case "client":
-          return new PrefixedConn(tcp, header.client, bytes.slice(header.headerBytes));
+          return new PrefixedConn(tcp, bytes.slice(header.headerBytes), header.client);
       }
     }
     throw new BadHeader(`The PROXY header is longer than ${LONGEST_HEADER_BYTES} bytes`);

@@ -10,13 +10,13 @@ import { codeOf, ExplainedError, TimeoutError, UsageError } from "../base/errors
 import type { Conn, Network } from "../base/network.ts";
 import { orAborted } from "../base/or_aborted.ts";
 import type { BasePorts } from "../base/ports.ts";
+import { PrefixedConn } from "../base/prefixed_conn.ts";
 import type { StartTls, TlsClientOptions } from "../base/tls_client.ts";
 import type { Settings } from "../config/settings.ts";
 import { CachedFile } from "../kube/cached_file.ts";
 import { ClientCertificateFiles } from "../kube/client_certificate.ts";
 import type { Machine } from "../kube/machine.ts";
 import { faultOfCa, faultOfClientCertificate, faultOfKeyFile } from "../kube/pem.ts";
-import { GreetedConn } from "./greeted_conn.ts";
 import { describeTlsFault, UNKNOWN_ISSUER } from "./tls_errors.ts";
 
 /** The settings that matter. */
@@ -186,7 +186,7 @@ export class UpstreamTls {
     try {
       const n = await orAborted(conn.read(buffer), signal);
       if (n === null) throw new Error("connection was closed");
-      return new GreetedConn(conn, buffer.subarray(0, n));
+      return new PrefixedConn(conn, buffer.subarray(0, n));
     } catch (error) {
       close(conn);
       throw error;

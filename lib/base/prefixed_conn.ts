@@ -1,30 +1,30 @@
 /**
- * A connection of which some bytes were read already, and whose client is somebody else than the other end of the socket:
- * what remains after the header of a load balancer.
+ * A connection of which some bytes were read already, by whoever had to look at them first.
  *
  * @module
  */
-import type { Address, Conn } from "../base/network.ts";
+import type { Address, Conn } from "./network.ts";
 
 /** {@link Conn} that gives `first` before all else. */
 export class PrefixedConn implements Conn {
   readonly remoteAddr: Address;
   readonly #conn: Conn;
-  #first: Uint8Array;
+  /** What nobody has read from here; nothing of its buffer is kept longer. */
+  #first: Uint8Array | undefined;
 
-  /** Takes over a connection. */
-  constructor(conn: Conn, remoteAddr: Address, first: Uint8Array) {
+  /** Takes over a connection. `remoteAddr` is its client, where that is not the other end of the socket. */
+  constructor(conn: Conn, first: Uint8Array, remoteAddr: Address = conn.remoteAddr) {
     this.#conn = conn;
     this.remoteAddr = remoteAddr;
-    this.#first = first;
+    this.#keep(first);
   }
 
   /** See {@link Conn}. */
   read(buffer: Uint8Array): Promise<number | null> {
-    if (this.#first.byteLength === 0) return this.#conn.read(buffer);
+    if (this.#first === undefined) return this.#conn.read(buffer);
     const part = this.#first.subarray(0, buffer.byteLength);
     buffer.set(part);
-    this.#first = this.#first.subarray(part.byteLength);
+    this.#keep(this.#first.subarray(part.byteLength));
     return Promise.resolve(part.byteLength);
   }
 
@@ -51,5 +51,9 @@ export class PrefixedConn implements Conn {
   /** See {@link Conn}. */
   setKeepAlive(keepAlive?: boolean): void {
     this.#conn.setKeepAlive(keepAlive);
+  }
+
+  #keep(rest: Uint8Array): void {
+    this.#first = rest.byteLength === 0 ? undefined : rest;
   }
 }
