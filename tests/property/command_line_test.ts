@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { UsageError } from "../../lib/base/errors.ts";
 import { parseCommandLine } from "../../lib/config/command_line.ts";
 import { settingRows, settingsAsText } from "../../lib/config/settings.ts";
+import { ARGUMENT } from "../support/arguments.ts";
 
 const row = fc.constantFrom(...settingRows().map(([, setting]) => setting).filter((each) => each.default));
 
@@ -30,41 +31,10 @@ Deno.test("parseCommandLine() reads flags in both forms, before and after run, a
   );
 });
 
-const flag = fc.constantFrom(...settingRows().map(([, each]) => each.flag));
-const value = fc.constantFrom(
-  "1m",
-  "1",
-  "default",
-  ":0",
-  "",
-  "-",
-  "--",
-  "-1s",
-  "a=b",
-  "--target-port",
-  "x\ny",
-);
-const argument = fc.oneof(
-  flag,
-  value,
-  fc.tuple(flag, value).map(([name, text]) => `${name}=${text}`),
-  fc.constantFrom(
-    "run",
-    "demo",
-    "--help",
-    "-h",
-    "--unknown",
-    "--unknown=1",
-    "version",
-    "completions",
-    "bash",
-  ),
-);
-
 Deno.test("parseCommandLine() gives a request or at least one problem", () => {
   let [requests, refusals] = [0, 0];
   fc.assert(
-    fc.property(fc.array(argument, { maxLength: 5 }), (args) => {
+    fc.property(fc.array(ARGUMENT, { maxLength: 5 }), (args) => {
       try {
         parseCommandLine(args, {});
         requests += 1;

@@ -9,7 +9,7 @@ import { UsageError } from "../../lib/base/errors.ts";
 import { parseCommandLine } from "../../lib/config/command_line.ts";
 import { readPlainArguments } from "../../lib/config/plain_arguments.ts";
 import { runRequest } from "../../lib/config/parse_settings.ts";
-import { settingRows } from "../../lib/config/settings.ts";
+import { ARGUMENT } from "../support/arguments.ts";
 
 function outcome(read: () => unknown): unknown {
   try {
@@ -20,33 +20,10 @@ function outcome(read: () => unknown): unknown {
   }
 }
 
-const flag = fc.constantFrom(...settingRows().map(([, each]) => each.flag));
-const value = fc.constantFrom(
-  "1m",
-  "1",
-  "0",
-  "default",
-  ":0",
-  "",
-  "-",
-  "--",
-  "-1s",
-  "a=b",
-  "run",
-  "--target-port",
-  "x\ny",
-);
-const argument = fc.oneof(
-  flag,
-  value,
-  fc.tuple(flag, value).map(([name, text]) => `${name}=${text}`),
-  fc.constantFrom("run", "demo", "--help", "-h", "--unknown", "version"),
-);
-
 Deno.test("readPlainArguments() reads as parseCommandLine() does, or not at all", () => {
   let plain = 0;
   fc.assert(
-    fc.property(fc.array(argument, { maxLength: 5 }), (args) => {
+    fc.property(fc.array(ARGUMENT, { maxLength: 5 }), (args) => {
       const flags = readPlainArguments(args);
       if (flags === undefined) return;
       plain += 1;

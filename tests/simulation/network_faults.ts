@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { FaultClasses } from "./fault_class.ts";
+import type { FaultClasses, Trouble } from "./fault_class.ts";
+import type { Pair } from "./connection.ts";
 
 const S = 1_000;
 
@@ -37,24 +38,17 @@ export const NETWORK_FAULTS = {
   resets: {
     chance: 0.3,
     everyMs: [1 * S, 30 * S],
-    once({ world, random, note }) {
-      const pairs = [...world.network.pairs].filter(({ ends }) => ends[0].client !== undefined);
-      if (pairs.length === 0) return;
-      const pair = random.pick(pairs);
-      note(`of client ${pair.ends[0].client}`);
-      world.judge.excusePair(pair.ends[0]);
-      pair.reset();
+    once(trouble) {
+      excusedPair(trouble)?.reset();
     },
   },
   silence: {
     chance: 0.2,
     everyMs: [5 * S, 60 * S],
-    once({ world, random, note }) {
-      const pairs = [...world.network.pairs].filter(({ ends }) => ends[0].client !== undefined);
-      if (pairs.length === 0) return;
-      const pair = random.pick(pairs);
-      note(`of client ${pair.ends[0].client}`);
-      world.judge.excusePair(pair.ends[0]);
+    once(trouble) {
+      const { world, random } = trouble;
+      const pair = excusedPair(trouble);
+      if (pair === undefined) return;
       pair.silence();
       // Kernels ask a silent peer in the end.
       world.time.setTimer(random.integer(30 * S, 120 * S), () => pair.reset());
@@ -106,3 +100,13 @@ export const NETWORK_FAULTS = {
     },
   },
 } as const satisfies FaultClasses;
+
+/** One of the connections between a client and a proxy, if there is one. The judge expects no more of it. */
+function excusedPair({ world, random, note }: Trouble): Pair | undefined {
+  const pairs = [...world.network.pairs].filter(({ ends }) => ends[0].client !== undefined);
+  if (pairs.length === 0) return undefined;
+  const pair = random.pick(pairs);
+  note(`of client ${pair.ends[0].client}`);
+  world.judge.excusePair(pair.ends[0]);
+  return pair;
+}
