@@ -14,6 +14,7 @@ export const LAYERS = [
   "scaler",
   "ha",
   "target",
+  "route",
   "entrance",
   "proxy",
   "ops",

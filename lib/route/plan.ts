@@ -1,0 +1,229 @@
+/**
+ * Which builder each waiting session goes to, and why: one pure function of the whole present state. It is made again at
+ * every change until a session has its seat, and never after. No clock, no I/O, no memory.
+ *
+ * Sessions are taken in the order of their tags, and each takes its seat off the builder that it is given, so that the
+ * next one sees what is left. For each session:
+ *
+ * 1. its sibling's builder, if that is ready, whatever its limits: otherwise a client could wait for itself;
+ * 2. the first builder in its order with a seat below the target. Where that seat's pod is not there yet, an impatient
+ *    session goes to the first builder that has a pod with room now, if any;
+ * 3. the ready builder of least load that is below the hard limit, otherwise the first one below it;
+ * 4. the queue. A session that must not queue goes above the limit instead, to the ready builder of least load.
+ *
+ * Stuck and missing builders are left out. If no other is left, the session stays with its home, whose fault the client
+ * is told.
+ *
+ * @module
+ */
+import { rank } from "./rank.ts";
+
+/** A session without a seat. */
+export interface Waiting {
+  /** Its number: higher ones came later. */
+  readonly id: number;
+  /** Its project, if known. */
+  readonly project?: string | undefined;
+  /** The builder on which another connection of the same client runs, or ran until a moment ago. */
+  readonly sibling?: string | undefined;
+  /** Its turn among all that wait, by `FairQueue`: lower ones first, then lower ids. */
+  readonly tag: number;
+  /** Whether it waits for its home to start instead of going where there is room. */
+  readonly patient: boolean;
+  /** Whether it may be made to wait for a seat below the hard limit. */
+  readonly queueable: boolean;
+}
+
+/**
+ * What a builder is, the first that fits. `missing`: absent, forbidden or cordoned. `ready`: a pod takes sessions.
+ * `stuck`: its start makes no progress. `starting`. `asleep`.
+ */
+export type State = "missing" | "ready" | "stuck" | "starting" | "asleep";
+
+/** A builder without the waiting sessions: they are in none of its numbers. */
+export interface Builder {
+  /** The StatefulSet's name, distinct within the pool. */
+  readonly name: string;
+  /** See {@link State}. */
+  readonly state: State;
+  /** Its sessions that count. */
+  readonly load: number;
+  /** Seats below the target on pods usable now. Infinity without a target. */
+  readonly room: number;
+  /** Seats below the target if it had all its replicas. Infinity without a target. */
+  readonly reach: number;
+  /** Seats below the hard limit if it had all its replicas. Infinity without one. Where it is less than the others, it counts. */
+  readonly limit: number;
+}
+
+/**
+ * Why a session goes where it goes. `home`: the first in its order. `sibling`: where its sibling is. `overflow`: its home
+ * is full up to the target. `shared`: every usable builder is, so it goes above the target. `moved`: its home is stuck or
+ * missing, or has no pod with room yet and the session does not wait for one. `queued`: every usable builder is at its
+ * hard limit. `unusable`: every builder that it may use is stuck or missing.
+ */
+export type Why = "home" | "sibling" | "overflow" | "shared" | "moved" | "queued" | "unusable";
+
+/** Where a session goes. */
+export interface Route {
+  /** The builder's name; none while queued, and without any builder. */
+  readonly builder?: string;
+  /** See {@link Why}. */
+  readonly why: Why;
+}
+
+/** The settings that matter. */
+export interface RoutePolicy {
+  /**
+   * The order of builders. `affinity`: by the project's rank, without a project as declared. `packed`: as declared.
+   * `least-sessions`: the usable ones by load, those of equal load by affinity. `round-robin`: the usable ones from
+   * `turn` on, as declared. In the latter two no builder is anybody's home for long.
+   */
+  readonly placement: "affinity" | "packed" | "least-sessions" | "round-robin";
+  /** `never`: only the home is usable. Without meaning where builders are no homes: `least-sessions`, `round-robin`. */
+  readonly overflow: "full" | "never";
+  /** For `round-robin`: how many seats were given so far. */
+  readonly turn: number;
+}
+
+/** See the module's comment. `builders` are in declared order. */
+export function plan(
+  waiting: readonly Waiting[],
+  builders: readonly Builder[],
+  policy: RoutePolicy,
+): ReadonlyMap<number, Route> {
+  const seating = new Seating(builders, policy);
+  const inTurn = waiting.toSorted((a, b) => a.tag - b.tag || a.id - b.id);
+  return new Map(inTurn.map((session) => [session.id, seating.seat(session)]));
+}
+
+/** A builder with what is left of it. */
+interface Slot {
+  readonly name: string;
+  readonly isReady: boolean;
+  readonly isUsable: boolean;
+  load: number;
+  room: number;
+  reach: number;
+  limit: number;
+}
+
+interface Choice {
+  readonly slot?: Slot | undefined;
+  readonly why: Why;
+}
+
+/** One making of the plan. */
+class Seating {
+  readonly #policy: RoutePolicy;
+  readonly #slots: readonly Slot[];
+  readonly #byName: ReadonlyMap<string, Slot>;
+  /** Those of the pool that a policy without homes chooses from. */
+  readonly #candidates: readonly Slot[];
+  readonly #ranked = new Map<string | undefined, readonly Slot[]>();
+  #turn: number;
+
+  constructor(builders: readonly Builder[], policy: RoutePolicy) {
+    this.#policy = policy;
+    this.#slots = builders.map(slotOf);
+    this.#byName = new Map(this.#slots.map((slot) => [slot.name, slot]));
+    const usable = this.#slots.filter(({ isUsable }) => isUsable);
+    this.#candidates = usable.length > 0 ? usable : this.#slots;
+    this.#turn = policy.turn;
+  }
+
+  seat(session: Waiting): Route {
+    const { slot, why } = this.#choose(session);
+    if (slot === undefined) return { why };
+    take(slot);
+    this.#turn++;
+    return { builder: slot.name, why };
+  }
+
+  #choose(session: Waiting): Choice {
+    const sibling = session.sibling === undefined ? undefined : this.#byName.get(session.sibling);
+    if (sibling?.isReady) return { slot: sibling, why: "sibling" };
+
+    const order = this.#order(session.project);
+    const home = order[0];
+    const usable = (this.#isHomeOnly ? order.slice(0, 1) : order).filter(({ isUsable }) => isUsable);
+    if (home === undefined || usable.length === 0) return { slot: home, why: "unusable" };
+
+    const first = usable.find(({ reach }) => reach > 0);
+    if (first !== undefined) {
+      const now = first.room > 0 || session.patient ? first : usable.find(({ room }) => room > 0);
+      return besideHome(home, now ?? first);
+    }
+    const below = usable.filter(({ limit }) => limit > 0);
+    const shared = leastLoaded(below) ?? below[0];
+    if (shared !== undefined) return { slot: shared, why: "shared" };
+    if (session.queueable) return { why: "queued" };
+    const above = leastLoaded(usable);
+    return above === undefined ? besideHome(home, usable[0]!) : { slot: above, why: "shared" };
+  }
+
+  get #isHomeOnly(): boolean {
+    const { overflow, placement } = this.#policy;
+    return overflow === "never" && (placement === "affinity" || placement === "packed");
+  }
+
+  /** The builders as the session prefers them. */
+  #order(project: string | undefined): readonly Slot[] {
+    const candidates = this.#candidates;
+    switch (this.#policy.placement) {
+      case "affinity":
+        return this.#affinity(project);
+      case "packed":
+        return this.#slots;
+      case "least-sessions":
+        return this.#affinity(project).filter((slot) => candidates.includes(slot))
+          .sort((a, b) => a.load - b.load);
+      case "round-robin": {
+        const start = this.#turn % candidates.length;
+        return [...candidates.slice(start), ...candidates.slice(0, start)];
+      }
+    }
+  }
+
+  #affinity(project: string | undefined): readonly Slot[] {
+    let ranked = this.#ranked.get(project);
+    if (ranked === undefined) {
+      ranked = rank([...this.#byName.keys()], project).map((name) => this.#byName.get(name)!);
+      this.#ranked.set(project, ranked);
+    }
+    return ranked;
+  }
+}
+
+function slotOf({ name, state, load, room, reach, limit }: Builder): Slot {
+  return {
+    name,
+    isReady: state === "ready",
+    isUsable: state !== "stuck" && state !== "missing",
+    load,
+    room: Math.min(room, reach, limit),
+    reach: Math.min(reach, limit),
+    limit,
+  };
+}
+
+/** A seat may be taken where there is none: a sibling's, and one above the limit. */
+function take(slot: Slot): void {
+  slot.load++;
+  slot.room--;
+  slot.reach--;
+  slot.limit--;
+}
+
+function besideHome(home: Slot, slot: Slot): Choice {
+  if (slot === home) return { slot, why: "home" };
+  return { slot, why: home.isUsable && home.reach <= 0 ? "overflow" : "moved" };
+}
+
+/** The ready one of least load; of equal ones the first. */
+function leastLoaded(slots: readonly Slot[]): Slot | undefined {
+  return slots.reduce<Slot | undefined>(
+    (least, slot) => slot.isReady && (least === undefined || slot.load < least.load) ? slot : least,
+    undefined,
+  );
+}

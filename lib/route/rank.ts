@@ -1,0 +1,49 @@
+/**
+ * The order in which a project prefers builders, by rendezvous hashing: every builder gets a score for the project, and
+ * the highest score is first. All proxies compute the same order without talking to each other. A builder that is added
+ * or removed moves only the projects that it wins or had won. Pure.
+ *
+ * @see https://en.wikipedia.org/wiki/Rendezvous_hashing
+ * @module
+ */
+
+/**
+ * Names of StatefulSets, the project's home first. They must be distinct. A re-created StatefulSet of the same name keeps
+ * its projects. Without a project: in the order given.
+ */
+export function rank(builders: readonly string[], project: string | undefined): readonly string[] {
+  if (project === undefined) return builders;
+  const prefix = fnv1a(`${project}${SEPARATOR}`);
+  return builders
+    .map((name) => ({ name, score: mix(fnv1a(name, prefix)) }))
+    .sort((a, b) => b.score - a.score || (a.name < b.name ? -1 : 1))
+    .map(({ name }) => name);
+}
+
+/** Is in no name, so that no two pairs of project and builder have the same text. */
+const SEPARATOR = "\0";
+
+const FNV_OFFSET_BASIS = 0x811c9dc5;
+const FNV_PRIME = 0x01000193;
+
+/**
+ * FNV-1a with 32 bits, continued from `hash`. Takes UTF-16 units as if they were bytes: names are ASCII.
+ *
+ * @see http://www.isthe.com/chongo/tech/comp/fnv/
+ */
+function fnv1a(text: string, hash: number = FNV_OFFSET_BASIS): number {
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), FNV_PRIME);
+  return hash;
+}
+
+/**
+ * The finaliser of MurmurHash3 with 32 bits. FNV-1a alone hardly lets the last bytes change the upper bits, and names of
+ * builders differ in their last byte: of 10,000 projects on 20 builders, the busiest had 4.45 times its share.
+ *
+ * @see https://github.com/aappleby/smhasher/blob/master/src/MurmurHash3.cpp
+ */
+function mix(hash: number): number {
+  hash = Math.imul(hash ^ hash >>> 16, 0x85ebca6b);
+  hash = Math.imul(hash ^ hash >>> 13, 0xc2b2ae35);
+  return (hash ^ hash >>> 16) >>> 0;
+}
