@@ -21,7 +21,9 @@ import { Health } from "./ops/health.ts";
 import type { PrometheusMetrics } from "./ops/prometheus.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { Room } from "./proxy/room.ts";
+import { SharedParts } from "./target/shared_parts.ts";
 import { Target } from "./target/target.ts";
+import type { TargetSettings } from "./target/target_settings.ts";
 import type { UpstreamTls } from "./target/upstream_tls.ts";
 
 /** What the program touches the outside with. */
@@ -77,7 +79,9 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   );
   const client = new KubeClient({ cluster, clock, metrics, log });
   const network = upstreamTls?.over(ports.network) ?? ports.network;
-  const target = new Target(settings, { ...ports, network, client, upstreamTls });
+  const targetSettings = targetSettingsOf(settings);
+  const shared = new SharedParts([targetSettings], settings, { ...ports, client });
+  const target = new Target(targetSettings, { ...ports, network, client, shared, upstreamTls });
   const ending = { begun: false };
   const health = new Health();
 
@@ -107,6 +111,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   const tasks = new TaskGroup();
   tasks.run("accept", (signal) => proxy.run(signal));
   if (watch !== undefined) tasks.run("TLS files", watch);
+  shared.start(tasks);
   target.start(tasks);
   try {
     await untilEnded(settings, { clock, log, stop, target, proxy, ending, tasks });
@@ -115,6 +120,17 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     cluster.http.close();
     log.info("program_ended");
   }
+}
+
+/** The one StatefulSet. */
+function targetSettingsOf(settings: Settings): TargetSettings {
+  return {
+    ...settings,
+    maxReplicas: 1,
+    sessionsPerReplica: 0,
+    maxSessionsPerReplica: 0,
+    placement: "packed",
+  };
 }
 
 function openAdmin(

@@ -6,9 +6,7 @@
  * @module
  */
 import type { BasePorts } from "../base/ports.ts";
-import { randomName } from "../base/random.ts";
 import type { TaskGroup } from "../base/task_group.ts";
-import type { Settings } from "../config/settings.ts";
 import { Proxies } from "../ha/proxies.ts";
 import { Standing } from "../ha/standing.ts";
 import type { KubeClient } from "../kube/client.ts";
@@ -25,17 +23,18 @@ import { verifySuspects } from "../scaler/verification.ts";
 import { type Joining, joiningAtStart, runProxies, untilJoined } from "./joining.ts";
 import { PodHealthChecks } from "./pod_health.ts";
 import type { Seats } from "./seats.ts";
+import type { SharedParts } from "./shared_parts.ts";
 import { TargetSeats } from "./target_seats.ts";
+import type { TargetSettings } from "./target_settings.ts";
 import { Upstream } from "./upstream.ts";
 import type { UpstreamTls } from "./upstream_tls.ts";
-
-/** This version scales to one pod; more come with `--max-replicas`. */
-const MAX_REPLICAS = 1;
 
 /** What a target needs. */
 export interface TargetPorts extends BasePorts {
   /** Talks to the API. */
   readonly client: KubeClient;
+  /** What all targets of the process have in common. */
+  readonly shared: SharedParts;
   /** Knows why pods cannot be connected to in TLS, where the network speaks that. */
   readonly upstreamTls?: Pick<UpstreamTls, "fault" | "connect"> | undefined;
 }
@@ -56,7 +55,7 @@ export class Target {
   readonly scaler: Scaler;
   /** Finds out how the containers ended that have reset sessions. */
   readonly resets: ResetExplainer;
-  readonly #settings: Settings;
+  readonly #settings: TargetSettings;
   readonly #ports: TargetPorts;
   readonly #at: ScaleTarget;
   readonly #count: ReplicaCount;
@@ -64,8 +63,9 @@ export class Target {
   readonly #podHealth: PodHealthChecks;
 
   /** Starts nothing: `start` does. No session is seated before this proxy has joined the others. */
-  constructor(settings: Settings, ports: TargetPorts) {
-    const { client, clock, random, log, metrics } = ports;
+  constructor(settings: TargetSettings, ports: TargetPorts) {
+    const { client, clock, log, metrics, shared: { identity, times } } = ports;
+    const { maxReplicas } = settings;
     this.#settings = settings;
     this.#ports = ports;
     this.#at = {
@@ -75,12 +75,11 @@ export class Target {
       port: settings.targetPort,
     };
     const standing = new Standing(clock, settings);
-    const placement = this.placement = new Placement(clock, MAX_REPLICAS, settings.readiness, standing);
+    const placement = this.placement = new Placement(clock, maxReplicas, settings.readiness, standing);
     const coldStart = new ColdStart(clock, metrics);
     const scale = statefulSetScale(client, this.#at.namespace, this.#at.name);
-    const identity = randomName(random, 12);
     const count = this.#count = new ReplicaCount({ scale, placement, log, metrics, identity });
-    const peers = this.proxies = new Proxies(this.#at, settings, {
+    const peers = this.proxies = new Proxies(this.#at, { ...settings, ...times }, {
       ...ports,
       placement,
       standing,
@@ -90,7 +89,7 @@ export class Target {
     const { access } = client;
     const scaler = this.scaler = new Scaler({ ...ports, access, count, placement, peers, coldStart }, {
       minReplicas: settings.minReplicas,
-      maxReplicas: MAX_REPLICAS,
+      maxReplicas,
       idleTimeoutMs: settings.idleTimeoutMs,
     });
     const countOwners = this.#countOwners = new CountOwners({ ...ports, scale, placement, peers, scaler });

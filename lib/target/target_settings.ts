@@ -1,0 +1,40 @@
+/**
+ * What is set for one StatefulSet. Plain values: whatever may be given for several StatefulSets at once was chosen for this
+ * one before. Types only.
+ *
+ * @module
+ */
+import type { Settings } from "../config/settings.ts";
+
+/** The settings that are the same for every StatefulSet of a process. */
+type Common = Pick<
+  Settings,
+  | "stsNamespace"
+  | "targetPort"
+  | "upstream"
+  | "clusterDomain"
+  | "connectTimeoutMs"
+  | "readiness"
+  | "recordExpiryMs"
+  | "whenCutOff"
+>;
+
+/** The settings of one target. */
+export interface TargetSettings extends Common {
+  /** The StatefulSet's name. */
+  readonly stsName: string;
+  /** Its headless Service. */
+  readonly headlessServiceName: string;
+  /** From the end of the last use of a pod until it may go, in ms. */
+  readonly idleTimeoutMs: number;
+  /** Never fewer replicas than this. */
+  readonly minReplicas: number;
+  /** Nothing is added beyond this. */
+  readonly maxReplicas: number;
+  /** Sessions on one pod beyond which another pod is taken; 0 is without such a limit. */
+  readonly sessionsPerReplica: number;
+  /** Sessions on one pod beyond which clients queue; 0 is without such a limit. */
+  readonly maxSessionsPerReplica: number;
+  /** How sessions spread over builders, and over the pods of one. */
+  readonly placement: "affinity" | "packed" | "least-sessions" | "round-robin";
+}
