@@ -93,7 +93,8 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     metrics,
     mostArrivals,
   });
-  const proxy = new Proxy(listener, settings, room, { ...ports, seats: target.seats });
+  const waiting = { ...settings, readyWaitTimeoutMs: settings.readyWaitTimeoutMs.base };
+  const proxy = new Proxy(listener, waiting, room, { ...ports, seats: target.seats });
   addChecks(health, { ending, access: client.access, proxy, target });
   const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());
   await ports.onListening?.({ proxy: listener.addr, tls, admin: admin.addr });
@@ -126,6 +127,8 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
 function targetSettingsOf(settings: Settings): TargetSettings {
   return {
     ...settings,
+    idleTimeoutMs: settings.idleTimeoutMs.base,
+    minReplicas: settings.minReplicas.base,
     maxReplicas: 1,
     sessionsPerReplica: 0,
     maxSessionsPerReplica: 0,

@@ -57,7 +57,7 @@ export function configValues(): string {
   return chartRows().flatMap(([{ key, default: chartDefault }, { flag, type, help, default: preset }]) => {
     const value = (chartDefault ?? preset)!; // what the chart sets has a default
     return [
-      `    # -- ${capitalized(help)} (\`${flag}\`: ${type.range})`,
+      `    # -- ${capitalized(help)} (\`${flag}\`: ${type.rangeOfOne ?? type.range})`,
       `    ${key}: ${type.schema.type === "integer" ? value : JSON.stringify(value)}`,
     ];
   }).join("\n");

@@ -6,7 +6,9 @@
  * @module
  */
 import { LOG_LEVELS } from "../base/events.ts";
+import { builderList, builderNames, doorList } from "./builder_list.ts";
 import { parseIpNetwork } from "./ip_networks.ts";
+import { perPool } from "./per_pool.ts";
 import {
   address,
   addressOrOff,
@@ -19,6 +21,7 @@ import {
   text,
   type ValueType,
 } from "./value_types.ts";
+import { MOST_REPLICAS, warmWindows } from "./warm_windows.ts";
 
 /** The topics of `--help` and docs/settings.md, in their order. */
 export const TOPICS = {
@@ -26,6 +29,7 @@ export const TOPICS = {
   entrance: "TLS and load balancers",
   target: "Scale target",
   scaling: "Scaling and waiting",
+  builders: "Many builders",
   kubernetes: "Access to Kubernetes",
   proxies: "Several proxies",
   shutdown: "Shutdown",
@@ -251,7 +255,7 @@ export const SETTINGS = {
   idleTimeoutMs: row({
     flag: "--idle-timeout",
     variable: "SCALE_DOWN_IDLE_TIMEOUT",
-    type: duration(0),
+    type: perPool(duration(0), "2m0s"),
     default: "2m0s",
     topic: "scaling",
     help: "scale down after this long without a connection",
@@ -260,7 +264,7 @@ export const SETTINGS = {
   readyWaitTimeoutMs: row({
     flag: "--ready-wait-timeout",
     variable: "READY_WAIT_TIMEOUT",
-    type: duration(1),
+    type: perPool(duration(1), "5m0s"),
     default: "5m0s",
     topic: "scaling",
     help: "maximum time that a connection waits for buildkitd",
@@ -269,7 +273,7 @@ export const SETTINGS = {
   minReplicas: row({
     flag: "--min-replicas",
     variable: "AUTOSCALER_MIN_REPLICAS",
-    type: integer(0, 1),
+    type: perPool(integer(0, MOST_REPLICAS), "0"),
     default: "0",
     topic: "scaling",
     help: "replicas to keep while no client is connected",
@@ -292,6 +296,106 @@ export const SETTINGS = {
     topic: "scaling",
     help: "when a pod is ready: by its condition, buildkitd's health service, or whichever is first",
     chart: { key: "readiness" },
+  }),
+  warm: row({
+    flag: "--warm",
+    variable: "AUTOSCALER_WARM",
+    type: warmWindows,
+    default: undefined,
+    topic: "scaling",
+    help:
+      "times at which to keep replicas without clients, as Mon-Fri 07:00-19:00 Europe/Berlin=1; after a pool and /: of that pool",
+    chart: { key: "warm", default: "" },
+  }),
+  builders: row({
+    flag: "--builders",
+    variable: "AUTOSCALER_BUILDERS",
+    type: builderList,
+    default: undefined,
+    topic: "builders",
+    help:
+      "StatefulSets that run buildkitd, as name, pool/name or pool/name@service; without it: that of --sts-name",
+  }),
+  listeners: row({
+    flag: "--listeners",
+    variable: "AUTOSCALER_LISTENERS",
+    type: doorList,
+    default: undefined,
+    topic: "builders",
+    help:
+      "addresses of projects and pools, as project team-a=:8401, pool arm64=:8373 or project team-b@arm64=:8402",
+  }),
+  cordoned: row({
+    flag: "--cordoned",
+    variable: "AUTOSCALER_CORDONED",
+    type: builderNames,
+    default: undefined,
+    topic: "builders",
+    help: "builders that take no new connections",
+  }),
+  maxReplicas: row({
+    flag: "--max-replicas",
+    variable: "AUTOSCALER_MAX_REPLICAS",
+    type: integer(1, 500),
+    default: "1",
+    topic: "builders",
+    help: "maximum of replicas of each builder",
+  }),
+  sessionsPerReplica: row({
+    flag: "--sessions-per-replica",
+    variable: "AUTOSCALER_SESSIONS_PER_REPLICA",
+    type: perPool(integer(0, 1_000_000), "4"),
+    default: "4",
+    topic: "builders",
+    help: "connections to a replica beyond which others are used; 0 means no such number",
+    chart: { key: "sessionsPerReplica" },
+  }),
+  maxSessionsPerReplica: row({
+    flag: "--max-sessions-per-replica",
+    variable: "AUTOSCALER_MAX_SESSIONS_PER_REPLICA",
+    type: perPool(integer(0, 1_000_000), "0"),
+    default: "0",
+    topic: "builders",
+    help: "connections to a replica beyond which clients queue; 0 means no limit",
+    chart: { key: "maxSessionsPerReplica" },
+  }),
+  queueTimeoutMs: row({
+    flag: "--queue-timeout",
+    variable: "AUTOSCALER_QUEUE_TIMEOUT",
+    type: perPool(duration(1), "1h0m0s"),
+    default: "1h0m0s",
+    topic: "builders",
+    help: "maximum time that a connection queues because all builders are full",
+    chart: { key: "queueTimeout" },
+  }),
+  placement: row({
+    flag: "--placement",
+    variable: "AUTOSCALER_PLACEMENT",
+    type: choice("policy", ["affinity", "packed", "least-sessions", "round-robin"]),
+    default: "affinity",
+    topic: "builders",
+    help:
+      "which builder of a pool a connection prefers: its project's, the first, the one with fewest connections, the next",
+    chart: { key: "placement" },
+  }),
+  affinityPatienceMs: row({
+    flag: "--affinity-patience",
+    variable: "AUTOSCALER_AFFINITY_PATIENCE",
+    type: duration(0),
+    default: "0s",
+    topic: "builders",
+    help:
+      "how long a connection waits for its project's builder while another one is free; 0 means until it is stuck",
+    chart: { key: "affinityPatience" },
+  }),
+  overflow: row({
+    flag: "--overflow",
+    variable: "AUTOSCALER_OVERFLOW",
+    type: choice("when", ["full", "never"]),
+    default: "full",
+    topic: "builders",
+    help: "when connections use another builder than their project's",
+    chart: { key: "overflow" },
   }),
   sessionIdleTimeoutMs: row({
     flag: "--session-idle-timeout",

@@ -20,6 +20,8 @@ export interface ValueType<T> {
   readonly range: string;
   /** All values, if there are few. */
   readonly choices?: readonly string[];
+  /** Where pools may differ: the possible values of one pool, which the chart has a value for. */
+  readonly rangeOfOne?: string;
   /** The minimum and the maximum of a duration. */
   readonly limits?: readonly [string, string];
   /**

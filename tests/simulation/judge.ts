@@ -184,7 +184,7 @@ export class Judge {
       return this.#fail(`${where} has got no sign of a server within the time that gRPC clients wait`);
     }
     const waitedMs = (time.nowMs() - startedMs) * this.slack;
-    if (waitedMs < readyWaitTimeoutMs) {
+    if (waitedMs < readyWaitTimeoutMs.base) {
       return this.#fail(`${where} was lost while it waited, and no fault has done it`);
     }
     if (!http2 || this.#seated.has(id)) return;

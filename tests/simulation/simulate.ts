@@ -190,7 +190,8 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   await until("end of the faults", 10 * SECOND, () => calm);
   for (const pair of [...world.network.pairs]) if (pair.silent) pair.reset();
   if (world.alive.filter(({ stopping }) => !stopping).length === 0) world.start({ rate: rate() });
-  const { readyWaitTimeoutMs, recordExpiryMs, idleTimeoutMs } = settings;
+  const { recordExpiryMs } = settings;
+  const [readyWaitTimeoutMs, idleTimeoutMs] = [settings.readyWaitTimeoutMs.base, settings.idleTimeoutMs.base];
   await until("end of the clients", readyWaitTimeoutMs * 2 + 120 * SECOND, () => clients.size === 0);
 
   // Who comes now is served; not by a pod that began slowly, though.

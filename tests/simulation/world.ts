@@ -295,7 +295,7 @@ export class World {
     };
     const { name } = proxy.machine;
     const startedMs = this.time.nowMs();
-    const limitMs = this.settings.readyWaitTimeoutMs * this.judge.slack + 30_000;
+    const limitMs = this.settings.readyWaitTimeoutMs.base * this.judge.slack + 30_000;
     let over = false;
     const look = (asked: number) => {
       if (progress.served || over || !this.judge.mayWait(progress, proxy, startedMs, asked)) return;

@@ -44,6 +44,34 @@
 - name: AUTOSCALER_READINESS
   value: {{ .Values.autoscaler.autoscalerConfig.readiness | quote }}
 {{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.warm) }}
+- name: AUTOSCALER_WARM
+  value: {{ .Values.autoscaler.autoscalerConfig.warm | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.sessionsPerReplica) }}
+- name: AUTOSCALER_SESSIONS_PER_REPLICA
+  value: {{ .Values.autoscaler.autoscalerConfig.sessionsPerReplica | int64 | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.maxSessionsPerReplica) }}
+- name: AUTOSCALER_MAX_SESSIONS_PER_REPLICA
+  value: {{ .Values.autoscaler.autoscalerConfig.maxSessionsPerReplica | int64 | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.queueTimeout) }}
+- name: AUTOSCALER_QUEUE_TIMEOUT
+  value: {{ .Values.autoscaler.autoscalerConfig.queueTimeout | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.placement) }}
+- name: AUTOSCALER_PLACEMENT
+  value: {{ .Values.autoscaler.autoscalerConfig.placement | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.affinityPatience) }}
+- name: AUTOSCALER_AFFINITY_PATIENCE
+  value: {{ .Values.autoscaler.autoscalerConfig.affinityPatience | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.overflow) }}
+- name: AUTOSCALER_OVERFLOW
+  value: {{ .Values.autoscaler.autoscalerConfig.overflow | quote }}
+{{- end }}
 {{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.sessionIdleTimeout) }}
 - name: AUTOSCALER_SESSION_IDLE_TIMEOUT
   value: {{ .Values.autoscaler.autoscalerConfig.sessionIdleTimeout | quote }}
@@ -103,6 +131,13 @@ readyWaitTimeout: { flag: --ready-wait-timeout, min: 1ms, max: 8760h0m0s }
 minReplicas: { flag: --min-replicas }
 wakeOn: { flag: --wake-on }
 readiness: { flag: --readiness }
+warm: { flag: --warm }
+sessionsPerReplica: { flag: --sessions-per-replica }
+maxSessionsPerReplica: { flag: --max-sessions-per-replica }
+queueTimeout: { flag: --queue-timeout, min: 1ms, max: 8760h0m0s }
+placement: { flag: --placement }
+affinityPatience: { flag: --affinity-patience, min: 0s, max: 8760h0m0s }
+overflow: { flag: --overflow }
 sessionIdleTimeout: { flag: --session-idle-timeout, min: 0s, max: 8760h0m0s }
 whenCutOff: { flag: --when-cut-off }
 recordExpiry: { flag: --record-expiry, min: 10s, max: 8760h0m0s }
@@ -144,6 +179,17 @@ adminAddr: { flag: --admin-addr }
 --min-replicas: AUTOSCALER_MIN_REPLICAS
 --wake-on: AUTOSCALER_WAKE_ON
 --readiness: AUTOSCALER_READINESS
+--warm: AUTOSCALER_WARM
+--builders: AUTOSCALER_BUILDERS
+--listeners: AUTOSCALER_LISTENERS
+--cordoned: AUTOSCALER_CORDONED
+--max-replicas: AUTOSCALER_MAX_REPLICAS
+--sessions-per-replica: AUTOSCALER_SESSIONS_PER_REPLICA
+--max-sessions-per-replica: AUTOSCALER_MAX_SESSIONS_PER_REPLICA
+--queue-timeout: AUTOSCALER_QUEUE_TIMEOUT
+--placement: AUTOSCALER_PLACEMENT
+--affinity-patience: AUTOSCALER_AFFINITY_PATIENCE
+--overflow: AUTOSCALER_OVERFLOW
 --session-idle-timeout: AUTOSCALER_SESSION_IDLE_TIMEOUT
 --kubeconfig: KUBECONFIG_PATH
 --context: AUTOSCALER_CONTEXT

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { load } from "js-yaml";
 import { configSchema, configValues, settingsTemplate } from "../../../lib/config/chart_fragments.ts";
+import { parseDurationMs } from "../../../lib/config/duration.ts";
 import { parseSettings } from "../../../lib/config/parse_settings.ts";
 import { settingRows } from "../../../lib/config/settings.ts";
 import {
@@ -51,9 +52,11 @@ Deno.test("settingsTemplate() tells the chart each value's flag, and the limits 
     assert.deepEqual(row, { flag });
     assert.equal(min !== undefined, key.endsWith("Ms"), key);
     if (min === undefined || max === undefined) continue;
-    const [low, high] = [type.parse(min) as number, type.parse(max) as number];
-    assert.equal(type.parse(`${low - 1}ms`), undefined, key);
-    assert.equal(type.parse(`${high + 1}ms`), undefined, key);
+    const [low, high] = [min, max].map((text) => parseDurationMs(text)!);
+    assert.notEqual(type.parse(min), undefined, key);
+    assert.notEqual(type.parse(max), undefined, key);
+    assert.equal(type.parse(`${low! - 1}ms`), undefined, key);
+    assert.equal(type.parse(`${high! + 1}ms`), undefined, key);
   }
 });
 

@@ -49,7 +49,7 @@ Deno.test("parseCommandLine() takes both forms of a flag, before and after the c
       ["--idle-timeout", "1m", "run"],
     ]
   ) {
-    assert.equal(settingsOf(...args).idleTimeoutMs, 60_000, args.join(" "));
+    assert.equal(settingsOf(...args).idleTimeoutMs.base, 60_000, args.join(" "));
   }
   assert.deepEqual(settingsOf("--listen-addr=[::1]:1").listenAddr, { hostname: "::1", port: 1 });
 });

@@ -26,6 +26,11 @@ function problemsOf(given: Given): readonly string[] {
   return [];
 }
 
+/** A value of all pools. */
+function forAll<T>(base: T) {
+  return { base, pools: new Map<string, T>() };
+}
+
 Deno.test("parseSettings() gives the defaults when nothing is given", () => {
   assert.deepEqual(parse({}), {
     listenAddr: { hostname: "::", port: 8080 },
@@ -40,8 +45,8 @@ Deno.test("parseSettings() gives the defaults when nothing is given", () => {
     stsNamespace: "default",
     headlessServiceName: "buildkitd-headless",
     targetPort: 8372,
-    idleTimeoutMs: 120_000,
-    readyWaitTimeoutMs: 300_000,
+    idleTimeoutMs: forAll(120_000),
+    readyWaitTimeoutMs: forAll(300_000),
     kubeconfig: undefined,
     context: undefined,
     logLevel: "info",
@@ -60,7 +65,18 @@ Deno.test("parseSettings() gives the defaults when nothing is given", () => {
     upstreamTlsServerName: undefined,
     wakeOn: "connect",
     leaseDurationMs: 15_000,
-    minReplicas: 0,
+    minReplicas: forAll(0),
+    warm: undefined,
+    builders: undefined,
+    listeners: undefined,
+    cordoned: undefined,
+    maxReplicas: 1,
+    sessionsPerReplica: forAll(4),
+    maxSessionsPerReplica: forAll(0),
+    queueTimeoutMs: forAll(3_600_000),
+    placement: "affinity",
+    affinityPatienceMs: 0,
+    overflow: "full",
     recordExpiryMs: 300_000,
     renewDeadlineMs: 10_000,
     retryPeriodMs: 2_000,
@@ -109,7 +125,7 @@ Deno.test("parseSettings() prefers a variable to its flag", () => {
     flags: { idleTimeoutMs: "1m" },
     variables: { SCALE_DOWN_IDLE_TIMEOUT: "3m" },
   });
-  assert.equal(idleTimeoutMs, 180_000);
+  assert.equal(idleTimeoutMs.base, 180_000);
 });
 
 Deno.test("overriddenFlags() names each flag whose variable has another value", () => {
@@ -127,7 +143,7 @@ Deno.test("parseSettings() ignores an empty variable", () => {
     flags: { idleTimeoutMs: "1m" },
     variables: { SCALE_DOWN_IDLE_TIMEOUT: "", AUTOSCALER_X: "" },
   };
-  assert.equal(parse(given).idleTimeoutMs, 60_000);
+  assert.equal(parse(given).idleTimeoutMs.base, 60_000);
   assert.equal(parse({ flags: { kubeconfig: "" } }).kubeconfig, undefined);
 });
 
@@ -161,7 +177,7 @@ Deno.test("parseSettings() reports all problems of one start together", () => {
     flags: {
       stsName: "Foo_",
       targetPort: "0",
-      minReplicas: "2",
+      minReplicas: "x",
       wakeOn: "",
       listenAddr: ":1",
       adminAddr: ":1",
@@ -171,7 +187,7 @@ Deno.test("parseSettings() reports all problems of one start together", () => {
   const expected = [
     /"--sts-name": found "Foo_"/,
     /"--target-port": found "0", want a whole number from 1 to 65535$/,
-    /"--min-replicas": found "2", want a whole number from 0 to 1$/,
+    /"--min-replicas": found "x", want a whole number from 0 to 32000$/,
     /"--wake-on": found "", want "connect" or "data"$/,
     /"LOG_LEVEL": found "loud", want "debug", "info", "warn" or "error"$/,
     /^Unknown variable "AUTOSCALER_DRAIN_TIMOUT": the nearest is "AUTOSCALER_DRAIN_TIMEOUT"$/,
