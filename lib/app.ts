@@ -80,6 +80,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   const client = new KubeClient({ cluster, clock, metrics, log });
   const network = upstreamTls?.over(ports.network) ?? ports.network;
   const targetSettings = targetSettingsOf(settings);
+  metrics.expectBuilders([targetSettings.stsName]);
   const shared = new SharedParts([targetSettings], settings, { ...ports, client });
   const target = new Target(targetSettings, { ...ports, network, client, shared, upstreamTls });
   const ending = { begun: false };

@@ -45,6 +45,24 @@ export const SCALE_REASONS = [
 /** One of {@link SCALE_REASONS}. */
 export type ScaleReason = typeof SCALE_REASONS[number];
 
+/** Why a session went to its builder; the label `why`. */
+export const ROUTE_REASONS = [
+  "home",
+  "sibling",
+  "overflow",
+  "shared",
+  "moved",
+  "queued",
+  "unusable",
+] as const;
+/** One of {@link ROUTE_REASONS}. */
+export type RouteReason = typeof ROUTE_REASONS[number];
+
+/** How far a builder can be used; the label `state`. */
+export const BUILDER_STATES = ["missing", "ready", "stuck", "starting", "asleep"] as const;
+/** One of {@link BUILDER_STATES}. */
+export type BuilderState = typeof BUILDER_STATES[number];
+
 /** The verbs of the Kubernetes API that the program uses; the label `verb`. */
 export const API_VERBS = ["get", "list", "watch", "create", "update", "patch", "delete"] as const;
 /** One of {@link API_VERBS}. */
@@ -58,6 +76,9 @@ interface Metric {
   /** Upper bounds of a histogram's buckets. */
   readonly buckets?: readonly number[];
 }
+
+/** The label of what belongs to one builder. */
+const BUILDER = "the StatefulSet's name";
 
 const COLD_START_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 240, 300, 600];
 
@@ -94,6 +115,11 @@ export const METRICS = {
       "File descriptors that were free when last counted: at start, and when more sessions come; at most 4200 or so.",
     labels: {},
   },
+  buildkitd_autoscaler_sessions_queued: {
+    type: "gauge",
+    help: "Sessions that are queued now: they wait until a builder has room.",
+    labels: {},
+  },
   buildkitd_autoscaler_hold_bytes: {
     type: "gauge",
     help: "Bytes that held clients have sent and that are kept for the backend.",
@@ -105,10 +131,22 @@ export const METRICS = {
     labels: {},
     buckets: [0.001, 0.005, 0.01, ...COLD_START_BUCKETS],
   },
+  buildkitd_autoscaler_queue_seconds: {
+    type: "histogram",
+    help: "Time in the queue, of sessions that were queued and then got a builder.",
+    labels: {},
+    buckets: [0.1, 1, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600],
+  },
+  buildkitd_autoscaler_connect_seconds: {
+    type: "histogram",
+    help: "Time from accept to connected upstream, of sessions that found a pod ready.",
+    labels: {},
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+  },
   buildkitd_autoscaler_cold_start_seconds: {
     type: "histogram",
     help: "Time from the first held session of a cold start to the end of each phase.",
-    labels: { phase: ["scale_write", "pod_address", "ready", "first_byte"] },
+    labels: { builder: BUILDER, phase: ["scale_write", "pod_address", "ready", "first_byte"] },
     buckets: COLD_START_BUCKETS,
   },
   buildkitd_autoscaler_bytes_total: {
@@ -119,7 +157,7 @@ export const METRICS = {
   buildkitd_autoscaler_dial_errors_total: {
     type: "counter",
     help: "Dials to a ready backend that failed and were tried again.",
-    labels: {},
+    labels: { builder: BUILDER },
   },
   buildkitd_autoscaler_accept_errors_total: {
     type: "counter",
@@ -136,17 +174,32 @@ export const METRICS = {
   buildkitd_autoscaler_scale_writes_total: {
     type: "counter",
     help: "Writes of the replica count that the API server took, by direction and reason.",
-    labels: { direction: ["up", "same", "down"], reason: SCALE_REASONS },
+    labels: { builder: BUILDER, direction: ["up", "same", "down"], reason: SCALE_REASONS },
   },
   buildkitd_autoscaler_replicas_desired: {
     type: "gauge",
     help: "Replicas that the present state calls for.",
-    labels: {},
+    labels: { builder: BUILDER },
   },
   buildkitd_autoscaler_replicas_observed: {
     type: "gauge",
     help: "Replicas in the newest version of the StatefulSet that was seen.",
-    labels: {},
+    labels: { builder: BUILDER },
+  },
+  buildkitd_autoscaler_builder_sessions: {
+    type: "gauge",
+    help: "Sessions of this proxy that count for the builder's load.",
+    labels: { builder: BUILDER },
+  },
+  buildkitd_autoscaler_builder_state: {
+    type: "gauge",
+    help: "1 for the state that the builder is in, as this proxy sees it.",
+    labels: { builder: BUILDER, state: BUILDER_STATES },
+  },
+  buildkitd_autoscaler_routed_total: {
+    type: "counter",
+    help: "Sessions that went to the builder, by why it was this one.",
+    labels: { builder: BUILDER, why: ROUTE_REASONS },
   },
   buildkitd_autoscaler_leader: {
     type: "gauge",
@@ -155,13 +208,13 @@ export const METRICS = {
   },
   buildkitd_autoscaler_proxies_alive: {
     type: "gauge",
-    help: "Proxies of this scale target that are alive, this one included.",
-    labels: {},
+    help: "Proxies in front of the builder that are alive, this one included.",
+    labels: { builder: BUILDER },
   },
   buildkitd_autoscaler_member_state: {
     type: "gauge",
     help: "1 for the state that this proxy is in among the others: joined is the normal one.",
-    labels: { state: ["joining", "joined", "cut_off", "alone"] },
+    labels: { builder: BUILDER, state: ["joining", "joined", "cut_off", "alone"] },
   },
   buildkitd_autoscaler_watch_restarts_total: {
     type: "counter",
@@ -204,6 +257,22 @@ export type Labels<Name extends MetricName> = {
 export interface Metrics {
   /** Records one value. */
   record<Name extends MetricName>(name: Name, value: number, labels: Labels<Name>): void;
+}
+
+/** The same for the parts of one builder, which do not name it. */
+export interface BuilderMetrics extends Metrics {
+  /** Records one value; the label `builder` is added where the metric has it. */
+  record<Name extends MetricName>(name: Name, value: number, labels: Omit<Labels<Name>, "builder">): void;
+}
+
+/** The port for the parts of one builder. */
+export function builderMetrics(metrics: Metrics, builder: string): BuilderMetrics {
+  return {
+    record<Name extends MetricName>(name: Name, value: number, labels: Omit<Labels<Name>, "builder">) {
+      const hasLabel = "builder" in METRICS[`buildkitd_autoscaler_${name}`].labels;
+      metrics.record(name, value, (hasLabel ? { builder, ...labels } : labels) as Labels<Name>);
+    },
+  };
 }
 
 /** Records nothing. */

@@ -6,7 +6,7 @@
  */
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
-import type { Metrics } from "./metrics.ts";
+import type { BuilderMetrics, Metrics } from "./metrics.ts";
 import type { Network } from "./network.ts";
 import type { Random } from "./random.ts";
 
@@ -22,4 +22,10 @@ export interface BasePorts {
   readonly metrics: Metrics;
   /** TCP connections. */
   readonly network: Network;
+}
+
+/** What the parts of one builder may use: they do not name it in what they record. */
+export interface BuilderPorts extends BasePorts {
+  /** Where events of the builder are counted. */
+  readonly metrics: BuilderMetrics;
 }

@@ -6,6 +6,7 @@
  * @module
  */
 import { Listeners } from "../base/listeners.ts";
+import type { BuilderMetrics } from "../base/metrics.ts";
 import { LEASE_GROUP, type LeaseApi } from "../kube/leases.ts";
 import { Reflector, type ReflectorPorts } from "../kube/reflector.ts";
 import type { Lease } from "../kube/types.ts";
@@ -17,6 +18,8 @@ import { isExpired, RecordExpiry, type SeenRecord } from "./record_expiry.ts";
 
 /** What they are kept with. */
 export interface KnownRecordsPorts extends ReflectorPorts {
+  /** Where events of the builder are counted. */
+  readonly metrics: BuilderMetrics;
   /** Lists them. */
   readonly leases: LeaseApi;
   /** This process, whose own record is among them. */

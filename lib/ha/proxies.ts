@@ -5,6 +5,7 @@
  * @module
  */
 import { Listeners } from "../base/listeners.ts";
+import type { BuilderMetrics } from "../base/metrics.ts";
 import { orAborted } from "../base/or_aborted.ts";
 import { TaskGroup } from "../base/task_group.ts";
 import { type LeaseApi, leaseApi } from "../kube/leases.ts";
@@ -30,6 +31,8 @@ export interface ProxiesSettings extends StandingSettings, ElectionTimes {}
 
 /** What it is made of. */
 export interface ProxiesPorts extends ReflectorPorts {
+  /** Where events of the builder are counted. */
+  readonly metrics: BuilderMetrics;
   /** Sessions and promises. */
   readonly placement: Placement;
   /** Where this proxy stands: the placement's gate. */

@@ -58,6 +58,8 @@ export const PROCESS_METRICS = {
 
 /** Metrics that can be read. */
 export interface PrometheusMetrics extends Metrics {
+  /** Starts the series of these builders at 0, too. Call it before anything is recorded of them. */
+  expectBuilders(names: readonly string[]): void;
   /** All metrics in Prometheus' text format. */
   text(): Promise<string>;
 }
@@ -68,12 +70,23 @@ type LabelValues = Record<string, string>;
 /** Makes the metrics of one program. Without `processFacts`, it has no metrics of the process. */
 export function prometheusMetrics(processFacts?: () => ProcessFacts): PrometheusMetrics {
   const registry = new Registry();
-  const record = new Map<string, (value: number, labels: LabelValues) => void>();
-  for (const [name, metric] of Object.entries(METRICS)) record.set(name, register(registry, name, metric));
+  const recorders = new Map<string, Recorder>();
+  for (const [name, metric] of Object.entries(METRICS)) {
+    const recorder = register(registry, name, metric);
+    recorders.set(name, recorder);
+    for (const labels of labelCombinations(metric.labels)) recorder.start(labels);
+  }
   if (processFacts !== undefined) registerProcess(registry, processFacts);
   return {
     record<Name extends MetricName>(name: Name, value: number, labels: Labels<Name>): void {
-      if (Number.isFinite(value)) record.get(`buildkitd_autoscaler_${name}`)?.(value, labels as LabelValues);
+      if (!Number.isFinite(value)) return;
+      recorders.get(`buildkitd_autoscaler_${name}`)?.record(value, labels as LabelValues);
+    },
+    expectBuilders(builder) {
+      for (const [name, { labels }] of Object.entries(METRICS)) {
+        if (!("builder" in labels)) continue;
+        for (const each of labelCombinations({ ...labels, builder })) recorders.get(name)?.start(each);
+      }
     },
     text: () => registry.metrics(),
   };
@@ -81,29 +94,37 @@ export function prometheusMetrics(processFacts?: () => ProcessFacts): Prometheus
 
 type Metric = typeof METRICS[keyof typeof METRICS] & { readonly buckets?: readonly number[] };
 
-function register(
-  registry: prom.Registry,
-  name: string,
-  metric: Metric,
-): (value: number, labels: LabelValues) => void {
+/** Records the values of one metric. */
+interface Recorder {
+  record(value: number, labels: LabelValues): void;
+  /** The series begins at 0. */
+  start(labels: LabelValues): void;
+}
+
+function register(registry: prom.Registry, name: string, metric: Metric): Recorder {
   const options = { name, help: metric.help, labelNames: Object.keys(metric.labels), registers: [registry] };
-  const combinations = labelCombinations(metric.labels);
   switch (metric.type) {
     case "counter": {
       const counter = new Counter(options);
-      for (const labels of combinations) counter.inc(labels, 0);
-      // prom-client throws for a negative value; a wrong value must not end a session.
-      return (value, labels) => value >= 0 && counter.inc(labels, value);
+      return {
+        // prom-client throws for a negative value; a wrong value must not end a session.
+        record: (value, labels) => value >= 0 && counter.inc(labels, value),
+        start: (labels) => counter.inc(labels, 0),
+      };
     }
     case "gauge": {
       const gauge = new Gauge(options);
-      for (const labels of combinations) gauge.set(labels, 0);
-      return (value, labels) => gauge.set(labels, value);
+      return {
+        record: (value, labels) => gauge.set(labels, value),
+        start: (labels) => gauge.set(labels, 0),
+      };
     }
     case "histogram": {
       const histogram = new Histogram({ ...options, buckets: [...metric.buckets] });
-      for (const labels of combinations) histogram.zero(labels);
-      return (value, labels) => histogram.observe(labels, value);
+      return {
+        record: (value, labels) => histogram.observe(labels, value),
+        start: (labels) => histogram.zero(labels),
+      };
     }
   }
 }

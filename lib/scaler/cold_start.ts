@@ -4,7 +4,7 @@
  * @module
  */
 import type { Clock } from "../base/clock.ts";
-import type { Labels, Metrics } from "../base/metrics.ts";
+import type { BuilderMetrics, Labels } from "../base/metrics.ts";
 import type { Pods } from "./pods.ts";
 
 /** A phase of a cold start. */
@@ -13,12 +13,12 @@ export type Phase = Labels<"cold_start_seconds">["phase"];
 /** Watches one cold start at a time. */
 export class ColdStart {
   readonly #clock: Clock;
-  readonly #metrics: Metrics;
+  readonly #metrics: BuilderMetrics;
   readonly #done = new Set<Phase>();
   #sinceMs: number | undefined;
 
   /** Reports to `metrics`. */
-  constructor(clock: Clock, metrics: Metrics) {
+  constructor(clock: Clock, metrics: BuilderMetrics) {
     this.#clock = clock;
     this.#metrics = metrics;
   }

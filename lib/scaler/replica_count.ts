@@ -10,14 +10,14 @@
  */
 import { Listeners } from "../base/listeners.ts";
 import type { ScaleReason } from "../base/metrics.ts";
-import type { BasePorts } from "../base/ports.ts";
+import type { BuilderPorts } from "../base/ports.ts";
 import { isConflict } from "../kube/api_error.ts";
 import { type Count, MANAGER, type ScaleApi } from "../kube/scale.ts";
 import { claimOf, isNewer } from "./agreement.ts";
 import type { Placement } from "./placement.ts";
 
 /** What it reads and writes with. */
-export interface ReplicaCountPorts extends Pick<BasePorts, "log" | "metrics"> {
+export interface ReplicaCountPorts extends Pick<BuilderPorts, "log" | "metrics"> {
   /** The API. */
   readonly scale: ScaleApi;
   /** Told what was read and written. */

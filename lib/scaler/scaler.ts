@@ -7,7 +7,7 @@
  */
 import { CauseLog } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
-import type { BasePorts } from "../base/ports.ts";
+import type { BuilderPorts } from "../base/ports.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
 import { Attempt, NoConsent, OutOfDate } from "./attempt.ts";
 import type { ColdStart } from "./cold_start.ts";
@@ -17,7 +17,7 @@ import type { Placement } from "./placement.ts";
 import type { ReplicaCount } from "./replica_count.ts";
 
 /** What the scaler is made of. */
-export interface ScalerPorts extends Pick<BasePorts, "clock" | "random" | "log" | "metrics"> {
+export interface ScalerPorts extends Pick<BuilderPorts, "clock" | "random" | "log" | "metrics"> {
   /** The fault under which its own stands: that there is no access to the API. */
   readonly access?: CauseLog;
   /** Reads and writes the count. */

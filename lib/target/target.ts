@@ -5,7 +5,8 @@
  *
  * @module
  */
-import type { BasePorts } from "../base/ports.ts";
+import { builderMetrics } from "../base/metrics.ts";
+import type { BasePorts, BuilderPorts } from "../base/ports.ts";
 import type { TaskGroup } from "../base/task_group.ts";
 import { Proxies } from "../ha/proxies.ts";
 import { Standing } from "../ha/standing.ts";
@@ -56,15 +57,17 @@ export class Target {
   /** Finds out how the containers ended that have reset sessions. */
   readonly resets: ResetExplainer;
   readonly #settings: TargetSettings;
-  readonly #ports: TargetPorts;
+  readonly #ports: TargetPorts & BuilderPorts;
   readonly #at: ScaleTarget;
   readonly #count: ReplicaCount;
   readonly #countOwners: CountOwners;
   readonly #podHealth: PodHealthChecks;
 
   /** Starts nothing: `start` does. No session is seated before this proxy has joined the others. */
-  constructor(settings: TargetSettings, ports: TargetPorts) {
-    const { client, clock, log, metrics, shared: { identity, times } } = ports;
+  constructor(settings: TargetSettings, given: TargetPorts) {
+    const { client, clock, log, shared: { identity, times } } = given;
+    const metrics = builderMetrics(given.metrics, settings.stsName);
+    const ports = { ...given, metrics };
     const { maxReplicas } = settings;
     this.#settings = settings;
     this.#ports = ports;

@@ -6,7 +6,7 @@
  */
 import { CauseLog } from "../base/log.ts";
 import type { Conn } from "../base/network.ts";
-import type { BasePorts } from "../base/ports.ts";
+import type { BuilderPorts } from "../base/ports.ts";
 import type { ColdStart } from "../scaler/cold_start.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { ResetExplainer } from "../scaler/reset_explainer.ts";
@@ -14,7 +14,7 @@ import type { Dialler } from "./dial.ts";
 import type { DialError, Seat, Seats } from "./seats.ts";
 
 /** What the seats are made of. */
-export interface TargetSeatsPorts extends Pick<BasePorts, "log" | "metrics"> {
+export interface TargetSeatsPorts extends Pick<BuilderPorts, "log" | "metrics"> {
   /** Connects to the pods. */
   readonly dialler: Pick<Dialler, "dial">;
   /** Knows the pods, and which session is where. */

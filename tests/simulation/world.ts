@@ -353,6 +353,7 @@ export class World {
       serveAdmin: (addr) => ({ addr, close: () => Promise.resolve() }),
       metrics: {
         record: (metric, value, labels) => this.judge.measured(proxy, metric, value, labels),
+        expectBuilders: () => {},
         text: () => Promise.resolve(""),
       },
       readText: () => Promise.reject(new Error("There are no files")),

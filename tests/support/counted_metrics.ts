@@ -18,6 +18,7 @@ export function countedMetrics(onChange: () => void): CountedMetrics {
   const values = new Map<string, { labels: Record<string, string>; value: number }>();
   return {
     text: () => real.text(),
+    expectBuilders: (names) => real.expectBuilders(names),
     record(name, value, labels) {
       real.record(name, value, labels);
       const key = `${name} ${JSON.stringify(labels)}`;

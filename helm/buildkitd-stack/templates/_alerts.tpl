@@ -52,7 +52,7 @@ chart; a test compares the two.
     summary: A builder costs money, and nobody builds
     description: The log of the autoscaler says what keeps it.
 - alert: BuildkitdScalingStuck
-  expr: (buildkitd_autoscaler_replicas_desired{ {{- $of -}} } != buildkitd_autoscaler_replicas_observed{ {{- $of -}} }) and buildkitd_autoscaler_leader{ {{- $of -}} } == 1
+  expr: (buildkitd_autoscaler_replicas_desired{ {{- $of -}} } != buildkitd_autoscaler_replicas_observed{ {{- $of -}} }) and ignoring(builder) buildkitd_autoscaler_leader{ {{- $of -}} } == 1
   for: 10m
   labels: { severity: warning }
   annotations:

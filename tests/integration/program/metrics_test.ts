@@ -31,14 +31,14 @@ Deno.test("program /metrics: a cold start of three, a warm session, one that lef
   const now = (name: string) => metrics.get(name);
   assert.equal(now("sessions_open"), 4);
   assert.equal(now("sessions_held"), 4);
-  assert.equal(now("replicas_desired"), 1);
+  assert.equal(now('replicas_desired{builder="buildkitd"}'), 1);
   clients.pop()!.close();
   await program.held(3);
   for (const client of clients) await client.echo("hello");
   metrics = parse((await program.admin("/metrics")).text);
   assert.equal(now("sessions_open"), 3);
   assert.equal(now("sessions_held"), 0);
-  assert.equal(now("replicas_observed"), 1);
+  assert.equal(now('replicas_observed{builder="buildkitd"}'), 1);
   for (const client of clients) client.close();
   await program.logged("session_ended", 4);
   await program.warm();
@@ -55,28 +55,28 @@ Deno.test("program /metrics: a cold start of three, a warm session, one that lef
     "sessions_held": 0,
     "hold_bytes": 0,
     "hold_seconds_count": 4,
-    'cold_start_seconds_count{phase="scale_write"}': 1,
-    'cold_start_seconds_count{phase="pod_address"}': 1,
-    'cold_start_seconds_count{phase="ready"}': 1,
-    'cold_start_seconds_count{phase="first_byte"}': 1,
+    'cold_start_seconds_count{builder="buildkitd",phase="scale_write"}': 1,
+    'cold_start_seconds_count{builder="buildkitd",phase="pod_address"}': 1,
+    'cold_start_seconds_count{builder="buildkitd",phase="ready"}': 1,
+    'cold_start_seconds_count{builder="buildkitd",phase="first_byte"}': 1,
     'bytes_total{direction="upstream"}': 3 * 5 + 4,
     'bytes_total{direction="downstream"}': 3 * 5 + 4,
-    "dial_errors_total": 0,
+    'dial_errors_total{builder="buildkitd"}': 0,
     'accept_errors_total{cause="exhausted"}': 0,
     "sessions_limit": 4,
     "descriptors_free": 0,
-    'scale_writes_total{direction="up",reason="held_session"}': 1,
-    'scale_writes_total{direction="down",reason="idle"}': 1,
-    'scale_writes_total{direction="same",reason="closed_by_scale_down"}': 0,
-    "replicas_desired": 0,
-    "replicas_observed": 0,
+    'scale_writes_total{builder="buildkitd",direction="up",reason="held_session"}': 1,
+    'scale_writes_total{builder="buildkitd",direction="down",reason="idle"}': 1,
+    'scale_writes_total{builder="buildkitd",direction="same",reason="closed_by_scale_down"}': 0,
+    'replicas_desired{builder="buildkitd"}': 0,
+    'replicas_observed{builder="buildkitd"}': 0,
   };
   const found = Object.fromEntries(Object.keys(expected).map((name) => [name, metrics.get(name)]));
   assert.deepEqual(found, expected);
   for (const verb of ["get", "list", "watch", "create", "update", "patch"]) {
     assert.ok(now(`api_requests_total{verb="${verb}"}`)! >= 1, verb);
   }
-  assert.ok(now('cold_start_seconds_sum{phase="ready"}')! >= 0.12, "the pod took 120 ms");
+  assert.ok(now('cold_start_seconds_sum{builder="buildkitd",phase="ready"}')! >= 0.12, "the pod took 120 ms");
   const errors = [...metrics].filter(([name, value]) => name.startsWith("api_errors_total") && value > 0);
   assert.deepEqual(errors, []);
 });

@@ -27,28 +27,40 @@ const SERIES = `
   gauge descriptors_free
   gauge hold_bytes
   histogram hold_seconds
-  histogram cold_start_seconds phase=scale_write|pod_address|ready|first_byte
+  gauge sessions_queued
+  histogram queue_seconds
+  histogram connect_seconds
+  histogram cold_start_seconds builder=b;phase=scale_write|pod_address|ready|first_byte
   counter bytes_total direction=upstream|downstream
-  counter dial_errors_total
+  counter dial_errors_total builder=b
   counter accept_errors_total cause=exhausted|client|other
-  gauge replicas_desired
-  gauge replicas_observed
+  counter scale_writes_total builder=b;direction=up|same|down;reason=held_session
+  gauge replicas_desired builder=b
+  gauge replicas_observed builder=b
+  gauge builder_sessions builder=b
+  gauge builder_state builder=b;state=missing|ready|stuck|starting|asleep
+  counter routed_total builder=b;why=home|sibling|overflow|shared|moved|queued|unusable
   gauge leader
-  gauge proxies_alive
-  gauge member_state state=joining|joined|cut_off|alone
+  gauge proxies_alive builder=b
+  gauge member_state builder=b;state=joining|joined|cut_off|alone
   counter api_requests_total verb=get|list|watch|create|update|patch|delete
 `.trim().split("\n").map((line) => line.trim().split(" "));
 
 for (const [type, name, labels = ""] of SERIES) {
   Deno.test(`prometheusMetrics() shows the ${type} ${name} with its help and its labels`, async () => {
     const full = `buildkitd_autoscaler_${name}`;
-    const text = await prometheusMetrics().text();
+    const metrics = prometheusMetrics();
+    metrics.expectBuilders(["b"]);
+    const text = await metrics.text();
     assert.match(text, new RegExp(`^# HELP ${full} [A-Z0-9].*\\.\n# TYPE ${full} ${type}\n`, "m"));
-    const [label, values = ""] = labels.split("=");
-    for (const value of values.split("|")) {
-      const series = `${full}${type === "histogram" ? "_count" : ""}${
-        value === "" ? "" : `{${label}="${value}"}`
-      }`;
+    const values = Object.fromEntries(
+      labels.split(";").filter(Boolean).map((label) => label.split("=")).map((
+        [label, values],
+      ) => [label, values!.split("|")]),
+    );
+    for (const combination of labelCombinations(values)) {
+      const pairs = Object.entries(combination).map(([label, value]) => `${label}="${value}"`);
+      const series = `${full}${type === "histogram" ? "_count" : ""}${pairs.length ? `{${pairs}}` : ""}`;
       assert.ok(text.includes(`\n${series} 0\n`), series);
     }
   });
@@ -62,20 +74,24 @@ Deno.test("prometheusMetrics() shows nothing that the table, and so the document
 Deno.test("prometheusMetrics() counts with the labels that are open", async () => {
   const metrics = prometheusMetrics();
   metrics.record("watch_restarts_total", 2, { resource: "leases", cause: "silent" });
-  metrics.record("scale_writes_total", 3, { direction: "up", reason: "join" });
+  metrics.record("scale_writes_total", 3, { builder: "b", direction: "up", reason: "join" });
   metrics.record("build_info", 1, { version: "1.2.3", deno: "2.9.6" });
   const prefix = "buildkitd_autoscaler_";
   assert.equal(await valueOf(metrics, `${prefix}watch_restarts_total{resource="leases",cause="silent"}`), 2);
-  assert.equal(await valueOf(metrics, `${prefix}scale_writes_total{direction="up",reason="join"}`), 3);
+  assert.equal(
+    await valueOf(metrics, `${prefix}scale_writes_total{builder="b",direction="up",reason="join"}`),
+    3,
+  );
   assert.equal(await valueOf(metrics, `${prefix}build_info{version="1.2.3",deno="2.9.6"}`), 1);
 });
 
 Deno.test("prometheusMetrics() has every combination of closed labels from the start, at 0", async () => {
   const metrics = prometheusMetrics();
+  metrics.expectBuilders(["a", "b"]);
   const series = (await metrics.text()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   for (const line of series) assert.match(line, / 0$/);
   const writes = series.filter((line) => line.startsWith("buildkitd_autoscaler_scale_writes_total{"));
-  assert.equal(writes.length, 3 * METRICS.buildkitd_autoscaler_scale_writes_total.labels.reason.length);
+  assert.equal(writes.length, 2 * 3 * METRICS.buildkitd_autoscaler_scale_writes_total.labels.reason.length);
   assert.equal(series.some((line) => line.startsWith("buildkitd_autoscaler_api_errors_total")), false);
 });
 
