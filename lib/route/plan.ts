@@ -6,8 +6,8 @@
  * next one sees what is left. For each session:
  *
  * 1. its sibling's builder, if that is ready, whatever its limits: otherwise a client could wait for itself;
- * 2. the first builder in its order with a seat below the target. Where that seat's pod is not there yet, an impatient
- *    session goes to the first builder that has a pod with room now, if any;
+ * 2. the first builder in its order that has a pod with a seat below the target now, otherwise the first that would have
+ *    one with all its replicas. A patient session does not look for the former: it waits for its home;
  * 3. the ready builder of least load that is below the hard limit, otherwise the first one below it;
  * 4. the queue. A session that must not queue goes above the limit instead, to the ready builder of least load.
  *
@@ -16,7 +16,7 @@
  *
  * @module
  */
-import { rank } from "./rank.ts";
+import { rankBy } from "./rank.ts";
 
 /** A session without a seat. */
 export interface Waiting {
@@ -28,7 +28,7 @@ export interface Waiting {
   readonly sibling?: string | undefined;
   /** Its turn among all that wait, by `FairQueue`: lower ones first, then lower ids. */
   readonly tag: number;
-  /** Whether it waits for its home to start instead of going where there is room. */
+  /** Whether it waits for its home to start instead of going to where there is room now. */
   readonly patient: boolean;
   /** Whether it may be made to wait for a seat below the hard limit. */
   readonly queueable: boolean;
@@ -120,7 +120,7 @@ class Seating {
   readonly #byName: ReadonlyMap<string, Slot>;
   /** Those of the pool that a policy without homes chooses from. */
   readonly #candidates: readonly Slot[];
-  readonly #ranked = new Map<string | undefined, readonly Slot[]>();
+  readonly #ranks = new Map<string | undefined, readonly Slot[]>();
   #turn: number;
 
   constructor(builders: readonly Builder[], policy: RoutePolicy) {
@@ -149,11 +149,9 @@ class Seating {
     const usable = (this.#isHomeOnly ? order.slice(0, 1) : order).filter(({ isUsable }) => isUsable);
     if (home === undefined || usable.length === 0) return { slot: home, why: "unusable" };
 
-    const first = usable.find(({ reach }) => reach > 0);
-    if (first !== undefined) {
-      const now = first.room > 0 || session.patient ? first : usable.find(({ room }) => room > 0);
-      return besideHome(home, now ?? first);
-    }
+    const now = session.patient ? undefined : usable.find(({ room }) => room > 0);
+    const first = now ?? usable.find(({ reach }) => reach > 0);
+    if (first !== undefined) return besideHome(home, first);
     const below = usable.filter(({ limit }) => limit > 0);
     const shared = leastLoaded(below) ?? below[0];
     if (shared !== undefined) return { slot: shared, why: "shared" };
@@ -167,17 +165,16 @@ class Seating {
     return overflow === "never" && (placement === "affinity" || placement === "packed");
   }
 
-  /** The builders as the session prefers them. */
+  /** The builders as the session prefers them. Policies without homes leave unusable ones out, if there are others. */
   #order(project: string | undefined): readonly Slot[] {
     const candidates = this.#candidates;
     switch (this.#policy.placement) {
       case "affinity":
-        return this.#affinity(project);
+        return this.#ranked(this.#slots, project);
       case "packed":
         return this.#slots;
       case "least-sessions":
-        return this.#affinity(project).filter((slot) => candidates.includes(slot))
-          .sort((a, b) => a.load - b.load);
+        return this.#ranked(candidates, project).toSorted((a, b) => a.load - b.load);
       case "round-robin": {
         const start = this.#turn % candidates.length;
         return [...candidates.slice(start), ...candidates.slice(0, start)];
@@ -185,11 +182,12 @@ class Seating {
     }
   }
 
-  #affinity(project: string | undefined): readonly Slot[] {
-    let ranked = this.#ranked.get(project);
+  /** By affinity. Always called with the same slots: one order for each project is kept. */
+  #ranked(slots: readonly Slot[], project: string | undefined): readonly Slot[] {
+    let ranked = this.#ranks.get(project);
     if (ranked === undefined) {
-      ranked = rank([...this.#byName.keys()], project).map((name) => this.#byName.get(name)!);
-      this.#ranked.set(project, ranked);
+      ranked = rankBy(slots, project, ({ name }) => name);
+      this.#ranks.set(project, ranked);
     }
     return ranked;
   }
