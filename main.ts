@@ -116,6 +116,7 @@ async function run(
     onBug(event.error);
   });
   try {
+    if (settings.warm !== undefined) await (await import("./lib/base/temporal.ts")).loadZonedTimes();
     await runApp(settings, {
       version: await version(),
       runtime: Deno.version.deno,
