@@ -131,7 +131,7 @@ function targetSettingsOf(settings: Settings): TargetSettings {
     idleTimeoutMs: settings.idleTimeoutMs.base,
     minReplicas: settings.minReplicas.base,
     maxReplicas: 1,
-    sessionsPerReplica: 0,
+    sessionsPerReplica: settings.sessionsPerReplica.base,
     maxSessionsPerReplica: 0,
     placement: "packed",
   };

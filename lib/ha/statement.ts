@@ -6,7 +6,6 @@
  */
 import { Listeners } from "../base/listeners.ts";
 import type { BasePorts } from "../base/ports.ts";
-import { neededBy } from "../scaler/decide.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { Usage } from "../scaler/usage.ts";
 import type { KnownRecords } from "./known_records.ts";
@@ -85,9 +84,9 @@ export class Statement {
   }
 
   #look(): void {
-    const { placement: { usage }, records } = this.#ports;
+    const { placement: { usage, needed }, records } = this.#ports;
     if (records.others.length === 0) return;
-    const now = JSON.stringify([usage.busyOrdinals, neededBy(usage.needing), this.answers]);
+    const now = JSON.stringify([usage.busyOrdinals, needed, this.answers]);
     if (now === this.#told) return;
     this.#told = now;
     this.#changed.tell();

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { neededBy } from "../scaler/decide.ts";
 import { blocks } from "../scaler/agreement.ts";
 import type { ProxyRecord, RecordBody } from "./record.ts";
 import { isExpired, type SeenRecord } from "./record_expiry.ts";
@@ -44,5 +43,6 @@ export function objects(record: Pick<ProxyRecord, "body"> | undefined, below: nu
   if (record?.body === undefined) return false;
   const { inUse, needing } = record.body;
   const highest = Math.max(-1, ...inUse.filter(({ busy }) => busy).map(({ ordinal }) => ordinal));
-  return blocks({ highest, needed: neededBy(needing) }, below);
+  // How many pods they need is known to their proxy alone, but it is one at least.
+  return blocks({ highest, needed: Math.min(1, needing) }, below);
 }

@@ -12,13 +12,14 @@
  */
 import type { ScaleReason } from "../base/metrics.ts";
 import { formatDurationMs } from "../config/duration.ts";
+import { type Capacity, type Load, neededBy } from "./capacity.ts";
 
 /** The settings that matter. */
 export interface Policy {
   /** Never fewer replicas than this. */
   readonly minReplicas: number;
-  /** Nothing is added beyond this; what is in use beyond it stays. */
-  readonly maxReplicas: number;
+  /** Nothing is added beyond its `maxReplicas`; what is in use beyond it stays. */
+  readonly capacity: Capacity;
   /** How long an ordinal stays in use after its last use, in ms. */
   readonly idleTimeoutMs: number;
 }
@@ -33,7 +34,9 @@ export interface Facts {
   readonly highestBusy: number;
   /** Held sessions that call for a pod. */
   readonly needing: number;
-  /** When the last of those ceased to call for one. */
+  /** The sessions on each ordinal that count for the soft target. */
+  readonly load: Load;
+  /** When the last of those held sessions ceased to call for one. */
   readonly lastNeededMs: number;
   /** When the last session on an ordinal ended. */
   readonly lastUsedMs: ReadonlyMap<number, number>;
@@ -53,16 +56,11 @@ export interface Decision {
   readonly wakeAtMs: number;
 }
 
-/** How many pods the held sessions need: one pod takes any number of sessions. */
-export function neededBy(needing: number): number {
-  return needing > 0 ? 1 : 0;
-}
-
 /** See the module's comment. */
 export function decide(facts: Facts, nowMs: number, policy: Policy): Decision {
-  const { minReplicas, maxReplicas, idleTimeoutMs } = policy;
+  const { minReplicas, capacity, idleTimeoutMs } = policy;
   const replicas = facts.replicas ?? 0;
-  const needed = Math.min(maxReplicas, neededBy(facts.needing));
+  const needed = neededBy(facts.needing, facts.load, capacity);
 
   // Until when each ordinal that could be kept stays in use for what happened before.
   const until = new Map<number, number>();

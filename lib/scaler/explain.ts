@@ -5,7 +5,6 @@
  * @module
  */
 import type { Pod } from "../kube/types.ts";
-import { neededBy } from "./decide.ts";
 import type { Observer, ScaleTarget } from "./observer.ts";
 import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
@@ -52,7 +51,7 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   if (agreement.seen === undefined) return observer.fault ?? "the StatefulSet has not been read yet";
   if (agreement.seen.replicas === 0) return scaler.fault ?? "the replica count could not be raised";
   // Others may be there and ready: nobody waits for them.
-  const needed = pods.all.filter(({ ordinal }) => ordinal < neededBy(1));
+  const needed = pods.all.filter(({ ordinal }) => ordinal < Math.max(1, placement.needed));
   const backend = needed.find(({ terminating }) => !terminating) ?? needed[0];
   const name = backend?.pod ?? observer.firstPod;
   const found = await askForPod(target.namespace, name, ports, signal);

@@ -10,6 +10,8 @@ import type { ScalePromise } from "./agreement.ts";
 export interface PeerUse {
   /** The highest ordinal on which one of them has a session; -1 without one. Infinity when a record cannot be read. */
   readonly highestBusy: number;
+  /** Their sessions that count for the load of a pod, by ordinal. */
+  readonly sessions?: ReadonlyMap<number, number>;
   /** Their held sessions that call for a pod. */
   readonly needing: number;
   /** When the last of those ceased to call for one; -Infinity if there was none. */

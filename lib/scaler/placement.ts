@@ -19,7 +19,7 @@ import {
   type Seen,
 } from "./agreement.ts";
 import type { Backend } from "./backends.ts";
-import { neededBy } from "./decide.ts";
+import { type Beyond, type Capacity, choose, type Load, neededBy, type Room, roomOf } from "./capacity.ts";
 import { Pods } from "./pods.ts";
 import type { ReadinessMode } from "./readiness.ts";
 import { Usage } from "./usage.ts";
@@ -56,18 +56,27 @@ export class Placement {
   readonly pods: Pods;
   readonly #clock: Clock;
   readonly #gate: Gate;
-  readonly #maxReplicas: number;
+  readonly #capacity: Capacity;
   readonly #listeners = new Listeners();
   readonly #waiting = new Map<number, Waiter>();
+  /** The pod of each session that has a seat. */
+  readonly #seats = new Map<number, Backend>();
   /** The ordinals that the count was seen to rise above, lowest first; `to` is not among them. */
   #rises: readonly { readonly from: number; readonly to: number; readonly nowMs: number }[] = [];
   #agreement: Agreement = NOTHING_SEEN;
+  /** The sessions of other proxies that count, by ordinal. */
+  #others: Load = new Map();
+  #isGrowthStuck = false;
+  /** How many pods the held sessions needed at the last change. */
+  #neededBefore = 0;
+  /** The ordinal that took the last session. */
+  #last = -1;
 
-  /** No session is ever placed on an ordinal at or above `maxReplicas`. */
-  constructor(clock: Clock, maxReplicas: number, mode: ReadinessMode, gate: Gate = OPEN) {
+  /** No session is ever placed on an ordinal at or above the `maxReplicas` of `capacity`. */
+  constructor(clock: Clock, capacity: Capacity, mode: ReadinessMode, gate: Gate = OPEN) {
     this.#clock = clock;
     this.#gate = gate;
-    this.#maxReplicas = maxReplicas;
+    this.#capacity = capacity;
     this.pods = new Pods(clock, mode);
     this.pods.subscribe(() => this.#update());
     gate.subscribe(() => this.#update());
@@ -126,8 +135,8 @@ export class Placement {
    * False if it is blocked. Check and promise are one synchronous step.
    */
   promise(made: ScalePromise): boolean {
-    const { highest, needing } = this.usage;
-    if (blocks({ highest, needed: neededBy(needing) }, made.below)) return false;
+    const { needed, usage: { highest } } = this;
+    if (blocks({ highest, needed }, made.below)) return false;
     this.#agreement = promise(this.#agreement, made);
     return true;
   }
@@ -144,20 +153,111 @@ export class Placement {
     this.#update();
   }
 
+  /** The sessions on each ordinal that count, those of other proxies included. */
+  get load(): Load {
+    const load = new Map(this.#others);
+    for (const [ordinal, count] of this.usage.load) load.set(ordinal, count + (load.get(ordinal) ?? 0));
+    return load;
+  }
+
+  /** The ordinals that take sessions now, lowest first. */
+  get usable(): readonly number[] {
+    return [...new Set(this.#usablePods.map(({ ordinal }) => ordinal))];
+  }
+
+  /** How many pods the held sessions of this proxy need. */
+  get needed(): number {
+    return neededBy(this.usage.needing, this.load, this.#capacity);
+  }
+
+  /** What the builder can take, held sessions not counted. */
+  get room(): Room {
+    const { usable, load } = this;
+    return roomOf({ usable, load, isGrowthStuck: this.#isGrowthStuck && usable.length > 0 }, this.#capacity);
+  }
+
+  /** True when the pod that should come next makes no progress: until it does, only those count that are usable. */
+  set isGrowthStuck(isStuck: boolean) {
+    if (isStuck === this.#isGrowthStuck) return;
+    this.#isGrowthStuck = isStuck;
+    this.#update();
+  }
+
+  /** The sessions of other proxies that count, by ordinal. */
+  set others(load: Load) {
+    if (isSame(load, this.#others)) return;
+    this.#others = load;
+    this.#update();
+  }
+
   /**
    * True when held sessions need an ordinal that a promise closes. A claim ends the promise, even if the count stays
    * the same.
    */
   get closedToHeld(): boolean {
-    return neededBy(this.usage.needing) > closedFrom(this.#agreement.promises);
+    return this.needed > closedFrom(this.#agreement.promises);
+  }
+
+  /**
+   * Seats a session in this step, or changes nothing. `used` is false while it may be no client at all. `beyond`: how far
+   * beyond the limits of a pod.
+   */
+  seat(id: number, used: boolean, beyond: Beyond): Seat | undefined {
+    const seat = this.#seat(id, used, beyond);
+    if (seat !== undefined) this.#notify();
+    return seat;
+  }
+
+  /** The session is held, newly or again, and gives up the seat that it may have; `needs` as in {@link Usage.hold}. */
+  hold(id: number, needs: boolean): void {
+    this.#hold(id, needs);
+    this.#notify();
   }
 
   /** Seats the session at once if there is a place. Otherwise it is held; `needs` as in {@link Usage.hold}. */
-  open(id: number, needs: boolean): Seat | undefined {
-    this.usage.hold(id, needs, this.#clock.nowMs());
-    const seat = this.#seat(id, needs);
+  open(id: number, needs: boolean, beyond: Beyond = "limit"): Seat | undefined {
+    this.#hold(id, needs);
+    const seat = this.#seat(id, needs, beyond);
     this.#notify();
     return seat;
+  }
+
+  /** Seats a session that only watches, in this step, or changes nothing. It counts for nothing. */
+  seatWatcher(id: number): Seat | undefined {
+    const [backend] = this.#usablePods;
+    if (backend === undefined) return undefined;
+    this.#seats.set(id, backend);
+    this.usage.watch(id, backend.ordinal);
+    this.#notify();
+    return { id, backend };
+  }
+
+  /** A seated session only watches: from now on it counts for nothing. */
+  watch(id: number): void {
+    const backend = this.#seats.get(id);
+    if (backend === undefined) return;
+    this.usage.watch(id, backend.ordinal);
+    this.#notify();
+  }
+
+  /**
+   * A session that only watched makes another call: it counts from now on, if the rules still permit a session on its pod.
+   * If they do not, it goes on watching, and false is returned: it must not make that call. Check and counting are one
+   * synchronous step.
+   */
+  watchNoMore(id: number): boolean {
+    const backend = this.#seats.get(id);
+    if (backend === undefined || !this.isValid({ id, backend })) return false;
+    if (!this.usage.watches(id)) return true;
+    this.usage.place(id, backend.ordinal, true, this.#clock.nowMs());
+    this.#notify();
+    return true;
+  }
+
+  /** The session has been silent for so long that it is no load on its pod, or is not any more. It uses it either way. */
+  silent(id: number, isSilent: boolean): void {
+    this.usage.silent(id, isSilent);
+    this.#notify();
   }
 
   /**
@@ -173,7 +273,7 @@ export class Placement {
         onAbort = () => reject(signal.reason);
         signal.addEventListener("abort", onAbort, { once: true });
         this.#waiting.set(id, { id, seat: resolve });
-        this.#seatWaiting();
+        this.lookAgain();
       });
     } finally {
       this.#waiting.delete(id);
@@ -190,12 +290,6 @@ export class Placement {
     return this.usage.ordinalOf(id) === backend.ordinal && now !== undefined && this.#mayPlace(now);
   }
 
-  /** The session gives up its seat, if it has one, and is held again. */
-  holdAgain(id: number, needs: boolean): void {
-    this.usage.hold(id, needs, this.#clock.nowMs());
-    this.#notify();
-  }
-
   /** The client has sent something; see {@link Usage.markUsed}. */
   markUsed(id: number): void {
     this.usage.markUsed(id, this.#clock.nowMs());
@@ -204,6 +298,7 @@ export class Placement {
 
   /** The session has ended. Harmless when it has ended before. */
   end(id: number): void {
+    this.#seats.delete(id);
     this.usage.end(id, this.#clock.nowMs());
     this.#notify();
   }
@@ -215,7 +310,7 @@ export class Placement {
 
   /** Time has passed: what `Pods.nextVerifiedMs` announced may be true now. */
   lookAgain(): void {
-    this.#seatWaiting();
+    if (this.#seatWaiting()) this.#notify();
   }
 
   #update(): void {
@@ -224,29 +319,59 @@ export class Placement {
   }
 
   #notify(): void {
+    this.#remember();
     this.#listeners.tell();
   }
 
-  #seatWaiting(): void {
+  /** Remembers of the pods above the first that held sessions needed them until now. (Of the first, `Usage` does.) */
+  #remember(): void {
+    const { needed } = this;
+    for (let ordinal = Math.max(1, needed); ordinal < this.#neededBefore; ordinal++) {
+      this.usage.needed(ordinal, this.#clock.nowMs());
+    }
+    this.#neededBefore = needed;
+  }
+
+  #hold(id: number, needs: boolean): void {
+    this.#seats.delete(id);
+    this.usage.hold(id, needs, this.#clock.nowMs());
+  }
+
+  /** Says whether anybody was seated. */
+  #seatWaiting(): boolean {
+    const before = this.#waiting.size;
     for (const { id, seat } of this.#waiting.values()) {
-      const found = this.#seat(id, this.usage.needs(id));
-      if (found === undefined) return;
+      const found = this.#seat(id, this.usage.needs(id), "limit");
+      if (found === undefined) break;
       this.#waiting.delete(id);
       seat(found);
     }
+    return this.#waiting.size < before;
   }
 
-  #seat(id: number, used: boolean): Seat | undefined {
-    const backend = this.pods.all.find((pod) => this.pods.isReady(pod) && this.#mayPlace(pod));
+  #seat(id: number, used: boolean, beyond: Beyond): Seat | undefined {
+    const { usable, load } = this;
+    const ordinal = choose({ usable, load }, this.#capacity, beyond, this.#last);
+    const backend = this.#usablePods.find((pod) => pod.ordinal === ordinal);
     if (backend === undefined) return undefined;
+    this.#last = backend.ordinal;
+    this.#seats.set(id, backend);
     this.usage.place(id, backend.ordinal, used, this.#clock.nowMs());
     return { id, backend };
+  }
+
+  get #usablePods(): readonly Backend[] {
+    return this.pods.all.filter((pod) => this.pods.isReady(pod) && this.#mayPlace(pod));
   }
 
   #mayPlace(backend: Backend): boolean {
     const { ordinal, terminating } = backend;
     return this.#gate.open && !terminating &&
-      ordinal < Math.min(placeableBelow(this.#agreement), this.#maxReplicas) &&
+      ordinal < Math.min(placeableBelow(this.#agreement), this.#capacity.maxReplicas) &&
       !this.pods.isSuspect(backend);
   }
+}
+
+function isSame(a: Load, b: Load): boolean {
+  return a.size === b.size && [...a].every(([ordinal, count]) => b.get(ordinal) === count);
 }

@@ -11,7 +11,7 @@ import type { BuilderPorts } from "../base/ports.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
 import { Attempt, NoConsent, OutOfDate } from "./attempt.ts";
 import type { ColdStart } from "./cold_start.ts";
-import { decide, type Decision, neededBy, type Policy } from "./decide.ts";
+import { decide, type Decision, type Policy } from "./decide.ts";
 import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
 import type { ReplicaCount } from "./replica_count.ts";
@@ -61,7 +61,10 @@ export class Scaler {
     this.#claim = new Attempt(ports, this.#faults, CLAIM_PATIENCE_MS);
     this.#lower = new Attempt(ports, this.#faults, LOWER_PATIENCE_MS);
     ports.placement.subscribe(() => this.#changed.notify());
-    ports.peers.subscribe(() => this.#changed.notify());
+    ports.peers.subscribe(() => {
+      ports.placement.others = ports.peers.use().sessions ?? new Map();
+      this.#changed.notify();
+    });
   }
 
   /** Why the pods stay or go, for people. */
@@ -108,7 +111,7 @@ export class Scaler {
   }
 
   #decide(): Decision {
-    const { clock, placement: { agreement, usage, roseMs }, metrics, peers } = this.#ports;
+    const { clock, placement: { agreement, usage, roseMs, load }, metrics, peers } = this.#ports;
     const others = peers.use();
     const replicas = agreement.seen?.replicas;
     const lastUsedMs = new Map(usage.lastUsedMs);
@@ -122,6 +125,7 @@ export class Scaler {
         // A record that cannot be read counts as busy on every ordinal (Infinity).
         highestBusy: Math.max(usage.highest, Math.min(others.highestBusy, (replicas ?? 0) - 1)),
         needing: usage.needing + others.needing,
+        load,
         lastNeededMs: Math.max(usage.lastNeededMs, others.lastNeededMs),
         lastUsedMs,
         roseMs,
@@ -140,9 +144,9 @@ export class Scaler {
    * count that somebody else wrote. Only the leader raises the count for any other reason.
    */
   #wantsClaim({ desired }: Decision): boolean {
-    const { placement: { agreement: { seen }, closedToHeld, usage }, peers } = this.#ports;
+    const { placement: { agreement: { seen }, closedToHeld, needed, usage }, peers } = this.#ports;
     if (seen === undefined) return false;
-    const own = Math.max(usage.highest + 1, neededBy(usage.needing));
+    const own = Math.max(usage.highest + 1, needed);
     return closedToHeld || own > seen.replicas || (peers.leads && desired > seen.replicas);
   }
 

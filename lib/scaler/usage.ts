@@ -5,19 +5,26 @@
  * @module
  */
 import { invariant } from "../base/errors.ts";
+import type { Load } from "./capacity.ts";
 
 /** What a session is doing. */
 type State =
   /** It waits for a pod; `needs` is false while it may be no client at all (`--wake-on=data`). */
   | { readonly at: "held"; readonly needs: boolean }
-  /** It is on an ordinal, dialling included; `used` is false while it may be no client at all. */
-  | { readonly at: "ordinal"; readonly ordinal: number; readonly used: boolean };
+  /**
+   * It is on an ordinal, dialling included; `used` is false while it may be no client at all. A silent one uses its pod,
+   * and is no load on it.
+   */
+  | { readonly at: "ordinal"; readonly ordinal: number; readonly used: boolean; readonly silent: boolean }
+  /** It is on an ordinal and only watches: it counts for nothing. */
+  | { readonly at: "watching"; readonly ordinal: number };
 
 /** Counts sessions. */
 export class Usage {
   readonly #sessions = new Map<number, State>();
   readonly #lastUsedMs = new Map<number, number>();
   readonly #onOrdinal = new Map<number, number>();
+  readonly #load = new Map<number, number>();
   #held = 0;
   #needing = 0;
   #lastNeededMs = -Infinity;
@@ -52,21 +59,31 @@ export class Usage {
     return [...this.#onOrdinal.keys()].sort((a, b) => a - b);
   }
 
-  /** Sessions on an ordinal. */
+  /** Sessions on an ordinal, those that only watch excepted. */
   on(ordinal: number): number {
     return this.#onOrdinal.get(ordinal) ?? 0;
+  }
+
+  /** The sessions on each ordinal that are neither silent nor only watch. */
+  get load(): Load {
+    return this.#load;
   }
 
   /** The ordinal that a session is on, if it is on one. */
   ordinalOf(id: number): number | undefined {
     const state = this.#sessions.get(id);
-    return state?.at === "ordinal" ? state.ordinal : undefined;
+    return state?.at === "held" ? undefined : state?.ordinal;
+  }
+
+  /** True while the session only watches. */
+  watches(id: number): boolean {
+    return this.#sessions.get(id)?.at === "watching";
   }
 
   /** True when the session calls for a pod, or is known to use the one it has. */
   needs(id: number): boolean {
     const state = this.#sessions.get(id);
-    return state?.at === "held" ? state.needs : state?.used ?? false;
+    return state?.at === "held" ? state.needs : state?.at === "ordinal" && state.used;
   }
 
   /** When the last session on each ordinal ended, in ms. */
@@ -85,8 +102,28 @@ export class Usage {
   /** The session is on `ordinal`, from before its dial. */
   place(id: number, ordinal: number, used: boolean, nowMs: number): void {
     this.#leave(id, nowMs);
-    this.#sessions.set(id, { at: "ordinal", ordinal, used });
-    this.#onOrdinal.set(ordinal, this.on(ordinal) + 1);
+    this.#sessions.set(id, { at: "ordinal", ordinal, used, silent: false });
+    add(this.#onOrdinal, ordinal, 1);
+    add(this.#load, ordinal, 1);
+  }
+
+  /** The session is on `ordinal` and only watches. Nothing is kept for it, so its last use does not count either. */
+  watch(id: number, ordinal: number): void {
+    this.#leave(id, undefined);
+    this.#sessions.set(id, { at: "watching", ordinal });
+  }
+
+  /** The session has been silent for so long that it is no load, or is not any more. It uses its pod either way. */
+  silent(id: number, silent: boolean): void {
+    const state = this.#sessions.get(id);
+    if (state?.at !== "ordinal" || state.silent === silent) return;
+    this.#sessions.set(id, { ...state, silent });
+    add(this.#load, state.ordinal, silent ? -1 : 1);
+  }
+
+  /** A held session that has gone needed the ordinal until now. */
+  needed(ordinal: number, nowMs: number): void {
+    this.#lastUsedMs.set(ordinal, nowMs);
   }
 
   /** The client has sent something: the session calls for a pod, or is known to use the one it has. */
@@ -109,19 +146,26 @@ export class Usage {
     }
   }
 
-  #leave(id: number, nowMs: number): void {
+  /** Without a time, nothing is remembered of what the session used. */
+  #leave(id: number, nowMs: number | undefined): void {
     const state = this.#sessions.get(id);
     if (state?.at === "held") {
       this.#held--;
       if (state.needs) this.#needing--;
-      if (state.needs && this.#needing === 0) this.#lastNeededMs = nowMs;
+      if (state.needs && this.#needing === 0 && nowMs !== undefined) this.#lastNeededMs = nowMs;
       invariant(this.#held >= 0 && this.#needing >= 0, "no more held sessions end than began");
     } else if (state?.at === "ordinal") {
-      const left = this.on(state.ordinal) - 1;
-      invariant(left >= 0, "no more sessions leave an ordinal than came");
-      if (left === 0) this.#onOrdinal.delete(state.ordinal);
-      else this.#onOrdinal.set(state.ordinal, left);
-      if (state.used) this.#lastUsedMs.set(state.ordinal, nowMs);
+      add(this.#onOrdinal, state.ordinal, -1);
+      if (!state.silent) add(this.#load, state.ordinal, -1);
+      if (state.used && nowMs !== undefined) this.#lastUsedMs.set(state.ordinal, nowMs);
     }
   }
+}
+
+/** Counts one more or one less. Ordinals without sessions are not in the map. */
+function add(counts: Map<number, number>, ordinal: number, more: 1 | -1): void {
+  const count = (counts.get(ordinal) ?? 0) + more;
+  invariant(count >= 0, "no more sessions leave an ordinal than came");
+  if (count === 0) counts.delete(ordinal);
+  else counts.set(ordinal, count);
 }

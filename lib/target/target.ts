@@ -12,6 +12,7 @@ import { Proxies } from "../ha/proxies.ts";
 import { Standing } from "../ha/standing.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { statefulSetScale } from "../kube/scale.ts";
+import type { Capacity } from "../scaler/capacity.ts";
 import { ColdStart } from "../scaler/cold_start.ts";
 import { CountOwners } from "../scaler/count_owners.ts";
 import { waitExplainer } from "../scaler/explain.ts";
@@ -68,7 +69,7 @@ export class Target {
     const { client, clock, log, shared: { identity, times } } = given;
     const metrics = builderMetrics(given.metrics, settings.stsName);
     const ports = { ...given, metrics };
-    const { maxReplicas } = settings;
+    const capacity = capacityOf(settings);
     this.#settings = settings;
     this.#ports = ports;
     this.#at = {
@@ -78,7 +79,7 @@ export class Target {
       port: settings.targetPort,
     };
     const standing = new Standing(clock, settings);
-    const placement = this.placement = new Placement(clock, maxReplicas, settings.readiness, standing);
+    const placement = this.placement = new Placement(clock, capacity, settings.readiness, standing);
     const coldStart = new ColdStart(clock, metrics);
     const scale = statefulSetScale(client, this.#at.namespace, this.#at.name);
     const count = this.#count = new ReplicaCount({ scale, placement, log, metrics, identity });
@@ -92,7 +93,7 @@ export class Target {
     const { access } = client;
     const scaler = this.scaler = new Scaler({ ...ports, access, count, placement, peers, coldStart }, {
       minReplicas: settings.minReplicas,
-      maxReplicas,
+      capacity,
       idleTimeoutMs: settings.idleTimeoutMs,
     });
     const countOwners = this.#countOwners = new CountOwners({ ...ports, scale, placement, peers, scaler });
@@ -125,4 +126,12 @@ export class Target {
       (signal) => untilJoined(this.#count, proxies, observer, { ...ports, access }, joining, signal),
     );
   }
+}
+
+/** How sessions spread over the pods of a builder follows from how they spread over builders. */
+function capacityOf(
+  { maxReplicas, sessionsPerReplica, maxSessionsPerReplica, placement }: TargetSettings,
+): Capacity {
+  const spread = placement === "least-sessions" ? "least" : placement === "round-robin" ? "turn" : "lowest";
+  return { maxReplicas, sessionsPerReplica, maxSessionsPerReplica, spread };
 }

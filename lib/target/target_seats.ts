@@ -75,7 +75,7 @@ export class TargetSeats implements Seats {
   }
 
   holdAgain(id: number): void {
-    this.#ports.placement.holdAgain(id, this.needs(id));
+    this.#ports.placement.hold(id, this.needs(id));
   }
 
   used(id: number): void {

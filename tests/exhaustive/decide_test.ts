@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import type { Clock } from "../../lib/base/clock.ts";
 import { decide, type Decision, type Policy } from "../../lib/scaler/decide.ts";
 import { Placement, type Seat } from "../../lib/scaler/placement.ts";
+import { ONE_POD } from "../support/capacity.ts";
 
 const DEPTH = 6;
 const IDLE_MS = 100;
@@ -87,7 +88,7 @@ function newWorld(): World {
     wallMs: () => 0,
     setTimer: () => () => {},
   };
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   placement.see({ version: "1", replicas: 0 });
   return Object.assign(world, { placement });
 }
@@ -134,6 +135,7 @@ function decideAt(world: World, nowMs: number, policy: Policy): Decision {
       startedMs: -1e9,
       highestBusy: placement.usage.highest,
       needing: placement.usage.needing,
+      load: placement.load,
       lastNeededMs: placement.usage.lastNeededMs,
       lastUsedMs: placement.usage.lastUsedMs,
       roseMs: placement.roseMs,
@@ -185,7 +187,7 @@ function run(names: readonly string[], policy: Policy): void {
 
 for (const minReplicas of [0, 1]) {
   Deno.test(`decide() is right after every sequence of ${DEPTH} events, at least ${minReplicas} replicas`, () => {
-    const policy: Policy = { minReplicas, maxReplicas: 1, idleTimeoutMs: IDLE_MS };
+    const policy: Policy = { minReplicas, capacity: ONE_POD, idleTimeoutMs: IDLE_MS };
     const names = Object.keys(EVENTS);
     let runs = 0;
     const enumerate = (prefix: readonly string[]) => {

@@ -105,16 +105,16 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     what: "a session counts for its ordinal only when it sends its first bytes",
     file: "scaler/usage.ts",
     change: [
-      ["    this.#onOrdinal.set(ordinal, this.on(ordinal) + 1);\n", ""],
+      ["    add(this.#onOrdinal, ordinal, 1);\n", ""],
       [
         'if (state?.at === "ordinal" && !state.used) this.#sessions.set(id, { ...state, used: true });',
         'if (state?.at === "ordinal" && !state.counted) {\n' +
-        "      this.#onOrdinal.set(state.ordinal, this.on(state.ordinal) + 1);\n" +
+        "      add(this.#onOrdinal, state.ordinal, 1);\n" +
         "      this.#sessions.set(id, { ...state, used: true, counted: true });\n    }",
       ],
       [
-        "const left = this.on(state.ordinal) - 1;",
-        "const left = this.on(state.ordinal) - (state.counted ? 1 : 0);",
+        "add(this.#onOrdinal, state.ordinal, -1);",
+        "if (state.counted) add(this.#onOrdinal, state.ordinal, -1);",
       ],
     ],
   },
@@ -170,7 +170,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     what: "a session is placed on a pod that is being deleted, and beyond the count",
     file: "scaler/placement.ts",
     change: [[
-      "!terminating &&\n      ordinal < Math.min(placeableBelow(this.#agreement), this.#maxReplicas)",
+      "!terminating &&\n      ordinal < Math.min(placeableBelow(this.#agreement), this.#capacity.maxReplicas)",
       "ordinal < this.#maxReplicas",
     ]],
   },

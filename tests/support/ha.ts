@@ -14,6 +14,7 @@ import { Standing, type StandingSettings } from "../../lib/ha/standing.ts";
 import type { Lease } from "../../lib/kube/types.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../lib/scaler/replica_count.ts";
+import { ONE_POD } from "./capacity.ts";
 import { FakeLeases } from "./fake_leases.ts";
 import { FakeScale } from "./fake_scale.ts";
 import { type RecordingLog, recordingLog } from "./recording_log.ts";
@@ -115,7 +116,7 @@ export function member(clock: Clock, leases: FakeLeases, options: MemberOptions 
   const settings = { recordExpiryMs: EXPIRY_MS, whenCutOff: "serve", ...options.settings } as const;
   const scale = new FakeScale(replicas);
   const standing = new Standing(clock, settings);
-  const placement = new Placement(clock, 1, "pod", standing);
+  const placement = new Placement(clock, ONE_POD, "pod", standing);
   const log = recordingLog();
   const controller = new AbortController();
   const count = new ReplicaCount({

@@ -9,6 +9,7 @@ import type { Backend } from "../../lib/scaler/backends.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
 import type { ReadinessMode } from "../../lib/scaler/readiness.ts";
 import { PodHealthChecks } from "../../lib/target/pod_health.ts";
+import { ONE_POD } from "./capacity.ts";
 import { directDialler } from "./dialler.ts";
 import { HealthDaemon, type HealthHabit } from "./health_daemons.ts";
 import { MemoryConn } from "./memory_network.ts";
@@ -47,7 +48,7 @@ interface Check {
 export function setUp(fate: Fate, options: { mode?: ReadinessMode; backend?: Partial<Backend> } = {}) {
   const clock = new VirtualClock();
   const gate = { open: true, subscribe: () => {} };
-  const placement = new Placement(clock, 1, options.mode ?? "auto", gate);
+  const placement = new Placement(clock, ONE_POD, options.mode ?? "auto", gate);
   placement.see({ version: "1", replicas: 1 });
   const show = (change: Partial<Backend> = {}) =>
     placement.pods.set([{ ...BACKEND, ...options.backend, ...change }]);

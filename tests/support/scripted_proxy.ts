@@ -11,6 +11,7 @@ import { Room } from "../../lib/proxy/room.ts";
 import { ColdStart } from "../../lib/scaler/cold_start.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
 import { TargetSeats } from "../../lib/target/target_seats.ts";
+import { ONE_POD } from "./capacity.ts";
 import { countedMetrics } from "./counted_metrics.ts";
 import { MemoryConn } from "./memory_network.ts";
 import { recordingLog } from "./recording_log.ts";
@@ -75,7 +76,7 @@ export function setUp({ maxConnections = 10, descriptors, dial }: Options = {}) 
   const log = recordingLog();
   const listener = new ScriptedListener();
   const metrics = countedMetrics(() => {});
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   if (dial !== undefined) {
     placement.see({ version: "1", replicas: 1 });
     placement.pods.set([BACKEND]);

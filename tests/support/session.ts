@@ -15,6 +15,7 @@ import type { Backend } from "../../lib/scaler/backends.ts";
 import { ColdStart } from "../../lib/scaler/cold_start.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
 import { TargetSeats } from "../../lib/target/target_seats.ts";
+import { ONE_POD } from "./capacity.ts";
 import { bytesOf, call, OPENING, SETTINGS_ACK } from "./http2_client.ts";
 import { directDialler } from "./dialler.ts";
 import { MemoryConn, type MemoryOptions } from "./memory_network.ts";
@@ -92,7 +93,7 @@ export class TestSession {
   constructor(options: SessionOptions = {}) {
     this.#options = options;
     const { clock, log } = this;
-    this.placement = new Placement(clock, 1, "pod");
+    this.placement = new Placement(clock, ONE_POD, "pod");
     this.placement.see({ version: "1", replicas: 1 });
     this.show({ ready: options.ready ?? true });
     const [theirs, ours] = MemoryConn.pair(options.client);

@@ -12,6 +12,7 @@ import { randomName, systemRandom } from "../../../lib/base/random.ts";
 import { KEPT_OWNERS } from "../../../lib/scaler/count_owners.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { clusterOf } from "../../support/program.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { Stage } from "./stage.ts";
@@ -36,7 +37,7 @@ Deno.test("1,000 joins at an unchanged count leave at most a dozen field manager
   const { signal } = new AbortController();
   /** What a proxy does with the count when it joins. */
   const join = async () => {
-    const placement = new Placement(clock, 1, "pod");
+    const placement = new Placement(clock, ONE_POD, "pod");
     const identity = randomName(systemRandom, 12);
     const count = new ReplicaCount({ scale, placement, log: recordingLog(), metrics: noMetrics, identity });
     for (;;) {

@@ -58,7 +58,7 @@ export const SCALER: readonly Allowed[] = [
   },
   {
     path: "lib/scaler/usage.ts",
-    line: 'invariant(left >= 0, "no more sessions leave an ordinal than came");',
+    line: 'invariant(count >= 0, "no more sessions leave an ordinal than came");',
     to: "{}",
     reason: INVARIANT,
   },

@@ -6,6 +6,7 @@ import { ApiError } from "../../../lib/kube/api_error.ts";
 import { isAlone, RIGHTS_PATIENCE_MS, untilAllowed } from "../../../lib/ha/alone.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { BUSY, leaseOf, member, nameOf, TARGET } from "../../support/ha.ts";
@@ -151,7 +152,7 @@ function waiting() {
   const world = setUp();
   const { clock, record, log, controller } = world;
   const scale = new FakeScale(1);
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   const reads = new ReplicaCount({ scale, placement, log, metrics: noMetrics, identity: "one" });
   const asked: { outcome: unknown } = { outcome: "waits" };
   untilAllowed({ clock, record, count: reads }, controller.signal)

@@ -7,6 +7,7 @@ import type { SeenRecord } from "../../../lib/ha/record_expiry.ts";
 import type { MemberState } from "../../../lib/ha/standing.ts";
 import { Statement } from "../../../lib/ha/statement.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { BUSY, EXPIRY_MS, IDLE, leaseOf, readyPod, TARGET } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -16,7 +17,7 @@ const WANTED = { below: 0, version: "100" };
 
 function setUp() {
   const clock = new VirtualClock();
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   placement.see({ replicas: 1, version: "100" });
   readyPod(placement);
   const state = {

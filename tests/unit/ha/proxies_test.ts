@@ -13,6 +13,7 @@ import { statefulSetScale } from "../../../lib/kube/scale.ts";
 import type { Lease } from "../../../lib/kube/types.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
 import { EXPIRY_MS, letPodsLive, readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
@@ -53,7 +54,7 @@ function stage() {
       authenticate: () => Promise.resolve({ authorization: `Bearer ${name}` }),
     });
     const standing = new Standing(clock, { recordExpiryMs: EXPIRY_MS, whenCutOff: "serve" });
-    const placement = new Placement(clock, 1, "pod", standing);
+    const placement = new Placement(clock, ONE_POD, "pod", standing);
     placement.see({ replicas: 1, version: "1" });
     readyPod(placement);
     const scale = statefulSetScale(client, NAMESPACE, NAME);

@@ -6,6 +6,7 @@ import { describeUse, Statement } from "../../../lib/ha/statement.ts";
 import type { LastUse } from "../../../lib/ha/peer_memory.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { Usage } from "../../../lib/scaler/usage.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const NOBODY: LastUse = { lastUsedMs: new Map(), lastNeededMs: -Infinity };
@@ -71,7 +72,7 @@ Deno.test("describeUse() passes on what proxies that have gone used, where that 
 /** The statement of a proxy that has joined, with so many others beside it. */
 function setUp(others = 1) {
   const clock = new VirtualClock();
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   placement.see({ replicas: 1, version: "1" });
   const heard = new Listeners();
   const standing: { state: MemberState } = { state: "joined" };

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { claimersOf, CountOwners, isSetByProxy, KEPT_OWNERS } from "../../../lib/scaler/count_owners.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -26,7 +27,7 @@ async function setUp(claims: number, { leads = true, busy = false } = {}) {
   const clock = new VirtualClock();
   const scale = new FakeScale(1);
   const log = recordingLog();
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   const state = { leads, busy };
   let onPeers = () => {};
   const owners = new CountOwners({

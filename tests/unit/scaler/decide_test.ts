@@ -1,13 +1,15 @@
 /** Tests of the scaling decision. @module */
 import assert from "node:assert/strict";
 import { decide, type Facts, type Policy } from "../../../lib/scaler/decide.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 
-const POLICY: Policy = { minReplicas: 0, maxReplicas: 1, idleTimeoutMs: 1_000 };
+const POLICY: Policy = { minReplicas: 0, capacity: ONE_POD, idleTimeoutMs: 1_000 };
 const IDLE: Facts = {
   replicas: 1,
   startedMs: -100_000,
   highestBusy: -1,
   needing: 0,
+  load: new Map(),
   lastNeededMs: -Infinity,
   lastUsedMs: new Map(),
   roseMs: new Map(),

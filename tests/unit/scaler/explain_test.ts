@@ -7,6 +7,7 @@ import type { Backend } from "../../../lib/scaler/backends.ts";
 import { describePod, waitExplainer } from "../../../lib/scaler/explain.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import type { ReadinessMode } from "../../../lib/scaler/readiness.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -60,7 +61,7 @@ function setUp(
     reset: () => {},
     close: () => {},
   };
-  const placement = new Placement(clock, 1, mode);
+  const placement = new Placement(clock, ONE_POD, mode);
   if (replicas >= 0) placement.see({ replicas, version: "10" });
   placement.pods.set(pods.map((pod, i) => ({
     ordinal: 0,

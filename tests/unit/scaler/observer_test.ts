@@ -10,6 +10,7 @@ import { statefulSetScale } from "../../../lib/kube/scale.ts";
 import { Observer } from "../../../lib/scaler/observer.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { letPodsLive, readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { testClient } from "../../support/test_client.ts";
@@ -34,7 +35,7 @@ async function setUp(replicas: number) {
   const http = new MemoryHttp(cluster.api, clock, "test");
   const log = recordingLog();
   const client = testClient(http, { clock, log });
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   const { namespace, name, serviceName: service } = cluster;
   const observer = new Observer({ namespace, name, service, port: 8372 }, {
     client,
@@ -119,7 +120,7 @@ Deno.test("Observer lets no pod be used after a gap in which the count may have 
 
 Deno.test("Placement has pods that are listed soon after a gap prove themselves, too", () => {
   const clock = new VirtualClock();
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   placement.pods.countsMissed();
   placement.see({ version: "10", replicas: 1 });
   placement.pods.settled();

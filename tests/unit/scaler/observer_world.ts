@@ -9,6 +9,7 @@ import type { Cluster } from "../../../lib/kube/cluster.ts";
 import type { EndpointSlice, StatefulSet } from "../../../lib/kube/types.ts";
 import { Observer } from "../../../lib/scaler/observer.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { Collection, scriptedHttp } from "../../support/scripted_api.ts";
 import { testClient } from "../../support/test_client.ts";
@@ -84,7 +85,7 @@ export function setUp(cluster: Partial<Cluster> = {}) {
   const endpointslices = new Collection<EndpointSlice>();
   const log = recordingLog();
   const http = scriptedHttp({ statefulsets, endpointslices });
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   const owners: unknown[] = [];
   /** Counts that writes of this proxy are to set, and who is told that the resourceVersions have regressed. */
   const writing = new Set<number>();

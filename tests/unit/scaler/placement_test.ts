@@ -100,7 +100,7 @@ Deno.test("Placement.wait() leaves no listener behind", async () => {
 
 Deno.test("Placement.isValid() until the seat is lost, for whatever reason", () => {
   const lost: Record<string, (world: ReturnType<typeof setUp>, seat: Seat) => void> = {
-    "the session was held again": ({ placement }) => placement.holdAgain(1, true),
+    "the session was held again": ({ placement }) => placement.hold(1, true),
     "the session has ended": ({ placement }) => placement.end(1),
     "the session has another seat": ({ placement }) => placement.usage.place(1, 1, true, 0),
     "the pod is gone": ({ placement }) => placement.pods.set([]),
@@ -123,12 +123,12 @@ Deno.test("Placement.isValid() until the seat is lost, for whatever reason", () 
   assert.equal(placement.isValid(seat), true, "a pod that was ready when the session was placed is dialled");
 });
 
-Deno.test("Placement.holdAgain() makes the session one that waits, and may cease to need a pod", () => {
+Deno.test("Placement.hold() makes the session one that waits, and may cease to need a pod", () => {
   const { placement } = setUp();
   placement.open(1, true);
-  placement.holdAgain(1, false);
+  placement.hold(1, false);
   assert.deepEqual([placement.usage.held, placement.usage.needing, placement.usage.on(0)], [1, 0, 0]);
-  placement.holdAgain(1, true);
+  placement.hold(1, true);
   assert.deepEqual([placement.usage.held, placement.usage.needing], [1, 1]);
 });
 
@@ -146,7 +146,7 @@ Deno.test("Placement tells its listeners of everything that can change a decisio
     "unbind()": ({ placement }) => placement.unbind(),
     "the gate": ({ gate }) => gate.tell(),
     "open()": ({ placement }) => void placement.open(1, true),
-    "holdAgain()": ({ placement }) => placement.holdAgain(1, true),
+    "hold()": ({ placement }) => placement.hold(1, true),
     "markUsed()": ({ placement }) => placement.markUsed(1),
     "end()": ({ placement }) => placement.end(1),
   };
@@ -178,10 +178,10 @@ Deno.test("Placement.promise() is refused while a session is on what it closes, 
   placement.open(1, true);
   assert.equal(placement.promise({ below: 0, version: "10" }), false);
   assert.equal(placement.promise({ below: 1, version: "10" }), true, "ordinal 0 stays");
-  placement.holdAgain(1, true);
+  placement.hold(1, true);
   assert.equal(placement.promise({ below: 0, version: "10" }), false);
   assert.deepEqual(placement.agreement.promises, [{ below: 1, version: "10" }]);
-  placement.holdAgain(1, false);
+  placement.hold(1, false);
   assert.equal(placement.promise({ below: 0, version: "10" }), true, "it may be no client at all");
 });
 

@@ -8,6 +8,7 @@ import { Listeners } from "../../../lib/base/listeners.ts";
 import type { Backend } from "../../../lib/scaler/backends.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import type { ReadinessMode } from "../../../lib/scaler/readiness.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const SIGNAL = new AbortController().signal;
@@ -30,7 +31,7 @@ export function setUp(replicas = 1, { maxReplicas = 10, mode = "pod" as Readines
   const clock = new VirtualClock();
   const changed = new Listeners();
   const gate = { open: true, subscribe: (it: () => void) => changed.add(it), tell: () => changed.tell() };
-  const placement = new Placement(clock, maxReplicas, mode, gate);
+  const placement = new Placement(clock, { ...ONE_POD, maxReplicas }, mode, gate);
   let version = 9;
   const see = (replicas: number, proof?: string) =>
     placement.see({ replicas, version: String(++version) }, proof);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { VERIFIED_AFTER_MS } from "../../../lib/scaler/suspects.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 import { pod, setUp, waiting } from "./placement_world.ts";
 
@@ -122,7 +123,7 @@ Deno.test("Pods.deleted() is for good, until the pod is gone and another one is 
 
 Deno.test("Placement takes pods for suspect that were seen before any count", async () => {
   const clock = new VirtualClock();
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   placement.pods.set([pod(0)]);
   placement.pods.settled();
   assert.equal(placement.pods.toVerify, undefined, "no count was seen yet");

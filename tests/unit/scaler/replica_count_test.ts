@@ -5,6 +5,7 @@ import { MANAGER } from "../../../lib/kube/scale.ts";
 import { VERIFIED_AFTER_MS } from "../../../lib/scaler/suspects.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
@@ -16,7 +17,7 @@ function setUp() {
   const clock = new VirtualClock();
   const scale = new FakeScale(1);
   const log = recordingLog();
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   const values = new Map<string, number>();
   const metrics: Metrics = {
     record: (name, value, labels) => void values.set([name, ...Object.values(labels)].join(" "), value),

@@ -5,6 +5,7 @@ import { ColdStart } from "../../../lib/scaler/cold_start.ts";
 import { Placement, type Seat } from "../../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
 import { CLAIM_PATIENCE_MS, Scaler } from "../../../lib/scaler/scaler.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { soleProxy } from "../../support/sole_proxy.ts";
@@ -16,7 +17,7 @@ function setUp({ replicas = 0, watch = true, minReplicas = 0, leads = true } = {
   const clock = new VirtualClock();
   const scale = new FakeScale(replicas);
   const log = recordingLog();
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   const coldStart = new ColdStart(clock, noMetrics);
   const count = new ReplicaCount({ scale, placement, log, metrics: noMetrics, identity: "one" });
   const scaler = new Scaler(
@@ -30,7 +31,7 @@ function setUp({ replicas = 0, watch = true, minReplicas = 0, leads = true } = {
       peers: { ...soleProxy(placement, clock.nowMs()), leads },
       coldStart,
     },
-    { minReplicas, maxReplicas: 1, idleTimeoutMs: IDLE_MS },
+    { minReplicas, capacity: ONE_POD, idleTimeoutMs: IDLE_MS },
   );
   const world = { watch };
   scale.onChange = (count) => {
@@ -217,7 +218,7 @@ Deno.test("Scaler raises the count again when the scale-down has won, and uses o
 
 Deno.test("Placement believes no earlier answer of a daemon whose pod's condition has fallen: it may have been restarted", () => {
   for (const mode of ["auto", "grpc"] as const) {
-    const placement = new Placement(new VirtualClock(), 1, mode);
+    const placement = new Placement(new VirtualClock(), ONE_POD, mode);
     const pod = (ready: boolean) =>
       placement.pods.set([
         { ordinal: 0, pod: "b-0", uid: "uid-1", addresses: ["192.0.2.1"], ready, terminating: false },

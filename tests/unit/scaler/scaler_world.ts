@@ -10,6 +10,7 @@ import type { PeerUse } from "../../../lib/scaler/peers.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
 import { Scaler } from "../../../lib/scaler/scaler.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { soleProxy } from "../../support/sole_proxy.ts";
@@ -31,7 +32,7 @@ export function setUp({ replicas = 1, minReplicas = 0 } = {}) {
   const clock = new VirtualClock();
   const scale = new FakeScale(replicas);
   const log = recordingLog();
-  const placement = new Placement(clock, 2, "pod");
+  const placement = new Placement(clock, { ...ONE_POD, maxReplicas: 2 }, "pod");
   const values = new Map<string, number>();
   const metrics: Metrics = {
     record: (name, value, labels) => void values.set([name, ...Object.values(labels)].join(" "), value),
@@ -60,7 +61,7 @@ export function setUp({ replicas = 1, minReplicas = 0 } = {}) {
       },
       coldStart,
     },
-    { minReplicas, maxReplicas: 1, idleTimeoutMs: IDLE_MS },
+    { minReplicas, capacity: ONE_POD, idleTimeoutMs: IDLE_MS },
   );
   scale.onChange = (count) => void placement.see(count, "watch");
   const controller = new AbortController();

@@ -4,6 +4,7 @@ import type { Http } from "../../../lib/kube/http.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { VERIFIED_AFTER_MS } from "../../../lib/scaler/suspects.ts";
 import { verifySuspects } from "../../../lib/scaler/verification.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { testClient } from "../../support/test_client.ts";
@@ -30,7 +31,7 @@ async function setUp(...answers: (Answer | Promise<Answer>)[]) {
     close: () => {},
   };
   const client = testClient(http, { clock, log: recordingLog() });
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   placement.see({ replicas: 1, version: "10" });
   readyPod(placement, "pod-1");
   const controller = new AbortController();

@@ -32,7 +32,7 @@ Deno.test("PodHealthChecks asks at once when a dial has failed and a client wait
   const crashMs = clock.nowMs();
   assert.notEqual(placement.open(2, true), undefined, "the pod is believed to serve");
   placement.pods.dialFailed("pod-1");
-  placement.holdAgain(2, true);
+  placement.hold(2, true);
   await clock.advance(0);
   assert.deepEqual(since(crashMs), [0]);
   await clock.advance(500);
@@ -137,7 +137,7 @@ Deno.test("PodHealthChecks asks no oftener than that, however often dials fail",
   for (let i = 0; i < 100; i++) {
     placement.open(2, true);
     placement.pods.dialFailed("pod-1");
-    placement.holdAgain(2, true);
+    placement.hold(2, true);
     await clock.advance(10);
   }
   const count = since(sinceMs).length;

@@ -8,6 +8,7 @@ import type { Conn } from "../../../lib/base/network.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { DialError } from "../../../lib/target/seats.ts";
 import { TargetSeats } from "../../../lib/target/target_seats.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
 import { directDialler } from "../../support/dialler.ts";
 import { MemoryConn } from "../../support/memory_network.ts";
@@ -23,7 +24,7 @@ function setUp(ready = true) {
   const clock = new VirtualClock();
   const log = recordingLog();
   const metrics = countedMetrics(() => {});
-  const placement = new Placement(clock, 1, "pod");
+  const placement = new Placement(clock, ONE_POD, "pod");
   placement.see({ version: "1", replicas: 1 });
   placement.pods.set([{ ...BACKEND, ready }]);
   const coldStarts: string[] = [];
