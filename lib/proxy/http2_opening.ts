@@ -16,6 +16,8 @@ import {
   parseFrameHeader,
   PREFACE,
 } from "../target/http2_frames.ts";
+import { CallTap } from "./call_tap.ts";
+import type { FirstCall } from "./first_call.ts";
 import { ERROR, grpcErrors } from "./http2_errors.ts";
 import { faultOf, type Malformed } from "./http2_faults.ts";
 import { OPEN_CALLS_LIMIT, OpenCalls } from "./open_calls.ts";
@@ -48,6 +50,11 @@ type Fate = "pass" | "drop" | "answer";
 
 /** The opening of one connection. */
 export class Http2Opening {
+  /**
+   * Listens to the client's calls. It takes all bytes that the opening takes; what the client sends beside or after that,
+   * it must be given, in order, until it is done.
+   */
+  readonly tap = new CallTap();
   #kind: OpeningKind = "undecided";
   #matched = 0;
   #first = true;
@@ -80,6 +87,11 @@ export class Http2Opening {
     return this.#kind;
   }
 
+  /** The client's first call; `none` if it will never be known; undefined if it is not known yet. */
+  get firstCall(): FirstCall | "none" | undefined {
+    return this.tap.first;
+  }
+
   /** The client has said GOAWAY: it is about to leave. */
   get goAway(): boolean {
     return this.#goAway;
@@ -97,6 +109,7 @@ export class Http2Opening {
 
   /** Takes the client's next bytes. What is kept are views of them. */
   take(bytes: Uint8Array): Step {
+    this.tap.take(bytes);
     this.#kept = [];
     this.#replies = [];
     this.#bytes = bytes;

@@ -31,6 +31,8 @@ export const FRAME = {
   ping: 0x6,
   /** No new streams. */
   goAway: 0x7,
+  /** The rest of a header block that did not fit into its HEADERS. */
+  continuation: 0x9,
 } as const;
 
 /** Frame flags (RFC 9113, section 6). */
@@ -39,8 +41,12 @@ export const FLAG = {
   ack: 0x1,
   /** Of DATA and HEADERS. */
   endStream: 0x1,
-  /** Of HEADERS. */
+  /** Of HEADERS and CONTINUATION. */
   endHeaders: 0x4,
+  /** Of DATA and HEADERS. */
+  padded: 0x8,
+  /** Of HEADERS. */
+  priority: 0x20,
 } as const;
 
 /** What stands before a payload. */

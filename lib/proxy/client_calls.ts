@@ -1,0 +1,131 @@
+/**
+ * Reads the calls that an HTTP/2 client makes out of the bytes that it sends. Changes nothing of them, and knows nothing of
+ * what the daemon answers. Pure, in bounded memory. Sources: RFC 9113, sections 4 and 6; `hpack.ts`.
+ *
+ * @module
+ */
+import { concat } from "../base/bytes.ts";
+import {
+  FLAG,
+  FRAME,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  parseFrameHeader,
+  PREFACE,
+} from "../target/http2_frames.ts";
+import { Gathered } from "./byte_reader.ts";
+import { type FirstCall, firstCallOf } from "./first_call.ts";
+import { HpackDecoder } from "./hpack.ts";
+import { faultOf } from "./http2_faults.ts";
+import { Pieces } from "./pieces.ts";
+
+/** The frames of one header block may have so many bytes of payload. Those of BuildKit's clients have a few hundred. */
+export const LONGEST_BLOCK_BYTES = 8 * 1024;
+
+/** What a HEADERS frame with a priority has before its block: a stream and a weight (RFC 9113, section 6.2). */
+const PRIORITY_BYTES = 5;
+
+/** A header block of which not all frames have come yet. */
+interface OpenBlock {
+  readonly stream: number;
+  /** What its frames have announced so far. */
+  bytes: number;
+}
+
+/** The calls of one connection. */
+export class ClientCalls {
+  readonly #hpack = new HpackDecoder();
+  /** So many bytes of the preface have come. */
+  #prefaceBytes = 0;
+  #isFirstFrame = true;
+  readonly #header = new Gathered(FRAME_HEADER_BYTES);
+  /** The frame whose payload is being read. */
+  #frame: FrameHeader | undefined;
+  #leftBytes = 0;
+  #open: OpenBlock | undefined;
+  /** Of the open block: the payload of its present frame, and what the frames before had of it. */
+  readonly #payload = new Pieces();
+  readonly #block = new Pieces();
+  #over = false;
+
+  /** Nothing more will be read: this is not HTTP/2, or something about it is odd. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Takes the client's next bytes, from its very first on. Returns the calls whose headers are complete with them. */
+  take(bytes: Uint8Array): readonly FirstCall[] {
+    const calls: FirstCall[] = [];
+    for (let rest = bytes; rest.byteLength > 0 && !this.#over;) {
+      let taken: number;
+      if (this.#prefaceBytes < PREFACE.byteLength) taken = this.#takePreface(rest);
+      else if (this.#frame === undefined) taken = this.#takeHeader(rest);
+      else taken = this.#takePayload(rest);
+      rest = rest.subarray(taken);
+      if (this.#frame !== undefined && this.#leftBytes === 0) this.#endFrame(this.#frame, calls);
+    }
+    return calls;
+  }
+
+  #takePreface(bytes: Uint8Array): number {
+    const wanted = PREFACE.subarray(this.#prefaceBytes, this.#prefaceBytes + bytes.byteLength);
+    this.#over = wanted.some((byte, i) => byte !== bytes[i]);
+    this.#prefaceBytes += wanted.byteLength;
+    return wanted.byteLength;
+  }
+
+  #takeHeader(bytes: Uint8Array): number {
+    const taken = this.#header.take(bytes);
+    if (!this.#header.isWhole) return taken;
+    this.#header.clear();
+    const frame = parseFrameHeader(this.#header.bytes);
+    this.#over = faultOf(frame, this.#isFirstFrame) !== undefined || !this.#fits(frame);
+    this.#isFirstFrame = false;
+    this.#frame = frame;
+    this.#leftBytes = frame.lengthBytes;
+    return taken;
+  }
+
+  /** Whether the frame may come now: nothing comes between the frames of one block (RFC 9113, section 6.10). */
+  #fits({ type, stream, lengthBytes }: FrameHeader): boolean {
+    if (type === FRAME.headers && this.#open === undefined) this.#open = { stream, bytes: 0 };
+    else if (type !== FRAME.continuation) return this.#open === undefined;
+    if (this.#open?.stream !== stream) return false;
+    this.#open.bytes += lengthBytes;
+    return this.#open.bytes <= LONGEST_BLOCK_BYTES;
+  }
+
+  #takePayload(bytes: Uint8Array): number {
+    const payload = bytes.subarray(0, this.#leftBytes);
+    if (this.#open !== undefined) this.#payload.push(payload);
+    this.#leftBytes -= payload.byteLength;
+    return payload.byteLength;
+  }
+
+  #endFrame(frame: FrameHeader, calls: FirstCall[]): void {
+    this.#frame = undefined;
+    if (this.#over || this.#open === undefined) return;
+    const fragment = fragmentOf(frame, concat(this.#payload.take()));
+    if (fragment === undefined) {
+      this.#over = true;
+      return;
+    }
+    this.#block.push(fragment);
+    if ((frame.flags & FLAG.endHeaders) === 0) return;
+    this.#open = undefined;
+    const call = firstCallOf(this.#hpack.decode(concat(this.#block.take())) ?? []);
+    // Trailers are odd, too: gRPC's clients send none.
+    if (call === undefined) this.#over = true;
+    else calls.push(call);
+  }
+}
+
+/** What a frame has of its block; undefined if its padding leaves nothing of the frame (RFC 9113, section 6.2). */
+function fragmentOf({ type, flags }: FrameHeader, payload: Uint8Array): Uint8Array | undefined {
+  if (type !== FRAME.headers) return payload;
+  const isPadded = (flags & FLAG.padded) !== 0;
+  const paddingBytes = isPadded ? payload[0] ?? 0 : 0;
+  const from = (isPadded ? 1 : 0) + ((flags & FLAG.priority) !== 0 ? PRIORITY_BYTES : 0);
+  const to = payload.byteLength - paddingBytes;
+  return from <= to ? payload.subarray(from, to) : undefined;
+}
