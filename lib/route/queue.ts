@@ -42,6 +42,11 @@ export class FairQueue {
     return this.#places.size;
   }
 
+  /** How many projects these sessions have: more is not kept. */
+  get projects(): number {
+    return this.#lines.size;
+  }
+
   /** The session waits from now on. Its place in its project's line is by its id, also when it had a seat and lost it. */
   add(id: number, project: string | undefined): void {
     if (this.#places.has(id)) return;
