@@ -116,7 +116,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   shared.start(tasks);
   target.start(tasks);
   try {
-    await untilEnded(settings, { clock, log, stop, target, proxy, ending, tasks });
+    await untilEnded(settings, { clock, log, stop, target, election: shared.election, proxy, ending, tasks });
   } finally {
     await admin.close();
     cluster.http.close();

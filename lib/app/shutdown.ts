@@ -9,6 +9,7 @@ import { type Clock, deadline, sleep } from "../base/clock.ts";
 import { messageOf, publicMessageOf, TimeoutError } from "../base/errors.ts";
 import type { Log } from "../base/log.ts";
 import type { TaskGroup } from "../base/task_group.ts";
+import type { Election } from "../ha/election.ts";
 import { type DrainSettings, longestDrainMs } from "../ha/token_end.ts";
 import { LINGER_MS } from "../proxy/goodbye.ts";
 import type { Proxy } from "../proxy/proxy.ts";
@@ -30,6 +31,8 @@ export interface Running {
   readonly stop: { readonly drain: AbortSignal; readonly now: AbortSignal };
   /** The StatefulSet, and this proxy among others. */
   readonly target: Target;
+  /** The election of this process. */
+  readonly election: Pick<Election, "release">;
   /** The sessions. */
   readonly proxy: Proxy;
   /** Told that it has begun. */
@@ -90,12 +93,12 @@ export async function untilEnded(settings: DrainSettings, running: Running): Pro
 }
 
 /** Releases the lead as soon as no write of the replicas is under way. Never throws. */
-async function releaseLead({ clock, log, stop, target: { scaler, proxies } }: Running): Promise<void> {
+async function releaseLead({ clock, log, stop, election, target: { scaler } }: Running): Promise<void> {
   try {
     await scaler.idle();
     // Not the tasks' signal: without sessions, the tasks may end before this is answered.
     using limit = leaveLimit(clock, stop.now);
-    await proxies.release(limit.signal);
+    await election.release(limit.signal);
   } catch (error) {
     log.debug("leader_lease_release_failed", { cause: messageOf(error) });
   }

@@ -9,7 +9,6 @@ import { messageOf } from "../base/errors.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { ApiError } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
-import type { Election } from "./election.ts";
 import type { KnownRecords } from "./known_records.ts";
 import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
 import { isExpired, type SeenRecord } from "./record_expiry.ts";
@@ -21,7 +20,7 @@ export interface DeadRecordsPorts extends Pick<BasePorts, "clock" | "log"> {
   /** Reads them. */
   readonly records: Pick<KnownRecords, "all" | "list">;
   /** Only the leader does it. */
-  readonly election: Pick<Election, "leads">;
+  readonly lead: { readonly leads: boolean };
   /** This process. */
   readonly identity: string;
 }
@@ -35,7 +34,7 @@ const READS = 10;
 /** While this proxy leads and others are there, reads the records, and deletes those that have expired. */
 export async function deleteDeadRecords(
   recordExpiryMs: number,
-  { clock, log, leases, records, election, identity }: DeadRecordsPorts,
+  { clock, log, leases, records, lead, identity }: DeadRecordsPorts,
   signal: AbortSignal,
 ): Promise<void> {
   const isDead = (record: SeenRecord) => record.identity !== identity && isExpired(record);
@@ -43,7 +42,7 @@ export async function deleteDeadRecords(
     // Another proxy may have been started with another --record-expiry.
     const expiryMs = Math.min(recordExpiryMs, ...records.all.map((it) => it.expiryMs));
     await sleep(clock, Math.min(READ_MS, expiryMs / READS), signal);
-    if (!election.leads || records.all.length <= 1) continue;
+    if (!lead.leads || records.all.length <= 1) continue;
     try {
       for (const record of (await records.list(signal)).filter(isDead)) {
         await leases.remove(record.lease, signal);

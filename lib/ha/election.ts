@@ -1,5 +1,5 @@
 /**
- * Leader election with a Lease, as client-go does it: the holder renews, the others wait until they have seen no renewal
+ * Leader election with a Lease, one for a process and all its StatefulSets, as client-go does it: the holder renews, the others wait until they have seen no renewal
  * for its whole duration by their own clocks. It only keeps proxies out of each other's way: the agreement would be safe
  * with any number of leaders.
  *
@@ -9,11 +9,11 @@ import { type Clock, sleep } from "../base/clock.ts";
 import { Listeners } from "../base/listeners.ts";
 import { CauseLog } from "../base/log.ts";
 import type { BasePorts } from "../base/ports.ts";
+import { orAborted } from "../base/or_aborted.ts";
 import { ApiError } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
-import { leaseMetadata, leaseName, type RecordTarget } from "./record.ts";
-import type { Standing } from "./standing.ts";
+import { ElectionLease, type ElectionTargets } from "./election_lease.ts";
 
 /** The usual timings, in ms. */
 export interface ElectionTimes {
@@ -26,15 +26,21 @@ export interface ElectionTimes {
 }
 
 /** What the election is made of. */
-export interface ElectionPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
+export interface ElectionPorts extends Pick<BasePorts, "clock" | "random" | "log" | "metrics"> {
   /** Holds the Lease. */
   readonly leases: LeaseApi;
   /** The fault under which all of its own stand: that there is no access to the API. */
   readonly access?: CauseLog;
   /** This process. */
   readonly identity: string;
-  /** Only a proxy that has joined leads. A proxy that is alone leads without an election. */
-  readonly standing: Pick<Standing, "state" | "places">;
+}
+
+/** This process in front of one StatefulSet. */
+export interface LeadingPart {
+  /** Whether it may lower the count there. */
+  readonly leads: boolean;
+  /** Calls `listener` when that has changed. */
+  subscribe(listener: () => void): void;
 }
 
 /** The Lease as last seen, and when it was first seen like that. */
@@ -43,12 +49,15 @@ interface Seen {
   readonly nowMs: number;
 }
 
-/** One proxy in the election. */
+/** One process in the election. */
 export class Election {
   readonly #ports: ElectionPorts;
   readonly #times: ElectionTimes;
   readonly #changed = new Listeners();
   readonly #faults: CauseLog;
+  readonly #lease: ElectionLease;
+  readonly #parts = new Set<LeadingPart>();
+  readonly #entered = Promise.withResolvers<void>();
   #seen: Seen | undefined;
   #leadsUntil: { readonly nowMs: number; readonly bootMs: number } | undefined;
   #holder = "";
@@ -57,7 +66,8 @@ export class Election {
   #try: Promise<void> = Promise.resolve();
 
   /** Starts nothing: `run` does. */
-  constructor(ports: ElectionPorts, times: ElectionTimes) {
+  constructor(targets: ElectionTargets, times: ElectionTimes, ports: ElectionPorts) {
+    this.#lease = new ElectionLease(targets);
     this.#ports = ports;
     this.#times = times;
     this.#faults = new CauseLog(ports.log, "election_failed", ports.access);
@@ -68,13 +78,27 @@ export class Election {
     this.#changed.add(listener);
   }
 
-  /** Whether this proxy leads, right now: it may lower the count. */
-  get leads(): boolean {
-    const { state, places } = this.#ports.standing;
-    return state === "alone" || (state === "joined" && places && this.#holdsLease);
+  /** Counts `part` among those by which this process leads. */
+  add(part: LeadingPart): void {
+    const { metrics } = this.#ports;
+    this.#parts.add(part);
+    part.subscribe(() => {
+      metrics.record("leader", [...this.#parts].some(({ leads }) => leads) ? 1 : 0, {});
+    });
   }
 
-  get #holdsLease(): boolean {
+  /** See {@link ElectionLease.see}. */
+  see(name: string, uid: string | undefined): void {
+    this.#lease.see(name, uid);
+  }
+
+  /** From now on this process is a candidate: it has joined the others in front of a StatefulSet. */
+  enter(): void {
+    this.#entered.resolve();
+  }
+
+  /** Whether this process holds the Lease, right now. */
+  get holdsLease(): boolean {
     const { clock } = this.#ports;
     const until = this.#leadsUntil;
     return until !== undefined && clock.nowMs() < until.nowMs && clock.bootMs() < until.bootMs;
@@ -85,12 +109,13 @@ export class Election {
     return this.#holder;
   }
 
-  /** Runs until the signal is aborted. */
-  async run(target: RecordTarget, signal: AbortSignal): Promise<void> {
+  /** Runs from {@link enter} on, until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#ports;
+    await orAborted(this.#entered.promise, signal);
     for (;;) {
       try {
-        if (this.#isCandidate) await (this.#try = this.#tryOnce(target, signal));
+        if (this.#isCandidate) await (this.#try = this.#tryOnce(signal));
         this.#faults.succeeded();
       } catch (error) {
         signal.throwIfAborted();
@@ -116,12 +141,11 @@ export class Election {
     await leases.update({ ...lease, spec: { ...lease.spec, ...free } }, signal);
   }
 
-  async #tryOnce(target: RecordTarget, signal: AbortSignal): Promise<void> {
+  async #tryOnce(signal: AbortSignal): Promise<void> {
     const { leases, clock, identity } = this.#ports;
-    const name = leaseName(target.name, "autoscaler-leader");
-    if (await this.#renewed(target, signal)) return;
+    if (await this.#renewed(signal)) return;
     const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs() };
-    const found = await leases.get(name, signal).catch((error) => {
+    const found = await leases.get(this.#lease.name, signal).catch((error) => {
       if (!(error instanceof ApiError && error.status === 404)) throw error;
       return undefined;
     });
@@ -133,17 +157,17 @@ export class Election {
         return this.#setHolder(holder);
       }
     }
-    await this.#write(target, found, sent, signal);
+    await this.#write(found, sent, signal);
   }
 
   /** The holder renews what it wrote last, without reading first. False if it is not the holder any more. */
-  async #renewed(target: RecordTarget, signal: AbortSignal): Promise<boolean> {
+  async #renewed(signal: AbortSignal): Promise<boolean> {
     const { clock, identity } = this.#ports;
     const own = this.#seen?.lease;
-    if (!this.#holdsLease || own?.spec?.holderIdentity !== identity) return false;
+    if (!this.holdsLease || own?.spec?.holderIdentity !== identity) return false;
     const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs() };
     try {
-      await this.#write(target, own, sent, signal);
+      await this.#write(own, sent, signal);
       return true;
     } catch (error) {
       if (error instanceof ApiError && (error.status === 404 || error.status === 409)) return false;
@@ -153,7 +177,6 @@ export class Election {
 
   /** Takes or renews the Lease, as it was `found`. */
   async #write(
-    target: RecordTarget,
     found: Lease | undefined,
     sent: { readonly nowMs: number; readonly bootMs: number },
     signal: AbortSignal,
@@ -170,7 +193,7 @@ export class Election {
       acquireTime: isOwn ? before.acquireTime ?? now : now,
       leaseTransitions: (before?.leaseTransitions ?? 0) + (isOwn ? 0 : 1),
     };
-    const metadata = leaseMetadata(target, leaseName(target.name, "autoscaler-leader"), "election");
+    const { metadata } = this.#lease;
     const { uid, resourceVersion } = found?.metadata ?? {};
     const lease = found === undefined ? await leases.create({ metadata, spec }, signal) : await leases.update(
       { metadata: { ...metadata, uid: uid!, resourceVersion: resourceVersion! }, spec },
@@ -201,7 +224,7 @@ export class Election {
 
   /** Reports that the lead has ended, also if its deadline has passed between two tries. */
   #noticeEnd(): void {
-    if (this.#holder === this.#ports.identity && !this.#holdsLease) this.#setHolder("");
+    if (this.#holder === this.#ports.identity && !this.holdsLease) this.#setHolder("");
   }
 
   #setHolder(holder: string): void {

@@ -6,26 +6,46 @@
  * @module
  */
 import { Listeners } from "../base/listeners.ts";
-import type { BuilderMetrics } from "../base/metrics.ts";
+import { orAborted } from "../base/or_aborted.ts";
+import type { BuilderPorts } from "../base/ports.ts";
 import { LEASE_GROUP, type LeaseApi } from "../kube/leases.ts";
-import { Reflector, type ReflectorPorts } from "../kube/reflector.ts";
+import type { ReflectorPorts } from "../kube/reflector.ts";
+import { SharedWatch } from "../kube/shared_watch.ts";
 import type { Lease } from "../kube/types.ts";
 import type { PeerUse } from "../scaler/peers.ts";
 import type { ReplicaCount } from "../scaler/replica_count.ts";
 import { type LastUse, PeerMemory } from "./peer_memory.ts";
-import { recordSelector, type RecordTarget } from "./record.ts";
+import { recordKey, recordKeyOf, recordSelector, recordsSelector, type RecordTarget } from "./record.ts";
 import { isExpired, RecordExpiry, type SeenRecord } from "./record_expiry.ts";
 
 /** What they are kept with. */
-export interface KnownRecordsPorts extends ReflectorPorts {
-  /** Where events of the builder are counted. */
-  readonly metrics: BuilderMetrics;
+export interface KnownRecordsPorts extends Pick<BuilderPorts, "clock" | "metrics"> {
+  /** Watches them: see {@link watchRecords}. */
+  readonly watch: SharedWatch<Lease>;
   /** Lists them. */
   readonly leases: LeaseApi;
   /** This process, whose own record is among them. */
   readonly identity: string;
   /** Says when what was seen is not to be compared with what comes. */
   readonly count: Pick<ReplicaCount, "onRegressed">;
+}
+
+/** One watch of the records of several scale targets. */
+export function watchRecords(
+  namespace: string,
+  names: readonly string[],
+  ports: ReflectorPorts,
+): SharedWatch<Lease> {
+  return new SharedWatch<Lease>(
+    {
+      group: LEASE_GROUP,
+      resource: "leases",
+      namespace,
+      selector: { labelSelector: recordsSelector(names) },
+    },
+    recordKeyOf,
+    ports,
+  );
 }
 
 /** What this proxy knows of all. */
@@ -36,7 +56,6 @@ export class KnownRecords {
   readonly #listeners = new Listeners();
   readonly #onGone = new Set<(lease: Lease) => void>();
   #target: RecordTarget | undefined;
-  #reflector: Reflector<Lease> | undefined;
 
   /** Asks nothing yet. */
   constructor(ports: KnownRecordsPorts) {
@@ -81,22 +100,17 @@ export class KnownRecords {
 
   /** Watches them until the signal is aborted. */
   async watch(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#ports;
-    const target = this.#targetOrThrow();
-    this.#reflector = new Reflector<Lease>(
-      {
-        group: LEASE_GROUP,
-        resource: "leases",
-        namespace: target.namespace,
-        selector: { labelSelector: recordSelector(target) },
-      },
-      this.#ports,
-      (change) => {
-        if (change.type === "gone") this.#gone(change.object);
-        this.#take(() => this.#records.changed(change, clock.nowMs()));
-      },
-    );
-    await this.#reflector.run(signal);
+    const { clock, watch } = this.#ports;
+    const { promise: never } = Promise.withResolvers<never>();
+    const subscription = watch.subscribe(recordKey(this.#targetOrThrow()), (change) => {
+      if (change.type === "gone") this.#gone(change.object);
+      this.#take(() => this.#records.changed(change, clock.nowMs()));
+    });
+    try {
+      await orAborted(never, signal);
+    } finally {
+      subscription.end();
+    }
   }
 
   /** From now on only the records of this scale target count; those of another one are forgotten. */
@@ -117,7 +131,7 @@ export class KnownRecords {
   /** The resourceVersions have regressed: what was seen is not to be compared with what comes. */
   #startAnew(): void {
     this.#records.forget();
-    this.#reflector?.relist();
+    this.#ports.watch.relist();
   }
 
   /** Takes news in. If this proxy's own record was there before and is not any more, it was deleted. */

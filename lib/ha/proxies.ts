@@ -5,34 +5,37 @@
  * @module
  */
 import { Listeners } from "../base/listeners.ts";
-import type { BuilderMetrics } from "../base/metrics.ts";
 import { orAborted } from "../base/or_aborted.ts";
+import type { BuilderPorts } from "../base/ports.ts";
 import { TaskGroup } from "../base/task_group.ts";
 import { type LeaseApi, leaseApi } from "../kube/leases.ts";
-import type { ReflectorPorts } from "../kube/reflector.ts";
+import type { KubeClient } from "../kube/client.ts";
+import type { SharedWatch } from "../kube/shared_watch.ts";
+import type { Lease } from "../kube/types.ts";
 import type { ScalePromise } from "../scaler/agreement.ts";
 import type { Peers, PeerUse } from "../scaler/peers.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { ReplicaCount } from "../scaler/replica_count.ts";
 import { Consent } from "./consent.ts";
 import { deleteDeadRecords } from "./dead_records.ts";
-import { Election, type ElectionTimes } from "./election.ts";
+import type { Election } from "./election.ts";
 import { KnownRecords } from "./known_records.ts";
 import { Membership } from "./membership.ts";
 import { OwnRecord } from "./own_record.ts";
 import type { RecordTarget } from "./record.ts";
 import type { SeenRecord } from "./record_expiry.ts";
-import { MEMBER_STATES, type Standing, type StandingSettings } from "./standing.ts";
+import { leadsAs, MEMBER_STATES, type Standing, type StandingSettings } from "./standing.ts";
 import { Statement } from "./statement.ts";
 import { RecordLifetime } from "./token_end.ts";
 
-/** The settings that matter. */
-export interface ProxiesSettings extends StandingSettings, ElectionTimes {}
-
 /** What it is made of. */
-export interface ProxiesPorts extends ReflectorPorts {
-  /** Where events of the builder are counted. */
-  readonly metrics: BuilderMetrics;
+export interface ProxiesPorts extends Omit<BuilderPorts, "network"> {
+  /** Talks to the API. */
+  readonly client: KubeClient;
+  /** Watches the records of all proxies: see {@link watchRecords}. */
+  readonly watch: SharedWatch<Lease>;
+  /** The election of this process. */
+  readonly election: Pick<Election, "add" | "enter" | "holdsLease" | "holder" | "subscribe">;
   /** Sessions and promises. */
   readonly placement: Placement;
   /** Where this proxy stands: the placement's gate. */
@@ -48,23 +51,22 @@ export class Proxies implements Peers {
   /** New with every process. */
   readonly identity: string;
   readonly #ports: ProxiesPorts;
-  readonly #settings: ProxiesSettings;
+  readonly #settings: StandingSettings;
   readonly #leases: LeaseApi;
   readonly #lifetime: RecordLifetime;
   readonly #records: KnownRecords;
   readonly #record: OwnRecord;
   readonly #membership: Membership;
-  readonly #election: Election;
   readonly #consent: Consent;
   readonly #changed = new Listeners();
 
   /** Starts nothing: `run` does. */
   constructor(
     { namespace }: Pick<RecordTarget, "namespace">,
-    settings: ProxiesSettings,
+    settings: StandingSettings,
     given: ProxiesPorts,
   ) {
-    const { client, standing, metrics } = given;
+    const { client, election, standing, metrics } = given;
     const { access, cluster } = client;
     const leases = this.#leases = leaseApi(client, namespace);
     const ports = { ...given, access, cluster, leases, podUid: cluster.podUid };
@@ -77,21 +79,22 @@ export class Proxies implements Peers {
     const statement = new Statement({ ...ports, records });
     const record = this.#record = new OwnRecord({ ...ports, recordExpiryMs, lifetime, records, statement });
     this.#membership = new Membership(settings, { ...ports, record });
-    this.#election = new Election(ports, settings);
     this.#consent = new Consent(recordExpiryMs, { ...ports, records, record, statement });
-    for (const part of [standing, this.#election, records]) part.subscribe(() => this.#tell());
+    for (const part of [standing, election, records]) part.subscribe(() => this.#tell());
+    election.add(this);
     metrics.record("proxies_alive", 1, {});
     this.#tell();
   }
 
   /** Whether this proxy may write a lower count now. */
   get leads(): boolean {
-    return this.#election.leads;
+    const { election, standing } = this.#ports;
+    return leadsAs(standing, election.holdsLease);
   }
 
   /** The leader as last seen; empty if there is none. */
   get leader(): string {
-    return this.#election.holder;
+    return this.#ports.election.holder;
   }
 
   /** This proxy's membership, for health and explanations. */
@@ -134,17 +137,13 @@ export class Proxies implements Peers {
     if (signal.aborted) stop();
     tasks.run("membership", (own) => this.#membership.run(target, own));
     // A proxy without the right to Leases does not do the rest.
-    const recorded = (own: AbortSignal) => orAborted(this.#membership.whenRecorded, own);
     tasks.run("records", async (own) => {
-      await recorded(own);
+      await orAborted(this.#membership.whenRecorded, own);
+      this.#ports.election.enter();
       await this.#records.watch(own);
     });
-    tasks.run("election", async (own) => {
-      await recorded(own);
-      await this.#election.run(target, own);
-    });
     const { recordExpiryMs } = this.#settings;
-    const parts = { ...this.#ports, leases: this.#leases, records: this.#records, election: this.#election };
+    const parts = { ...this.#ports, leases: this.#leases, records: this.#records, lead: this };
     tasks.run("dead records", (own) => deleteDeadRecords(recordExpiryMs, parts, own));
     try {
       await tasks.join();
@@ -157,12 +156,6 @@ export class Proxies implements Peers {
   /** Only keeps this proxy's record alive, until the signal is aborted; see {@link OwnRecord.keepAlive}. */
   async outlast(signal: AbortSignal): Promise<void> {
     if (this.#ports.standing.state !== "alone") await this.#record.keepAlive(signal);
-  }
-
-  /** Leads no more, so that another proxy can at once. */
-  async release(signal: AbortSignal): Promise<void> {
-    await this.#election.release(signal);
-    this.#tell();
   }
 
   /** This proxy drains, for that long at most (Infinity without limit); see {@link RecordLifetime}. */
@@ -178,7 +171,6 @@ export class Proxies implements Peers {
 
   #tell(): void {
     const { metrics, standing } = this.#ports;
-    metrics.record("leader", this.leads ? 1 : 0, {});
     for (const state of MEMBER_STATES) {
       metrics.record("member_state", state === standing.state ? 1 : 0, { state });
     }

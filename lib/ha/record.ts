@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { selectorOf } from "../kube/shared_watch.ts";
 import type { Lease } from "../kube/types.ts";
 
 /** The scale target that records belong to. */
@@ -70,7 +71,22 @@ const POD_ANNOTATION = `${PREFIX}/pod-uid`;
 
 /** Labels that find all proxies' records of a scale target, also those of an earlier StatefulSet of the same name. */
 export function recordSelector({ name }: Pick<RecordTarget, "name">): string {
-  return `${NAME_LABEL}=${labelValue(name)},${KIND_LABEL}=proxy`;
+  return recordsSelector([name]);
+}
+
+/** Labels that find those of several scale targets. */
+export function recordsSelector(names: readonly string[]): string {
+  return `${selectorOf(NAME_LABEL, names.map(labelValue))},${KIND_LABEL}=proxy`;
+}
+
+/** What tells the records of one scale target from those of others: a label's value. */
+export function recordKey({ name }: Pick<RecordTarget, "name">): string {
+  return labelValue(name);
+}
+
+/** The {@link recordKey} of a record. */
+export function recordKeyOf({ metadata }: Lease): string | undefined {
+  return metadata?.labels?.[NAME_LABEL];
 }
 
 /** The record's Lease, without version and uid. */
@@ -149,9 +165,9 @@ function isAnnouncement(value: any): value is Announcement {
     typeof value.version === "string";
 }
 
-/** What all Leases of a scale target have in common; they go when the StatefulSet goes. */
+/** What all Leases of a scale target have in common; they go when the StatefulSet goes, if that was seen. */
 export function leaseMetadata(
-  { name, namespace, uid }: RecordTarget,
+  { name, namespace, uid }: Omit<RecordTarget, "uid"> & Partial<RecordTarget>,
   leaseName: string,
   kind: "proxy" | "election",
 ): NonNullable<Lease["metadata"]> {
@@ -162,9 +178,10 @@ export function leaseMetadata(
       "app.kubernetes.io/managed-by": "buildkitd-autoscaler",
       [KIND_LABEL]: kind,
       [NAME_LABEL]: labelValue(name),
-      [UID_LABEL]: uid,
+      ...(uid !== undefined && { [UID_LABEL]: uid }),
     },
-    ownerReferences: [{ apiVersion: "apps/v1", kind: "StatefulSet", name, uid }],
+    ...(uid !== undefined &&
+      { ownerReferences: [{ apiVersion: "apps/v1", kind: "StatefulSet", name, uid }] }),
   };
 }
 

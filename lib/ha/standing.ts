@@ -50,6 +50,11 @@ export function placesAs(
   return state === "alone" || (state === "joined" && !lapsed);
 }
 
+/** Whether a proxy leads: only one that has joined does by the election, and one that is alone does without. */
+export function leadsAs({ state, places }: Pick<Standing, "state" | "places">, holdsLease: boolean): boolean {
+  return state === "alone" || (state === "joined" && places && holdsLease);
+}
+
 /** One proxy's standing. It is the real {@link Gate} of the placement. */
 export class Standing implements Gate {
   readonly #clock: Clock;

@@ -5,10 +5,12 @@
  */
 import type { Log } from "../base/log.ts";
 import { CauseLog } from "../base/log.ts";
+import { Listeners } from "../base/listeners.ts";
 import { Notifier } from "../base/notifier.ts";
 import { orAborted } from "../base/or_aborted.ts";
 import { lookHint, namespaceHint } from "../kube/cluster.ts";
 import { type Change, Reflector, type ReflectorPorts } from "../kube/reflector.ts";
+import { selectorOf, SharedWatch, type Subscription } from "../kube/shared_watch.ts";
 import type { EndpointSlice, StatefulSet } from "../kube/types.ts";
 import type { Agreement } from "./agreement.ts";
 import { backendsOf } from "./backends.ts";
@@ -30,6 +32,8 @@ export interface ScaleTarget {
 
 /** What the observer is made of. */
 export interface ObserverPorts extends ReflectorPorts {
+  /** Watches the pods of all scale targets: see {@link watchSlices}. */
+  readonly slices: SharedWatch<EndpointSlice>;
   /** Told of versions, counts and pods. */
   readonly placement: Placement;
   /** Told who owns the count in which version. */
@@ -41,13 +45,35 @@ export interface ObserverPorts extends ReflectorPorts {
 /** How long the EndpointSlices of a new Service may take to appear, in ms. */
 const SLICES_MS = 5_000;
 
+/** The label that names an EndpointSlice's Service. */
+const SERVICE_LABEL = "kubernetes.io/service-name";
+
+/** One watch of the EndpointSlices of several headless Services; the key is the Service. */
+export function watchSlices(
+  namespace: string,
+  services: readonly string[],
+  ports: ReflectorPorts,
+): SharedWatch<EndpointSlice> {
+  const [first, ...others] = new Set(services);
+  return new SharedWatch<EndpointSlice>(
+    {
+      group: "discovery.k8s.io",
+      resource: "endpointslices",
+      namespace,
+      selector: { labelSelector: selectorOf(SERVICE_LABEL, services) },
+    },
+    ({ metadata }) => others.length === 0 ? first : metadata?.labels?.[SERVICE_LABEL],
+    ports,
+  );
+}
+
 /** Watches one scale target. */
 export class Observer {
   readonly #target: ScaleTarget;
   readonly #ports: ObserverPorts;
   readonly #log: Log;
   readonly #statefulSets: Reflector<StatefulSet>;
-  readonly #endpointSlices: Reflector<EndpointSlice>;
+  readonly #ofPods: Subscription;
   readonly #slices = new Map<string, EndpointSlice>();
   /** The EndpointSlices have been listed once. */
   #slicesKnown = false;
@@ -55,6 +81,8 @@ export class Observer {
   readonly #unlisted: CauseLog;
   readonly #undeclared: CauseLog;
   readonly #changed = new Notifier();
+  readonly #onPresence = new Listeners();
+  #isGone = false;
   #ordinalStart = 0;
   #governingService: string | undefined;
   #cancelDoubt: (() => void) | undefined;
@@ -82,26 +110,27 @@ export class Observer {
       ports,
       (change) => this.#statefulSetChanged(change),
     );
-    this.#endpointSlices = new Reflector<EndpointSlice>(
-      {
-        group: "discovery.k8s.io",
-        resource: "endpointslices",
-        namespace,
-        selector: { labelSelector: `kubernetes.io/service-name=${service}` },
-      },
-      ports,
-      (change) => this.#slicesChanged(change),
-    );
+    this.#ofPods = ports.slices.subscribe(service, (change) => this.#slicesChanged(change));
     ports.placement.subscribe(() => this.#hurry());
     ports.count.onRegressed(() => this.#relist());
   }
 
   /** Why the view is missing or out of date; undefined while both watches work and the StatefulSet exists. */
   get fault(): string | undefined {
-    return this.#statefulSets.fault ?? this.#endpointSlices.fault ?? this.#missing.cause ??
-      (this.#statefulSets.synced && this.#endpointSlices.synced
+    return this.#statefulSets.fault ?? this.#ports.slices.fault ?? this.#missing.cause ??
+      (this.#statefulSets.synced && this.#ports.slices.synced
         ? undefined
         : "the first list and watch have not been answered yet");
+  }
+
+  /** The StatefulSet's uid; undefined while there is none, as far as is known. */
+  get uid(): string | undefined {
+    return this.#isGone ? undefined : this.#uid;
+  }
+
+  /** Calls `listener` when {@link uid} has changed. It must be quick and must not throw. */
+  onPresence(listener: () => void): void {
+    this.#onPresence.add(listener);
   }
 
   /** The name of the StatefulSet's first pod, as far as is known. */
@@ -134,7 +163,7 @@ export class Observer {
    * @throws the reason of `signal`
    */
   async whenSynced(signal: AbortSignal): Promise<void> {
-    const parts = [this.#found.promise, this.#statefulSets.whenSynced, this.#endpointSlices.whenSynced];
+    const parts = [this.#found.promise, this.#statefulSets.whenSynced, this.#ports.slices.whenSynced];
     await orAborted(Promise.all(parts), signal);
   }
 
@@ -146,11 +175,12 @@ export class Observer {
     return this.#uid;
   }
 
-  /** Runs until the signal is aborted. */
+  /** Watches the StatefulSet until the signal is aborted. The pods are watched by whom the ports are from. */
   async run(signal: AbortSignal): Promise<void> {
     try {
-      await Promise.all([this.#statefulSets.run(signal), this.#endpointSlices.run(signal)]);
+      await this.#statefulSets.run(signal);
     } finally {
+      this.#ofPods.end();
       this.#cancelDoubt?.();
     }
   }
@@ -159,13 +189,13 @@ export class Observer {
   #hurry(): void {
     const urgent = this.#ports.placement.usage.needing > 0;
     this.#statefulSets.urgent = urgent;
-    this.#endpointSlices.urgent = urgent;
+    this.#ofPods.urgent = urgent;
   }
 
   /** The resourceVersions have regressed: lists everything anew. */
   #relist(): void {
     this.#statefulSets.relist();
-    this.#endpointSlices.relist();
+    this.#ports.slices.relist();
   }
 
   #statefulSetChanged(change: Change<StatefulSet>): void {
@@ -178,8 +208,11 @@ export class Observer {
     this.#ports.countOwners.see(metadata.resourceVersion, metadata.managedFields);
     this.#lookForGap(statefulSet, change.type === "list");
     const isFirst = this.#uid === undefined;
+    const uid = this.uid;
     this.#uid = metadata.uid;
+    this.#isGone = false;
     this.#changed.notify();
+    if (uid !== this.#uid) this.#onPresence.tell();
     this.#lookAtPorts(statefulSet);
     this.#governingService = spec?.serviceName;
     this.#lookForSlices();
@@ -225,6 +258,9 @@ export class Observer {
   }
 
   #gone(): void {
+    const wasThere = this.uid !== undefined;
+    this.#isGone = true;
+    if (wasThere) this.#onPresence.tell();
     const { namespace, name } = this.#target;
     const { cluster } = this.#ports.client;
     const hint = `${namespaceHint(cluster, namespace)}${lookHint(cluster, "statefulsets")}`;

@@ -15,6 +15,7 @@ import { ApiError } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import type { Observer, ScaleTarget } from "../scaler/observer.ts";
 import type { ReplicaCount } from "../scaler/replica_count.ts";
+import type { JoinPlaces } from "./join_places.ts";
 
 /** How far this proxy has joined the others in front of one StatefulSet. */
 export interface Joining {
@@ -38,6 +39,8 @@ export function joiningAtStart(): Joining {
 export interface JoinPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
   /** Whether the API server can be reached. While it cannot, no other fault is logged. */
   readonly access: CauseLog;
+  /** A place is taken for each try. */
+  readonly places: Pick<JoinPlaces, "take">;
 }
 
 /**
@@ -47,9 +50,10 @@ export interface JoinPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
  * @throws what a part of `Proxies` threw
  */
 export async function runProxies(
-  proxies: Pick<Proxies, "run">,
+  proxies: Pick<Proxies, "run"> & { readonly membership: Pick<Proxies["membership"], "whenReady"> },
   observer: Pick<Observer, "nextUid">,
   target: ScaleTarget,
+  places: Pick<JoinPlaces, "take">,
   signal: AbortSignal,
 ): Promise<void> {
   let uid: string | undefined;
@@ -61,7 +65,9 @@ export async function runProxies(
     const next = observer.nextUid(uid, part).catch(() => {});
     next.then(() => current.abort(new Error("The StatefulSet was recreated")));
     try {
-      await proxies.run({ ...target, uid }, part);
+      const place = await places.take(part);
+      proxies.membership.whenReady.then(() => place[Symbol.dispose]());
+      await proxies.run({ ...target, uid }, part).finally(() => place[Symbol.dispose]());
     } catch (error) {
       if (!part.aborted) throw error;
       signal.throwIfAborted();
@@ -80,14 +86,14 @@ export async function untilJoined(
   count: Pick<ReplicaCount, "checkRights">,
   proxies: { readonly membership: Pick<Proxies["membership"], "whenReady"> },
   observer: Pick<Observer, "whenSynced" | "whenListed">,
-  { clock, random, log, access }: JoinPorts,
+  { clock, random, log, access, places }: JoinPorts,
   joining: Joining,
   signal: AbortSignal,
 ): Promise<void> {
   const faults = new CauseLog(log, "rights_check_failed", access);
   for (let attempt = 0;; attempt++) {
     try {
-      await count.checkRights(signal);
+      await checkRights(count, places, signal);
       faults.succeeded();
       joining.fault = undefined;
       joining.waitsFor =
@@ -106,4 +112,14 @@ export async function untilJoined(
       await sleep(clock, retryDelayMs(error, attempt, random), signal);
     }
   }
+}
+
+/** Takes a place only for as long as the requests take: a target that is forbidden or absent is tried again and again. */
+async function checkRights(
+  count: Pick<ReplicaCount, "checkRights">,
+  places: Pick<JoinPlaces, "take">,
+  signal: AbortSignal,
+): Promise<void> {
+  using _place = await places.take(signal);
+  await count.checkRights(signal);
 }

@@ -1,14 +1,20 @@
 /**
- * What a process has once, however many StatefulSets it is in front of: its identity and its place in the election. Makes
- * these parts and starts them; the targets use them. Decides nothing itself.
+ * What a process has once, however many StatefulSets it is in front of: its identity, its place in the election, and the
+ * watches of pods and of records. Makes these parts and starts them; the targets use them. Decides nothing itself.
  *
  * @module
  */
 import type { BasePorts } from "../base/ports.ts";
 import { randomName } from "../base/random.ts";
 import type { TaskGroup } from "../base/task_group.ts";
-import type { ElectionTimes } from "../ha/election.ts";
+import { Election, type ElectionTimes } from "../ha/election.ts";
+import { watchRecords } from "../ha/known_records.ts";
 import type { KubeClient } from "../kube/client.ts";
+import { leaseApi } from "../kube/leases.ts";
+import type { SharedWatch } from "../kube/shared_watch.ts";
+import type { EndpointSlice, Lease } from "../kube/types.ts";
+import { watchSlices } from "../scaler/observer.ts";
+import { JoinPlaces } from "./join_places.ts";
 import type { TargetSettings } from "./target_settings.ts";
 
 /** What the shared parts need. */
@@ -17,23 +23,53 @@ export interface SharedPorts extends BasePorts {
   readonly client: KubeClient;
 }
 
-/** The settings of one target that the shared parts need. */
-export type SharedTarget = Pick<TargetSettings, "stsName" | "stsNamespace" | "headlessServiceName">;
+/** What the shared parts need to know of one target. */
+export type SharedTarget = Pick<TargetSettings, "stsName" | "headlessServiceName">;
+
+/** The settings of a process. */
+export interface SharedSettings extends ElectionTimes, Pick<TargetSettings, "stsNamespace"> {}
 
 /** The parts that all targets of a process use. */
 export class SharedParts {
   /** New with every process: names its records, its field managers and its place in the election. */
   readonly identity: string;
-  /** The timings of the election. */
-  readonly times: ElectionTimes;
+  /** Which process lowers counts. */
+  readonly election: Election;
+  /** Watches the pods of all targets. */
+  readonly slices: SharedWatch<EndpointSlice>;
+  /** Watches the records of all proxies of all targets. */
+  readonly records: SharedWatch<Lease>;
+  /** Targets join a few at a time. */
+  readonly places: JoinPlaces;
 
   /** Starts nothing: `start` does. `targets` are all of the process, in their order. */
-  constructor(_targets: readonly SharedTarget[], times: ElectionTimes, { random }: SharedPorts) {
-    this.identity = randomName(random, 12);
-    this.times = times;
+  constructor(
+    targets: readonly [SharedTarget, ...SharedTarget[]],
+    settings: SharedSettings,
+    ports: SharedPorts,
+  ) {
+    const { client } = ports;
+    const { stsNamespace: namespace } = settings;
+    const [{ stsName: first }, ...others] = targets;
+    const names = [first, ...others.map(({ stsName }) => stsName)] as const;
+    const services = targets.map(({ headlessServiceName }) => headlessServiceName);
+    const identity = this.identity = randomName(ports.random, 12);
+    const leases = leaseApi(client, namespace);
+    this.slices = watchSlices(namespace, services, ports);
+    this.records = watchRecords(namespace, names, ports);
+    this.election = new Election({ namespace, names }, settings, {
+      ...ports,
+      access: client.access,
+      leases,
+      identity,
+    });
+    this.places = new JoinPlaces(ports.clock);
   }
 
   /** Starts its parts. */
-  start(_tasks: TaskGroup): void {
+  start(tasks: TaskGroup): void {
+    tasks.run("pods", (signal) => this.slices.run(signal));
+    tasks.run("records", (signal) => this.records.run(signal));
+    tasks.run("election", (signal) => this.election.run(signal));
   }
 }

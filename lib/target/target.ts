@@ -66,7 +66,8 @@ export class Target {
 
   /** Starts nothing: `start` does. No session is seated before this proxy has joined the others. */
   constructor(settings: TargetSettings, given: TargetPorts) {
-    const { client, clock, log, shared: { identity, times } } = given;
+    const { client, clock, log, shared } = given;
+    const { identity, election } = shared;
     const metrics = builderMetrics(given.metrics, settings.stsName);
     const ports = { ...given, metrics };
     const capacity = capacityOf(settings);
@@ -83,12 +84,14 @@ export class Target {
     const coldStart = new ColdStart(clock, metrics);
     const scale = statefulSetScale(client, this.#at.namespace, this.#at.name);
     const count = this.#count = new ReplicaCount({ scale, placement, log, metrics, identity });
-    const peers = this.proxies = new Proxies(this.#at, { ...settings, ...times }, {
+    const peers = this.proxies = new Proxies(this.#at, settings, {
       ...ports,
       placement,
       standing,
       count,
       identity,
+      election,
+      watch: shared.records,
     });
     const { access } = client;
     const scaler = this.scaler = new Scaler({ ...ports, access, count, placement, peers, coldStart }, {
@@ -97,7 +100,14 @@ export class Target {
       idleTimeoutMs: settings.idleTimeoutMs,
     });
     const countOwners = this.#countOwners = new CountOwners({ ...ports, scale, placement, peers, scaler });
-    const observer = this.observer = new Observer(this.#at, { ...ports, placement, count, countOwners });
+    const observer = this.observer = new Observer(this.#at, {
+      ...ports,
+      slices: shared.slices,
+      placement,
+      count,
+      countOwners,
+    });
+    observer.onPresence(() => election.see(this.#at.name, observer.uid));
     const upstream = new Upstream(settings, ports);
     this.#podHealth = new PodHealthChecks({ ...ports, placement, dialler: upstream });
     const resets = this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
@@ -112,7 +122,7 @@ export class Target {
     const { placement, observer, scaler, proxies, joining } = this;
     const ports = { ...this.#ports, placement };
     const verification = { ...this.#ports, pods: placement.pods };
-    const { access } = ports.client;
+    const { client: { access }, shared: { places } } = ports;
     tasks.run("observer", (signal) => observer.run(signal));
     tasks.run("scaler", (signal) => scaler.run(signal));
     tasks.run("verification", (signal) => verifySuspects(this.#at.namespace, verification, signal));
@@ -120,10 +130,10 @@ export class Target {
     if (this.#settings.readiness !== "pod") {
       tasks.run("pod health", (signal) => this.#podHealth.run(signal));
     }
-    tasks.run("proxies", (signal) => runProxies(proxies, observer, this.#at, signal));
+    tasks.run("proxies", (signal) => runProxies(proxies, observer, this.#at, places, signal));
     tasks.run(
       "join",
-      (signal) => untilJoined(this.#count, proxies, observer, { ...ports, access }, joining, signal),
+      (signal) => untilJoined(this.#count, proxies, observer, { ...ports, access, places }, joining, signal),
     );
   }
 }

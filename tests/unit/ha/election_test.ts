@@ -1,8 +1,9 @@
 /** Tests of the election: who leads, from when, and until when. @module */
 import assert from "node:assert/strict";
 import type { Clock } from "../../../lib/base/clock.ts";
+import { noMetrics } from "../../../lib/base/metrics.ts";
 import { Election, type ElectionTimes } from "../../../lib/ha/election.ts";
-import type { MemberState } from "../../../lib/ha/standing.ts";
+import { leadsAs, type MemberState } from "../../../lib/ha/standing.ts";
 import type { Lease } from "../../../lib/kube/types.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
 import { leaseOf, TARGET } from "../../support/ha.ts";
@@ -20,15 +21,21 @@ function candidate(clock: Clock, leases: FakeLeases, identity: string, options: 
   const log = recordingLog();
   const changes: string[] = [];
   const standing: { state: MemberState; places: boolean } = { state: "joined", places: true };
-  const ports = { leases, clock, random: () => options.random ?? 0, log, identity, standing };
-  const election = new Election(ports, { ...TIMES, ...options.times });
+  const ports = { leases, clock, random: () => options.random ?? 0, log, metrics: noMetrics, identity };
+  const { namespace, name, uid } = TARGET;
+  const election = new Election({ namespace, names: [name] }, { ...TIMES, ...options.times }, ports);
+  election.see(name, uid);
+  election.enter();
   election.subscribe(() => void changes.push(election.holder));
   const running = () =>
-    election.run(TARGET, controller.signal).catch((error) => {
+    election.run(controller.signal).catch((error) => {
       if (!controller.signal.aborted) throw error;
     });
   return {
     election,
+    get leads() {
+      return leadsAs(standing, election.holdsLease);
+    },
     standing,
     changes,
     log,
@@ -45,7 +52,7 @@ async function two() {
   await clock.advance(0);
   ends.push(b.start());
   await clock.advance(100);
-  assert.deepEqual([a.election.leads, b.election.leads], [true, false]);
+  assert.deepEqual([a.leads, b.leads], [true, false]);
   const stop = async () => {
     a.stop();
     b.stop();
@@ -59,7 +66,7 @@ async function two() {
 Deno.test("Election: the first leads, renews, and both know who it is", async () => {
   const { clock, leases, a, b, stop } = await two();
   await clock.advance(300_000);
-  assert.deepEqual([a.election.leads, b.election.leads], [true, false]);
+  assert.deepEqual([a.leads, b.leads], [true, false]);
   assert.deepEqual([a.election.holder, b.election.holder], ["a", "a"]);
   assert.deepEqual(b.changes, ["a"], "told once");
   const { spec } = leases.named(NAME)!;
@@ -79,9 +86,9 @@ Deno.test("Election: a leader that cannot renew stops before another one can tak
   let wonMs = Infinity;
   for (let i = 0; i < 300; i++) {
     await clock.advance(100);
-    assert.ok(!(a.election.leads && b.election.leads), "never both");
-    if (!a.election.leads) lostMs = Math.min(lostMs, clock.nowMs());
-    if (b.election.leads) wonMs = Math.min(wonMs, clock.nowMs());
+    assert.ok(!(a.leads && b.leads), "never both");
+    if (!a.leads) lostMs = Math.min(lostMs, clock.nowMs());
+    if (b.leads) wonMs = Math.min(wonMs, clock.nowMs());
   }
   assert.ok(wonMs - lostMs >= 4_000, `lost at ${lostMs}, won at ${wonMs}`);
   assert.equal(a.election.holder, "b");
@@ -92,9 +99,9 @@ Deno.test("Election: the deadline counts from when the renewal was sent, and a f
   for (const how of ["freeze", "suspend"] as const) {
     const { clock, a, stop } = await two();
     clock[how](12_000);
-    assert.equal(a.election.leads, false);
+    assert.equal(a.leads, false);
     await clock.advance(3_000);
-    assert.equal(a.election.leads, true, "nobody has taken it, so it is its own again");
+    assert.equal(a.leads, true, "nobody has taken it, so it is its own again");
     await stop();
   }
   const { clock, leases, a, stop } = await two();
@@ -105,7 +112,7 @@ Deno.test("Election: the deadline counts from when the renewal was sent, and a f
   await clock.advance(0);
   leases.always.set("update", "lost");
   await clock.advance(3_200);
-  assert.equal(a.election.leads, false);
+  assert.equal(a.leads, false);
   await stop();
 });
 
@@ -113,9 +120,9 @@ Deno.test("Election: takes over a Lease only if it has not changed for its whole
   const { clock, a, b, stop } = await two();
   a.stop();
   await clock.advance(14_000);
-  assert.equal(b.election.leads, false);
+  assert.equal(b.leads, false);
   await clock.advance(4_000);
-  assert.equal(b.election.leads, true);
+  assert.equal(b.leads, true);
   await stop();
 });
 
@@ -134,10 +141,10 @@ Deno.test("Election: other machines' clocks do not matter", async () => {
   await clock.advance(0);
   ends.push(b.start());
   await clock.advance(600_000);
-  assert.deepEqual([a.election.leads, b.election.leads], [true, false]);
+  assert.deepEqual([a.leads, b.leads], [true, false]);
   a.stop();
   await clock.advance(20_000);
-  assert.equal(b.election.leads, true);
+  assert.equal(b.leads, true);
   b.stop();
   await clock.advance(0);
   await Promise.all(ends);
@@ -149,9 +156,9 @@ Deno.test("Election: the first proxy recreates a deleted Lease, and never two le
     leases.drop(NAME);
     for (let j = 0; j < 100; j++) {
       await clock.advance(100);
-      assert.ok(!(a.election.leads && b.election.leads), "never both");
+      assert.ok(!(a.leads && b.leads), "never both");
     }
-    assert.ok(a.election.leads || b.election.leads);
+    assert.ok(a.leads || b.leads);
   }
   await stop();
 });
@@ -159,13 +166,13 @@ Deno.test("Election: the first proxy recreates a deleted Lease, and never two le
 Deno.test("Election.release() lets another lead at the next try, and does not stand again", async () => {
   const { clock, leases, a, b, stop } = await two();
   await a.election.release(new AbortController().signal);
-  assert.equal(a.election.leads, false);
+  assert.equal(a.leads, false);
   assert.equal(leases.named(NAME)?.spec?.holderIdentity, "");
   await clock.advance(2_500);
-  assert.equal(b.election.leads, true);
+  assert.equal(b.leads, true);
   b.stop();
   await clock.advance(60_000);
-  assert.equal(a.election.leads, false);
+  assert.equal(a.leads, false);
   await stop();
 });
 
@@ -173,7 +180,7 @@ Deno.test("Election.release() by one that does not lead changes nothing", async 
   const { clock, leases, a, b, stop } = await two();
   await b.election.release(new AbortController().signal);
   await clock.advance(2_500);
-  assert.equal(a.election.leads, true);
+  assert.equal(a.leads, true);
   assert.equal(leases.named(NAME)?.spec?.holderIdentity, "a");
   await stop();
 });
@@ -185,15 +192,15 @@ for (const fate of ["before", "after"] as const) {
     leases.fates("update", fate === "before" ? { before: held } : { after: held });
     await clock.advance(2_000);
     const released = a.election.release(new AbortController().signal);
-    assert.equal(a.election.leads, false, "at once");
+    assert.equal(a.leads, false, "at once");
     await clock.advance(0);
     letGo();
     await clock.advance(0);
     await released;
     assert.equal(leases.named(NAME)?.spec?.holderIdentity, "");
-    assert.equal(a.election.leads, false);
+    assert.equal(a.leads, false);
     await clock.advance(2_500);
-    assert.equal(b.election.leads, true);
+    assert.equal(b.leads, true);
     await stop();
   });
 }
@@ -210,7 +217,7 @@ Deno.test("Election.release() in the middle of a first try frees the Lease that 
   letGo();
   await clock.advance(0);
   await released;
-  assert.equal(a.election.leads, false);
+  assert.equal(a.leads, false);
   assert.equal(leases.named(NAME)?.spec?.holderIdentity, "");
   a.stop();
   await clock.advance(0);
@@ -252,15 +259,15 @@ function held(spec: Lease["spec"]): Lease {
   };
 }
 
-Deno.test("Election.leads ends with the renew deadline, by the clock that stands still in a suspend or by the other one", async () => {
+Deno.test("Election.holdsLease ends with the renew deadline, by the clock that stands still in a suspend or by the other one", async () => {
   const { renewDeadlineMs } = TIMES;
   // The boot clock is only good to the second.
   for (const [how, lastMs] of [["freeze", renewDeadlineMs], ["suspend", renewDeadlineMs + 1_000]] as const) {
     const { clock, a, stop } = await one();
     clock[how](lastMs - 1);
-    assert.equal(a.election.leads, true);
+    assert.equal(a.leads, true);
     clock[how](1);
-    assert.equal(a.election.leads, false);
+    assert.equal(a.leads, false);
     await stop();
   }
 });
@@ -273,12 +280,12 @@ Deno.test("Election: a leader renews with one request, and looks again only when
   assert.deepEqual(await asked(2_000), ["update", "get", "update"], "somebody has touched it");
   leases.drop(NAME);
   assert.deepEqual(await asked(2_000), ["update", "get", "create"]);
-  assert.equal(a.election.leads, true);
+  assert.equal(a.leads, true);
   leases.fates("update", 500);
   assert.deepEqual(await asked(2_000), ["update"]);
   clock.freeze(TIMES.renewDeadlineMs);
   assert.deepEqual(await asked(0), ["get", "update"]);
-  assert.equal(a.election.leads, true);
+  assert.equal(a.leads, true);
   await stop();
 });
 
@@ -294,7 +301,7 @@ Deno.test("Election: a leader that finds another holder in the Lease stops leadi
   const { clock, leases, a, stop } = await one();
   leases.put(held({ leaseDurationSeconds: 15 }));
   await clock.advance(2_000);
-  assert.equal(a.election.leads, false);
+  assert.equal(a.leads, false);
   assert.equal(a.election.holder, "x");
   assert.deepEqual(a.changes, ["a", "x"]);
   assert.deepEqual(a.log.of("leader_changed").map(({ fields }) => fields), [
@@ -325,9 +332,9 @@ Deno.test("Election: losing a race for the Lease is not logged as a fault", asyn
       if (verb === "update") leases.put(held({ holderIdentity: "" }));
       leases.fates(verb, 409);
     });
-    assert.equal(a.election.leads, false);
+    assert.equal(a.leads, false);
     await clock.advance(2_000);
-    assert.equal(a.election.leads, true);
+    assert.equal(a.leads, true);
     assert.ok(leases.named(NAME) !== undefined);
     assert.deepEqual(a.log.records.map(({ code }) => code), ["leader_changed"]);
     await stop();
@@ -337,7 +344,7 @@ Deno.test("Election: losing a race for the Lease is not logged as a fault", asyn
 Deno.test("Election: a Lease that cannot be read is not recreated", async () => {
   const { leases, a, stop } = await one((leases) => leases.fates("get", 500));
   assert.deepEqual(leases.requests, [`get ${NAME}`]);
-  assert.equal(a.election.leads, false);
+  assert.equal(a.leads, false);
   assert.equal(a.log.of("election_failed").length, 1);
   await stop();
 });
@@ -363,9 +370,9 @@ Deno.test("Election: another holder keeps the Lease for as long as it says there
     });
     assert.equal(a.election.holder, "x");
     await clock.advance(keptMs - 1);
-    assert.equal(a.election.leads, false);
+    assert.equal(a.leads, false);
     await clock.advance(1);
-    assert.equal(a.election.leads, true);
+    assert.equal(a.leads, true);
     await stop();
   }
 });
@@ -376,7 +383,7 @@ Deno.test("Election: a Lease that nobody holds is taken at once", async () => {
       const { metadata } = held({});
       leases.put({ metadata: metadata!, ...(spec === undefined ? {} : { spec }) });
     });
-    assert.equal(a.election.leads, true);
+    assert.equal(a.leads, true);
     await stop();
   }
 });
@@ -410,7 +417,7 @@ Deno.test("Election writes the Lease as client-go does: acquired once by each ho
   await stop();
 });
 
-Deno.test("Election.leads only where the proxy is heard of, and of one that is alone without any election", async () => {
+Deno.test("leadsAs() says that a proxy leads only where it is heard of, and one that is alone without any election", async () => {
   const { a, b, stop } = await two();
   for (
     const [state, places, leads] of [
@@ -422,7 +429,7 @@ Deno.test("Election.leads only where the proxy is heard of, and of one that is a
     ] as const
   ) {
     for (const one of [a, b]) Object.assign(one.standing, { state, places });
-    assert.deepEqual([a.election.leads, b.election.leads], leads, `${state} ${places}`);
+    assert.deepEqual([a.leads, b.leads], leads, `${state} ${places}`);
   }
   await stop();
 });

@@ -4,7 +4,7 @@ import { ApiServer } from "../../../lib/miniature/api_server.ts";
 import { MemoryHttp } from "../../../lib/miniature/memory_http.ts";
 import { LEASES } from "../../../lib/miniature/objects.ts";
 import { deleteDeadRecords } from "../../../lib/ha/dead_records.ts";
-import { KnownRecords } from "../../../lib/ha/known_records.ts";
+import { KnownRecords, watchRecords } from "../../../lib/ha/known_records.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
 import { BUSY, EXPIRY_MS, IDLE, leaseOf, nameOf, TARGET } from "../../support/ha.ts";
@@ -23,12 +23,19 @@ function setUp(recordExpiryMs = EXPIRY_MS) {
   /** What was told, in order: "changed", or who is gone. */
   const told: string[] = [];
   let regress = () => {};
-  const known = new KnownRecords({
-    client: testClient(new MemoryHttp(api, clock, "me"), { clock, log, metrics }),
+  const client = testClient(new MemoryHttp(api, clock, "me"), { clock, log, metrics });
+  const watch = watchRecords(TARGET.namespace, [TARGET.name], {
+    client,
     clock,
     random: () => 0.5,
     log,
     metrics,
+  });
+  watch.run(signal).catch(() => {});
+  const known = new KnownRecords({
+    clock,
+    metrics,
+    watch,
     leases,
     identity: "me",
     count: { onRegressed: (listener) => void (regress = listener) },
@@ -39,7 +46,7 @@ function setUp(recordExpiryMs = EXPIRY_MS) {
   const state = { leads: true };
   const collect = () => {
     const ended: { reason: unknown } = { reason: undefined };
-    const ports = { clock, log, leases, records: known, election: state, identity: "me" };
+    const ports = { clock, log, leases, records: known, lead: state, identity: "me" };
     deleteDeadRecords(recordExpiryMs, ports, signal).catch((error) => ended.reason = error);
     return ended;
   };

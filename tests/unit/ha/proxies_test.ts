@@ -4,11 +4,14 @@ import { ApiServer } from "../../../lib/miniature/api_server.ts";
 import { MemoryHttp } from "../../../lib/miniature/memory_http.ts";
 import { LEASES, STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import { randomName } from "../../../lib/base/random.ts";
+import { Election } from "../../../lib/ha/election.ts";
+import { watchRecords } from "../../../lib/ha/known_records.ts";
 import { Proxies } from "../../../lib/ha/proxies.ts";
-import { parseRecord } from "../../../lib/ha/record.ts";
+import { parseRecord, type RecordTarget } from "../../../lib/ha/record.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/alone.ts";
 import { Standing } from "../../../lib/ha/standing.ts";
 import type { Cluster } from "../../../lib/kube/cluster.ts";
+import { leaseApi } from "../../../lib/kube/leases.ts";
 import { statefulSetScale } from "../../../lib/kube/scale.ts";
 import type { Lease } from "../../../lib/kube/types.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
@@ -65,33 +68,33 @@ function stage() {
       await claimPresent(signal);
       letPodsLive(placement);
     };
-    const all = new Proxies({ namespace: NAMESPACE }, {
-      recordExpiryMs: EXPIRY_MS,
-      whenCutOff: "serve",
+    const ports = { clock, random: seededRandom(name.charCodeAt(0)).next, log, metrics, client };
+    const election = new Election({ namespace: NAMESPACE, names: [NAME] }, {
       leaseDurationMs: LEASE_MS,
       renewDeadlineMs: 10_000,
       retryPeriodMs: 2_000,
-    }, {
-      clock,
-      random: seededRandom(name.charCodeAt(0)).next,
-      log,
-      metrics,
-      client,
-      placement,
-      standing,
-      count,
-      identity,
-    });
-    return { all, placement, count, http, metrics, log };
+    }, { ...ports, access: client.access, leases: leaseApi(client, NAMESPACE), identity });
+    const watch = watchRecords(NAMESPACE, [NAME], ports);
+    const all = new Proxies({ namespace: NAMESPACE }, {
+      recordExpiryMs: EXPIRY_MS,
+      whenCutOff: "serve",
+    }, { ...ports, election, watch, placement, standing, count, identity });
+    /** As its process runs it. */
+    const run = async (of: RecordTarget, signal: AbortSignal) => {
+      election.see(NAME, of.uid);
+      const shared = [election.run(signal), watch.run(signal)].map((part) => part.catch(() => {}));
+      await all.run(of, signal).finally(() => Promise.all(shared));
+    };
+    return { all, election, run, placement, count, http, metrics, log };
   };
 
   const start = async (name: string, options: Parameters<typeof make>[1] = {}) => {
     const one = make(name, options);
-    const { all } = one;
+    const { all, run } = one;
     let changes = 0;
     all.subscribe(() => changes++);
     const controller = new AbortController();
-    const failed = all.run(target, controller.signal).then(() => undefined, (error) => error);
+    const failed = run(target, controller.signal).then(() => undefined, (error) => error);
     const stop = async () => {
       controller.abort(new Error("over"));
       await clock.advance(0);
@@ -346,12 +349,12 @@ Deno.test("Proxies.consent() has the others promise, and is refused by one that 
   await end();
 });
 
-Deno.test("Proxies.release() lets another lead at once, and leave() takes the record away", async () => {
+Deno.test("Election.release() lets another lead at once, and leave() takes the record away", async () => {
   const { clock, start, records, end } = stage();
   const [one, two] = [await start("a"), await start("b")];
   await clock.advance(3_000);
   assert.equal(one.all.leads, true);
-  await one.all.release(SIGNAL);
+  await one.election.release(SIGNAL);
   assert.equal(one.all.leads, false);
   assert.equal(one.metrics.value("leader"), 0);
   await clock.advance(3_000);
@@ -508,7 +511,7 @@ Deno.test("Proxies.run() with a StatefulSet that was made anew knows nothing of 
   await one.stop();
   const target = anew();
   const controller = new AbortController();
-  const running = one.all.run(target, controller.signal).catch(() => {});
+  const running = one.run(target, controller.signal).catch(() => {});
   await clock.advance(3_000);
   assert.deepEqual(one.all.others, [], "the other still takes part in the old one");
   assert.ok(records().includes(one.all.identity) && records().includes(two.all.identity));

@@ -7,7 +7,7 @@ import { STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import type { PodRuntime } from "../../../lib/miniature/pod_process.ts";
 import { VERIFIED_AFTER_MS } from "../../../lib/scaler/suspects.ts";
 import { statefulSetScale } from "../../../lib/kube/scale.ts";
-import { Observer } from "../../../lib/scaler/observer.ts";
+import { Observer, watchSlices } from "../../../lib/scaler/observer.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
 import { ONE_POD } from "../../support/capacity.ts";
@@ -37,12 +37,11 @@ async function setUp(replicas: number) {
   const client = testClient(http, { clock, log });
   const placement = new Placement(clock, ONE_POD, "pod");
   const { namespace, name, serviceName: service } = cluster;
+  const ports = { client, clock, random: () => 0.5, log, metrics: noMetrics };
+  const slices = watchSlices(namespace, [service], ports);
   const observer = new Observer({ namespace, name, service, port: 8372 }, {
-    client,
-    clock,
-    random: () => 0.5,
-    log,
-    metrics: noMetrics,
+    ...ports,
+    slices,
     placement,
     count: new ReplicaCount({
       scale: statefulSetScale(client, namespace, name),
@@ -56,7 +55,8 @@ async function setUp(replicas: number) {
   const controller = new AbortController();
   let running = Promise.resolve();
   const start = async () => {
-    running = observer.run(controller.signal).catch(() => {});
+    const { signal } = controller;
+    running = Promise.allSettled([observer.run(signal), slices.run(signal)]).then(() => {});
     await clock.advance(SOON_MS);
     assert.equal(observer.fault, undefined);
   };

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { noMetrics } from "../../../lib/base/metrics.ts";
 import type { Cluster } from "../../../lib/kube/cluster.ts";
 import type { EndpointSlice, StatefulSet } from "../../../lib/kube/types.ts";
-import { Observer } from "../../../lib/scaler/observer.ts";
+import { Observer, watchSlices } from "../../../lib/scaler/observer.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { ONE_POD } from "../../support/capacity.ts";
 import { recordingLog } from "../../support/recording_log.ts";
@@ -94,12 +94,12 @@ export function setUp(cluster: Partial<Cluster> = {}) {
     isWriting: (replicas: number) => writing.has(replicas),
     onRegressed: (listener: () => void) => void (onRegressed = listener),
   };
+  const client = testClient(http, { clock, log }, cluster);
+  const ports = { client, clock, random: () => 0.5, log, metrics: noMetrics };
+  const sliceWatch = watchSlices("n", ["b-headless"], ports);
   const observer = new Observer({ namespace: "n", name: "b", service: "b-headless", port: 8372 }, {
-    client: testClient(http, { clock, log }, cluster),
-    clock,
-    random: () => 0.5,
-    log,
-    metrics: noMetrics,
+    ...ports,
+    slices: sliceWatch,
     placement,
     count,
     countOwners: {
@@ -109,7 +109,8 @@ export function setUp(cluster: Partial<Cluster> = {}) {
   const controller = new AbortController();
   let running = Promise.resolve();
   const start = async () => {
-    running = observer.run(controller.signal).catch(() => {});
+    const { signal } = controller;
+    running = Promise.allSettled([observer.run(signal), sliceWatch.run(signal)]).then(() => {});
     await clock.advance(0);
   };
   const stop = async () => {

@@ -9,6 +9,7 @@ import { CauseLog } from "../../../lib/base/log.ts";
 import { orAborted } from "../../../lib/base/or_aborted.ts";
 import type { RecordTarget } from "../../../lib/ha/record.ts";
 import { ApiError } from "../../../lib/kube/api_error.ts";
+import { JoinPlaces } from "../../../lib/target/join_places.ts";
 import { joiningAtStart, runProxies, untilJoined } from "../../../lib/target/joining.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
@@ -34,6 +35,7 @@ function setUpPart() {
     },
   };
   const proxies = {
+    membership: { whenReady: Promise.resolve() },
     async run(target: RecordTarget, signal: AbortSignal) {
       const { promise, reject } = Promise.withResolvers<void>();
       const run = { target, over: false, fail: reject };
@@ -49,7 +51,7 @@ function setUpPart() {
     runs,
     waits,
     stop,
-    ended: runProxies(proxies, observer, TARGET, stop.signal),
+    ended: runProxies(proxies, observer, TARGET, new JoinPlaces(new VirtualClock()), stop.signal),
     async see(next: string) {
       uid = next;
       for (const look of looks) look();
@@ -112,7 +114,7 @@ function setUpJoin(refusal?: Error) {
       whenSynced: (signal) => orAborted(synced.promise, signal),
       whenListed: (signal) => orAborted(listed.promise, signal),
     },
-    { clock, random: () => 0.5, log, access },
+    { clock, random: () => 0.5, log, access, places: new JoinPlaces(clock) },
     joining,
     stop.signal,
   );
