@@ -38,6 +38,7 @@ export type EntranceFault = typeof ENTRANCE_FAULTS[number];
 export const SCALE_REASONS = [
   "held_session",
   "min_replicas",
+  "warm_window",
   "closed_by_scale_down",
   "join",
   "idle",

@@ -3,16 +3,18 @@
  *
  * A StatefulSet always removes its highest ordinal first, so
  *
- *     desired = max(minReplicas, 1 + highest ordinal in use, min(maxReplicas, what held sessions need))
+ *     desired = max(minReplicas, what a warm window wants, 1 + highest ordinal in use, what held sessions need)
  *
  * An ordinal is in use while a session is on it or a held session needs it, or did less than `idleTimeoutMs` ago, or if
- * the count was seen to rise above it or this proxy started less than `idleTimeoutMs` ago. No clock, no I/O.
+ * the count was seen to rise above it, a warm window that kept it ended, or this proxy started less than `idleTimeoutMs`
+ * ago. What held sessions or a warm window want is at most `maxReplicas`. No clock, no I/O.
  *
  * @module
  */
 import type { ScaleReason } from "../base/metrics.ts";
 import { formatDurationMs } from "../config/duration.ts";
 import { type Capacity, type Load, neededBy } from "./capacity.ts";
+import type { Warm } from "./warm_minimum.ts";
 
 /** The settings that matter. */
 export interface Policy {
@@ -42,6 +44,10 @@ export interface Facts {
   readonly lastUsedMs: ReadonlyMap<number, number>;
   /** When the count was last seen to rise, by the highest ordinal that it rose above. */
   readonly roseMs: ReadonlyMap<number, number>;
+  /** What warm windows want. */
+  readonly warm?: Warm;
+  /** What somebody else has raised again soon after it was lowered, and stays for longer than others. */
+  readonly surplus?: { readonly highest: number; readonly raisedMs: number; readonly keptForMs: number };
 }
 
 /** What to do. */
@@ -56,39 +62,71 @@ export interface Decision {
   readonly wakeAtMs: number;
 }
 
+/** Until when an ordinal stays in use for what happened before, and what that was. */
+interface Kept {
+  readonly endMs: number;
+  readonly because: string;
+}
+
+/** What each part of the formula wants. */
+interface Parts {
+  readonly warm: number;
+  readonly needed: number;
+  readonly busy: number;
+  /** What stays for what happened before, and why the highest of it does. */
+  readonly recent: number;
+  readonly kept: Kept | undefined;
+}
+
 /** See the module's comment. */
 export function decide(facts: Facts, nowMs: number, policy: Policy): Decision {
-  const { minReplicas, capacity, idleTimeoutMs } = policy;
-  const replicas = facts.replicas ?? 0;
-  const needed = neededBy(facts.needing, facts.load, capacity);
+  const { minReplicas, capacity } = policy;
+  const { warm } = facts;
+  const until = keptUntil(facts, nowMs, policy);
+  const recent = 1 + Math.max(-1, ...until.keys());
+  const parts: Parts = {
+    warm: Math.min(capacity.maxReplicas, warm?.count ?? 0),
+    needed: neededBy(facts.needing, facts.load, capacity),
+    busy: 1 + facts.highestBusy,
+    recent,
+    kept: until.get(recent - 1),
+  };
+  const lasting = Math.max(minReplicas, parts.warm, parts.busy, parts.needed);
+  const desired = Math.max(lasting, recent);
+  const fallsMs = recent > lasting ? parts.kept!.endMs : Infinity;
+  const wakeAtMs = Math.min(fallsMs, warm?.untilMs ?? Infinity);
+  return { desired, wakeAtMs, ...explain(facts, desired, parts, policy) };
+}
 
-  // Until when each ordinal that could be kept stays in use for what happened before.
-  const until = new Map<number, number>();
-  const keep = (ordinal: number, sinceMs: number) => {
-    const endMs = sinceMs + idleTimeoutMs;
-    if (ordinal >= 0 && ordinal < replicas && endMs > nowMs) {
-      until.set(ordinal, Math.max(endMs, until.get(ordinal) ?? -Infinity));
+/** Of the ordinals that could be kept, those that stay for what happened before. */
+function keptUntil(facts: Facts, nowMs: number, { idleTimeoutMs }: Policy): ReadonlyMap<number, Kept> {
+  const replicas = facts.replicas ?? 0;
+  const until = new Map<number, Kept>();
+  const keep = (ordinal: number, endMs: number, because: string) => {
+    if (ordinal >= 0 && ordinal < replicas && endMs > Math.max(nowMs, until.get(ordinal)?.endMs ?? nowMs)) {
+      until.set(ordinal, { endMs, because });
     }
   };
-  for (const [ordinal, usedMs] of facts.lastUsedMs) keep(ordinal, usedMs);
-  for (const [ordinal, roseMs] of facts.roseMs) keep(ordinal, roseMs);
-  keep(0, facts.lastNeededMs);
-  keep(replicas - 1, facts.startedMs);
-
-  let recent = 0;
-  for (const ordinal of until.keys()) recent = Math.max(recent, 1 + ordinal);
-  const busy = 1 + facts.highestBusy;
-  const desired = Math.max(minReplicas, busy, needed, recent);
-  const wakeAtMs = desired === recent && recent > Math.max(minReplicas, busy, needed)
-    ? until.get(recent - 1)!
-    : Infinity;
-  return { desired, wakeAtMs, ...explain(facts, desired, { needed, busy, recent }, policy) };
+  const used = "it was in use recently";
+  for (const [ordinal, usedMs] of facts.lastUsedMs) keep(ordinal, usedMs + idleTimeoutMs, used);
+  for (const [ordinal, roseMs] of facts.roseMs) keep(ordinal, roseMs + idleTimeoutMs, used);
+  keep(0, facts.lastNeededMs + idleTimeoutMs, used);
+  keep(replicas - 1, facts.startedMs + idleTimeoutMs, used);
+  for (const [ordinal, endedMs] of facts.warm?.endedMs ?? []) {
+    keep(ordinal, endedMs + idleTimeoutMs, "a warm window has ended recently");
+  }
+  if (facts.surplus !== undefined) {
+    const { highest, raisedMs, keptForMs } = facts.surplus;
+    const because = `somebody else has raised it again, so it stays for ${formatDurationMs(keptForMs)}`;
+    keep(Math.min(highest, replicas - 1), raisedMs + keptForMs, because);
+  }
+  return until;
 }
 
 function explain(
   { needing, replicas }: Facts,
   desired: number,
-  { needed, busy, recent }: { needed: number; busy: number; recent: number },
+  { warm, needed, busy, recent, kept }: Parts,
   { idleTimeoutMs, minReplicas }: Policy,
 ): Pick<Decision, "reason" | "because"> {
   if (needed > 0 && desired === needed) {
@@ -100,6 +138,7 @@ function explain(
   }
   if (desired === 0) return { reason: "idle", because: "nothing is in use" };
   if (desired === busy) return { reason: "held_session", because: "sessions are running" };
-  if (desired === recent) return { reason: "held_session", because: "it was in use recently" };
-  return { reason: "min_replicas", because: `at least ${minReplicas} wanted` };
+  if (desired === recent) return { reason: "held_session", because: kept!.because };
+  if (desired === minReplicas) return { reason: "min_replicas", because: `at least ${minReplicas} wanted` };
+  return { reason: "warm_window", because: `a warm window wants ${warm}` };
 }

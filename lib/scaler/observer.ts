@@ -253,8 +253,9 @@ export class Observer {
     const isProxys = to < seen.replicas
       ? promises.some(({ below }) => below === to)
       : isSetByProxy(managedFields);
-    if (isProxys) this.#log.debug("replicas_changed_by_proxy", fields);
-    else this.#log.info("replicas_changed_externally", fields);
+    if (isProxys) return this.#log.debug("replicas_changed_by_proxy", fields);
+    this.#log.info("replicas_changed_externally", fields);
+    if (to > seen.replicas) this.#ports.placement.raisedByOther(to);
   }
 
   #gone(): void {

@@ -22,6 +22,7 @@ import type { Backend } from "./backends.ts";
 import { type Beyond, type Capacity, choose, type Load, neededBy, type Room, roomOf } from "./capacity.ts";
 import { Pods } from "./pods.ts";
 import type { ReadinessMode } from "./readiness.ts";
+import type { CountChanges } from "./surplus.ts";
 import { Usage } from "./usage.ts";
 
 /** A session's place on a pod. The session counts as being on the pod's ordinal from before the dial. */
@@ -63,12 +64,15 @@ export class Placement {
   readonly #seats = new Map<number, Backend>();
   /** The ordinals that the count was seen to rise above, lowest first; `to` is not among them. */
   #rises: readonly { readonly from: number; readonly to: number; readonly nowMs: number }[] = [];
+  #changes: CountChanges = {};
   #agreement: Agreement = NOTHING_SEEN;
   /** The sessions of other proxies that count, by ordinal. */
   #others: Load = new Map();
   #isGrowthStuck = false;
   /** How many pods the held sessions needed at the last change. */
   #neededBefore = 0;
+  /** The ordinals that took sessions at the last change: time alone may add some. */
+  #usableBefore = "";
   /** The ordinal that took the last session. */
   #last = -1;
 
@@ -114,13 +118,30 @@ export class Placement {
     if (this.#agreement === before) return false;
     const kept = new Set(this.#agreement.promises);
     const ended = before.promises.filter((made) => !kept.has(made) && made.version !== proof);
-    const rise = { from: before.seen?.replicas ?? 0, to: seen.replicas, nowMs: this.#clock.nowMs() };
+    const from = before.seen?.replicas ?? 0;
+    const nowMs = this.#clock.nowMs();
+    // Nobody lowers the count by agreement without this proxy's promise.
+    if (seen.replicas < from && before.promises.some(({ below }) => below === seen.replicas)) {
+      this.#changes = { ...this.#changes, lowered: { to: seen.replicas, atMs: nowMs } };
+    }
+    const rise = { from, to: seen.replicas, nowMs };
     this.#rises = [...this.#rises, rise].map((it) => ({ ...it, to: Math.min(it.to, seen.replicas) }))
       .filter(({ from, to }) => from < to);
     this.usage.forget(seen.replicas);
     // This also tells the listeners: the pods report a change, and `#update` follows.
     this.pods.counted(seen.replicas, proof === "watch" ? Infinity : closedFrom(ended));
     return true;
+  }
+
+  /** The last changes of the count that say whether somebody else wants a surplus. */
+  get changes(): CountChanges {
+    return this.#changes;
+  }
+
+  /** Somebody who is no proxy has raised the count to this. */
+  raisedByOther(to: number): void {
+    this.#changes = { ...this.#changes, raised: { to, atMs: this.#clock.nowMs() } };
+    this.#notify();
   }
 
   /** The resourceVersions have regressed: what was seen and promised says nothing about the versions that come now. */
@@ -310,7 +331,7 @@ export class Placement {
 
   /** Time has passed: what `Pods.nextVerifiedMs` announced may be true now. */
   lookAgain(): void {
-    if (this.#seatWaiting()) this.#notify();
+    if (this.#seatWaiting() || `${this.usable}` !== this.#usableBefore) this.#notify();
   }
 
   #update(): void {
@@ -319,6 +340,7 @@ export class Placement {
   }
 
   #notify(): void {
+    this.#usableBefore = `${this.usable}`;
     this.#remember();
     this.#listeners.tell();
   }

@@ -11,10 +11,12 @@ import type { BuilderPorts } from "../base/ports.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
 import { Attempt, NoConsent, OutOfDate } from "./attempt.ts";
 import type { ColdStart } from "./cold_start.ts";
-import { decide, type Decision, type Policy } from "./decide.ts";
+import { decide, type Decision, type Facts, type Policy } from "./decide.ts";
 import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
 import type { ReplicaCount } from "./replica_count.ts";
+import { keptForMs, NO_SURPLUS, note } from "./surplus.ts";
+import { type Asked, WarmMinimum } from "./warm_minimum.ts";
 
 /** What the scaler is made of. */
 export interface ScalerPorts extends Pick<BuilderPorts, "clock" | "random" | "log" | "metrics"> {
@@ -30,6 +32,12 @@ export interface ScalerPorts extends Pick<BuilderPorts, "clock" | "random" | "lo
   readonly coldStart: ColdStart;
 }
 
+/** What the scaler is to do. */
+export interface ScalerPolicy extends Policy {
+  /** What warm windows ask for at a wall time. Without it, there are none. */
+  readonly warmAt?: ((wallMs: number) => Asked) | undefined;
+}
+
 /** A claim, for which clients wait, follows a server's `Retry-After` for at most this long, in ms. */
 export const CLAIM_PATIENCE_MS = 5_000;
 
@@ -39,7 +47,8 @@ const LOWER_PATIENCE_MS = 60_000;
 /** Has the count written. */
 export class Scaler {
   readonly #ports: ScalerPorts;
-  readonly #policy: Policy;
+  readonly #policy: ScalerPolicy;
+  readonly #warm: WarmMinimum;
   readonly #faults: CauseLog;
   readonly #claim: Attempt;
   readonly #lower: Attempt;
@@ -51,12 +60,14 @@ export class Scaler {
   #wants = false;
   /** False once the program ends. */
   #lowers = true;
+  #surplus = NO_SURPLUS;
   #because = "the StatefulSet has not been read yet";
 
   /** Starts nothing: `run` does. */
-  constructor(ports: ScalerPorts, policy: Policy) {
+  constructor(ports: ScalerPorts, policy: ScalerPolicy) {
     this.#ports = ports;
     this.#policy = policy;
+    this.#warm = new WarmMinimum(ports.clock, policy.warmAt);
     this.#faults = new CauseLog(ports.log, "scaling_failed", ports.access);
     this.#claim = new Attempt(ports, this.#faults, CLAIM_PATIENCE_MS);
     this.#lower = new Attempt(ports, this.#faults, LOWER_PATIENCE_MS);
@@ -97,7 +108,12 @@ export class Scaler {
         if (placement.usage.needing === 0) coldStart.settle();
         const decision = this.#decide();
         this.#act(decision, signal);
-        const untilMs = Math.min(decision.wakeAtMs, placement.pods.nextVerifiedMs, this.#nextTryMs(decision));
+        const untilMs = Math.min(
+          decision.wakeAtMs,
+          placement.pods.nextVerifiedMs,
+          this.#nextTryMs(decision),
+          this.#warm.nextLookMs,
+        );
         await this.#changed.wait(clock, untilMs, signal);
       }
     } finally {
@@ -111,32 +127,43 @@ export class Scaler {
   }
 
   #decide(): Decision {
-    const { clock, placement: { agreement, usage, roseMs, load }, metrics, peers } = this.#ports;
+    const { clock, placement: { agreement }, metrics } = this.#ports;
+    const decision = decide(this.#facts(), clock.nowMs(), this.#policy);
+    this.#because = decision.because;
+    metrics.record("replicas_desired", decision.desired, {});
+    metrics.record("replicas_observed", agreement.seen?.replicas ?? 0, {});
+    return decision;
+  }
+
+  #facts(): Facts {
+    const { placement: { agreement, usage, roseMs, load, changes }, peers } = this.#ports;
+    const { idleTimeoutMs } = this.#policy;
     const others = peers.use();
     const replicas = agreement.seen?.replicas;
     const lastUsedMs = new Map(usage.lastUsedMs);
     for (const [ordinal, usedMs] of others.lastUsedMs) {
       lastUsedMs.set(ordinal, Math.max(usedMs, lastUsedMs.get(ordinal) ?? -Infinity));
     }
-    const decision = decide(
-      {
-        replicas,
-        startedMs: others.knownSinceMs,
-        // A record that cannot be read counts as busy on every ordinal (Infinity).
-        highestBusy: Math.max(usage.highest, Math.min(others.highestBusy, (replicas ?? 0) - 1)),
-        needing: usage.needing + others.needing,
-        load,
-        lastNeededMs: Math.max(usage.lastNeededMs, others.lastNeededMs),
-        lastUsedMs,
-        roseMs,
-      },
-      clock.nowMs(),
-      this.#policy,
-    );
-    this.#because = decision.because;
-    metrics.record("replicas_desired", decision.desired, {});
-    metrics.record("replicas_observed", agreement.seen?.replicas ?? 0, {});
-    return decision;
+    // A record that cannot be read counts as busy on every ordinal (Infinity).
+    const highestBusy = Math.max(usage.highest, Math.min(others.highestBusy, (replicas ?? 0) - 1));
+    this.#surplus = note(this.#surplus, changes, highestBusy, idleTimeoutMs);
+    const surplus = changes.raised === undefined || this.#surplus.times === 0 ? undefined : {
+      highest: changes.raised.to - 1,
+      raisedMs: changes.raised.atMs,
+      keptForMs: keptForMs(this.#surplus, idleTimeoutMs),
+    };
+    return {
+      replicas,
+      startedMs: others.knownSinceMs,
+      highestBusy,
+      needing: usage.needing + others.needing,
+      load,
+      lastNeededMs: Math.max(usage.lastNeededMs, others.lastNeededMs),
+      lastUsedMs,
+      roseMs,
+      warm: this.#warm.now,
+      ...(surplus && { surplus }),
+    };
   }
 
   /**

@@ -1,0 +1,64 @@
+/**
+ * How long a surplus stays that somebody else wants: a HorizontalPodAutoscaler, say, raises the count again soon after it
+ * was lowered. If both went on like that, each would undo the other's write for ever. So the surplus is kept twice as long
+ * each time, until a session uses it. Pure.
+ *
+ * @module
+ */
+
+/** A change of the count. */
+export interface CountChange {
+  /** The count after it. */
+  readonly to: number;
+  /** When it was seen, monotonic ms. */
+  readonly atMs: number;
+}
+
+/** The last changes of the count, if any were seen. */
+export interface CountChanges {
+  /** When proxies have lowered it, by agreement. */
+  readonly lowered?: CountChange | undefined;
+  /** When somebody who is no proxy has raised it. */
+  readonly raised?: CountChange | undefined;
+}
+
+/** What is remembered. */
+export interface Surplus {
+  /** How often in a row it was raised again within one idle timeout. */
+  readonly times: number;
+  /** When it was lowered before the last of these. */
+  readonly loweredMs: number;
+  /** When it was last raised. */
+  readonly raisedMs: number;
+}
+
+/** Nobody has raised anything again. */
+export const NO_SURPLUS: Surplus = { times: 0, loweredMs: -Infinity, raisedMs: -Infinity };
+
+/** No surplus is kept longer than this, in ms, unless the idle timeout is longer. */
+const LONGEST_MS = 3_600_000;
+
+/** Takes note of the last changes, and of the highest ordinal with a session (-1 without one). */
+export function note(
+  surplus: Surplus,
+  { lowered, raised }: CountChanges,
+  highestBusy: number,
+  idleTimeoutMs: number,
+): Surplus {
+  if (lowered === undefined || raised === undefined) return surplus;
+  const noted = raised.atMs > surplus.raisedMs ? noteRaise(surplus, lowered, raised, idleTimeoutMs) : surplus;
+  return highestBusy >= lowered.to && noted.times > 0 ? { ...noted, times: 0 } : noted;
+}
+
+function noteRaise(before: Surplus, lowered: CountChange, raised: CountChange, idleMs: number): Surplus {
+  const raisedMs = raised.atMs;
+  // Two raises after one scale-down are one.
+  if (lowered.atMs === before.loweredMs) return { ...before, raisedMs };
+  const isAgain = raisedMs >= lowered.atMs && raisedMs - lowered.atMs <= idleMs && raised.to > lowered.to;
+  return { times: isAgain ? before.times + 1 : 0, loweredMs: lowered.atMs, raisedMs };
+}
+
+/** For how long the surplus is kept from when it was last raised, in ms. */
+export function keptForMs({ times }: Surplus, idleTimeoutMs: number): number {
+  return Math.max(idleTimeoutMs, Math.min(LONGEST_MS, idleTimeoutMs * 2 ** times));
+}
