@@ -191,6 +191,17 @@ export class Placement {
     return neededBy(this.usage.needing, this.load, this.#capacity);
   }
 
+  /** How many pods the count or the held sessions of this proxy want. */
+  get wanted(): number {
+    const wanted = Math.max(this.#agreement.seen?.replicas ?? 0, this.needed);
+    return Math.min(wanted, this.#capacity.maxReplicas);
+  }
+
+  /** True when the count has to be written for held sessions: to raise it, or to end a promise. */
+  get isClaiming(): boolean {
+    return this.needed > (this.#agreement.seen?.replicas ?? 0) || this.closedToHeld;
+  }
+
   /** What the builder can take, held sessions not counted. */
   get room(): Room {
     const { usable, load } = this;
