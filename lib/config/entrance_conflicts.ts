@@ -5,6 +5,7 @@
  */
 import type { Address } from "../base/network.ts";
 import { formatListenAddress, overlaps } from "./address.ts";
+import { doorName, type DoorSettings } from "./builder_list.ts";
 import type { IpNetwork } from "./ip_networks.ts";
 
 /** Those settings. A value that could not be parsed is `undefined`. */
@@ -13,6 +14,8 @@ export interface EntranceSettings {
   readonly listenAddr?: Address | "off" | undefined;
   /** Where clients connect with TLS. */
   readonly tlsListenAddr?: Address | "off" | undefined;
+  /** Where clients of a project or a pool connect. */
+  readonly listeners?: readonly DoorSettings[] | undefined;
   /** Where the admin port is. */
   readonly adminAddr?: Address | undefined;
   /** The file with the certificate. */
@@ -41,22 +44,25 @@ export function entranceConflicts(
   ];
 }
 
-function addressConflicts({ listenAddr, tlsListenAddr, adminAddr }: EntranceSettings): string[] {
+function addressConflicts(
+  { listenAddr, tlsListenAddr, listeners: doors = [], adminAddr }: EntranceSettings,
+): string[] {
   if (listenAddr === "off" && tlsListenAddr === "off") {
     return [
       'Cannot listen for clients: found "off" for both "--listen-addr" and "--tls-listen-addr", want one address',
     ];
   }
-  const listeners = [
-    ["--listen-addr", listenAddr],
-    ["--tls-listen-addr", tlsListenAddr],
-    ["--admin-addr", adminAddr],
-  ] as const;
-  return listeners.flatMap(([flag, address], i) =>
-    listeners.slice(i + 1).flatMap(([otherFlag, other]) => {
+  const listeners: readonly (readonly [name: string, address: Address | "off" | undefined])[] = [
+    ['"--listen-addr"', listenAddr],
+    ['"--tls-listen-addr"', tlsListenAddr],
+    ['"--admin-addr"', adminAddr],
+    ...doors.map((door) => [`"${doorName(door)}" of "--listeners"`, door.address] as const),
+  ];
+  return listeners.flatMap(([name, address], i) =>
+    listeners.slice(i + 1).flatMap(([otherName, other]) => {
       if (typeof address !== "object" || typeof other !== "object" || !overlaps(address, other)) return [];
       return [
-        `Cannot listen on both "${flag}" and "${otherFlag}": found "${formatListenAddress(address)}" and ` +
+        `Cannot listen on both ${name} and ${otherName}: found "${formatListenAddress(address)}" and ` +
         `"${formatListenAddress(other)}", want different ports`,
       ];
     })

@@ -6,6 +6,7 @@
  * @module
  */
 import { UsageError } from "../base/errors.ts";
+import { builderConflicts } from "./builder_conflicts.ts";
 import { formatDurationMs } from "./duration.ts";
 import { entranceConflicts } from "./entrance_conflicts.ts";
 import { nearest } from "./nearest.ts";
@@ -45,6 +46,7 @@ export function parseSettings({ flags, variables, problems: before = [] }: Setti
   const isGiven = (key: SettingKey) => Boolean(flags.get(key) || variables[SETTINGS[key].variable]);
   problems.push(
     ...entranceConflicts(settings, isGiven),
+    ...builderConflicts(settings, isGiven),
     ...upstreamTlsConflicts(isGiven),
     ...electionConflicts(settings),
   );

@@ -58,14 +58,14 @@ function readWindow(text: string): WarmWindow | string {
   const toMinute = parseTime(to);
   const count = Number(digits);
   if (pool !== "" && label.parse(pool) === undefined) {
-    return `a pool instead of ${quote(pool)}: ${label.want(pool)}`;
+    return `a pool with ${label.want(pool)} instead of ${quote(pool)}`;
   }
   if (days === undefined) return `days such as "Mon-Fri" or "Sat,Sun" instead of ${quote(dayNames)}`;
   if (fromMinute === undefined || fromMinute === DAY_MINUTES) {
     return `a beginning from 00:00 to 23:59 instead of ${quote(from)}`;
   }
   if (toMinute === undefined) return `an end from 00:00 to 24:00 instead of ${quote(to)}`;
-  if (fromMinute === toMinute) return `an end after the beginning instead of ${quote(`${from}-${to}`)}`;
+  if (fromMinute === toMinute) return `an end that is not the beginning instead of ${quote(`${from}-${to}`)}`;
   if (!isZone(zone)) return `a time zone such as "Europe/Berlin" or "UTC" instead of ${quote(zone)}`;
   if (count < 1 || count > MOST_REPLICAS) {
     return `a count from 1 to ${MOST_REPLICAS} instead of ${quote(digits)}`;

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Temporal as library } from "temporal-polyfill/implementation";
-import { loadZonedTimes, type ZonedTimes, zonedTimes } from "../../../lib/base/temporal.ts";
+import type { ZonedTimes } from "../../../lib/base/temporal.ts";
 import { type WarmWindow, warmWindows } from "../../../lib/config/warm_windows.ts";
 import { warmAt } from "../../../lib/scaler/warm.ts";
 
@@ -156,11 +156,6 @@ Deno.test("warmAt() takes any moment, also between milliseconds, and knows the e
   assert.deepEqual(warmAt(given, begin - 1), { count: 0, untilMs: begin });
   assert.deepEqual(warmAt(given, begin), { count: 1, untilMs: end });
   assert.deepEqual(warmAt(given, end - 1), { count: 1, untilMs: end });
-});
-
-Deno.test("zonedTimes() is the runtime's own, which loadZonedTimes() leaves", async () => {
-  await loadZonedTimes();
-  assert.equal(zonedTimes(), globalThis.Temporal);
 });
 
 const ZONES = [
