@@ -169,7 +169,7 @@ function commandTree(): Command {
   return program as unknown as Command;
 }
 
-/** The help of a setting, then its variable and default. */
+/** The help of a setting, then its variable and default, and whether pools may differ. */
 function optionDescription(
   option: { readonly long?: string | undefined; readonly description: string },
 ): string {
@@ -177,12 +177,14 @@ function optionDescription(
   if (found === undefined) return option.description;
   const { variable, type, help, default: preset } = found[1];
   const choices = type.choices === undefined ? "" : `: ${type.choices.join(", ")}`;
-  return `${help}${choices}\n[${variable}${preset === undefined ? "" : `, default ${preset}`}]`;
+  const perPool = type.rangeOfOne === undefined ? "" : ", per pool";
+  return `${help}${choices}\n[${variable}${preset === undefined ? "" : `, default ${preset}`}${perPool}]`;
 }
 
 const EPILOGUE = `
 A variable (in brackets) overrides its flag; an empty one counts as not set.
 Durations are Go's: 2m0s, 1h30m, 500ms. Addresses are Go's: :8080, [::1]:8080.
+"per pool": a value for all pools, then others for some of them: 5m, arm64=15m.
 
 Examples:
   ${PROGRAM} --sts-namespace ci --idle-timeout 10m

@@ -303,8 +303,7 @@ export const SETTINGS = {
     type: warmWindows,
     default: undefined,
     topic: "scaling",
-    help:
-      "times at which to keep replicas without clients, as Mon-Fri 07:00-19:00 Europe/Berlin=1; after a pool and /: of that pool",
+    help: "times at which to keep replicas without clients, as Mon-Fri 07:00-19:00 Europe/Berlin=1",
     chart: { key: "warm", default: "" },
   }),
   builders: row({
@@ -313,8 +312,7 @@ export const SETTINGS = {
     type: builderList,
     default: undefined,
     topic: "builders",
-    help:
-      "StatefulSets that run buildkitd, as name, pool/name or pool/name@service; without it: that of --sts-name",
+    help: "StatefulSets that run buildkitd, as name, pool/name or pool/name@service, instead of --sts-name",
   }),
   listeners: row({
     flag: "--listeners",
@@ -322,8 +320,7 @@ export const SETTINGS = {
     type: doorList,
     default: undefined,
     topic: "builders",
-    help:
-      "addresses of projects and pools, as project team-a=:8401, pool arm64=:8373 or project team-b@arm64=:8402",
+    help: "addresses of single projects and pools, as project team-a=:8401, pool arm64=:8373",
   }),
   cordoned: row({
     flag: "--cordoned",
@@ -347,7 +344,7 @@ export const SETTINGS = {
     type: perPool(integer(0, 1_000_000), "4"),
     default: "4",
     topic: "builders",
-    help: "connections to a replica beyond which others are used; 0 means no such number",
+    help: "connections to a replica beyond which another one is used; 0 means no such number",
     chart: { key: "sessionsPerReplica" },
   }),
   maxSessionsPerReplica: row({
@@ -365,7 +362,7 @@ export const SETTINGS = {
     type: perPool(duration(1), "1h0m0s"),
     default: "1h0m0s",
     topic: "builders",
-    help: "maximum time that a connection queues because all builders are full",
+    help: "maximum time that a connection queues while all builders are full",
     chart: { key: "queueTimeout" },
   }),
   placement: row({
@@ -374,8 +371,7 @@ export const SETTINGS = {
     type: choice("policy", ["affinity", "packed", "least-sessions", "round-robin"]),
     default: "affinity",
     topic: "builders",
-    help:
-      "which builder of a pool a connection prefers: its project's, the first, the one with fewest connections, the next",
+    help: "which builder a connection prefers: its project's, the first, the least used or the next",
     chart: { key: "placement" },
   }),
   affinityPatienceMs: row({
@@ -385,7 +381,7 @@ export const SETTINGS = {
     default: "0s",
     topic: "builders",
     help:
-      "how long a connection waits for its project's builder while another one is free; 0 means until it is stuck",
+      "how long a connection waits for its project's builder while others are free; 0 means until it is stuck",
     chart: { key: "affinityPatience" },
   }),
   overflow: row({
@@ -394,7 +390,7 @@ export const SETTINGS = {
     type: choice("when", ["full", "never"]),
     default: "full",
     topic: "builders",
-    help: "when connections use another builder than their project's",
+    help: "when a connection uses another builder than its project's",
     chart: { key: "overflow" },
   }),
   sessionIdleTimeoutMs: row({

@@ -33,10 +33,12 @@ export function warmAt(
 ): Warmth {
   if (windows.length === 0) return { count: 0, untilMs: Infinity };
   const startMs = Math.floor(wallMs);
-  let { count, untilMs } = look(windows, startMs, times);
-  for (let next; untilMs < startMs + HORIZON_MS; untilMs = next.untilMs) {
-    next = look(windows, untilMs, times);
+  const { count, untilMs: nextMs } = look(windows, startMs, times);
+  let untilMs = nextMs;
+  while (untilMs < startMs + HORIZON_MS) {
+    const next = look(windows, untilMs, times);
     if (next.count !== count) break;
+    untilMs = next.untilMs;
   }
   return { count, untilMs };
 }

@@ -171,10 +171,16 @@ Deno.test("--help says what each kind of flag takes", () => {
 Deno.test("--help fits 80 columns and shows every flag with its variable and default", () => {
   const help = helpOf("--help");
   for (const line of help.split("\n")) assert.ok(line.length <= 80, line);
-  for (const [, { flag, variable, default: preset }] of settingRows()) {
+  for (const [, { flag, variable, type, default: preset }] of settingRows()) {
     const shown = help.slice(help.indexOf(`  ${flag} `)).split("]")[0]!.replace(/\s+/g, " ");
-    assert.ok(shown.endsWith(`[${variable}${preset === undefined ? "" : `, default ${preset}`}`), flag);
+    const perPool = type.range.endsWith("; per pool") ? ", per pool" : "";
+    assert.ok(
+      shown.endsWith(`[${variable}${preset === undefined ? "" : `, default ${preset}`}${perPool}`),
+      flag,
+    );
   }
+  assert.match(help, /\[READY_WAIT_TIMEOUT, default 5m0s, per\s+pool\]/);
+  assert.match(help, /"per pool": a value for all pools, then others for some of them: 5m, arm64=15m\./);
   assert.match(help, /A variable \(in brackets\) overrides its flag/);
   assert.match(help, /Exit codes: 0 done, 1 failed, 2 wrong usage/);
   for (const args of [["-h"], ["help"], ["run", "--help"], ["--idle-timeout=wrong", "--help"], ["-help"]]) {
