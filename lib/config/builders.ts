@@ -102,3 +102,14 @@ export function sharesOf(
     builders.map((builder) => [builder.name, builder.isCordoned ? 0 : share(taking.indexOf(builder))]),
   );
 }
+
+/** The warm windows of one builder of a pool: those that want replicas of it, with its share of their counts. */
+export function warmOf(
+  { warm, builders }: Pick<PoolSettings, "warm" | "builders">,
+  name: string,
+  maxReplicas: number,
+): readonly WarmWindow[] {
+  return warm
+    .map((window) => ({ ...window, count: sharesOf(window.count, builders, maxReplicas).get(name) ?? 0 }))
+    .filter(({ count }) => count > 0);
+}

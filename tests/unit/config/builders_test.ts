@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { builderList, builderNames, doorList, doorName } from "../../../lib/config/builder_list.ts";
-import { doorsOf, poolsOf, sharesOf } from "../../../lib/config/builders.ts";
+import { doorsOf, poolsOf, sharesOf, warmOf } from "../../../lib/config/builders.ts";
 import { parseSettings } from "../../../lib/config/parse_settings.ts";
 import type { SettingKey, Settings } from "../../../lib/config/settings.ts";
 
@@ -190,4 +190,17 @@ Deno.test("sharesOf() gives each builder one replica in their order before a sec
   assert.deepEqual(shares(8, 2), [2, 0, 2, 2], "what does not fit is left out");
   const cordoned = builders.map((builder) => ({ ...builder, isCordoned: true }));
   assert.deepEqual([...sharesOf(3, cordoned, 2).values()], [0, 0, 0, 0]);
+});
+
+Deno.test("warmOf() gives a builder its share of each window, and none of those that do not want it", () => {
+  const [pool] = poolsOf(parse({
+    builders: "a,b,c",
+    cordoned: "b",
+    maxReplicas: "2",
+    warm: "Mon 07:00-08:00 UTC=1; Tue 07:00-08:00 UTC=3",
+  }));
+  const shares = (name: string) => warmOf(pool!, name, 2).map(({ days, count }) => [days[0], count]);
+  assert.deepEqual(shares("a"), [[1, 1], [2, 2]]);
+  assert.deepEqual(shares("b"), []);
+  assert.deepEqual(shares("c"), [[2, 1]]);
 });
