@@ -24,6 +24,7 @@ export class Access {
   readonly tokens = new Map<string, string>();
   /** Rules by user, in any namespace. A user without an entry may do everything. */
   readonly rules = new Map<string, readonly PolicyRule[]>();
+  readonly #denials = new Set<(info: RequestInfo) => boolean>();
 
   /** The user that asks. @throws ApiError 401 */
   authenticate(headers: Headers): string {
@@ -34,8 +35,18 @@ export class Access {
     return user;
   }
 
+  /** Forbids these requests to everybody, whatever the rules say, until the returned function is called. */
+  deny(matches: (info: RequestInfo) => boolean): () => void {
+    this.#denials.add(matches);
+    return () => void this.#denials.delete(matches);
+  }
+
   /** Lets a request pass, or does not. @throws ApiError 403 when no rule allows it */
-  authorize(user: string, { verb, resource, subresource, namespace, name }: RequestInfo): void {
+  authorize(user: string, info: RequestInfo): void {
+    const { verb, resource, subresource, namespace, name } = info;
+    for (const matches of this.#denials) {
+      if (matches(info)) throw forbidden(user, verb, resource, subresource, namespace, name);
+    }
     const rules = this.rules.get(user);
     if (rules === undefined) return;
     const path = subresource === undefined ? resource.plural : `${resource.plural}/${subresource}`;

@@ -1,13 +1,15 @@
 /**
- * The StatefulSet and EndpointSlice controllers of the miniature cluster. Level-triggered: every write in the store
- * (but of Leases, of which they know nothing) brings one look at everything, a chosen time later. They write through the registry, as clients without network.
+ * The StatefulSet and EndpointSlice controllers of the miniature cluster, and its garbage collector, which knows objects
+ * that a StatefulSet owns. Level-triggered: every write in the store but of Leases brings one look at everything, a chosen
+ * time later. They write through the registry, as clients without network. There are no Service objects: a Service is
+ * there from the first StatefulSet that names it on, and selects the pods of that one's template.
  * Sources: k8s.io/kubernetes/pkg/controller/statefulset/stateful_set_control.go, k8s.io/endpointslice.
  *
  * @module
  */
 import type { Clock } from "../base/clock.ts";
 import { equal } from "./json.ts";
-import { ENDPOINT_SLICES, type KubeObject, LEASES, PODS, STATEFULSETS } from "./objects.ts";
+import { ENDPOINT_SLICES, type KubeObject, LEASES, PODS, type Resource, STATEFULSETS } from "./objects.ts";
 import { isReady, ordinalOf } from "./pods.ts";
 import type { Registry } from "./registry.ts";
 
@@ -21,12 +23,21 @@ export interface ControllerOptions {
   readonly publishNotReadyAddresses: boolean;
 }
 
-/** Both controllers. */
+/** A headless Service. */
+interface Service {
+  readonly namespace: string;
+  readonly name: string;
+  /** The labels of its pods. */
+  readonly selector: Readonly<Record<string, string>>;
+}
+
+/** All controllers. */
 export class Controllers implements Disposable {
   readonly #registry: Registry;
   readonly #clock: Clock;
   readonly #options: ControllerOptions;
   readonly #unsubscribe: () => void;
+  readonly #services = new Map<string, Service>();
   #cancelLook: (() => void) | undefined;
   #paused = false;
 
@@ -65,15 +76,25 @@ export class Controllers implements Disposable {
   }
 
   #look(): void {
-    const { store } = this.#registry;
-    const sets = store.list(STATEFULSETS);
+    const sets = this.#registry.store.list(STATEFULSETS);
     for (const set of sets) this.#reconcile(set);
-    for (const pod of store.list(PODS)) {
-      const owner = pod.metadata.ownerReferences?.[0]?.uid;
-      if (owner === undefined || pod.metadata.deletionTimestamp !== undefined) continue;
-      if (!sets.some((set) => set.metadata.uid === owner)) this.#deletePod(pod);
+    this.#collect(new Set(sets.map(({ metadata }) => metadata.uid)));
+    for (const set of sets) this.#learnService(set);
+    for (const service of this.#services.values()) this.#publish(service);
+  }
+
+  /** Deletes what belongs to a StatefulSet that is gone. */
+  #collect(uids: ReadonlySet<string>): void {
+    const isOrphan = ({ metadata }: KubeObject) => {
+      const owner = metadata.ownerReferences?.[0];
+      return owner?.kind === "StatefulSet" && !uids.has(owner.uid) &&
+        metadata.deletionTimestamp === undefined;
+    };
+    for (const resource of [PODS, LEASES]) {
+      for (const orphan of this.#registry.store.list(resource).filter(isOrphan)) {
+        this.#delete(resource, orphan);
+      }
     }
-    for (const set of sets) this.#publish(set);
   }
 
   #podsOf(set: KubeObject): KubeObject[] {
@@ -116,13 +137,13 @@ export class Controllers implements Disposable {
       const pod = pods.find((it) => ordinalOf(it) === ordinal);
       if (pod === undefined) this.#createPod(set, ordinal);
       else if (pod.metadata.deletionTimestamp === undefined && pod.status?.phase === "Failed") {
-        this.#deletePod(pod);
+        this.#delete(PODS, pod);
       } else if (isReady(pod) && pod.metadata.deletionTimestamp === undefined) continue;
       if (ordered) return;
     }
     const surplus = pods.filter((pod) => ordinalOf(pod) < start || ordinalOf(pod) >= end).reverse();
     for (const pod of surplus) {
-      if (pod.metadata.deletionTimestamp === undefined) this.#deletePod(pod);
+      if (pod.metadata.deletionTimestamp === undefined) this.#delete(PODS, pod);
       if (ordered) return;
     }
   }
@@ -130,6 +151,8 @@ export class Controllers implements Disposable {
   #createPod(set: KubeObject, ordinal: number): void {
     const { namespace, name: owner, uid } = set.metadata;
     const name = `${owner}-${ordinal}`;
+    // The pod of an earlier StatefulSet of this name may still terminate.
+    if (this.#registry.store.get(PODS, namespace, name) !== undefined) return;
     const template = set.spec.template ?? {};
     this.#registry.create(PODS, namespace, {
       metadata: {
@@ -145,15 +168,23 @@ export class Controllers implements Disposable {
     }, { manager: "statefulset-controller" });
   }
 
-  #deletePod(pod: KubeObject): void {
-    const { namespace, name, uid } = pod.metadata;
-    this.#registry.delete(PODS, namespace, name, { preconditions: { uid } });
+  #delete(resource: Resource, object: KubeObject): void {
+    const { namespace, name, uid } = object.metadata;
+    this.#registry.delete(resource, namespace, name, { preconditions: { uid } });
   }
 
-  #publish(set: KubeObject): void {
-    const { namespace } = set.metadata;
-    const service: string | undefined = set.spec.serviceName;
-    if (service === undefined || service === "") return;
+  #learnService({ metadata: { namespace }, spec }: KubeObject): void {
+    const name: string | undefined = spec.serviceName;
+    if (name === undefined || name === "" || this.#services.has(`${namespace}/${name}`)) return;
+    const selector = spec.template?.metadata?.labels ?? {};
+    this.#services.set(`${namespace}/${name}`, { namespace, name, selector });
+  }
+
+  #publish({ namespace, name: service, selector }: Service): void {
+    const labels = Object.entries(selector);
+    const pods = this.#registry.store.list(PODS, namespace)
+      .filter((pod) => labels.every(([key, value]) => pod.metadata.labels?.[key] === value))
+      .sort((a, b) => ordinalOf(a) - ordinalOf(b));
     const name = `${service}-x7k2p`;
     const body = {
       metadata: {
@@ -165,7 +196,7 @@ export class Controllers implements Disposable {
         },
       },
       addressType: "IPv4",
-      endpoints: this.#podsOf(set).filter(isListed).map((pod) => this.#endpointOf(pod)),
+      endpoints: pods.filter(isListed).map((pod) => this.#endpointOf(pod)),
       ports: [{ name: "tcp", port: this.#options.targetPort, protocol: "TCP" }],
     };
     const options = { manager: "endpointslice-controller" };

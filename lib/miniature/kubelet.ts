@@ -1,6 +1,7 @@
 /**
- * The kubelet of the miniature cluster: gives each pod an address, runs one process for it, reports its status, ends it
- * when the pod is deleted and starts it again when it crashes. Times in ms by the clock port.
+ * The kubelet of the miniature cluster, and what of the scheduler shows in a pod's status: gives each pod an address, runs
+ * one process for it, reports its status, ends it when the pod is deleted and starts it again when it crashes. On demand
+ * it leaves the pods of a StatefulSet pending. Times in ms by the clock port.
  *
  * @module
  */
@@ -8,7 +9,7 @@ import type { Clock } from "../base/clock.ts";
 import { invariant } from "../base/errors.ts";
 import { type KubeObject, PODS } from "./objects.ts";
 import type { PodProcess, PodRuntime } from "./pod_process.ts";
-import { isReady, ordinalOf } from "./pods.ts";
+import { isReady, ordinalOf, setNameOf } from "./pods.ts";
 import type { Registry } from "./registry.ts";
 
 /** How long what takes. Each is drawn when it begins. */
@@ -41,6 +42,11 @@ export interface ContainerEnd {
   readonly reason: string;
 }
 
+/** Why pods stay pending: no node takes them, or a container waits for this reason (such as `ImagePullBackOff`). */
+export type PendingReason =
+  | { readonly kind: "unschedulable"; readonly message: string }
+  | { readonly kind: "waiting"; readonly reason: string; readonly message: string };
+
 interface Run {
   readonly name: string;
   readonly namespace: string;
@@ -53,6 +59,16 @@ interface Run {
   address: string;
   stopping: boolean;
   cancelTimer: () => void;
+  /** Starts it, once nothing keeps it pending; none while it runs. */
+  pending: (() => void) | undefined;
+}
+
+/** What a pod's status is made from, beside the process. */
+interface PodState {
+  readonly phase: "Pending" | "Running" | "Failed";
+  readonly reason?: string;
+  readonly ready: boolean;
+  readonly why?: PendingReason;
 }
 
 const BY_ITSELF: ContainerEnd = { exitCode: 1, reason: "Error" };
@@ -64,6 +80,7 @@ export class Kubelet implements AsyncDisposable {
   readonly #options: KubeletOptions;
   readonly #unsubscribe: () => void;
   readonly #runs = new Map<string, Run>();
+  readonly #holds = new Map<string, PendingReason>();
   readonly #exits = new Set<Promise<void>>();
   #addresses = 0;
   #stopped = false;
@@ -79,6 +96,16 @@ export class Kubelet implements AsyncDisposable {
     for (const pod of registry.store.list(PODS)) this.#sync(undefined, pod);
   }
 
+  /** Pods of this StatefulSet that do not run yet stay pending until the returned function is called; then they start. */
+  keepPending(set: string, why: PendingReason): () => void {
+    this.#holds.set(set, why);
+    return () => {
+      if (this.#holds.get(set) !== why) return;
+      this.#holds.delete(set);
+      for (const run of [...this.#runs.values()]) if (setNameOf(run.name) === set) run.pending?.();
+    };
+  }
+
   /** The pod's process ends by itself, and is started again after a while. */
   crash(name: string, end: ContainerEnd = BY_ITSELF): void {
     const run = this.#runOf(name);
@@ -92,6 +119,7 @@ export class Kubelet implements AsyncDisposable {
     const run = this.#runOf(name);
     if (run === undefined) return;
     run.stopping = true;
+    run.pending = undefined;
     run.cancelTimer();
     this.#report(run, { phase: "Failed", reason: "Evicted", ready: false });
     run.process?.kill();
@@ -138,11 +166,26 @@ export class Kubelet implements AsyncDisposable {
       address: "",
       stopping: false,
       cancelTimer: () => {},
+      pending: undefined,
     };
     this.#runs.set(uid, run);
-    run.cancelTimer = this.#clock.setTimer(this.#options.startMs(after), () => {
-      run.address = this.#options.podAddress(++this.#addresses);
-      this.#start(run, after);
+    this.#prepare(run, after);
+  }
+
+  /** Starts the pod's process after a while, and not before nothing keeps the pod pending. */
+  #prepare(run: Run, pod: KubeObject): void {
+    run.cancelTimer = this.#clock.setTimer(this.#options.startMs(pod), () => {
+      const why = this.#holds.get(setNameOf(run.name));
+      // A container that waits has a sandbox, and so an address; a pod without a node has none.
+      if (why?.kind !== "unschedulable" && run.address === "") {
+        run.address = this.#options.podAddress(++this.#addresses);
+      }
+      if (why === undefined) return this.#start(run, pod);
+      run.pending = () => {
+        run.pending = undefined;
+        this.#prepare(run, pod);
+      };
+      this.#report(run, { phase: "Pending", ready: false, why });
     });
   }
 
@@ -179,6 +222,7 @@ export class Kubelet implements AsyncDisposable {
     const run = this.#runs.get(pod.metadata.uid);
     if (run === undefined) return;
     run.stopping = true;
+    run.pending = undefined;
     run.cancelTimer();
     const { process } = run;
     const stopMs = graceMs === 0 ? 0 : this.#options.stopMs(pod);
@@ -202,15 +246,13 @@ export class Kubelet implements AsyncDisposable {
     this.#registry.delete(PODS, run.namespace, run.name, { gracePeriodSeconds: 0 });
   }
 
-  #report(run: Run, state: { phase: string; reason?: string; ready: boolean }): void {
+  #report(run: Run, state: PodState): void {
     const pod = this.#registry.store.get(PODS, run.namespace, run.name);
     if (pod?.metadata.uid !== run.uid) return;
     const status = (value: boolean) => value ? "True" : "False";
-    const known = isReady(pod) === state.ready
-      ? pod.status?.conditions?.at(-1)?.lastTransitionTime
-      : undefined;
+    const known = isReady(pod) === state.ready ? pod.status?.conditions?.[0]?.lastTransitionTime : undefined;
     const lastTransitionTime = known ?? this.#registry.now();
-    invariant(run.address !== "" || state.phase === "Failed", "a pod runs at an address");
+    invariant(run.address !== "" || state.phase !== "Running", "a pod runs at an address");
     this.#registry.replace(PODS, run.namespace, run.name, {
       ...pod,
       status: {
@@ -220,15 +262,26 @@ export class Kubelet implements AsyncDisposable {
         conditions: [
           { type: "ContainersReady", status: status(state.ready), lastTransitionTime },
           { type: "Ready", status: status(state.ready), lastTransitionTime },
+          ...unscheduled(state.why, lastTransitionTime),
         ],
-        containerStatuses: [{
+        containerStatuses: state.why?.kind === "unschedulable" ? [] : [{
           name: "main",
           ready: state.ready,
           restartCount: run.restarts,
-          state: run.process === undefined ? { waiting: {} } : { running: {} },
+          state: run.process === undefined ? { waiting: waiting(state.why) } : { running: {} },
           lastState: run.lastEnd === undefined ? {} : { terminated: run.lastEnd },
         }],
       },
     }, { manager: "kubelet", subresource: "status" });
   }
+}
+
+function waiting(why: PendingReason | undefined) {
+  return why?.kind === "waiting" ? { reason: why.reason, message: why.message } : {};
+}
+
+function unscheduled(why: PendingReason | undefined, lastTransitionTime: string) {
+  if (why?.kind !== "unschedulable") return [];
+  const { message } = why;
+  return [{ type: "PodScheduled", status: "False", reason: "Unschedulable", message, lastTransitionTime }];
 }

@@ -1,37 +1,31 @@
 /**
- * The miniature cluster as one thing: API server, controllers and kubelet around one store, and the StatefulSet that is
+ * The miniature cluster as one thing: API server, controllers and kubelet around one store, and the StatefulSets that are
  * to be scaled. On the ports that it is given it runs as fast as a simulation wants.
  *
  * @module
  */
 import type { Clock } from "../base/clock.ts";
+import { invariant } from "../base/errors.ts";
 import { ApiServer, type ApiServerOptions } from "./api_server.ts";
 import { Controllers } from "./controllers.ts";
 import { Kubelet, type KubeletTimes } from "./kubelet.ts";
-import { type KubeObject, PODS, STATEFULSETS } from "./objects.ts";
+import { type KubeObject, PODS } from "./objects.ts";
 import type { PodRuntime } from "./pod_process.ts";
 import { isReady } from "./pods.ts";
+import { MiniatureStatefulSet, type StatefulSetOptions } from "./stateful_set.ts";
 
 /** How a {@link MiniatureCluster} is set up. All but the first three have defaults. */
-export interface MiniatureClusterOptions extends Partial<KubeletTimes> {
+export interface MiniatureClusterOptions extends Partial<KubeletTimes>, Partial<StatefulSetOptions> {
   /** Its time. */
   readonly clock: Clock;
   /** What runs in its pods. */
   readonly runtime: PodRuntime;
   /** The port that the pods listen on. */
   readonly targetPort: number;
-  /** The StatefulSet's namespace: `default`. */
+  /** The StatefulSets' namespace: `default`. */
   readonly namespace?: string;
-  /** The StatefulSet's name: `buildkitd`. */
-  readonly name?: string;
-  /** Its headless service: `buildkitd-headless`. */
-  readonly serviceName?: string;
-  /** The count that it starts with: 0. */
-  readonly replicas?: number;
-  /** `OrderedReady` or `Parallel`. */
-  readonly podManagementPolicy?: "OrderedReady" | "Parallel";
-  /** The pods' grace period, in seconds: 30. */
-  readonly gracePeriodSeconds?: number;
+  /** More StatefulSets; they differ from the first one where this says so. The first is called `buildkitd`. */
+  readonly more?: readonly StatefulSetOptions[];
   /** How fast controllers react, in ms: 2. */
   readonly reactionMs?: () => number;
   /** Whether slices call unready pods `ready`, as a service for peer discovery does: true. */
@@ -50,12 +44,10 @@ export class MiniatureCluster implements AsyncDisposable {
   readonly controllers: Controllers;
   /** The kubelet. */
   readonly kubelet: Kubelet;
-  /** The StatefulSet's namespace. */
+  /** The StatefulSets' namespace. */
   readonly namespace: string;
-  /** The StatefulSet's name. */
-  readonly name: string;
-  /** The name of its headless service. */
-  readonly serviceName: string;
+  /** The StatefulSets, in the order of their set-up. */
+  readonly sets: readonly [MiniatureStatefulSet, ...MiniatureStatefulSet[]];
   /** The port that the pods listen on. */
   readonly targetPort: number;
 
@@ -64,26 +56,14 @@ export class MiniatureCluster implements AsyncDisposable {
     const { clock, runtime, targetPort } = options;
     this.targetPort = targetPort;
     this.namespace = options.namespace ?? "default";
-    this.name = options.name ?? "buildkitd";
-    this.serviceName = options.serviceName ?? `${this.name}-headless`;
     this.api = new ApiServer({ ...options.api, clock });
     const { registry } = this.api;
-    registry.create(STATEFULSETS, this.namespace, {
-      metadata: { name: this.name },
-      spec: {
-        replicas: options.replicas ?? 0,
-        serviceName: this.serviceName,
-        podManagementPolicy: options.podManagementPolicy ?? "OrderedReady",
-        selector: { matchLabels: { app: this.name } },
-        template: {
-          metadata: { labels: { app: this.name } },
-          spec: {
-            terminationGracePeriodSeconds: options.gracePeriodSeconds ?? 30,
-            containers: [{ name: "main", image: "buildkitd" }],
-          },
-        },
-      },
-    }, { manager: "kubectl-create" });
+    const set = (own: StatefulSetOptions) => new MiniatureStatefulSet(this.api, this.namespace, own);
+    const { serviceName: _service, ...shared } = options;
+    this.sets = [
+      set({ ...options, name: options.name ?? "buildkitd" }),
+      ...(options.more ?? []).map((own) => set({ ...shared, ...own })),
+    ];
     this.kubelet = new Kubelet(registry, clock, {
       runtime,
       targetPort,
@@ -100,14 +80,31 @@ export class MiniatureCluster implements AsyncDisposable {
     });
   }
 
-  /** The StatefulSet as it now is. */
-  get statefulSet(): KubeObject {
-    return this.api.registry.get(STATEFULSETS, this.namespace, this.name);
+  /** The StatefulSet of this name. */
+  set(name: string): MiniatureStatefulSet {
+    const set = this.sets.find((each) => each.name === name);
+    invariant(set !== undefined, `there is a StatefulSet "${name}"`);
+    return set;
   }
 
-  /** The replicas that are wanted now. */
+  /** The name of the first StatefulSet. */
+  get name(): string {
+    return this.sets[0].name;
+  }
+
+  /** The name of its headless Service. */
+  get serviceName(): string {
+    return this.sets[0].serviceName;
+  }
+
+  /** The first StatefulSet as it now is. */
+  get statefulSet(): KubeObject {
+    return this.sets[0].object;
+  }
+
+  /** The replicas of the first StatefulSet that are wanted now. */
   get replicas(): number {
-    return this.statefulSet.spec.replicas;
+    return this.sets[0].replicas;
   }
 
   /** The pods that there are, terminating ones too. */
@@ -115,13 +112,9 @@ export class MiniatureCluster implements AsyncDisposable {
     return this.api.registry.store.list(PODS, this.namespace);
   }
 
-  /** Scales by hand, as `kubectl scale` does. */
+  /** Scales the first StatefulSet by hand, as `kubectl scale` does. */
   scale(replicas: number): void {
-    const patch = { spec: { replicas } };
-    this.api.registry.patch(STATEFULSETS, this.namespace, this.name, "application/merge-patch+json", patch, {
-      manager: "kubectl",
-      subresource: "scale",
-    });
+    this.sets[0].scale(replicas);
   }
 
   /** Resolves once `holds` is true of the cluster: now, or after a write. Rejects with the signal's reason. */

@@ -15,3 +15,8 @@ export function isReady(pod: KubeObject): boolean {
   const conditions: { type: string; status: string }[] = pod.status?.conditions ?? [];
   return conditions.some(({ type, status }) => type === "Ready" && status === "True");
 }
+
+/** The name of the StatefulSet that a pod of this name belongs to. */
+export function setNameOf(podName: string): string {
+  return podName.replace(/-\d+$/, "");
+}

@@ -1,6 +1,7 @@
 /**
  * As much of HTTP/2 as the stub server needs to pass for a gRPC server: frames, settings, pings, and one answer a
- * stream. It does not read header blocks and ignores flow control, so answers have to stay below 64 KiB.
+ * stream. A stream of the build history is answered and goes on. It only looks for that path in header blocks, spelled
+ * out, and ignores flow control, so answers have to stay below 64 KiB.
  * Apart from `lib/target/http2_frames.ts` on purpose: the tests of the hold speak through this file, and must not share
  * the code that they check. Sources: RFC 9113; grpc.io/docs/guides, "PROTOCOL-HTTP2".
  *
@@ -64,15 +65,21 @@ export function headerBlock(fields: readonly (readonly [string, string])[]): Uin
   }));
 }
 
+/** The call by which a client watches the build history. Its answer has no end. */
+export const LISTEN_BUILD_HISTORY = "/moby.buildkit.v1.Control/ListenBuildHistory";
+/** The field of an answer that names who has answered. */
+export const SERVED_BY = "served-by";
+
 /** A gRPC message without content: what a health check of the whole server sends. */
 const EMPTY_MESSAGE = Uint8Array.of(0, 0, 0, 0, 0);
 /** `HealthCheckResponse{status: SERVING}`. */
 const SERVING = Uint8Array.of(0, 0, 0, 0, 2, 8, 1);
 
-/** Serves one connection whose preface was read, until the client is done. */
-export async function serveHttp2(conn: Conn, reader: ByteReader): Promise<void> {
+/** Serves one connection whose preface was read, until the client is done. Answers name `server`, if given. */
+export async function serveHttp2(conn: Conn, reader: ByteReader, server?: string): Promise<void> {
   await writeAll(conn, frameBytes({ type: FRAME.settings, flags: 0, stream: 0, payload: new Uint8Array() }));
   const bodies = new Map<number, Uint8Array[]>();
+  const endless = new Set<number>();
   for (let frame = await readFrame(reader); frame !== null; frame = await readFrame(reader)) {
     const { type, flags, stream, payload } = frame;
     if ((type === FRAME.settings || type === FRAME.ping) && (flags & ACK) === 0) {
@@ -81,21 +88,34 @@ export async function serveHttp2(conn: Conn, reader: ByteReader): Promise<void> 
     }
     if (type === FRAME.rstStream) bodies.delete(stream);
     if (type !== FRAME.headers && type !== FRAME.data) continue;
+    if (type === FRAME.headers && spells(payload, LISTEN_BUILD_HISTORY)) endless.add(stream);
     const body = bodies.get(stream) ?? [];
     if (type === FRAME.data) body.push(payload);
     bodies.set(stream, body);
     if ((flags & END_STREAM) === 0) continue;
     bodies.delete(stream);
-    await answer(conn, stream, concat(body));
+    for (const part of answer(stream, concat(body), endless.has(stream), server)) {
+      await writeAll(conn, frameBytes(part));
+    }
   }
   await conn.closeWrite();
 }
 
-async function answer(conn: Conn, stream: number, body: Uint8Array): Promise<void> {
+function answer(stream: number, body: Uint8Array, isEndless: boolean, server: string | undefined): Frame[] {
   const isHealthCheck = body.length === EMPTY_MESSAGE.length && body.every((byte) => byte === 0);
-  const head = headerBlock([[":status", "200"], ["content-type", "application/grpc"]]);
-  const frames: Frame[] = [
-    { type: FRAME.headers, flags: END_HEADERS, stream, payload: head },
+  const head: Frame = {
+    type: FRAME.headers,
+    flags: END_HEADERS,
+    stream,
+    payload: headerBlock([
+      [":status", "200"],
+      ["content-type", "application/grpc"],
+      ...(server === undefined ? [] : [[SERVED_BY, server]] as const),
+    ]),
+  };
+  if (isEndless) return [head];
+  return [
+    head,
     { type: FRAME.data, flags: 0, stream, payload: isHealthCheck ? SERVING : body },
     {
       type: FRAME.headers,
@@ -104,5 +124,8 @@ async function answer(conn: Conn, stream: number, body: Uint8Array): Promise<voi
       payload: headerBlock([["grpc-status", "0"]]),
     },
   ];
-  for (const frame of frames) await writeAll(conn, frameBytes(frame));
+}
+
+function spells(block: Uint8Array, text: string): boolean {
+  return block.length >= text.length && new TextDecoder("latin1").decode(block).includes(text);
 }

@@ -1,7 +1,8 @@
 /**
  * Pods that are a small server inside this program. It sends back what it gets, byte for byte; to a client that speaks
- * HTTP/2 it is a gRPC server that answers every call with what it was sent, and a health check with SERVING. It behaves
- * as buildkitd does: it listens before it serves, and once told to stop it refuses newcomers and finishes its sessions.
+ * HTTP/2 it is a gRPC server that answers every call with the pod's name and what it was sent, and a health check with
+ * SERVING. It behaves as buildkitd does: it listens before it serves, and once told to stop it refuses newcomers and
+ * finishes its sessions.
  *
  * @module
  */
@@ -122,7 +123,7 @@ class StubProcess implements PodProcess {
     await warm;
     const reader = new ByteReader(conn);
     const start = await reader.startsWith(PREFACE);
-    if (start) return await serveHttp2(conn, reader);
+    if (start) return await serveHttp2(conn, reader, this.#pod.name);
     for (let bytes = await reader.some(); bytes !== null; bytes = await reader.some()) {
       await writeAll(conn, bytes);
     }

@@ -76,6 +76,46 @@ export const LIST_WATCH_CONTRACT: readonly Clause[] = [
       assert.equal(object.metadata.resourceVersion, resourceVersion);
     },
   },
+  ...(["leases", "endpointslices"] as const).map((kind): Clause => ({
+    title: `a list and a watch of ${kind} by "label in (…)" have the objects of each value, and no others`,
+    async run(contract) {
+      const [one, two, other] = [uniqueName("a"), uniqueName("b"), uniqueName("c")];
+      const key = kind === "leases" ? "contract" : "kubernetes.io/service-name";
+      const make = (value: string) =>
+        kind === "leases"
+          ? contract.lease({ [key]: value, kind: "proxy" })
+          : contract.endpointSlice(value, { kind: "proxy" });
+      const first = await make(one);
+      const unwanted = await make(other);
+      const second = await make(two);
+      const path = contract.path(kind);
+      const labelSelector = `${key} in (${one},${two}),kind=proxy`;
+      const list = await contract.expect(
+        200,
+        contract.get(`${path}?${new URLSearchParams({ labelSelector })}`),
+      );
+      const namesOf = (items: readonly { metadata: { name: string } }[]) =>
+        items.map(({ metadata }) => metadata.name).sort();
+      assert.deepEqual(namesOf(list.items), namesOf([first, second]));
+
+      const { resourceVersion } = list.metadata;
+      const watch = await contract.watch(path, { labelSelector, resourceVersion });
+      const touch = ({ metadata: { name } }: typeof first, labels: Record<string, string | null>) =>
+        contract.expect(200, contract.merge(`${path}/${name}`, { metadata: { labels } }));
+      await touch(unwanted, { touched: "yes" });
+      await touch(second, { touched: "yes" });
+      await touch(first, { [key]: two });
+      await touch(first, { [key]: other });
+      await touch(unwanted, { [key]: one });
+      const lines = [await next(watch), await next(watch), await next(watch), await next(watch)];
+      assert.deepEqual(lines.map(({ type, object }) => [type, object.metadata.name]), [
+        ["MODIFIED", second.metadata.name],
+        ["MODIFIED", first.metadata.name],
+        ["DELETED", first.metadata.name],
+        ["ADDED", unwanted.metadata.name],
+      ]);
+    },
+  })),
   {
     title: "a watch that sees none of the changes gets a bookmark: a version to resume from, and no object",
     async run(contract) {

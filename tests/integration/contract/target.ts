@@ -11,6 +11,7 @@ import assert from "node:assert/strict";
 export const PATHS = {
   statefulsets: "/apis/apps/v1",
   leases: "/apis/coordination.k8s.io/v1",
+  endpointslices: "/apis/discovery.k8s.io/v1",
 } as const;
 
 /** One clause of the contract. */
@@ -180,6 +181,25 @@ export class Contract implements AsyncDisposable {
     const spec = { holderIdentity: "a", leaseDurationSeconds: 15 };
     const metadata = { name, labels };
     const body = { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata, spec };
+    const made = await this.expect(201, this.request("POST", path, body));
+    this.#made.push(`${path}/${name}`);
+    return made;
+  }
+
+  /** A new EndpointSlice without endpoints, of a Service that is not there. Deleted with the contract. */
+  // deno-lint-ignore no-explicit-any -- tests look at whatever a server sends
+  async endpointSlice(service: string, labels: Record<string, string> = {}): Promise<any> {
+    const name = uniqueName("slice");
+    const path = this.path("endpointslices");
+    const metadata = { name, labels: { ...labels, "kubernetes.io/service-name": service } };
+    const body = {
+      apiVersion: "discovery.k8s.io/v1",
+      kind: "EndpointSlice",
+      metadata,
+      addressType: "IPv4",
+      endpoints: [],
+      ports: [],
+    };
     const made = await this.expect(201, this.request("POST", path, body));
     this.#made.push(`${path}/${name}`);
     return made;

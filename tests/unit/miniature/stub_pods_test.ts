@@ -14,11 +14,14 @@ import {
   FRAME,
   frameBytes,
   headerBlock,
+  LISTEN_BUILD_HISTORY,
   PREFACE,
   readFrame,
+  SERVED_BY,
 } from "../../../lib/miniature/stub_http2.ts";
 import { StubPods } from "../../../lib/miniature/stub_pods.ts";
 import { denoNetwork } from "../../../lib/proxy/deno_network.ts";
+import { bytesOf, literalFields, OPENING } from "../../support/http2_client.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 
 const never = new AbortController().signal;
@@ -99,10 +102,36 @@ Deno.test("StubPods answers gRPC calls and health checks over HTTP/2", async () 
     const frames = [await readFrame(reader), await readFrame(reader), await readFrame(reader)];
     assert.deepEqual(frames.map((frame) => frame?.stream), [stream, stream, stream]);
     assert.equal(frames[2]!.flags, END_HEADERS | END_STREAM);
+    assert.equal(literalFields(frames[0]!.payload)[SERVED_BY], "buildkitd-0");
     return frames[1]!.payload;
   };
   assert.deepEqual(await call(1, Uint8Array.of(0, 0, 0, 0, 1, 42)), Uint8Array.of(0, 0, 0, 0, 1, 42));
   assert.deepEqual(await call(3, new Uint8Array(5)), Uint8Array.of(0, 0, 0, 0, 2, 8, 1));
+  conn.close();
+  process.kill();
+  await process.exited;
+});
+
+Deno.test("StubPods answers a stream of the build history, and does not end it", async () => {
+  const { clock, stub, pod, address } = setUp();
+  const process = stub.start(pod);
+  await clock.advance(0);
+  const conn = await denoNetwork.connect(address, never);
+  const reader = new ByteReader(conn);
+  const head = headerBlock([[":method", "POST"], [":path", LISTEN_BUILD_HISTORY]]);
+  await writeAll(conn, OPENING);
+  await readFrame(reader);
+  await readFrame(reader);
+  await writeAll(
+    conn,
+    bytesOf(
+      { type: FRAME.headers, flags: END_HEADERS | END_STREAM, stream: 3, payload: head },
+      { type: FRAME.ping, flags: 0, stream: 0, payload: new Uint8Array(8) },
+    ),
+  );
+  const answer = await readFrame(reader);
+  assert.deepEqual([answer?.type, answer?.stream, answer?.flags], [FRAME.headers, 3, END_HEADERS]);
+  assert.equal((await readFrame(reader))?.type, FRAME.ping, "nothing ends the stream");
   conn.close();
   process.kill();
   await process.exited;
