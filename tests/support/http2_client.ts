@@ -33,14 +33,33 @@ export function ping(byte: number, flags = 0): Frame {
   return { type: FRAME.ping, flags, stream: 0, payload: new Uint8Array(8).fill(byte) };
 }
 
-/** A call as gRPC makes it: HEADERS, then DATA that ends the stream. */
-export function call(stream: number, message = "hello"): readonly Frame[] {
-  const payload = headerBlock([
+/** What a call says about itself; in what is not given, it is like a call that names nobody. */
+export interface CallHeaders {
+  /** `/package.Service/Method`. */
+  readonly path?: string | undefined;
+  /** Whom the client has dialled, as it says so. */
+  readonly authority?: string | undefined;
+  /** Of `traceparent`: 32 digits in hex. */
+  readonly traceId?: string | undefined;
+}
+
+/** The header block of a call as grpc-go sends it, in literals without indexing and without Huffman coding. */
+export function callHeaders(
+  { path = "/moby.buildkit.v1.Control/Info", authority, traceId }: CallHeaders,
+): Uint8Array {
+  return headerBlock([
     [":method", "POST"],
     [":scheme", "http"],
-    [":path", `/moby.buildkit.v1.Control/Info${stream}`],
+    [":path", path],
+    ...(authority === undefined ? [] : [[":authority", authority]] as const),
     ["content-type", "application/grpc"],
+    ...(traceId === undefined ? [] : [["traceparent", `00-${traceId}-00f067aa0ba902b7-01`]] as const),
   ]);
+}
+
+/** A call as gRPC makes it: HEADERS, then DATA that ends the stream. */
+export function call(stream: number, message = "hello", headers: CallHeaders = {}): readonly Frame[] {
+  const payload = callHeaders({ path: `/moby.buildkit.v1.Control/Info${stream}`, ...headers });
   return [
     { type: FRAME.headers, flags: END_HEADERS, stream, payload },
     { type: FRAME.data, flags: END_STREAM, stream, payload: new TextEncoder().encode(message) },

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { FRAME, type Frame } from "../../lib/miniature/stub_http2.ts";
+import { FRAME, type Frame, SERVED_BY } from "../../lib/miniature/stub_http2.ts";
 import { framesOf, literalFields } from "./http2_client.ts";
 import { type MemoryConn, writeAll } from "./memory_network.ts";
 
@@ -32,6 +32,12 @@ export class VirtualClient {
   /** What has come, as HTTP/2 frames. */
   get frames(): readonly Frame[] {
     return framesOf(this.#bytes);
+  }
+
+  /** The pod that has answered a call, once one has. */
+  get servedBy(): string | undefined {
+    const answers = this.frames.filter(({ type }) => type === FRAME.headers);
+    return answers.map(({ payload }) => literalFields(payload)[SERVED_BY]).find((name) => name !== undefined);
   }
 
   /** The error that the call was answered with, if it was. */

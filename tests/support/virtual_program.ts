@@ -16,7 +16,7 @@ import { StubPods } from "../../lib/miniature/stub_pods.ts";
 import type { Cluster } from "../../lib/kube/cluster.ts";
 import type { HttpHandler } from "../../lib/ops/http_server.ts";
 import { type CountedMetrics, countedMetrics } from "./counted_metrics.ts";
-import { bytesOf, call, OPENING, SETTINGS_ACK } from "./http2_client.ts";
+import { bytesOf, call, type CallHeaders, OPENING, SETTINGS_ACK } from "./http2_client.ts";
 import { type RecordingLog, recordingLog } from "./recording_log.ts";
 import { VirtualClient } from "./virtual_client.ts";
 import { VirtualClock } from "./virtual_clock.ts";
@@ -31,6 +31,11 @@ export const ADMIN: Address = { hostname: "127.0.0.1", port: 8080 };
 export interface VirtualOptions {
   /** Settings as a user would write them, where they differ from the test's defaults. */
   readonly settings?: Partial<Record<SettingKey, string>>;
+  /**
+   * The builders, each with a StatefulSet in the cluster, as `--builders` names them: `b1`, `arm64/b2`. Without any there
+   * is one, of the default name, and the program is not told of builders.
+   */
+  readonly builders?: readonly [string, ...string[]];
   /** The cluster's set-up. */
   readonly cluster?: Partial<MiniatureClusterOptions>;
   /** What the program knows of the cluster. */
@@ -62,24 +67,30 @@ export class VirtualProgram {
 
   constructor(options: VirtualOptions = {}) {
     this.#options = options;
-    this.cluster = this.#makeCluster(options.cluster);
+    this.cluster = this.#makeCluster();
     this.http = new MemoryHttp(this.cluster.api, this.clock, "proxy");
   }
 
-  #makeCluster(options: VirtualOptions["cluster"] = {}): MiniatureCluster {
+  #makeCluster(changes: VirtualOptions["cluster"] = {}): MiniatureCluster {
+    const [first, ...others] = (this.#options.builders ?? []).map((entry) => ({
+      name: entry.split("/").at(-1)!,
+    }));
     return new MiniatureCluster({
       clock: this.clock,
       runtime: new StubPods({ network: this.network, clock: this.clock, warmUpMs: () => 0 }),
       targetPort: 1234,
       podAddress: (n) => `192.0.2.${n}`,
-      ...options,
+      ...first,
+      more: others,
+      ...this.#options.cluster,
+      ...changes,
     });
   }
 
   /** The API server's data is restored from a backup without any Lease: versions go back, and open watches fall silent. */
   async restore(replicas: number): Promise<void> {
     await this.cluster[Symbol.asyncDispose]();
-    this.cluster = this.#makeCluster({ ...this.#options.cluster, replicas, api: { firstVersion: 500 } });
+    this.cluster = this.#makeCluster({ replicas, api: { firstVersion: 500 } });
     this.http.set("silent");
     this.http = new MemoryHttp(this.cluster.api, this.clock, "proxy");
     await this.pass(0);
@@ -87,7 +98,7 @@ export class VirtualProgram {
 
   /** Starts the program, and lets a moment pass: enough to become ready, unless something is in the way. */
   async start(): Promise<void> {
-    const { settings, access, ports } = this.#options;
+    const { settings, access, ports, builders } = this.#options;
     const flags = Object.entries({
       listenAddr: `${PROXY.hostname}:${PROXY.port}`,
       adminAddr: `${ADMIN.hostname}:${ADMIN.port}`,
@@ -96,6 +107,7 @@ export class VirtualProgram {
       idleTimeoutMs: "1h",
       readiness: "pod",
       upstream: "slices",
+      ...(builders === undefined ? {} : { builders: builders.join(",") }),
       ...settings,
     }) as [SettingKey, string][];
     const { clock, network, log, metrics, drain, now } = this;
@@ -167,17 +179,17 @@ export class VirtualProgram {
   }
 
   /** Connects a client that speaks no HTTP/2, and has it say something. */
-  async connect(text = "hello"): Promise<VirtualClient> {
-    const client = new VirtualClient(await this.network.connect(PROXY, new AbortController().signal));
+  async connect(text = "hello", to: Address = PROXY): Promise<VirtualClient> {
+    const client = new VirtualClient(await this.network.connect(to, new AbortController().signal));
     await client.send(new TextEncoder().encode(text));
     await this.pass(0);
     return client;
   }
 
-  /** Connects a gRPC client that makes one call. */
-  async call(): Promise<VirtualClient> {
-    const client = new VirtualClient(await this.network.connect(PROXY, new AbortController().signal));
-    await client.send(bytesOf(OPENING, SETTINGS_ACK, ...call(1)));
+  /** Connects a gRPC client that makes one call, which says this about itself. */
+  async call(headers: CallHeaders = {}, to: Address = PROXY): Promise<VirtualClient> {
+    const client = new VirtualClient(await this.network.connect(to, new AbortController().signal));
+    await client.send(bytesOf(OPENING, SETTINGS_ACK, ...call(1, "hello", headers)));
     await this.pass(0);
     return client;
   }
