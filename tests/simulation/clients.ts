@@ -1,7 +1,7 @@
 /**
  * The simulated clients. Each connection carries the client's number in its first bytes, sends calls one after the other
- * and compares what comes back byte for byte. How a connection ended is told to the world, which knows what faults may
- * have done to it.
+ * and compares what comes back byte for byte; a watcher makes one call that has no end. How a connection ended is told to
+ * the world, which knows what faults may have done to it.
  *
  * @module
  */
@@ -13,14 +13,15 @@ import {
   END_HEADERS,
   END_STREAM,
   FRAME,
+  type Frame,
   frameBytes,
-  headerBlock,
+  LISTEN_BUILD_HISTORY,
   PREFACE,
   readFrame,
 } from "../../lib/miniature/stub_http2.ts";
-import { literalFields } from "../support/http2_client.ts";
+import { type CallHeaders, callHeaders, literalFields } from "../support/http2_client.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
-import type { End } from "./connection.ts";
+import { type End, NUMBER_SETTING } from "./connection.ts";
 
 /** How one connection ended. */
 export type Ending =
@@ -28,7 +29,7 @@ export type Ending =
   | "refused"
   /** All calls were answered, and it was closed properly. */
   | "served"
-  /** The client left while it waited. */
+  /** The client left while it waited, or watched. */
   | "left"
   /** It has got no sign of an HTTP/2 server in time, and gives the connection up, as grpc-go does. */
   | "not_greeted"
@@ -45,11 +46,17 @@ export interface Plan {
   readonly id: number;
   /** Speaks HTTP/2, or something else. */
   readonly http2: boolean;
+  /** What its calls say about themselves, over HTTP/2. */
+  readonly headers: CallHeaders;
+  /** Sends its first call only once the server has greeted it, as real clients do. */
+  readonly waitsForGreeting: boolean;
+  /** Watches the build history for as long as its patience lasts, and does nothing else. */
+  readonly watches?: boolean;
   /** Pauses between calls, in ms: one call more than there are pauses. */
   readonly pausesMs: readonly number[];
   /** Bytes of each call. */
   readonly bytes: number;
-  /** Leaves if it is not served within this time, in ms. */
+  /** Leaves if it is not served within this time, in ms. A watcher leaves then in any case. */
   readonly patienceMs: number;
 }
 
@@ -84,11 +91,13 @@ export async function runConnection(
   const { conn } = progress;
   let gaveUp: Ending | undefined;
   const giveUp = (ending: Ending) => {
-    if (progress.served) return;
+    if (progress.served && !plan.watches) return;
     gaveUp = ending;
     closeQuietly(conn);
   };
   const cancelPatience = clock.setTimer(plan.patienceMs, () => giveUp("left"));
+  const onAbort = () => giveUp("left");
+  if (plan.watches) signal.addEventListener("abort", onAbort, { once: true });
   const cancelGreeting = plan.http2 ? clock.setTimer(GREETING_MS, () => giveUp("not_greeted")) : () => {};
   try {
     return plan.http2
@@ -97,6 +106,7 @@ export async function runConnection(
   } catch {
     return gaveUp ?? (progress.served ? "broken" : "not_served");
   } finally {
+    signal.removeEventListener("abort", onAbort);
     cancelGreeting();
     cancelPatience();
     closeQuietly(conn);
@@ -144,36 +154,23 @@ async function speakHttp2(
   signal: AbortSignal,
 ): Promise<Ending> {
   const { plan } = progress;
-  const reader = new ByteReader(conn);
-  await writeAll(conn, new TextEncoder().encode(PREFACE));
-  await writeAll(conn, frameBytes({ type: FRAME.settings, flags: 0, stream: 0, payload: new Uint8Array() }));
-  const head = headerBlock([[":method", "POST"], [":path", "/echo"], ["content-type", "application/grpc"]]);
+  const server = new Server(conn, onGreeting);
+  await server.open(plan.id);
+  if (plan.waitsForGreeting) await server.greeting();
+  if (plan.watches) return await watch(progress, server);
   for (let call = 0; call <= plan.pausesMs.length; call++) {
     const stream = 2 * call + 1;
     const sent = payload(plan, call);
-    await writeAll(conn, frameBytes({ type: FRAME.headers, flags: END_HEADERS, stream, payload: head }));
-    await writeAll(conn, frameBytes({ type: FRAME.data, flags: END_STREAM, stream, payload: sent }));
+    await server.call(stream, plan.headers, sent);
     let got: Uint8Array | undefined;
     for (;;) {
-      const frame = await readFrame(reader);
-      if (frame === null) throw new Error("closed");
-      onGreeting();
-      if (frame.type === FRAME.settings && (frame.flags & ACK) === 0) {
-        await writeAll(
-          conn,
-          frameBytes({ type: FRAME.settings, flags: ACK, stream: 0, payload: new Uint8Array() }),
-        );
-      }
+      const frame = await server.next();
       if (frame.type === FRAME.data && frame.stream === stream) {
         progress.served = true;
         got = frame.payload;
       }
-      if (frame.type === FRAME.goAway) throw new Error("told to go");
-      if (frame.type !== FRAME.headers || frame.stream !== stream || (frame.flags & END_STREAM) === 0) {
-        continue;
-      }
-      const { "grpc-status": status = "", "grpc-message": message = "" } = literalFields(frame.payload);
-      if (got === undefined) progress.told = { status, message };
+      if (!endsStream(frame, stream)) continue;
+      if (got === undefined) progress.told = statusOf(frame);
       break;
     }
     if (got === undefined) throw new Error("told why");
@@ -181,8 +178,87 @@ async function speakHttp2(
     await pause(plan.pausesMs[call], clock, signal);
   }
   await conn.closeWrite();
-  for (let frame = await readFrame(reader); frame !== null; frame = await readFrame(reader));
+  await server.ended();
   return "served";
+}
+
+/** Makes the one call of a watcher, and listens until it is over. */
+async function watch(progress: Progress, server: Server): Promise<never> {
+  await server.call(1, { ...progress.plan.headers, path: LISTEN_BUILD_HISTORY }, new Uint8Array(5));
+  for (;;) {
+    const frame = await server.next();
+    if (endsStream(frame, 1)) {
+      progress.told = statusOf(frame);
+      throw new Error("told why");
+    }
+    if (frame.type === FRAME.headers && frame.stream === 1) progress.served = true;
+  }
+}
+
+function endsStream({ type, stream, flags }: Frame, wanted: number): boolean {
+  return type === FRAME.headers && stream === wanted && (flags & END_STREAM) !== 0;
+}
+
+function statusOf({ payload }: Frame): Progress["told"] {
+  const { "grpc-status": status = "", "grpc-message": message = "" } = literalFields(payload);
+  return { status, message };
+}
+
+/** The server as an HTTP/2 client sees it. */
+class Server {
+  readonly #conn: End;
+  readonly #reader: ByteReader;
+  readonly #onGreeting: () => void;
+  #greeted = false;
+
+  constructor(conn: End, onGreeting: () => void) {
+    this.#conn = conn;
+    this.#reader = new ByteReader(conn);
+    this.#onGreeting = onGreeting;
+  }
+
+  /** Says who is there: a setting that no server knows tells the client's number. */
+  async open(id: number): Promise<void> {
+    const settings = new Uint8Array(6);
+    const view = new DataView(settings.buffer);
+    view.setUint16(0, NUMBER_SETTING);
+    view.setUint32(2, id);
+    await writeAll(this.#conn, new TextEncoder().encode(PREFACE));
+    await this.#send({ type: FRAME.settings, flags: 0, stream: 0, payload: settings });
+  }
+
+  /** Waits for the server's SETTINGS. */
+  async greeting(): Promise<void> {
+    while (!this.#greeted) await this.next();
+  }
+
+  /** Makes a call. */
+  async call(stream: number, headers: CallHeaders, message: Uint8Array): Promise<void> {
+    await this.#send({ type: FRAME.headers, flags: END_HEADERS, stream, payload: callHeaders(headers) });
+    await this.#send({ type: FRAME.data, flags: END_STREAM, stream, payload: message });
+  }
+
+  /** The next frame. @throws Error at the end, and when the server says goodbye */
+  async next(): Promise<Frame> {
+    const frame = await readFrame(this.#reader);
+    if (frame === null) throw new Error("closed");
+    this.#onGreeting();
+    if (frame.type === FRAME.settings && (frame.flags & ACK) === 0) {
+      this.#greeted = true;
+      await this.#send({ type: FRAME.settings, flags: ACK, stream: 0, payload: new Uint8Array() });
+    }
+    if (frame.type === FRAME.goAway) throw new Error("told to go");
+    return frame;
+  }
+
+  /** Resolves when the server has closed the connection. */
+  async ended(): Promise<void> {
+    while (await readFrame(this.#reader) !== null);
+  }
+
+  #send(frame: Frame): Promise<void> {
+    return writeAll(this.#conn, frameBytes(frame));
+  }
 }
 
 /** Waits, unless the end has come: then the client hurries. */
@@ -192,6 +268,37 @@ async function pause(ms: number | undefined, clock: Clock, signal: AbortSignal):
 
 /** What a whole client does: its connections, one after the other. */
 export type Pattern = "buildctl" | "buildx" | "earth";
+
+/** What clients dial: a project in each of the ways in which it can be written, and addresses that name none. */
+const AUTHORITIES = [
+  ["localhost", "10.99.0.1:8372", undefined],
+  ["team-a", "team-a.default:8372", "Team-A.default.svc.cluster.local.:8372"],
+  ["team-b:8372", "team-b.default.svc"],
+  ["team-c"],
+] as const;
+
+/** What all calls of one client say about themselves: whom it has dialled, and which build they belong to. */
+function drawHeaders(random: SeededRandom): CallHeaders {
+  const digits = () => random.integer(1, 0xffff_ffff).toString(16).padStart(8, "0");
+  return {
+    path: random.pick(["/moby.buildkit.v1.Control/Info", "/moby.buildkit.v1.Control/Solve"]),
+    authority: random.pick<string | undefined>(random.pick<readonly (string | undefined)[]>(AUTHORITIES)),
+    traceId: random.chance(0.6) ? digits() + digits() + digits() + digits() : undefined,
+  };
+}
+
+/** Draws the connection of a watcher. */
+export function watcherOf(random: SeededRandom, patienceMs: number): Omit<Plan, "id"> {
+  return {
+    http2: true,
+    headers: drawHeaders(random),
+    waitsForGreeting: random.chance(0.7),
+    watches: true,
+    pausesMs: [],
+    bytes: 0,
+    patienceMs,
+  };
+}
 
 /**
  * Draws the connections of a client, without their numbers. Its longest one makes pauses of up to `longestPauseMs`;
@@ -205,8 +312,12 @@ export function* connectionsOf(
 ): Generator<Omit<Plan, "id">> {
   const forever = 3_600_000;
   const http2 = random.chance(0.5);
+  const headers = drawHeaders(random);
+  const waitsForGreeting = random.chance(0.5);
   const long = (patienceMs: number): Omit<Plan, "id"> => ({
     http2,
+    headers,
+    waitsForGreeting,
     pausesMs: Array.from(
       { length: random.integer(0, 4) },
       () => random.integer(10, random.pick([300, longestPauseMs])),

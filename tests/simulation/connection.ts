@@ -35,6 +35,12 @@ const WINDOW_BYTES = 16 * 1024;
 /** A client's number stands within the first bytes. */
 const OPENING_BYTES = 400;
 
+/** A setting of HTTP/2 that nobody knows (RFC 9113, section 6.5.2): its value is the client's number. */
+export const NUMBER_SETTING = 0x4331;
+
+/** The preface, the head of the SETTINGS frame, and its first setting. */
+const NUMBER_AT = { id: 24 + 9, value: 24 + 9 + 2, end: 24 + 9 + 6 };
+
 /** What goes over the wire. */
 type Packet = Uint8Array | "fin" | "rst";
 
@@ -229,10 +235,8 @@ export class End implements Conn {
   #identify(bytes: Uint8Array): void {
     if (this.#opening.length >= OPENING_BYTES) return;
     for (const byte of bytes.subarray(0, OPENING_BYTES)) this.#opening += String.fromCharCode(byte);
-    const number = /#C(\d+)#/.exec(this.#opening)?.[1];
-    if (number === undefined) return;
-    this.client = Number(number);
-    this.pair.network.onClient(this);
+    this.client = numberIn(this.#opening);
+    if (this.client !== undefined) this.pair.network.onClient(this);
   }
 
   #check(): void {
@@ -263,4 +267,15 @@ export class End implements Conn {
       for (const wake of waiting) wake();
     });
   }
+}
+
+/** The number that a client's first bytes tell; undefined while they do not. */
+function numberIn(opening: string): number | undefined {
+  if (!opening.startsWith("PRI")) {
+    const number = /#C(\d+)#/.exec(opening)?.[1];
+    return number === undefined ? undefined : Number(number);
+  }
+  if (opening.length < NUMBER_AT.end) return undefined;
+  const view = new DataView(Uint8Array.from(opening, (char) => char.charCodeAt(0)).buffer);
+  return view.getUint16(NUMBER_AT.id) === NUMBER_SETTING ? view.getUint32(NUMBER_AT.value) : undefined;
 }

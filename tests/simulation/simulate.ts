@@ -201,6 +201,8 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   for (const proxy of probes) {
     const plan = {
       http2: true,
+      headers: {},
+      waitsForGreeting: true,
       pausesMs: [],
       bytes: 10,
       patienceMs: 3_600_000,
