@@ -84,11 +84,13 @@ export const API_FAULTS = {
       for (let n = 0; !over && !signal.aborted; n++) {
         const patch = { metadata: { annotations: { touched: String(world.time.nowMs()) } } };
         const { registry } = world.cluster.api;
-        world.byHand(() =>
-          registry.patch(STATEFULSETS, world.cluster.namespace, world.cluster.name, MERGE, patch, {
-            manager: "kubectl",
-          })
-        );
+        const set = world.pickSet(random);
+        if (set !== undefined) {
+          const options = { manager: "kubectl" };
+          world.byHand(() =>
+            registry.patch(STATEFULSETS, world.cluster.namespace, set.name, MERGE, patch, options)
+          );
+        }
         registry.store.touch();
         await sleep(world.time, random.integer(5, most), signal).catch(() => {});
       }

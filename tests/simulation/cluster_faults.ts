@@ -75,15 +75,18 @@ export const HAND_FAULTS = {
     at: ["announce", "lower", "lowered", "dial"],
     once({ world, random, note }) {
       const replicas = random.integer(0, 2);
-      note(`scales to ${replicas}`);
-      world.byHand(() => world.cluster.scale(replicas));
+      const set = world.pickSet(random);
+      note(`scales ${set?.name} to ${replicas}`);
+      world.byHand(() => set?.scale(replicas));
     },
   },
   gitOps: {
     chance: 0.1,
     everyMs: [15 * S, 60 * S],
     once({ world }) {
-      if (world.cluster.replicas > 0) world.byHand(() => world.cluster.scale(0));
+      for (const set of world.cluster.sets) {
+        if (set.exists && set.replicas > 0) world.byHand(() => set.scale(0));
+      }
     },
   },
   leasesDeleted: {

@@ -11,13 +11,14 @@ import { messageOf } from "../../lib/base/errors.ts";
 import type { Settings } from "../../lib/config/settings.ts";
 import type { MiniatureCluster } from "../../lib/miniature/miniature_cluster.ts";
 import { type KubeObject, LEASES, PODS, STATEFULSETS } from "../../lib/miniature/objects.ts";
+import { ordinalOf, setNameOf } from "../../lib/miniature/pods.ts";
 import type { StoreEvent } from "../../lib/miniature/store.ts";
 import type { Ending, Progress } from "./clients.ts";
 import type { End } from "./connection.ts";
 import type { Moments } from "./moments.ts";
 import type { SimulatedNetwork } from "./network.ts";
 import type { Daemon, Daemons } from "./pods.ts";
-import type { Exposure, ProxyProcess } from "./proxy_process.ts";
+import type { Exposure, Membership, ProxyProcess } from "./proxy_process.ts";
 import type { WorldTime } from "./time.ts";
 
 /** What a run has seen. */
@@ -121,24 +122,34 @@ export class Judge {
     if (this.#dirty.size === 0) return;
     for (const proxy of this.#dirty) {
       if (proxy.ended || proxy.machine.stopped) continue;
-      const { machine: { name }, desired, held } = proxy;
-      if (held > 0 && desired === 0) this.#fail(`${name} wants no replicas, and it holds ${held} clients`);
-      const need = Math.max(0, ...this.#carried(proxy).map(({ daemon }) => daemon.pod.ordinal + 1));
-      if (desired < need) this.#fail(`${name} wants ${desired} replicas, and its sessions need ${need}`);
+      const { machine: { name }, memberships, held } = proxy;
+      const wanted = [...memberships.values()].reduce((sum, { desired }) => sum + desired, 0);
+      if (held > 0 && wanted === 0) this.#fail(`${name} wants no replicas, and it holds ${held} clients`);
+      const carried = this.#carried(proxy);
+      for (const [set, { desired }] of memberships) {
+        const here = carried.filter(({ daemon: { pod } }) => setNameOf(pod.name) === set);
+        const need = Math.max(0, ...here.map(({ daemon }) => daemon.pod.ordinal + 1));
+        if (desired < need) {
+          this.#fail(`${name} wants ${desired} replicas of ${set}, and its sessions need ${need}`);
+        }
+      }
     }
     this.#dirty.clear();
   }
 
   /** A proxy has measured something. */
   measured(proxy: ProxyProcess, metric: string, value: number, labels: object): void {
-    if (metric === "member_state" && "state" in labels && labels.state === "cut_off") {
-      proxy.cutOff = value === 1;
-    }
+    const { sets } = this.#world.cluster;
+    const builder = "builder" in labels ? String(labels.builder) : sets[0].name;
+    const membership = proxy.memberships.get(builder);
     if (metric === "sessions_held") proxy.held = value;
     else if (metric === "sessions_open") proxy.open = value;
-    else if (metric === "replicas_observed") proxy.observed = value;
-    else if (metric === "replicas_desired") proxy.desired = value;
-    else return;
+    else if (membership === undefined) return;
+    else if (metric === "replicas_observed") membership.observed = value;
+    else if (metric === "replicas_desired") membership.desired = value;
+    else if (metric === "member_state" && "state" in labels && labels.state === "cut_off") {
+      return void (membership.cutOff = value === 1);
+    } else return;
     this.#dirty.add(proxy);
   }
 
@@ -209,8 +220,9 @@ export class Judge {
   /** Something was written in the cluster; `byHand` by somebody else than the proxies. */
   stored({ resource, before, after }: StoreEvent, byHand: boolean): void {
     if (resource === STATEFULSETS) {
-      const { resourceVersion = "" } = before?.metadata ?? {};
-      this.#scaled(before?.spec.replicas ?? 0, after?.spec.replicas ?? 0, resourceVersion, byHand);
+      const { name, resourceVersion = "" } = (before ?? after!).metadata;
+      const [was, is] = [before, after].map((set): number => set?.spec.replicas ?? 0);
+      this.#scaled(name, was!, is!, resourceVersion, byHand);
     } else if (resource === LEASES) this.#recorded(before, after, byHand);
     else if (resource === PODS) {
       const uid = after?.metadata.uid ?? before?.metadata.uid;
@@ -292,20 +304,21 @@ export class Judge {
     return { client: end.client, proxy, daemon, end };
   }
 
-  #scaled(before: number, after: number, version: string, byHand: boolean): void {
+  #scaled(set: string, before: number, after: number, version: string, byHand: boolean): void {
     if (after === before) return;
-    this.#world.trace("cluster", `replicas ${before} -> ${after} ${byHand ? "by hand" : "by a proxy"}`);
+    const who = byHand ? "by hand" : "by a proxy";
+    this.#world.trace("cluster", `replicas of ${set} ${before} -> ${after} ${who}`);
     if (!byHand) this.report[after > before ? "scaleUps" : "scaleDowns"]++;
-    for (const { metadata: { uid, name } } of this.#world.cluster.pods) {
-      const ordinal = Number(name.split("-").at(-1));
-      if (ordinal < after) continue;
+    for (const pod of this.#world.cluster.set(set).pods) {
+      const { uid } = pod.metadata;
+      if (ordinalOf(pod) < after) continue;
       if (byHand) this.doomed.add(uid);
       else this.#removed.set(uid, this.arrivingSentMs);
     }
     if (byHand || after > before) return;
     for (const carried of this.#carried()) {
-      const { ordinal } = carried.daemon.pod;
-      if (ordinal < after || ordinal >= before) continue;
+      const { name, ordinal } = carried.daemon.pod;
+      if (setNameOf(name) !== set || ordinal < after || ordinal >= before) continue;
       this.#exposed(carried, `A write of ours (${before} -> ${after}) removes the pod`, version);
     }
     this.#world.moments.happens("lowered", undefined);
@@ -315,7 +328,8 @@ export class Judge {
   #exposed({ client, proxy, end, daemon }: Carried, what: string, version?: string): void {
     if (this.#exempt.has(client)) return;
     const { name } = proxy.machine;
-    const exposure = this.#unheard(proxy) ?? (proxy.exposed?.version === version ? proxy.exposed : undefined);
+    const exposed = membershipAt(proxy, daemon)?.exposed;
+    const exposure = this.#unheard(proxy, daemon) ?? (exposed?.version === version ? exposed : undefined);
     const why = this.lenient
       ? "clocks beyond the margin"
       : exposure !== undefined && end.seatedMs <= exposure.seatedByMs
@@ -335,7 +349,7 @@ export class Judge {
     const { client, machine, seatedMs } = end;
     const proxy = this.#world.proxies.find((it) => it.machine === machine);
     if (client !== undefined || proxy === undefined) return;
-    const exposure = this.#unheard(proxy);
+    const exposure = this.#unheard(proxy, daemon);
     const covered = exposure !== undefined && seatedMs <= exposure.seatedByMs;
     if (this.lenient || covered || this.#isOverdue(end, daemon)) {
       this.#exposedMs.set(proxy, this.#world.time.nowMs());
@@ -347,32 +361,51 @@ export class Judge {
     return seatedCutOff && (this.#removed.get(pod.uid) ?? Infinity) < seatedMs;
   }
 
-  /** By which of the named exceptions the others do not know of a proxy now. */
-  #unheard(proxy: ProxyProcess): Exposure | undefined {
-    if (proxy.unrecorded) return { why: "record deleted by hand", seatedByMs: Infinity };
+  /** By which of the named exceptions the others do not know now that a proxy uses this pod. */
+  #unheard(proxy: ProxyProcess, daemon: Daemon): Exposure | undefined {
+    const membership = membershipAt(proxy, daemon);
+    return membership && this.#unheardIn(proxy, membership);
+  }
+
+  #unheardIn(proxy: ProxyProcess, { unrecorded, recordedMs }: Membership): Exposure | undefined {
+    if (unrecorded) return { why: "record deleted by hand", seatedByMs: Infinity };
     const { time, settings: { recordExpiryMs, whenCutOff } } = this.#world;
-    const silentMs = time.nowMs() - proxy.recordedMs;
-    if (silentMs < recordExpiryMs * EXPOSED_PART || proxy.impairedUntilMs <= proxy.recordedMs) {
+    const silentMs = time.nowMs() - recordedMs;
+    if (silentMs < recordExpiryMs * EXPOSED_PART || proxy.impairedUntilMs <= recordedMs) {
       return undefined;
     }
     // With `hold` a proxy that has lapsed gives no more seats.
-    const seatedByMs = whenCutOff === "serve" ? Infinity : proxy.recordedMs + recordExpiryMs * LAPSED_PART;
+    const seatedByMs = whenCutOff === "serve" ? Infinity : recordedMs + recordExpiryMs * LAPSED_PART;
     return { why: "not heard of for longer than the expiry", seatedByMs };
   }
 
   #recorded(before: KubeObject | undefined, after: KubeObject | undefined, byHand: boolean): void {
     const name = (after ?? before)?.metadata.name;
-    const proxy = this.#world.proxies.find(({ record }) => record === name);
-    if (proxy === undefined) return;
-    if (after !== undefined) {
-      // A write that was agreed on meanwhile lands only as long as nothing else has changed.
-      const exposure = this.#unheard(proxy);
-      const version: string = this.#world.cluster.statefulSet.metadata.resourceVersion ?? "";
-      if (exposure !== undefined) proxy.exposed = { ...exposure, version };
-      proxy.recordedMs = this.#world.time.nowMs();
-      proxy.unrecorded = false;
-    } else if (byHand) proxy.unrecorded = true;
+    for (const proxy of this.#world.proxies) {
+      for (const [set, membership] of proxy.memberships) {
+        if (membership.record !== name) continue;
+        if (after !== undefined) this.#heard(proxy, set, membership);
+        else if (byHand) membership.unrecorded = true;
+        return;
+      }
+    }
   }
+
+  /** A proxy's record was written. */
+  #heard(proxy: ProxyProcess, name: string, membership: Membership): void {
+    // A write that was agreed on meanwhile lands only as long as nothing else has changed.
+    const exposure = this.#unheardIn(proxy, membership);
+    const set = this.#world.cluster.set(name);
+    const version = set.exists ? set.object.metadata.resourceVersion ?? "" : "";
+    if (exposure !== undefined) membership.exposed = { ...exposure, version };
+    membership.recordedMs = this.#world.time.nowMs();
+    membership.unrecorded = false;
+  }
+}
+
+/** What a proxy has to do with the StatefulSet of a pod. */
+function membershipAt({ memberships }: ProxyProcess, { pod }: Daemon): Membership | undefined {
+  return memberships.get(setNameOf(pod.name));
 }
 
 /** An error, with its cause. */

@@ -6,9 +6,10 @@
  * @module
  */
 import { type Clock, sleep } from "../../lib/base/clock.ts";
-import type { Listener, Network } from "../../lib/base/network.ts";
+import type { Address, Listener, Network } from "../../lib/base/network.ts";
 import { ByteReader, closeQuietly, writeAll } from "../../lib/miniature/bytes.ts";
 import type { PodContext, PodProcess, PodRuntime } from "../../lib/miniature/pod_process.ts";
+import { setNameOf } from "../../lib/miniature/pods.ts";
 import { PREFACE, serveHttp2 } from "../../lib/miniature/stub_http2.ts";
 import type { End } from "./connection.ts";
 
@@ -147,6 +148,12 @@ export class Daemons implements PodRuntime {
     return [...this.byAddress.values()].some(({ warm, stopping, pod }) =>
       warm && !stopping && pod.name === name
     );
+  }
+
+  /** The StatefulSet whose pod is, or was last, at this address. */
+  setAt({ hostname }: Address): string | undefined {
+    const name = this.byAddress.get(hostname)?.pod.name;
+    return name === undefined ? undefined : setNameOf(name);
   }
 
   start(pod: PodContext): PodProcess {

@@ -6,11 +6,8 @@
 import type { ApiPath } from "./api_path.ts";
 import type { Machine } from "./time.ts";
 
-/** One proxy. */
-export interface ProxyProcess {
-  readonly machine: Machine;
-  readonly path: ApiPath;
-  readonly podUid: string;
+/** What one proxy has to do with one StatefulSet. */
+export interface Membership {
   /** Its record's name, once it has written one. */
   record: string | undefined;
   /** When its record was last written, true ms. */
@@ -19,6 +16,34 @@ export interface ProxyProcess {
   unrecorded: boolean;
   /** It was not heard of for too long, and then it was: what that has exposed until the StatefulSet's next version. */
   exposed: (Exposure & { readonly version: string }) | undefined;
+  /** Replicas that it says it wants. */
+  desired: number;
+  /** Replicas that it says it has seen; before it has seen any, as many as there may be. */
+  observed: number;
+  /** It is cut off from the API, by its own word. */
+  cutOff: boolean;
+}
+
+/** A proxy that starts knows nothing. */
+export function newMembership(): Membership {
+  return {
+    record: undefined,
+    recordedMs: -Infinity,
+    unrecorded: false,
+    exposed: undefined,
+    desired: 0,
+    observed: Infinity,
+    cutOff: false,
+  };
+}
+
+/** One proxy. */
+export interface ProxyProcess {
+  readonly machine: Machine;
+  readonly path: ApiPath;
+  readonly podUid: string;
+  /** Its part in the agreement on each StatefulSet, by name. */
+  readonly memberships: ReadonlyMap<string, Membership>;
   /** Until when the others may not have heard of it; Infinity if they still may not. */
   impairedUntilMs: number;
   /** How many reasons for that last. */
@@ -39,12 +64,6 @@ export interface ProxyProcess {
   held: number;
   /** Sessions that it says it has. */
   open: number;
-  /** Replicas that it says it wants. */
-  desired: number;
-  /** Replicas that it says it has seen; before it has seen any, as many as there may be. */
-  observed: number;
-  /** It is cut off from the API, by its own word. */
-  cutOff: boolean;
   readonly drain: AbortController;
   readonly now: AbortController;
 }

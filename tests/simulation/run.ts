@@ -3,8 +3,8 @@
  *
  *     deno task simulate --seeds 1000 | --seconds 300 | --seed 42 [--trace]
  *
- * `--from` sets the first seed; without it, it is drawn. `--without a,b`, `--proxies`, `--clients` and `--duration` (ms)
- * make a run smaller, as a failure's replay command says. Prints a summary; a failure prints its seed, the commit, the
+ * `--from` sets the first seed; without it, it is drawn. `--without a,b`, `--proxies`, `--clients`, `--watchers`,
+ * `--builders`, `--replicas` and `--duration` (ms) make a run smaller, as a failure's replay command says. Prints a summary; a failure prints its seed, the commit, the
  * smallest run that still fails, the end of its trace and the command that repeats it, and makes the exit code 1.
  * `--keep-going` does not stop at the first, `--no-shrink` leaves it as it is. The last line counts all seeds together
  * as one test, but each that failed.
@@ -14,7 +14,7 @@
 import { parseArgs } from "node:util";
 import { messageOf } from "../../lib/base/errors.ts";
 import { type FaultName, FAULTS } from "./faults.ts";
-import { replayArguments, shrink } from "./shrink.ts";
+import { replayArguments, shrink, SIZES } from "./shrink.ts";
 import { type Options, type Outcome, simulate } from "./simulate.ts";
 
 /** Lines of a failing run's trace that are printed. */
@@ -28,11 +28,16 @@ const FLAGS = {
   without: { type: "string" },
   proxies: { type: "string" },
   clients: { type: "string" },
+  watchers: { type: "string" },
+  builders: { type: "string" },
+  replicas: { type: "string" },
   duration: { type: "string" },
   trace: { type: "boolean" },
   "keep-going": { type: "boolean" },
   "no-shrink": { type: "boolean" },
 } as const;
+
+type NumberFlag = "seeds" | "seconds" | "seed" | "from" | "duration" | typeof SIZES[number];
 
 /** What is wrong with the arguments. */
 class UsageError extends Error {
@@ -52,7 +57,7 @@ interface Work {
 /** @throws UsageError */
 function parse(args: readonly string[]): Work {
   const { values } = parsed(args);
-  const number = (name: "seeds" | "seconds" | "seed" | "from" | "proxies" | "clients" | "duration") => {
+  const number = (name: NumberFlag) => {
     const text = values[name];
     if (text !== undefined && !/^\d{1,15}$/.test(text)) {
       throw new UsageError(`Cannot parse "--${name}": found "${text}", want a whole number`);
@@ -69,7 +74,10 @@ function parse(args: readonly string[]): Work {
     );
   }
   const seed = number("seed"), seconds = number("seconds");
-  const proxies = number("proxies"), clients = number("clients"), durationMs = number("duration");
+  const sizes = Object.fromEntries(
+    SIZES.map((name) => [name, number(name)]).filter(([, value]) => value !== undefined),
+  );
+  const durationMs = number("duration");
   return {
     first: seed ?? number("from") ?? Math.floor(Math.random() * 1_000_000_000),
     seeds: seed !== undefined ? 1 : number("seeds") ?? (seconds === undefined ? 100 : Infinity),
@@ -79,8 +87,7 @@ function parse(args: readonly string[]): Work {
     optionsOf: (seed) => ({
       seed,
       without: new Set(names as FaultName[]),
-      ...(proxies === undefined ? {} : { proxies }),
-      ...(clients === undefined ? {} : { clients }),
+      ...sizes,
       ...(durationMs === undefined ? {} : { durationMs }),
       ...(values.trace ? { print: say } : {}),
     }),

@@ -11,6 +11,9 @@ import { draw, type Options, type Outcome, simulate } from "./simulate.ts";
 /** Runs at most this many times. */
 const TRIES = 100;
 
+/** What a run can have fewer of. */
+export const SIZES = ["clients", "watchers", "builders", "replicas", "proxies"] as const;
+
 /** The smallest run found that still fails, and how it went. */
 export async function shrink(failed: Outcome, run = simulate): Promise<Outcome> {
   let best = failed;
@@ -31,8 +34,11 @@ export async function shrink(failed: Outcome, run = simulate): Promise<Outcome> 
       if (!await without(best.faults.slice(at, at + part))) at += part;
     }
   }
-  for (const key of ["clients", "proxies"] as const) {
-    while (best.plan[key] > 1 && await attempt({ ...best.options, [key]: best.plan[key] - 1 }));
+  for (const key of SIZES) {
+    while (
+      best.plan[key] > (key === "watchers" ? 0 : 1) &&
+      await attempt({ ...best.options, [key]: best.plan[key] - 1 })
+    );
   }
   const toFailureMs = Math.ceil(best.simulatedMs);
   if (toFailureMs < best.plan.durationMs) await attempt({ ...best.options, durationMs: toFailureMs });
@@ -51,8 +57,7 @@ export function replayArguments({ options, plan }: Outcome): string {
   if (options.without !== undefined && options.without.size > 0) {
     parts.push(`--without ${[...options.without].join(",")}`);
   }
-  if (plan.proxies !== drawn.proxies) parts.push(`--proxies ${plan.proxies}`);
-  if (plan.clients !== drawn.clients) parts.push(`--clients ${plan.clients}`);
+  for (const key of SIZES) if (plan[key] !== drawn[key]) parts.push(`--${key} ${plan[key]}`);
   if (plan.durationMs !== drawn.durationMs) parts.push(`--duration ${plan.durationMs}`);
   return parts.join(" ");
 }

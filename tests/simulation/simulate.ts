@@ -11,7 +11,7 @@ import type { Pattern } from "./clients.ts";
 import { describe, type Report } from "./judge.ts";
 import type { Moment } from "./moments.ts";
 import type { ProxyProcess } from "./proxy_process.ts";
-import type { Plan } from "./plan.ts";
+import { builderSettings, drawBuilders, type Plan } from "./plan.ts";
 import { Violation, World } from "./world.ts";
 
 /** What a run is made of, where it is not drawn. */
@@ -21,6 +21,9 @@ export interface Options {
   readonly without?: ReadonlySet<FaultName>;
   readonly proxies?: number;
   readonly clients?: number;
+  readonly watchers?: number;
+  readonly builders?: number;
+  readonly replicas?: number;
   readonly durationMs?: number;
   /** Is given each line of the trace. */
   readonly print?: (line: string) => void;
@@ -48,10 +51,8 @@ const SECOND = 1_000;
 const ARRIVALS: readonly Moment[] = ["announce", "announce", "lower", "lower", "lowered", "join", "join"];
 
 /** What the seed says. */
-export function draw({ seed, without, proxies, clients, durationMs }: Options): {
-  plan: Plan;
-  faults: FaultName[];
-} {
+export function draw(options: Options): { plan: Plan; faults: FaultName[] } {
+  const { seed, without, proxies, clients, durationMs } = options;
   const random = seededRandom(seed);
   const count = random.pick([1, 2, 2, 2, 3, 3, 4]);
   const drawnMs = random.integer(60, 240) * SECOND;
@@ -71,6 +72,9 @@ export function draw({ seed, without, proxies, clients, durationMs }: Options): 
     whenCutOff: random.pick(["serve", "hold"]),
     readiness: random.pick(["auto", "auto", "pod", "grpc"]),
   };
+  const drawn = drawBuilders(seededRandom(seed ^ hash("builders")));
+  const { builders = drawn.builders, replicas = drawn.replicas, watchers = drawn.watchers } = options;
+  const inNumbers = { builders, replicas, watchers };
   const calm = random.chance(0.05);
   // Few classes at a time find what many at a time hide, and the other way round.
   const storm = random.pick([0.3, 0.6, 1, 1.5]);
@@ -85,7 +89,11 @@ export function draw({ seed, without, proxies, clients, durationMs }: Options): 
       durationMs: durationMs ?? drawnMs,
       clients: clients ?? drawnClients,
       ...style,
-      settings,
+      ...inNumbers,
+      settings: {
+        ...settings,
+        ...builderSettings(inNumbers, seededRandom(seed ^ hash("builder settings"))),
+      },
     },
     faults,
   };
@@ -226,10 +234,11 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   await until("rest", settledMs, () => {
     const { alive, cluster, records, leases } = world;
     const live = alive.filter(({ stopping }) => !stopping);
-    return cluster.replicas === 0 && cluster.pods.length === 0 && alive.length === live.length &&
-      alive.every(({ held, open, record }) =>
-        held === 0 && open === 0 && records.some(({ metadata }) => metadata.name === record)
-      ) && records.length === alive.length && leases.length === alive.length + 1 &&
+    const memberships = alive.flatMap((proxy) => [...proxy.memberships.values()]);
+    return cluster.sets.every(({ replicas }) => replicas === 0) && cluster.pods.length === 0 &&
+      alive.length === live.length && alive.every(({ held, open }) => held === 0 && open === 0) &&
+      memberships.every(({ record }) => records.some(({ metadata }) => metadata.name === record)) &&
+      records.length === memberships.length && leases.length === memberships.length + 1 &&
       // What a proxy had sent before it ended may bring its record back: then it has to expire.
       world.proxies.every(({ ended, path }) => !ended || path.underWay === 0);
   });

@@ -10,6 +10,7 @@ import { parseSettings } from "../../lib/config/parse_settings.ts";
 import type { SettingKey, Settings } from "../../lib/config/settings.ts";
 import { MiniatureCluster } from "../../lib/miniature/miniature_cluster.ts";
 import { type KubeObject, LEASES } from "../../lib/miniature/objects.ts";
+import type { MiniatureStatefulSet } from "../../lib/miniature/stateful_set.ts";
 import type { HttpRequest } from "../../lib/kube/http.ts";
 import { type SeededRandom, seededRandom } from "../support/seeded_random.ts";
 import { ApiPath, type Fate, type PathState } from "./api_path.ts";
@@ -19,10 +20,13 @@ import { describe, Judge } from "./judge.ts";
 import { Moments } from "./moments.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { Daemons } from "./pods.ts";
-import type { ProxyProcess } from "./proxy_process.ts";
-import type { Plan } from "./plan.ts";
+import { builderNames, type Plan } from "./plan.ts";
+import { newMembership, type ProxyProcess } from "./proxy_process.ts";
 import { Machine, WorldTime } from "./time.ts";
 import { hashOf, Trace } from "./trace.ts";
+
+/** Tells in a record which StatefulSet it is about. */
+const STATEFULSET_LABEL = "buildkitd-autoscaler.earthbuild.dev/statefulset";
 
 /** Something that must hold did not. */
 export class Violation extends Error {
@@ -90,7 +94,10 @@ export class World {
       onStop: (daemon) => this.judge.podStops(daemon),
       onEnd: (daemon) => this.judge.podEnds(daemon),
     });
+    const [name, ...others] = builderNames(plan.builders);
     this.cluster = new MiniatureCluster({
+      name,
+      more: others.map((name) => ({ name })),
       clock: this.time,
       runtime: this.daemons,
       targetPort: 8372,
@@ -163,10 +170,7 @@ export class World {
       machine,
       path,
       podUid: podUid ?? `pod-${number}`,
-      record: undefined,
-      recordedMs: -Infinity,
-      unrecorded: false,
-      exposed: undefined,
+      memberships: new Map(this.cluster.sets.map(({ name }) => [name, newMembership()])),
       impairedUntilMs: -Infinity,
       impairments: 0,
       podsCutOffMs: -Infinity,
@@ -177,9 +181,6 @@ export class World {
       ended: false,
       held: 0,
       open: 0,
-      desired: 0,
-      observed: Infinity,
-      cutOff: false,
       drain: new AbortController(),
       now: new AbortController(),
     };
@@ -225,6 +226,12 @@ export class World {
   pick(random: SeededRandom): ProxyProcess | undefined {
     const { alive } = this;
     return alive.length === 0 ? undefined : random.pick(alive);
+  }
+
+  /** One of the StatefulSets that are there. */
+  pickSet(random: SeededRandom): MiniatureStatefulSet | undefined {
+    const there = this.cluster.sets.filter(({ exists }) => exists);
+    return there.length === 0 ? undefined : random.pick(there);
   }
 
   /** Somebody deletes a Lease. */
@@ -318,7 +325,8 @@ export class World {
     );
     const leases = this.leases.map(({ metadata }) => metadata.name);
     const pods = this.cluster.pods.map(({ metadata, status }) => `${metadata.name} ${status?.phase}`);
-    return `replicas ${this.cluster.replicas}, pods [${pods}], leases [${leases}], proxies [${proxies}]`;
+    const counts = this.cluster.sets.map((set) => set.exists ? set.replicas : "absent");
+    return `replicas [${counts}], pods [${pods}], leases [${leases}], proxies [${proxies}]`;
   }
 
   #pause(ms: number): Promise<void> {
@@ -345,8 +353,9 @@ export class World {
           this.moments.happens("dial", proxy);
           const end = await own.connect(address, signal) as End;
           end.seatedMs = this.time.nowMs();
-          end.observed = proxy.observed;
-          end.seatedCutOff = proxy.cutOff;
+          const membership = proxy.memberships.get(this.daemons.setAt(address) ?? "");
+          end.observed = membership?.observed ?? Infinity;
+          end.seatedCutOff = membership?.cutOff ?? false;
           return end;
         },
       },
@@ -389,6 +398,8 @@ export class World {
     if (!pathname.includes("/leases")) return;
     if (method === "PUT" && body?.includes('\\"announcement\\":{')) this.moments.happens("announce", proxy);
     if (method !== "POST" || !body?.includes("-proxy-")) return;
-    proxy.record = JSON.parse(body).metadata.name;
+    const { name, labels }: KubeObject["metadata"] = JSON.parse(body).metadata;
+    const membership = proxy.memberships.get(labels?.[STATEFULSET_LABEL] ?? "");
+    if (membership !== undefined) membership.record = name;
   }
 }
