@@ -7,6 +7,7 @@
 import { sleep } from "../../lib/base/clock.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
 import { API_FAULTS } from "./api_faults.ts";
+import { BUILDER_FAULTS } from "./builder_faults.ts";
 import { HAND_FAULTS, POD_FAULTS } from "./cluster_faults.ts";
 import type { FaultClass, FaultClasses, Trouble } from "./fault_class.ts";
 import { MOMENTS } from "./moments.ts";
@@ -24,6 +25,7 @@ export const FAULTS = {
   ...POD_FAULTS,
   ...PROXY_FAULTS,
   ...HAND_FAULTS,
+  ...BUILDER_FAULTS,
 } as const satisfies FaultClasses;
 
 /** Their names. */
