@@ -41,9 +41,11 @@ export const BUILDER_FAULTS = {
       if (set === undefined) return;
       note(set.name);
       const allow = set.forbid();
+      const show = world.judge.usable.hide(set.name);
       if (random.chance(0.5)) world.cluster.api.watches.end();
       await lasts(1 * S, random.pick([5 * S, 40 * S]));
       allow();
+      show(world.time.nowMs());
     },
   },
   absent: {

@@ -50,13 +50,16 @@ export interface Plan {
   readonly headers: CallHeaders;
   /** Sends its first call only once the server has greeted it, as real clients do. */
   readonly waitsForGreeting: boolean;
-  /** Watches the build history for as long as its patience lasts, and does nothing else. */
-  readonly watches?: boolean;
+  /** Watches the build history first. */
+  readonly watches?: {
+    /** For so long, in ms. Then it builds, too, on the same connection; or it goes on until its patience ends. */
+    readonly buildsAfterMs?: number | undefined;
+  };
   /** Pauses between calls, in ms: one call more than there are pauses. */
   readonly pausesMs: readonly number[];
   /** Bytes of each call. */
   readonly bytes: number;
-  /** Leaves if it is not served within this time, in ms. A watcher leaves then in any case. */
+  /** Leaves if it is not served within this time, in ms. To watch is not to be served. */
   readonly patienceMs: number;
 }
 
@@ -64,11 +67,14 @@ export interface Plan {
 export interface Progress {
   readonly plan: Plan;
   conn: End | undefined;
-  /** Its first byte has come back. */
+  /** Its first byte has come back: of a call that has an end. */
   served: boolean;
   /** What an HTTP/2 client was told instead: gRPC's status and message. */
   told: { readonly status: string; readonly message: string } | undefined;
 }
+
+/** The patience of clients that have all the time. */
+const FOREVER_MS = 3_600_000;
 
 /** How long a gRPC client waits for the server's first SETTINGS frame, in ms. */
 const GREETING_MS = 20_000;
@@ -91,13 +97,15 @@ export async function runConnection(
   const { conn } = progress;
   let gaveUp: Ending | undefined;
   const giveUp = (ending: Ending) => {
-    if (progress.served && !plan.watches) return;
+    if (progress.served) return;
     gaveUp = ending;
     closeQuietly(conn);
   };
   const cancelPatience = clock.setTimer(plan.patienceMs, () => giveUp("left"));
   const onAbort = () => giveUp("left");
-  if (plan.watches) signal.addEventListener("abort", onAbort, { once: true });
+  if (plan.watches !== undefined && plan.watches.buildsAfterMs === undefined) {
+    signal.addEventListener("abort", onAbort, { once: true });
+  }
   const cancelGreeting = plan.http2 ? clock.setTimer(GREETING_MS, () => giveUp("not_greeted")) : () => {};
   try {
     return plan.http2
@@ -157,9 +165,15 @@ async function speakHttp2(
   const server = new Server(conn, onGreeting);
   await server.open(plan.id);
   if (plan.waitsForGreeting) await server.greeting();
-  if (plan.watches) return await watch(progress, server);
+  let stream = -1;
+  if (plan.watches !== undefined) {
+    stream += 2;
+    await server.call(stream, { ...plan.headers, path: LISTEN_BUILD_HISTORY }, new Uint8Array(5));
+    if (plan.watches.buildsAfterMs === undefined) return await watch(progress, server, stream);
+    await pause(plan.watches.buildsAfterMs, clock, signal);
+  }
   for (let call = 0; call <= plan.pausesMs.length; call++) {
-    const stream = 2 * call + 1;
+    stream += 2;
     const sent = payload(plan, call);
     await server.call(stream, plan.headers, sent);
     let got: Uint8Array | undefined;
@@ -182,16 +196,13 @@ async function speakHttp2(
   return "served";
 }
 
-/** Makes the one call of a watcher, and listens until it is over. */
-async function watch(progress: Progress, server: Server): Promise<never> {
-  await server.call(1, { ...progress.plan.headers, path: LISTEN_BUILD_HISTORY }, new Uint8Array(5));
+/** Listens on a stream that has no end until there is one. */
+async function watch(progress: Progress, server: Server, stream: number): Promise<never> {
   for (;;) {
     const frame = await server.next();
-    if (endsStream(frame, 1)) {
-      progress.told = statusOf(frame);
-      throw new Error("told why");
-    }
-    if (frame.type === FRAME.headers && frame.stream === 1) progress.served = true;
+    if (!endsStream(frame, stream)) continue;
+    progress.told = statusOf(frame);
+    throw new Error("told why");
   }
 }
 
@@ -287,18 +298,30 @@ function drawHeaders(random: SeededRandom): CallHeaders {
   };
 }
 
-/** Draws the connection of a watcher. */
-export function watcherOf(random: SeededRandom, patienceMs: number): Omit<Plan, "id"> {
+/** Draws the connection of a watcher, which lasts so long; now and then it builds in between. */
+export function watcherOf(random: SeededRandom, lastsMs: number): Omit<Plan, "id"> {
+  const builds = random.chance(0.3);
   return {
     http2: true,
     headers: drawHeaders(random),
     waitsForGreeting: random.chance(0.7),
-    watches: true,
-    pausesMs: [],
-    bytes: 0,
-    patienceMs,
+    watches: { buildsAfterMs: builds ? random.integer(0, lastsMs) : undefined },
+    pausesMs: builds ? [random.integer(10, 10_000)] : [],
+    bytes: 100,
+    patienceMs: builds ? FOREVER_MS : lastsMs,
   };
 }
+
+/** A watcher that does nothing else, and lasts for ever. */
+export const ETERNAL_WATCHER: Omit<Plan, "id"> = {
+  http2: true,
+  headers: { authority: "team-a" },
+  waitsForGreeting: true,
+  watches: {},
+  pausesMs: [],
+  bytes: 0,
+  patienceMs: FOREVER_MS,
+};
 
 /**
  * Draws the connections of a client, without their numbers. Its longest one makes pauses of up to `longestPauseMs`;
@@ -310,7 +333,6 @@ export function* connectionsOf(
   random: SeededRandom,
   served: () => boolean,
 ): Generator<Omit<Plan, "id">> {
-  const forever = 3_600_000;
   const http2 = random.chance(0.5);
   const headers = drawHeaders(random);
   const waitsForGreeting = random.chance(0.5);
@@ -326,7 +348,7 @@ export function* connectionsOf(
     patienceMs,
   });
   const short = (patienceMs: number): Omit<Plan, "id"> => ({ ...long(patienceMs), pausesMs: [], bytes: 40 });
-  if (pattern === "buildx") { for (let i = 0; i < 3; i++) yield short(forever); }
+  if (pattern === "buildx") { for (let i = 0; i < 3; i++) yield short(FOREVER_MS); }
   if (pattern === "earth") { for (let i = 0; i < 120 && !served(); i++) yield short(1_000); }
-  yield long(random.chance(0.15) ? random.integer(500, 20_000) : forever);
+  yield long(random.chance(0.15) ? random.integer(500, 20_000) : FOREVER_MS);
 }

@@ -17,9 +17,11 @@ import type { Ending, Progress } from "./clients.ts";
 import type { End } from "./connection.ts";
 import type { Moments } from "./moments.ts";
 import type { SimulatedNetwork } from "./network.ts";
+import type { Plan } from "./plan.ts";
 import type { Daemon, Daemons } from "./pods.ts";
 import type { Exposure, Membership, ProxyProcess } from "./proxy_process.ts";
 import type { WorldTime } from "./time.ts";
+import { UsablePods } from "./usable_pods.ts";
 
 /** What a run has seen. */
 export interface Report {
@@ -50,7 +52,16 @@ const LAPSED_PART = 0.95;
 const EXPOSED_PART = 0.85;
 
 /** How a client that is not served in time is told so: gRPC's DEADLINE_EXCEEDED. */
-const TIMED_OUT = { status: "4", message: "buildkitd did not become ready in " };
+const TIMED_OUT = { status: "4", message: /^buildkitd did not become ready in / };
+
+/** How a client that was queued for too long is told so: gRPC's RESOURCE_EXHAUSTED. */
+const QUEUED_OUT = { status: "8", message: /; none had room in .* \(--queue-timeout\)$/ };
+
+/** A pod that could serve for so much of the ready-wait timeout serves: a builder that is stuck is left after half. */
+const USABLE_PART = 0.45;
+
+/** A client whose first call does not come is taken for what it is after a second. */
+const FIRST_CALL_MS = 3_000;
 
 /** What the judge sees of the world, and how it tells what it has found. */
 export interface Judged {
@@ -60,6 +71,7 @@ export interface Judged {
   readonly daemons: Daemons;
   readonly proxies: readonly ProxyProcess[];
   readonly settings: Settings;
+  readonly plan: Plan;
   readonly moments: Moments;
   /** One line of the trace. */
   trace(who: string, what: string): void;
@@ -79,6 +91,10 @@ export class Judge {
     exceptions: {},
     faults: {},
   };
+  /** Which pods can take sessions. */
+  readonly usable = new UsablePods();
+  /** No fault keeps a proxy from what it has to know in this run. */
+  seesClearly = false;
   /** Clocks may drift further than the margins allow: only that everything settles is asserted. */
   lenient = false;
   /** When the write of the count was sent that arrives now, true ms. */
@@ -96,7 +112,13 @@ export class Judge {
   /** When a named exception has last cost a proxy a session whose first bytes had not come yet, true ms. */
   readonly #exposedMs = new Map<ProxyProcess, number>();
   readonly #dirty = new Set<ProxyProcess>();
+  /** Connections of watchers, by client. */
+  readonly #watchers = new Map<number, Progress>();
+  /** Since when a proxy has held clients and wanted no replicas, true ms. */
+  readonly #wantsNothingSinceMs = new Map<ProxyProcess, number>();
   #podEndedMs = -Infinity;
+  /** When something was last done about a lower count, true ms. */
+  #loweringMs = -Infinity;
   readonly #world: Judged;
 
   /** Watches the world from now on. */
@@ -117,14 +139,24 @@ export class Judge {
     this.excuse(end.pair.other(end).client, "connection");
   }
 
+  /** A connection begins. */
+  begins(progress: Progress): void {
+    if (progress.plan.watches !== undefined) this.#watchers.set(progress.plan.id, progress);
+  }
+
+  /** A leader has begun, or ended, something about a lower count: watchers may be told to go. */
+  lowering(): void {
+    this.#loweringMs = this.#world.time.nowMs();
+  }
+
   /** After each step: what the proxies want is at least what they need. */
   step(): void {
+    for (const [proxy, sinceMs] of this.#wantsNothingSinceMs) this.#look(proxy, sinceMs);
     if (this.#dirty.size === 0) return;
     for (const proxy of this.#dirty) {
       if (proxy.ended || proxy.machine.stopped) continue;
-      const { machine: { name }, memberships, held } = proxy;
-      const wanted = [...memberships.values()].reduce((sum, { desired }) => sum + desired, 0);
-      if (held > 0 && wanted === 0) this.#fail(`${name} wants no replicas, and it holds ${held} clients`);
+      this.#look(proxy, this.#world.time.nowMs());
+      const { machine: { name }, memberships } = proxy;
       const carried = this.#carried(proxy);
       for (const [set, { desired }] of memberships) {
         const here = carried.filter(({ daemon: { pod } }) => setNameOf(pod.name) === set);
@@ -135,6 +167,35 @@ export class Judge {
       }
     }
     this.#dirty.clear();
+  }
+
+  /** A proxy that holds a client wants a pod, but for watchers, once it knows who they are. */
+  #look(proxy: ProxyProcess, sinceMs: number): void {
+    const { machine, memberships, held, ended } = proxy;
+    const wanted = [...memberships.values()].reduce((sum, { desired }) => sum + desired, 0);
+    if (ended || machine.stopped || wanted > 0 || held <= this.#watchersAt(proxy)) {
+      return void this.#wantsNothingSinceMs.delete(proxy);
+    }
+    if (this.#world.time.nowMs() - sinceMs >= (this.firstCallMatters ? FIRST_CALL_MS : 0)) {
+      this.#fail(`${machine.name} wants no replicas, and it holds ${held} clients`);
+    } else if (!this.#wantsNothingSinceMs.has(proxy)) this.#wantsNothingSinceMs.set(proxy, sinceMs);
+  }
+
+  /** Connections to a proxy that are watchers', or of which that cannot be told. */
+  #watchersAt({ machine }: ProxyProcess): number {
+    if (!this.firstCallMatters) return 0;
+    let count = 0;
+    for (const { ends: [dialler, listener] } of this.#world.network.pairs) {
+      if (listener.machine === machine && (dialler.client === undefined || this.#watches(dialler.client))) {
+        count++;
+      }
+    }
+    return count;
+  }
+
+  /** Whether a client watches, and has built nothing yet. */
+  #watches(client: number): boolean {
+    return this.#watchers.get(client)?.served === false;
   }
 
   /** A proxy has measured something. */
@@ -166,15 +227,20 @@ export class Judge {
     return false;
   }
 
+  /** How long a client may wait, in ms of a proxy's clock: in the queue, and for a pod. */
+  get longestWaitMs(): number {
+    const { readyWaitTimeoutMs, queueTimeoutMs } = this.#world.settings;
+    return readyWaitTimeoutMs.base + (this.#queues ? queueTimeoutMs.base : 0);
+  }
+
+  get #queues(): boolean {
+    return this.#world.settings.maxSessionsPerReplica.base > 0;
+  }
+
   /** A client's connection has ended. */
-  ended(
-    { plan: { id, http2 }, conn, told }: Progress,
-    proxy: ProxyProcess,
-    ending: Ending,
-    startedMs: number,
-  ) {
+  ended(progress: Progress, proxy: ProxyProcess, ending: Ending, startedMs: number): void {
     const { report } = this;
-    const { time, settings: { readyWaitTimeoutMs } } = this.#world;
+    const { plan: { id, watches }, conn, told, served } = progress;
     const excuse = this.#excused.get(id) ??
       (proxy.killed ? "proxy killed" : conn?.pair.broken ? "connection" : undefined);
     this.#world.trace(`client${id}`, `${ending}${excuse === undefined ? "" : ` (${excuse})`}`);
@@ -184,6 +250,8 @@ export class Judge {
     if (ending === "corrupt") this.#fail(`Client ${id} got other bytes than it has sent`);
     if (ending !== "broken" && ending !== "not_served" && ending !== "not_greeted") return;
     if (excuse !== undefined || proxy.cuts) return void report.lostToFaults++;
+    // A scale-down may close it, and so may a proxy that is told to stop.
+    if (watches !== undefined && !served && (proxy.stopping || this.#loweringMs > startedMs)) return;
     const where = `Client ${id} at ${proxy.machine.name}`;
     if (ending === "broken") return this.#fail(`${where} was cut, and no fault has done it`);
     report.lostToFaults++;
@@ -194,13 +262,42 @@ export class Judge {
       if (this.#seated.has(id)) return;
       return this.#fail(`${where} has got no sign of a server within the time that gRPC clients wait`);
     }
-    const waitedMs = (time.nowMs() - startedMs) * this.slack;
-    if (waitedMs < readyWaitTimeoutMs.base) {
+    this.#notServed(progress, where, startedMs);
+  }
+
+  /** A client was not served, and no fault has done it: then its time was up, it is told so, and nobody could serve it. */
+  #notServed({ plan: { id, http2, watches }, told }: Progress, where: string, startedMs: number): void {
+    const { time, settings: { readyWaitTimeoutMs, queueTimeoutMs, overflow } } = this.#world;
+    const nowMs = time.nowMs();
+    const wasQueued = told?.status === QUEUED_OUT.status;
+    const limitMs = wasQueued || (this.#queues && !http2)
+      ? Math.min(queueTimeoutMs.base, readyWaitTimeoutMs.base)
+      : readyWaitTimeoutMs.base;
+    if (watches?.buildsAfterMs !== undefined) return;
+    if (watches !== undefined || (nowMs - startedMs) * this.slack < limitMs) {
       return this.#fail(`${where} was lost while it waited, and no fault has done it`);
     }
     if (!http2 || this.#seated.has(id)) return;
-    if (told?.status === TIMED_OUT.status && told.message.startsWith(TIMED_OUT.message)) return;
-    this.#fail(`${where} was not served and not told why: ${told === undefined ? "nothing" : told.message}`);
+    const isTold = told !== undefined &&
+      [TIMED_OUT, QUEUED_OUT].some(({ status, message }) =>
+        told.status === status && message.test(told.message)
+      );
+    if (!isTold) {
+      return this.#fail(
+        `${where} was not served and not told why: ${told === undefined ? "nothing" : told.message}`,
+      );
+    }
+    if (!this.seesClearly || this.lenient || this.#queues || overflow === "never") return;
+    const pod = this.usable.since(nowMs - readyWaitTimeoutMs.base * USABLE_PART);
+    if (pod !== undefined) {
+      this.#fail(`${where} was not served, and ${pod} could have served it: ${told.message}`);
+    }
+  }
+
+  /** A proxy has to know the first call of a connection before it knows what that needs. */
+  get firstCallMatters(): boolean {
+    const { watchers, builders, replicas } = this.#world.plan;
+    return watchers > 0 || builders > 1 || replicas > 1;
   }
 
   /** How far the clocks of two machines may be apart after a while, as a factor. */
@@ -225,6 +322,7 @@ export class Judge {
       this.#scaled(name, was!, is!, resourceVersion, byHand);
     } else if (resource === LEASES) this.#recorded(before, after, byHand);
     else if (resource === PODS) {
+      this.usable.stored(before, after, this.#world.time.nowMs());
       const uid = after?.metadata.uid ?? before?.metadata.uid;
       const gone = after?.metadata.deletionTimestamp !== undefined &&
         before?.metadata.deletionTimestamp === undefined;
@@ -235,6 +333,7 @@ export class Judge {
   /** A daemon is told to stop. */
   podStops(daemon: Daemon): void {
     this.#world.trace("cluster", `daemon ${daemon.pod.name} ${daemon.pod.uid.slice(-3)} is told to stop`);
+    this.lowering();
     for (const carried of this.#carried()) {
       if (carried.daemon !== daemon) continue;
       if (this.doomed.has(daemon.pod.uid)) this.excuse(carried.client, "pod removed by somebody else");
@@ -248,6 +347,7 @@ export class Judge {
   podEnds(daemon: Daemon): void {
     const { network, time, trace } = this.#world;
     trace.call(this.#world, "cluster", `daemon ${daemon.pod.name} ${daemon.pod.uid.slice(-3)} ends`);
+    this.lowering();
     const ours = this.#removed.has(daemon.pod.uid) && !this.doomed.has(daemon.pod.uid);
     if (!ours) this.#podEndedMs = time.nowMs();
     for (const pair of network.pairs) {
@@ -284,14 +384,14 @@ export class Judge {
     }
   }
 
-  /** Connections that carry a client's bytes to a daemon that runs, as far as both ends know. */
+  /** Connections that carry the bytes of a client that does not just watch to a daemon that runs, as far as both ends know. */
   #carried(proxy?: ProxyProcess): Carried[] {
     const found: Carried[] = [];
     for (const { ends: [dialler, listener] } of this.#world.network.pairs) {
       if (dialler.client === undefined || dialler.over || listener.over || dialler.machine.dead) continue;
       if (proxy !== undefined && dialler.machine !== proxy.machine) continue;
       const carried = this.#carriedOn(dialler);
-      if (carried !== undefined) found.push(carried);
+      if (carried !== undefined && !this.#watches(carried.client)) found.push(carried);
     }
     return found;
   }

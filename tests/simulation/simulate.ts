@@ -5,11 +5,13 @@
  */
 import { sleep } from "../../lib/base/clock.ts";
 import { seededRandom } from "../support/seeded_random.ts";
+import { API_FAULTS } from "./api_faults.ts";
 import { SLOWEST_START_MS } from "./cluster_faults.ts";
 import { type FaultName, FAULTS, runFault } from "./faults.ts";
-import type { Pattern } from "./clients.ts";
+import { ETERNAL_WATCHER, type Pattern } from "./clients.ts";
 import { describe, type Report } from "./judge.ts";
 import type { Moment } from "./moments.ts";
+import { NETWORK_FAULTS } from "./network_faults.ts";
 import type { ProxyProcess } from "./proxy_process.ts";
 import { builderSettings, drawBuilders, type Plan } from "./plan.ts";
 import { Violation, World } from "./world.ts";
@@ -49,6 +51,14 @@ const SECOND = 1_000;
 
 /** The moments at which clients come. */
 const ARRIVALS: readonly Moment[] = ["announce", "announce", "lower", "lower", "lowered", "join", "join"];
+
+/** Classes that keep a proxy from what it has to know, or from the pods. */
+const BLINDING: ReadonlySet<string> = new Set([
+  ...Object.keys(NETWORK_FAULTS),
+  ...Object.keys(API_FAULTS),
+  "slowController",
+  "freeze",
+]);
 
 /** What the seed says. */
 export function draw(options: Options): { plan: Plan; faults: FaultName[] } {
@@ -148,6 +158,7 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   const drifts = faults.includes("drift") ? 0.015 : 0;
   const lots = faults.includes("wildClocks");
   world.judge.lenient = lots;
+  world.judge.seesClearly = !faults.some((name) => BLINDING.has(name));
   const rate = () => 1 + (lots ? 0.3 : drifts) * (2 * rates.next() - 1);
   world.rate = rate;
   for (let i = 0; i < plan.proxies; i++) world.start({ rate: rate() });
@@ -179,6 +190,15 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
           over.signal,
           to,
         );
+      }
+    })());
+  }
+  for (let i = 0; i < plan.watchers; i++) {
+    const random = world.random(`watcher ${i}`);
+    begin((async () => {
+      while (!over.signal.aborted) {
+        await sleep(time, random.integer(0, 20 * SECOND), over.signal).catch(() => {});
+        await world.watcher(random, random.integer(1 * SECOND, 100 * SECOND), over.signal);
       }
     })());
   }
@@ -229,19 +249,37 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   }
   await until("service for everybody", readyWaitTimeoutMs + 60 * SECOND, () => served === probes.length);
 
+  // Watchers come, and stay: nobody has to be there for them.
+  const endOfWatch = new AbortController();
+  const watching = plan.watchers > 0 ? world.alive.filter(({ stopping }) => !stopping) : [];
+  for (const proxy of watching) {
+    begin(world.connection(ETERNAL_WATCHER, proxy, endOfWatch.signal).then(() => {}));
+  }
+
   // Nothing is left.
+  const isIdle = (proxy: ProxyProcess) =>
+    Math.max(proxy.held, proxy.open) <= (watching.includes(proxy) ? 1 : 0);
   const settledMs = idleTimeoutMs * 2 + recordExpiryMs * 3 + 180 * SECOND;
   await until("rest", settledMs, () => {
     const { alive, cluster, records, leases } = world;
     const live = alive.filter(({ stopping }) => !stopping);
     const memberships = alive.flatMap((proxy) => [...proxy.memberships.values()]);
     return cluster.sets.every(({ replicas }) => replicas === 0) && cluster.pods.length === 0 &&
-      alive.length === live.length && alive.every(({ held, open }) => held === 0 && open === 0) &&
+      alive.length === live.length && alive.every(isIdle) &&
       memberships.every(({ record }) => records.some(({ metadata }) => metadata.name === record)) &&
       records.length === memberships.length && leases.length === memberships.length + 1 &&
       // What a proxy had sent before it ended may bring its record back: then it has to expire.
       world.proxies.every(({ ended, path }) => !ended || path.underWay === 0);
   });
+
+  // A watcher that comes to builders that sleep wakes none.
+  for (const proxy of watching) {
+    begin(world.connection(ETERNAL_WATCHER, proxy, endOfWatch.signal).then(() => {}));
+  }
+  if (watching.length > 0) await pass(2 * idleTimeoutMs + 10 * SECOND);
+  if (world.cluster.pods.length > 0) world.fail(`A watcher has woken a builder: ${world.describe()}`);
+  endOfWatch.abort(new Error("The watchers leave"));
+  await until("end of the watchers", 60 * SECOND, () => clients.size === 0);
 
   // They leave.
   for (const proxy of world.alive) world.stop(proxy);

@@ -14,7 +14,14 @@ import type { MiniatureStatefulSet } from "../../lib/miniature/stateful_set.ts";
 import type { HttpRequest } from "../../lib/kube/http.ts";
 import { type SeededRandom, seededRandom } from "../support/seeded_random.ts";
 import { ApiPath, type Fate, type PathState } from "./api_path.ts";
-import { connectionsOf, type Ending, type Pattern, type Progress, runConnection } from "./clients.ts";
+import {
+  connectionsOf,
+  type Ending,
+  type Pattern,
+  type Progress,
+  runConnection,
+  watcherOf,
+} from "./clients.ts";
 import type { End } from "./connection.ts";
 import { describe, Judge } from "./judge.ts";
 import { Moments } from "./moments.ts";
@@ -288,6 +295,16 @@ export class World {
     }
   }
 
+  /** A client that watches the build history for so long: it connects again whenever that ends. */
+  async watcher(random: SeededRandom, lastsMs: number, signal: AbortSignal): Promise<void> {
+    const endMs = this.time.nowMs() + lastsMs;
+    for (let leftMs = lastsMs; leftMs > 0 && !signal.aborted; leftMs = endMs - this.time.nowMs()) {
+      const proxy = this.pick(random);
+      if (proxy !== undefined) await this.connection(watcherOf(random, Math.ceil(leftMs)), proxy, signal);
+      await this.#pause(random.integer(500, 3_000));
+    }
+  }
+
   /** One connection, watched from accept to its end. */
   async connection(
     plan: Omit<Progress["plan"], "id">,
@@ -302,14 +319,15 @@ export class World {
     };
     const { name } = proxy.machine;
     const startedMs = this.time.nowMs();
-    const limitMs = this.settings.readyWaitTimeoutMs.base * this.judge.slack + 30_000;
+    const limitMs = this.judge.longestWaitMs * this.judge.slack + 30_000;
     let over = false;
     const look = (asked: number) => {
       if (progress.served || over || !this.judge.mayWait(progress, proxy, startedMs, asked)) return;
       const next = proxy.machine.stopped ? asked : asked + 1;
       this.time.setTimer(limitMs, () => look(next));
     };
-    this.time.setTimer(limitMs, () => look(0));
+    if (plan.watches === undefined) this.time.setTimer(limitMs, () => look(0));
+    this.judge.begins(progress);
     this.trace(`client${progress.plan.id}`, `connects to ${name}`);
     const ending = await runConnection(progress, name, this.network.of(this.outside), this.time, signal);
     over = true;
@@ -394,9 +412,13 @@ export class World {
     const { pathname, searchParams } = url;
     if (method === "PUT" && pathname.endsWith("/scale") && !searchParams.has("dryRun")) {
       this.moments.happens("lower", proxy);
+      this.judge.lowering();
     }
     if (!pathname.includes("/leases")) return;
-    if (method === "PUT" && body?.includes('\\"announcement\\":{')) this.moments.happens("announce", proxy);
+    if (method === "PUT" && body?.includes('\\"announcement\\":{')) {
+      this.moments.happens("announce", proxy);
+      this.judge.lowering();
+    }
     if (method !== "POST" || !body?.includes("-proxy-")) return;
     const { name, labels }: KubeObject["metadata"] = JSON.parse(body).metadata;
     const membership = proxy.memberships.get(labels?.[STATEFULSET_LABEL] ?? "");
