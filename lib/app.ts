@@ -4,26 +4,24 @@
  *
  * @module
  */
+import { makeBuilders } from "./app/builders.ts";
 import { addChecks } from "./app/checks.ts";
 import { cannotListen, type ListenerPorts, loadCredentials, openListeners } from "./app/listeners.ts";
 import { loadAll } from "./app/loading.ts";
 import { untilEnded } from "./app/shutdown.ts";
-import { type Address, formatAddress, type Listener } from "./base/network.ts";
+import { type Address, formatAddress } from "./base/network.ts";
 import type { BasePorts } from "./base/ports.ts";
 import { TaskGroup } from "./base/task_group.ts";
 import { type Settings, settingsAsText } from "./config/settings.ts";
 import { warnOfShortToken } from "./ha/token_end.ts";
 import { KubeClient } from "./kube/client.ts";
 import type { Cluster } from "./kube/cluster.ts";
-import { adminHandler, type AdminServer, type ServeAdmin } from "./ops/admin_server.ts";
+import { type AdminContent, adminHandler, type AdminServer, type ServeAdmin } from "./ops/admin_server.ts";
 import type { CountDescriptors } from "./ops/descriptors.ts";
 import { Health } from "./ops/health.ts";
 import type { PrometheusMetrics } from "./ops/prometheus.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { Room } from "./proxy/room.ts";
-import { SharedParts } from "./target/shared_parts.ts";
-import { Target } from "./target/target.ts";
-import type { TargetSettings } from "./target/target_settings.ts";
 import type { UpstreamTls } from "./target/upstream_tls.ts";
 
 /** What the program touches the outside with. */
@@ -79,31 +77,46 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   );
   const client = new KubeClient({ cluster, clock, metrics, log });
   const network = upstreamTls?.over(ports.network) ?? ports.network;
-  const targetSettings = targetSettingsOf(settings);
-  metrics.expectBuilders([targetSettings.stsName]);
-  const shared = new SharedParts([targetSettings], settings, { ...ports, client });
-  const target = new Target(targetSettings, { ...ports, network, client, shared, upstreamTls });
+  const { targets, shared, router, defaultPool } = makeBuilders(settings, {
+    ...ports,
+    network,
+    client,
+    upstreamTls,
+  });
+  metrics.expectBuilders(targets.map(({ name }) => name));
   const ending = { begun: false };
   const health = new Health();
 
   metrics.record("build_info", 1, { version, deno: runtime });
-  const { listener, plain, tls, mostArrivals, watch } = await openListeners(settings, ports, credentials);
+  const { entries, plain, tls, mostArrivals, watch } = await openListeners(
+    settings,
+    defaultPool,
+    ports,
+    credentials,
+  );
   const room = new Room(settings.maxConnections, {
     count: ports.countDescriptors,
     log,
     metrics,
     mostArrivals,
   });
-  const waiting = { ...settings, readyWaitTimeoutMs: settings.readyWaitTimeoutMs.base };
-  const proxy = new Proxy(listener, waiting, room, { ...ports, seats: target.seats });
-  addChecks(health, { ending, access: client.access, proxy, target });
-  const admin = openAdmin(settings, ports, health, listener, () => proxy.countBytes());
-  await ports.onListening?.({ proxy: listener.addr, tls, admin: admin.addr });
+  const proxy = new Proxy(entries, settings, room, { ...ports, seats: router });
+  addChecks(health, { ending, access: client.access, proxy, targets, router, clock });
+  const admin = openAdmin(settings, ports, {
+    version,
+    health,
+    metrics: () => {
+      proxy.countBytes();
+      return metrics.text();
+    },
+    route: (name) => router.explain(name),
+  }, () => proxy.stopAccepting());
+  await ports.onListening?.({ proxy: entries[0]!.listener.addr, tls, admin: admin.addr });
   log.info("listening", {
     addr: plain && formatAddress(plain),
     tlsAddr: tls && formatAddress(tls),
     adminAddr: formatAddress(admin.addr),
-    target: `${settings.stsNamespace}/${settings.stsName}`,
+    target: targets.map(({ name }) => `${settings.stsNamespace}/${name}`).join(", "),
     cluster: `${cluster.server.host} (${cluster.source})`,
     version,
   });
@@ -114,9 +127,19 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   tasks.run("accept", (signal) => proxy.run(signal));
   if (watch !== undefined) tasks.run("TLS files", watch);
   shared.start(tasks);
-  target.start(tasks);
+  for (const { target } of targets) target.start(tasks);
   try {
-    await untilEnded(settings, { clock, log, stop, target, election: shared.election, proxy, ending, tasks });
+    const running = {
+      clock,
+      log,
+      stop,
+      targets: targets.map(({ target }) => target),
+      election: shared.election,
+      proxy,
+      ending,
+      tasks,
+    };
+    await untilEnded(settings, running);
   } finally {
     await admin.close();
     cluster.http.close();
@@ -124,36 +147,16 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   }
 }
 
-/** The one StatefulSet. */
-function targetSettingsOf(settings: Settings): TargetSettings {
-  return {
-    ...settings,
-    idleTimeoutMs: settings.idleTimeoutMs.base,
-    minReplicas: settings.minReplicas.base,
-    maxReplicas: 1,
-    sessionsPerReplica: settings.sessionsPerReplica.base,
-    maxSessionsPerReplica: 0,
-    placement: "packed",
-  };
-}
-
 function openAdmin(
   settings: Settings,
   ports: AppPorts,
-  health: Health,
-  listener: Listener,
-  beforeMetrics: () => void,
+  content: AdminContent,
+  onFailure: () => void,
 ): AdminServer {
-  const { version, metrics } = ports;
   try {
-    const text = () => {
-      beforeMetrics();
-      return metrics.text();
-    };
-    const handler = adminHandler({ version, health, metrics: text });
-    return ports.serveAdmin(settings.adminAddr, handler);
+    return ports.serveAdmin(settings.adminAddr, adminHandler(content));
   } catch (error) {
-    listener.close();
+    onFailure();
     throw cannotListen(settings.adminAddr, "--admin-addr", error);
   }
 }

@@ -4,15 +4,20 @@
  * @module
  */
 import { FatalError, UsageError } from "../base/errors.ts";
-import { type Address, formatAddress, type Listener } from "../base/network.ts";
+import { type Address, formatAddress } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
+import { doorsOf } from "../config/builders.ts";
 import type { Settings } from "../config/settings.ts";
 import { Arrivals, MOST_ARRIVALS } from "../entrance/arrivals.ts";
 import { Entrance, type EntranceSteps } from "../entrance/entrance.ts";
 import { ReloadedCredentials } from "../entrance/server_credentials.ts";
 import type { ClientRules } from "../entrance/tls_server.ts";
 import type { Machine } from "../kube/machine.ts";
-import { joinListeners, listenOn } from "../proxy/listen.ts";
+import { listenOn } from "../proxy/listen.ts";
+import type { Entry } from "../proxy/proxy.ts";
+import { projectOf } from "../route/project.ts";
+import type { Door } from "../target/seats.ts";
+import { projectNames } from "./builders.ts";
 
 /** What listeners are made with. */
 export type ListenerPorts = Pick<BasePorts, "clock" | "log" | "metrics" | "network"> & {
@@ -24,9 +29,9 @@ export type ListenerPorts = Pick<BasePorts, "clock" | "log" | "metrics" | "netwo
 
 /** The listeners of the program. */
 export interface Listeners {
-  /** All of them as one. */
-  readonly listener: Listener;
-  /** Where the plain one is, if there is one. */
+  /** All of them, and which door each is. */
+  readonly entries: readonly Entry[];
+  /** Where the plain one for all clients is, if there is one. */
   readonly plain: Address | undefined;
   /** Where the one with TLS is, if there is one. */
   readonly tls: Address | undefined;
@@ -39,43 +44,45 @@ export interface Listeners {
 type Secure = NonNullable<EntranceSteps["secure"]>;
 
 /**
- * Opens them, with the credentials of {@link loadCredentials}.
+ * Opens them, with the credentials of {@link loadCredentials}. Those of projects and pools (`--listeners`) are like the one
+ * for all clients: plain, or with TLS where there is none without.
  *
  * @throws FatalError when an address cannot be listened on
  */
 export async function openListeners(
   settings: Settings,
+  defaultPool: string,
   ports: ListenerPorts,
   credentials: ReloadedCredentials | undefined,
 ): Promise<Listeners> {
   const { listenAddr, tlsListenAddr, tlsClientNames, proxyProtocolFrom: proxiesFrom = [] } = settings;
   const arrivals = new Arrivals(ports.clock);
-  const opened: Listener[] = [];
-  const open = (address: Address | "off", flag: string, secure?: Secure): Listener | undefined => {
+  const secure = credentials && await secureWith(credentials, { names: tlsClientNames, clock: ports.clock });
+  const entries: Entry[] = [];
+  const open = (address: Address | "off", flag: string, door: Door, secure?: Secure): Address | undefined => {
     if (address === "off") return undefined;
     try {
       const tcp = listenOn(ports.network, address);
       const isPlain = secure === undefined && proxiesFrom.length === 0;
       const listener = isPlain ? tcp : new Entrance(tcp, { proxiesFrom, secure }, { ...ports, arrivals });
-      opened.push(listener);
-      return listener;
+      entries.push({ listener, door });
+      return listener.addr;
     } catch (error) {
-      for (const listener of opened) listener.close();
+      for (const { listener } of entries) listener.close();
       throw cannotListen(address, flag, error);
     }
   };
-  const plain = open(listenAddr, "--listen-addr");
-  const tls = open(
-    tlsListenAddr,
-    "--tls-listen-addr",
-    credentials && await secureWith(credentials, { names: tlsClientNames, clock: ports.clock }),
-  );
-  const [first, second] = opened;
-  if (first === undefined) throw new FatalError("Cannot listen for clients: no address is given");
+  const plain = open(listenAddr, "--listen-addr", { pool: defaultPool });
+  const tls = open(tlsListenAddr, "--tls-listen-addr", { pool: defaultPool }, secure);
+  for (const { address, project, pool = defaultPool } of doorsOf(settings)) {
+    const name = project === undefined ? undefined : projectOf(project, projectNames(settings)) ?? project;
+    open(address, "--listeners", { pool, project: name }, plain === undefined ? secure : undefined);
+  }
+  if (entries.length === 0) throw new FatalError("Cannot listen for clients: no address is given");
   return {
-    listener: second === undefined ? first : joinListeners(first, second),
-    plain: plain?.addr,
-    tls: tls?.addr,
+    entries,
+    plain,
+    tls,
     mostArrivals: tls === undefined && proxiesFrom.length === 0 ? 0 : MOST_ARRIVALS,
     watch: credentials && ((signal) => credentials.watch(signal)),
   };

@@ -29,8 +29,8 @@ export interface Running {
   readonly log: Log;
   /** The user's wish to end: when the running sessions have (`drain`), or at once (`now`). */
   readonly stop: { readonly drain: AbortSignal; readonly now: AbortSignal };
-  /** The StatefulSet, and this proxy among others. */
-  readonly target: Target;
+  /** The StatefulSets, and this proxy among others. */
+  readonly targets: readonly Target[];
   /** The election of this process. */
   readonly election: Pick<Election, "release">;
   /** The sessions. */
@@ -56,23 +56,25 @@ const LEAVE_MS = 5_000;
  * @throws what a failed part threw
  */
 export async function untilEnded(settings: DrainSettings, running: Running): Promise<void> {
-  const { clock, log, stop, target: { scaler, proxies, resets }, proxy, ending, tasks } = running;
+  const { clock, log, stop, targets, proxy, ending, tasks } = running;
   await aborted(stop.drain, stop.now, tasks.signal);
   ending.begun = true;
   // When a part has failed, now or later, held clients are refused, and the record still protects running sessions.
   const drained = new AbortController();
-  let outlasted: Promise<void> | undefined;
+  let outlasted: Promise<unknown> | undefined;
   const onFailure = () => {
     const cause = messageOf(tasks.signal.reason);
     log.error("component_failed", { cause, then: "the program ends after its running sessions" });
     const told = publicMessageOf(tasks.signal.reason);
     proxy.refuseHeld("failed", `The proxy in front of buildkitd has failed, start the build again: ${told}`);
-    outlasted = proxies.outlast(drained.signal);
+    outlasted = Promise.all(targets.map(({ proxies }) => proxies.outlast(drained.signal)));
   };
   if (tasks.signal.aborted) onFailure();
   else tasks.signal.addEventListener("abort", onFailure, { once: true });
-  scaler.stopLowering();
-  proxies.drain(longestDrainMs(settings));
+  for (const { scaler, proxies } of targets) {
+    scaler.stopLowering();
+    proxies.drain(longestDrainMs(settings));
+  }
   const released = releaseLead(running);
   log.info("shutdown_started", { sessions: proxy.open, shutdownDelayMs: settings.shutdownDelayMs });
   await waitUntil(clock, settings.shutdownDelayMs, stop.now, tasks.signal);
@@ -80,7 +82,7 @@ export async function untilEnded(settings: DrainSettings, running: Running): Pro
   void proxy.drained().then(() => drained.abort());
   await endSessions(settings, running, drained.signal);
   // The last session lines are written without waiting for the reason of a reset.
-  await resets.end();
+  await Promise.all(targets.map(({ resets }) => resets.end()));
   tasks.signal.removeEventListener("abort", onFailure);
   tasks.stop();
   try {
@@ -93,9 +95,9 @@ export async function untilEnded(settings: DrainSettings, running: Running): Pro
 }
 
 /** Releases the lead as soon as no write of the replicas is under way. Never throws. */
-async function releaseLead({ clock, log, stop, election, target: { scaler } }: Running): Promise<void> {
+async function releaseLead({ clock, log, stop, election, targets }: Running): Promise<void> {
   try {
-    await scaler.idle();
+    await Promise.all(targets.map(({ scaler }) => scaler.idle()));
     // Not the tasks' signal: without sessions, the tasks may end before this is answered.
     using limit = leaveLimit(clock, stop.now);
     await election.release(limit.signal);
@@ -126,12 +128,14 @@ async function endSessions(
   await proxy.drained();
 }
 
-/** Deletes this proxy's record. Never throws. */
-async function leave({ clock, log, stop, target: { proxies } }: Running): Promise<void> {
+/** Deletes this proxy's records. Never throws. */
+async function leave({ clock, log, stop, targets }: Running): Promise<void> {
   using limit = leaveLimit(clock, stop.now);
-  await proxies.leave(limit.signal).catch((error) => {
-    log.warn("own_record_deletion_failed", { cause: messageOf(error) });
-  });
+  await Promise.all(targets.map(({ proxies }) =>
+    proxies.leave(limit.signal).catch((error) => {
+      log.warn("own_record_deletion_failed", { cause: messageOf(error) });
+    })
+  ));
 }
 
 function leaveLimit(clock: Clock, now: AbortSignal): ReturnType<typeof deadline> {

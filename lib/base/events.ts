@@ -210,6 +210,11 @@ export const EVENT_TOPICS = {
       text: "session failed",
       meaning: "an error of this program ended a session: please report it",
     },
+    session_queued: {
+      level: "info",
+      text: "session queued",
+      meaning: "every builder that it may use is at `--max-sessions-per-replica`; `queued` sessions wait now",
+    },
     held_limit_reached: {
       level: "warn",
       text: "held sessions limit reached",

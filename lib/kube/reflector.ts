@@ -64,6 +64,7 @@ export class Reflector<T extends KubeObject> {
   readonly #faults: CauseLog;
   readonly #synced = Promise.withResolvers<void>();
   #isSynced = false;
+  #isForbidden = false;
   #urgent = false;
   readonly #hurry = new Notifier();
   #relist = new AbortController();
@@ -91,6 +92,11 @@ export class Reflector<T extends KubeObject> {
   /** Why the view is out of date; undefined while the watch works. */
   get fault(): string | undefined {
     return this.#faults.cause;
+  }
+
+  /** The server has answered last that the right to list or watch is missing. */
+  get isForbidden(): boolean {
+    return this.#isForbidden;
   }
 
   /** Whether a client waits. If so, a silent watch is restarted sooner. */
@@ -131,6 +137,7 @@ export class Reflector<T extends KubeObject> {
         if (this.#relist.signal.aborted) continue;
         version = error instanceof WatchFailure ? error.version : version;
         const cause = error instanceof WatchFailure ? error.cause : error;
+        this.#isForbidden = cause instanceof ApiError && cause.status === 403;
         if (cause instanceof SilenceError) {
           // Not a fault yet: a collection without changes is silent, too. The next try shows whether the server
           // answers.
@@ -199,6 +206,7 @@ export class Reflector<T extends KubeObject> {
         },
       }, signal);
       opened = true;
+      this.#isForbidden = false;
       this.#faults.succeeded();
       this.#isSynced = true;
       this.#synced.resolve();

@@ -18,6 +18,8 @@ export interface AdminContent {
   readonly health: Health;
   /** The text of `/metrics`. */
   metrics(): Promise<string>;
+  /** Where sessions of a project go, and why; of none, with `undefined`. */
+  route(project: string | undefined): string;
 }
 
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -29,6 +31,7 @@ const PATHS: ReadonlyMap<string, string> = new Map([
   ["/readyz", "takes connections: 200, or 503 and the reasons (?verbose lists every check)"],
   ["/healthz", "the same as /livez"],
   ["/metrics", "Prometheus metrics"],
+  ["/route", "where a project's sessions go, and why (?project=NAME)"],
 ]);
 
 const PROBES: ReadonlyMap<string, Probe> = new Map([
@@ -59,6 +62,10 @@ export function adminHandler(content: AdminContent): HttpHandler {
     }
     if (path === "/metrics") {
       return answer(request, 200, (await content.metrics()).trimEnd(), { "content-type": METRICS_TYPE });
+    }
+    if (path === "/route") {
+      const project = url.searchParams.get("project") ?? "";
+      return answer(request, 200, content.route(project === "" ? undefined : project).trimEnd());
     }
     const lines = [...PATHS].map(([name, what]) => `${name.padEnd(10)}${what}`);
     return answer(request, 200, [`buildkitd-autoscaler ${content.version}`, "", ...lines].join("\n"));

@@ -8,6 +8,8 @@ import type { Clock } from "../base/clock.ts";
 import type { Outcome } from "../base/metrics.ts";
 import type { Conn } from "../base/network.ts";
 import { formatDurationMs } from "../config/duration.ts";
+import type { Caller } from "../target/seats.ts";
+import { callerOfTap } from "./callers.ts";
 import type { HandOver } from "./hand_over.ts";
 import { relay, type Traffic } from "./relay.ts";
 import { onSilence } from "./silence.ts";
@@ -18,6 +20,10 @@ import { onSilence } from "./silence.ts";
  * is silent as long as none of its bytes is taken.
  */
 const HALF_CLOSED_MS = 15 * 60_000;
+
+/** The reason of a session that only watched, and made another call when its pod was about to go. */
+const LOST =
+  "It only watched the history of builds, so its pod was scaled down, and then it made another call";
 
 /** What a relayed session is bounded by. */
 export interface CarryLimits {
@@ -35,6 +41,8 @@ export interface FirstBytes {
   upstream(): void;
   /** Some have gone from buildkitd to the client. */
   downstream(): void;
+  /** It is known what the client is, or it is not any more what it was. False if it must not go on here. */
+  identified(caller: Caller | undefined): boolean;
 }
 
 /** How a relayed session has ended. */
@@ -70,9 +78,15 @@ export async function carry(
   const cancelWatch = endAfter(sessionIdleTimeoutMs, "(--session-idle-timeout)");
   let cancelHalf = () => {};
   let upstreamLeft = false;
+  let isLost = false;
+  const called = () => {
+    isLost = !firstBytes.identified(first.tap && callerOfTap(first.tap));
+    return !isLost;
+  };
   try {
     const outcome = await relay(downstream, upstream, first, traffic, {
       ...firstBytes,
+      called,
       upstreamLeft: () => upstreamLeft = true,
       halfClosed: () => {
         cancelHalf = endAfter(HALF_CLOSED_MS, "after one side had ended");
@@ -80,6 +94,7 @@ export async function carry(
     }, stop.signal);
     cut.throwIfAborted();
     if (silence !== undefined) return { outcome: "idle_timeout", reason: silence, upstreamLeft };
+    if (isLost) return { outcome, reason: LOST, upstreamLeft: false };
     return { outcome, upstreamLeft };
   } finally {
     cancelWatch();

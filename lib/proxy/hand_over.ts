@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { CallTap } from "./call_tap.ts";
 import type { Http2Opening } from "./http2_opening.ts";
 
 /** What a hold hands to the relay. */
@@ -17,4 +18,6 @@ export interface HandOver {
   readonly written: Promise<void>;
   /** Takes out of the client's bytes what was not meant for the daemon; until it is blind, all bytes must go through. */
   readonly opening: Pick<Http2Opening, "blind" | "take">;
+  /** Listens to the client's calls. It has taken the chunks, and takes what `opening` takes. */
+  readonly tap?: CallTap | undefined;
 }

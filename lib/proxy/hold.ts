@@ -13,7 +13,9 @@ import type { HandOver } from "./hand_over.ts";
 import { goAway } from "./http2_errors.ts";
 import type { Malformed } from "./http2_faults.ts";
 import { Http2Opening, type OpeningKind, type Refusal } from "./http2_opening.ts";
+import type { Words } from "./introduction.ts";
 import { Pieces } from "./pieces.ts";
+import { callerOf, TlsGreeting } from "./callers.ts";
 
 /** Kept bytes of one session never exceed this. At the limit, reading stops until there is a pod. */
 export const SESSION_LIMIT_BYTES = 128 * 1024;
@@ -86,6 +88,7 @@ export class Hold {
   readonly #events: HoldEvents;
   #buffer = new Uint8Array(READ_BYTES);
   readonly #opening = new Http2Opening();
+  readonly #hello = new TlsGreeting();
   /** For the daemon, in order; has been through the opening. */
   readonly #kept = new Pieces();
   /** What came while the hold did not parse: in order after `#kept`. */
@@ -99,6 +102,7 @@ export class Hold {
   #left: Leaving | undefined;
   /** Bytes are parsed as they come; otherwise they are kept unparsed. */
   #parses = false;
+  #spoke = false;
   /** `refuse` was called. */
   #refuses = false;
   /** Reading has stopped at one of the limits. */
@@ -128,6 +132,18 @@ export class Hold {
   /** What the client speaks, as far as that is known. */
   get speaks(): OpeningKind {
     return this.#opening.kind;
+  }
+
+  /** What the first bytes say of the session. Known only of bytes that were parsed. */
+  get words(): Words {
+    const { kind, firstCall } = this.#opening;
+    if (kind === "other") return this.#hello.words;
+    return firstCall === undefined || firstCall === "none" ? firstCall : callerOf(firstCall);
+  }
+
+  /** The client has sent something. */
+  get spoke(): boolean {
+    return this.#spoke;
   }
 
   /** The client has sent GOAWAY. */
@@ -167,13 +183,17 @@ export class Hold {
   handOver(): HandOver {
     // In the order in which the bytes came: the unparsed ones are the latest, since `startParsing` takes all of
     // them out.
-    const chunks = [...this.#kept.take(), ...this.#opening.connected(), ...this.#unparsed.take()];
+    const unparsed = this.#unparsed.take();
+    const chunks = [...this.#kept.take(), ...this.#opening.connected(), ...unparsed];
+    const { tap } = this.#opening;
+    for (const bytes of unparsed) tap.take(bytes);
     const handOver = {
       chunks,
       pending: this.#pending,
       ended: this.#left === "fin",
       written: this.#written,
       opening: this.#opening,
+      tap,
     };
     this.end();
     return handOver;
@@ -230,6 +250,7 @@ export class Hold {
     if (this.#over) return;
     if (bytes === null) return this.#leave("fin");
     this.#pending = undefined;
+    this.#spoke = true;
     if (this.#parses) {
       if (!this.#parse([bytes], 0)) return;
     } else {
@@ -250,6 +271,7 @@ export class Hold {
     for (const bytes of pieces) {
       const step = this.#opening.take(bytes);
       for (const kept of step.kept) {
+        if (this.#opening.kind === "other") this.#hello.take(kept);
         this.#kept.push(kept);
         keptBytes += kept.byteLength;
       }

@@ -45,11 +45,6 @@ function takesBoth(network: Network, first: string, second: string): boolean {
   }
 }
 
-/** Two listeners as one, whose address is the first's. */
-export function joinListeners(first: Listener, second: Listener): Listener {
-  return new JoinedListener(first, second);
-}
-
 /** The outcome of an accept. */
 type Accepted = { readonly conn: Conn } | { readonly error: unknown };
 

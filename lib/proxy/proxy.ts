@@ -12,13 +12,23 @@ import type { Conn, Listener } from "../base/network.ts";
 import { HoldEnded, refuseSession } from "./goodbye.ts";
 import { HoldBudget, TOTAL_LIMIT_BYTES } from "./hold.ts";
 import { GRPC_STATUS } from "./http2_errors.ts";
+import type { Door } from "../target/seats.ts";
 import type { Traffic } from "./relay.ts";
 import type { Room } from "./room.ts";
+import { SilentSessions } from "./silent_sessions.ts";
 import { runSession, type SessionPorts, type SessionSettings } from "./session.ts";
+
+/** A listener, and which door it is. */
+export interface Entry {
+  /** Where clients connect. */
+  readonly listener: Listener;
+  /** What that says of their sessions. */
+  readonly door: Door;
+}
 
 /** Accepts connections and runs their sessions. */
 export class Proxy {
-  readonly #listener: Listener;
+  readonly #entries: readonly Entry[];
   readonly #settings: SessionSettings;
   readonly #room: Room;
   readonly #ports: SessionPorts;
@@ -35,18 +45,19 @@ export class Proxy {
   readonly #traffic = new Set<Traffic>();
   /** What sessions that have ended carried since the last `countBytes`, less what that had counted already. */
   #uncounted: Traffic = { upstreamBytes: 0, downstreamBytes: 0 };
+  readonly #silence: SilentSessions;
   #accepting = true;
   #lastId = 0;
 
-  /** Takes over `listener`. */
+  /** Takes over the listeners of `entries`. */
   constructor(
-    listener: Listener,
+    entries: readonly Entry[],
     settings: SessionSettings,
     room: Room,
     ports: Omit<SessionPorts, "budget" | "heldLimit">,
   ) {
     const { log, metrics } = ports;
-    this.#listener = listener;
+    this.#entries = entries;
     this.#settings = settings;
     this.#room = room;
     this.#ports = {
@@ -54,7 +65,8 @@ export class Proxy {
       budget: new HoldBudget(TOTAL_LIMIT_BYTES, (usedBytes) => metrics.record("hold_bytes", usedBytes, {})),
       heldLimit: new CauseLog(log, "held_limit_reached"),
     };
-    const { seats } = ports;
+    const { clock, seats } = ports;
+    this.#silence = new SilentSessions(clock, (id, isSilent) => seats.silent(id, isSilent));
     seats.subscribe(() => metrics.record("sessions_held", seats.held, {}));
     this.#acceptFaults = new CauseLog(log, "accept_failed");
     this.#limit = new CauseLog(log, "connection_limit_reached");
@@ -82,21 +94,25 @@ export class Proxy {
 
   /** Accepts until `stopAccepting` is called or the signal is aborted. No error of accept ends it. */
   async run(signal: AbortSignal): Promise<void> {
-    await acceptAll(this.#listener, this.#ports.clock, signal, {
-      isOpen: () => this.#accepting,
-      accepted: (conn) => {
-        this.#acceptFaults.succeeded();
-        this.#begin(conn);
-      },
-      failed: (fault, error, inARow) => this.#acceptFailed(fault, error, inARow),
-    });
+    const { clock } = this.#ports;
+    const accepting = this.#entries.map(({ listener, door }) =>
+      acceptAll(listener, clock, signal, {
+        isOpen: () => this.#accepting,
+        accepted: (conn) => {
+          this.#acceptFaults.succeeded();
+          this.#begin(conn, door);
+        },
+        failed: (fault, error, inARow) => this.#acceptFailed(fault, error, inARow),
+      })
+    );
+    await Promise.all(accepting);
   }
 
   /** Takes no more connections; running sessions go on. */
   stopAccepting(): void {
     if (!this.#accepting) return;
     this.#accepting = false;
-    this.#listener.close();
+    for (const { listener } of this.#entries) listener.close();
   }
 
   /** Resolves when no session is left. */
@@ -139,18 +155,22 @@ export class Proxy {
     }
   }
 
-  #begin(conn: Conn): void {
+  #begin(conn: Conn, door: Door): void {
     if (!this.#room.fits(this.#sessions.size, this.held)) return this.#refuse(conn);
     this.#limit.succeeded();
     const traffic: Traffic = { upstreamBytes: 0, downstreamBytes: 0 };
     this.#traffic.add(traffic);
-    const session = runSession(++this.#lastId, conn, traffic, this.#settings, this.#ports, {
+    const start = { downstream: conn, door, traffic };
+    const id = ++this.#lastId;
+    this.#silence.add(id, traffic);
+    const session = runSession(id, start, this.#settings, this.#ports, {
       cut: this.#cut.signal,
       refuse: this.#hopeless.signal,
     });
     this.#sessions.add(session);
     session.finally(() => {
       this.#sessions.delete(session);
+      this.#silence.remove(id);
       this.#traffic.delete(traffic);
       this.#uncounted.upstreamBytes += traffic.upstreamBytes;
       this.#uncounted.downstreamBytes += traffic.downstreamBytes;

@@ -6,6 +6,7 @@
  */
 import { close, writeAll } from "../base/conn.ts";
 import type { Conn } from "../base/network.ts";
+import type { CallTap } from "./call_tap.ts";
 import type { HandOver } from "./hand_over.ts";
 
 /**
@@ -40,6 +41,11 @@ export interface RelayEvents {
   downstream(): void;
   /** One side has ended, with a FIN or broken, and the other has not yet. Called once. */
   halfClosed?(): void;
+  /**
+   * The tap of the hand-over has learnt something from bytes that are not sent yet. If it returns false, they must not be:
+   * the relay ends at once.
+   */
+  called?(): boolean;
   /** buildkitd has sent its FIN before the client did: it has left, or has died with nothing of the client's unread. */
   upstreamLeft?(): void;
 }
@@ -109,9 +115,13 @@ export async function relay(
   if (first.ended) sideEnded();
   first.pending?.then((bytes) => bytes === null && sideEnded(), sideEnded);
   let clientEnded = false;
-  const sent = sendFirst(downstream, upstream, first, countUpstream);
+  const { tap } = first;
+  const mayCall = () => events.called?.() ?? true;
+  const sent = tap?.first !== undefined && !mayCall()
+    ? Promise.resolve(lost(upstream))
+    : sendFirst(downstream, upstream, first, countUpstream, mayCall);
   const ends = Promise.all([
-    copy(sent, downstream, upstream, countUpstream).then((end) => {
+    copy(sent, downstream, upstream, countUpstream, tap && { tap, mayCall }).then((end) => {
       clientEnded = true;
       onEnd(end);
     }),
@@ -132,8 +142,9 @@ export async function relay(
 async function sendFirst(
   downstream: Conn,
   upstream: Conn,
-  { chunks, pending, ended, opening }: HandOver,
+  { chunks, pending, ended, opening, tap }: HandOver,
   count: (bytes: number) => void,
+  mayCall: () => boolean,
 ): Promise<End | undefined> {
   // Taken out one by one: the hand-over stays referenced as long as the session runs, and kept bytes are large.
   try {
@@ -153,8 +164,12 @@ async function sendFirst(
       return { broken: downstream, while: "reading" };
     }
     if (bytes === null) return await finish(upstream);
+    const knew = tap?.first;
+    const watched = tap?.watches;
+    const { kept } = opening.take(bytes);
+    if ((tap?.first !== knew || tap?.watches !== watched) && !mayCall()) return lost(upstream);
     try {
-      for (const part of opening.take(bytes).kept) await writeAll(upstream, part, count);
+      for (const part of kept) await writeAll(upstream, part, count);
     } catch {
       return { broken: upstream, while: "writing" };
     }
@@ -168,12 +183,25 @@ async function readSome(from: Conn): Promise<Uint8Array | null> {
   return n === null ? null : buffer.subarray(0, n);
 }
 
+/** Listens to the client's calls while its bytes are copied. */
+interface Listening {
+  readonly tap: CallTap;
+  /** What the tap has just learnt permits to send the bytes. */
+  readonly mayCall: () => boolean;
+}
+
+/** The session has lost its pod, and nothing more may be sent there. */
+function lost(upstream: Conn): End {
+  return { broken: upstream, while: "reading" };
+}
+
 /** Copies after `before`, unless that has ended the direction. */
 async function copy(
   before: Promise<End | undefined | void>,
   from: Conn,
   to: Conn,
   count: (bytes: number) => void,
+  listening?: Listening,
 ): Promise<End> {
   const end = await before;
   if (end !== undefined) return end;
@@ -193,6 +221,11 @@ async function copy(
       return await finish(to);
     }
     filled = n === buffer.byteLength;
+    if (listening !== undefined) {
+      const { tap, mayCall } = listening;
+      if (tap.take(buffer.subarray(0, n)) && !mayCall()) return lost(to);
+      if (tap.done) listening = undefined;
+    }
     try {
       await writeAll(to, filled ? buffer : buffer.subarray(0, n), count);
     } catch {

@@ -10,7 +10,7 @@ import { messageOf } from "../base/errors.ts";
 import type { Outcome } from "../base/metrics.ts";
 import { type Conn, formatAddress } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
-import type { Seat } from "../target/seats.ts";
+import type { Caller, Door, Routed, Seat } from "../target/seats.ts";
 import { type Carried, carry } from "./carry.ts";
 import { HoldEnded, sayGoodbye, timedOut } from "./goodbye.ts";
 import type { Hold } from "./hold.ts";
@@ -26,22 +26,32 @@ export interface SessionSettings extends WaitSettings {
 /** What a session is made of. */
 export interface SessionPorts extends WaitPorts, Pick<BasePorts, "log" | "metrics"> {}
 
+/** How a session begins. */
+export interface SessionStart {
+  /** The client's connection. */
+  readonly downstream: Conn;
+  /** Where it has come in. */
+  readonly door: Door;
+  /** Counts what it carries. */
+  readonly traffic: Traffic;
+}
+
 /** Runs one session to its end. Never throws. */
 export function runSession(
   id: number,
-  downstream: Conn,
-  traffic: Traffic,
+  { downstream, door, traffic }: SessionStart,
   settings: SessionSettings,
   ports: SessionPorts,
   ends: SessionEnds,
 ): Promise<void> {
-  return new Session(id, downstream, traffic, settings, ports, ends).run();
+  return new Session(id, { downstream, door, traffic }, settings, ports, ends).run();
 }
 
 /** One session, and what its log line will say. */
 class Session {
   readonly #id: number;
   readonly #downstream: Conn;
+  readonly #door: Door;
   readonly #traffic: Traffic;
   readonly #settings: SessionSettings;
   readonly #ports: SessionPorts;
@@ -54,17 +64,18 @@ class Session {
   /** The daemon has sent its FIN before the client did. */
   #upstreamLeft = false;
   #heldMs: number | undefined;
+  #routed: Routed = {};
 
   constructor(
     id: number,
-    downstream: Conn,
-    traffic: Traffic,
+    { downstream, door, traffic }: SessionStart,
     settings: SessionSettings,
     ports: SessionPorts,
     ends: SessionEnds,
   ) {
     this.#id = id;
     this.#downstream = downstream;
+    this.#door = door;
     this.#traffic = traffic;
     this.#settings = settings;
     this.#ports = ports;
@@ -74,7 +85,7 @@ class Session {
   }
 
   async run(): Promise<void> {
-    const { log, metrics, seats } = this.#ports;
+    const { log, metrics } = this.#ports;
     const session = { session: this.#id, client: this.#client, clientName: this.#downstream.peerName };
     metrics.record("sessions_opened_total", 1, {});
     log.debug("session_opened", session);
@@ -91,7 +102,7 @@ class Session {
       }
     } finally {
       close(this.#downstream);
-      seats.end(this.#id);
+      this.#leave();
     }
     this.#tellEnd();
   }
@@ -100,7 +111,7 @@ class Session {
   async #serve(): Promise<void> {
     const { clock, metrics, seats } = this.#ports;
     const { cut } = this.#ends;
-    const wait = new Wait(this.#id, this.#downstream, this.#settings, this.#ports, this.#ends);
+    const wait = new Wait(this.#id, this.#downstream, this.#door, this.#settings, this.#ports, this.#ends);
     let upstream: Conn | undefined;
     try {
       const connected = await wait.connect();
@@ -108,7 +119,9 @@ class Session {
       this.#seat = connected.seat;
       wait.over();
       this.#heldMs = Math.round(clock.nowMs() - this.#startedMs);
-      metrics.record("hold_seconds", (clock.nowMs() - this.#startedMs) / 1000, {});
+      const seconds = (clock.nowMs() - this.#startedMs) / 1000;
+      metrics.record("hold_seconds", seconds, {});
+      if (seats.routeOf(this.#id).isWarm) metrics.record("connect_seconds", seconds, {});
       const carried = await this.#carry(upstream, wait.hold);
       this.#outcome = carried.outcome;
       this.#reason = carried.reason;
@@ -116,10 +129,11 @@ class Session {
     } catch (error) {
       if (!(error instanceof HoldEnded) || cut.aborted) throw error;
       this.#heldMs = Math.round(clock.nowMs() - this.#startedMs);
-      const why = error.outcome === "timed_out" ? seats.explainWait(this.#id, cut) : undefined;
+      const isPodLate = error.outcome === "timed_out" && error.message === "";
+      const why = isPodLate ? seats.explainWait(this.#id, cut) : undefined;
+      const { readyWaitTimeoutMs } = seats.limitsOf(this.#door);
       // From here on it calls for no pod, however long the client still stays.
-      seats.end(this.#id);
-      const { readyWaitTimeoutMs } = this.#settings;
+      this.#leave();
       const told = why === undefined ? error : await timedOut(error, why, readyWaitTimeoutMs, wait.hold);
       await sayGoodbye(told, wait.hold, clock, cut);
       throw told;
@@ -130,12 +144,20 @@ class Session {
     }
   }
 
+  /** Gives the seat up, or the wait for one. Harmless when called twice. */
+  #leave(): void {
+    const { seats } = this.#ports;
+    this.#routed = { ...this.#routed, ...seats.routeOf(this.#id) };
+    seats.end(this.#id);
+  }
+
   #carry(upstream: Conn, hold: Hold): Promise<Carried> {
     const { clock, seats } = this.#ports;
     const { sessionIdleTimeoutMs } = this.#settings;
     const firstBytes = {
       upstream: () => seats.used(this.#id),
       downstream: () => seats.answered(this.#id),
+      identified: (caller: Caller | undefined) => seats.identify(this.#id, caller),
     };
     const limits = { clock, sessionIdleTimeoutMs, cut: this.#ends.cut };
     return carry(this.#downstream, upstream, hold.handOver(), this.#traffic, firstBytes, limits);
@@ -148,6 +170,9 @@ class Session {
     const seat = this.#seat;
     const durationMs = Math.round(clock.nowMs() - this.#startedMs);
     const heldMs = this.#heldMs ?? durationMs;
+    const { builder, project, why, queuedMs } = this.#routed;
+    // Where there is one builder for all, nothing was routed.
+    const route = why === undefined ? {} : { builder, project, routed: why, queuedMs };
     metrics.record("sessions_ended_total", 1, { outcome });
     const level = levelOf(outcome);
     const write = (reason = this.#reason) =>
@@ -159,6 +184,7 @@ class Session {
         reason,
         pod: seat?.backend.pod,
         ordinal: seat?.backend.ordinal,
+        ...route,
         heldMs,
         durationMs,
         upstreamBytes: this.#traffic.upstreamBytes,

@@ -11,15 +11,15 @@ import { close, tune } from "../base/conn.ts";
 import type { CauseLog } from "../base/log.ts";
 import type { Conn } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
-import { DialError, type Seat, type Seats } from "../target/seats.ts";
+import { DialError, type Door, type Seat, type Seats, type WaitsFor } from "../target/seats.ts";
 import { clientLeft, HoldEnded, silentWhileHeld } from "./goodbye.ts";
 import { Hold, type HoldBudget } from "./hold.ts";
 import { GRPC_STATUS } from "./http2_errors.ts";
+import { Introduction } from "./introduction.ts";
+import { WaitLimit } from "./wait_limit.ts";
 
 /** The settings that matter. */
 export interface WaitSettings {
-  /** From accept to a connected pod, in ms. */
-  readonly readyWaitTimeoutMs: number;
   /** Whether a connection alone calls for a pod, or only one that has sent something. */
   readonly wakeOn: "connect" | "data";
   /** Sessions that may be held at a time. */
@@ -59,33 +59,43 @@ export class Wait {
   readonly #waiting = new AbortController();
   /** Ends a dial, too. A FIN does not: then it is a half-close, which the relay passes on. */
   readonly #dialling = new AbortController();
-  readonly #cancelLimit: () => void;
+  readonly #door: Door;
+  readonly #limit: WaitLimit;
+  readonly #introduction: Introduction;
   readonly #onCut = () => this.#end(this.#ends.cut.reason);
   readonly #onRefuse = () => this.#waiting.abort(this.#ends.refuse.reason);
 
   /** Starts the clock of the wait. */
-  constructor(id: number, downstream: Conn, settings: WaitSettings, ports: WaitPorts, ends: SessionEnds) {
+  constructor(
+    id: number,
+    downstream: Conn,
+    door: Door,
+    settings: WaitSettings,
+    ports: WaitPorts,
+    ends: SessionEnds,
+  ) {
     const { clock, seats, budget } = ports;
     this.#id = id;
+    this.#door = door;
     this.#settings = settings;
     this.#ports = ports;
     this.#ends = ends;
     const startedMs = clock.nowMs();
+    this.#introduction = new Introduction(clock, (caller) => void seats.identify(id, caller));
     this.hold = new Hold(downstream, budget, {
-      bytes: () => seats.used(id),
-      left: (how) => this.#waiting.abort(clientLeft(how, this.hold, clock.nowMs() - startedMs)),
+      bytes: () => {
+        seats.used(id);
+        this.#introduction.heard(this.hold.words);
+      },
+      left: (how) => {
+        this.#introduction.left();
+        this.#waiting.abort(clientLeft(how, this.hold, clock.nowMs() - startedMs));
+      },
       malformed: ({ why }) => {
         this.#end(new HoldEnded("protocol_error", `The client breaks the HTTP/2 protocol: ${why}`));
       },
     });
-    const { readyWaitTimeoutMs } = settings;
-    this.#cancelLimit = clock.setTimer(readyWaitTimeoutMs, () => {
-      this.#end(
-        seats.needs(id)
-          ? new HoldEnded("timed_out", "", GRPC_STATUS.deadlineExceeded)
-          : silentWhileHeld(readyWaitTimeoutMs),
-      );
-    });
+    this.#limit = new WaitLimit(clock, seats.limitsOf(door), (waitsFor) => this.#timeIsUp(waitsFor));
     const { cut, refuse } = ends;
     cut.addEventListener("abort", this.#onCut, { once: true });
     if (cut.aborted) this.#onCut();
@@ -104,9 +114,13 @@ export class Wait {
     const waiting = this.#waiting.signal;
     const dialling = this.#dialling.signal;
     this.hold.start();
-    let seat = seats.open(id, this.#settings.wakeOn === "connect");
+    let seat = seats.open(id, {
+      door: this.#door,
+      counts: this.#settings.wakeOn === "connect",
+      onWait: (waitsFor) => this.#limit.waitFor(waitsFor),
+    });
     if (seat === undefined) {
-      this.hold.startParsing();
+      this.#startParsing();
       this.#refuseBeyondLimit();
     }
     for (let attempt = 0;; attempt++) {
@@ -126,7 +140,7 @@ export class Wait {
       }
       seat = undefined;
       seats.holdAgain(id);
-      this.hold.startParsing();
+      this.#startParsing();
       await sleep(clock, backoffMs(attempt, REDIAL, random), waiting);
     }
   }
@@ -134,9 +148,29 @@ export class Wait {
   /** Stops the clock of the wait, and removes its listeners. Harmless when called twice. */
   over(): void {
     const { cut, refuse } = this.#ends;
-    this.#cancelLimit();
+    this.#limit.end();
+    this.#introduction.end();
     cut.removeEventListener("abort", this.#onCut);
     refuse.removeEventListener("abort", this.#onRefuse);
+  }
+
+  #startParsing(): void {
+    this.hold.startParsing();
+    const { words, spoke } = this.hold;
+    this.#introduction.start(words, spoke, this.#settings.wakeOn === "connect");
+  }
+
+  #timeIsUp(waitsFor: WaitsFor): void {
+    const { seats } = this.#ports;
+    const id = this.#id;
+    if (waitsFor === "room") {
+      return this.#end(new HoldEnded("timed_out", seats.explainQueue(id), GRPC_STATUS.resourceExhausted));
+    }
+    this.#end(
+      seats.needs(id)
+        ? new HoldEnded("timed_out", "", GRPC_STATUS.deadlineExceeded)
+        : silentWhileHeld(seats.limitsOf(this.#door).readyWaitTimeoutMs),
+    );
   }
 
   #end(reason: unknown): void {

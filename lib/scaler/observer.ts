@@ -128,14 +128,24 @@ export class Observer {
     return this.#isGone ? undefined : this.#uid;
   }
 
-  /** Calls `listener` when {@link uid} has changed. It must be quick and must not throw. */
+  /** The StatefulSet is known to be absent, or this proxy has no right to see it. */
+  get isMissing(): boolean {
+    return this.#isGone || this.#statefulSets.isForbidden;
+  }
+
+  /** Calls `listener` when {@link uid} has changed, or the StatefulSet was not found. It must be quick and must not throw. */
   onPresence(listener: () => void): void {
     this.#onPresence.add(listener);
   }
 
   /** The name of the StatefulSet's first pod, as far as is known. */
   get firstPod(): string {
-    return `${this.#target.name}-${this.#ordinalStart}`;
+    return this.podName(0);
+  }
+
+  /** The name of the pod of an ordinal, which counts from 0, as far as is known. */
+  podName(ordinal: number): string {
+    return `${this.#target.name}-${this.#ordinalStart + ordinal}`;
   }
 
   /** Why no pod will be found; undefined while there is no reason to think so. */
@@ -259,9 +269,9 @@ export class Observer {
   }
 
   #gone(): void {
-    const wasThere = this.uid !== undefined;
+    const isNews = !this.#isGone;
     this.#isGone = true;
-    if (wasThere) this.#onPresence.tell();
+    if (isNews) this.#onPresence.tell();
     const { namespace, name } = this.#target;
     const { cluster } = this.#ports.client;
     const hint = `${namespaceHint(cluster, namespace)}${lookHint(cluster, "statefulsets")}`;

@@ -1,8 +1,8 @@
 /**
- * What sessions know of the pods: through this port they get a seat on one, dial it, and give it up. They know nothing of
- * replicas, promises or StatefulSets. `target_seats.ts` implements the port for one StatefulSet. An implementation for
- * several can choose one of them at each `open`, at each `again`, and while a session waits. Sessions are known by id, so
- * that ending one twice is harmless. Types, and the error of a dial.
+ * What sessions know of the pods: through the port {@link Seats} they get a seat on one, dial it, and give it up. They know
+ * nothing of replicas, promises or StatefulSets. `lib/route/router.ts` implements the port over all builders, each of
+ * which has the port {@link BuilderSeats} (`target_seats.ts`). Sessions are known by id, so that ending one twice is
+ * harmless. Types, and the error of a dial.
  *
  * @module
  */
@@ -39,18 +39,86 @@ export class DialError extends Error {
   }
 }
 
+/** Which of the program's listeners a session came through. */
+export interface Door {
+  /** Its clients belong to this project. */
+  readonly project?: string | undefined;
+  /** Its clients use the builders of this pool; the default pool is `""`. */
+  readonly pool: string;
+}
+
+/** What the first bytes of a client say of its session. */
+export interface Caller {
+  /** The host that it has dialled: `:authority` of its first call, or the server name of its TLS. */
+  readonly host?: string | undefined;
+  /** Connections with the same trace belong to one run of a client. */
+  readonly traceId?: string | undefined;
+  /**
+   * `watch`: it only watches the history of builds, so it wakes no builder and keeps none awake. `export`: it only hands
+   * over traces, so it does not queue.
+   */
+  readonly purpose: "build" | "watch" | "export";
+  /** It can be held for as long as it must; otherwise its own limit for a new connection applies, of 20 s or so. */
+  readonly isPatient: boolean;
+}
+
+/**
+ * What a held session waits for, which says what bounds its wait: `pod` is `--ready-wait-timeout`, `room` (it is queued
+ * behind the hard limit) is `--queue-timeout`, `nothing` (it only watches) has no bound.
+ */
+export type WaitsFor = "pod" | "room" | "nothing";
+
+/** A session that has just come. */
+export interface Arrival {
+  /** Where it has come in. */
+  readonly door: Door;
+  /** If it is seated at once, it counts as a use of the pod before it has sent anything. */
+  readonly counts: boolean;
+  /** Told what it waits for when that changes; it is `pod` at first. */
+  onWait(waitsFor: WaitsFor): void;
+}
+
+/** How long sessions wait. */
+export interface WaitLimits {
+  /** For a pod, in ms. */
+  readonly readyWaitTimeoutMs: number;
+  /** For room, in ms. */
+  readonly queueTimeoutMs: number;
+}
+
+/** Where a session goes or has gone, for the log. */
+export interface Routed {
+  /** The builder. */
+  readonly builder?: string | undefined;
+  /** Whose session it is. */
+  readonly project?: string | undefined;
+  /** Why it goes there. */
+  readonly why?: string | undefined;
+  /** For how long it was queued, if it was, in ms. */
+  readonly queuedMs?: number | undefined;
+  /** It had a seat as soon as it was known where it belongs. */
+  readonly isWarm?: boolean | undefined;
+}
+
 /** Gives seats to sessions. */
 export interface Seats {
   /** Sessions that wait for a seat. */
   readonly held: number;
   /** Calls `listener` when `held` may have changed. It must be quick and must not throw. */
   subscribe(listener: () => void): void;
+  /** How long sessions wait that come in by this door. */
+  limitsOf(door: Door): WaitLimits;
   /**
-   * Seats a new session at once if there is a place. Otherwise the session is held. It calls for a pod if `needs` is
-   * true. With `--wake-on=data`, `needs` is false until the client has sent something: a port scan must not start a
-   * pod.
+   * Seats a new session at once where its first bytes do not matter and there is a place. Otherwise it is held, and calls
+   * for no pod before it is identified.
    */
-  open(id: number, needs: boolean): Seat | undefined;
+  open(id: number, arrival: Arrival): Seat | undefined;
+  /**
+   * It is known what the first bytes say (undefined: nothing), or they do not come. From now on the session calls for a
+   * pod, unless it only watches. Also called when a session that only watched makes another call: then false means that it
+   * has lost its seat meanwhile, and must not carry that call.
+   */
+  identify(id: number, caller: Caller | undefined): boolean;
   /**
    * Resolves when the held session has a seat.
    *
@@ -73,19 +141,67 @@ export interface Seats {
   connected(seat: Seat): boolean;
   /** The session gives up its seat, and is held again. It calls for a pod if it did before. */
   holdAgain(id: number): void;
-  /** The client has sent something: from now on the session calls for a pod, or is known to use the one it has. */
+  /** The client has sent something to its pod: the session is known to use it. */
   used(id: number): void;
   /** Whether the session calls for a pod, or is known to use the one it has. */
   needs(id: number): boolean;
+  /** The session has been silent for so long that it is no load on its pod, or is not any more. It still uses it. */
+  silent(id: number, isSilent: boolean): void;
   /** The daemon has sent its first bytes. */
   answered(id: number): void;
   /** The session has ended. Harmless when it has ended before. */
   end(id: number): void;
+  /** Where it goes or has gone, for its line of the log. Call it before `end`. */
+  routeOf(id: number): Routed;
   /** Why there is no seat for a held session, for its client. Call it before `end`. Never throws. */
   explainWait(id: number, signal: AbortSignal): Promise<string>;
+  /** Why there was no room for a queued session, for its client: a whole sentence. Call it before `end`. */
+  explainQueue(id: number): string;
   /**
    * Finds out how the pod ended that has reset a session, and calls `tell` with it once, now or seconds later; with
    * undefined if that is not known. Never throws.
    */
   explainReset(seat: Seat, connectedForMs: number, tell: (how: string | undefined) => void): void;
+}
+
+/** What a session may exceed on its pod: nothing, the soft target, or the hard limit as well. */
+export type Beyond = "nothing" | "target" | "limit";
+
+/** The seats of one builder. The router decides which sessions it gets; all of this is about those. */
+export interface BuilderSeats {
+  /** Calls `listener` when a seat may have come or gone. It must be quick and must not throw. */
+  subscribe(listener: () => void): void;
+  /**
+   * Seats a session in this step, or changes nothing. `counts`: as in {@link Arrival}. `beyond`: what it may exceed on a
+   * pod.
+   */
+  seat(id: number, counts: boolean, beyond: Beyond): Seat | undefined;
+  /** The session waits for a seat here. If it `needs` one, a pod is called for. */
+  hold(id: number, needs: boolean): void;
+  /** Seats a session that only watches, in this step, or changes nothing. It counts for nothing. */
+  seatWatcher(id: number): Seat | undefined;
+  /** A seated session only watches. */
+  watch(id: number): void;
+  /** A seated session that only watched makes another call: it counts from now on. False if it has lost its seat. */
+  watchNoMore(id: number): boolean;
+  /** As {@link Seats.dial}. */
+  dial: Seats["dial"];
+  /** As {@link Seats.failed}. */
+  failed: Seats["failed"];
+  /** As {@link Seats.connected}. */
+  connected: Seats["connected"];
+  /** As {@link Seats.used}. */
+  used: Seats["used"];
+  /** As {@link Seats.needs}. */
+  needs: Seats["needs"];
+  /** As {@link Seats.silent}. */
+  silent: Seats["silent"];
+  /** As {@link Seats.answered}. */
+  answered: Seats["answered"];
+  /** The session is not held or seated here any more: it has ended, or waits elsewhere. Harmless if it was not. */
+  end: Seats["end"];
+  /** As {@link Seats.explainWait}. */
+  explainWait(signal: AbortSignal): Promise<string>;
+  /** As {@link Seats.explainReset}. */
+  explainReset: Seats["explainReset"];
 }

@@ -5,14 +5,14 @@
  *
  * @module
  */
-import { builderMetrics } from "../base/metrics.ts";
+import { BUILDER_STATES, builderMetrics, type BuilderState } from "../base/metrics.ts";
 import type { BasePorts, BuilderPorts } from "../base/ports.ts";
 import type { TaskGroup } from "../base/task_group.ts";
 import { Proxies } from "../ha/proxies.ts";
 import { Standing } from "../ha/standing.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { statefulSetScale } from "../kube/scale.ts";
-import type { Capacity } from "../scaler/capacity.ts";
+import type { Capacity, Room } from "../scaler/capacity.ts";
 import { ColdStart } from "../scaler/cold_start.ts";
 import { CountOwners } from "../scaler/count_owners.ts";
 import { waitExplainer } from "../scaler/explain.ts";
@@ -21,10 +21,12 @@ import { Placement } from "../scaler/placement.ts";
 import { ReplicaCount } from "../scaler/replica_count.ts";
 import { ResetExplainer } from "../scaler/reset_explainer.ts";
 import { Scaler } from "../scaler/scaler.ts";
+import { StateRunner } from "../scaler/state_runner.ts";
 import { verifySuspects } from "../scaler/verification.ts";
+import { warmAt } from "../scaler/warm.ts";
 import { type Joining, joiningAtStart, runProxies, untilJoined } from "./joining.ts";
 import { PodHealthChecks } from "./pod_health.ts";
-import type { Seats } from "./seats.ts";
+import type { BuilderSeats } from "./seats.ts";
 import type { SharedParts } from "./shared_parts.ts";
 import { TargetSeats } from "./target_seats.ts";
 import type { TargetSettings } from "./target_settings.ts";
@@ -44,7 +46,7 @@ export interface TargetPorts extends BasePorts {
 /** One StatefulSet, and this proxy's part in it. */
 export class Target {
   /** What sessions see of it. */
-  readonly seats: Seats;
+  readonly seats: BuilderSeats;
   /** How far this proxy has joined the others. */
   readonly joining: Joining = joiningAtStart();
   /** The pods, who is on them, and the promises that bind. */
@@ -63,6 +65,7 @@ export class Target {
   readonly #count: ReplicaCount;
   readonly #countOwners: CountOwners;
   readonly #podHealth: PodHealthChecks;
+  readonly #state: StateRunner;
 
   /** Starts nothing: `start` does. No session is seated before this proxy has joined the others. */
   constructor(settings: TargetSettings, given: TargetPorts) {
@@ -98,6 +101,7 @@ export class Target {
       minReplicas: settings.minReplicas,
       capacity,
       idleTimeoutMs: settings.idleTimeoutMs,
+      warmAt: settings.warm.length === 0 ? undefined : (wallMs) => warmAt(settings.warm, wallMs),
     });
     const countOwners = this.#countOwners = new CountOwners({ ...ports, scale, placement, peers, scaler });
     const observer = this.observer = new Observer(this.#at, {
@@ -108,6 +112,23 @@ export class Target {
       countOwners,
     });
     observer.onPresence(() => election.see(this.#at.name, observer.uid));
+    const presence = {
+      get isMissing() {
+        return settings.isCordoned || observer.isMissing;
+      },
+      onPresence: (listener: () => void) => observer.onPresence(listener),
+      podName: (ordinal: number) => observer.podName(ordinal),
+    };
+    const { namespace } = this.#at;
+    const { readyWaitTimeoutMs, isOnly } = settings;
+    this.#state = new StateRunner({ namespace, readyWaitTimeoutMs, asks: !isOnly }, {
+      client,
+      clock,
+      placement,
+      presence,
+    });
+    this.#state.subscribe(() => this.#tellState());
+    this.#tellState();
     const upstream = new Upstream(settings, ports);
     this.#podHealth = new PodHealthChecks({ ...ports, placement, dialler: upstream });
     const resets = this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
@@ -115,6 +136,22 @@ export class Target {
     const explain = { client, clock, placement, observer, scaler, peers, upstream, upstreamTls };
     const explainWait = waitExplainer(this.#at, explain);
     this.seats = new TargetSeats({ ...ports, dialler: upstream, placement, coldStart, resets, explainWait });
+  }
+
+  /** How far it can be used. */
+  get state(): BuilderState {
+    return this.#state.state;
+  }
+
+  /** What it can take; held sessions are not counted. */
+  get room(): Room {
+    return this.placement.room;
+  }
+
+  /** Calls `listener` when its state or its room may have changed. It must be quick and must not throw. */
+  subscribe(listener: () => void): void {
+    this.placement.subscribe(listener);
+    this.#state.subscribe(listener);
   }
 
   /** Starts all its parts. */
@@ -125,6 +162,7 @@ export class Target {
     const { client: { access }, shared: { places } } = ports;
     tasks.run("observer", (signal) => observer.run(signal));
     tasks.run("scaler", (signal) => scaler.run(signal));
+    tasks.run("state", (signal) => this.#state.run(signal));
     tasks.run("verification", (signal) => verifySuspects(this.#at.namespace, verification, signal));
     tasks.run("count owners", (signal) => this.#countOwners.run(signal));
     if (this.#settings.readiness !== "pod") {
@@ -135,6 +173,12 @@ export class Target {
       "join",
       (signal) => untilJoined(this.#count, proxies, observer, { ...ports, access, places }, joining, signal),
     );
+  }
+
+  #tellState(): void {
+    for (const state of BUILDER_STATES) {
+      this.#ports.metrics.record("builder_state", state === this.state ? 1 : 0, { state });
+    }
   }
 }
 

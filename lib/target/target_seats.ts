@@ -11,7 +11,7 @@ import type { ColdStart } from "../scaler/cold_start.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { ResetExplainer } from "../scaler/reset_explainer.ts";
 import type { Dialler } from "./dial.ts";
-import type { DialError, Seat, Seats } from "./seats.ts";
+import type { Beyond, BuilderSeats, DialError, Seat } from "./seats.ts";
 
 /** What the seats are made of. */
 export interface TargetSeatsPorts extends Pick<BuilderPorts, "log" | "metrics"> {
@@ -28,7 +28,7 @@ export interface TargetSeatsPorts extends Pick<BuilderPorts, "log" | "metrics"> 
 }
 
 /** Gives the seats of one StatefulSet. */
-export class TargetSeats implements Seats {
+export class TargetSeats implements BuilderSeats {
   readonly #ports: TargetSeatsPorts;
   readonly #dialFaults: CauseLog;
 
@@ -38,23 +38,31 @@ export class TargetSeats implements Seats {
     this.#dialFaults = new CauseLog(ports.log, "pod_connection_failed");
   }
 
-  get held(): number {
-    return this.#ports.placement.usage.held;
-  }
-
   subscribe(listener: () => void): void {
     this.#ports.placement.subscribe(listener);
   }
 
-  open(id: number, needs: boolean): Seat | undefined {
-    const { placement, coldStart } = this.#ports;
-    const seat = placement.open(id, needs);
-    if (seat === undefined && needs) coldStart.begin();
-    return seat;
+  seat(id: number, counts: boolean, beyond: Beyond): Seat | undefined {
+    return this.#ports.placement.seat(id, counts, beyond);
   }
 
-  wait(id: number, signal: AbortSignal): Promise<Seat> {
-    return this.#ports.placement.wait(id, signal);
+  hold(id: number, needs: boolean): void {
+    const { placement, coldStart } = this.#ports;
+    const wakes = needs && !this.needs(id);
+    placement.hold(id, needs);
+    if (wakes) coldStart.begin();
+  }
+
+  seatWatcher(id: number): Seat | undefined {
+    return this.#ports.placement.seatWatcher(id);
+  }
+
+  watch(id: number): void {
+    this.#ports.placement.watch(id);
+  }
+
+  watchNoMore(id: number): boolean {
+    return this.#ports.placement.watchNoMore(id);
   }
 
   dial({ backend }: Seat, signal: AbortSignal): Promise<Conn> {
@@ -74,20 +82,16 @@ export class TargetSeats implements Seats {
     return isValid;
   }
 
-  holdAgain(id: number): void {
-    this.#ports.placement.hold(id, this.needs(id));
-  }
-
   used(id: number): void {
-    const { placement, coldStart } = this.#ports;
-    const before = this.needs(id);
-    placement.markUsed(id);
-    const wakes = !before && this.needs(id);
-    if (wakes && placement.usage.ordinalOf(id) === undefined) coldStart.begin();
+    this.#ports.placement.markUsed(id);
   }
 
   needs(id: number): boolean {
     return this.#ports.placement.usage.needs(id);
+  }
+
+  silent(id: number, isSilent: boolean): void {
+    this.#ports.placement.silent(id, isSilent);
   }
 
   answered(_id: number): void {
@@ -98,7 +102,7 @@ export class TargetSeats implements Seats {
     this.#ports.placement.end(id);
   }
 
-  explainWait(_id: number, signal: AbortSignal): Promise<string> {
+  explainWait(signal: AbortSignal): Promise<string> {
     return this.#ports.explainWait(signal);
   }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Settings } from "../config/settings.ts";
+import type { WarmWindow } from "../config/warm_windows.ts";
 
 /** The settings that are the same for every StatefulSet of a process. */
 type Common = Pick<
@@ -35,6 +36,14 @@ export interface TargetSettings extends Common {
   readonly sessionsPerReplica: number;
   /** Sessions on one pod beyond which clients queue; 0 is without such a limit. */
   readonly maxSessionsPerReplica: number;
+  /** For how long clients wait for a pod, in ms. */
+  readonly readyWaitTimeoutMs: number;
+  /** It takes no new sessions. */
+  readonly isCordoned: boolean;
+  /** Sessions have no other builder to go to. */
+  readonly isOnly: boolean;
+  /** When it keeps how many replicas, whether they are used or not. */
+  readonly warm: readonly WarmWindow[];
   /** How sessions spread over builders, and over the pods of one. */
   readonly placement: "affinity" | "packed" | "least-sessions" | "round-robin";
 }

@@ -15,6 +15,7 @@ import { ONE_POD } from "./capacity.ts";
 import { countedMetrics } from "./counted_metrics.ts";
 import { MemoryConn } from "./memory_network.ts";
 import { recordingLog } from "./recording_log.ts";
+import { DOOR, oneBuilder } from "./router.ts";
 import { BACKEND } from "./session.ts";
 import { VirtualClock } from "./virtual_clock.ts";
 
@@ -81,7 +82,7 @@ export function setUp({ maxConnections = 10, descriptors, dial }: Options = {}) 
     placement.see({ version: "1", replicas: 1 });
     placement.pods.set([BACKEND]);
   }
-  const seats = new TargetSeats({
+  const ownSeats = new TargetSeats({
     log,
     metrics,
     dialler: { dial: () => Promise.resolve(dial?.() ?? assert.fail("there is no pod")) },
@@ -90,10 +91,10 @@ export function setUp({ maxConnections = 10, descriptors, dial }: Options = {}) 
     resets: { explain: (_backend, _connectedForMs, tell) => tell(undefined) },
     explainWait: () => Promise.resolve("no pod"),
   });
+  const seats = oneBuilder(ownSeats, placement, { clock, log, metrics }, { readyWaitTimeoutMs: 60_000 });
   const proxy = new Proxy(
-    listener,
+    [{ listener, door: DOOR }],
     {
-      readyWaitTimeoutMs: 60_000,
       wakeOn: "connect",
       maxHeld: 10,
       sessionIdleTimeoutMs: 0,

@@ -18,6 +18,7 @@ import { TargetSeats } from "../../lib/target/target_seats.ts";
 import { ONE_POD } from "./capacity.ts";
 import { bytesOf, call, OPENING, SETTINGS_ACK } from "./http2_client.ts";
 import { directDialler } from "./dialler.ts";
+import { DOOR, oneBuilder } from "./router.ts";
 import { MemoryConn, type MemoryOptions } from "./memory_network.ts";
 import { recordingLog } from "./recording_log.ts";
 import { VirtualClock } from "./virtual_clock.ts";
@@ -115,7 +116,7 @@ export class TestSession {
         ]);
       },
     };
-    const seats = new TargetSeats({
+    const ownSeats = new TargetSeats({
       log,
       metrics,
       dialler: directDialler(DIAL_SETTINGS, network, clock),
@@ -126,6 +127,8 @@ export class TestSession {
       },
       explainWait: () => this.why(),
     });
+    const { readyWaitTimeoutMs = 300_000 } = options.settings ?? {};
+    const seats = oneBuilder(ownSeats, this.placement, { clock, log, metrics }, { readyWaitTimeoutMs });
     this.ports = {
       clock,
       random: () => 1,
@@ -150,19 +153,25 @@ export class TestSession {
     return ours;
   }
 
+  /** Another session is held. */
+  holdOther(id: number): void {
+    const { seats } = this.ports;
+    assert.equal(seats.open(id, { door: DOOR, counts: true, onWait: () => {} }), undefined);
+    seats.identify(id, undefined);
+  }
+
   /** Starts the session. */
   async start(): Promise<void> {
     const settings = {
-      readyWaitTimeoutMs: 300_000,
       wakeOn: "connect",
       maxHeld: 10,
       sessionIdleTimeoutMs: 0,
       ...this.#options.settings,
     } as const;
     const ends = { cut: this.cut.signal, refuse: this.refuse.signal };
-    void runSession(1, this.downstream, this.traffic, settings, this.ports, ends).then(() =>
-      this.over = true
-    );
+    const { downstream, traffic } = this;
+    void runSession(1, { downstream, door: DOOR, traffic }, settings, this.ports, ends)
+      .then(() => this.over = true);
     await this.pass(0);
   }
 

@@ -27,6 +27,7 @@ Deno.test("program /metrics: a cold start of three, a warm session, one that lef
   await program.held(4);
   using _refused = await program.connect();
   await program.logged("connection_limit_reached");
+  await program.until("a wish for a pod", () => program.metrics.value("replicas_desired") === 1);
   let metrics = parse((await program.admin("/metrics")).text);
   const now = (name: string) => metrics.get(name);
   assert.equal(now("sessions_open"), 4);

@@ -28,7 +28,9 @@ function healthOf(given: Given = {}): Health {
     ending: { begun: given.ending ?? false },
     access: { cause: given.access },
     proxy: { accepting: true, fault: undefined, open: 3, held: 1, ...given.proxy },
-    target: targetOf(given),
+    targets: [{ name: "buildkitd", pool: "", target: targetOf(given) }],
+    router: { pools: new Map() },
+    clock: { nowMs: () => 0 },
   });
   return health;
 }
@@ -36,6 +38,7 @@ function healthOf(given: Given = {}): Health {
 function targetOf(given: Given): CheckedTarget {
   const replicas = "replicas" in given ? given.replicas : 1;
   return {
+    state: "ready",
     joining: { joined: true, waitsFor: "the pods are not seen yet", ...given.joining },
     scaler: { because: "2 sessions", fault: undefined, ...given.scaler },
     observer: { fault: undefined, unlisted: undefined, portDoubt: undefined, ...given.observer },

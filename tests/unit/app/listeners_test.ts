@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import {
   canServeTls,
   type ListenerPorts,
+  type Listeners,
   loadCredentials,
   openListeners,
 } from "../../../lib/app/listeners.ts";
@@ -15,6 +16,7 @@ import { UsageError } from "../../../lib/base/errors.ts";
 import { parseSettings } from "../../../lib/config/parse_settings.ts";
 import type { SettingKey } from "../../../lib/config/settings.ts";
 import { MOST_ARRIVALS } from "../../../lib/entrance/arrivals.ts";
+import { Entrance } from "../../../lib/entrance/entrance.ts";
 import { denoNetwork } from "../../../lib/proxy/deno_network.ts";
 import { makeCa } from "../../integration/kube/certificates.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
@@ -40,8 +42,29 @@ async function open(flags: Partial<Record<SettingKey, string>>, runtime = Deno.v
         : Promise.resolve(text);
     },
   };
-  return await openListeners(settings, ports, await loadCredentials(settings, ports));
+  return await openListeners(settings, "", ports, await loadCredentials(settings, ports));
 }
+
+function close({ entries }: Listeners): void {
+  for (const { listener } of entries) listener.close();
+}
+
+Deno.test("openListeners() opens a listener for each project and pool, with TLS where there is none without", async () => {
+  const builders = { builders: "buildkitd,arm64/buildkitd-arm64" };
+  const listeners = "project team-a=127.0.0.1:0, pool arm64=127.0.0.1:0, project b@arm64=127.0.0.1:0";
+  for (const flags of [{}, { ...TLS, listenAddr: "off" }]) {
+    const opened = await open({ ...builders, listeners, ...flags });
+    assert.deepEqual(opened.entries.map(({ door }) => door), [
+      { pool: "" },
+      { pool: "", project: "team-a.default" },
+      { pool: "arm64", project: undefined },
+      { pool: "arm64", project: "b.default" },
+    ]);
+    const kinds = new Set(opened.entries.map(({ listener }) => listener instanceof Entrance));
+    assert.deepEqual([...kinds], [opened.plain === undefined]);
+    close(opened);
+  }
+});
 
 Deno.test("openListeners() opens a plain listener, one with TLS, or both", async () => {
   const plain = await open({});
@@ -49,18 +72,18 @@ Deno.test("openListeners() opens a plain listener, one with TLS, or both", async
   assert.equal(plain.mostArrivals, 0);
   const tls = await open({ ...TLS, listenAddr: "off" });
   assert.ok(tls.plain === undefined && tls.tls !== undefined && tls.watch !== undefined);
-  assert.deepEqual(tls.listener.addr, tls.tls);
+  assert.deepEqual(tls.entries.map(({ listener }) => listener.addr), [tls.tls]);
   const both = await open(TLS);
-  assert.deepEqual(both.listener.addr, both.plain);
+  assert.deepEqual(both.entries.map(({ listener }) => listener.addr), [both.plain, both.tls]);
   assert.ok(both.tls !== undefined && both.tls.port !== both.plain?.port);
-  for (const { listener } of [plain, tls, both]) listener.close();
+  for (const opened of [plain, tls, both]) close(opened);
 });
 
 Deno.test("openListeners() keeps descriptors for connections that say first who they are", async () => {
   for (const flags of [TLS, { proxyProtocol: "require", proxyProtocolFrom: "10.0.0.0/8" }]) {
-    const { listener, mostArrivals } = await open(flags);
-    assert.equal(mostArrivals, MOST_ARRIVALS);
-    listener.close();
+    const opened = await open(flags);
+    assert.equal(opened.mostArrivals, MOST_ARRIVALS);
+    close(opened);
   }
 });
 

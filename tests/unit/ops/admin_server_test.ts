@@ -12,6 +12,8 @@ import { recordingLog } from "../../support/recording_log.ts";
 
 const serveAdmin = adminPorts(denoNetwork, { clock: systemClock, log: recordingLog() });
 
+const route = (project = "none") => `Project: ${project}\n`;
+
 function open(content: { ready?: boolean; metrics?: () => Promise<string> } = {}): AdminServer {
   const health = new Health();
   health.add({ name: "accept", probes: ["live"], check: () => ({ ok: true }) });
@@ -21,7 +23,10 @@ function open(content: { ready?: boolean; metrics?: () => Promise<string> } = {}
     check: () => content.ready ? { ok: true } : { ok: false, reason: "no rights yet" },
   });
   const metrics = content.metrics ?? (() => Promise.resolve("a 1\n"));
-  return serveAdmin({ hostname: "127.0.0.1", port: 0 }, adminHandler({ version: "1.2.3", health, metrics }));
+  return serveAdmin(
+    { hostname: "127.0.0.1", port: 0 },
+    adminHandler({ version: "1.2.3", health, metrics, route }),
+  );
 }
 
 async function ask(server: AdminServer, path: string, init: RequestInit = {}) {
@@ -74,7 +79,7 @@ async function answerOf(method: string, path: string) {
   const health = new Health();
   health.add({ name: "joined", probes: ["ready"], check: () => ({ ok: false, reason: "größer" }) });
   const metrics = () => Promise.resolve("a 1\n\n");
-  const handler = adminHandler({ version: "1.2.3", health, metrics });
+  const handler = adminHandler({ version: "1.2.3", health, metrics, route });
   const response = await handler(new Request(`http://localhost${path}`, { method }));
   return {
     status: response.status,
@@ -113,10 +118,11 @@ Deno.test("adminHandler() shows its paths to whoever asks for /, or for another 
     "/readyz   takes connections: 200, or 503 and the reasons (?verbose lists every check)",
     "/healthz  the same as /livez",
     "/metrics  Prometheus metrics",
+    "/route    where a project's sessions go, and why (?project=NAME)",
     "",
   ];
   assert.equal((await answerOf("GET", "/")).text, index.join("\n"));
-  const notFound = "Not found, want one of: / /livez /readyz /healthz /metrics\n";
+  const notFound = "Not found, want one of: / /livez /readyz /healthz /metrics /route\n";
   for (const method of ["GET", "POST"]) {
     const { status, text } = await answerOf(method, "/nothing");
     assert.deepEqual([status, text], [404, notFound]);

@@ -57,7 +57,7 @@ Deno.test("Proxy counts each byte once, while sessions run and after they have e
 });
 
 Deno.test("Proxy shows how many sessions are open and held, and what they keep", async () => {
-  const { clock, listener, metrics, proxy, placement, running } = setUp();
+  const { clock, listener, metrics, proxy, running } = setUp();
   const clients = [listener.connect()];
   await clock.advance(0);
   clients.push(listener.connect());
@@ -70,7 +70,7 @@ Deno.test("Proxy shows how many sessions are open and held, and what they keep",
   clients[0]!.close();
   await clock.advance(0);
   assert.deepEqual(shown(), [1, 1, 0]);
-  assert.equal(placement.usage.held, 1);
+  assert.equal(proxy.held, 1);
   clients[1]!.close();
   await clock.advance(0);
   assert.deepEqual(shown(), [0, 0, 0]);

@@ -140,13 +140,13 @@ Deno.test("runSession() waits 5 s at most until a client takes its GOAWAY", asyn
 
 Deno.test("runSession() refuses a client beyond --max-held, tells it, and warns once", async () => {
   const session = new TestSession({ ready: false, settings: { maxHeld: 2 } });
-  for (const id of [11, 12]) session.placement.open(id, true);
+  for (const id of [11, 12]) session.holdOther(id);
   await session.start();
   await session.client.send(CALL);
   await session.pass(0);
   const message = "The limit of 2 waiting sessions is reached (--max-held)";
   assert.deepEqual(session.client.refusal, { status: "8", message });
-  assert.equal(session.placement.usage.held, 2);
+  assert.equal(session.ports.seats.held, 2);
   session.client.close();
   await session.pass(0);
   assert.ok(session.over);
@@ -158,12 +158,12 @@ Deno.test("runSession() refuses a client beyond --max-held, tells it, and warns 
 
 Deno.test("runSession() holds a client up to --max-held, and says that refusals are over", async () => {
   const session = new TestSession({ ready: false, settings: { maxHeld: 2 } });
-  session.placement.open(11, true);
+  session.holdOther(11);
   session.ports.heldLimit.failed("The limit is reached");
   await session.start();
-  assert.equal(session.placement.usage.held, 2);
+  assert.equal(session.ports.seats.held, 2);
   assert.equal(session.log.of("held_limit_reached_recovered").length, 1);
-  session.placement.end(11);
+  session.ports.seats.end(11);
   session.client.close();
   await session.pass(0);
   session.assertOver();

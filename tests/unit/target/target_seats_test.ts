@@ -56,7 +56,7 @@ function setUp(ready = true) {
 
 Deno.test("TargetSeats.dial() connects to the pod of a seat, which still holds", async () => {
   const { seats, log, metrics } = setUp();
-  const seat = seats.open(1, true)!;
+  const seat = seats.seat(1, true, "limit")!;
   assert.equal(seat.backend.pod, "buildkitd-0");
   assert.equal(await seats.dial(seat, SIGNAL), CONN);
   assert.equal(seats.connected(seat), true);
@@ -71,13 +71,13 @@ Deno.test("TargetSeats.dial() ends with the signal's reason", async () => {
     stop.abort(new Error("the client has left"));
     return Promise.reject(new Error("the client has left"));
   };
-  await assert.rejects(seats.dial(seats.open(1, true)!, stop.signal), /the client has left/);
+  await assert.rejects(seats.dial(seats.seat(1, true, "limit")!, stop.signal), /the client has left/);
 });
 
 Deno.test("TargetSeats.connected() says when the seat was lost during the dial", () => {
   for (const change of [{ terminating: true }, { uid: "pod-2" }]) {
     const { seats, placement } = setUp();
-    const seat = seats.open(1, true)!;
+    const seat = seats.seat(1, true, "limit")!;
     placement.pods.set([{ ...BACKEND, ...change }]);
     assert.equal(seats.connected(seat), false);
   }
@@ -85,7 +85,7 @@ Deno.test("TargetSeats.connected() says when the seat was lost during the dial",
 
 Deno.test("TargetSeats.failed() takes the pod for unhealthy, counts, and says so once until a dial works", async () => {
   const { seats, placement, log, metrics, world } = setUp();
-  const seat = seats.open(1, true)!;
+  const seat = seats.seat(1, true, "limit")!;
   world.dial = () => Promise.reject(new Deno.errors.ConnectionRefused("refused"));
   for (let i = 0; i < 2; i++) {
     await assert.rejects(seats.dial(seat, SIGNAL), (error) => {
@@ -111,70 +111,69 @@ Deno.test("TargetSeats.failed() takes the pod for unhealthy, counts, and says so
 
 Deno.test("TargetSeats.failed() does not take a pod for unhealthy that this machine cannot even dial", () => {
   const { seats, placement, metrics } = setUp();
-  seats.failed(seats.open(1, true)!, new DialError("Too many open files", true));
+  seats.failed(seats.seat(1, true, "limit")!, new DialError("Too many open files", true));
   assert.ok(!placement.pods.healthOf(BACKEND.uid).unhealthy);
   assert.equal(metrics.value("dial_errors_total", {}), 1);
 });
 
 Deno.test("TargetSeats begins to measure a cold start with the first session that calls for a pod", () => {
   const warm = setUp();
-  warm.seats.open(1, true);
+  warm.seats.seat(1, true, "limit");
   warm.seats.used(1);
   assert.deepEqual(warm.coldStarts, [], "there is a pod");
   const waking = setUp(false);
-  waking.seats.open(1, true);
-  waking.seats.used(1);
-  assert.deepEqual(waking.coldStarts, ["begin"], "it calls for a pod from the start");
+  waking.seats.hold(1, true);
+  waking.seats.hold(1, true);
+  assert.deepEqual(waking.coldStarts, ["begin"]);
+  waking.seats.answered(1);
+  assert.deepEqual(waking.coldStarts, ["begin", "first_byte"]);
   const silent = setUp(false);
-  silent.seats.open(1, false);
-  assert.deepEqual(silent.coldStarts, []);
-  silent.seats.used(1);
-  silent.seats.used(1);
-  assert.deepEqual(silent.coldStarts, ["begin"], "it calls for one once it has sent something");
-  silent.seats.answered(1);
-  assert.deepEqual(silent.coldStarts, ["begin", "first_byte"]);
+  silent.seats.hold(1, false);
+  assert.deepEqual(silent.coldStarts, [], "it calls for none");
 });
 
-Deno.test("TargetSeats.used() begins to measure nothing for a session that waits no more", () => {
+Deno.test("TargetSeats.used() does nothing for a session that has ended", () => {
   const { seats, coldStarts } = setUp(false);
-  seats.open(1, false);
+  seats.hold(1, false);
   seats.end(1);
   seats.used(1);
   assert.deepEqual(coldStarts, []);
   assert.equal(seats.needs(1), false);
 });
 
-Deno.test("TargetSeats says how many sessions are held, and tells of changes", async () => {
-  const { seats, placement } = setUp(false);
-  const told: number[] = [];
-  seats.subscribe(() => told.push(seats.held));
-  seats.open(1, true);
-  seats.open(2, false);
-  assert.equal(seats.held, 2);
-  const seated = seats.wait(1, SIGNAL);
-  placement.pods.set([BACKEND]);
-  assert.equal((await seated).id, 1);
-  seats.end(2);
-  assert.equal(seats.held, 0);
-  assert.deepEqual([told[0], told[1], told.at(-1)], [1, 2, 0]);
-});
-
-Deno.test("TargetSeats.holdAgain() holds a session again, which calls for a pod if it did before", () => {
+Deno.test("TargetSeats.hold() gives the seat up, and tells of changes", () => {
   for (const needs of [true, false]) {
     const { seats, placement } = setUp();
-    seats.open(1, needs);
-    seats.holdAgain(1);
-    assert.equal(seats.held, 1);
+    let told = 0;
+    seats.subscribe(() => told++);
+    seats.seat(1, needs, "limit");
+    assert.equal(placement.usage.on(0), 1);
+    seats.hold(1, needs);
+    assert.equal(placement.usage.held, 1);
     assert.equal(seats.needs(1), needs);
     assert.equal(placement.usage.on(0), 0, "its seat is given up");
+    assert.ok(told >= 2);
+  }
+});
+
+Deno.test("TargetSeats.watchNoMore() has a session count again that only watched, unless its pod may go", () => {
+  for (const closed of [false, true]) {
+    const { seats, placement } = setUp();
+    assert.equal(seats.seatWatcher(1)?.backend.pod, "buildkitd-0");
+    assert.equal(placement.usage.on(0), 0, "it counts for nothing");
+    if (closed) {
+      assert.ok(placement.promise({ below: 0, version: "1" }), "nothing is in the way of a scale-down");
+    }
+    assert.equal(seats.watchNoMore(1), !closed);
+    assert.equal(placement.usage.on(0), closed ? 0 : 1);
   }
 });
 
 Deno.test("TargetSeats explains waits and resets", async () => {
   const { seats, resets } = setUp();
-  const seat = seats.open(1, true)!;
+  const seat = seats.seat(1, true, "limit")!;
   let how: string | undefined;
   seats.explainReset(seat, 7_000, (it) => how = it);
   assert.deepEqual([resets, how], [["buildkitd-0 after 7000 ms"], "it was killed"]);
-  assert.equal(await seats.explainWait(1, SIGNAL), "the pod is Pending");
+  assert.equal(await seats.explainWait(SIGNAL), "the pod is Pending");
 });

@@ -1,0 +1,110 @@
+/**
+ * Makes the builders of the program from its settings, and the router over them. Contains no other logic.
+ *
+ * @module
+ */
+import {
+  type BuilderSettings,
+  DEFAULT_POOL,
+  type PoolSettings,
+  poolsOf,
+  sharesOf,
+  warmOf,
+} from "../config/builders.ts";
+import type { Settings } from "../config/settings.ts";
+import { projectOf } from "../route/project.ts";
+import type { PoolPorts, RoutedBuilder } from "../route/pool.ts";
+import { Router } from "../route/router.ts";
+import { SharedParts } from "../target/shared_parts.ts";
+import { Target, type TargetPorts } from "../target/target.ts";
+import type { TargetSettings } from "../target/target_settings.ts";
+
+/** What builders are made with. */
+export type BuildersPorts = Omit<TargetPorts, "shared"> & Pick<PoolPorts, "onPlan">;
+
+/** A builder: its StatefulSet's target, and the pool that it belongs to. */
+export interface PooledTarget {
+  /** The pool's name. */
+  readonly pool: string;
+  /** The StatefulSet's name. */
+  readonly name: string;
+  /** Its parts. */
+  readonly target: Target;
+}
+
+/** All builders. */
+export interface Builders {
+  /** In their declared order. */
+  readonly targets: readonly PooledTarget[];
+  /** What they have in common. */
+  readonly shared: SharedParts;
+  /** Gives their seats to sessions. */
+  readonly router: Router;
+  /** The pool of clients that name none. */
+  readonly defaultPool: string;
+}
+
+/** Makes them. Starts nothing. */
+export function makeBuilders(settings: Settings, ports: BuildersPorts): Builders {
+  const pools = poolsOf(settings);
+  const planned = pools.flatMap((pool) =>
+    pool.builders.map((builder) => ({ pool, builder, own: targetSettings(settings, pool, builder) }))
+  );
+  const [first, ...others] = planned.map(({ own }) => own);
+  const shared = new SharedParts([first!, ...others], settings, ports);
+  const targets = planned.map(({ pool, builder, own }) => ({
+    pool: pool.name,
+    name: builder.name,
+    target: new Target(own, { ...ports, shared }),
+  }));
+  const parts = pools.map((pool) => ({
+    policy: { ...settings, ...pool },
+    builders: targets.filter((each) => each.pool === pool.name).map(routed),
+  }));
+  const router = new Router(parts, {
+    ...ports,
+    projectOf: (host) => projectOf(host, projectNames(settings)),
+  });
+  const defaultPool = router.pools.has(DEFAULT_POOL) ? DEFAULT_POOL : pools[0]!.name;
+  return { targets, shared, router, defaultPool };
+}
+
+/** What short names of projects stand for. */
+export function projectNames(
+  { stsNamespace, clusterDomain }: Pick<Settings, "stsNamespace" | "clusterDomain">,
+): { readonly namespace: string; readonly clusterDomain: string } {
+  return { namespace: stsNamespace, clusterDomain };
+}
+
+function targetSettings(
+  settings: Settings,
+  pool: PoolSettings,
+  { name, service, isCordoned }: BuilderSettings,
+): TargetSettings {
+  const { maxReplicas } = settings;
+  return {
+    ...settings,
+    ...pool,
+    maxReplicas,
+    minReplicas: sharesOf(pool.minReplicas, pool.builders, maxReplicas).get(name)!,
+    stsName: name,
+    headlessServiceName: service,
+    isCordoned,
+    isOnly: pool.builders.length === 1,
+    warm: warmOf(pool, name, maxReplicas),
+  };
+}
+
+function routed({ name, target }: PooledTarget): RoutedBuilder {
+  return {
+    name,
+    seats: target.seats,
+    get facts() {
+      return { ...target.room, state: target.state };
+    },
+    get othersQueuedMs() {
+      return 0;
+    },
+    subscribe: (listener) => target.subscribe(listener),
+  };
+}
