@@ -5,10 +5,20 @@
  * @module
  */
 
-/** The bytes are not what the format wants. Each parser that uses a {@link ByteReader} catches it. */
+/** The bytes are not what the format wants. */
 export class FormatError extends Error {
   /** Always `FormatError`. */
   override readonly name = "FormatError";
+}
+
+/** What `parse` returns; undefined if it throws a {@link FormatError}. */
+export function parsed<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof FormatError) return undefined;
+    throw error;
+  }
 }
 
 /** Reads bytes from the first to the last, and never beyond them. Numbers have their highest byte first. */

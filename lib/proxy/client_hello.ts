@@ -5,7 +5,7 @@
  * @module
  */
 import { concat } from "../base/bytes.ts";
-import { ByteReader, FormatError, Gathered } from "./byte_reader.ts";
+import { ByteReader, Gathered, parsed } from "./byte_reader.ts";
 import { Pieces } from "./pieces.ts";
 
 /** A ClientHello of more bytes is not read. Those with a post-quantum key share have about 2 KiB. */
@@ -96,7 +96,10 @@ export class ClientHello {
     const part = bytes.subarray(0, this.#messageBytes);
     this.#message.push(part);
     this.#messageBytes -= part.byteLength;
-    if (this.#messageBytes === 0) this.#end(serverNameOf(concat(this.#message.take())));
+    if (this.#messageBytes === 0) {
+      const message = concat(this.#message.take());
+      this.#end(parsed(() => serverNameOf(new ByteReader(message))));
+    }
     return part.byteLength;
   }
 
@@ -106,21 +109,16 @@ export class ClientHello {
   }
 }
 
-/** The host that a ClientHello names; undefined if there is none, or if it is malformed. */
-function serverNameOf(hello: Uint8Array): string | undefined {
-  try {
-    const reader = new ByteReader(hello);
-    reader.take(VERSION_AND_RANDOM_BYTES);
-    const [session, cipherSuites, compressions] = [1, 2, 1];
-    for (const lengthBytes of [session, cipherSuites, compressions]) reader.prefixed(lengthBytes);
-    const extensions = reader.prefixed(2);
-    while (extensions.leftBytes > 0) {
-      const type = extensions.number(2);
-      const body = extensions.prefixed(2);
-      if (type === SERVER_NAME_EXTENSION) return hostOf(body);
-    }
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
+/** The host that a ClientHello names, if it names one. @throws FormatError if the message is malformed */
+function serverNameOf(hello: ByteReader): string | undefined {
+  hello.take(VERSION_AND_RANDOM_BYTES);
+  const [session, cipherSuites, compressions] = [1, 2, 1];
+  for (const lengthBytes of [session, cipherSuites, compressions]) hello.prefixed(lengthBytes);
+  const extensions = hello.prefixed(2);
+  while (extensions.leftBytes > 0) {
+    const type = extensions.number(2);
+    const body = extensions.prefixed(2);
+    if (type === SERVER_NAME_EXTENSION) return hostOf(body);
   }
   return undefined;
 }

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { ByteReader, FormatError } from "./byte_reader.ts";
+import { ByteReader, FormatError, parsed } from "./byte_reader.ts";
 import { decodeHuffman } from "./hpack_huffman.ts";
 import { type HeaderField, STATIC_TABLE } from "./hpack_static.ts";
 
@@ -27,13 +27,9 @@ export class HpackDecoder {
   /** The fields of the next block; undefined if it is malformed. After that, every other block is, too. */
   decode(block: Uint8Array): readonly HeaderField[] | undefined {
     if (this.#failed) return undefined;
-    try {
-      return this.#fields(new ByteReader(block));
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      this.#failed = true;
-      return undefined;
-    }
+    const fields = parsed(() => this.#fields(new ByteReader(block)));
+    this.#failed = fields === undefined;
+    return fields;
   }
 
   /** What a field is shows in its first bits (section 6). */

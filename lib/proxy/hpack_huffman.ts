@@ -33,7 +33,6 @@ const SYMBOLS: readonly (readonly [lengthBits: number, hex: string])[] = [
   [30, "0a 0d 16"],
 ];
 
-const SHORTEST_CODE_BITS = 5;
 const LONGEST_CODE_BITS = 30;
 
 /** The codes of one length: the first one, and their symbols. */
@@ -58,7 +57,8 @@ function codesOf(symbolsByLength: ReadonlyMap<number, string>): Codes[] {
 
 /** Decodes a string. @throws FormatError if it has a code that is none, or ends in anything else than a little padding */
 export function decodeHuffman(encoded: Uint8Array): Uint8Array {
-  const decoded = new Uint8Array(Math.floor(encoded.byteLength * 8 / SHORTEST_CODE_BITS));
+  // No code is shorter than five bits.
+  const decoded = new Uint8Array(2 * encoded.byteLength);
   let length = 0;
   let code = 0;
   let bits = 0;

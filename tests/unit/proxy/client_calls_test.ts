@@ -127,6 +127,10 @@ const ODD: readonly (readonly [what: string, frames: readonly Uint8Array[]])[] =
   ["padding longer than its frame", [
     frame(FRAME.headers, endHeaders | padded, 1, concat([Uint8Array.of(250), blockOf(WATCH)])),
   ]],
+  ["padding longer than its frame, before the block", [
+    frame(FRAME.headers, padded, 1, Uint8Array.of(1)),
+    frame(FRAME.continuation, endHeaders, 1, blockOf(WATCH)),
+  ]],
   ["padding without its length", [frame(FRAME.headers, endHeaders | padded, 1, new Uint8Array())]],
   ["a priority that is cut short", [frame(FRAME.headers, endHeaders | priority, 1, new Uint8Array(4))]],
   ["a block that HPACK does not allow", [headers(1, concat([blockOf(WATCH), indexed(62)]))]],
@@ -140,7 +144,9 @@ for (const [what, frames] of ODD) {
     const call = headers(1, blockOf(SOLVE));
     const after = headers(5, blockOf(SOLVE));
     assert.deepEqual(read(call, ...frames, after), { calls: [callTo(SOLVE)], over: true });
-    assert.deepEqual(read(...frames, after), { calls: [], over: true });
+    for (const rest of [[], [after]]) {
+      assert.deepEqual(read(...frames, ...rest), { calls: [], over: true });
+    }
   });
 }
 

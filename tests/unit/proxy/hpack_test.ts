@@ -237,11 +237,11 @@ Deno.test("HpackDecoder takes the name of a field that the same field drives out
 
 /** Blocks that must be refused, each for one reason only. */
 const MALFORMED: readonly (readonly [why: string, block: Uint8Array])[] = [
-  ["the number 0", hex("80")],
+  ["the number 0", hex("80 01 61 01 62")],
   ["a number beyond the empty table", indexed(62)],
   ["a name beyond the empty table", concat([hpackNumber(62, 6, 0x40), hpackText("x")])],
   ["a table of 4,097 bytes", resized(4_097)],
-  ["a new size after a field", concat([hex("82"), resized(100)])],
+  ["a new size after a field", concat([hex("82"), resized(5)])],
   ["a number that is cut short", hex("ff")],
   ["a number that goes on for ever", hex("ff 80 80 80 80 80 80 80 80 80 00")],
   ["a number of five bytes after the first", hex("3f 80 80 80 80 00")],
