@@ -32,4 +32,11 @@ export const PROXY: readonly Allowed[] = [
     reason:
       "changes speed and memory only: which buffers are used again; the benchmark of many streams measures it",
   },
+  {
+    path: "lib/proxy/client_hello.ts",
+    line: "while (extensions.leftBytes > 0) {",
+    from: "0",
+    to: "1",
+    reason: "makes no difference: a single byte is no extension, and there is no name in either case",
+  },
 ];
