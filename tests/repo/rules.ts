@@ -121,6 +121,15 @@ export function seatViolations({ path, text }: SourceFile): string[] {
     .map((target) => `${path} imports ${target}: sessions know lib/target/seats.ts only`);
 }
 
+/** Files that choose a builder and know more of the cluster than its targets tell them. */
+export function routeViolations({ path, text }: SourceFile): string[] {
+  if (!path.startsWith("lib/route/")) return [];
+  return importsOf(text).filter((specifier) => specifier.startsWith("."))
+    .map((specifier) => new URL(specifier, `file:///${path}`).pathname.slice(1))
+    .filter((target) => /^lib\/(?:kube|ha)\//.test(target))
+    .map((target) => `${path} imports ${target}: routes know targets, and neither the API nor other proxies`);
+}
+
 /** A file's place in the layers; the miniature cluster is above the app, the demo above that, and `main.ts` above all. */
 function layerOf(path: string): number | undefined {
   if (path === "main.ts") return 103;

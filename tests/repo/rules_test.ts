@@ -16,6 +16,7 @@ import {
   outsideUses,
   outsideViolations,
   pinViolations,
+  routeViolations,
   runtimeViolations,
   seatViolations,
   skippedTestViolations,
@@ -68,6 +69,19 @@ Deno.test("seatViolations() finds what sessions import of scaling, types include
   const seats = at("lib/proxy/a.ts", 'import type { Seats } from "../target/seats.ts";');
   const above = at("lib/app/a.ts", 'import { Target } from "../target/target.ts";');
   for (const file of [seats, above]) assert.deepEqual(seatViolations(file), []);
+});
+
+Deno.test("repo: whoever chooses a builder writes nothing, and knows no other proxy", () => {
+  assertNone(routeViolations);
+});
+
+Deno.test("routeViolations() finds what routes import of the API and of other proxies, types included", () => {
+  const api = at("lib/route/a.ts", 'import { KubeClient } from "../kube/client.ts";');
+  const proxies = at("lib/route/a.ts", 'import type { Proxies } from "../ha/proxies.ts";');
+  for (const file of [api, proxies]) assert.equal(routeViolations(file).length, 1, file.text);
+  const target = at("lib/route/a.ts", 'import type { Target } from "../target/target.ts";');
+  const above = at("lib/app/a.ts", 'import { KubeClient } from "../kube/client.ts";');
+  for (const file of [target, above]) assert.deepEqual(routeViolations(file), []);
 });
 
 Deno.test("repo: no files import each other in a circle, in tests and build neither", () => {
