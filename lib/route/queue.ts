@@ -26,7 +26,7 @@ interface Line {
   readonly project: string | undefined;
   /** By id. Never empty. */
   readonly places: Place[];
-  /** The last tag of the project that was seated. */
+  /** The last tag of the project that was seated since it has this line; 0 before the first. */
   seated: number;
 }
 
@@ -50,7 +50,7 @@ export class FairQueue {
   /** The session waits from now on. Its place in its project's line is by its id, also when it had a seat and lost it. */
   add(id: number, project: string | undefined): void {
     if (this.#places.has(id)) return;
-    const line = this.#lines.get(project) ?? { project, places: [], seated: this.#now };
+    const line = this.#lines.get(project) ?? { project, places: [], seated: 0 };
     this.#lines.set(project, line);
     const at = line.places.findLastIndex((other) => other.id < id) + 1;
     const place = { id, arrivedAt: line.places[at]?.arrivedAt ?? this.#now, line, tag: 0 };

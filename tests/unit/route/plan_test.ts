@@ -84,6 +84,7 @@ Deno.test("plan() moves sessions from homes that are stuck or missing, patient o
   for (const state of ["stuck", "missing"] as const) {
     const builders = [asleep("b1", { state }), asleep("b2")];
     assert.deepEqual(routesOf(sessions(1, { patient: true }), builders), ["b2 moved"]);
+    assert.deepEqual(routesOf(sessions(1), [{ ...builders[0]!, reach: 0 }, builders[1]!]), ["b2 moved"]);
   }
 });
 

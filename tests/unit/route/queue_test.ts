@@ -112,6 +112,14 @@ Deno.test("FairQueue does not put those behind a session back that has lost its 
   assert.deepEqual([1, 2].map((id) => queue.tag(id)), [2, 3]);
 });
 
+Deno.test("FairQueue does not turn back when a session with an old tag is seated", () => {
+  const queue = queueOf("abbb");
+  for (const id of [2, 3, 4]) queue.seated(id);
+  queue.seated(1);
+  queue.add(5, "c");
+  assert.equal(queue.tag(5), 4);
+});
+
 Deno.test("FairQueue has one line for all sessions without a project", () => {
   const queue = new FairQueue();
   queue.add(1, undefined);
