@@ -83,7 +83,8 @@ function listConflicts(builders: readonly BuilderEntry[]): string[] {
   for (const name of repeated(builders.map(({ name }) => name))) {
     problems.push(`Cannot use "--builders": found "${name}" twice, want each StatefulSet once`);
   }
-  for (const service of repeated(builders.map(({ service }) => service))) {
+  const services = new Map(builders.map(({ name, service }) => [name, service])).values();
+  for (const service of repeated([...services])) {
     problems.push(
       `Cannot use "--builders": found the Service ${
         quote(service)

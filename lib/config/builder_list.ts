@@ -106,7 +106,7 @@ function readDoor(entry: string): DoorSettings | string | undefined {
 }
 
 function instead(what: string, found: string, type: ValueType<string>): string {
-  return `${what} with ${type.want(found)} instead of ${quote(found)}`;
+  return `the name of ${what}, ${type.want(found)}, instead of ${quote(found)}`;
 }
 
 /** A part of the text, on one line. */

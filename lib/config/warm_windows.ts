@@ -58,7 +58,7 @@ function readWindow(text: string): WarmWindow | string {
   const toMinute = parseTime(to);
   const count = Number(digits);
   if (pool !== "" && label.parse(pool) === undefined) {
-    return `a pool with ${label.want(pool)} instead of ${quote(pool)}`;
+    return `the name of a pool, ${label.want(pool)}, instead of ${quote(pool)}`;
   }
   if (days === undefined) return `days such as "Mon-Fri" or "Sat,Sun" instead of ${quote(dayNames)}`;
   if (fromMinute === undefined || fromMinute === DAY_MINUTES) {

@@ -61,7 +61,7 @@ for (const [what, flags] of ACCEPTED) {
 const REFUSED: readonly (readonly [what: string, flags: Flags, ...problems: readonly string[]])[] = [
   [
     "a builder twice, in another pool, too",
-    { builders: "a,b@b1,a@a2,arm64/b@b2" },
+    { builders: "a,b@b1,a,arm64/b@b2,a@a2" },
     'Cannot use "--builders": found "a" twice, want each StatefulSet once',
     'Cannot use "--builders": found "b" twice, want each StatefulSet once',
   ],

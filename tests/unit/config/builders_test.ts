@@ -37,9 +37,9 @@ Deno.test("builderList says what it wants of the first bad entry", () => {
     "a@": EXAMPLE,
     "a@b@c": EXAMPLE,
     "a@b/c": EXAMPLE,
-    "a,Arm/b,Gpu/c": `a pool with ${LABEL} instead of "Arm"`,
-    "a.b/c": `a pool with ${LABEL} instead of "a.b"`,
-    "arm64/B_": `a StatefulSet with ${SUBDOMAIN} instead of "B_"`,
+    "a,Arm/b,Gpu/c": `the name of a pool, ${LABEL}, instead of "Arm"`,
+    "a.b/c": `the name of a pool, ${LABEL}, instead of "a.b"`,
+    "arm64/B_": `the name of a StatefulSet, ${SUBDOMAIN}, instead of "B_"`,
   };
   for (const [text, want] of Object.entries(wrong)) {
     assert.equal(builderList.parse(text), undefined, text);
@@ -74,12 +74,14 @@ Deno.test("doorList says what it wants of the first bad entry", () => {
     "pool a@b=:1": example,
     "project a=:1,": example,
     "project a=:1 pool b=:2": example,
-    "project a=:1, project Team_A=:2": `a project with ${SUBDOMAIN} instead of "Team_A"`,
-    "project a@B=:1": `a pool with ${LABEL} instead of "B"`,
-    "pool a.b=:1": `a pool with ${LABEL} instead of "a.b"`,
+    "project a=:1, project Team_A=:2": `the name of a project, ${SUBDOMAIN}, instead of "Team_A"`,
+    "project a@B=:1": `the name of a pool, ${LABEL}, instead of "B"`,
+    "pool a.b=:1": `the name of a pool, ${LABEL}, instead of "a.b"`,
     "project a=8401": 'an address such as ":8401" instead of "8401"',
     "pool a=:http": 'an address such as ":8401" instead of ":http"',
-    [`project ${"a.".repeat(127)}a=:1`]: `a project with ${SUBDOMAIN} instead of "${"a.".repeat(20)}"`,
+    [`project ${"a.".repeat(127)}a=:1`]: `the name of a project, ${SUBDOMAIN}, instead of "${
+      "a.".repeat(20)
+    }"`,
   };
   for (const [text, want] of Object.entries(wrong)) {
     assert.equal(doorList.parse(text), undefined, text);

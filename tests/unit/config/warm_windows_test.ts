@@ -72,7 +72,7 @@ const WRONG: Readonly<Record<string, string>> = {
   "Mon 07:00-08:00 UTC=1;": EXAMPLE,
   "Mon 07:00-08:00 UTC=1, Tue 07:00-08:00 UTC=1": EXAMPLE,
   "Arm/Mon 07:00-08:00 UTC=1":
-    'a pool with up to 63 of a-z, 0-9 and "-", with a letter or digit at both ends instead of "Arm"',
+    'the name of a pool, up to 63 of a-z, 0-9 and "-", with a letter or digit at both ends, instead of "Arm"',
   "Moo 07:00-08:00 UTC=1": 'days such as "Mon-Fri" or "Sat,Sun" instead of "Moo"',
   "Mon,,Tue 07:00-08:00 UTC=1": 'days such as "Mon-Fri" or "Sat,Sun" instead of "Mon,,Tue"',
   "Mon- 07:00-08:00 UTC=1": 'days such as "Mon-Fri" or "Sat,Sun" instead of "Mon-"',
