@@ -50,9 +50,12 @@ export function builderConflicts(
   settings: ManyBuildersSettings,
   given: (key: keyof ManyBuildersSettings) => boolean,
 ): string[] {
-  const { builders, stsName = "", headlessServiceName = "" } = settings;
-  if (builders === undefined && given("builders")) return limitConflicts(settings, [DEFAULT_POOL]);
-  const entries = builders ?? [{ pool: DEFAULT_POOL, name: stsName, service: headlessServiceName }];
+  const { builders, stsName } = settings;
+  const one = given("builders") || stsName === undefined
+    ? undefined
+    : [{ pool: DEFAULT_POOL, name: stsName }];
+  const entries = builders ?? one;
+  if (entries === undefined) return limitConflicts(settings, [DEFAULT_POOL]);
   const sizes = new Map([...Map.groupBy(entries, ({ pool }) => pool)].map(([pool, of]) => [pool, of.length]));
   return [
     ...builders === undefined
@@ -113,7 +116,7 @@ function nameConflicts({ name, service }: BuilderEntry): string[] {
 
 /** The flags of the one builder, if they name another one than the first. */
 function firstConflicts(
-  { stsName = "", headlessServiceName = "" }: ManyBuildersSettings,
+  { stsName, headlessServiceName }: ManyBuildersSettings,
   [first]: readonly BuilderEntry[],
   given: (key: keyof ManyBuildersSettings) => boolean,
 ): string[] {
@@ -122,9 +125,9 @@ function firstConflicts(
     ["headlessServiceName", "--headless-service-name", headlessServiceName, first!.service],
   ] as const;
   return pairs
-    .filter(([key, , own, ofFirst]) => given(key) && own !== "" && own !== ofFirst)
+    .filter(([key, , own, ofFirst]) => given(key) && own !== undefined && own !== ofFirst)
     .map(([, flag, own, ofFirst]) =>
-      `Cannot use "${flag}" and "--builders" together: found ${quote(own)} and, for the first builder, ` +
+      `Cannot use "${flag}" and "--builders" together: found ${quote(own!)} and, for the first builder, ` +
       `${quote(ofFirst)}, want the same; or leave "${flag}" out`
     );
 }

@@ -80,7 +80,8 @@ function listOf<T extends object>(
 function readBuilder(entry: string): BuilderEntry | string | undefined {
   const match = /^(?:([^/@]+)\/)?([^/@]+)(?:@([^/@]+))?$/.exec(entry);
   if (match === null) return undefined;
-  const [, pool = DEFAULT_POOL, name = "", service = `${name}-headless`] = match;
+  const name = match[2]!;
+  const [, pool = DEFAULT_POOL, , service = `${name}-headless`] = match;
   if (pool !== DEFAULT_POOL && label.parse(pool) === undefined) return instead("a pool", pool, label);
   if (subdomain.parse(name) === undefined) return instead("a StatefulSet", name, subdomain);
   return { pool, name, service };
@@ -89,7 +90,7 @@ function readBuilder(entry: string): BuilderEntry | string | undefined {
 function readDoor(entry: string): DoorSettings | string | undefined {
   const match = /^(project|pool)\s+([^\s@=]+)(?:@([^\s@=]+))?\s*=\s*(\S+)$/.exec(entry);
   if (match === null) return undefined;
-  const [, kind, name = "", of, at = ""] = match;
+  const [, kind, name, of, at] = match as unknown as [string, string, string, string | undefined, string];
   const [project, pool] = kind === "project" ? [name, of] : [undefined, name];
   if (kind === "pool" && of !== undefined) return undefined;
   if (project !== undefined && subdomain.parse(project) === undefined) {

@@ -52,7 +52,8 @@ const WINDOW = /^(?:([^\s/]+)\/)?([A-Za-z,-]+)\s+([0-9:]+)-([0-9:]+)\s+([^\s=;]+
 function readWindow(text: string): WarmWindow | string {
   const match = WINDOW.exec(text);
   if (match === null) return EXAMPLE;
-  const [, pool = "", dayNames = "", from = "", to = "", zone = "", digits = ""] = match;
+  const [, pool = "", ...parts] = match;
+  const [dayNames, from, to, zone, digits] = parts as [string, string, string, string, string];
   const days = parseDays(dayNames);
   const fromMinute = parseTime(from);
   const toMinute = parseTime(to);
@@ -81,7 +82,7 @@ function quote(part: string): string {
 /** Days and ranges of days, which may go over the end of the week. */
 function parseDays(text: string): readonly number[] | undefined {
   const days = text.split(",").flatMap((part) => {
-    const [first = NaN, last = first, ...more] = part.split("-").map(dayOf);
+    const [first, last = first, ...more] = part.split("-").map(dayOf) as [number, ...number[]];
     if (more.length > 0 || Number.isNaN(first + last)) return [NaN];
     return Array.from({ length: (last - first + 7) % 7 + 1 }, (_, i) => (first - 1 + i) % 7 + 1);
   });

@@ -90,6 +90,17 @@ const REFUSED: readonly (readonly [what: string, flags: Flags, ...problems: read
     }" of 53 characters, want at most 52, since the labels of a ` +
     "StatefulSet's pods have 11 more",
   ],
+  ...[80, 81].map((length) => {
+    const name = `${"b.".repeat(length).slice(0, length - 1)}c`;
+    return [
+      `a name of ${length} characters, of which it shows 80`,
+      { builders: `${name}@s` },
+      `Cannot use "--builders": found "${name.slice(0, 80)}${
+        length > 80 ? "…" : ""
+      }" of ${length} characters, want at ` +
+      "most 52, since the labels of a StatefulSet's pods have 11 more",
+    ] as const;
+  }),
   [
     "names that are no Service's",
     { builders: "a.b,c@D" },
@@ -206,6 +217,19 @@ const REFUSED: readonly (readonly [what: string, flags: Flags, ...problems: read
     'arm64/buildkitd-arm64@arm64-headless"',
     'Cannot use "--max-sessions-per-replica" and "--sessions-per-replica" together: found 1 and 4, want the first at ' +
     "least as high as the second",
+  ],
+  [
+    "a malformed name of the one builder, without problems that come of it",
+    { stsName: "B", cordoned: "b", minReplicas: "2" },
+    'Cannot parse "--sts-name": found "B", want up to 253 of a-z, 0-9, "-" and ".", with a letter or digit at both ends ' +
+    "of each part",
+  ],
+  [
+    "a malformed name beside builders, once",
+    { builders: "a,b", stsName: "B", cordoned: "c" },
+    'Cannot parse "--sts-name": found "B", want up to 253 of a-z, 0-9, "-" and ".", with a letter or digit at both ends ' +
+    "of each part",
+    'Cannot use "--cordoned": found "c", want the name of a builder',
   ],
   [
     "a malformed count, without problems that come of it",

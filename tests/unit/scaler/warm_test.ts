@@ -158,6 +158,18 @@ Deno.test("warmAt() takes any moment, also between milliseconds, and knows the e
   assert.deepEqual(warmAt(given, end - 1), { count: 1, untilMs: end });
 });
 
+Deno.test("warmAt() looks eight days ahead for a change", () => {
+  const startMs = at("11-23T00:00");
+  for (
+    const [text, count] of [["Mon-Sun 00:00-24:00 UTC=2", 2], [
+      "Mon-Sun 00:00-12:00 UTC=2; Mon-Sun 12:00-24:00 UTC=2",
+      2,
+    ]] as const
+  ) {
+    assert.deepEqual(warmAt(windows(text), startMs), { count, untilMs: startMs + 8 * DAY_MS });
+  }
+});
+
 const ZONES = [
   "Europe/Berlin",
   "America/New_York",
