@@ -16,7 +16,8 @@ import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
 import type { ReplicaCount } from "./replica_count.ts";
 import { keptForMs, NO_SURPLUS, note } from "./surplus.ts";
-import { type Asked, WarmMinimum } from "./warm_minimum.ts";
+import type { Warmth } from "./warm.ts";
+import { WarmMinimum } from "./warm_minimum.ts";
 
 /** What the scaler is made of. */
 export interface ScalerPorts extends Pick<BuilderPorts, "clock" | "random" | "log" | "metrics"> {
@@ -35,7 +36,7 @@ export interface ScalerPorts extends Pick<BuilderPorts, "clock" | "random" | "lo
 /** What the scaler is to do. */
 export interface ScalerPolicy extends Policy {
   /** What warm windows ask for at a wall time. Without it, there are none. */
-  readonly warmAt?: ((wallMs: number) => Asked) | undefined;
+  readonly warmAt?: ((wallMs: number) => Warmth) | undefined;
 }
 
 /** A claim, for which clients wait, follows a server's `Retry-After` for at most this long, in ms. */

@@ -6,16 +6,9 @@
  * @module
  */
 import type { Clock } from "../base/clock.ts";
+import type { Warmth } from "./warm.ts";
 
-/** What the windows ask for at some wall time. `warm.ts` knows it. */
-export interface Asked {
-  /** So many replicas. */
-  readonly count: number;
-  /** Until then, wall ms; Infinity if for ever. */
-  readonly untilMs: number;
-}
-
-/** The same for a decision. Times are monotonic ms. */
+/** What warm windows ask for, for a decision. Times are monotonic ms. */
 export interface Warm {
   /** So many replicas. */
   readonly count: number;
@@ -34,7 +27,7 @@ const LOOK_MS = 60_000;
 /** What is asked for now, after what was asked for at the last look. */
 export function nextWarm(
   before: Warm,
-  { count, untilMs }: Asked,
+  { count, untilMs }: Warmth,
   { nowMs, wallMs }: { readonly nowMs: number; readonly wallMs: number },
 ): Warm {
   const endedMs = new Map(before.endedMs);
@@ -49,12 +42,12 @@ export function nextWarm(
 /** Asks the windows, and no more often than needed. */
 export class WarmMinimum {
   readonly #clock: Clock;
-  readonly #warmAt: ((wallMs: number) => Asked) | undefined;
+  readonly #warmAt: ((wallMs: number) => Warmth) | undefined;
   #warm = NEVER_WARM;
   #nextLookMs: number;
 
   /** Without `warmAt` there are no windows. */
-  constructor(clock: Clock, warmAt: ((wallMs: number) => Asked) | undefined) {
+  constructor(clock: Clock, warmAt: ((wallMs: number) => Warmth) | undefined) {
     this.#clock = clock;
     this.#warmAt = warmAt;
     this.#nextLookMs = warmAt === undefined ? Infinity : -Infinity;
