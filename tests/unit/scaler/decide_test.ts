@@ -113,6 +113,59 @@ Deno.test("decide() looks again only when time alone can lower what is wanted", 
   assert.equal(decide(both, 1, POLICY).wakeAtMs, 1_500, "the running session holds only its own pod");
 });
 
+/** Two sessions a pod, three pods at most. */
+const SEVERAL: Policy = { ...POLICY, capacity: { ...ONE_POD, maxReplicas: 3, sessionsPerReplica: 2 } };
+
+Deno.test("decide() wants as many pods as held sessions find seats on, at most as many as there may be", () => {
+  const desired = (needing: number, ...counts: number[]) => {
+    const load = new Map(counts.entries());
+    const highestBusy = counts.length - 1;
+    return decide({ ...IDLE, needing, load, highestBusy }, 0, SEVERAL).desired;
+  };
+  assert.deepEqual([1, 2, 3, 4, 5, 9].map((needing) => desired(needing)), [1, 1, 2, 2, 3, 3]);
+  assert.equal(desired(1, 1), 1);
+  assert.equal(desired(1, 2), 2);
+  assert.equal(desired(2, 1, 2), 3);
+});
+
+Deno.test("decide() keeps what a warm window asks for while it is open, and one idle timeout longer", () => {
+  const open = { ...IDLE, replicas: 0, warm: { count: 2, untilMs: 5_000, endedMs: new Map() } };
+  assert.deepEqual(decide(open, 0, SEVERAL), {
+    desired: 2,
+    reason: "warm_window",
+    because: "a warm window wants 2",
+    wakeAtMs: 5_000,
+  });
+  assert.equal(decide(open, 0, POLICY).desired, 1, "at most as many as there may be");
+  assert.equal(decide(open, 0, { ...SEVERAL, minReplicas: 2 }).reason, "min_replicas");
+  const endedMs = new Map([[0, 5_000], [1, 5_000]]);
+  const over = { ...IDLE, replicas: 2, warm: { count: 0, untilMs: 9_000, endedMs } };
+  assert.deepEqual(decide(over, 5_999, SEVERAL), {
+    desired: 2,
+    reason: "held_session",
+    because: "a warm window has ended recently",
+    wakeAtMs: 6_000,
+  });
+  assert.deepEqual(pick(decide(over, 6_000, SEVERAL)), { desired: 0, wakeAtMs: 9_000 });
+  assert.equal(decide({ ...over, replicas: 0 }, 5_500, SEVERAL).desired, 0, "it starts nothing");
+});
+
+Deno.test("decide() keeps a surplus for longer that somebody else has raised again", () => {
+  const roseMs = new Map([[1, 0]]);
+  const surplus = { highest: 1, raisedMs: 0, keptForMs: 4_000 };
+  const facts = { ...IDLE, replicas: 2, roseMs, surplus };
+  assert.deepEqual(decide(facts, 3_999, SEVERAL), {
+    desired: 2,
+    reason: "held_session",
+    because: "somebody else has raised it again, so it stays for 4s",
+    wakeAtMs: 4_000,
+  });
+  assert.equal(decide(facts, 4_000, SEVERAL).desired, 0);
+  assert.equal(decide({ ...facts, replicas: 1 }, 3_000, SEVERAL).desired, 1, "it raises nothing");
+  const isShorter = { ...facts, lastUsedMs: new Map([[1, 3_500]]) };
+  assert.equal(decide(isShorter, 4_100, SEVERAL).because, "it was in use recently");
+});
+
 function pick({ desired, wakeAtMs }: { desired: number; wakeAtMs: number }) {
   return { desired, wakeAtMs };
 }

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { Listeners } from "../../../lib/base/listeners.ts";
 import type { Backend } from "../../../lib/scaler/backends.ts";
+import type { Capacity } from "../../../lib/scaler/capacity.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import type { ReadinessMode } from "../../../lib/scaler/readiness.ts";
 import { ONE_POD } from "../../support/capacity.ts";
@@ -27,11 +28,14 @@ export function pod(ordinal: number, more: Partial<Backend> = {}): Backend {
 }
 
 /** A placement that has seen this count at version 10, with a ready pod for each replica. */
-export function setUp(replicas = 1, { maxReplicas = 10, mode = "pod" as ReadinessMode } = {}) {
+export function setUp(
+  replicas = 1,
+  { maxReplicas = 10, mode = "pod" as ReadinessMode, capacity = {} as Partial<Capacity> } = {},
+) {
   const clock = new VirtualClock();
   const changed = new Listeners();
   const gate = { open: true, subscribe: (it: () => void) => changed.add(it), tell: () => changed.tell() };
-  const placement = new Placement(clock, { ...ONE_POD, maxReplicas }, mode, gate);
+  const placement = new Placement(clock, { ...ONE_POD, maxReplicas, ...capacity }, mode, gate);
   let version = 9;
   const see = (replicas: number, proof?: string) =>
     placement.see({ replicas, version: String(++version) }, proof);

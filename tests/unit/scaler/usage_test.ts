@@ -7,6 +7,8 @@ import { Usage } from "../../../lib/scaler/usage.ts";
 interface Session {
   readonly ordinal: number | undefined;
   readonly client: boolean;
+  readonly silent?: boolean;
+  readonly watches?: boolean;
 }
 
 /** What a plain reading of the documentation expects. */
@@ -16,12 +18,14 @@ class Model {
   neededMs = -Infinity;
 
   set(id: number, session: Session | undefined, nowMs: number): void {
-    const neededBefore = this.needing > 0;
+    const needingBefore = this.needing;
     const before = this.sessions.get(id);
-    if (session === undefined) this.sessions.delete(id);
-    else this.sessions.set(id, session);
+    this.sessions.delete(id);
+    const wasLast = needingBefore > 0 && this.needing === 0;
+    if (session !== undefined) this.sessions.set(id, session);
+    if (session?.watches || before?.watches) return;
     if (before?.ordinal !== undefined && before.client) this.usedMs.set(before.ordinal, nowMs);
-    if (neededBefore && this.needing === 0) this.neededMs = nowMs;
+    if (wasLast) this.neededMs = nowMs;
   }
 
   get held(): number {
@@ -34,7 +38,14 @@ class Model {
   }
 
   on(ordinal: number): number {
-    return [...this.sessions.values()].filter((session) => session.ordinal === ordinal).length;
+    return [...this.sessions.values()].filter((session) => session.ordinal === ordinal && !session.watches)
+      .length;
+  }
+
+  load(ordinal: number): number {
+    return [...this.sessions.values()].filter((session) =>
+      session.ordinal === ordinal && !session.watches && !session.silent
+    ).length;
   }
 }
 
@@ -54,9 +65,23 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     usage.place(id, ordinal, client, nowMs);
     model.set(id, { ordinal, client }, nowMs);
   }),
+  fc.tuple(id, ordinal).map(([id, ordinal]): Step => (usage, model, nowMs) => {
+    usage.watch(id, ordinal);
+    model.set(id, { ordinal, client: false, watches: true }, nowMs);
+  }),
+  fc.tuple(id, fc.boolean()).map(([id, silent]): Step => (usage, model) => {
+    usage.silent(id, silent);
+    const session = model.sessions.get(id);
+    if (session?.ordinal !== undefined) model.sessions.set(id, { ...session, silent });
+  }),
+  fc.tuple(ordinal).map(([ordinal]): Step => (usage, model, nowMs) => {
+    usage.needed(ordinal, nowMs);
+    model.usedMs.set(ordinal, nowMs);
+  }),
   id.map((id): Step => (usage, model, nowMs) => {
     usage.markUsed(id, nowMs);
     const session = model.sessions.get(id);
+    if (session?.watches) return;
     if (session !== undefined) model.sessions.set(id, { ...session, client: true });
   }),
   id.map((id): Step => (usage, model, nowMs) => {
@@ -84,11 +109,16 @@ Deno.test("Usage says after any steps who is held, who needs a backend, and what
         assert.equal(usage.needing, model.needing);
         assert.deepEqual(usage.busyOrdinals, busy);
         assert.equal(usage.highest, busy.at(-1) ?? -1);
-        for (const ordinal of ORDINALS) assert.equal(usage.on(ordinal), model.on(ordinal));
+        for (const ordinal of ORDINALS) {
+          assert.equal(usage.on(ordinal), model.on(ordinal));
+          assert.equal(usage.load.get(ordinal) ?? 0, model.load(ordinal));
+        }
+        assert.ok([...usage.load.values()].every((count) => count > 0));
         for (const id of IDS) {
           const session = model.sessions.get(id);
           assert.equal(usage.ordinalOf(id), session?.ordinal);
           assert.equal(usage.needs(id), session?.client ?? false);
+          assert.equal(usage.watches(id), session?.watches ?? false);
         }
         assert.deepEqual(new Map(usage.lastUsedMs), model.usedMs);
         // While somebody still needs a backend, nobody asks when the last one ceased to.
