@@ -52,9 +52,9 @@ export function note(
 
 function noteRaise(before: Surplus, lowered: CountChange, raised: CountChange, idleMs: number): Surplus {
   const raisedMs = raised.atMs;
-  // Two raises after one scale-down are one.
-  if (lowered.atMs === before.loweredMs) return { ...before, raisedMs };
-  const isAgain = raisedMs >= lowered.atMs && raisedMs - lowered.atMs <= idleMs && raised.to > lowered.to;
+  // Two raises after one scale-down are one, and a raise before it is none.
+  if (lowered.atMs === before.loweredMs || raisedMs < lowered.atMs) return { ...before, raisedMs };
+  const isAgain = raisedMs - lowered.atMs <= idleMs && raised.to > lowered.to;
   return { times: isAgain ? before.times + 1 : 0, loweredMs: lowered.atMs, raisedMs };
 }
 

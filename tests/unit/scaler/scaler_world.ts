@@ -6,10 +6,11 @@
 import assert from "node:assert/strict";
 import type { Metrics } from "../../../lib/base/metrics.ts";
 import { ColdStart } from "../../../lib/scaler/cold_start.ts";
+import type { Capacity } from "../../../lib/scaler/capacity.ts";
 import type { PeerUse } from "../../../lib/scaler/peers.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
-import { Scaler } from "../../../lib/scaler/scaler.ts";
+import { Scaler, type ScalerPolicy } from "../../../lib/scaler/scaler.ts";
 import { ONE_POD } from "../../support/capacity.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
@@ -28,11 +29,22 @@ export function gate() {
 }
 
 /** A scaler that has not begun. */
-export function setUp({ replicas = 1, minReplicas = 0 } = {}) {
+export function setUp(
+  { replicas = 1, minReplicas = 0, capacity = ONE_POD, warmAt }: {
+    readonly replicas?: number;
+    readonly minReplicas?: number;
+    readonly capacity?: Capacity;
+    readonly warmAt?: ScalerPolicy["warmAt"];
+  } = {},
+) {
   const clock = new VirtualClock();
   const scale = new FakeScale(replicas);
   const log = recordingLog();
-  const placement = new Placement(clock, { ...ONE_POD, maxReplicas: 2 }, "pod");
+  const placement = new Placement(
+    clock,
+    capacity === ONE_POD ? { ...ONE_POD, maxReplicas: 2 } : capacity,
+    "pod",
+  );
   const values = new Map<string, number>();
   const metrics: Metrics = {
     record: (name, value, labels) => void values.set([name, ...Object.values(labels)].join(" "), value),
@@ -61,7 +73,7 @@ export function setUp({ replicas = 1, minReplicas = 0 } = {}) {
       },
       coldStart,
     },
-    { minReplicas, capacity: ONE_POD, idleTimeoutMs: IDLE_MS },
+    { minReplicas, capacity, warmAt, idleTimeoutMs: IDLE_MS },
   );
   scale.onChange = (count) => void placement.see(count, "watch");
   const controller = new AbortController();

@@ -41,6 +41,13 @@ Deno.test("note(): what is raised within one idle timeout counts, to the millise
 Deno.test("note(): a raise to what was left, or from before the scale-down, is not of the surplus", () => {
   assert.equal(again(NO_SURPLUS, 0, 10_000, 1).times, 0);
   assert.equal(again(NO_SURPLUS, 100_000, -10_000).times, 0);
+  const before = note(
+    NO_SURPLUS,
+    { lowered: { to: 1, atMs: 100 }, raised: { to: 2, atMs: 90 } },
+    -1,
+    IDLE_MS,
+  );
+  assert.equal(again(before, 100).times, 1, "the scale-down was not answered before");
   const lowered = { to: 1, atMs: 5 };
   assert.equal(note(NO_SURPLUS, { lowered }, 7, IDLE_MS), NO_SURPLUS);
   assert.equal(note(NO_SURPLUS, { raised: lowered }, -1, IDLE_MS), NO_SURPLUS, "nobody has lowered it");
