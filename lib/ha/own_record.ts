@@ -12,6 +12,7 @@ import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
 import { isNewer } from "../scaler/agreement.ts";
 import type { ReplicaCount } from "../scaler/replica_count.ts";
+import type { CountWrites } from "./count_writes.ts";
 import type { KnownRecords } from "./known_records.ts";
 import { recordLease, type RecordTarget } from "./record.ts";
 import type { Renewal, Standing } from "./standing.ts";
@@ -43,7 +44,9 @@ export interface OwnRecordPorts extends Pick<BasePorts, "clock"> {
   /** How long the record is good for that is written next. */
   readonly lifetime: Pick<RecordLifetime, "goodForMs">;
   /** What it says. */
-  readonly statement: Pick<Statement, "body" | "subscribe">;
+  readonly statement: Pick<Statement, "body" | "subscribe" | "onCounts">;
+  /** Paces the writes for changed numbers alone. */
+  readonly countWrites: CountWrites;
   /** Told of renewals. */
   readonly standing: Standing;
   /** Tell when a Lease is gone. */
@@ -64,6 +67,12 @@ const RETRY_MS = 5_000;
 /** Deletes that meet a conflict before it is given up: then the others wait for the expiry. */
 const REMOVE_TRIES = 5;
 
+/**
+ * Why a record is to be written before its renewal: somebody waits for it, the others should hear of a change, or numbers
+ * have changed that the agreement does not depend on.
+ */
+type Due = "urgent" | "soon" | "counts";
+
 /** One proxy's record. */
 export class OwnRecord {
   readonly #ports: OwnRecordPorts;
@@ -74,13 +83,18 @@ export class OwnRecord {
   /** The uid of a Lease of this record that is known to be deleted. */
   #goneUid: string | undefined;
   readonly #changed = new Notifier();
-  #urgent = false;
+  #due: Due | undefined;
+  /** The next write is for changed numbers alone. */
+  #isForCounts = false;
+  /** When the last write was sent that was not, monotonic ms. */
+  #sentMs = -Infinity;
   #target: RecordTarget | undefined;
 
   /** Writes nothing yet. */
   constructor(ports: OwnRecordPorts) {
     this.#ports = ports;
     ports.statement.subscribe(() => this.publish());
+    ports.statement.onCounts(() => this.#publish("counts"));
     ports.records.onGone((lease) => this.#gone(lease));
   }
 
@@ -91,18 +105,46 @@ export class OwnRecord {
 
   /** The record has to be written soon; `urgent` if somebody waits for it. */
   publish(urgent = false): void {
-    this.#urgent ||= urgent;
+    this.#publish(urgent ? "urgent" : "soon");
+  }
+
+  #publish(due: Due): void {
+    this.#raise(due);
     this.#changed.notify();
+  }
+
+  #raise(due: Due): void {
+    const isLess = this.#due === "urgent" || (this.#due === "soon" && due === "counts");
+    if (!isLess) this.#due = due;
   }
 
   /** Resolves when the record is to be written next: in time for its renewal, or after {@link publish}; a retry soon. */
   async whenDue(isRetry: boolean, signal: AbortSignal): Promise<void> {
-    const { clock, recordExpiryMs, standing } = this.#ports;
-    const renewMs = clock.nowMs() + recordExpiryMs / RENEWALS - standing.ageMs;
-    if (!isRetry) await this.#changed.wait(clock, renewMs, signal);
-    const untilMs = clock.nowMs() + RATE_MS - standing.ageMs;
-    while (!this.#urgent && clock.nowMs() < untilMs) await this.#changed.wait(clock, untilMs, signal);
-    this.#urgent = false;
+    const { clock, recordExpiryMs, standing, countWrites } = this.#ports;
+    if (isRetry) this.#raise("soon");
+    const renewMs = standing.renewedMs + recordExpiryMs / RENEWALS;
+    signal.throwIfAborted();
+    for (let untilMs; clock.nowMs() < (untilMs = Math.min(renewMs, this.#dueMs()));) {
+      await this.#changed.wait(clock, untilMs, signal);
+    }
+    this.#isForCounts = this.#due === "counts" && clock.nowMs() < renewMs;
+    if (this.#isForCounts) countWrites.written(clock.nowMs());
+    this.#due = undefined;
+  }
+
+  /** When the record is to be written for what was published, monotonic ms; Infinity if that is nothing. */
+  #dueMs(): number {
+    const { standing: { renewedMs }, countWrites } = this.#ports;
+    switch (this.#due) {
+      case "urgent":
+        return -Infinity;
+      case "soon":
+        return Math.min(renewedMs, this.#sentMs) + RATE_MS;
+      case "counts":
+        return Math.max(renewedMs + RATE_MS, countWrites.nextMs);
+      case undefined:
+        return Infinity;
+    }
   }
 
   /**
@@ -127,7 +169,11 @@ export class OwnRecord {
     const { standing } = this.#ports;
     return this.#inTurn(async () => {
       if (standing.renewal === undefined) throw new RecordGone("This proxy has no record");
-      const renewal = await this.#write(signal);
+      const renewal = await this.#write(signal).catch((error) => {
+        // The numbers have perhaps not been told.
+        this.#publish("counts");
+        throw error;
+      });
       if (standing.lapsed) throw new RecordLapsed("The record of this proxy was not renewed in time");
       standing.renewal = renewal;
     });
@@ -172,6 +218,7 @@ export class OwnRecord {
     if (target === undefined) throw new Error("The StatefulSet was not seen yet");
     const goodForMs = await lifetime.goodForMs();
     const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs(), goodForMs };
+    const isForCounts = this.#takePurpose();
     const renewed = new Date(clock.wallMs()).toISOString().replace("Z", "000Z");
     const wanted = recordLease(target, {
       identity,
@@ -195,7 +242,16 @@ export class OwnRecord {
       throw new RecordGone("The record of this proxy was deleted");
     }
     this.#lease = written;
+    if (!isForCounts) this.#sentMs = sent.nowMs;
     return sent;
+  }
+
+  /** Whether the write that is sent now is for changed numbers alone. Every write has the present numbers. */
+  #takePurpose(): boolean {
+    const isForCounts = this.#isForCounts;
+    this.#isForCounts = false;
+    if (this.#due === "counts") this.#due = undefined;
+    return isForCounts;
   }
 
   async #create(wanted: Lease, signal: AbortSignal): Promise<Lease> {

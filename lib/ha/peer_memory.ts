@@ -83,6 +83,9 @@ export class PeerMemory {
   }
 
   #fold(alive: readonly SeenRecord[]): PeerUse {
+    const queued = alive.flatMap(({ body, seenMs }) =>
+      body?.queuedMs === undefined ? [] : [seenMs - body.queuedMs]
+    );
     const lastUsedMs = new Map(this.#inheritedMs);
     let lastNeededMs = this.#inheritedNeedMs;
     for (const { usedMs, neededMs } of this.#said.values()) {
@@ -95,11 +98,26 @@ export class PeerMemory {
     return {
       highestBusy: Math.max(-1, ...busy),
       needing: alive.reduce((sum, { body }) => sum + (body?.needing ?? 0), 0),
+      sessions: sessionsOf(alive),
+      queuedSinceMs: queued.length === 0 ? undefined : Math.min(...queued),
       lastNeededMs,
       lastUsedMs,
       knownSinceMs: this.#knownSinceMs,
     };
   }
+}
+
+/** The sum of all, by ordinal. A proxy that does not count them has one where it is busy. */
+function sessionsOf(alive: readonly SeenRecord[]): ReadonlyMap<number, number> {
+  const sum = new Map<number, number>();
+  for (const { body } of alive) {
+    const busy = (body?.inUse ?? []).filter(({ busy }) => busy);
+    const counts = body?.sessions ?? Object.fromEntries(busy.map(({ ordinal }) => [ordinal, 1]));
+    for (const [ordinal, count] of Object.entries(counts)) {
+      if (count > 0) sum.set(Number(ordinal), (sum.get(Number(ordinal)) ?? 0) + count);
+    }
+  }
+  return sum;
 }
 
 function latest(times: Map<number, number>, ordinal: number, ms: number): void {

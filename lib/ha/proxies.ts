@@ -17,6 +17,7 @@ import type { Peers, PeerUse } from "../scaler/peers.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { ReplicaCount } from "../scaler/replica_count.ts";
 import { Consent } from "./consent.ts";
+import type { CountWrites } from "./count_writes.ts";
 import { deleteDeadRecords } from "./dead_records.ts";
 import type { Election } from "./election.ts";
 import { KnownRecords } from "./known_records.ts";
@@ -42,6 +43,8 @@ export interface ProxiesPorts extends Omit<BuilderPorts, "network"> {
   readonly standing: Standing;
   /** Reads the count, claims it, and notices when the resourceVersions regress. */
   readonly count: ReplicaCount;
+  /** Paces the writes for changed numbers alone, of this process. */
+  readonly countWrites: CountWrites;
   /** New with every process. */
   readonly identity: string;
 }
@@ -56,6 +59,7 @@ export class Proxies implements Peers {
   readonly #lifetime: RecordLifetime;
   readonly #records: KnownRecords;
   readonly #record: OwnRecord;
+  readonly #statement: Statement;
   readonly #membership: Membership;
   readonly #consent: Consent;
   readonly #changed = new Listeners();
@@ -76,7 +80,7 @@ export class Proxies implements Peers {
     const { recordExpiryMs } = settings;
     const lifetime = this.#lifetime = new RecordLifetime(recordExpiryMs, ports);
     const records = this.#records = new KnownRecords(ports);
-    const statement = new Statement({ ...ports, records });
+    const statement = this.#statement = new Statement({ ...ports, records });
     const record = this.#record = new OwnRecord({ ...ports, recordExpiryMs, lifetime, records, statement });
     this.#membership = new Membership(settings, { ...ports, record });
     this.#consent = new Consent(recordExpiryMs, { ...ports, records, record, statement });
@@ -110,6 +114,11 @@ export class Proxies implements Peers {
   /** The other proxies that are alive, as far as is known. */
   get others(): readonly SeenRecord[] {
     return this.#records.others;
+  }
+
+  /** See {@link Statement.queuedSinceMs}. */
+  set queuedSinceMs(sinceMs: number | undefined) {
+    this.#statement.queuedSinceMs = sinceMs;
   }
 
   /** See {@link Peers.use}. */

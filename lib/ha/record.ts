@@ -40,6 +40,10 @@ export interface RecordBody {
   readonly knowsForMs: number;
   /** For each leader the generation of its last announcement that this proxy has answered. */
   readonly answers: Readonly<Record<string, number>>;
+  /** Sessions that count for the load of a pod, by ordinal; without it, one for each ordinal that is busy. */
+  readonly sessions?: Readonly<Record<string, number>>;
+  /** For how long the oldest session waits that is queued for one of the interchangeable builders; absent if none is. */
+  readonly queuedMs?: number;
   /** This proxy's own announcement, while it leads and wants to lower the count. */
   readonly announcement: Announcement | null;
 }
@@ -138,16 +142,24 @@ function parseBody(annotations: Readonly<Record<string, string>> | undefined): R
   if (annotations?.[FORMAT_ANNOTATION] !== FORMAT) return undefined;
   try {
     const body = JSON.parse(annotations[RECORD_ANNOTATION] ?? "");
-    return isBody(body) ? body : undefined;
+    return isBody(body) ? withoutBadCounts(body) : undefined;
   } catch {
     return undefined;
   }
 }
 
+/** The agreement does not depend on these numbers, so bad ones do not make a record unreadable. */
+function withoutBadCounts({ sessions, queuedMs, ...body }: RecordBody): RecordBody {
+  const isGood = typeof sessions === "object" && sessions !== null &&
+    Object.entries(sessions).every(([ordinal, count]) => isCount(Number(ordinal)) && isCount(count));
+  return { ...body, ...(isGood && { sessions }), ...(isTime(queuedMs) && { queuedMs: queuedMs! }) };
+}
+
+const isTime = (value: unknown) => typeof value === "number" && value >= 0;
+const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0;
+
 // deno-lint-ignore no-explicit-any -- it checks what any JSON may be
 function isBody(body: any): body is RecordBody {
-  const isTime = (value: unknown) => typeof value === "number" && value >= 0;
-  const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0;
   return typeof body === "object" && body !== null && Array.isArray(body.inUse) &&
     // deno-lint-ignore no-explicit-any -- as above
     body.inUse.every((use: any) =>

@@ -104,10 +104,15 @@ export class Standing implements Gate {
 
   /** Time since the last renewal was sent, in ms, a suspend included; Infinity without a record. */
   get ageMs(): number {
-    if (this.#renewal === undefined) return Infinity;
+    return this.#clock.nowMs() - this.renewedMs;
+  }
+
+  /** When the last renewal was sent, monotonic ms, earlier by a suspend since then; -Infinity without a record. */
+  get renewedMs(): number {
+    if (this.#renewal === undefined) return -Infinity;
     // The boot clock is only good to the second.
     const suspendedMs = this.#clock.bootMs() - this.#renewal.bootMs - 1_000;
-    return Math.max(this.#clock.nowMs() - this.#renewal.nowMs, suspendedMs);
+    return Math.min(this.#renewal.nowMs, this.#clock.nowMs() - suspendedMs);
   }
 
   /** True when the others may scale down without asking this proxy, or may do so soon. */

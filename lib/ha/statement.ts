@@ -28,8 +28,11 @@ export class Statement {
   readonly #ports: StatementPorts;
   readonly #answers = new Map<string, number>();
   readonly #changed = new Listeners();
+  readonly #countsChanged = new Listeners();
   #announcement: Announcement | null = null;
+  #queuedSinceMs: number | undefined;
   #told: string | undefined;
+  #toldCounts: string | undefined;
 
   /** Nothing is announced or answered at first. */
   constructor(ports: StatementPorts) {
@@ -43,6 +46,17 @@ export class Statement {
     this.#changed.add(listener);
   }
 
+  /** Calls `listener` when only numbers have changed: others place their sessions better if they hear of it soon. */
+  onCounts(listener: () => void): void {
+    this.#countsChanged.add(listener);
+  }
+
+  /** Since when the oldest queued session of this proxy waits, monotonic ms; undefined if none is queued. */
+  set queuedSinceMs(sinceMs: number | undefined) {
+    this.#queuedSinceMs = sinceMs;
+    this.#look();
+  }
+
   /** Its content now. */
   get body(): RecordBody {
     const { clock, placement: { usage, agreement }, records, standing } = this.#ports;
@@ -50,6 +64,7 @@ export class Statement {
     const replicas = agreement.seen?.replicas ?? 0;
     return {
       ...describeUse({ usage, replicas, inherited, knownSinceMs }, clock.nowMs()),
+      ...(this.#queuedSinceMs !== undefined && { queuedMs: clock.nowMs() - this.#queuedSinceMs }),
       // Of what it promised before it lapsed nothing need bind it any more.
       answers: standing.state === "joined" ? this.answers : {},
       announcement: this.#announcement,
@@ -87,9 +102,13 @@ export class Statement {
     const { placement: { usage, needed }, records } = this.#ports;
     if (records.others.length === 0) return;
     const now = JSON.stringify([usage.busyOrdinals, needed, this.answers]);
-    if (now === this.#told) return;
+    const counts = JSON.stringify([byOrdinal(usage.load), this.#queuedSinceMs]);
+    const isSame = now === this.#told;
+    const areCountsSame = counts === this.#toldCounts;
     this.#told = now;
-    this.#changed.tell();
+    this.#toldCounts = counts;
+    if (!isSame) this.#changed.tell();
+    else if (!areCountsSame) this.#countsChanged.tell();
   }
 }
 
@@ -109,7 +128,7 @@ export interface OwnUse {
 export function describeUse(
   { usage, replicas, inherited, knownSinceMs }: OwnUse,
   nowMs: number,
-): Pick<RecordBody, "inUse" | "needing" | "neededMs" | "knowsForMs"> {
+): Pick<RecordBody, "inUse" | "sessions" | "needing" | "neededMs" | "knowsForMs"> {
   const inUse: RecordBody["inUse"][number][] = [];
   for (const ordinal of usage.busyOrdinals) inUse.push({ ordinal, busy: true, idleMs: 0 });
   const used = new Set([...usage.lastUsedMs.keys(), ...inherited.lastUsedMs.keys()]);
@@ -123,8 +142,14 @@ export function describeUse(
   const neededMs = Math.max(usage.lastNeededMs, inherited.lastNeededMs);
   return {
     inUse,
+    ...(usage.busyOrdinals.length > 0 && { sessions: byOrdinal(usage.load) }),
     needing: usage.needing,
     neededMs: neededMs === -Infinity ? null : nowMs - neededMs,
     knowsForMs: nowMs - knownSinceMs,
   };
+}
+
+function byOrdinal(load: ReadonlyMap<number, number>): Record<string, number> {
+  // Such keys are in ascending order in every object.
+  return Object.fromEntries(load);
 }

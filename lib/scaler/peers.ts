@@ -11,7 +11,9 @@ export interface PeerUse {
   /** The highest ordinal on which one of them has a session; -1 without one. Infinity when a record cannot be read. */
   readonly highestBusy: number;
   /** Their sessions that count for the load of a pod, by ordinal. */
-  readonly sessions?: ReadonlyMap<number, number>;
+  readonly sessions: ReadonlyMap<number, number>;
+  /** Since when the oldest of their queued sessions waits; undefined if none is queued. */
+  readonly queuedSinceMs: number | undefined;
   /** Their held sessions that call for a pod. */
   readonly needing: number;
   /** When the last of those ceased to call for one; -Infinity if there was none. */

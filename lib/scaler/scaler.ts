@@ -74,7 +74,7 @@ export class Scaler {
     this.#lower = new Attempt(ports, this.#faults, LOWER_PATIENCE_MS);
     ports.placement.subscribe(() => this.#changed.notify());
     ports.peers.subscribe(() => {
-      ports.placement.others = ports.peers.use().sessions ?? new Map();
+      ports.placement.others = ports.peers.use().sessions;
       this.#changed.notify();
     });
   }

@@ -7,6 +7,7 @@
 import type { BasePorts } from "../base/ports.ts";
 import { randomName } from "../base/random.ts";
 import type { TaskGroup } from "../base/task_group.ts";
+import { CountWrites } from "../ha/count_writes.ts";
 import { Election, type ElectionTimes } from "../ha/election.ts";
 import { watchRecords } from "../ha/known_records.ts";
 import type { KubeClient } from "../kube/client.ts";
@@ -39,6 +40,8 @@ export class SharedParts {
   readonly slices: SharedWatch<EndpointSlice>;
   /** Watches the records of all proxies of all targets. */
   readonly records: SharedWatch<Lease>;
+  /** Paces the writes of records that only say how many sessions there are. */
+  readonly countWrites = new CountWrites();
   /** Targets join a few at a time. */
   readonly places: JoinPlaces;
 

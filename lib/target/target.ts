@@ -95,6 +95,7 @@ export class Target {
       identity,
       election,
       watch: shared.records,
+      countWrites: shared.countWrites,
     });
     const { access } = client;
     const scaler = this.scaler = new Scaler({ ...ports, access, count, placement, peers, coldStart }, {

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import type { Clock } from "../../lib/base/clock.ts";
 import { noMetrics } from "../../lib/base/metrics.ts";
 import { orAborted } from "../../lib/base/or_aborted.ts";
+import { CountWrites } from "../../lib/ha/count_writes.ts";
 import { Membership } from "../../lib/ha/membership.ts";
 import { OwnRecord } from "../../lib/ha/own_record.ts";
 import { type RecordBody, recordLease, type RecordTarget } from "../../lib/ha/record.ts";
@@ -148,7 +149,9 @@ export function member(clock: Clock, leases: FakeLeases, options: MemberOptions 
         return made.content;
       },
       subscribe: () => {},
+      onCounts: () => {},
     },
+    countWrites: new CountWrites(),
     standing,
     records: { onGone: (listener) => void (onGone = listener) },
     count,

@@ -10,6 +10,7 @@ import { Placement } from "../../../lib/scaler/placement.ts";
 import { ONE_POD } from "../../support/capacity.ts";
 import { BUSY, EXPIRY_MS, IDLE, leaseOf, readyPod, TARGET } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { soleProxy } from "../../support/sole_proxy.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const SIGNAL = new AbortController().signal;
@@ -39,7 +40,7 @@ function setUp() {
       return this.all;
     },
     inherited: { lastUsedMs: new Map(), lastNeededMs: -Infinity },
-    use: { highestBusy: -1, needing: 0, lastNeededMs: -Infinity, lastUsedMs: new Map(), knownSinceMs: 0 },
+    use: soleProxy(placement, 0).use(),
     list() {
       state.lists++;
       return Promise.resolve(this.all);

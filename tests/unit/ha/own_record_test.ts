@@ -1,5 +1,6 @@
 /** Tests of a proxy's own record: what becomes of it when writes fail, are lost, or somebody else touches it. @module */
 import assert from "node:assert/strict";
+import { CountWrites } from "../../../lib/ha/count_writes.ts";
 import { OwnRecord, RecordGone, RecordLapsed } from "../../../lib/ha/own_record.ts";
 import { parseRecord, type RecordBody } from "../../../lib/ha/record.ts";
 import { Standing } from "../../../lib/ha/standing.ts";
@@ -12,12 +13,12 @@ const SIGNAL = new AbortController().signal;
 const NAME = nameOf("one");
 const SETTINGS = { recordExpiryMs: EXPIRY_MS, whenCutOff: "serve" } as const;
 
-function setUp() {
-  const clock = new VirtualClock();
+function setUp(countWrites = new CountWrites(), clock = new VirtualClock()) {
   const leases = new FakeLeases();
   const restored: [string, string][] = [];
   const state: { body: RecordBody; goodForMs: number } = { body: IDLE, goodForMs: EXPIRY_MS };
   const standing = new Standing(clock, SETTINGS);
+  let counted = () => {};
   let gone = (_lease: Lease) => {};
   const record = new OwnRecord({
     leases,
@@ -31,14 +32,26 @@ function setUp() {
         return state.body;
       },
       subscribe: () => {},
+      onCounts: (listener) => void (counted = listener),
     },
+    countWrites,
     standing,
     records: { onGone: (listener) => void (gone = listener) },
     count: { regressed: (from, to) => restored.push([from, to]) },
   });
   record.target = TARGET;
   const written = () => parseRecord(leases.named(NAME)!, TARGET)?.body;
-  return { clock, leases, record, standing, state, written, restored, gone: (lease: Lease) => gone(lease) };
+  return {
+    clock,
+    leases,
+    record,
+    standing,
+    state,
+    written,
+    restored,
+    gone: (lease: Lease) => gone(lease),
+    counted: () => counted(),
+  };
 }
 
 Deno.test("OwnRecord is created once, and later updates write the state of that moment", async () => {
@@ -265,7 +278,8 @@ Deno.test("OwnRecord says who wrote it and when, and in which pod", async () => 
     podUid: "pod-a",
     recordExpiryMs: EXPIRY_MS,
     lifetime: { goodForMs: () => Promise.resolve(EXPIRY_MS) },
-    statement: { body: BUSY, subscribe: () => {} },
+    statement: { body: BUSY, subscribe: () => {}, onCounts: () => {} },
+    countWrites: new CountWrites(),
     standing: new Standing(clock, SETTINGS),
     records: { onGone: () => {} },
     count: { regressed: () => {} },
@@ -407,4 +421,103 @@ Deno.test("OwnRecord that is deleted: a Lease that comes back with a backup is b
   await record.join(SIGNAL);
   assert.deepEqual(written(), BUSY);
   assert.equal(standing.lapsed, false);
+});
+
+/** Carries out what is due, as the membership does, from now on; `written` says when that was, in ms. */
+function keep({ clock, record }: ReturnType<typeof setUp>) {
+  const written: number[] = [];
+  const controller = new AbortController();
+  const startedMs = clock.nowMs();
+  const running = (async () => {
+    for (;;) {
+      await record.whenDue(false, controller.signal);
+      written.push(clock.nowMs() - startedMs);
+      await record.write(controller.signal);
+    }
+  })().catch(() => {});
+  const stop = async () => {
+    controller.abort(new Error("over"));
+    await running;
+  };
+  return { written, stop };
+}
+
+Deno.test("OwnRecord: changed numbers are written within half a second, and renew the record", async () => {
+  const parts = setUp();
+  const { clock, record, counted } = parts;
+  await record.join(SIGNAL);
+  const { written, stop } = keep(parts);
+  for (let i = 0; i < 20; i++) {
+    counted();
+    await clock.advance(100);
+  }
+  assert.deepEqual(written, [500, 1_000, 1_500, 2_000]);
+  await clock.advance(EXPIRY_MS / 10 - 1);
+  assert.equal(written.length, 4);
+  await clock.advance(1);
+  assert.deepEqual(written.slice(4), [2_000 + EXPIRY_MS / 10]);
+  await stop();
+});
+
+Deno.test("OwnRecord: a write for changed numbers delays no other, and the next write tells them in any case", async () => {
+  const parts = setUp();
+  const { clock, record, counted } = parts;
+  await record.join(SIGNAL);
+  const { written, stop } = keep(parts);
+  await clock.advance(10_000);
+  counted();
+  await clock.advance(100);
+  record.publish();
+  await clock.advance(10);
+  assert.deepEqual(written, [10_000, 10_100], "what others should hear of");
+  record.publish();
+  counted();
+  await clock.advance(390);
+  assert.equal(written.length, 2, "no two of those are closer together than half a second");
+  await clock.advance(100);
+  counted();
+  record.publish(true);
+  await clock.advance(5_000);
+  assert.deepEqual(written, [10_000, 10_100, 10_600, 10_600], "each tells the numbers: one write for both");
+  await record.write(SIGNAL);
+  counted();
+  await record.write(SIGNAL);
+  await clock.advance(5_000);
+  assert.equal(written.length, 4, "a write of the leader has told them");
+  await stop();
+});
+
+Deno.test("OwnRecord: all records of a process are written five times a second for changed numbers, and for the rest at once", async () => {
+  const countWrites = new CountWrites();
+  const clock = new VirtualClock();
+  const all = Array.from({ length: 20 }, () => setUp(countWrites, clock));
+  for (const { record } of all) await record.join(SIGNAL);
+  const kept = all.map(keep);
+  await clock.advance(1_000);
+  for (const { counted } of all) counted();
+  await clock.advance(1_999);
+  const writes = () => kept.flatMap(({ written }) => written);
+  assert.equal(writes().length, 10);
+  assert.equal(kept.filter(({ written }) => written.length > 1).length, 0, "each in its turn");
+  for (const { record } of all) record.publish(true);
+  await clock.advance(0);
+  assert.equal(writes().length, 30);
+  await clock.advance(5_000);
+  assert.equal(writes().length, 30, "nothing is left to tell");
+  for (const { stop } of kept) await stop();
+  assert.equal(clock.pending, 0, "no timer is left");
+});
+
+Deno.test("OwnRecord: numbers that a failed write should have told are told later", async () => {
+  const parts = setUp();
+  const { clock, leases, record, counted } = parts;
+  await record.join(SIGNAL);
+  const { written, stop } = keep(parts);
+  await clock.advance(100);
+  counted();
+  leases.fates("update", "lost");
+  await assert.rejects(record.write(SIGNAL));
+  await clock.advance(400);
+  assert.deepEqual(written, [500]);
+  await stop();
 });

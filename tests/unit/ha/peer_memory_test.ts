@@ -23,6 +23,8 @@ Deno.test("PeerMemory: without other proxies nothing is known", () => {
   memory.update([], 100);
   assert.deepEqual(memory.use, {
     highestBusy: -1,
+    sessions: new Map(),
+    queuedSinceMs: undefined,
     needing: 0,
     lastNeededMs: -Infinity,
     lastUsedMs: new Map(),
@@ -161,4 +163,30 @@ Deno.test("PeerMemory: two idle proxies do not extend each other's idle time, ho
   assert.equal(b.use.lastUsedMs.has(0), false);
   a.update([], 700_000);
   assert.equal(a.inherited.lastUsedMs.get(0), 5_000, "once `b` has gone, `a` tells it on");
+});
+
+Deno.test("PeerMemory: the sessions of all by ordinal, one for each busy ordinal of a proxy that does not count them", () => {
+  const memory = new PeerMemory(0);
+  const both = [0, 2].map((ordinal) => ({ ordinal, busy: true, idleMs: 0 }));
+  memory.update([
+    seen("a", { inUse: [...both, { ordinal: 1, busy: false, idleMs: 5 }], sessions: { 0: 3, 2: 1 } }, 100),
+    seen("b", { inUse: both }, 100),
+    seen("c", { inUse: both, sessions: { 2: 0 } }, 100),
+    seen("d", undefined, 100),
+  ], 100);
+  assert.deepEqual(memory.use.sessions, new Map([[0, 4], [2, 2]]));
+  memory.update([], 200);
+  assert.deepEqual(memory.use.sessions, new Map());
+});
+
+Deno.test("PeerMemory: since when the oldest queued session of all waits", () => {
+  const memory = new PeerMemory(0);
+  memory.update([
+    seen("a", { queuedMs: 2_000 }, 9_000),
+    seen("b", { queuedMs: 500 }, 7_000),
+    seen("c", IDLE, 100),
+  ], 9_000);
+  assert.equal(memory.use.queuedSinceMs, 6_500);
+  memory.update([seen("c", IDLE, 100)], 10_000);
+  assert.equal(memory.use.queuedSinceMs, undefined);
 });

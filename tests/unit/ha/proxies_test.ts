@@ -4,6 +4,7 @@ import { ApiServer } from "../../../lib/miniature/api_server.ts";
 import { MemoryHttp } from "../../../lib/miniature/memory_http.ts";
 import { LEASES, STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import { randomName } from "../../../lib/base/random.ts";
+import { CountWrites } from "../../../lib/ha/count_writes.ts";
 import { Election } from "../../../lib/ha/election.ts";
 import { watchRecords } from "../../../lib/ha/known_records.ts";
 import { Proxies } from "../../../lib/ha/proxies.ts";
@@ -78,7 +79,7 @@ function stage() {
     const all = new Proxies({ namespace: NAMESPACE }, {
       recordExpiryMs: EXPIRY_MS,
       whenCutOff: "serve",
-    }, { ...ports, election, watch, placement, standing, count, identity });
+    }, { ...ports, election, watch, countWrites: new CountWrites(), placement, standing, count, identity });
     /** As its process runs it. */
     const run = async (of: RecordTarget, signal: AbortSignal) => {
       election.see(NAME, of.uid);

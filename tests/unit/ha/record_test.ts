@@ -6,10 +6,14 @@ import {
   leaseName,
   parseRecord,
   type RecordBody,
+  recordKey,
+  recordKeyOf,
   recordLease,
   recordSelector,
+  recordsSelector,
 } from "../../../lib/ha/record.ts";
 import type { Lease } from "../../../lib/kube/types.ts";
+import { parseLabelSelector } from "../../../lib/miniature/selectors.ts";
 import { BUSY, leaseOf, TARGET } from "../../support/ha.ts";
 
 const PREFIX = "buildkitd-autoscaler.earthbuild.dev";
@@ -229,4 +233,29 @@ Deno.test("recordLease() and the election's Lease are owned by the StatefulSet, 
   assert.deepEqual(election.ownerReferences, [owner]);
   assert.deepEqual(leaseOf("a").metadata!.ownerReferences, [owner]);
   assert.notEqual(election.labels![`${PREFIX}/kind`], leaseOf("a").metadata!.labels![`${PREFIX}/kind`]);
+});
+
+Deno.test("parseRecord() passes over numbers of sessions that are none: the agreement does not depend on them", () => {
+  const good = { ...BUSY, sessions: { 0: 3 }, queuedMs: 0 };
+  assert.deepEqual(parseRecord(withRecord(JSON.stringify(good)), TARGET)?.body, good);
+  for (const sessions of [null, 3, { 0: -1 }, { 0: 0.5 }, { x: 1 }, { 0: "1" }]) {
+    const { body } = parseRecord(withRecord(JSON.stringify({ ...good, sessions })), TARGET)!;
+    assert.deepEqual(body, { ...BUSY, queuedMs: 0 }, JSON.stringify(sessions));
+  }
+  for (const queuedMs of [null, -1, "1"]) {
+    const { body } = parseRecord(withRecord(JSON.stringify({ ...good, queuedMs })), TARGET)!;
+    assert.deepEqual(body, { ...BUSY, sessions: { 0: 3 } }, JSON.stringify(queuedMs));
+  }
+});
+
+Deno.test("recordsSelector() finds the records of all, and recordKeyOf() tells whose each is", () => {
+  const targets = ["b", "c".repeat(64)].map((name) => ({ ...TARGET, name }));
+  const matches = parseLabelSelector(recordsSelector(targets.map(({ name }) => name)));
+  for (const target of [...targets, TARGET]) {
+    const lease = leaseOf("a", BUSY, { target });
+    assert.equal(matches(lease as never), target !== TARGET, target.name);
+    assert.equal(recordKeyOf(lease), recordKey(target));
+  }
+  assert.equal(recordsSelector(["b"]), recordSelector({ name: "b" }));
+  assert.equal(recordKeyOf({}), undefined);
 });

@@ -7,6 +7,8 @@ import type { LastUse } from "../../../lib/ha/peer_memory.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { Usage } from "../../../lib/scaler/usage.ts";
 import { ONE_POD } from "../../support/capacity.ts";
+import { BACKEND } from "../../support/session.ts";
+import { soleProxy } from "../../support/sole_proxy.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const NOBODY: LastUse = { lastUsedMs: new Map(), lastNeededMs: -Infinity };
@@ -79,13 +81,14 @@ function setUp(others = 1) {
   const records = {
     others: Array.from({ length: others }, () => ({})),
     inherited: NOBODY,
-    use: { highestBusy: -1, needing: 0, lastNeededMs: -Infinity, lastUsedMs: new Map(), knownSinceMs: 0 },
+    use: soleProxy(placement, 0).use(),
     subscribe: (listener: () => void) => heard.add(listener),
   };
   const statement = new Statement({ clock, placement, records: records as never, standing });
-  const told = { times: 0 };
+  const told = { times: 0, counts: 0 };
   statement.subscribe(() => told.times++);
-  return { placement, heard, standing, records, statement, told };
+  statement.onCounts(() => told.counts++);
+  return { clock, placement, heard, standing, records, statement, told };
 }
 
 Deno.test("Statement.body says what is in use, what was answered and what is announced", () => {
@@ -135,4 +138,42 @@ Deno.test("Statement tells of nothing while this proxy is the only one, and of a
   records.others.push({});
   heard.tell();
   assert.equal(told.times, 1);
+});
+
+Deno.test("describeUse() says how many sessions are on each ordinal that is busy, silent ones not counted", () => {
+  const usage = usedAt([2, 100]);
+  assert.equal(describe(usage).sessions, undefined);
+  for (const [id, ordinal] of [[11, 1], [12, 0], [13, 1]] as const) usage.place(id, ordinal, true, 500);
+  assert.deepEqual(describe(usage).sessions, { 0: 1, 1: 2 });
+  for (const id of [11, 12, 13]) usage.silent(id, true);
+  assert.deepEqual(describe(usage).sessions, {}, "they are there, and no load");
+  assert.deepEqual(describe(usage).inUse.filter(({ busy }) => busy).map(({ ordinal }) => ordinal), [0, 1]);
+});
+
+Deno.test("Statement tells of changed numbers apart from what the agreement needs", () => {
+  const { placement, heard, told } = setUp();
+  placement.pods.set([BACKEND]);
+  heard.tell();
+  assert.deepEqual(told, { times: 1, counts: 0 });
+  placement.open(1, true);
+  assert.deepEqual(told, { times: 2, counts: 0 }, "the ordinal is busy: that tells the number, too");
+  placement.open(2, true);
+  assert.deepEqual(told, { times: 2, counts: 1 });
+  placement.end(1);
+  assert.deepEqual(told, { times: 2, counts: 2 });
+  placement.end(2);
+  assert.deepEqual(told, { times: 3, counts: 2 });
+});
+
+Deno.test("Statement.body says for how long the oldest queued session waits, and tells of another one", async () => {
+  const { clock, heard, statement, told } = setUp();
+  heard.tell();
+  assert.equal("queuedMs" in statement.body, false);
+  statement.queuedSinceMs = clock.nowMs();
+  await clock.advance(3_000);
+  assert.equal(statement.body.queuedMs, 3_000);
+  assert.equal(told.counts, 1);
+  statement.queuedSinceMs = undefined;
+  assert.equal("queuedMs" in statement.body, false);
+  assert.deepEqual(told, { times: 1, counts: 2 });
 });
