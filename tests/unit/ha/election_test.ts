@@ -1,10 +1,12 @@
 /** Tests of the election: who leads, from when, and until when. @module */
 import assert from "node:assert/strict";
 import type { Clock } from "../../../lib/base/clock.ts";
+import { Listeners } from "../../../lib/base/listeners.ts";
 import { noMetrics } from "../../../lib/base/metrics.ts";
 import { Election, type ElectionTimes } from "../../../lib/ha/election.ts";
 import { leadsAs, type MemberState } from "../../../lib/ha/standing.ts";
 import type { Lease } from "../../../lib/kube/types.ts";
+import { countedMetrics } from "../../support/counted_metrics.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
 import { leaseOf, TARGET } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
@@ -432,4 +434,59 @@ Deno.test("leadsAs() says that a proxy leads only where it is heard of, and one 
     assert.deepEqual([a.leads, b.leads], leads, `${state} ${places}`);
   }
   await stop();
+});
+
+Deno.test("Election asks nothing before the process is a candidate, and then begins at once", async () => {
+  const clock = new VirtualClock();
+  const leases = new FakeLeases();
+  const ports = { leases, clock, random: () => 0, log: recordingLog(), metrics: noMetrics, identity: "a" };
+  const election = new Election({ namespace: "n", names: ["buildkitd", "b2"] }, TIMES, ports);
+  const controller = new AbortController();
+  const running = election.run(controller.signal).catch((error) => error);
+  await clock.advance(60_000);
+  await election.release(new AbortController().signal);
+  assert.deepEqual(leases.requests, []);
+  controller.abort(new Error("over"));
+  assert.equal((await running).message, "over");
+  const again = new Election({ namespace: "n", names: ["buildkitd", "b2"] }, TIMES, ports);
+  const end = new AbortController();
+  const run = again.run(end.signal).catch(() => {});
+  again.see("b2", "sts-2");
+  again.enter();
+  again.enter();
+  await clock.advance(0);
+  assert.equal(again.holdsLease, true);
+  assert.equal(leases.named(NAME)?.metadata?.ownerReferences?.[0]?.name, "b2");
+  again.see("buildkitd", "sts-1");
+  await clock.advance(TIMES.retryPeriodMs);
+  assert.equal(leases.named(NAME)?.metadata?.ownerReferences?.[0]?.uid, "sts-1");
+  assert.equal(leases.all.length, 1);
+  end.abort(new Error("over"));
+  await run;
+});
+
+Deno.test("Election.add() has the process lead in the metrics while it leads in front of any StatefulSet", () => {
+  const clock = new VirtualClock();
+  const metrics = countedMetrics(() => {});
+  const ports = {
+    leases: new FakeLeases(),
+    clock,
+    random: () => 0,
+    log: recordingLog(),
+    metrics,
+    identity: "a",
+  };
+  const election = new Election({ namespace: "n", names: ["a", "b"] }, TIMES, ports);
+  const parts = ["a", "b"].map(() => {
+    const changed = new Listeners();
+    const part = { leads: false, subscribe: (listener: () => void) => changed.add(listener) };
+    election.add(part);
+    return (leads: boolean) => {
+      part.leads = leads;
+      changed.tell();
+      return metrics.value("leader");
+    };
+  });
+  const [a, b] = [parts[0]!, parts[1]!];
+  assert.deepEqual([a(false), b(true), a(true), b(false), a(false)], [0, 1, 1, 1, 0]);
 });

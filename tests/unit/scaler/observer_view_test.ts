@@ -1,6 +1,13 @@
 /** Tests of what the observer concludes from single states of the StatefulSet and of the EndpointSlices. @module */
 import assert from "node:assert/strict";
 import type { EventCode } from "../../../lib/base/events.ts";
+import { noMetrics } from "../../../lib/base/metrics.ts";
+import type { EndpointSlice } from "../../../lib/kube/types.ts";
+import { watchSlices } from "../../../lib/scaler/observer.ts";
+import { recordingLog } from "../../support/recording_log.ts";
+import { Collection, scriptedHttp } from "../../support/scripted_api.ts";
+import { testClient } from "../../support/test_client.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
 import { setUp, slice, statefulSet } from "./observer_world.ts";
 
 const SIGNAL = new AbortController().signal;
@@ -352,3 +359,51 @@ for (
     await stop();
   });
 }
+
+Deno.test("Observer.uid is that of the StatefulSet while it is there, and each change of it is told once", async () => {
+  const { clock, observer, statefulsets, start, stop, change } = setUp();
+  const uids: (string | undefined)[] = [];
+  observer.onPresence(() => uids.push(observer.uid));
+  await start();
+  assert.equal(observer.uid, undefined);
+  await change({ version: 10 });
+  await change({ version: 11 });
+  statefulsets.send("DELETED", statefulSet({ version: 12 }));
+  await clock.advance(0);
+  await change({ version: 13, uid: "uid-2" });
+  await change({ version: 14, uid: "uid-3" });
+  assert.deepEqual(uids, ["uid-1", undefined, "uid-2", "uid-3"]);
+  await stop();
+});
+
+Deno.test("watchSlices() gives the observer of each Service its own, and asks for one Service as it always did", async () => {
+  for (const services of [["b-headless"], ["a-headless", "b-headless"]]) {
+    const clock = new VirtualClock();
+    const endpointslices = new Collection<EndpointSlice>();
+    const ports = {
+      client: testClient(scriptedHttp({ endpointslices }), { clock, log: recordingLog() }),
+      clock,
+      random: () => 0.5,
+      log: recordingLog(),
+      metrics: noMetrics,
+    };
+    const labelled = (name: string, service: string) => {
+      return { ...slice(name), metadata: { name, labels: { "kubernetes.io/service-name": service } } };
+    };
+    endpointslices.items = services.map((service) => labelled(`of-${service}`, service));
+    const watch = watchSlices("n", services, ports);
+    const seen: unknown[] = [];
+    watch.subscribe("b-headless", (change) => {
+      seen.push(...change.type === "list" ? change.items.map(({ metadata }) => metadata?.name) : []);
+    });
+    const controller = new AbortController();
+    const running = watch.run(controller.signal).catch(() => {});
+    await clock.advance(0);
+    assert.deepEqual(seen, ["of-b-headless"]);
+    const wanted = services.length === 1 ? "=b-headless" : " in (a-headless,b-headless)";
+    const query = `labelSelector=kubernetes.io/service-name${wanted}`;
+    assert.equal(endpointslices.queries[0]!.replaceAll("+", " "), query);
+    controller.abort(new Error("over"));
+    await running;
+  }
+});
