@@ -152,8 +152,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     file: "target/target.ts",
     change: [
       [
-        "runProxies(proxies, observer, this.#at, signal));",
-        "runProxies(proxies, observer, this.#at, AbortSignal.any([signal, this.#ports.stop.drain])).catch(() => {}));",
+        "runProxies(proxies, observer, this.#at, places, signal));",
+        "runProxies(proxies, observer, this.#at, places, AbortSignal.any([signal, this.#ports.stop.drain])).catch(() => {}));",
       ],
     ],
     unseen: "its record expires later than its sessions end",
