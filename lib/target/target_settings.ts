@@ -8,7 +8,7 @@ import type { Settings } from "../config/settings.ts";
 import type { WarmWindow } from "../config/warm_windows.ts";
 
 /** The settings that are the same for every StatefulSet of a process. */
-type Common = Pick<
+export type CommonSettings = Pick<
   Settings,
   | "stsNamespace"
   | "targetPort"
@@ -21,7 +21,7 @@ type Common = Pick<
 >;
 
 /** The settings of one target. */
-export interface TargetSettings extends Common {
+export interface TargetSettings extends CommonSettings {
   /** The StatefulSet's name. */
   readonly stsName: string;
   /** Its headless Service. */
