@@ -127,7 +127,7 @@ export class OwnRecord {
     for (let untilMs; clock.nowMs() < (untilMs = Math.min(renewMs, this.#dueMs()));) {
       await this.#changed.wait(clock, untilMs, signal);
     }
-    this.#isForCounts = this.#due === "counts" && clock.nowMs() < renewMs;
+    this.#isForCounts = this.#due === "counts";
     if (this.#isForCounts) countWrites.written(clock.nowMs());
     this.#due = undefined;
   }

@@ -43,6 +43,7 @@ function setUp(countWrites = new CountWrites(), clock = new VirtualClock()) {
   const written = () => parseRecord(leases.named(NAME)!, TARGET)?.body;
   return {
     clock,
+    countWrites,
     leases,
     record,
     standing,
@@ -520,4 +521,54 @@ Deno.test("OwnRecord: numbers that a failed write should have told are told late
   await clock.advance(400);
   assert.deepEqual(written, [500]);
   await stop();
+});
+
+Deno.test("OwnRecord: what is more urgent is not put off by changed numbers, and a write of the leader counts as one", async () => {
+  const parts = setUp();
+  const { clock, record, counted } = parts;
+  await record.join(SIGNAL);
+  const { written, stop } = keep(parts);
+  record.publish(true);
+  counted();
+  record.publish();
+  await clock.advance(0);
+  assert.deepEqual(written, [0]);
+  await clock.advance(450);
+  counted();
+  await clock.advance(50);
+  assert.deepEqual(written, [0, 500]);
+  await record.write(SIGNAL);
+  record.publish();
+  counted();
+  await clock.advance(499);
+  assert.equal(written.length, 2);
+  await clock.advance(1);
+  assert.deepEqual(written, [0, 500, 1_000]);
+  await stop();
+});
+
+Deno.test("OwnRecord: what others should hear of does not wait until numbers may be written", async () => {
+  const parts = setUp();
+  const { clock, countWrites, record, counted } = parts;
+  await record.join(SIGNAL);
+  const { written, stop } = keep(parts);
+  await clock.advance(400);
+  countWrites.written(clock.nowMs());
+  record.publish();
+  counted();
+  await clock.advance(100);
+  assert.deepEqual(written, [500]);
+  await stop();
+});
+
+Deno.test("OwnRecord: a retry is due soon, whatever else is written in the process", async () => {
+  const { clock, countWrites, record } = setUp();
+  await record.join(SIGNAL);
+  countWrites.written(clock.nowMs() + 60_000);
+  let isDue = false;
+  record.whenDue(true, SIGNAL).then(() => isDue = true);
+  await clock.advance(499);
+  assert.equal(isDue, false);
+  await clock.advance(1);
+  assert.equal(isDue, true);
 });

@@ -171,7 +171,7 @@ Deno.test("PeerMemory: the sessions of all by ordinal, one for each busy ordinal
   memory.update([
     seen("a", { inUse: [...both, { ordinal: 1, busy: false, idleMs: 5 }], sessions: { 0: 3, 2: 1 } }, 100),
     seen("b", { inUse: both }, 100),
-    seen("c", { inUse: both, sessions: { 2: 0 } }, 100),
+    seen("c", { inUse: both, sessions: { 3: 0 } }, 100),
     seen("d", undefined, 100),
   ], 100);
   assert.deepEqual(memory.use.sessions, new Map([[0, 4], [2, 2]]));

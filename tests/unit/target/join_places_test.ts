@@ -44,20 +44,22 @@ Deno.test("JoinPlaces takes a place back that is kept for long", async () => {
 });
 
 Deno.test("JoinPlaces.take() ends with its signal, and no place is lost by that", async () => {
-  const { places, held } = setUp(4);
-  await assert.rejects(places.take(AbortSignal.abort(new Error("over"))), /^Error: over$/);
-  for (const isLate of [false, true]) {
+  const abort = (controller: AbortController) => controller.abort(new Error("over"));
+  const giveBack = (_: AbortController, held: Map<number, Disposable>) => held.get(0)![Symbol.dispose]();
+  // The place may come in the same moment.
+  for (const happens of [[abort], [giveBack, abort], [abort, giveBack]]) {
+    const { places, held } = setUp(4);
+    await settle();
+    await assert.rejects(places.take(AbortSignal.abort(new Error("over"))), /^Error: over$/);
     const controller = new AbortController();
     const waiting = places.take(controller.signal);
     await settle();
-    // The place may come in the same moment.
-    if (isLate) held.get(0)![Symbol.dispose]();
-    controller.abort(new Error("over"));
+    for (const happen of happens) happen(controller, held);
     await waiting.then((place) => place[Symbol.dispose](), () => {});
+    for (const place of held.values()) place[Symbol.dispose]();
+    let taken = 0;
+    for (let i = 0; i < 6; i++) places.take(SIGNAL).then(() => taken++);
+    await settle();
+    assert.equal(taken, 4);
   }
-  for (const place of held.values()) place[Symbol.dispose]();
-  let taken = 0;
-  for (let i = 0; i < 6; i++) places.take(SIGNAL).then(() => taken++);
-  await settle();
-  assert.equal(taken, 4);
 });

@@ -9,11 +9,12 @@ import { CauseLog } from "../../../lib/base/log.ts";
 import { orAborted } from "../../../lib/base/or_aborted.ts";
 import type { RecordTarget } from "../../../lib/ha/record.ts";
 import { ApiError } from "../../../lib/kube/api_error.ts";
-import { JoinPlaces } from "../../../lib/target/join_places.ts";
+import { JoinPlaces, JOINS_AT_A_TIME } from "../../../lib/target/join_places.ts";
 import { joiningAtStart, runProxies, untilJoined } from "../../../lib/target/joining.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 
+const SIGNAL = new AbortController().signal;
 const TARGET = { namespace: "n", name: "buildkitd", service: "bk", port: 1234 };
 
 /** What `runProxies` deals with, in the test's hand. */
@@ -107,18 +108,21 @@ function setUpJoin(refusal?: Error) {
       return world.refusal === undefined ? Promise.resolve() : Promise.reject(world.refusal);
     },
   };
-  const ended = untilJoined(
-    scaler,
-    { membership: { whenReady: joined.promise } },
-    {
-      whenSynced: (signal) => orAborted(synced.promise, signal),
-      whenListed: (signal) => orAborted(listed.promise, signal),
-    },
-    { clock, random: () => 0.5, log, access, places: new JoinPlaces(clock) },
-    joining,
-    stop.signal,
-  );
-  return { clock, log, access, synced, joined, listed, stop, joining, world, ended };
+  const places = new JoinPlaces(clock);
+  const join = () =>
+    untilJoined(
+      scaler,
+      { membership: { whenReady: joined.promise } },
+      {
+        whenSynced: (signal) => orAborted(synced.promise, signal),
+        whenListed: (signal) => orAborted(listed.promise, signal),
+      },
+      { clock, random: () => 0.5, log, access, places },
+      joining,
+      stop.signal,
+    );
+  const ended = join();
+  return { join, places, clock, log, access, synced, joined, listed, stop, joining, world, ended };
 }
 
 function refusalOf(status: number): ApiError {
@@ -169,6 +173,30 @@ Deno.test("untilJoined() tries again after a failure, with pauses that grow, and
   for (const { resolve } of [synced, joined, listed]) resolve();
   await ended;
   assert.equal(joining.joined, true);
+});
+
+Deno.test("untilJoined() keeps no place while it pauses, or waits for what it is to see", async () => {
+  const { clock, stop, world, places, join, ended } = setUpJoin(refusalOf(403));
+  const areFree = async () => {
+    const taken = await Promise.all(Array.from({ length: JOINS_AT_A_TIME }, () => places.take(SIGNAL)));
+    for (const place of taken) place[Symbol.dispose]();
+  };
+  await clock.advance(0);
+  await areFree();
+  world.refusal = undefined;
+  await clock.advance(1_000);
+  await areFree();
+  const others = await Promise.all(Array.from({ length: JOINS_AT_A_TIME }, () => places.take(SIGNAL)));
+  const before = world.asked.length;
+  const second = join();
+  await clock.advance(1_000);
+  assert.equal(world.asked.length, before, "no place is free");
+  others[0]![Symbol.dispose]();
+  await clock.advance(0);
+  assert.equal(world.asked.length, before + 1);
+  stop.abort(new Error("told to stop"));
+  await assert.rejects(ended, /told to stop/);
+  await assert.rejects(second, /told to stop/);
 });
 
 Deno.test("untilJoined() leaves it to the watch to say that the StatefulSet is missing", async () => {
