@@ -53,7 +53,7 @@ function everywhere(what: string, check: (objects: Objects) => void): void {
 
 everywhere("selectors find exactly the pods that they are meant for", (objects) => {
   const pods = workloads(objects).map(({ kind, metadata, spec }) => ({
-    owner: kind,
+    owner: `${kind}/${metadata.name}`,
     namespace: metadata.namespace,
     labels: spec.template.metadata.labels,
   }));
@@ -61,9 +61,12 @@ everywhere("selectors find exactly the pods that they are meant for", (objects) 
     pods.filter((pod) => pod.namespace === namespace && includes(pod.labels, selector)).map(({ owner }) =>
       owner
     );
-  const of = (name: string) => name.endsWith("-headless") ? ["StatefulSet"] : ["Deployment"];
-  for (const workload of workloads(objects)) {
-    assert.deepEqual(found(workload.metadata.namespace, workload.spec.selector.matchLabels), [workload.kind]);
+  const autoscaler = `Deployment/${only(objects, "Deployment").metadata.name}`;
+  const of = (name: string) => [
+    name.endsWith("-headless") ? `StatefulSet/${name.replace(/-headless$/, "")}` : autoscaler,
+  ];
+  for (const { kind, metadata, spec } of workloads(objects)) {
+    assert.deepEqual(found(metadata.namespace, spec.selector.matchLabels), [`${kind}/${metadata.name}`]);
   }
   for (const { metadata, spec } of ofKind(objects, "Service")) {
     assert.deepEqual(found(metadata.namespace, spec.selector), of(metadata.name));
@@ -73,6 +76,10 @@ everywhere("selectors find exactly the pods that they are meant for", (objects) 
   }
   for (const { metadata, spec } of ofKind(objects, "PodDisruptionBudget")) {
     assert.equal(found(metadata.namespace, spec.selector.matchLabels).length, 1);
+  }
+  for (const { metadata, spec: { scaleTargetRef } } of ofKind(objects, "HorizontalPodAutoscaler")) {
+    const target = objects.get(`${scaleTargetRef.kind}/${scaleTargetRef.name}`);
+    assert.equal(target?.metadata.namespace, metadata.namespace);
   }
   for (const { spec } of ofKind(objects, "ServiceMonitor")) {
     const services = ofKind(objects, "Service").filter((each) =>
@@ -108,14 +115,36 @@ everywhere("ports that are named exist, and a mesh takes those of buildkit for T
   );
   assert.equal(
     value("AUTOSCALER_TLS_LISTEN_ADDR")?.split(":").at(-1),
-    deployment![2]?.containerPort.toString(),
+    deployment!.find(({ name }) => name === "tls-buildkit")?.containerPort.toString(),
   );
+  const listeners: string[] = value("AUTOSCALER_LISTENERS")?.split(", ") ?? [];
+  const doors = deployment!.filter(({ name }) => /^(?:pool|project)-/.test(name));
+  assert.deepEqual(
+    listeners.map((listener) => Number(listener.split(":")[1])),
+    doors.map(({ containerPort }) => containerPort),
+  );
+  for (
+    const of of [
+      ...deployment!.map(({ name }) => name),
+      ...deployment!.map((port) => port.containerPort),
+    ]
+  ) {
+    assert.equal(deployment!.filter((port) => port.name === of || port.containerPort === of).length, 1);
+  }
   for (const policy of ofKind(objects, "NetworkPolicy")) {
     for (const { port } of (policy.spec.ingress ?? []).flatMap((rule: { ports: unknown[] }) => rule.ports)) {
       assert.ok([...deployment!, ...statefulSet ?? []].some(({ name }) => name === port), port);
     }
   }
 });
+
+function selects(
+  { matchLabels, matchExpressions = [] }: Tree = {},
+  labels: Readonly<Record<string, string>>,
+) {
+  return matchLabels !== undefined && includes(labels, matchLabels) &&
+    matchExpressions.every(({ key, values }: Tree) => values.includes(labels[key]));
+}
 
 /** What the values "in-front" name. */
 const EXISTING = {
@@ -135,32 +164,41 @@ everywhere("a policy lets the autoscaler connect to buildkitd at its port", (obj
     "kubernetes.io/metadata.name": value("BUILDKITD_STATEFULSET_NAMESPACE"),
   });
   for (const { spec } of ofKind(objects, "StatefulSet")) {
-    assert.ok(includes(spec.template.metadata.labels, podSelector.matchLabels));
+    const { labels } = spec.template.metadata;
+    assert.ok(selects(podSelector, labels));
   }
+  assert.ok(!selects(podSelector, only(objects, "Deployment").spec.template.metadata.labels));
   assert.ok(api.ports.some(({ port }: Tree) => port === 6443));
   assert.ok(dns.ports.some(({ port, protocol }: Tree) => port === 53 && protocol === "UDP"));
 });
 
 everywhere("the autoscaler is told which StatefulSet, and has its rights there", (objects) => {
-  const [statefulSet = EXISTING] = ofKind(objects, "StatefulSet");
+  const statefulSets = ofKind(objects, "StatefulSet");
+  const [statefulSet = EXISTING] = statefulSets;
   const deployment = only(objects, "Deployment");
   const variables = deployment.spec.template.spec.containers[0].env;
   const value = (name: string) => variables.find((each: { name: string }) => each.name === name)?.value;
   assert.equal(value("BUILDKITD_STATEFULSET_NAME"), statefulSet.metadata.name);
   assert.equal(value("BUILDKITD_STATEFULSET_NAMESPACE"), statefulSet.metadata.namespace);
   assert.equal(value("BUILDKITD_HEADLESS_SERVICE_NAME"), statefulSet.spec.serviceName);
-  if (statefulSet !== EXISTING) {
-    assert.equal(objects.get(`Service/${statefulSet.spec.serviceName}`)?.spec.clusterIP, "None");
+  for (const { spec } of statefulSets) {
+    assert.equal(objects.get(`Service/${spec.serviceName}`)?.spec.clusterIP, "None");
   }
+  const all = (statefulSets.length > 0 ? statefulSets : [EXISTING]).map(({ metadata }) => metadata.name);
+  assert.deepEqual(
+    value("AUTOSCALER_BUILDERS")?.split(",").map((entry: string) => entry.replace(/^.*\//, "")) ?? [all[0]],
+    all,
+  );
+  const ordinals = Array.from({ length: Number(value("AUTOSCALER_MAX_REPLICAS") ?? 1) }, (_, index) => index);
   const account = {
     name: deployment.spec.template.spec.serviceAccountName,
     namespace: deployment.metadata.namespace,
   };
   for (const { rules } of ofKind(objects, "Role")) {
     for (const { apiGroups, resources, resourceNames } of rules) {
-      const name = statefulSet.metadata.name;
+      const pods = all.flatMap((name) => ordinals.map((ordinal) => `${name}-${ordinal}`));
       const tunnels = resources[0] === "pods/portforward";
-      const names = apiGroups[0] === "apps" ? [name] : tunnels ? [`${name}-0`] : undefined;
+      const names = apiGroups[0] === "apps" ? all : tunnels ? pods : undefined;
       assert.deepEqual(resourceNames, names);
     }
   }

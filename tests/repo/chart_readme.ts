@@ -17,6 +17,8 @@ const SECTIONS: readonly (readonly [string, string])[] = [
   ["autoscaler.metrics", "Metrics and alerts"],
   ["buildkitd", "buildkitd"],
   ["buildkitd.persistence", "Cache of buildkitd"],
+  ["pools", "Pools of builders"],
+  ["projects", "Projects"],
   ["networkPolicy", "Network policies"],
 ];
 
@@ -41,7 +43,7 @@ function defaultOf(entry: ChartValueEntry): string {
 function sectionOf({ path }: ChartValueEntry): string {
   const dotted = path.join(".");
   const fitting = SECTIONS.map(([prefix]) => prefix).filter((prefix) =>
-    prefix === "" || dotted.startsWith(`${prefix}.`)
+    prefix === "" || dotted === prefix || dotted.startsWith(`${prefix}.`)
   );
   return fitting.reduce((longest, prefix) => prefix.length > longest.length ? prefix : longest, "");
 }

@@ -71,6 +71,9 @@ const PROBE: Schema = {
   additionalProperties: false,
 };
 
+/** The name of a pool or a project: part of names of Services, which may not begin with a digit. */
+const LABEL: Schema = { type: "string", pattern: "^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$" };
+
 /** By whole path, or else by the last key. */
 const REFINEMENTS: Readonly<Record<string, Schema>> = {
   nameOverride: name(63),
@@ -146,6 +149,21 @@ const REFINEMENTS: Readonly<Record<string, Schema>> = {
   interval: PROMETHEUS_DURATION,
   scrapeTimeout: PROMETHEUS_DURATION,
   "buildkitd.preset": oneOf("earthly", "earthbuild", "moby", "moby-rootless"),
+  "buildkitd.builders": { type: "integer", minimum: 1, maximum: 64 },
+  "buildkitd.maxReplicas": { type: "integer", minimum: 1, maximum: 500 },
+  "buildkitd.autoscaling.minReplicas": { type: "integer", minimum: 1, maximum: 500 },
+  "buildkitd.autoscaling.metrics": { type: "array", items: { type: "object", required: ["type"] } },
+  projects: {
+    type: "array",
+    items: {
+      oneOf: [LABEL, {
+        type: "object",
+        additionalProperties: false,
+        required: ["name"],
+        properties: { name: LABEL, pool: LABEL },
+      }],
+    },
+  },
   "buildkitd.updateStrategy": oneOf("OnDelete", "RollingUpdate"),
   "buildkitd.drain.timeout": duration(0).schema,
   "buildkitd.hostUsers": { type: ["boolean", "null"] },
@@ -166,17 +184,62 @@ const REFINEMENTS: Readonly<Record<string, Schema>> = {
 /** The whole schema. Parents may say whether they want the chart (`enabled`), and hand on what is `global`. */
 export function chartSchema(entries: readonly ChartValueEntry[]): Schema {
   const schema = group(entries, []);
+  const properties = schema.properties as Readonly<Record<string, Schema>>;
   return {
     $schema: "http://json-schema.org/draft-07/schema#",
     title: "Values of the chart buildkitd-stack",
     ...schema,
     properties: {
-      ...schema.properties as Schema,
+      ...properties,
+      pools: { ...properties.pools, ...poolsSchema(properties.buildkitd!) },
       enabled: {
         type: "boolean",
         description: "For the condition of a parent chart: nothing is read from it.",
       },
     },
+  };
+}
+
+/** Values of buildkitd that all pools share. */
+const NOT_OF_A_POOL = ["enabled", "fullnameOverride", "service", "serviceAccount", "maxReplicas", "cordoned"];
+
+/** Settings of the autoscaler that a pool may have for itself: the flag in camel case. */
+const POOL_SETTINGS: Readonly<Record<string, Schema>> = {
+  idleTimeout: duration(0).schema,
+  readyWaitTimeout: duration(1).schema,
+  queueTimeout: duration(0).schema,
+  minReplicas: { type: "integer", minimum: 0 },
+  sessionsPerReplica: { type: "integer", minimum: 0 },
+  maxSessionsPerReplica: { type: "integer", minimum: 0 },
+  warm: { type: "string" },
+};
+
+/** Pools by name. */
+function poolsSchema(buildkitd: Schema): Schema {
+  const { properties, ...rest } = optional(buildkitd);
+  const own = Object.entries(properties as Schema).filter(([key]) => !NOT_OF_A_POOL.includes(key));
+  return {
+    type: "object",
+    additionalProperties: false,
+    patternProperties: {
+      [LABEL.pattern as string]: {
+        type: ["object", "null"],
+        additionalProperties: false,
+        properties: { buildkitd: { ...rest, properties: Object.fromEntries(own) }, ...POOL_SETTINGS },
+      },
+    },
+  };
+}
+
+/** The same without what has to be there, at any depth: what a pool leaves out it has from the default pool. */
+function optional({ required: _required, description: _description, properties, ...rest }: Schema): Schema {
+  if (properties === undefined) {
+    return mayBeNull(rest) ? nullable({ ...rest, type: [rest.type].flat()[0] }) : rest;
+  }
+  const entries = Object.entries(properties as Readonly<Record<string, Schema>>);
+  return {
+    ...rest,
+    properties: Object.fromEntries(entries.map(([key, schema]) => [key, optional(schema)])),
   };
 }
 

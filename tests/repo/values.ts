@@ -10,7 +10,7 @@ import { commandsOf, type Document, fenced, inlineCode } from "./documents.ts";
 export type Values = Readonly<Record<string, unknown>>;
 
 /** The parts of the chart that have values of their own; other values are seldom shown. */
-const PARTS = /^(?:autoscaler|buildkitd|networkPolicy)$/;
+const PARTS = /^(?:autoscaler|buildkitd|networkPolicy|pools|projects)$/;
 
 /** Commands that install charts of others, whose values are not ours. */
 const FOREIGN_CHART = / (?:gitlab\/|oci:\/\/ghcr\.io\/actions\/)/;

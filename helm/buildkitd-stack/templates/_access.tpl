@@ -64,11 +64,11 @@ buildkitd-autoscaler.earthbuild.dev/access
 {{- define "buildkitd-stack.autoscaler.rules" -}}
 - apiGroups: [apps]
   resources: [statefulsets]
-  resourceNames: [{{ include "buildkitd-stack.target.statefulSet" . }}]
+  resourceNames: [{{ fromYamlArray (include "buildkitd-stack.target.statefulSets" .) | join ", " }}]
   verbs: [list, watch]
 - apiGroups: [apps]
   resources: [statefulsets/scale]
-  resourceNames: [{{ include "buildkitd-stack.target.statefulSet" . }}]
+  resourceNames: [{{ fromYamlArray (include "buildkitd-stack.target.statefulSets" .) | join ", " }}]
   verbs: [get, update, patch]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]

@@ -11,6 +11,9 @@ chart; a test compares the two.
 {{- $of := printf "namespace=%q,job=%q" $namespace $job -}}
 {{- $config := .Values.autoscaler.autoscalerConfig -}}
 {{- $idle := include "buildkitd-stack.seconds" ($config.scaleDownIdleTimeout | default "2m0s") | int64 -}}
+{{- range .Values.pools -}}
+{{- with (. | default dict).idleTimeout }}{{ $idle = max $idle (include "buildkitd-stack.seconds" . | int64) }}{{ end -}}
+{{- end }}
 {{- /* Half of what clients wait for, but below the histogram's last bucket, over which no quantile gets. */ -}}
 {{- $slow := div (include "buildkitd-stack.seconds" ($config.readyWaitTimeout | default "5m0s") | int64) 2 | min 599 | max 1 }}
 - alert: BuildkitdAutoscalerDown

@@ -2,7 +2,7 @@
 What a schema cannot say. All problems are reported together, each with what to do.
 */}}
 {{- define "buildkitd-stack.checks" -}}
-{{- $problems := concat (fromYamlArray (include "buildkitd-stack.checks.image" .)) (fromYamlArray (include "buildkitd-stack.checks.target" .)) (fromYamlArray (include "buildkitd-stack.checks.settings" .)) (fromYamlArray (include "buildkitd-stack.checks.goNames" .)) (fromYamlArray (include "buildkitd-stack.checks.service" .)) (fromYamlArray (include "buildkitd-stack.checks.live" .)) (fromYamlArray (include "buildkitd-stack.checks.access" .)) (fromYamlArray (include "buildkitd-stack.checks.upstreamTls" .)) (fromYamlArray (include "buildkitd-stack.checks.tlsListener" .)) -}}
+{{- $problems := concat (fromYamlArray (include "buildkitd-stack.checks.image" .)) (fromYamlArray (include "buildkitd-stack.checks.target" .)) (fromYamlArray (include "buildkitd-stack.checks.settings" .)) (fromYamlArray (include "buildkitd-stack.checks.goNames" .)) (fromYamlArray (include "buildkitd-stack.checks.service" .)) (fromYamlArray (include "buildkitd-stack.checks.live" .)) (fromYamlArray (include "buildkitd-stack.checks.access" .)) (fromYamlArray (include "buildkitd-stack.checks.upstreamTls" .)) (fromYamlArray (include "buildkitd-stack.checks.tlsListener" .)) (fromYamlArray (include "buildkitd-stack.checks.builders" .)) (fromYamlArray (include "buildkitd-stack.checks.listeners" .)) -}}
 {{- if and .Values.laptopRole.create (not .Values.laptopRole.group) -}}
 {{- $problems = append $problems "laptopRole.create is true, and laptopRole.group is empty: name the group that gets the rights" -}}
 {{- end -}}
@@ -28,21 +28,12 @@ What a schema cannot say. All problems are reported together, each with what to 
 {{- if eq (include "buildkitd-stack.proxyPort" .) (include "buildkitd-stack.adminPort" .) -}}
 {{- $problems = append $problems (printf "autoscaler.autoscalerConfig.proxyListenAddr and adminAddr have the same port %s: want different ones" (include "buildkitd-stack.proxyPort" .)) -}}
 {{- end -}}
-{{- if and (hasPrefix "earth" .Values.buildkitd.preset) (regexMatch "(^|/)moby/buildkit$" .Values.buildkitd.image.repository) -}}
-{{- $problems = append $problems (printf "buildkitd.image.repository is %q, and buildkitd.preset is %q: want preset \"moby\", or \"moby-rootless\" for a rootless tag" .Values.buildkitd.image.repository .Values.buildkitd.preset) -}}
-{{- end -}}
-{{- if and (eq .Values.buildkitd.preset "earthly") (regexMatch "(^|/)earthbuild/earthbuild$" .Values.buildkitd.image.repository) -}}
-{{- $problems = append $problems (printf "buildkitd.image.repository is %q, and buildkitd.preset is \"earthly\", whose cache is at another path: want preset \"earthbuild\"" .Values.buildkitd.image.repository) -}}
-{{- end -}}
 {{- if and .Values.buildkitd.enabled (eq (include "buildkitd-stack.autoscaler.fullname" .) (include "buildkitd-stack.buildkitd.fullname" .)) (eq (include "buildkitd-stack.autoscaler.namespace" .) (include "buildkitd-stack.namespace" .)) -}}
 {{- $problems = append $problems (printf "The names of autoscaler and buildkitd, by fullnameOverride or nameOverride, are both %q: want different ones in one namespace" (include "buildkitd-stack.buildkitd.fullname" .)) -}}
 {{- end -}}
 {{- $tls := include "buildkitd-stack.buildkitd.tls" . -}}
 {{- if and $tls (eq (.Values.autoscaler.autoscalerConfig.readiness | default "auto") "grpc") -}}
 {{- $problems = append $problems (printf "autoscaler.autoscalerConfig.readiness is \"grpc\", and buildkitd speaks TLS by %s: the health check is plain gRPC, so no pod would ever take a client. Want \"auto\" or \"pod\"" $tls) -}}
-{{- end -}}
-{{- if and .Values.buildkitd.persistence.existingClaim (not .Values.buildkitd.persistence.enabled) -}}
-{{- $problems = append $problems "buildkitd.persistence.existingClaim is given, and buildkitd.persistence.enabled is false: want true" -}}
 {{- end -}}
 {{- $service := .Values.autoscaler.metrics.serviceMonitor.enabled -}}
 {{- $pod := .Values.autoscaler.metrics.podMonitor.enabled -}}

@@ -1,13 +1,47 @@
 {{/*
-What an upgrade cannot do to the StatefulSet that the cluster has, as a list in YAML. Helm changes the Deployment first: what
-Kubernetes refuses of the StatefulSet would leave the release half upgraded. Where helm renders without a cluster there is
+What an upgrade cannot do to the StatefulSets that the cluster has, as a list in YAML. Helm changes the Deployment first: what
+Kubernetes refuses of a StatefulSet would leave the release half upgraded. Where helm renders without a cluster there is
 nothing to compare with.
 */}}
 {{- define "buildkitd-stack.checks.live" -}}
+{{- toYaml (concat (fromYamlArray (include "buildkitd-stack.ofBuilders" (dict "root" . "template" "buildkitd-stack.checks.liveBuilder"))) (fromYamlArray (include "buildkitd-stack.checks.removed" .))) -}}
+{{- end -}}
+
+{{- define "buildkitd-stack.checks.liveBuilder" -}}
 {{- $problems := list -}}
 {{- $live := fromYaml (include "buildkitd-stack.buildkitd.live" .) -}}
-{{- if and .Values.buildkitd.enabled $live -}}
+{{- if $live -}}
 {{- $problems = concat (fromYamlArray (include "buildkitd-stack.checks.claim" (dict "root" . "live" $live))) (fromYamlArray (include "buildkitd-stack.checks.port" (dict "root" . "live" $live))) (fromYamlArray (include "buildkitd-stack.checks.encryption" (dict "root" . "live" $live))) -}}
+{{- end -}}
+{{- toYaml $problems -}}
+{{- end -}}
+
+{{/*
+Builders that run and would be removed, with their builds. Which there were stands in the Deployment that is there, so nobody needs
+the right to list StatefulSets.
+*/}}
+{{- define "buildkitd-stack.checks.removed" -}}
+{{- $problems := list -}}
+{{- $deployment := lookup "apps/v1" "Deployment" (include "buildkitd-stack.autoscaler.namespace" .) (include "buildkitd-stack.autoscaler.fullname" .) | default dict -}}
+{{- $wanted := fromYamlArray (include "buildkitd-stack.builders" .) -}}
+{{- $names := list -}}
+{{- range $wanted }}{{ $names = append $names .name }}{{ end -}}
+{{- $before := list -}}
+{{- range (dig "spec" "template" "spec" "containers" list $deployment) -}}
+{{- range .env -}}
+{{- if has .name (list "BUILDKITD_STATEFULSET_NAME" "AUTOSCALER_BUILDERS") -}}
+{{- range splitList "," (.value | default "") }}{{ $before = append $before (regexFind "[^/@]+$" (regexReplaceAll "@.*$" . "")) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name := without (uniq $before) "" -}}
+{{- if not (has $name $names) -}}
+{{- $set := lookup "apps/v1" "StatefulSet" (include "buildkitd-stack.namespace" $) $name | default dict -}}
+{{- $own := eq (dig "metadata" "labels" "app.kubernetes.io/instance" "" $set) $.Release.Name -}}
+{{- if and $own (gt (int (dig "spec" "replicas" 0 $set)) 0) -}}
+{{- $problems = append $problems (printf "the upgrade would remove builder %q, which runs, with its builds: cordon it first (buildkitd.cordoned), wait until it sleeps (kubectl --namespace %s get statefulset %s), and upgrade again" $name (include "buildkitd-stack.namespace" $) $name) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml $problems -}}
 {{- end -}}

@@ -35,7 +35,7 @@ What the program would refuse of its settings, as a list in YAML; helm does befo
 {{- $problems = append $problems (printf "autoscaler.extraArgs has %q, which the variable %s of autoscaler.extraEnv overrides: want only one of them" $argument .name) -}}
 {{- end -}}
 {{- end -}}
-{{- if has $flag (list "--sts-name" "--sts-namespace" "--headless-service-name" "--target-port") -}}
+{{- if has $flag (list "--sts-name" "--sts-namespace" "--headless-service-name" "--target-port" "--builders" "--listeners" "--cordoned" "--max-replicas") -}}
 {{- $problems = append $problems (printf "autoscaler.extraArgs has %q, which the chart sets itself, by a variable that overrides it: leave it out" $argument) -}}
 {{- end -}}
 {{- end -}}

@@ -7,7 +7,7 @@ the common labels: an upgrade with other ones would fail.
 metadata:
   name: cache
   labels:
-    {{- toYaml (mergeOverwrite (dict) (.Values.buildkitd.persistence.labels | default dict) (fromYaml (include "buildkitd-stack.selectorLabels" (dict "root" . "component" "buildkitd")))) | nindent 4 }}
+    {{- toYaml (mergeOverwrite (dict) (.Values.buildkitd.persistence.labels | default dict) (fromYaml (include "buildkitd-stack.selectorLabels" (dict "root" . "component" (include "buildkitd-stack.buildkitd.component" .))))) | nindent 4 }}
   {{- with .Values.buildkitd.persistence.annotations }}
   annotations:
     {{- toYaml . | nindent 4 }}

@@ -24,6 +24,22 @@ when it is applied on the server.
   value: {{ include "buildkitd-stack.target.headlessService" . | quote }}
 - name: BUILDKITD_TARGET_PORT
   value: {{ include "buildkitd-stack.target.port" . | quote }}
+{{- if gt (len (fromYamlArray (include "buildkitd-stack.target.statefulSets" .))) 1 }}
+- name: AUTOSCALER_BUILDERS
+  value: {{ include "buildkitd-stack.builders.text" . | quote }}
+{{- end }}
+{{- with include "buildkitd-stack.listeners.text" . }}
+- name: AUTOSCALER_LISTENERS
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.buildkitd.cordoned }}
+- name: AUTOSCALER_CORDONED
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- if gt (int .Values.buildkitd.maxReplicas) 1 }}
+- name: AUTOSCALER_MAX_REPLICAS
+  value: {{ .Values.buildkitd.maxReplicas | int64 | quote }}
+{{- end }}
 {{- include "buildkitd-stack.tlsListener.env" . }}
 {{- include "buildkitd-stack.upstreamTls.env" . }}
 {{- include "buildkitd-stack.settings" . }}

@@ -17,8 +17,18 @@ Names, labels and addresses. Names end up in labels and DNS names: the longest s
 {{- .Values.autoscaler.fullnameOverride | default $name -}}
 {{- end -}}
 
-{{- define "buildkitd-stack.buildkitd.fullname" -}}
+{{/* The name of the first builder, from which the others have theirs. */}}
+{{- define "buildkitd-stack.buildkitd.firstName" -}}
 {{- .Values.buildkitd.fullnameOverride | default (printf "%s-buildkitd" (include "buildkitd-stack.fullname" .)) -}}
+{{- end -}}
+
+{{/* The name of the builder, or of the first one where no builder is meant. */}}
+{{- define "buildkitd-stack.buildkitd.fullname" -}}
+{{- printf "%s%s" (include "buildkitd-stack.buildkitd.firstName" .) ((.Builder | default dict).suffix | default "") -}}
+{{- end -}}
+
+{{- define "buildkitd-stack.buildkitd.component" -}}
+{{- (.Builder | default dict).component | default "buildkitd" -}}
 {{- end -}}
 
 {{- define "buildkitd-stack.buildkitd.headless" -}}
@@ -44,7 +54,7 @@ Names, labels and addresses. Names end up in labels and DNS names: the longest s
 
 {{- define "buildkitd-stack.buildkitd.serviceAccountName" -}}
 {{- if .Values.buildkitd.serviceAccount.create -}}
-{{- .Values.buildkitd.serviceAccount.name | default (include "buildkitd-stack.buildkitd.fullname" .) -}}
+{{- .Values.buildkitd.serviceAccount.name | default (include "buildkitd-stack.buildkitd.firstName" .) -}}
 {{- else -}}
 {{- .Values.buildkitd.serviceAccount.name | default "default" -}}
 {{- end -}}
