@@ -5,6 +5,8 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { poolsOf } from "../../lib/config/builders.ts";
+import { parseSettings } from "../../lib/config/parse_settings.ts";
 import { Helm, type KubeObject } from "./helm.ts";
 import { LookedUpCluster } from "./looked_up_cluster.ts";
 import { VALUE_SETS } from "./value_sets.ts";
@@ -267,15 +269,57 @@ Deno.test("chart: a HorizontalPodAutoscaler only raises, has the program's maxim
   }
 });
 
-Deno.test("chart: alerts wait for the pool that keeps its builders longest", async () => {
+Deno.test("chart: alerts are about single builders, and wait for the pool that keeps its builders longest", async () => {
   const metrics = { serviceMonitor: { enabled: true }, prometheusRule: { enabled: true } };
-  const objects = await helm.objects({
-    autoscaler: { metrics },
-    pools: { arm64: { idleTimeout: "2h" }, small: { idleTimeout: "1m" } },
-  });
-  const { spec } = [...objects.values()].find(({ kind }) => kind === "PrometheusRule")!;
-  assert.equal(spec.groups[0].rules.find((each: Tree) => each.alert === "BuildkitdIdle").for, "135m");
+  const alerts = async (values: Tree): Promise<Tree[]> => {
+    const objects = await helm.objects({ ...values, autoscaler: { metrics, ...values.autoscaler } });
+    return [...objects.values()].find(({ kind }) => kind === "PrometheusRule")!.spec.groups[0].rules;
+  };
+  const pools = { arm64: { idleTimeout: "2h" }, small: { idleTimeout: "1m" } };
+  const all = await alerts({ pools, buildkitd: { cordoned: [`${FIRST}-arm64`, FIRST] } });
+  const find = (name: string) => all.find(({ alert }) => alert === name);
+  assert.equal(find("BuildkitdIdle").for, "135m");
+  assert.match(
+    find("BuildkitdIdle").expr,
+    /^max by \(builder\) .* > 0 and on \(builder\) sum by \(builder\)/,
+  );
+  assert.ok(
+    find("BuildkitdBuilderUnusable").expr.includes(`builder!~"${FIRST}-arm64|${FIRST}"`),
+    "a cordoned builder may be away",
+  );
+  assert.ok(find("BuildkitdClientsQueue") !== undefined);
+  const names = async (values: Tree) => (await alerts(values)).map(({ alert }) => alert);
+  const one = await names({});
+  assert.deepEqual(all.map(({ alert }) => alert).filter((name) => !one.includes(name)), [
+    "BuildkitdBuilderUnusable",
+    "BuildkitdClientsQueue",
+  ]);
+  for (const kept of [{ minReplicas: 1 }, { warm: "Mon-Fri 07:00-19:00 UTC=1" }]) {
+    assert.ok(!(await names({ pools: { arm64: kept } })).includes("BuildkitdIdle"), "it is kept on purpose");
+    assert.ok(
+      !(await names({ pools, autoscaler: { autoscalerConfig: kept } })).includes("BuildkitdIdle"),
+      "it is kept on purpose",
+    );
+  }
 });
+
+for (const [name, values] of VALUE_SETS) {
+  Deno.test(`chart: the program takes what the chart tells it with the values "${name}"`, async () => {
+    const deployment = [...(await helm.objects(values)).values()].find(({ kind }) => kind === "Deployment")!;
+    const { env } = deployment.spec.template.spec.containers[0];
+    const variables: Record<string, string> = Object.fromEntries(
+      env.map((each: Tree) => [each.name, each.value ?? ""]),
+    );
+    const settings = parseSettings({ flags: new Map(), variables });
+    assert.equal(settings.stsName, variables["BUILDKITD_STATEFULSET_NAME"]);
+    const builders = poolsOf(settings).flatMap(({ builders }) => builders.map(({ name }) => name));
+    assert.deepEqual(
+      builders,
+      variables["AUTOSCALER_BUILDERS"]?.split(",").map((entry) => entry.replace(/^.*\//, "")) ??
+        [settings.stsName],
+    );
+  });
+}
 
 const REFUSED: readonly (readonly [string, Tree, RegExp])[] = [
   ["no builder", { buildkitd: { builders: 0 } }, /builders': minimum: got 0, want 1/],
@@ -399,6 +443,25 @@ const REFUSED: readonly (readonly [string, Tree, RegExp])[] = [
     "a pool's wait of no time",
     { pools: { arm64: { readyWaitTimeout: "0s" } } },
     /pools\.arm64\.readyWaitTimeout is "0s": want a duration from 1ms to 8760h0m0s/,
+  ],
+  [
+    "more replicas than a pool has",
+    { buildkitd: { maxReplicas: 2, builders: 2 }, pools: { arm64: { minReplicas: 3 } } },
+    /minReplicas is 3 in pool "arm64", and builders times maxReplicas is 2: want the first at most the second/,
+  ],
+  [
+    "a minimum of all that one pool cannot have",
+    {
+      autoscaler: { autoscalerConfig: { minReplicas: 2 } },
+      buildkitd: { builders: 2 },
+      pools: { arm64: {} },
+    },
+    /found 1 problem in the values:\n.*minReplicas is 2 in pool "arm64", and .* is 1/,
+  ],
+  [
+    "a hard limit below the target",
+    { pools: { arm64: { maxSessionsPerReplica: 3 } } },
+    /maxSessionsPerReplica is 3, and sessionsPerReplica is 4 in pool "arm64": want the first at least/,
   ],
   [
     "a pool's image with its tag in the name",

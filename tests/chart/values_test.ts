@@ -83,6 +83,10 @@ const CONTEXTS: Readonly<Record<string, Tree>> = {
   "autoscaler.service.loadBalancerClass": { autoscaler: { service: { type: "LoadBalancer" } } },
   "networkPolicy.enabled": { networkPolicy: { clients: [], metricsClients: [], egress: { enabled: false } } },
   "buildkitd.persistence.emptyDir": { buildkitd: { persistence: { enabled: false } } },
+  "autoscaler.autoscalerConfig.minReplicas": { buildkitd: { builders: 64, maxReplicas: 500 } },
+  "autoscaler.autoscalerConfig.maxSessionsPerReplica": {
+    autoscaler: { autoscalerConfig: { sessionsPerReplica: 0 } },
+  },
   "buildkitd.autoscaling": {
     buildkitd: { maxReplicas: 500, autoscaling: { enabled: true, metrics: [{ type: "Resource" }] } },
   },

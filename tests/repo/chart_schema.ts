@@ -5,6 +5,7 @@
  * @module
  */
 import { CONFIG_PATH, configSchema } from "../../lib/config/chart_fragments.ts";
+import { settingRows } from "../../lib/config/settings.ts";
 import { duration } from "../../lib/config/value_types.ts";
 import type { ChartValueEntry } from "./chart_values.ts";
 
@@ -203,16 +204,16 @@ export function chartSchema(entries: readonly ChartValueEntry[]): Schema {
 /** Values of buildkitd that all pools share. */
 const NOT_OF_A_POOL = ["enabled", "fullnameOverride", "service", "serviceAccount", "maxReplicas", "cordoned"];
 
-/** Settings of the autoscaler that a pool may have for itself: the flag in camel case. */
-const POOL_SETTINGS: Readonly<Record<string, Schema>> = {
-  idleTimeout: duration(0).schema,
-  readyWaitTimeout: duration(1).schema,
-  queueTimeout: duration(0).schema,
-  minReplicas: { type: "integer", minimum: 0 },
-  sessionsPerReplica: { type: "integer", minimum: 0 },
-  maxSessionsPerReplica: { type: "integer", minimum: 0 },
-  warm: { type: "string" },
-};
+/** Settings of the autoscaler that a pool may have for itself, by the flag in camel case. */
+function poolSettings(): Schema {
+  const rows = settingRows().filter(([, { flag, type }]) =>
+    type.rangeOfOne !== undefined || flag === "--warm"
+  );
+  return Object.fromEntries(rows.map(([, { flag, type, help }]) => [
+    flag.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()),
+    { description: help, ...type.schema },
+  ]));
+}
 
 /** Pools by name. */
 function poolsSchema(buildkitd: Schema): Schema {
@@ -225,7 +226,7 @@ function poolsSchema(buildkitd: Schema): Schema {
       [LABEL.pattern as string]: {
         type: ["object", "null"],
         additionalProperties: false,
-        properties: { buildkitd: { ...rest, properties: Object.fromEntries(own) }, ...POOL_SETTINGS },
+        properties: { buildkitd: { ...rest, properties: Object.fromEntries(own) }, ...poolSettings() },
       },
     },
   };

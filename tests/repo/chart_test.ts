@@ -137,6 +137,10 @@ const NOT_A_VALUE = [
   "--sts-namespace",
   "--headless-service-name",
   "--target-port",
+  "--builders",
+  "--listeners",
+  "--cordoned",
+  "--max-replicas",
   "--kubeconfig",
   "--context",
 ];

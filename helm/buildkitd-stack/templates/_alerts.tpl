@@ -9,6 +9,7 @@ chart; a test compares the two.
 {{- $job := printf "%s-metrics" $name -}}
 {{- if .Values.autoscaler.metrics.podMonitor.enabled }}{{ $job = printf "%s/%s" (.Values.autoscaler.metrics.podMonitor.namespace | default $namespace) $name }}{{ end -}}
 {{- $of := printf "namespace=%q,job=%q" $namespace $job -}}
+{{- $several := gt (len (fromYamlArray (include "buildkitd-stack.target.statefulSets" .))) 1 -}}
 {{- $config := .Values.autoscaler.autoscalerConfig -}}
 {{- $idle := include "buildkitd-stack.seconds" ($config.scaleDownIdleTimeout | default "2m0s") | int64 -}}
 {{- range .Values.pools -}}
@@ -28,7 +29,7 @@ chart; a test compares the two.
   labels: { severity: warning }
   annotations:
     summary: Clients gave up, since no builder came in time
-    description: Look at the pod of StatefulSet {{ include "buildkitd-stack.target.statefulSet" . }} in namespace {{ include "buildkitd-stack.target.namespace" . }}.
+    description: Look at the {{ ternary "pods of the StatefulSets" "pod of StatefulSet" $several }} {{ fromYamlArray (include "buildkitd-stack.target.statefulSets" .) | join ", " }} in namespace {{ include "buildkitd-stack.target.namespace" . }}.
 - alert: BuildkitdClientsRefused
   expr: sum(increase(buildkitd_autoscaler_sessions_ended_total{outcome="limited", {{- $of -}} }[15m])) > 0
   labels: { severity: warning }
@@ -47,6 +48,7 @@ chart; a test compares the two.
   annotations:
     summary: The autoscaler ended a session by a fault of its own
     description: That is a bug. Its log has a record of level error.
+{{- if not $several }}
 - alert: BuildkitdIdle
   expr: max(buildkitd_autoscaler_replicas_observed{ {{- $of -}} }) > {{ .Values.autoscaler.autoscalerConfig.minReplicas | int64 }} and sum(buildkitd_autoscaler_sessions_open{ {{- $of -}} }) == 0
   for: {{ add (div (add $idle 59) 60) 15 | max 30 }}m
@@ -54,6 +56,32 @@ chart; a test compares the two.
   annotations:
     summary: A builder costs money, and nobody builds
     description: The log of the autoscaler says what keeps it.
+{{- else }}
+{{- /* A minimum or a warm window keeps builders that nobody uses on purpose. */}}
+{{- if not (include "buildkitd-stack.keepsBuilders" .) }}
+- alert: BuildkitdIdle
+  expr: max by (builder) (buildkitd_autoscaler_replicas_observed{ {{- $of -}} }) > 0 and on (builder) sum by (builder) (buildkitd_autoscaler_builder_sessions{ {{- $of -}} }) == 0
+  for: {{ add (div (add $idle 59) 60) 15 | max 30 }}m
+  labels: { severity: warning }
+  annotations:
+    summary: A builder costs money, and nobody builds there
+    description: The log of the autoscaler says what keeps it.
+{{- end }}
+- alert: BuildkitdBuilderUnusable
+  expr: max by (builder, state) (buildkitd_autoscaler_builder_state{state=~"missing|stuck",builder!~"{{ .Values.buildkitd.cordoned | default list | join "|" }}", {{- $of -}} }) == 1
+  for: 15m
+  labels: { severity: warning }
+  annotations:
+    summary: A builder is missing or does not start
+    description: Clients use the other builders. The log of the autoscaler and /healthz?verbose say why.
+- alert: BuildkitdClientsQueue
+  expr: sum(buildkitd_autoscaler_sessions_queued{ {{- $of -}} }) > 0
+  for: 15m
+  labels: { severity: info }
+  annotations:
+    summary: Clients queue all the time
+    description: All builders of a pool are full. More builders, or a higher maxSessionsPerReplica, shorten the queue.
+{{- end }}
 - alert: BuildkitdScalingStuck
   expr: (buildkitd_autoscaler_replicas_desired{ {{- $of -}} } != buildkitd_autoscaler_replicas_observed{ {{- $of -}} }) and ignoring(builder) buildkitd_autoscaler_leader{ {{- $of -}} } == 1
   for: 10m
@@ -81,4 +109,13 @@ chart; a test compares the two.
   annotations:
     summary: Builders take more than {{ $slow }} s to start
     description: See where the time goes by the label phase; nodes and images that have to come are the usual cause.
+{{- end -}}
+
+{{/* "true" if a minimum or a warm window is set; else empty. */}}
+{{- define "buildkitd-stack.keepsBuilders" -}}
+{{- $keeps := false -}}
+{{- range prepend (values (.Values.pools | default dict)) .Values.autoscaler.autoscalerConfig -}}
+{{- with . }}{{ if or .warm (gt (int .minReplicas) 0) }}{{ $keeps = true }}{{ end }}{{ end -}}
+{{- end -}}
+{{- ternary "true" "" $keeps -}}
 {{- end -}}

@@ -100,7 +100,7 @@ flag in camel case.
 {{- range $pool, $settings := .root.Values.pools -}}
 {{- range $key, $value := omit ($settings | default dict) "buildkitd" -}}
 {{- if not (kindIs "invalid" $value) -}}
-{{- $variable := index $variables (printf "--%s" (kebabcase $key)) | default (printf "AUTOSCALER_%s" (snakecase $key | upper)) -}}
+{{- $variable := index $variables (printf "--%s" (kebabcase $key)) -}}
 {{- $texts = set $texts $variable (append (index $texts $variable | default list) (include "buildkitd-stack.pools.text" (dict "pool" $pool "key" $key "value" $value))) -}}
 {{- end -}}
 {{- end -}}

@@ -16,7 +16,7 @@ What the values say wrongly of builders and pools, as a list in YAML.
 {{- else -}}
 {{- $problems = concat $problems (fromYamlArray (include "buildkitd-stack.checks.builderNames" .)) (fromYamlArray (include "buildkitd-stack.checks.cordoned" .)) (fromYamlArray (include "buildkitd-stack.checks.claims" .)) (fromYamlArray (include "buildkitd-stack.ofBuilders" (dict "root" . "pools" true "template" "buildkitd-stack.checks.pool"))) -}}
 {{- end -}}
-{{- toYaml (concat $problems (fromYamlArray (include "buildkitd-stack.checks.poolSettings" .))) -}}
+{{- toYaml (concat $problems (fromYamlArray (include "buildkitd-stack.checks.poolSettings" .)) (fromYamlArray (include "buildkitd-stack.checks.poolNumbers" .))) -}}
 {{- end -}}
 
 {{/* Names that Kubernetes would refuse, or that two builders would have. A StatefulSet's name and its revision are one label. */}}
@@ -116,6 +116,32 @@ What the values say wrongly of builders and pools, as a list in YAML.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $problems -}}
+{{- end -}}
+
+{{/* Numbers that do not fit together, in each pool: its own, or those of all. */}}
+{{- define "buildkitd-stack.checks.poolNumbers" -}}
+{{- $problems := list -}}
+{{- $config := .Values.autoscaler.autoscalerConfig -}}
+{{- $sizes := dict -}}
+{{- range fromYamlArray (include "buildkitd-stack.builders" .) }}{{ $_ := set $sizes .pool (add 1 (index $sizes .pool | default 0)) }}{{ end -}}
+{{- range $pool := prepend (keys (.Values.pools | default dict) | sortAlpha) "" -}}
+{{- $numbers := dict "minReplicas" 0 "sessionsPerReplica" 4 "maxSessionsPerReplica" 0 -}}
+{{- range $from := list $config (ternary (index ($.Values.pools | default dict) $pool | default dict) dict (ne $pool "")) -}}
+{{- range $key, $_ := $numbers -}}
+{{- $given := index $from $key -}}
+{{- if not (kindIs "invalid" $given) }}{{ $_ := set $numbers $key $given }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- $of := ternary (printf " in pool %q" $pool) "" (ne $pool "") -}}
+{{- $most := mul (index $sizes $pool | default 1) (int $.Values.buildkitd.maxReplicas) -}}
+{{- if gt (int $numbers.minReplicas) (int $most) -}}
+{{- $problems = append $problems (printf "minReplicas is %d%s, and builders times maxReplicas is %d: want the first at most the second" (int $numbers.minReplicas) $of $most) -}}
+{{- end -}}
+{{- if and (gt (int $numbers.maxSessionsPerReplica) 0) (lt (int $numbers.maxSessionsPerReplica) (int $numbers.sessionsPerReplica)) -}}
+{{- $problems = append $problems (printf "maxSessionsPerReplica is %d, and sessionsPerReplica is %d%s: want the first at least as high as the second" (int $numbers.maxSessionsPerReplica) (int $numbers.sessionsPerReplica) $of) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $problems -}}
