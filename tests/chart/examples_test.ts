@@ -49,6 +49,24 @@ for (const folder of ["actions-runner-controller", "gitlab-runner"]) {
   });
 }
 
+Deno.test("examples: the monorepo has a Service for each project, and builders on nodes of both architectures", async () => {
+  const objects = await render("monorepo/values.yaml");
+  const names = (kind: string) =>
+    objects.filter((each) => each.kind === kind).map(({ metadata }) => metadata.name);
+  assert.deepEqual(names("StatefulSet"), [
+    ...["builder", "builder-b2", "builder-b3", "builder-arm64", "builder-arm64-b2"],
+  ]);
+  for (const { metadata, spec } of objects.filter(({ kind }) => kind === "StatefulSet")) {
+    const architecture = spec.template.spec.nodeSelector["kubernetes.io/arch"];
+    assert.equal(architecture, metadata.name.includes("arm64") ? "arm64" : "amd64");
+  }
+  const services = names("Service");
+  for (const project of ["web", "api", "billing", "search", "mobile", "docs"]) {
+    assert.ok(services.includes(project) && services.includes(`${project}-arm64`), project);
+  }
+  assert.ok(services.includes("buildkitd") && services.includes("buildkitd-arm64"));
+});
+
 Deno.test("examples: for Argo CD, no manifest has a number of replicas for buildkitd", async () => {
   const objects = await render("argo-cd/application.yaml");
   assert.equal(find(objects, "StatefulSet").spec.replicas, undefined);

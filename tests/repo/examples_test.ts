@@ -67,6 +67,35 @@ Deno.test("customResourceViolations() finds unknown, missing and wrong fields", 
   assert.equal(customResourceViolations({ apiVersion: "v1", kind: "Unheard" }), undefined);
 });
 
+/** The projects of an example's values. */
+function projectsOf(path: string): { name: string; pool?: string }[] {
+  const [{ projects }] = load(path);
+  return projects.map((each: string | { name: string; pool: string }) =>
+    typeof each === "string" ? { name: each } : each
+  );
+}
+
+Deno.test("examples: each project of the monorepo has an address for each architecture, which its job dials", () => {
+  const [{ jobs: { image } }] = load("monorepo/workflow.yaml");
+  const names = new Map(projectsOf("monorepo/values.yaml").map(({ name, pool }) => [name, pool]));
+  const [{ buildkitd, pools, autoscaler }] = load("monorepo/values.yaml");
+  const built: string[] = image.strategy.matrix.project;
+  assert.equal(names.size, 2 * built.length);
+  const { endpoint, platforms, append } = image.steps[1].with;
+  const [arm] = yaml.load(append) as { endpoint: string; platforms: string }[];
+  for (const project of built) {
+    const dial = (address: string) =>
+      /^tcp:\/\/(.*)\.ci\.svc:8372$/.exec(address.replaceAll("${{ matrix.project }}", project))?.[1];
+    assert.equal(names.get(dial(endpoint)!), undefined);
+    assert.equal(names.get(dial(arm!.endpoint)!), "arm64");
+  }
+  const architecture = "kubernetes.io/arch";
+  assert.equal(platforms, `linux/${buildkitd.nodeSelector[architecture]}`);
+  assert.equal(arm!.platforms, `linux/${pools.arm64.buildkitd.nodeSelector[architecture]}`);
+  const queue = /^(\d+)m$/.exec(autoscaler.autoscalerConfig.queueTimeout)![1];
+  assert.ok(image["timeout-minutes"] > Number(queue), "a job outlasts the queue");
+});
+
 Deno.test("examples: on EKS, buildkitd's pod fits the NodePool and the StorageClass", () => {
   const [nodeClass, nodePool, storageClass] = load("eks-karpenter/nodepool.yaml");
   const [{ buildkitd, autoscaler }] = load("eks-karpenter/values.yaml");
@@ -120,13 +149,15 @@ Deno.test("repo: GitHub can read the forms for issues", async () => {
 
 Deno.test("documents: one address and one version of each action, in documents and examples", () => {
   const texts = [...all, ...examples].filter(({ path }) => path !== "CHANGELOG.md");
+  const projects = new Set(projectsOf("monorepo/values.yaml").map(({ name }) => name));
   const versions = new Map<string, Set<string>>();
   for (const { path, text } of texts) {
     for (const [, action, version] of text.matchAll(/\buses: ([\w./-]+)@(\S+)/g)) {
       versions.set(action!, (versions.get(action!) ?? new Set()).add(version!));
     }
     for (const [address] of text.matchAll(/tcp:\/\/[\w.-]*\.svc\b\S*?:\d+/g)) {
-      assert.match(address, /^tcp:\/\/buildkitd(?:-\w+)?\.ci\.svc:8372$/, path);
+      const [, name = ""] = /^tcp:\/\/([\w-]+)\.ci\.svc:8372$/.exec(address) ?? [];
+      assert.ok(/^buildkitd(?:-\w+)?$/.test(name) || projects.has(name), `${path}: ${address}`);
     }
   }
   assert.ok(versions.size >= 4, "the actions were found");
