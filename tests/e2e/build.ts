@@ -5,6 +5,9 @@
  * connection, so a test knows that the build is under way, and decides for how long, without any sleeping. The result
  * comes back as a file and is compared, so a build only counts when its bytes arrived both ways.
  *
+ * A build of a project has a step before that one, the same in each build of the project: it tells which pod it ran in,
+ * and a builder that has run it before does not run it again.
+ *
  * @module
  */
 
@@ -28,6 +31,18 @@ export interface BuildOptions {
   readonly tls?: ClientTls;
   /** So many random bytes are sent with the context, come back with the result, and are compared. */
   readonly payloadBytes?: number;
+  /** The project that is built. */
+  readonly project?: string;
+}
+
+/** The project's step, as the build's result tells of it. */
+export interface ProjectStep {
+  /** The pod that has run the step, in this build or in one before. */
+  readonly pod: string;
+  /** Another for each time that the step ran. */
+  readonly run: string;
+  /** Whether the client printed that the step was not run again. */
+  readonly cached: boolean;
 }
 
 export class Build {
@@ -70,20 +85,23 @@ export class Build {
     const payload = randomBytes(options.payloadBytes ?? 0);
     await Deno.writeFile(join(context, "payload"), payload);
     const step =
-      `nc ${API_ADDRESS} ${listener.addr.port} > /dev/null && mkdir /out && echo ${mark} > /out/mark`;
-    await Deno.writeTextFile(
-      join(context, "Dockerfile"),
-      `FROM scratch AS step
-COPY --chmod=755 busybox /bin/sh
-COPY --chmod=755 busybox /bin/nc
-COPY --chmod=755 busybox /bin/mkdir
-RUN ["/bin/sh", "-c", ${JSON.stringify(step)}]
-FROM scratch
-COPY --from=step /out /
-COPY payload /payload
-`,
-    );
+      `nc ${API_ADDRESS} ${listener.addr.port} > /dev/null && mkdir -p /out && echo ${mark} > /out/mark`;
+    await Deno.writeTextFile(join(context, "Dockerfile"), dockerfile(step, options.project));
     return new Build(options, mark, payload, listener);
+  }
+
+  /** What a build of a project tells, once it is finished. */
+  async projectStep(): Promise<ProjectStep> {
+    const text = await Deno.readTextFile(join(this.#output, "project"));
+    const [, pod = ""] = /^search (\S+)$/m.exec(text) ?? [];
+    const printed = await Deno.readTextFile(this.#child.logFile);
+    const [, number] = /^#(\d+) .*RUN .*\/out\/project/m.exec(printed) ?? [];
+    assert.ok(pod !== "" && number !== undefined, `${text}\n${printed}`);
+    return {
+      pod,
+      run: text.trim().split("\n").at(-1)!,
+      cached: new RegExp(`^#${number} CACHED$`, "m").test(printed),
+    };
   }
 
   /** Resolves when the RUN step is under way; fails if the client ends before. */
@@ -139,6 +157,23 @@ COPY payload /payload
     }
     this.#finished = true;
   }
+}
+
+/** One that runs `step` last, and keeps what lies in `/out`. */
+function dockerfile(step: string, project: string | undefined): string {
+  const programs = ["sh", "nc", "mkdir", "cat"];
+  const tell = `mkdir /out && cat /etc/resolv.conf /proc/sys/kernel/random/uuid > /out/project # ${project}`;
+  const run = (command: string) => `RUN ["/bin/sh", "-c", ${JSON.stringify(command)}]`;
+  return [
+    "FROM scratch AS step",
+    ...programs.map((name) => `COPY --chmod=755 busybox /bin/${name}`),
+    ...project === undefined ? [] : [run(tell)],
+    run(step),
+    "FROM scratch",
+    "COPY --from=step /out /",
+    "COPY payload /payload",
+    "",
+  ].join("\n");
 }
 
 function randomBytes(length: number): Uint8Array {

@@ -9,6 +9,7 @@
 
 import { join } from "node:path";
 import { Child } from "./child_process.ts";
+import { ExternalMetrics } from "./external_metrics.ts";
 import { type ApiAccess, KubeApi, kubeconfig } from "./kube_api.ts";
 import { cleanUp, until } from "./waiting.ts";
 
@@ -38,6 +39,10 @@ const WORKLOAD_CONTROLLERS = [
   // Without it a namespace with a claim cannot be deleted.
   "persistentvolumeclaim-protection-controller",
 ];
+
+/** What HorizontalPodAutoscalers need. A real one looks every 15 s. */
+const HPA_CONTROLLERS = ["horizontal-pod-autoscaler-controller"];
+const HPA_FLAGS = ["--horizontal-pod-autoscaler-sync-period=1s"];
 
 /** Every request is written down when it arrives, before it is served, and when its answer is complete. */
 const AUDIT_POLICY = {
@@ -69,6 +74,8 @@ export interface ControlPlaneOptions {
   readonly program: (name: "etcd" | "kube-apiserver" | "kube-controller-manager") => string;
   /** Runs Deployments, too, and gives pods their service account's files, as a full cluster does. */
   readonly workloads?: boolean;
+  /** Runs HorizontalPodAutoscalers, too, on the values of {@link ControlPlane.externalMetrics}. */
+  readonly hpa?: boolean;
 }
 
 export class ControlPlane {
@@ -79,6 +86,7 @@ export class ControlPlane {
   #apiServer: Child | undefined;
   #controllerManager: Child | undefined;
   #api: KubeApi | undefined;
+  #externalMetrics: ExternalMetrics | undefined;
 
   private constructor(options: ControlPlaneOptions) {
     this.#options = options;
@@ -102,14 +110,23 @@ export class ControlPlane {
     return this.#api;
   }
 
+  /** What HorizontalPodAutoscalers read. */
+  get externalMetrics(): ExternalMetrics {
+    if (this.#externalMetrics === undefined) {
+      throw new Error('Cannot set metrics: there are none without "hpa"');
+    }
+    return this.#externalMetrics;
+  }
+
   async #start(): Promise<void> {
-    const { folder } = this.#options;
+    const { folder, hpa = false } = this.#options;
     await Deno.writeTextFile(join(folder, "tokens.csv"), `${this.#token},admin,admin,"system:masters"\n`);
     await Deno.writeTextFile(join(folder, "audit-policy.json"), JSON.stringify(AUDIT_POLICY));
     await writeSigningKey(join(folder, "sa.key"), join(folder, "sa.pub"));
     this.#startEtcd();
     await this.#startApiServer();
     await Deno.writeTextFile(join(folder, "admin.kubeconfig"), kubeconfig(this.api.access));
+    if (hpa) this.#externalMetrics = await ExternalMetrics.start(this.api, API_ADDRESS);
     this.#startControllerManager();
   }
 
@@ -159,13 +176,19 @@ export class ControlPlane {
   }
 
   #startControllerManager(): void {
-    const { folder, workloads = false } = this.#options;
+    const { folder, workloads = false, hpa = false } = this.#options;
+    const controllers = [
+      ...CONTROLLERS,
+      ...workloads ? WORKLOAD_CONTROLLERS : [],
+      ...hpa ? HPA_CONTROLLERS : [],
+    ];
     this.#controllerManager = new Child({
       name: "kube-controller-manager",
       command: this.#options.program("kube-controller-manager"),
       args: [
         `--kubeconfig=${join(folder, "admin.kubeconfig")}`,
-        `--controllers=${[...CONTROLLERS, ...workloads ? WORKLOAD_CONTROLLERS : []].join(",")}`,
+        `--controllers=${controllers.join(",")}`,
+        ...hpa ? HPA_FLAGS : [],
         `--root-ca-file=${join(folder, "certificates", "apiserver.crt")}`,
         "--leader-elect=false",
         "--kube-api-qps=500",
@@ -188,7 +211,7 @@ export class ControlPlane {
   }
 
   async #startApiServer(): Promise<void> {
-    const { folder, workloads = false } = this.#options;
+    const { folder, workloads = false, hpa = false } = this.#options;
     const child = new Child({
       name: "kube-apiserver",
       command: this.#options.program("kube-apiserver"),
@@ -209,6 +232,8 @@ export class ControlPlane {
         `--service-account-signing-key-file=${join(folder, "sa.key")}`,
         "--service-cluster-ip-range=10.98.0.0/16",
         ...workloads ? [] : ["--disable-admission-plugins=ServiceAccount"],
+        // There is no proxy for Service addresses.
+        ...hpa ? ["--enable-aggregator-routing=true"] : [],
         `--audit-policy-file=${join(folder, "audit-policy.json")}`,
         `--audit-log-path=${this.#auditLog}`,
         "--audit-log-mode=blocking",
@@ -298,7 +323,10 @@ export class ControlPlane {
   async stop(): Promise<void> {
     this.#api?.close();
     const children = [this.#controllerManager, this.#apiServer, this.#etcd];
-    await cleanUp(...children.map((child) => () => child?.kill()));
+    await cleanUp(
+      ...children.map((child) => () => child?.kill()),
+      () => this.#externalMetrics?.stop(),
+    );
   }
 }
 

@@ -17,7 +17,9 @@ import { Behaviour, type KubeletOptions, type PodHistoryEntry, PodRun } from "./
 import { until, within } from "./waiting.ts";
 
 export class Kubelet {
+  /** Of all pods whose StatefulSet has none of its own. */
   readonly behaviour = new Behaviour();
+  readonly #behaviours = new Map<string, Behaviour>();
   readonly history: PodHistoryEntry[] = [];
   readonly #options: KubeletOptions;
   readonly #stopped = new AbortController();
@@ -53,12 +55,23 @@ export class Kubelet {
     let run = this.#runs.get(uid);
     if (run === undefined) {
       if (gone) return;
-      run = new PodRun(pod, this.#options, this.behaviour, (entry) => this.history.push(entry));
+      run = new PodRun(pod, this.#options, this.#behaviourFor(pod), (entry) => this.history.push(entry));
       this.#runs.set(uid, run);
       run.finished.then(() => this.#runs.delete(uid));
     }
     if (gone) run.vanish();
     else if (pod.metadata.deletionTimestamp !== undefined) run.terminate(pod);
+  }
+
+  /** Gives the pods of one StatefulSet a behaviour of their own, from the next pod on. */
+  behaviourOf(statefulSet: string): Behaviour {
+    let behaviour = this.#behaviours.get(statefulSet);
+    if (behaviour === undefined) this.#behaviours.set(statefulSet, behaviour = new Behaviour());
+    return behaviour;
+  }
+
+  #behaviourFor({ metadata: { name } }: Pod): Behaviour {
+    return this.#behaviours.get(name.slice(0, name.lastIndexOf("-"))) ?? this.behaviour;
   }
 
   /** Kills the process of the running pod of that name, as the kernel would when memory is short. */
@@ -90,7 +103,7 @@ export class Kubelet {
   /** Ends every process at once and reports nothing any more. */
   async stop(): Promise<void> {
     this.#stopped.abort();
-    this.behaviour.openAll();
+    for (const behaviour of [this.behaviour, ...this.#behaviours.values()]) behaviour.openAll();
     await within("the end of the kubelet's watch of pods", this.#following);
     const runs = [...this.#runs.values()];
     runs.forEach((run) => run.vanish());
@@ -108,4 +121,11 @@ export function noted(
     `a pod to be ${what}`,
     () => kubelet.history.find((entry) => entry.what === what && entry.atMs >= sinceMs),
   );
+}
+
+/** Waits until the last pod of that name is ready, and gives its address. */
+export async function readyAt({ history }: Kubelet, pod: string): Promise<string> {
+  const last = () => history.findLast((entry) => entry.pod === pod)?.what;
+  await until(`${pod} to be ready`, () => last() === "ready");
+  return history.findLast((entry) => entry.pod === pod && entry.what === "started")?.detail ?? "";
 }

@@ -42,7 +42,7 @@ export type PodRuntime = (pod: PodIdentity) => Promise<PodProcess>;
 /**
  * A real buildkitd whose root lies on the pod's volume, so that its cache outlives the pod. Its containers get control
  * groups below one of the given name, so that whoever chose the name can remove what a killed daemon leaves behind.
- * `more` are further arguments.
+ * A build's steps find the pod's name as search domain in `/etc/resolv.conf`. `more` are further arguments.
  */
 export function buildkitdRuntime(
   command: string,
@@ -52,7 +52,10 @@ export function buildkitdRuntime(
   return async (pod) => {
     await Deno.mkdir(pod.volume, { recursive: true });
     const config = join(pod.volume, "buildkitd.toml");
-    await Deno.writeTextFile(config, `[worker.oci]\ndefaultCgroupParent = "/${cgroupParent}"\n`);
+    await Deno.writeTextFile(
+      config,
+      `[worker.oci]\ndefaultCgroupParent = "/${cgroupParent}"\n[dns]\nsearchDomains = ["${pod.name}"]\n`,
+    );
     const child = new Child({
       name: `${pod.name} (buildkitd)`,
       command,

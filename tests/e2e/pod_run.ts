@@ -15,6 +15,8 @@ import type { PodProcess, PodRuntime } from "./pod_process.ts";
 import { delay, Gate } from "./waiting.ts";
 
 export class Behaviour {
+  /** While shut, pods find no Node. */
+  readonly bind = new Gate();
   /** While shut, pods are bound and pending, but their process does not start (an image is pulled, say). */
   readonly start = new Gate();
   /** While shut, a process that is up is not yet reported as ready (the probe's period has not passed). */
@@ -27,7 +29,7 @@ export class Behaviour {
   crashes = 0;
 
   openAll(): void {
-    for (const gate of [this.start, this.ready, this.terminate, this.remove]) gate.open();
+    for (const gate of [this.bind, this.start, this.ready, this.terminate, this.remove]) gate.open();
   }
 }
 
@@ -161,15 +163,8 @@ export class PodRun {
 
   async #run(unbound: boolean): Promise<void> {
     if (unbound) {
-      await this.#persist(() =>
-        this.#options.api.create(`${this.#path}/binding`, {
-          apiVersion: "v1",
-          kind: "Binding",
-          metadata: { name: this.name, uid: this.#uid },
-          target: { apiVersion: "v1", kind: "Node", name: this.#options.nodeName },
-        })
-      );
-      this.#note("bound");
+      await Promise.race([this.#behaviour.bind.pass(), this.#terminating.promise]);
+      if (!this.#isTerminating) await this.#bind();
     }
     while (!this.#isTerminating) {
       await Promise.race([this.#behaviour.start.pass(), this.#terminating.promise]);
@@ -185,6 +180,18 @@ export class PodRun {
       this.#options.api.delete(this.#path, { gracePeriodSeconds: 0, preconditions: { uid: this.#uid } })
     );
     this.#note("removed");
+  }
+
+  async #bind(): Promise<void> {
+    await this.#persist(() =>
+      this.#options.api.create(`${this.#path}/binding`, {
+        apiVersion: "v1",
+        kind: "Binding",
+        metadata: { name: this.name, uid: this.#uid },
+        target: { apiVersion: "v1", kind: "Node", name: this.#options.nodeName },
+      })
+    );
+    this.#note("bound");
   }
 
   /** Runs the process until it ends by itself or the pod is to go away. */

@@ -37,6 +37,8 @@ export interface ProgramOptions {
   ) => Promise<readonly string[]>;
   /** Added to, and stronger than, the flags that every scenario uses; without the dashes. */
   readonly flags?: Readonly<Record<string, string>>;
+  /** Ports of the program's own address for projects and pools, such as `{"project team-a": 8401}`. */
+  readonly listeners?: Readonly<Record<string, number>>;
 }
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
@@ -89,6 +91,7 @@ export class Program {
       "shutdown-delay": "0s",
       // The machine of the suite reaches all pods; what "auto" does where it does not has a test of its own.
       "upstream": "slices",
+      ...listenersFlag(address, options.listeners),
       ...options.flags,
     };
     const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
@@ -105,7 +108,17 @@ export class Program {
 
   /** Where BuildKit clients connect. */
   get clientAddress(): string {
-    return `tcp://${this.#address}:8372`;
+    return this.addressAt(8372);
+  }
+
+  /** The same at another port. */
+  addressAt(port: number): string {
+    return `tcp://${this.#address}:${port}`;
+  }
+
+  /** The address alone. */
+  get ip(): string {
+    return this.#address;
   }
 
   connect(): Promise<Deno.TcpConn> {
@@ -200,6 +213,15 @@ export class Program {
   tail(lines = 40): string {
     return this.#child.tail(lines);
   }
+}
+
+function listenersFlag(
+  address: string,
+  listeners: ProgramOptions["listeners"],
+): Readonly<Record<string, string>> {
+  if (listeners === undefined) return {};
+  const doors = Object.entries(listeners).map(([door, port]) => `${door}=${address}:${port}`);
+  return { listeners: doors.join(", ") };
 }
 
 /**

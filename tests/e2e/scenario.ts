@@ -12,17 +12,17 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Build, type BuildOptions } from "./build.ts";
-import { API_ADDRESS, API_PORT, ControlPlane } from "./control_plane.ts";
+import { API_ADDRESS, API_PORT, ControlPlane, type ControlPlaneOptions } from "./control_plane.ts";
 import { ApiError, KubeApi, kubeconfig, type KubeObject, scalePath, statefulSetPath } from "./kube_api.ts";
 import { Kubelet } from "./kubelet.ts";
-import { buildkitdRuntime, type PodRuntime, TARGET_PORT } from "./pod_process.ts";
+import { buildkitdRuntime, type PodRuntime } from "./pod_process.ts";
 import { Program, type ProgramOptions } from "./program.ts";
+import { type Builder, createHeadlessService, createStatefulSet } from "./stateful_sets.ts";
 import { cgroupParent, programPath, surroundings } from "./surroundings.ts";
 import { Timeline } from "./timeline.ts";
 import { cleanUp, until } from "./waiting.ts";
 
 const STATEFUL_SET = "buildkitd";
-const HEADLESS_SERVICE = "buildkitd-headless";
 const SERVICE_ACCOUNT = "buildkitd-autoscaler";
 /** The stand-in kubelet's Node. */
 export const NODE = "node-1";
@@ -63,10 +63,17 @@ export function daemonRuntime(): PodRuntime {
   return buildkitdRuntime(programPath("buildkitd"), cgroupParent());
 }
 
+let planeOptions: Pick<ControlPlaneOptions, "hpa"> = {};
+
+/** Says what the control plane of this test's file is to have beside the usual. */
+export function controlPlane(options: typeof planeOptions): void {
+  planeOptions = options;
+}
+
 /** A control plane in a folder of its own. */
 async function startControlPlane(): Promise<ControlPlane> {
   const folder = await Deno.makeTempDir({ dir: surroundings().folder, prefix: "control-plane-" });
-  return await ControlPlane.start({ folder, program: programPath });
+  return await ControlPlane.start({ folder, program: programPath, ...planeOptions });
 }
 
 let namespacesSoFar = 0;
@@ -78,45 +85,13 @@ async function createNamespace(api: KubeApi): Promise<string> {
   return name;
 }
 
-/** A StatefulSet as the chart makes it, as far as the program and the controllers look at it. */
-async function createStatefulSet(api: KubeApi, namespace: string, replicas: number): Promise<void> {
-  await api.create(statefulSetPath(namespace), {
-    apiVersion: "apps/v1",
-    kind: "StatefulSet",
-    metadata: { name: STATEFUL_SET },
-    spec: {
-      replicas,
-      serviceName: HEADLESS_SERVICE,
-      selector: { matchLabels: { app: STATEFUL_SET } },
-      template: {
-        metadata: { labels: { app: STATEFUL_SET } },
-        spec: {
-          containers: [{ name: "buildkitd", image: "buildkitd", ports: [{ containerPort: TARGET_PORT }] }],
-        },
-      },
-    },
-  });
-}
-
-async function createHeadlessService(api: KubeApi, namespace: string): Promise<void> {
-  await api.create(`/api/v1/namespaces/${namespace}/services`, {
-    apiVersion: "v1",
-    kind: "Service",
-    metadata: { name: HEADLESS_SERVICE },
-    spec: {
-      clusterIP: "None",
-      publishNotReadyAddresses: false,
-      selector: { app: STATEFUL_SET },
-      ports: [{ name: "buildkitd", port: TARGET_PORT, targetPort: TARGET_PORT }],
-    },
-  });
-}
-
 export interface ScenarioOptions {
   /** What runs in the pods; a real buildkitd unless said otherwise. */
   readonly runtime?: PodRuntime;
   /** The count that the StatefulSet is created with; 0 unless said otherwise. */
   readonly replicas?: number;
+  /** The StatefulSets, if there is to be another than the one that the program's flags name. */
+  readonly builders?: readonly Builder[];
 }
 
 /** What one test works with. */
@@ -125,33 +100,46 @@ export class Cluster {
   readonly folder: string;
   readonly plane: ControlPlane;
   readonly kubelet: Kubelet;
+  /** That of the first builder. */
   readonly timeline: Timeline;
+  readonly #timelines: ReadonlyMap<string, Timeline>;
   readonly #programs: Program[] = [];
   readonly #builds: Build[] = [];
   readonly #siblings: Cluster[] = [];
   #kubeconfigPath = "";
 
-  private constructor(plane: ControlPlane, namespace: string, folder: string, kubelet: Kubelet) {
+  private constructor(
+    plane: ControlPlane,
+    namespace: string,
+    folder: string,
+    kubelet: Kubelet,
+    builders: readonly Builder[],
+  ) {
     this.plane = plane;
     this.namespace = namespace;
     this.folder = folder;
     this.kubelet = kubelet;
-    this.timeline = new Timeline(plane.api, namespace, STATEFUL_SET);
+    this.#timelines = new Map(builders.map(({ name }) => [name, new Timeline(plane.api, namespace, name)]));
+    this.timeline = this.timelineOf(builders[0]!.name);
   }
 
   static async create(plane: ControlPlane, options: ScenarioOptions): Promise<Cluster> {
     const { api } = plane;
     const namespace = await createNamespace(api);
     const folder = await Deno.makeTempDir({ dir: surroundings().folder, prefix: `${namespace}-` });
-    const runtime = options.runtime ??
-      daemonRuntime();
+    const { runtime = daemonRuntime(), replicas = 0, builders = [{ name: STATEFUL_SET, replicas }] } =
+      options;
     const kubelet = await Kubelet.start({ api, namespace, nodeName: NODE, runtime, folder });
-    const cluster = new Cluster(plane, namespace, folder, kubelet);
+    const cluster = new Cluster(plane, namespace, folder, kubelet, builders);
     try {
-      await createHeadlessService(api, namespace);
-      await createStatefulSet(api, namespace, options.replicas ?? 0);
+      for (const builder of builders) {
+        await createHeadlessService(api, namespace, builder);
+        await createStatefulSet(api, namespace, builder);
+      }
       await cluster.#createServiceAccount();
-      await cluster.timeline.settle([options.replicas ?? 0]);
+      for (const builder of builders) {
+        await cluster.timelineOf(builder.name).settle([builder.replicas ?? 0]);
+      }
       return cluster;
     } catch (error) {
       await cluster.dispose();
@@ -168,6 +156,13 @@ export class Cluster {
 
   get api(): KubeApi {
     return this.plane.api;
+  }
+
+  /** What happened to the StatefulSet of that name, which the test was made with. */
+  timelineOf(builder: string): Timeline {
+    const timeline = this.#timelines.get(builder);
+    if (timeline === undefined) throw new Error(`Cannot tell of "${builder}": the test has no such builder`);
+    return timeline;
   }
 
   /** The name under which the API server knows the program. */
@@ -252,7 +247,7 @@ export class Cluster {
   /** Starts the program with the service account's rights; `flags` come without their dashes. */
   startProgram(
     flags: Readonly<Record<string, string>> = {},
-    options: Pick<ProgramOptions, "asInit" | "env" | "launch"> = {},
+    options: Pick<ProgramOptions, "asInit" | "env" | "launch" | "listeners"> = {},
   ): Promise<Program> {
     return this.#startProgram({ kubeconfig: this.#kubeconfigPath, flags, ...options });
   }
@@ -322,25 +317,25 @@ export class Cluster {
   }
 
   /** Takes the StatefulSet away, or makes it, for tests of what the program does without one. */
-  deleteStatefulSet(): Promise<void> {
-    return this.api.delete(statefulSetPath(this.namespace, STATEFUL_SET));
+  deleteStatefulSet(name = STATEFUL_SET): Promise<void> {
+    return this.api.delete(statefulSetPath(this.namespace, name));
   }
 
-  createStatefulSet(): Promise<void> {
-    return createStatefulSet(this.api, this.namespace, 0);
+  createStatefulSet(name = STATEFUL_SET): Promise<void> {
+    return createStatefulSet(this.api, this.namespace, { name });
   }
 
-  /** Starts a real build through `program`, by `buildctl` unless said otherwise. */
+  /** Starts a real build through `program`, or at `address`, by `buildctl` unless said otherwise. */
   async build(
-    program: Program,
-    options: Partial<Pick<BuildOptions, "client" | "payloadBytes" | "address" | "tls">> = {},
+    program: Program | undefined,
+    options: Partial<Pick<BuildOptions, "client" | "payloadBytes" | "address" | "tls" | "project">> = {},
   ): Promise<Build> {
     const client = options.client ?? "buildctl";
     const build = await Build.start({
       client,
       program: programPath(client),
       busybox: programPath("busybox"),
-      address: program.clientAddress,
+      address: program?.clientAddress ?? "",
       folder: this.folder,
       ...options,
     });
@@ -348,12 +343,12 @@ export class Cluster {
     return build;
   }
 
-  replicas(): Promise<number> {
-    return this.api.replicas(this.namespace, STATEFUL_SET);
+  replicas(name = STATEFUL_SET): Promise<number> {
+    return this.api.replicas(this.namespace, name);
   }
 
-  scale(replicas: number): Promise<void> {
-    return this.api.scale(this.namespace, STATEFUL_SET, replicas);
+  scale(replicas: number, name = STATEFUL_SET): Promise<void> {
+    return this.api.scale(this.namespace, name, replicas);
   }
 
   /** Waits until no pod is left, not even a terminating one. */
@@ -377,8 +372,10 @@ export class Cluster {
         entry.uid.slice(0, 8)
       } ${entry.what} ${entry.detail ?? ""}`
     );
-    const counts = this.timeline.replicas.map((entry) =>
-      `${(entry.atMs - start).toFixed(0).padStart(7)} ms  replicas ${entry.replicas}`
+    const counts = [...this.#timelines].flatMap(([name, { replicas }]) =>
+      replicas.map((entry) =>
+        `${(entry.atMs - start).toFixed(0).padStart(7)} ms  ${name} replicas ${entry.replicas}`
+      )
     );
     return [
       "--- pods",
@@ -394,15 +391,14 @@ export class Cluster {
 
   /** Ends everything that the test started; what it did to the API server is undone. */
   async dispose(): Promise<void> {
-    const statefulSet = statefulSetPath(this.namespace, STATEFUL_SET);
     await cleanUp(
       ...this.#siblings.map((sibling) => () => sibling.dispose()),
       ...this.#builds.map((build) => () => build.dispose()),
       ...this.#programs.map((program) => () => program.kill()),
       () => this.plane.thawApiServer(),
       () => this.plane.apiServerGone ? this.plane.restartApiServer() : undefined,
-      () => this.timeline.stop(),
-      () => this.api.delete(statefulSet, { propagationPolicy: "Background" }),
+      ...[...this.#timelines.values()].map((timeline) => () => timeline.stop()),
+      () => this.api.delete(statefulSetPath(this.namespace), { propagationPolicy: "Background" }),
       () => this.kubelet.stop(),
       // With nobody left to end them, the pods would keep their namespace for ever.
       () => this.api.delete(`/api/v1/namespaces/${this.namespace}/pods`, { gracePeriodSeconds: 0 }),
