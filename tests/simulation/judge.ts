@@ -19,6 +19,8 @@ import type { Moments } from "./moments.ts";
 import type { SimulatedNetwork } from "./network.ts";
 import type { Plan } from "./plan.ts";
 import type { Daemon, Daemons } from "./pods.ts";
+import { faultOfPlan, type PlanRecord } from "./route_judge.ts";
+import { SurplusJudge } from "./surplus_judge.ts";
 import type { Exposure, Membership, ProxyProcess } from "./proxy_process.ts";
 import type { WorldTime } from "./time.ts";
 import { UsablePods } from "./usable_pods.ts";
@@ -112,8 +114,9 @@ export class Judge {
   /** When a named exception has last cost a proxy a session whose first bytes had not come yet, true ms. */
   readonly #exposedMs = new Map<ProxyProcess, number>();
   readonly #dirty = new Set<ProxyProcess>();
-  /** Connections of watchers, by client. */
-  readonly #watchers = new Map<number, Progress>();
+  /** All clients so far. */
+  readonly #clients = new Map<number, Progress>();
+  readonly #surplus: SurplusJudge;
   /** Since when a proxy has held clients and wanted no replicas, true ms. */
   readonly #wantsNothingSinceMs = new Map<ProxyProcess, number>();
   #podEndedMs = -Infinity;
@@ -124,6 +127,7 @@ export class Judge {
   /** Watches the world from now on. */
   constructor(world: Judged) {
     this.#world = world;
+    this.#surplus = new SurplusJudge(world.settings.idleTimeoutMs.base);
     world.network.onBroken = ({ client }) => this.excuse(client, "connection");
     world.network.onClient = (end) => this.#placed(end);
   }
@@ -141,7 +145,7 @@ export class Judge {
 
   /** A connection begins. */
   begins(progress: Progress): void {
-    if (progress.plan.watches !== undefined) this.#watchers.set(progress.plan.id, progress);
+    this.#clients.set(progress.plan.id, progress);
   }
 
   /** A leader has begun, or ended, something about a lower count: watchers may be told to go. */
@@ -195,7 +199,8 @@ export class Judge {
 
   /** Whether a client watches, and has built nothing yet. */
   #watches(client: number): boolean {
-    return this.#watchers.get(client)?.served === false;
+    const progress = this.#clients.get(client);
+    return progress?.plan.watches !== undefined && !progress.served;
   }
 
   /** A proxy has measured something. */
@@ -382,6 +387,28 @@ export class Judge {
         `${proxy.machine.name} sends client ${client} to ${pod.name}, and has seen a count of ${end.observed}`,
       );
     }
+    if (this.#watches(client)) return;
+    this.#surplus.used(setNameOf(pod.name), pod.ordinal);
+    this.#limited(carried);
+  }
+
+  /** A pod takes no more than its hard limit, as far as one proxy alone can see to that; but for siblings. */
+  #limited({ client, daemon: { pod } }: Carried): void {
+    const { proxies, settings, plan } = this.#world;
+    const limit = settings.maxSessionsPerReplica.base;
+    if (limit === 0 || proxies.length > 1 || plan.watchers > 0 || this.#hasSibling(client)) return;
+    const count = this.#carried().filter(({ daemon }) => daemon.pod.uid === pod.uid).length;
+    if (count > limit) {
+      this.#fail(`Client ${client} is on ${pod.name} as one of ${count}, and ${limit} are the most`);
+    }
+  }
+
+  #hasSibling(client: number): boolean {
+    const traceId = this.#clients.get(client)?.plan.headers.traceId;
+    if (traceId === undefined) return false;
+    return [...this.#clients.values()].some(({ plan }) =>
+      plan.id !== client && plan.headers.traceId === traceId
+    );
   }
 
   /** Connections that carry the bytes of a client that does not just watch to a daemon that runs, as far as both ends know. */
@@ -409,6 +436,8 @@ export class Judge {
     const who = byHand ? "by hand" : "by a proxy";
     this.#world.trace("cluster", `replicas of ${set} ${before} -> ${after} ${who}`);
     if (!byHand) this.report[after > before ? "scaleUps" : "scaleDowns"]++;
+    const fault = this.#surplus.scaled(set, before, after, byHand, this.#world.time.nowMs());
+    if (fault !== undefined && this.#thinsOut) this.#fail(fault);
     for (const pod of this.#world.cluster.set(set).pods) {
       const { uid } = pod.metadata;
       if (ordinalOf(pod) < after) continue;
@@ -422,6 +451,18 @@ export class Judge {
       this.#exposed(carried, `A write of ours (${before} -> ${after}) removes the pod`, version);
     }
     this.#world.moments.happens("lowered", undefined);
+  }
+
+  /** Whether it can be told when a surplus may go: from what one proxy alone has seen, and seen at once. */
+  get #thinsOut(): boolean {
+    const { proxies, plan } = this.#world;
+    return plan.replicas > 1 && this.seesClearly && !this.lenient && proxies.length === 1;
+  }
+
+  /** A proxy has made a plan. */
+  planned({ machine: { name } }: ProxyProcess, record: PlanRecord): void {
+    const fault = faultOfPlan(record);
+    if (fault !== undefined) this.#fail(`A plan of ${name} is wrong: ${fault}`);
   }
 
   /** A session of a live proxy is on a pod that our write has removed. */

@@ -259,7 +259,9 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   // Nothing is left.
   const isIdle = (proxy: ProxyProcess) =>
     Math.max(proxy.held, proxy.open) <= (watching.includes(proxy) ? 1 : 0);
-  const settledMs = idleTimeoutMs * 2 + recordExpiryMs * 3 + 180 * SECOND;
+  // What somebody else has raised again and again is kept for as long again.
+  const keptMs = faults.includes("byHand") || faults.includes("autoscaler") ? plan.durationMs : 0;
+  const settledMs = idleTimeoutMs * 2 + recordExpiryMs * 3 + 180 * SECOND + keptMs;
   await until("rest", settledMs, () => {
     const { alive, cluster, records, leases } = world;
     const live = alive.filter(({ stopping }) => !stopping);

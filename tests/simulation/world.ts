@@ -92,6 +92,15 @@ export class World {
       latencyMs: () => this.weather.latencyMs(),
       slice: (bytes) => this.weather.slice(bytes),
     });
+    this.settings = parseSettings({
+      flags: new Map(
+        Object.entries({ listenAddr: ":8080", upstream: "slices", ...plan.settings }) as [
+          SettingKey,
+          string,
+        ][],
+      ),
+      variables: {},
+    });
     this.judge = new Judge(this);
     this.daemons = new Daemons({
       network: this.network.of(new Machine("pods", this.time)),
@@ -117,15 +126,6 @@ export class World {
       publishNotReadyAddresses: pods.chance(0.5),
     });
     this.cluster.api.registry.store.subscribe((event) => this.judge.stored(event, this.#byHand));
-    this.settings = parseSettings({
-      flags: new Map(
-        Object.entries({ listenAddr: ":8080", upstream: "slices", ...plan.settings }) as [
-          SettingKey,
-          string,
-        ][],
-      ),
-      variables: {},
-    });
   }
 
   /** A source of chance of its own for each purpose: one that is switched off changes no other. */
