@@ -62,8 +62,8 @@ const QUEUED_OUT = { status: "8", message: /; none had room in .* \(--queue-time
 /** A pod that could serve for so much of the ready-wait timeout serves: a builder that is stuck is left after half. */
 const USABLE_PART = 0.45;
 
-/** A client whose first call does not come is taken for what it is after a second. */
-const FIRST_CALL_MS = 3_000;
+/** By then a proxy knows the first call of a client, or takes it for one that makes none. */
+const FIRST_CALL_MS = 2_000;
 
 /** What the judge sees of the world, and how it tells what it has found. */
 export interface Judged {
@@ -180,14 +180,13 @@ export class Judge {
     if (ended || machine.stopped || wanted > 0 || held <= this.#watchersAt(proxy)) {
       return void this.#wantsNothingSinceMs.delete(proxy);
     }
-    if (this.#world.time.nowMs() - sinceMs >= (this.firstCallMatters ? FIRST_CALL_MS : 0)) {
+    if (this.#world.time.nowMs() - sinceMs >= FIRST_CALL_MS) {
       this.#fail(`${machine.name} wants no replicas, and it holds ${held} clients`);
     } else if (!this.#wantsNothingSinceMs.has(proxy)) this.#wantsNothingSinceMs.set(proxy, sinceMs);
   }
 
   /** Connections to a proxy that are watchers', or of which that cannot be told. */
   #watchersAt({ machine }: ProxyProcess): number {
-    if (!this.firstCallMatters) return 0;
     let count = 0;
     for (const { ends: [dialler, listener] } of this.#world.network.pairs) {
       if (listener.machine === machine && (dialler.client === undefined || this.#watches(dialler.client))) {
@@ -297,12 +296,6 @@ export class Judge {
     if (pod !== undefined) {
       this.#fail(`${where} was not served, and ${pod} could have served it: ${told.message}`);
     }
-  }
-
-  /** A proxy has to know the first call of a connection before it knows what that needs. */
-  get firstCallMatters(): boolean {
-    const { watchers, builders, replicas } = this.#world.plan;
-    return watchers > 0 || builders > 1 || replicas > 1;
   }
 
   /** How far the clocks of two machines may be apart after a while, as a factor. */
