@@ -102,9 +102,10 @@ function routed({ name, target }: PooledTarget): RoutedBuilder {
     get facts() {
       return { ...target.room, state: target.state };
     },
-    get othersQueuedMs() {
-      return 0;
+    get othersQueuedSinceMs() {
+      return target.proxies.use().queuedSinceMs;
     },
+    tellQueued: (sinceMs) => target.proxies.queuedSinceMs = sinceMs,
     subscribe: (listener) => target.subscribe(listener),
   };
 }

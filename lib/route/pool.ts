@@ -32,8 +32,10 @@ export interface RoutedBuilder {
   readonly seats: BuilderSeats;
   /** What the plan must know of it, at this moment. */
   readonly facts: Omit<Builder, "name">;
-  /** For how long another proxy's oldest session has been queued for it, in ms; 0 if none is. */
-  readonly othersQueuedMs: number;
+  /** Since when the oldest session of another proxy has been queued for it, monotonic ms; undefined if none is. */
+  readonly othersQueuedSinceMs: number | undefined;
+  /** Tells the other proxies the same of this one. */
+  tellQueued(sinceMs: number | undefined): void;
   /** Calls `listener` when its facts or its seats may have changed. It must be quick and must not throw. */
   subscribe(listener: () => void): void;
 }
@@ -165,9 +167,8 @@ export class Pool {
 
   /** For how long the oldest of those has been queued, in ms; undefined if there is none. */
   get oldestQueuedMs(): number | undefined {
-    let oldestMs = Infinity;
-    for (const { queuedSinceMs = Infinity } of this.#unseated) oldestMs = Math.min(oldestMs, queuedSinceMs);
-    return oldestMs === Infinity ? undefined : this.#ports.clock.nowMs() - oldestMs;
+    const sinceMs = this.#queuedSinceMs;
+    return sinceMs === undefined ? undefined : this.#ports.clock.nowMs() - sinceMs;
   }
 
   /** Calls `listener` when `held` has changed. */
@@ -456,10 +457,9 @@ export class Pool {
   }
 
   /** Whether a queued session leaves room to another proxy, whose oldest session has been queued for longer. */
-  #yields({ queuedSinceMs }: Session, { othersQueuedMs }: RoutedBuilder): boolean {
-    if (queuedSinceMs === undefined) return false;
+  #yields({ queuedSinceMs }: Session, { othersQueuedSinceMs = Infinity }: RoutedBuilder): boolean {
+    if (queuedSinceMs === undefined || othersQueuedSinceMs >= queuedSinceMs) return false;
     const nowMs = this.#ports.clock.nowMs();
-    if (othersQueuedMs <= nowMs - queuedSinceMs) return false;
     this.#yieldsSinceMs ??= nowMs;
     const untilMs = this.#yieldsSinceMs + YIELD_MS;
     if (nowMs >= untilMs) return false;
@@ -478,7 +478,7 @@ export class Pool {
     const { id, project } = session;
     log.info("session_queued", { session: id, project, queued: this.queued });
     metrics.record("routed_total", 1, { builder: "", why: "queued" });
-    metrics.record("sessions_queued", this.queued, {});
+    this.#tellQueued();
   }
 
   #unqueue(session: Session): void {
@@ -488,7 +488,20 @@ export class Pool {
     session.queuedSinceMs = undefined;
     this.#yieldsSinceMs = undefined;
     metrics.record("queue_seconds", ms / 1000, {});
-    metrics.record("sessions_queued", this.queued, {});
+    this.#tellQueued();
+  }
+
+  /** Since when the oldest has been queued of those that are. */
+  get #queuedSinceMs(): number | undefined {
+    let oldestMs = Infinity;
+    for (const { queuedSinceMs = Infinity } of this.#unseated) oldestMs = Math.min(oldestMs, queuedSinceMs);
+    return oldestMs === Infinity ? undefined : oldestMs;
+  }
+
+  #tellQueued(): void {
+    const sinceMs = this.#queuedSinceMs;
+    for (const builder of this.#builders) builder.tellQueued(sinceMs);
+    this.#heldChanged.tell();
   }
 
   #waitFor(session: Session, waitsFor: WaitsFor): void {

@@ -49,6 +49,7 @@ export class Router implements Seats {
     );
     this.#projectOf = ports.projectOf;
     for (const pool of this.pools.values()) pool.subscribe(() => this.#changed.tell());
+    this.subscribe(() => ports.metrics.record("sessions_queued", this.#queued, {}));
   }
 
   /** See {@link Seats}. */
@@ -56,6 +57,12 @@ export class Router implements Seats {
     let held = 0;
     for (const pool of this.pools.values()) held += pool.held;
     return held;
+  }
+
+  get #queued(): number {
+    let queued = 0;
+    for (const pool of this.pools.values()) queued += pool.queued;
+    return queued;
   }
 
   /** See {@link Seats}. */

@@ -27,7 +27,8 @@ export function oneBuilder(
     get facts() {
       return { ...placement.room, state: placement.usable.length > 0 ? "ready" : "asleep" } as const;
     },
-    othersQueuedMs: 0,
+    othersQueuedSinceMs: undefined,
+    tellQueued: () => {},
     subscribe: (listener: () => void) => placement.subscribe(listener),
   };
   return new Router([{

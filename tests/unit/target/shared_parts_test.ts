@@ -40,6 +40,10 @@ function settingsOf(stsName: string): TargetSettings {
     sessionsPerReplica: 0,
     maxSessionsPerReplica: 0,
     placement: "packed",
+    readyWaitTimeoutMs: 300_000,
+    isCordoned: false,
+    isOnly: true,
+    warm: [],
   };
 }
 
