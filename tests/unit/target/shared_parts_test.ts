@@ -231,3 +231,33 @@ Deno.test("Several targets: those that are absent or forbidden keep no other fro
   assert.match(one.targets[4]!.joining.fault ?? "", /no permission/);
   assert.deepEqual(lead(one).slice(5), [true, true]);
 });
+
+Deno.test("Several targets: a StatefulSet that is made anew is joined anew, and the others are left alone", async () => {
+  await using world = stage("a", "b");
+  const { clock, cluster, records, api } = world;
+  const [one, two] = [await world.start("x"), await world.start("y")];
+  const others = () => [one, two].map(({ targets }) => targets.map(({ proxies }) => proxies.others.length));
+  assert.deepEqual(others(), [[1, 1], [1, 1]]);
+  const uidOf = (name: string) =>
+    api.registry.store.list(LEASES, NAMESPACE).filter(({ metadata }) =>
+      metadata.name.startsWith(`${name}-proxy-`)
+    )
+      .map(({ metadata }) => metadata.ownerReferences?.[0]?.uid);
+  const before = uidOf("b");
+  cluster.set("b").delete();
+  cluster.set("b").create();
+  await clock.advance(2 * SOON_MS);
+  assert.deepEqual(others(), [[1, 1], [1, 1]]);
+  assert.equal(records().length, 4);
+  const { uid } = cluster.set("b").object.metadata;
+  assert.deepEqual(uidOf("b"), [uid, uid]);
+  assert.notEqual(before[0], uid);
+  assert.deepEqual(lead(one), [true, true]);
+  cluster.set("b").scale(1);
+  await clock.advance(SOON_MS);
+  assert.ok(two.targets[1]!.placement.open(1, true) !== undefined);
+  await clock.advance(SOON_MS);
+  assert.equal(one.targets[1]!.proxies.use().highestBusy, 0);
+  await clock.advance(90_000);
+  assert.equal(cluster.set("b").replicas, 1);
+});
