@@ -18,7 +18,7 @@ export interface DeadRecordsPorts extends Pick<BasePorts, "clock" | "log"> {
   /** Deletes them. */
   readonly leases: LeaseApi;
   /** Reads them. */
-  readonly records: Pick<KnownRecords, "all" | "list">;
+  readonly records: Pick<KnownRecords, "all" | "listLately">;
   /** Only the leader does it. */
   readonly lead: { readonly leads: boolean };
   /** This process. */
@@ -41,10 +41,11 @@ export async function deleteDeadRecords(
   for (;;) {
     // Another proxy may have been started with another --record-expiry.
     const expiryMs = Math.min(recordExpiryMs, ...records.all.map((it) => it.expiryMs));
-    await sleep(clock, Math.min(READ_MS, expiryMs / READS), signal);
+    const periodMs = Math.min(READ_MS, expiryMs / READS);
+    await sleep(clock, periodMs, signal);
     if (!lead.leads || records.all.length <= 1) continue;
     try {
-      for (const record of (await records.list(signal)).filter(isDead)) {
+      for (const record of (await records.listLately(periodMs / 2, signal)).filter(isDead)) {
         await leases.remove(record.lease, signal);
         log.info("stale_record_deleted", { proxy: record.identity });
       }

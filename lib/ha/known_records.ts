@@ -16,6 +16,7 @@ import type { PeerUse } from "../scaler/peers.ts";
 import type { ReplicaCount } from "../scaler/replica_count.ts";
 import { type LastUse, PeerMemory } from "./peer_memory.ts";
 import { recordKey, recordKeyOf, recordSelector, recordsSelector, type RecordTarget } from "./record.ts";
+import type { RecordLists } from "./record_lists.ts";
 import { isExpired, RecordExpiry, type SeenRecord } from "./record_expiry.ts";
 
 /** What they are kept with. */
@@ -23,7 +24,9 @@ export interface KnownRecordsPorts extends Pick<BuilderPorts, "clock" | "metrics
   /** Watches them: see {@link watchRecords}. */
   readonly watch: SharedWatch<Lease>;
   /** Lists them. */
-  readonly leases: LeaseApi;
+  readonly leases: Pick<LeaseApi, "list">;
+  /** Lists them together with those of other scale targets. */
+  readonly lists: Pick<RecordLists, "get">;
   /** This process, whose own record is among them. */
   readonly identity: string;
   /** Says when what was seen is not to be compared with what comes. */
@@ -125,6 +128,16 @@ export class KnownRecords {
     const askedMs = clock.nowMs();
     const leases = await this.#ports.leases.list(recordSelector(this.#targetOrThrow()), signal);
     this.#take(() => this.#records.listed(leases, askedMs, clock.nowMs()));
+    return this.#records.all;
+  }
+
+  /** The same by a list that may be so old, and serves several scale targets: for what nobody waits for. */
+  async listLately(maxAgeMs: number, signal: AbortSignal): Promise<readonly SeenRecord[]> {
+    const { clock, lists } = this.#ports;
+    const key = recordKey(this.#targetOrThrow());
+    const { askedMs, leases } = await lists.get(maxAgeMs, signal);
+    const own = leases.filter((lease) => recordKeyOf(lease) === key);
+    this.#take(() => this.#records.listed(own, askedMs, clock.nowMs()));
     return this.#records.all;
   }
 

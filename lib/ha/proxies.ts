@@ -24,6 +24,7 @@ import { KnownRecords } from "./known_records.ts";
 import { Membership } from "./membership.ts";
 import { OwnRecord } from "./own_record.ts";
 import type { RecordTarget } from "./record.ts";
+import type { RecordLists } from "./record_lists.ts";
 import type { SeenRecord } from "./record_expiry.ts";
 import { leadsAs, MEMBER_STATES, type Standing, type StandingSettings } from "./standing.ts";
 import { Statement } from "./statement.ts";
@@ -43,6 +44,8 @@ export interface ProxiesPorts extends Omit<BuilderPorts, "network"> {
   readonly standing: Standing;
   /** Reads the count, claims it, and notices when the resourceVersions regress. */
   readonly count: ReplicaCount;
+  /** Lists the records of all proxies, for those who need no list of their moment. */
+  readonly lists: Pick<RecordLists, "get">;
   /** Paces the writes for changed numbers alone, of this process. */
   readonly countWrites: CountWrites;
   /** New with every process. */

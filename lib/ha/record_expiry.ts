@@ -66,7 +66,7 @@ export class RecordExpiry {
    */
   listed(leases: readonly Lease[], askedMs: number, nowMs: number): void {
     const gapMs = this.#readMs === undefined ? 0 : askedMs - this.#readMs;
-    this.#readMs = askedMs;
+    this.#readMs = Math.max(askedMs, this.#readMs ?? -Infinity);
     this.#take(leases, askedMs, nowMs);
     for (const lease of leases) {
       const known = this.#seen.get(lease.metadata?.name ?? "");

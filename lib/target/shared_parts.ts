@@ -10,6 +10,7 @@ import type { TaskGroup } from "../base/task_group.ts";
 import { CountWrites } from "../ha/count_writes.ts";
 import { Election, type ElectionTimes } from "../ha/election.ts";
 import { watchRecords } from "../ha/known_records.ts";
+import { RecordLists } from "../ha/record_lists.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { leaseApi } from "../kube/leases.ts";
 import type { SharedWatch } from "../kube/shared_watch.ts";
@@ -40,6 +41,8 @@ export class SharedParts {
   readonly slices: SharedWatch<EndpointSlice>;
   /** Watches the records of all proxies of all targets. */
   readonly records: SharedWatch<Lease>;
+  /** Lists the records of all proxies of all targets. */
+  readonly lists: RecordLists;
   /** Paces the writes of records that only say how many sessions there are. */
   readonly countWrites = new CountWrites();
   /** Targets join a few at a time. */
@@ -60,6 +63,7 @@ export class SharedParts {
     const leases = leaseApi(client, namespace);
     this.slices = watchSlices(namespace, services, ports);
     this.records = watchRecords(namespace, names, ports);
+    this.lists = new RecordLists(names, { ...ports, leases });
     this.election = new Election({ namespace, names }, settings, {
       ...ports,
       access: client.access,

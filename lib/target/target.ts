@@ -95,6 +95,7 @@ export class Target {
       identity,
       election,
       watch: shared.records,
+      lists: shared.lists,
       countWrites: shared.countWrites,
     });
     const { access } = client;

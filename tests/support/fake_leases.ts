@@ -99,7 +99,7 @@ export class FakeLeases implements LeaseApi {
   }
 
   list(labelSelector: string, _signal: AbortSignal): Promise<readonly Lease[]> {
-    const wanted = labelSelector.split(",").map((pair) => pair.split("="));
+    const wanted = labelSelector.split(",").filter(Boolean).map((pair) => pair.split("="));
     return this.#meet(
       "list",
       "",

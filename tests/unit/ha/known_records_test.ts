@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { ApiServer } from "../../../lib/miniature/api_server.ts";
 import { MemoryHttp } from "../../../lib/miniature/memory_http.ts";
 import { LEASES } from "../../../lib/miniature/objects.ts";
+import { noMetrics } from "../../../lib/base/metrics.ts";
 import { deleteDeadRecords } from "../../../lib/ha/dead_records.ts";
 import { KnownRecords, watchRecords } from "../../../lib/ha/known_records.ts";
+import { RecordLists } from "../../../lib/ha/record_lists.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
 import { BUSY, EXPIRY_MS, IDLE, leaseOf, nameOf, TARGET } from "../../support/ha.ts";
@@ -36,6 +38,7 @@ function setUp(recordExpiryMs = EXPIRY_MS) {
     clock,
     metrics,
     watch,
+    lists: new RecordLists([TARGET.name], { clock, leases }),
     leases,
     identity: "me",
     count: { onRegressed: (listener) => void (regress = listener) },
@@ -250,3 +253,41 @@ Deno.test("KnownRecords only forgets when the resourceVersions regress before th
   regress();
   assert.deepEqual(known.all, []);
 });
+
+Deno.test("KnownRecords.listLately() takes over its own records of a list that serves several targets", async () => {
+  const { clock, leases, count, signal } = setUp();
+  const lists = new RecordLists([TARGET.name, "b2"], { clock, leases: listing(leases) });
+  const [first, second] = [TARGET, { ...TARGET, name: "b2", uid: "sts-2" }].map((target) => {
+    const known = new KnownRecords({
+      clock,
+      metrics: noMetrics,
+      watch: {} as never,
+      lists,
+      leases,
+      identity: "me",
+      count: { onRegressed: () => {} },
+    });
+    known.target = target;
+    leases.put(leaseOf("a", BUSY, { target }));
+    return known;
+  });
+  assert.deepEqual(names(await first!.listLately(5_000, signal)), ["a"]);
+  await clock.advance(5_000);
+  assert.deepEqual((await second!.listLately(5_000, signal)).map(({ lease }) => lease.metadata?.name), [
+    "b2-proxy-a",
+  ]);
+  assert.equal(count("list"), 1);
+  leases.put(leaseOf("b"));
+  await clock.advance(1);
+  assert.deepEqual(names(await first!.listLately(5_000, signal)), ["a", "b"]);
+  assert.equal(count("list"), 2);
+  leases.fates("list", 500);
+  await clock.advance(6_000);
+  await assert.rejects(second!.listLately(5_000, signal), { status: 500 });
+  assert.equal((await second!.listLately(5_000, signal)).length, 1, "a failed list serves nobody");
+});
+
+/** Leases of which a list by any selector says all. */
+function listing(leases: FakeLeases): Pick<FakeLeases, "list"> {
+  return { list: (_selector, signal) => leases.list("", signal) };
+}

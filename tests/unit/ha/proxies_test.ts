@@ -10,6 +10,7 @@ import { watchRecords } from "../../../lib/ha/known_records.ts";
 import { Proxies } from "../../../lib/ha/proxies.ts";
 import { parseRecord, type RecordTarget } from "../../../lib/ha/record.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/alone.ts";
+import { RecordLists } from "../../../lib/ha/record_lists.ts";
 import { Standing } from "../../../lib/ha/standing.ts";
 import type { Cluster } from "../../../lib/kube/cluster.ts";
 import { leaseApi } from "../../../lib/kube/leases.ts";
@@ -69,17 +70,29 @@ function stage() {
       await claimPresent(signal);
       letPodsLive(placement);
     };
+    const leases = leaseApi(client, NAMESPACE);
     const ports = { clock, random: seededRandom(name.charCodeAt(0)).next, log, metrics, client };
     const election = new Election({ namespace: NAMESPACE, names: [NAME] }, {
       leaseDurationMs: LEASE_MS,
       renewDeadlineMs: 10_000,
       retryPeriodMs: 2_000,
-    }, { ...ports, access: client.access, leases: leaseApi(client, NAMESPACE), identity });
+    }, { ...ports, access: client.access, leases, identity });
+    const lists = new RecordLists([NAME], { clock, leases });
     const watch = watchRecords(NAMESPACE, [NAME], ports);
     const all = new Proxies({ namespace: NAMESPACE }, {
       recordExpiryMs: EXPIRY_MS,
       whenCutOff: "serve",
-    }, { ...ports, election, watch, countWrites: new CountWrites(), placement, standing, count, identity });
+    }, {
+      ...ports,
+      election,
+      watch,
+      lists,
+      countWrites: new CountWrites(),
+      placement,
+      standing,
+      count,
+      identity,
+    });
     /** As its process runs it. */
     const run = async (of: RecordTarget, signal: AbortSignal) => {
       election.see(NAME, of.uid);

@@ -193,3 +193,13 @@ Deno.test("RecordExpiry: a record made anew under the same name is another one",
   assert.deepEqual(expired(records), [false]);
   assert.equal(records.all[0]?.lease.metadata?.uid, "uid-2");
 });
+
+Deno.test("RecordExpiry: a list that was asked for before another one makes no time count twice", () => {
+  const records = seen();
+  records.listed([lease], 0, 0);
+  records.listed([lease], 60_000, 60_000);
+  assert.equal(records.all[0]?.unchangedMs, 0, "nothing is known of this minute");
+  records.listed([lease], 55_000, 61_000);
+  records.listed([lease], 65_000, 65_000);
+  assert.equal(records.all[0]?.unchangedMs, 5_000);
+});
