@@ -153,6 +153,17 @@ Deno.test("the agreement, two proxies and two ordinals: no write cuts a session"
   say(`two proxies, two ordinals: ${found.states} states, ${bound}`);
 });
 
+Deno.test("the agreement, two ordinals that take one session each: no write cuts one, and everything settles and is served", () => {
+  const options = { ordinals: 2, target: true };
+  const calm = search({ ...options, calm: true }, MANY);
+  assert.equal(calm.trace, undefined, calm.trace?.join("\n"));
+  assert.ok(calm.complete);
+  say(`two proxies, two ordinals of one session each, without faults: ${calm.states} states, all`);
+  assert.equal(stuckStates({ ...options, calm: true }, calm), 0);
+  const found = search(options, DEEP ? MANY : 400_000);
+  assert.equal(found.trace, undefined, found.trace?.join("\n"));
+});
+
 for (const [what, verdict, change, ordinals = 1] of ROWS) {
   Deno.test(`the agreement, broken: ${what}: ${verdict}`, () => {
     const found = judge(change, ordinals, verdict === "safe" && !DEEP ? 150_000 : MANY);

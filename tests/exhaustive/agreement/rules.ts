@@ -8,6 +8,7 @@
  */
 import { placesAs } from "../../../lib/ha/standing.ts";
 import { hasAnswered, mustAnswer, stillThere, type Voter } from "../../../lib/ha/votes.ts";
+import { type Load, neededBy } from "../../../lib/scaler/capacity.ts";
 import { blocks, claimOf, closedFrom, placeableBelow, promise, see } from "../../../lib/scaler/agreement.ts";
 import type { Step } from "./explore.ts";
 import {
@@ -32,6 +33,8 @@ export interface Options {
   readonly ordinals: number;
   /** Neither crashes, clean ends, restarts, lapses nor other writers. */
   readonly calm?: boolean;
+  /** A pod takes one session, as long as there may be another pod. */
+  readonly target?: boolean;
 
   // Variants that the rules allow.
   readonly announceFirst?: boolean;
@@ -103,6 +106,22 @@ function promises(q: ProxyState, below: number, { lastPromiseOnly }: Options): v
   const before = agreements[q.agreement]!;
   const from = lastPromiseOnly ? { ...before, promises: [] } : before;
   q.agreement = numberOf(promise(from, { below, version: CURRENT }));
+}
+
+/** What an ordinal takes with a target. */
+const CAPACITY = { sessionsPerReplica: 1, maxSessionsPerReplica: 0, spread: "lowest" } as const;
+
+/** The session of the other proxy, as its record has it. */
+function loadOn(world: World, i: number): Load {
+  const other = world.p[1 - i]!;
+  const ordinal = isUp(other) ? ordinalOf(other) : -1;
+  return new Map(ordinal < 0 ? [] : [[ordinal, 1]]);
+}
+
+/** How many pods its session needs while it is held. */
+function needOf(world: World, i: number, { ordinals, target }: Options): number {
+  if (world.p[i]!.session !== Session.held) return 0;
+  return target ? neededBy(1, loadOn(world, i), { ...CAPACITY, maxReplicas: ordinals }) : 1;
 }
 
 function forgets(q: ProxyState): void {
@@ -306,6 +325,7 @@ function sessionOf(world: World, i: number, o: Options, begin: Begin, go: Go): v
     go(`the held client of ${name} leaves`, { leaver: i });
     // Its view of the pods may be as old as it likes.
     for (let ordinal = 0; places && ordinal < below; ordinal++) {
+      if (o.target && loadOn(world, i).has(ordinal)) continue;
       begin().session = Session.dialling + ordinal;
       go(`${name} places its session on ${ordinal} and dials`);
     }
@@ -337,7 +357,8 @@ function claimOfProxy(world: World, i: number, o: Options, begin: Begin, now: ()
     const lands = seen.version === CURRENT || o.claimWithoutVersion;
     const counts = new Set<number>();
     if (p.session === Session.held) {
-      for (let needed = 1; needed <= o.ordinals; needed++) {
+      const least = needOf(world, i, o);
+      for (let needed = least; needed <= (o.target ? least : o.ordinals); needed++) {
         counts.add(o.claimsNeedOnly ? needed : claimOf(seen, needed).replicas);
       }
     } else if (closedFrom(made) < Infinity || mustLead) counts.add(claimOf(seen, 0).replicas);
@@ -411,7 +432,7 @@ function promisesOf(world: World, i: number, o: Options, begin: Begin, now: () =
     }
     if (leader.phase === Phase.waiting && (leader.asked & bit) === 0) continue;
     const highest = isDialling(p) && o.dialDoesNotCount ? -1 : ordinalOf(p);
-    const needed = p.session === Session.held && !o.answersHeld ? 1 : 0;
+    const needed = o.answersHeld ? 0 : needOf(world, i, o);
     if (blocks({ highest, needed }, leader.below) && !o.answersBusy) continue;
     const q = begin();
     // The record as the leader will read it: this answer is to its present announcement.
@@ -445,7 +466,7 @@ function attemptOf(world: World, i: number, o: Options, begin: Begin, now: () =>
   const votes = (q: ProxyState, below: number): boolean => {
     if (o.leaderDoesNotVote) return true;
     const highest = isDialling(p) && o.dialDoesNotCount ? -1 : ordinalOf(p);
-    const needed = p.session === Session.held && !o.answersHeld ? 1 : 0;
+    const needed = o.answersHeld ? 0 : needOf(world, i, o);
     if (blocks({ highest, needed }, below) && !o.answersBusy) return false;
     if (o.answerBeforePromise) q.pending = below + 1;
     else promises(q, below, o);
