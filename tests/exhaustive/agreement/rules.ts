@@ -35,6 +35,8 @@ export interface Options {
   readonly calm?: boolean;
   /** A pod takes one session, as long as there may be another pod. */
   readonly target?: boolean;
+  /** Sessions that are connected do not end. */
+  readonly sessionsStay?: boolean;
 
   // Variants that the rules allow.
   readonly announceFirst?: boolean;
@@ -340,7 +342,7 @@ function sessionOf(world: World, i: number, o: Options, begin: Begin, go: Go): v
       begin().session = Session.connected + ordinal;
       go(`${name} is connected to ${ordinal}`);
     }
-  } else {
+  } else if (!o.sessionsStay) {
     begin().session = Session.none;
     go(`the session of ${name} ends`);
   }
