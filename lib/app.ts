@@ -94,12 +94,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     ports,
     credentials,
   );
-  const room = new Room(settings.maxConnections, {
-    count: ports.countDescriptors,
-    log,
-    metrics,
-    mostArrivals,
-  });
+  const room = new Room(settings.maxConnections, { ...ports, count: ports.countDescriptors, mostArrivals });
   const proxy = new Proxy(entries, settings, room, { ...ports, seats: router });
   addChecks(health, { ending, access: client.access, proxy, targets, router, clock });
   const admin = openAdmin(settings, ports, {
@@ -129,17 +124,8 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   shared.start(tasks);
   for (const { target } of targets) target.start(tasks);
   try {
-    const running = {
-      clock,
-      log,
-      stop,
-      targets: targets.map(({ target }) => target),
-      election: shared.election,
-      proxy,
-      ending,
-      tasks,
-    };
-    await untilEnded(settings, running);
+    const parts = { targets: targets.map(({ target }) => target), election: shared.election, proxy };
+    await untilEnded(settings, { clock, log, stop, ...parts, ending, tasks });
   } finally {
     await admin.close();
     cluster.http.close();

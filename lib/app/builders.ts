@@ -13,7 +13,7 @@ import {
 } from "../config/builders.ts";
 import type { Settings } from "../config/settings.ts";
 import { projectOf } from "../route/project.ts";
-import type { PoolPorts, RoutedBuilder } from "../route/pool.ts";
+import type { PoolPorts, RoutedBuilder } from "../route/pool_parts.ts";
 import { Router } from "../route/router.ts";
 import { SharedParts } from "../target/shared_parts.ts";
 import { Target, type TargetPorts } from "../target/target.ts";

@@ -115,13 +115,11 @@ export async function relay(
   if (first.ended) sideEnded();
   first.pending?.then((bytes) => bytes === null && sideEnded(), sideEnded);
   let clientEnded = false;
-  const { tap } = first;
   const mayCall = () => events.called?.() ?? true;
-  const sent = tap?.first !== undefined && !mayCall()
-    ? Promise.resolve(lost(upstream))
-    : sendFirst(downstream, upstream, first, countUpstream, mayCall);
+  const sent = sendFirst(downstream, upstream, first, countUpstream, mayCall);
+  const listening = first.tap && { tap: first.tap, mayCall };
   const ends = Promise.all([
-    copy(sent, downstream, upstream, countUpstream, tap && { tap, mayCall }).then((end) => {
+    copy(sent, downstream, upstream, countUpstream, listening).then((end) => {
       clientEnded = true;
       onEnd(end);
     }),
@@ -146,6 +144,7 @@ async function sendFirst(
   count: (bytes: number) => void,
   mayCall: () => boolean,
 ): Promise<End | undefined> {
+  if (tap?.first !== undefined && !mayCall()) return lost(upstream);
   // Taken out one by one: the hand-over stays referenced as long as the session runs, and kept bytes are large.
   try {
     for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {

@@ -7,105 +7,20 @@
  */
 import type { CancelTimer } from "../base/clock.ts";
 import { Listeners } from "../base/listeners.ts";
-import type { BasePorts } from "../base/ports.ts";
 import { formatDurationMs } from "../config/duration.ts";
-import type {
-  Arrival,
-  Beyond,
-  BuilderSeats,
-  Caller,
-  Routed,
-  Seat,
-  WaitLimits,
-  WaitsFor,
-} from "../target/seats.ts";
+import type { Arrival, Beyond, BuilderSeats, Caller, Routed, Seat, WaitsFor } from "../target/seats.ts";
 import { type Builder, plan, type Route, type RoutePolicy, type Waiting } from "./plan.ts";
+import type { PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
+import { newSession, type Session } from "./pool_session.ts";
 import { FairQueue } from "./queue.ts";
 import { rank } from "./rank.ts";
 import { Siblings } from "./siblings.ts";
-
-/** A builder as the router sees it. */
-export interface RoutedBuilder {
-  /** The StatefulSet's name. */
-  readonly name: string;
-  /** Its seats. */
-  readonly seats: BuilderSeats;
-  /** What the plan must know of it, at this moment. */
-  readonly facts: Omit<Builder, "name">;
-  /** Since when the oldest session of another proxy has been queued for it, monotonic ms; undefined if none is. */
-  readonly othersQueuedSinceMs: number | undefined;
-  /** Tells the other proxies the same of this one. */
-  tellQueued(sinceMs: number | undefined): void;
-  /** Calls `listener` when its facts or its seats may have changed. It must be quick and must not throw. */
-  subscribe(listener: () => void): void;
-}
-
-/** How a pool routes. */
-export interface PoolPolicy extends WaitLimits {
-  /** The pool's name; `""` is the default pool. */
-  readonly name: string;
-  /** Which builder ranks first. */
-  readonly placement: RoutePolicy["placement"];
-  /** Whether other builders than the home may take a session. */
-  readonly overflow: RoutePolicy["overflow"];
-  /** How long a session waits for its home while others have room, in ms; 0 is until the home is stuck. */
-  readonly affinityPatienceMs: number;
-  /** Sessions that a pod takes at most; 0 is without limit. For messages. */
-  readonly maxSessionsPerReplica: number;
-  /** Pods of a builder at most. */
-  readonly maxReplicas: number;
-}
-
-/** What a pool is made of. */
-export interface PoolPorts extends Pick<BasePorts, "clock" | "log" | "metrics"> {
-  /** The project that a host name stands for. */
-  projectOf(host: string): string | undefined;
-  /** Told of every plan, in tests. */
-  onPlan?(record: PlanRecord): void;
-}
-
-/** One plan, and what it was made of. */
-export interface PlanRecord {
-  /** See `plan`. */
-  readonly waiting: readonly Waiting[];
-  /** See `plan`. */
-  readonly builders: readonly Builder[];
-  /** See `plan`. */
-  readonly policy: RoutePolicy;
-  /** What it said. */
-  readonly routes: ReadonlyMap<number, Route>;
-}
 
 /** A proxy whose oldest session is younger than another's leaves freed room alone for this long, in ms. */
 const YIELD_MS = 2_000;
 
 /** Decisions that are remembered for people. */
 const DECISIONS = 5;
-
-/** A session of the pool, from its arrival to its end. */
-interface Session {
-  readonly id: number;
-  readonly arrival: Arrival;
-  readonly arrivedMs: number;
-  /** `unknown`: its first bytes have not come. */
-  stage: "unknown" | "waiting" | "watching" | "seated";
-  caller: Caller | undefined;
-  project: string | undefined;
-  waitsFor: WaitsFor;
-  /** Where it is held or seated. */
-  builder: RoutedBuilder | undefined;
-  why: Route["why"] | undefined;
-  /** The trace that its seat belongs to. */
-  trace: string | undefined;
-  /** It had a seat as soon as it was known where it belongs. */
-  isWarm: boolean;
-  /** Since when it has been queued, if it is. */
-  queuedSinceMs: number | undefined;
-  /** For how long it was queued before, if it was. */
-  queuedMs: number | undefined;
-  /** Gives the seat to `wait`. Without it the session takes none. */
-  take: ((seat: Seat) => void) | undefined;
-}
 
 /** One pool. */
 export class Pool {
@@ -178,22 +93,7 @@ export class Pool {
 
   /** As `Seats.open`. */
   open(id: number, arrival: Arrival): Seat | undefined {
-    const session: Session = {
-      id,
-      arrival,
-      arrivedMs: this.#ports.clock.nowMs(),
-      stage: "unknown",
-      caller: undefined,
-      project: arrival.door.project,
-      waitsFor: "pod",
-      builder: undefined,
-      why: undefined,
-      trace: undefined,
-      isWarm: false,
-      queuedSinceMs: undefined,
-      queuedMs: undefined,
-      take: undefined,
-    };
+    const session = newSession(id, arrival, this.#ports.clock.nowMs());
     this.#sessions.set(id, session);
     const [builder] = this.#builders;
     // Those that wait come first.
@@ -370,7 +270,7 @@ export class Pool {
       }
     };
     if (this.#isTrivial) look();
-    else queueMicrotask(look);
+    else void Promise.resolve().then(look);
   }
 
   #look(): void {

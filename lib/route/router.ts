@@ -18,7 +18,8 @@ import type {
   WaitLimits,
 } from "../target/seats.ts";
 import { explainRoute } from "./explain.ts";
-import { Pool, type PoolPolicy, type PoolPorts, type RoutedBuilder } from "./pool.ts";
+import { Pool } from "./pool.ts";
+import type { PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
 
 /** What the router is made of. */
 export type RouterPorts = PoolPorts;

@@ -12,7 +12,7 @@
 export interface Capacity {
   /** No more pods than this. */
   readonly maxReplicas: number;
-  /** The soft target of a pod, in sessions; 0: the hard limit is the target. */
+  /** The soft target of a pod, in sessions; 0: none. The hard limit is never below it. */
   readonly sessionsPerReplica: number;
   /** The hard limit of a pod, in sessions; 0: none. */
   readonly maxSessionsPerReplica: number;
@@ -52,8 +52,8 @@ export interface Room {
 }
 
 /** The soft target of a pod; Infinity without one. */
-export function targetOf({ sessionsPerReplica, maxSessionsPerReplica }: Capacity): number {
-  return sessionsPerReplica || maxSessionsPerReplica || Infinity;
+export function targetOf(capacity: Capacity): number {
+  return Math.min(capacity.sessionsPerReplica || Infinity, limitOf(capacity));
 }
 
 /** The hard limit of a pod; Infinity without one. */

@@ -6,7 +6,7 @@
 import type { Clock } from "../../lib/base/clock.ts";
 import type { Log } from "../../lib/base/log.ts";
 import type { Metrics } from "../../lib/base/metrics.ts";
-import type { PoolPolicy } from "../../lib/route/pool.ts";
+import type { PoolPolicy } from "../../lib/route/pool_parts.ts";
 import { Router } from "../../lib/route/router.ts";
 import type { Placement } from "../../lib/scaler/placement.ts";
 import type { BuilderSeats } from "../../lib/target/seats.ts";

@@ -360,7 +360,7 @@ for (
   });
 }
 
-Deno.test("Observer.uid is that of the StatefulSet while it is there, and each change of it is told once", async () => {
+Deno.test("Observer.uid is that of the StatefulSet while it is there, and each change is told once", async () => {
   const { clock, observer, statefulsets, start, stop, change } = setUp();
   const uids: (string | undefined)[] = [];
   observer.onPresence(() => uids.push(observer.uid));
@@ -372,7 +372,7 @@ Deno.test("Observer.uid is that of the StatefulSet while it is there, and each c
   await clock.advance(0);
   await change({ version: 13, uid: "uid-2" });
   await change({ version: 14, uid: "uid-3" });
-  assert.deepEqual(uids, ["uid-1", undefined, "uid-2", "uid-3"]);
+  assert.deepEqual(uids, [undefined, "uid-1", undefined, "uid-2", "uid-3"], "first it was not found");
   await stop();
 });
 
