@@ -124,8 +124,8 @@ export class ClientCalls {
 function fragmentOf({ type, flags }: FrameHeader, payload: Uint8Array): Uint8Array | undefined {
   if (type !== FRAME.headers) return payload;
   const isPadded = (flags & FLAG.padded) !== 0;
-  const paddingBytes = isPadded ? payload[0] ?? 0 : 0;
+  const [firstByte = 0] = payload;
   const from = (isPadded ? 1 : 0) + ((flags & FLAG.priority) !== 0 ? PRIORITY_BYTES : 0);
-  const to = payload.byteLength - paddingBytes;
+  const to = payload.byteLength - (isPadded ? firstByte : 0);
   return from <= to ? payload.subarray(from, to) : undefined;
 }

@@ -72,6 +72,14 @@ Deno.test("ClientCalls strips padding and priority", () => {
   assert.deepEqual(read(...frames), { calls: Array(4).fill(callTo(SOLVE)), over: false });
 });
 
+Deno.test("ClientCalls takes HEADERS that have padding and nothing of their block", () => {
+  const frames = [
+    frame(FRAME.headers, padded, 1, Uint8Array.of(2, 0, 0)),
+    frame(FRAME.continuation, endHeaders, 1, blockOf(SOLVE)),
+  ];
+  assert.deepEqual(read(...frames), { calls: [callTo(SOLVE)], over: false });
+});
+
 Deno.test("ClientCalls appends what CONTINUATION brings", () => {
   const block = blockOf(SOLVE);
   const [a, b, c] = [block.subarray(0, 3), block.subarray(3, 20), block.subarray(20)];
