@@ -55,7 +55,7 @@ export function builderConflicts(
     ? undefined
     : [{ pool: DEFAULT_POOL, name: stsName }];
   const entries = builders ?? one;
-  if (entries === undefined) return limitConflicts(settings, [DEFAULT_POOL]);
+  if (entries === undefined) return limitConflicts(settings, [DEFAULT_POOL], given("sessionsPerReplica"));
   const sizes = new Map([...Map.groupBy(entries, ({ pool }) => pool)].map(([pool, of]) => [pool, of.length]));
   return [
     ...builders === undefined
@@ -65,7 +65,7 @@ export function builderConflicts(
     ...doorsTwice(settings.listeners ?? []),
     ...unknownCordoned(settings, entries.map(({ name }) => name)),
     ...sizeConflicts(settings, sizes),
-    ...limitConflicts(settings, [...sizes.keys()]),
+    ...limitConflicts(settings, [...sizes.keys()], given("sessionsPerReplica")),
   ];
 }
 
@@ -192,8 +192,10 @@ function sizeConflicts(
 function limitConflicts(
   { sessionsPerReplica, maxSessionsPerReplica }: ManyBuildersSettings,
   pools: readonly string[],
+  isTargetGiven: boolean,
 ): string[] {
-  if (sessionsPerReplica === undefined || maxSessionsPerReplica === undefined) return [];
+  // Without a target of the user's own, the hard limit is the target where it is lower.
+  if (!isTargetGiven || sessionsPerReplica === undefined || maxSessionsPerReplica === undefined) return [];
   return pools.flatMap((pool) => {
     const [target, limit] = [valueFor(sessionsPerReplica, pool), valueFor(maxSessionsPerReplica, pool)];
     if (limit === 0 || limit >= target) return [];

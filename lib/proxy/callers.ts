@@ -4,26 +4,19 @@
  *
  * @module
  */
-import type { Caller } from "../target/seats.ts";
 import type { CallTap } from "./call_tap.ts";
 import { ClientHello } from "./client_hello.ts";
-import { type FirstCall, isTraceExport, isWatcher } from "./first_call.ts";
+import { isTraceExport } from "./first_call.ts";
 import type { Words } from "./introduction.ts";
 
 /** The first byte of a TLS record with a handshake. Source: RFC 8446, section 5.1. */
 const HANDSHAKE = 0x16;
 
-/** Who makes this call. A client whose calls can be read can be held for as long as it must. */
-export function callerOf(call: FirstCall): Caller {
-  const purpose = isWatcher(call) ? "watch" : isTraceExport(call) ? "export" : "build";
-  return { host: call.authority, traceId: call.traceId, purpose, isPatient: true };
-}
-
-/** Who is at the other end of a tap. A client that only watched and makes another call is one like all others. */
-export function callerOfTap({ first, watches }: CallTap): Caller | undefined {
-  if (first === undefined || first === "none") return undefined;
-  const caller = callerOf(first);
-  return caller.purpose === "watch" && !watches ? { ...caller, purpose: "build" } : caller;
+/** Who is at the other end of a tap, as far as it is known. A client whose calls can be read can be held for long. */
+export function callerOf({ first, watches }: CallTap): Words {
+  if (first === undefined || first === "none") return first;
+  const purpose = watches ? "watch" : isTraceExport(first) ? "export" : "build";
+  return { host: first.authority, traceId: first.traceId, purpose, isPatient: true };
 }
 
 /** The first bytes of a client that speaks no HTTP/2. */

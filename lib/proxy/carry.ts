@@ -9,7 +9,7 @@ import type { Outcome } from "../base/metrics.ts";
 import type { Conn } from "../base/network.ts";
 import { formatDurationMs } from "../config/duration.ts";
 import type { Caller } from "../target/seats.ts";
-import { callerOfTap } from "./callers.ts";
+import { callerOf } from "./callers.ts";
 import type { HandOver } from "./hand_over.ts";
 import { relay, type Traffic } from "./relay.ts";
 import { onSilence } from "./silence.ts";
@@ -80,7 +80,8 @@ export async function carry(
   let upstreamLeft = false;
   let isLost = false;
   const called = () => {
-    isLost = !firstBytes.identified(first.tap && callerOfTap(first.tap));
+    const words = first.tap && callerOf(first.tap);
+    isLost = !firstBytes.identified(words === "none" ? undefined : words);
     return !isLost;
   };
   try {

@@ -136,9 +136,8 @@ export class Hold {
 
   /** What the first bytes say of the session. Known only of bytes that were parsed. */
   get words(): Words {
-    const { kind, firstCall } = this.#opening;
-    if (kind === "other") return this.#hello.words;
-    return firstCall === undefined || firstCall === "none" ? firstCall : callerOf(firstCall);
+    const { kind, tap } = this.#opening;
+    return kind === "other" ? this.#hello.words : callerOf(tap);
   }
 
   /** The client has sent something. */

@@ -21,7 +21,7 @@ import { Placement } from "../scaler/placement.ts";
 import { ReplicaCount } from "../scaler/replica_count.ts";
 import { ResetExplainer } from "../scaler/reset_explainer.ts";
 import { Scaler } from "../scaler/scaler.ts";
-import { StateRunner } from "../scaler/state_runner.ts";
+import { type Presence, StateRunner } from "../scaler/state_runner.ts";
 import { verifySuspects } from "../scaler/verification.ts";
 import { warmAt } from "../scaler/warm.ts";
 import { type Joining, joiningAtStart, runProxies, untilJoined } from "./joining.ts";
@@ -114,13 +114,7 @@ export class Target {
       countOwners,
     });
     observer.onPresence(() => election.see(this.#at.name, observer.uid));
-    const presence = {
-      get isMissing() {
-        return settings.isCordoned || observer.isMissing;
-      },
-      onPresence: (listener: () => void) => observer.onPresence(listener),
-      podName: (ordinal: number) => observer.podName(ordinal),
-    };
+    const presence = settings.isCordoned ? cordoned(observer) : observer;
     const { namespace } = this.#at;
     const { readyWaitTimeoutMs, isOnly } = settings;
     this.#state = new StateRunner({ namespace, readyWaitTimeoutMs, asks: !isOnly }, {
@@ -183,6 +177,15 @@ export class Target {
       this.#ports.metrics.record("builder_state", state === this.state ? 1 : 0, { state });
     }
   }
+}
+
+/** A builder that this proxy shall not use. */
+function cordoned(observer: Observer): Presence {
+  return {
+    isMissing: true,
+    onPresence: (listener) => observer.onPresence(listener),
+    podName: (ordinal) => observer.podName(ordinal),
+  };
 }
 
 function sumOf(load: Load): number {

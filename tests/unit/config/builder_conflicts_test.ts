@@ -49,6 +49,7 @@ const ACCEPTED: readonly (readonly [what: string, flags: Flags])[] = [
   }],
   ["a minimum with a cordoned builder", { builders: "a,b", minReplicas: "2", cordoned: "a" }],
   ["a hard limit of the target", { sessionsPerReplica: "2", maxSessionsPerReplica: "2" }],
+  ["a hard limit below the target that nobody gave", { maxSessionsPerReplica: "1" }],
   ["a hard limit without a target", { sessionsPerReplica: "0", maxSessionsPerReplica: "1" }],
   ["a target without a hard limit", { sessionsPerReplica: "9", maxSessionsPerReplica: "0" }],
   ["the one builder cordoned", { cordoned: "buildkitd" }],
@@ -211,6 +212,7 @@ const REFUSED: readonly (readonly [what: string, flags: Flags, ...problems: read
       cordoned: "b",
       idleTimeoutMs: "arm64=1m",
       minReplicas: "2",
+      sessionsPerReplica: "4",
       maxSessionsPerReplica: "1",
     },
     'Cannot parse "--builders": found "a,,b", want a list such as "buildkitd, buildkitd-b2, ' +
@@ -262,6 +264,7 @@ Deno.test("parseSettings() reports all problems of builders together", () => {
     cordoned: "z",
     minReplicas: "9",
     maxSessionsPerReplica: "1",
+    sessionsPerReplica: "4, arm64=4",
     queueTimeoutMs: "0s",
   });
   const words = [
