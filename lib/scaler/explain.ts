@@ -5,6 +5,7 @@
  * @module
  */
 import type { Pod } from "../kube/types.ts";
+import { awaitedBy } from "./builder_state.ts";
 import type { Observer, ScaleTarget } from "./observer.ts";
 import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
@@ -15,8 +16,8 @@ import type { Scaler } from "./scaler.ts";
 export interface ExplainPorts extends PodInquiryPorts {
   /** The pods as seen. */
   readonly placement: Placement;
-  /** Knows why nothing is seen, and what the first pod is called. */
-  readonly observer: Pick<Observer, "fault" | "firstPod" | "portDoubt">;
+  /** Knows why nothing is seen, and what pods are called. */
+  readonly observer: Pick<Observer, "fault" | "podName" | "portDoubt">;
   /** Knows why nothing is written. */
   readonly scaler: Pick<Scaler, "fault">;
   /** Knows why no pod can be reached from here, where the pods are not the cause. */
@@ -49,11 +50,12 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   const { placement, observer, scaler } = ports;
   const { agreement, pods } = placement;
   if (agreement.seen === undefined) return observer.fault ?? "the StatefulSet has not been read yet";
-  if (agreement.seen.replicas === 0) return scaler.fault ?? "the replica count could not be raised";
   // Others may be there and ready: nobody waits for them.
-  const needed = pods.all.filter(({ ordinal }) => ordinal < Math.max(1, placement.needed));
-  const backend = needed.find(({ terminating }) => !terminating) ?? needed[0];
-  const name = backend?.pod ?? observer.firstPod;
+  const awaited = awaitedBy(placement) ?? 0;
+  if (agreement.seen.replicas <= awaited) return scaler.fault ?? "the replica count could not be raised";
+  const candidates = pods.all.filter(({ ordinal }) => ordinal === awaited);
+  const backend = candidates.find(({ terminating }) => !terminating) ?? candidates[0];
+  const name = backend?.pod ?? observer.podName(awaited);
   const found = await askForPod(target.namespace, name, ports, signal);
   if (found === "missing") {
     return observer.fault ??

@@ -138,11 +138,6 @@ export class Observer {
     this.#onPresence.add(listener);
   }
 
-  /** The name of the StatefulSet's first pod, as far as is known. */
-  get firstPod(): string {
-    return this.podName(0);
-  }
-
   /** The name of the pod of an ordinal, which counts from 0, as far as is known. */
   podName(ordinal: number): string {
     return `${this.#target.name}-${this.#ordinalStart + ordinal}`;

@@ -4,6 +4,7 @@ import { orAborted } from "../../../lib/base/or_aborted.ts";
 import type { Http } from "../../../lib/kube/http.ts";
 import type { Pod } from "../../../lib/kube/types.ts";
 import type { Backend } from "../../../lib/scaler/backends.ts";
+import type { Capacity } from "../../../lib/scaler/capacity.ts";
 import { describePod, waitExplainer } from "../../../lib/scaler/explain.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import type { ReadinessMode } from "../../../lib/scaler/readiness.ts";
@@ -30,6 +31,9 @@ interface Case {
   readonly mode?: ReadinessMode;
   /** A dial to the pod has failed. */
   readonly dialFailed?: boolean;
+  /** Sessions that are held. */
+  readonly held?: number;
+  readonly capacity?: Capacity;
 }
 
 function setUp(
@@ -45,6 +49,8 @@ function setUp(
     wayFault,
     mode = "pod",
     dialFailed,
+    held = 0,
+    capacity = ONE_POD,
   }: Case,
 ) {
   const clock = new VirtualClock();
@@ -61,7 +67,7 @@ function setUp(
     reset: () => {},
     close: () => {},
   };
-  const placement = new Placement(clock, ONE_POD, mode);
+  const placement = new Placement(clock, capacity, mode);
   if (replicas >= 0) placement.see({ replicas, version: "10" });
   placement.pods.set(pods.map((pod, i) => ({
     ordinal: 0,
@@ -72,13 +78,14 @@ function setUp(
     terminating: false,
     ...pod,
   })));
+  for (let id = 1; id <= held; id++) placement.hold(id, true);
   if (dialFailed) placement.pods.dialFailed("uid-0");
   const log = recordingLog();
   const explain = waitExplainer({ namespace: "n", name: "b", service: "b-headless", port: 8372 }, {
     client: testClient(http, { clock, log }),
     clock,
     placement,
-    observer: { fault: observerFault, firstPod: "b-0", portDoubt },
+    observer: { fault: observerFault, podName: (ordinal) => `b-${ordinal}`, portDoubt },
     scaler: { fault: scalerFault },
     peers: { obstacle: obstacle },
     upstreamTls: { fault: tlsFault },
@@ -88,6 +95,7 @@ function setUp(
 }
 
 const NOTHING_SEEN = -1;
+const TWO_PODS = { ...ONE_POD, maxReplicas: 2, sessionsPerReplica: 1 };
 const READY = {};
 const TERMINATING = { terminating: true, ready: false };
 const RUNNING: Pod = { status: { phase: "Running", podIP: "192.0.2.1" } };
@@ -182,6 +190,16 @@ const CASES: readonly (readonly [because: string, Case, says: string])[] = [
     "pod b-0 is Failed: NodeAffinity: No match",
   ],
   ["the proxy is cut off", { pods: [READY], obstacle: "cut off", scalerFault: "no right" }, "cut off"],
+  [
+    "the next pod has no address",
+    { replicas: 2, pods: [READY], held: 2, capacity: TWO_PODS, answer: PENDING },
+    "pod b-1 has no address yet",
+  ],
+  [
+    "the count cannot be raised for the next pod",
+    { pods: [READY], held: 2, capacity: TWO_PODS, answer: RUNNING, scalerFault: "no right" },
+    "no right",
+  ],
   ["the claim fails", { pods: [READY], scalerFault: "no right" }, "no right"],
 ];
 

@@ -181,6 +181,7 @@ for (const [what, { from, to, managers, below, writing }, code] of WRITTEN) {
     const logged = ([SOMEBODY, OTHER_PROXY] as const).flatMap((each) => log.of(each));
     const level = code === SOMEBODY ? "info" : "debug";
     assert.deepEqual(logged, code === undefined ? [] : [{ code, level, fields: { from, to } }]);
+    assert.equal(placement.changes.raised?.to, code === SOMEBODY && to > from ? to : undefined);
     await stop();
   });
 }
@@ -199,7 +200,7 @@ Deno.test("Observer does not log a late event of a count that it has seen", asyn
 Deno.test("Observer shows pods once the StatefulSet is known, and each change of them", async () => {
   const { clock, observer, statefulsets, endpointslices, start, stop, change, slices, pods } = setUp();
   endpointslices.items = [slice("s1", 5), slice("s2", 6)];
-  assert.equal(observer.firstPod, "b-0", "as far as nothing else is known");
+  assert.equal(observer.podName(0), "b-0", "as far as nothing else is known");
   await start();
   assert.deepEqual(pods(), []);
   statefulsets.send("ADDED", statefulSet({ start: 5 }));
