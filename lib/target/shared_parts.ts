@@ -11,6 +11,7 @@ import { CountWrites } from "../ha/count_writes.ts";
 import { Election, type ElectionTimes } from "../ha/election.ts";
 import { watchRecords } from "../ha/known_records.ts";
 import { RecordLists } from "../ha/record_lists.ts";
+import type { ProxiesPorts } from "../ha/proxies.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { leaseApi } from "../kube/leases.ts";
 import type { SharedWatch } from "../kube/shared_watch.ts";
@@ -39,14 +40,11 @@ export class SharedParts {
   readonly election: Election;
   /** Watches the pods of all targets. */
   readonly slices: SharedWatch<EndpointSlice>;
-  /** Watches the records of all proxies of all targets. */
-  readonly records: SharedWatch<Lease>;
-  /** Lists the records of all proxies of all targets. */
-  readonly lists: RecordLists;
-  /** Paces the writes of records that only say how many sessions there are. */
-  readonly countWrites = new CountWrites();
+  /** What each target's {@link Proxies} are made with. */
+  readonly ofProxies: Pick<ProxiesPorts, "identity" | "election" | "watch" | "lists" | "countWrites">;
   /** Targets join a few at a time. */
   readonly places: JoinPlaces;
+  readonly #records: SharedWatch<Lease>;
 
   /** Starts nothing: `start` does. `targets` are all of the process, in their order. */
   constructor(
@@ -62,21 +60,22 @@ export class SharedParts {
     const identity = this.identity = randomName(ports.random, 12);
     const leases = leaseApi(client, namespace);
     this.slices = watchSlices(namespace, services, ports);
-    this.records = watchRecords(namespace, names, ports);
-    this.lists = new RecordLists(names, { ...ports, leases });
-    this.election = new Election({ namespace, names }, settings, {
+    const watch = this.#records = watchRecords(namespace, names, ports);
+    const lists = new RecordLists(names, { ...ports, leases });
+    const election = this.election = new Election({ namespace, names }, settings, {
       ...ports,
       access: client.access,
       leases,
       identity,
     });
+    this.ofProxies = { identity, election, watch, lists, countWrites: new CountWrites() };
     this.places = new JoinPlaces(ports.clock);
   }
 
   /** Starts its parts. */
   start(tasks: TaskGroup): void {
     tasks.run("pods", (signal) => this.slices.run(signal));
-    tasks.run("records", (signal) => this.records.run(signal));
+    tasks.run("records", (signal) => this.#records.run(signal));
     tasks.run("election", (signal) => this.election.run(signal));
   }
 }

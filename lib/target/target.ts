@@ -89,14 +89,10 @@ export class Target {
     const count = this.#count = new ReplicaCount({ scale, placement, log, metrics, identity });
     const peers = this.proxies = new Proxies(this.#at, settings, {
       ...ports,
+      ...shared.ofProxies,
       placement,
       standing,
       count,
-      identity,
-      election,
-      watch: shared.records,
-      lists: shared.lists,
-      countWrites: shared.countWrites,
     });
     const { access } = client;
     const scaler = this.scaler = new Scaler({ ...ports, access, count, placement, peers, coldStart }, {
