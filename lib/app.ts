@@ -22,6 +22,7 @@ import { Health } from "./ops/health.ts";
 import type { PrometheusMetrics } from "./ops/prometheus.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { Room } from "./proxy/room.ts";
+import type { PoolPorts } from "./route/pool_parts.ts";
 import type { UpstreamTls } from "./target/upstream_tls.ts";
 
 /** What the program touches the outside with. */
@@ -49,6 +50,8 @@ export interface AppPorts extends BasePorts {
     /** Aborted by the second: end at once. */
     readonly now: AbortSignal;
   };
+  /** Told of every plan of the router, in tests. */
+  readonly onPlan?: NonNullable<PoolPorts["onPlan"]>;
   /** Called once the program listens, with its addresses. */
   onListening?(addresses: ListeningAddresses): void | Promise<void>;
 }
