@@ -43,8 +43,14 @@ export async function createHpa(api: KubeApi, namespace: string, options: HpaOpt
       scaleTargetRef: { apiVersion: "apps/v1", kind: "StatefulSet", name: statefulSet },
       minReplicas: 1,
       maxReplicas,
-      // Without the window, the policy alone keeps it from lowering.
-      behavior: { scaleDown: { selectPolicy: "Disabled", stabilizationWindowSeconds: 0 } },
+      // Without windows, the policy alone keeps it from lowering, and it raises as often as it likes.
+      behavior: {
+        scaleDown: { selectPolicy: "Disabled", stabilizationWindowSeconds: 0 },
+        scaleUp: {
+          stabilizationWindowSeconds: 0,
+          policies: [{ type: "Pods", value: 100, periodSeconds: 1 }],
+        },
+      },
       metrics: [{
         type: "External",
         external: {

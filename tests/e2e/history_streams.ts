@@ -22,14 +22,23 @@ export class HistoryStreams implements AsyncDisposable {
     this.#children = children;
   }
 
-  /** Opens so many through `program`. */
-  static open(cluster: Pick<Cluster, "folder">, program: Program, count: number): HistoryStreams {
+  /**
+   * Opens so many through `program`. With `exportTraces` each client reports its trace before it ends, as `buildctl` does
+   * by itself: by another call, on a new connection if the stream's was cut.
+   */
+  static open(
+    cluster: Pick<Cluster, "folder">,
+    program: Program,
+    count: number,
+    options: { readonly exportTraces?: boolean } = {},
+  ): HistoryStreams {
     return new HistoryStreams(Array.from({ length: count }, () => {
       const name = `watcher-${++startedSoFar}`;
       return new Child({
         name,
         command: programPath("buildctl"),
         args: [`--addr=${program.clientAddress}`, "debug", "monitor", "--completed"],
+        env: options.exportTraces ? {} : { OTEL_TRACES_SAMPLER: "always_off" },
         logFile: join(cluster.folder, `${name}.log`),
       });
     }));

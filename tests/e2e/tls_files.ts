@@ -11,8 +11,8 @@ import type { Program } from "./program.ts";
 import type { Cluster } from "./scenario.ts";
 import { until } from "./waiting.ts";
 
-/** The names of the program's certificate. */
-const SERVER: IssueOptions = { commonName: "builds", dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"] };
+/** The names of a server's certificate, beside those that a test adds. */
+const SERVER = { commonName: "builds", dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"] };
 
 /** The name of clients that are let in. */
 export const CLIENT_NAME = "ci.example.org";
@@ -21,16 +21,18 @@ export const CLIENT_NAME = "ci.example.org";
 export class TlsFiles {
   readonly #folder: string;
   readonly #ca: TestCa;
+  readonly #names: readonly string[];
   #issued = 0;
 
-  private constructor(folder: string, ca: TestCa) {
+  private constructor(folder: string, ca: TestCa, names: readonly string[]) {
     this.#folder = folder;
     this.#ca = ca;
+    this.#names = names;
   }
 
-  /** Makes an authority and the program's files. */
-  static async make(cluster: Pick<Cluster, "folder">): Promise<TlsFiles> {
-    const files = new TlsFiles(cluster.folder, await makeCa());
+  /** Makes an authority and the program's files, for clients that dial these names, too. */
+  static async make(cluster: Pick<Cluster, "folder">, names: readonly string[] = []): Promise<TlsFiles> {
+    const files = new TlsFiles(cluster.folder, await makeCa(), names);
     await files.#write("ca.crt", files.#ca.cert);
     await files.replaceServer();
     return files;
@@ -49,9 +51,16 @@ export class TlsFiles {
     };
   }
 
+  /** The paths of the server's files. */
+  get server(): ClientTls {
+    const at = (name: string) => join(this.#folder, name);
+    return { ca: at("ca.crt"), cert: at("server.crt"), key: at("server.key") };
+  }
+
   /** Gives the program another certificate of the same authority. */
   async replaceServer(): Promise<void> {
-    const { cert, key } = await this.#ca.issue(SERVER);
+    const dnsNames = [...SERVER.dnsNames, ...this.#names];
+    const { cert, key } = await this.#ca.issue({ ...SERVER, dnsNames });
     await this.#write("server.crt", cert);
     await this.#write("server.key", key);
   }
