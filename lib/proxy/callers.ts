@@ -13,9 +13,9 @@ import type { Words } from "./introduction.ts";
 const HANDSHAKE = 0x16;
 
 /** Who is at the other end of a tap, as far as it is known. A client whose calls can be read can be held for long. */
-export function callerOf({ first, watches }: CallTap): Words {
+export function callerOf({ first, watches, done }: CallTap): Words {
   if (first === undefined || first === "none") return first;
-  const purpose = watches ? "watch" : isTraceExport(first) ? "export" : "build";
+  const purpose = watches ? "watch" : isTraceExport(first) && !done ? "export" : "build";
   return { host: first.authority, traceId: first.traceId, purpose, isPatient: true };
 }
 

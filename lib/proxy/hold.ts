@@ -212,6 +212,11 @@ export class Hold {
     if (this.#stopped) this.#read();
   }
 
+  /** Answers the calls that are open with an error. The hold goes on, and so may the client. */
+  decline(refusal: Refusal): void {
+    this.#reply(this.#opening.decline(refusal));
+  }
+
   /** Ends the hold and forgets what was kept. Harmless after `handOver`. */
   end(): void {
     if (this.#over) return;

@@ -31,6 +31,8 @@ export const GRPC_STATUS = {
   resourceExhausted: 8,
   /** Waiting here will not help. */
   failedPrecondition: 9,
+  /** Nobody here takes such a call. */
+  unimplemented: 12,
 } as const;
 
 /** A message of this size fits into one frame of the default size, with the other fields. */

@@ -160,6 +160,17 @@ export class Http2Opening {
     return this.#replies;
   }
 
+  /**
+   * Answers the calls that are open with an error, in one buffer. They are kept for the daemon all the same, since later
+   * calls are encoded on top of them; the client ignores its answer.
+   */
+  decline(refusal: Refusal): readonly Uint8Array[] {
+    this.#replies = [];
+    this.#answer(this.#calls.all, refusal);
+    this.#calls = new OpenCalls();
+    return this.#replies;
+  }
+
   #takePreface(): void {
     let n = 0;
     const left = this.#bytes.byteLength - this.#at;

@@ -27,9 +27,11 @@ export class Introduction {
   #started = false;
   #wakes = false;
   #spoke = false;
+  /** What it was told to want. */
+  #told: Caller["purpose"] | "unknown" | undefined;
   #over = false;
 
-  /** Tells `tell` once; never after `end`. */
+  /** Tells `tell` once, and again when the client turns out to want something else; never after `end`. */
   constructor(clock: Clock, tell: (caller: Caller | undefined) => void) {
     this.#clock = clock;
     this.#tell = tell;
@@ -47,6 +49,10 @@ export class Introduction {
   /** The client has sent something, and this is known now. */
   heard(words: Words): void {
     if (!this.#started || this.#over) return;
+    if (this.#told !== undefined) {
+      if (typeof words === "object" && words.purpose !== this.#told) this.#finish(words);
+      return;
+    }
     if (words !== undefined) return this.#finish(words === "none" ? undefined : words);
     if (!this.#spoke) this.#limit(FIRST_CALL_MS);
     this.#spoke = true;
@@ -54,7 +60,8 @@ export class Introduction {
 
   /** The client has left without a word, or in the middle of one. Where it need say nothing, it has called for a pod. */
   left(): void {
-    if (this.#started && (this.#wakes || this.#spoke)) this.#finish(undefined);
+    const isKnown = this.#told !== undefined;
+    if (this.#started && !isKnown && (this.#wakes || this.#spoke)) this.#finish(undefined);
   }
 
   /** Nobody needs to know any more. Harmless when called twice. */
@@ -70,7 +77,8 @@ export class Introduction {
 
   #finish(caller: Caller | undefined): void {
     if (this.#over) return;
-    this.end();
+    this.#cancelTimer();
+    this.#told = caller?.purpose ?? "unknown";
     this.#tell(caller);
   }
 }

@@ -47,6 +47,9 @@ export interface SessionEnds {
 /** Between two dials, from the end of one to the start of the next; grows with each. */
 const REDIAL = { baseMs: 50, capMs: 1_000 };
 
+/** Clients do not try again after this answer. Source: OTLP specification, failures that are not retryable. */
+const NO_TRACES = "No buildkitd runs that could take traces";
+
 /** The wait of one session. */
 export class Wait {
   /** Holds the client. */
@@ -62,6 +65,7 @@ export class Wait {
   readonly #door: Door;
   readonly #limit: WaitLimit;
   readonly #introduction: Introduction;
+  #waitsFor: WaitsFor = "pod";
   readonly #onCut = () => this.#end(this.#ends.cut.reason);
   readonly #onRefuse = () => this.#waiting.abort(this.#ends.refuse.reason);
 
@@ -86,6 +90,7 @@ export class Wait {
       bytes: () => {
         seats.used(id);
         this.#introduction.heard(this.hold.words);
+        this.#decline();
       },
       left: (how) => {
         this.#introduction.left();
@@ -117,7 +122,11 @@ export class Wait {
     let seat = seats.open(id, {
       door: this.#door,
       counts: this.#settings.wakeOn === "connect",
-      onWait: (waitsFor) => this.#limit.waitFor(waitsFor),
+      onWait: (waitsFor) => {
+        this.#limit.waitFor(waitsFor);
+        this.#waitsFor = waitsFor;
+        this.#decline();
+      },
     });
     if (seat === undefined) {
       this.#startParsing();
@@ -158,6 +167,13 @@ export class Wait {
     this.hold.startParsing();
     const { words, spoke } = this.hold;
     this.#introduction.start(words, spoke, this.#settings.wakeOn === "connect");
+  }
+
+  /** Nobody starts a pod for traces, and a client that waits to hand them over cannot exit. */
+  #decline(): void {
+    const { words } = this.hold;
+    if (this.#waitsFor !== "nothing" || typeof words !== "object" || words.purpose !== "export") return;
+    this.hold.decline({ status: GRPC_STATUS.unimplemented, message: NO_TRACES });
   }
 
   #timeIsUp(waitsFor: WaitsFor): void {

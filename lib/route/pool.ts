@@ -13,7 +13,7 @@ import { type Builder, plan, type Route, type RoutePolicy, type Waiting } from "
 import type { PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
 import { newSession, type Session } from "./pool_session.ts";
 import { FairQueue } from "./queue.ts";
-import { rank } from "./rank.ts";
+import { rankBy } from "./rank.ts";
 import { Siblings } from "./siblings.ts";
 
 /** A proxy whose oldest session is younger than another's leaves freed room alone for this long, in ms. */
@@ -115,11 +115,11 @@ export class Pool {
     if (session === undefined) return false;
     const before = session.caller;
     session.caller = caller;
-    const watches = caller?.purpose === "watch";
+    const watches = isIdle(caller);
     if (session.stage === "seated") {
       const { seats } = session.builder!;
       if (watches) seats.watch(id);
-      else if (before?.purpose === "watch") return seats.watchNoMore(id);
+      else if (isIdle(before)) return seats.watchNoMore(id);
       return true;
     }
     if (session.stage === "waiting") {
@@ -132,9 +132,8 @@ export class Pool {
     }
     session.project ??= caller?.host === undefined ? undefined : this.#ports.projectOf(caller.host);
     session.stage = watches ? "watching" : "waiting";
-    if (watches) this.#waitFor(session, "nothing");
-    else {
-      if (before?.purpose === "watch") this.#waitFor(session, "pod");
+    if (!watches) {
+      if (isIdle(before)) this.#waitFor(session, "pod");
       if (!this.#isTrivial) this.#queue.add(id, session.project);
     }
     this.#changed();
@@ -167,7 +166,7 @@ export class Pool {
     const { seats } = session.builder!;
     this.#siblings.ended(session.trace);
     this.#hold(session);
-    if (session.caller?.purpose === "watch") {
+    if (isIdle(session.caller)) {
       session.stage = "watching";
       session.builder = undefined;
       seats.end(id);
@@ -279,7 +278,7 @@ export class Pool {
       session.isWarm = session.builder === undefined && session.queuedMs === undefined;
       const builder = this.#assign(session, route);
       if (builder === undefined || session.take === undefined || full.has(builder)) continue;
-      const beyond = this.#beyond(session, route);
+      const beyond = this.#beyond(route);
       const seat = builder.seats.seat(session.id, true, beyond);
       if (seat !== undefined) this.#give(session, builder, route.why, seat);
       // Then no other session finds a place there.
@@ -327,13 +326,13 @@ export class Pool {
       ...(project === undefined ? {} : { project }),
       ...(sibling === undefined ? {} : { sibling }),
       patient: placement === "affinity" && project !== undefined && caller?.isPatient === true && !isOver,
-      queueable: caller?.purpose !== "export",
+      queueable: true,
     };
   }
 
   /** A client must not wait for itself, and one builder without a hard limit takes all. */
-  #beyond({ caller }: Session, { why }: Route): Beyond {
-    if (this.#isTrivial || why === "sibling" || caller?.purpose === "export") return "limit";
+  #beyond({ why }: Route): Beyond {
+    if (this.#isTrivial || why === "sibling") return "limit";
     return why === "shared" || why === "unusable" ? "target" : "nothing";
   }
 
@@ -447,15 +446,18 @@ export class Pool {
   #seatWatchers(): void {
     for (const session of this.#unseated) {
       if (session.stage !== "watching" || session.take === undefined) continue;
-      const names = rank(this.#builders.map(({ name }) => name), session.project);
-      for (const name of names) {
-        const builder = this.#builders.find((each) => each.name === name)!;
-        const seat = builder.facts.state === "ready" ? builder.seats.seatWatcher(session.id) : undefined;
-        if (seat === undefined) continue;
-        this.#give(session, builder, "home", seat);
-        break;
-      }
+      if (!this.#seatWatcher(session) && session.waitsFor !== "nothing") this.#waitFor(session, "nothing");
     }
+  }
+
+  #seatWatcher(session: Session): boolean {
+    for (const builder of rankBy(this.#builders, session.project, ({ name }) => name)) {
+      const seat = builder.facts.state === "ready" ? builder.seats.seatWatcher(session.id) : undefined;
+      if (seat === undefined) continue;
+      this.#give(session, builder, "home", seat);
+      return true;
+    }
+    return false;
   }
 
   /** The patience of a session may end without any event. */
@@ -477,4 +479,9 @@ export class Pool {
       this.#changed();
     });
   }
+}
+
+/** Sessions that need no builder of their own: they only watch, or hand over traces. */
+function isIdle(caller: Caller | undefined): boolean {
+  return caller?.purpose === "watch" || caller?.purpose === "export";
 }

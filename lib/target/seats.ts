@@ -54,8 +54,8 @@ export interface Caller {
   /** Connections with the same trace belong to one run of a client. */
   readonly traceId?: string | undefined;
   /**
-   * `watch`: it only watches the history of builds, so it wakes no builder and keeps none awake. `export`: it only hands
-   * over traces, so it does not queue.
+   * `watch`: it only watches the history of builds. `export`: it only hands over traces. Neither wakes a builder, keeps one
+   * awake, or is a load.
    */
   readonly purpose: "build" | "watch" | "export";
   /** It can be held for as long as it must; otherwise its own limit for a new connection applies, of 20 s or so. */
