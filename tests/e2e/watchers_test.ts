@@ -16,9 +16,9 @@ import { until } from "./waiting.ts";
 const WATCHERS = 20;
 
 /** Opens the streams, and waits until the program has them. */
-async function watch(cluster: Cluster, program: Program): Promise<HistoryStreams> {
+async function watch(cluster: Cluster, program: Program, exportTraces = false): Promise<HistoryStreams> {
   const before = await program.metric("buildkitd_autoscaler_sessions_open");
-  const streams = HistoryStreams.open(cluster, program, WATCHERS);
+  const streams = HistoryStreams.open(cluster, program, WATCHERS, { exportTraces });
   await until(
     "the streams to be open",
     async () => await program.metric("buildkitd_autoscaler_sessions_open") >= before + WATCHERS,
@@ -58,6 +58,21 @@ scenario(
     await longWhile();
     assert.deepEqual(cluster.timeline.counts, [0, 1, 0, 1, 0]);
     assert.ok(more.printed.length === WATCHERS);
+    assert.equal(await program.stop(), 0);
+  },
+);
+
+scenario(
+  "watchers that are cut by a scale-down report their traces on new connections, which wake nothing",
+  {},
+  async (cluster) => {
+    const program = await (await cluster.startProgram({ "idle-timeout": "2s" })).untilReady();
+    await using streams = await watch(cluster, program, true);
+    await (await cluster.build(program)).finish();
+    await cluster.timeline.settle([0, 1, 0]);
+    await until("all watchers to end", () => streams.open === 0, { explain: () => cluster.report() });
+    await longWhile();
+    assert.deepEqual(cluster.timeline.counts, [0, 1, 0]);
     assert.equal(await program.stop(), 0);
   },
 );
