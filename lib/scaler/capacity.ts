@@ -78,7 +78,6 @@ export function roomOf({ usable, load, isGrowthStuck }: PodLoads, capacity: Capa
  * be if they do not suffice. A session that gets a seat takes one off both sides, so this never raises the need.
  */
 export function neededBy(needing: number, load: Load, capacity: Capacity): number {
-  if (needing === 0) return 0;
   const target = targetOf(capacity);
   let pods = 0;
   for (let found = 0; found < needing && pods < capacity.maxReplicas; pods++) {
@@ -114,7 +113,7 @@ function spread(free: readonly number[], load: Load, { spread }: Capacity, last:
 
 /** The ordinal of least load, the lowest of several. */
 function leastOf(ordinals: readonly number[], load: Load): number | undefined {
-  return ordinals.toSorted((a, b) => on(load, a) - on(load, b) || a - b)[0];
+  return ordinals.toSorted((a, b) => on(load, a) - on(load, b))[0];
 }
 
 function seats(ordinals: readonly number[], load: Load, most: number): number {

@@ -26,14 +26,12 @@ export interface CountChanges {
 export interface Surplus {
   /** How often in a row it was raised again within one idle timeout. */
   readonly times: number;
-  /** When it was lowered before the last of these. */
-  readonly loweredMs: number;
-  /** When it was last raised. */
-  readonly raisedMs: number;
+  /** When it was lowered before the last raise. */
+  readonly loweredMs?: number;
 }
 
 /** Nobody has raised anything again. */
-export const NO_SURPLUS: Surplus = { times: 0, loweredMs: -Infinity, raisedMs: -Infinity };
+export const NO_SURPLUS: Surplus = { times: 0 };
 
 /** No surplus is kept longer than this, in ms, unless the idle timeout is longer. */
 const LONGEST_MS = 3_600_000;
@@ -46,16 +44,16 @@ export function note(
   idleTimeoutMs: number,
 ): Surplus {
   if (lowered === undefined || raised === undefined) return surplus;
-  const noted = raised.atMs > surplus.raisedMs ? noteRaise(surplus, lowered, raised, idleTimeoutMs) : surplus;
-  return highestBusy >= lowered.to && noted.times > 0 ? { ...noted, times: 0 } : noted;
+  const noted = noteRaise(surplus, lowered, raised, idleTimeoutMs);
+  return highestBusy >= lowered.to ? { ...noted, times: 0 } : noted;
 }
 
 function noteRaise(before: Surplus, lowered: CountChange, raised: CountChange, idleMs: number): Surplus {
-  const raisedMs = raised.atMs;
+  const afterMs = raised.atMs - lowered.atMs;
   // Two raises after one scale-down are one, and a raise before it is none.
-  if (lowered.atMs === before.loweredMs || raisedMs < lowered.atMs) return { ...before, raisedMs };
-  const isAgain = raisedMs - lowered.atMs <= idleMs && raised.to > lowered.to;
-  return { times: isAgain ? before.times + 1 : 0, loweredMs: lowered.atMs, raisedMs };
+  if (lowered.atMs === before.loweredMs || afterMs < 0) return before;
+  const isAgain = afterMs <= idleMs && raised.to > lowered.to;
+  return { times: isAgain ? before.times + 1 : 0, loweredMs: lowered.atMs };
 }
 
 /** For how long the surplus is kept from when it was last raised, in ms. */
