@@ -84,8 +84,9 @@ function causeOf(
   longestMs: number,
 ): Cause | undefined {
   if (isBroken) return "container";
-  if (nowMs - claimingSinceMs >= CLAIM_MS) return "claim";
-  return nowMs - awaited!.sinceMs >= longestMs ? "slow" : undefined;
+  // The same sums as in `nextChangeMs`: a difference can be rounded to less than what is due by a sum.
+  if (nowMs >= claimingSinceMs + CLAIM_MS) return "claim";
+  return nowMs >= awaited!.sinceMs + longestMs ? "slow" : undefined;
 }
 
 /** The state of the builder. */

@@ -215,3 +215,17 @@ Deno.test("isBroken() knows what no waiting ends, in any container of a pod that
   }
   assert.equal(isBroken({}), false);
 });
+
+Deno.test("advance() does what is due when nextChangeMs() says so, however the times are rounded", () => {
+  fc.assert(fc.property(
+    fc.double({ min: 0, max: 1e9, noNaN: true }),
+    fc.double({ min: 1_000, max: 600_000, noNaN: true }),
+    fc.boolean(),
+    (nowMs, longestMs, isClaiming) => {
+      const facts = { ...STARTING, isClaiming };
+      const before = advance({}, facts, nowMs, longestMs);
+      const dueMs = nextChangeMs(before, longestMs);
+      assert.ok(nextChangeMs(advance(before, facts, dueMs, longestMs), longestMs) > dueMs);
+    },
+  ));
+});
