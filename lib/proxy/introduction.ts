@@ -11,15 +11,15 @@ import type { Caller } from "../target/seats.ts";
 const SILENT_MS = 200;
 
 /**
- * From a client's first bytes to its first call, in ms. The call comes one round trip after our SETTINGS frame; a client
- * that makes none in this time is served without knowing more.
+ * From a client's first bytes to its first call, in ms. The call comes one round trip after our SETTINGS frame, later from
+ * a machine under load; a client that makes none in this time is served without knowing more.
  */
-const FIRST_CALL_MS = 1_000;
+const FIRST_CALL_MS = 5_000;
 
 /** What is known of a client: what its first bytes say, that they say nothing, or nothing yet. */
 export type Words = Caller | "none" | undefined;
 
-/** Waits for the words of one client. */
+/** Waits for the words of one client, and listens on for as long as it is held: it may turn out to be another one. */
 export class Introduction {
   readonly #clock: Clock;
   readonly #tell: (caller: Caller | undefined) => void;
@@ -27,41 +27,35 @@ export class Introduction {
   #started = false;
   #wakes = false;
   #spoke = false;
-  /** What it was told to want. */
-  #told: Caller["purpose"] | "unknown" | undefined;
+  #told: { readonly purpose: Caller["purpose"] | undefined } | undefined;
   #over = false;
 
-  /** Tells `tell` once, and again when the client turns out to want something else; never after `end`. */
+  /** Tells `tell` once the words are known or will not be, and whenever they change after that; never after `end`. */
   constructor(clock: Clock, tell: (caller: Caller | undefined) => void) {
     this.#clock = clock;
     this.#tell = tell;
   }
 
-  /** The client is held, and this is known so far. `wakes`: it need not say anything to be served. */
+  /** The client is held, newly or again, and this is known so far. `wakes`: it need not say anything to be served. */
   start(words: Words, spoke: boolean, wakes: boolean): void {
-    if (this.#started) return;
+    const isFirst = !this.#started;
     this.#started = true;
     this.#wakes = wakes;
     if (spoke) this.heard(words);
-    else if (wakes) this.#limit(SILENT_MS);
+    else if (isFirst && wakes) this.#limit(SILENT_MS);
   }
 
   /** The client has sent something, and this is known now. */
   heard(words: Words): void {
-    if (!this.#started || this.#over) return;
-    if (this.#told !== undefined) {
-      if (typeof words === "object" && words.purpose !== this.#told) this.#finish(words);
-      return;
-    }
-    if (words !== undefined) return this.#finish(words === "none" ? undefined : words);
-    if (!this.#spoke) this.#limit(FIRST_CALL_MS);
+    if (!this.#started) return;
+    if (words !== undefined) return this.#say(words === "none" ? undefined : words);
+    if (!this.#spoke && this.#told === undefined) this.#limit(FIRST_CALL_MS);
     this.#spoke = true;
   }
 
   /** The client has left without a word, or in the middle of one. Where it need say nothing, it has called for a pod. */
   left(): void {
-    const isKnown = this.#told !== undefined;
-    if (this.#started && !isKnown && (this.#wakes || this.#spoke)) this.#finish(undefined);
+    if (this.#started && this.#told === undefined && (this.#wakes || this.#spoke)) this.#say(undefined);
   }
 
   /** Nobody needs to know any more. Harmless when called twice. */
@@ -71,14 +65,16 @@ export class Introduction {
   }
 
   #limit(ms: number): void {
-    this.#cancelTimer();
-    this.#cancelTimer = this.#clock.setTimer(ms, () => this.#finish(undefined));
-  }
-
-  #finish(caller: Caller | undefined): void {
     if (this.#over) return;
     this.#cancelTimer();
-    this.#told = caller?.purpose ?? "unknown";
+    this.#cancelTimer = this.#clock.setTimer(ms, () => this.#say(undefined));
+  }
+
+  /** Of what a client says, only its purpose can change. */
+  #say(caller: Caller | undefined): void {
+    if (this.#over || this.#told !== undefined && this.#told.purpose === caller?.purpose) return;
+    this.#cancelTimer();
+    this.#told = { purpose: caller?.purpose };
     this.#tell(caller);
   }
 }

@@ -27,20 +27,27 @@ export class Pool {
   /** How it routes. */
   readonly policy: PoolPolicy;
   readonly #builders: readonly RoutedBuilder[];
+  readonly #byName: ReadonlyMap<string, RoutedBuilder>;
   readonly #ports: PoolPorts;
   readonly #gave: (seat: Seat, builder: RoutedBuilder) => void;
   readonly #queue = new FairQueue();
   readonly #siblings: Siblings;
   readonly #sessions = new Map<number, Session>();
-  /** Those that are not seated, in the order of their arrival. */
+  /** Those that are not seated. */
   readonly #unseated = new Set<Session>();
+  /** Those of them that take a seat now: not those that pause after a failed dial. In the order in which they asked. */
+  readonly #taking = new Set<Session>();
+  /** Those that are queued, the oldest first. */
+  readonly #queued = new Set<Session>();
   readonly #heldChanged = new Listeners();
   /** Every session goes to the same place, so nothing has to be known of it, and nothing planned. */
   readonly #isTrivial: boolean;
   /** A look is due, or under way. */
   #looks = false;
-  /** Since when a queued session could have had room that is left to another proxy. */
+  /** Since when room is left to another proxy, without a break. */
   #yieldsSinceMs: number | undefined;
+  /** The present look has found such room. */
+  #sawOlder = false;
   #cancelTimer: CancelTimer = () => {};
   #timerMs = Infinity;
   /** The last decisions, the newest last, for people. */
@@ -60,6 +67,7 @@ export class Pool {
     this.#builders = builders;
     this.#ports = ports;
     this.#siblings = new Siblings(ports.clock);
+    this.#byName = new Map(builders.map((builder) => [builder.name, builder]));
     const { maxReplicas, maxSessionsPerReplica } = policy;
     this.#isTrivial = builders.length === 1 && maxReplicas === 1 && maxSessionsPerReplica === 0;
     for (const builder of builders) {
@@ -75,9 +83,7 @@ export class Pool {
 
   /** Those of them that are queued. */
   get queued(): number {
-    let queued = 0;
-    for (const { waitsFor } of this.#unseated) if (waitsFor === "room") queued++;
-    return queued;
+    return this.#queued.size;
   }
 
   /** For how long the oldest of those has been queued, in ms; undefined if there is none. */
@@ -97,7 +103,7 @@ export class Pool {
     this.#sessions.set(id, session);
     const [builder] = this.#builders;
     // Those that wait come first.
-    if (this.#isTrivial && builder !== undefined && this.#unseated.size === 0) {
+    if (this.#isTrivial && builder !== undefined && this.#taking.size === 0) {
       const seat = builder.seats.seat(id, arrival.counts, "limit");
       if (seat !== undefined) {
         session.isWarm = true;
@@ -113,31 +119,50 @@ export class Pool {
   identify(id: number, caller: Caller | undefined): boolean {
     const session = this.#sessions.get(id);
     if (session === undefined) return false;
-    const before = session.caller;
-    session.caller = caller;
+    this.#learn(session, caller);
     const watches = isIdle(caller);
-    if (session.stage === "seated") {
-      const { seats } = session.builder!;
-      if (watches) seats.watch(id);
-      else if (isIdle(before)) return seats.watchNoMore(id);
-      return true;
-    }
-    if (session.stage === "waiting") {
-      if (!watches) return true;
-      // Its bytes came late: it was taken for one that needs a pod.
-      this.#queue.remove(id);
-      session.builder?.seats.end(id);
-      session.builder = undefined;
-      if (session.queuedSinceMs !== undefined) this.#unqueue(session);
-    }
-    session.project ??= caller?.host === undefined ? undefined : this.#ports.projectOf(caller.host);
-    session.stage = watches ? "watching" : "waiting";
-    if (!watches) {
-      if (isIdle(before)) this.#waitFor(session, "pod");
-      if (!this.#isTrivial) this.#queue.add(id, session.project);
-    }
+    if (session.stage === "seated") return this.#mayGoOn(session, watches);
+    if (watches) this.#startWatching(session);
+    else this.#startWaiting(session);
     this.#changed();
     return true;
+  }
+
+  #learn(session: Session, caller: Caller | undefined): void {
+    session.isKnown = true;
+    session.caller = caller;
+    if (session.project !== undefined || caller?.host === undefined) return;
+    session.project = this.#ports.projectOf(caller.host);
+    // If it waits already, it changes lines.
+    this.#queue.remove(session.id);
+  }
+
+  /** Whether a seated session may carry what it is now known to say. */
+  #mayGoOn(session: Session, watches: boolean): boolean {
+    const { seats } = session.builder!;
+    this.#waitFor(session, watches ? "nothing" : "pod");
+    if (watches) seats.watch(session.id);
+    else if (session.isWatcher && !seats.watchNoMore(session.id)) return false;
+    session.isWatcher = watches;
+    return true;
+  }
+
+  /** An unseated session calls for no pod, or not any more: it was taken for one that does. */
+  #startWatching(session: Session): void {
+    const { id, builder } = session;
+    session.stage = "watching";
+    session.builder = undefined;
+    this.#queue.remove(id);
+    this.#unqueue(session);
+    builder?.seats.end(id);
+  }
+
+  /** An unseated session calls for a pod, if it does not do so already. */
+  #startWaiting(session: Session): void {
+    session.stage = "waiting";
+    if (!this.#queued.has(session)) this.#waitFor(session, "pod");
+    if (this.#isTrivial) return this.#holdAt(session, this.#builders[0]!);
+    this.#queue.add(session.id, session.project);
   }
 
   /** As `Seats.wait`. */
@@ -147,14 +172,18 @@ export class Pool {
     let onAbort = () => {};
     try {
       return await new Promise<Seat>((resolve, reject) => {
-        onAbort = () => reject(signal.reason);
+        onAbort = () => {
+          // In this step: a look must not give a seat to a session that leaves.
+          if (session !== undefined) this.#takeNoMore(session);
+          reject(signal.reason);
+        };
         signal.addEventListener("abort", onAbort, { once: true });
         if (session === undefined) return;
         session.take = resolve;
+        this.#taking.add(session);
         this.#changed();
       });
     } finally {
-      if (session !== undefined) session.take = undefined;
       signal.removeEventListener("abort", onAbort);
     }
   }
@@ -164,18 +193,15 @@ export class Pool {
     const session = this.#sessions.get(id);
     if (session === undefined || session.stage !== "seated") return;
     const { seats } = session.builder!;
-    this.#siblings.ended(session.trace);
+    this.#siblings.gaveUp(session.trace);
+    const needs = session.isKnown ? !isIdle(session.caller) : seats.needs(id);
+    session.isWatcher = false;
     this.#hold(session);
-    if (isIdle(session.caller)) {
-      session.stage = "watching";
-      session.builder = undefined;
-      seats.end(id);
-    } else if (seats.needs(id)) {
-      session.stage = "waiting";
-      if (!this.#isTrivial) this.#queue.add(id, session.project);
+    if (needs) {
       seats.hold(id, true);
+      this.#startWaiting(session);
     } else {
-      session.stage = "unknown";
+      session.stage = session.isKnown ? "watching" : "unknown";
       session.builder = undefined;
       seats.end(id);
     }
@@ -202,7 +228,7 @@ export class Pool {
     this.#queue.remove(id);
     this.#release(session);
     if (session.stage === "seated") this.#siblings.ended(session.trace);
-    if (session.queuedSinceMs !== undefined) this.#unqueue(session);
+    this.#unqueue(session);
     session.builder?.seats.end(id);
     this.#changed();
   }
@@ -273,30 +299,44 @@ export class Pool {
   }
 
   #look(): void {
+    if (this.#isTrivial) return this.#seatInTurn(this.#builders[0]!);
     const full = new Set<RoutedBuilder>();
+    let isOutdated = false;
+    this.#sawOlder = false;
     for (const { session, route } of this.#routes()) {
       session.isWarm = session.builder === undefined && session.queuedMs === undefined;
       const builder = this.#assign(session, route);
       if (builder === undefined || session.take === undefined || full.has(builder)) continue;
+      // All that it may use is broken: it is told so, or that mends itself.
+      if (route.why === "unusable") continue;
+      const sibling = this.#siblings.builderOf(session.caller?.traceId);
+      if (sibling !== undefined && sibling !== builder.name && route.why !== "sibling") {
+        // Its sibling was seated a moment ago, or is on a builder that is not ready.
+        isOutdated ||= this.#byName.get(sibling)?.facts.state === "ready";
+        if (isOutdated) continue;
+      }
       const beyond = this.#beyond(route);
       const seat = builder.seats.seat(session.id, true, beyond);
       if (seat !== undefined) this.#give(session, builder, route.why, seat);
       // Then no other session finds a place there.
       else if (beyond === "limit") full.add(builder);
     }
-    if (this.#isTrivial) this.#seatUnknown();
+    if (!this.#sawOlder) this.#yieldsSinceMs = undefined;
     this.#seatWatchers();
     this.#setTimer();
+    if (isOutdated) this.#look();
   }
 
-  /** Where all go to the same place, nobody has to say anything first. */
-  #seatUnknown(): void {
-    const builder = this.#builders[0]!;
-    for (const session of this.#unseated) {
-      if (session.stage !== "unknown" || session.take === undefined) continue;
-      const seat = builder.seats.seat(session.id, session.arrival.counts, "limit");
+  /** Where all go to the same place, nobody has to say anything first, and there is nothing to plan. */
+  #seatInTurn({ seats }: RoutedBuilder): void {
+    for (const session of this.#taking) {
+      const { id, stage, arrival } = session;
+      const seat = stage === "watching"
+        ? seats.seatWatcher(id)
+        : seats.seat(id, stage === "waiting" || arrival.counts, "limit");
+      // Then nobody else finds a place either.
       if (seat === undefined) return;
-      this.#give(session, builder, "home", seat);
+      this.#give(session, this.#builders[0]!, "home", seat);
     }
   }
 
@@ -304,10 +344,6 @@ export class Pool {
   #routes(): readonly { readonly session: Session; readonly route: Route }[] {
     const sessions = [...this.#unseated].filter(({ stage }) => stage === "waiting");
     if (sessions.length === 0) return [];
-    if (this.#isTrivial) {
-      const route: Route = { builder: this.#builders[0]!.name, why: "home" };
-      return sessions.map((session) => ({ session, route }));
-    }
     const waiting = sessions.map((session) => this.#asWaiting(session));
     const { builders, policy } = this.facts;
     const routes = plan(waiting, builders, policy);
@@ -330,34 +366,44 @@ export class Pool {
     };
   }
 
-  /** A client must not wait for itself, and one builder without a hard limit takes all. */
+  /** A client must not wait for itself. */
   #beyond({ why }: Route): Beyond {
-    if (this.#isTrivial || why === "sibling") return "limit";
-    return why === "shared" || why === "unusable" ? "target" : "nothing";
+    if (why === "sibling") return "limit";
+    return why === "shared" ? "target" : "nothing";
   }
 
   /** The session waits where its route says. Returns where that is; undefined if it is queued. */
   #assign(session: Session, { builder: name, why }: Route): RoutedBuilder | undefined {
-    const builder = this.#builders.find((each) => each.name === name);
-    if (builder === undefined || this.#yields(session, builder)) {
+    const builder = name === undefined ? undefined : this.#byName.get(name);
+    if (builder === undefined || this.#yields(session, builder, why)) {
       this.#enqueue(session);
       return undefined;
     }
     session.why = why;
-    if (session.queuedSinceMs !== undefined) {
-      this.#unqueue(session);
-      this.#waitFor(session, "pod");
-    }
-    if (session.builder === builder) return builder;
-    session.builder?.seats.end(session.id);
-    session.builder = builder;
-    builder.seats.hold(session.id, true);
+    this.#unqueue(session);
+    this.#waitFor(session, "pod");
+    this.#holdAt(session, builder);
     return builder;
   }
 
+  #holdAt(session: Session, builder: RoutedBuilder): void {
+    const before = session.builder;
+    if (before === builder) return;
+    session.builder = builder;
+    before?.seats.end(session.id);
+    builder.seats.hold(session.id, true);
+  }
+
   /** Whether a queued session leaves room to another proxy, whose oldest session has been queued for longer. */
-  #yields({ queuedSinceMs }: Session, { othersQueuedSinceMs = Infinity }: RoutedBuilder): boolean {
-    if (queuedSinceMs === undefined || othersQueuedSinceMs >= queuedSinceMs) return false;
+  #yields(
+    { queuedSinceMs }: Session,
+    { othersQueuedSinceMs = Infinity }: RoutedBuilder,
+    why: Route["why"],
+  ): boolean {
+    if (queuedSinceMs === undefined || othersQueuedSinceMs >= queuedSinceMs || why === "sibling") {
+      return false;
+    }
+    this.#sawOlder = true;
     const nowMs = this.#ports.clock.nowMs();
     this.#yieldsSinceMs ??= nowMs;
     const untilMs = this.#yieldsSinceMs + YIELD_MS;
@@ -372,6 +418,7 @@ export class Pool {
     if (session.queuedSinceMs !== undefined) return;
     const { clock, log, metrics } = this.#ports;
     session.queuedSinceMs = clock.nowMs();
+    this.#queued.add(session);
     session.why = "queued";
     this.#waitFor(session, "room");
     const { id, project } = session;
@@ -380,21 +427,21 @@ export class Pool {
     this.#tellQueued();
   }
 
+  /** It is not queued any more, if it was. */
   #unqueue(session: Session): void {
+    if (!this.#queued.delete(session)) return;
     const { clock, metrics } = this.#ports;
     const ms = clock.nowMs() - session.queuedSinceMs!;
     session.queuedMs = (session.queuedMs ?? 0) + ms;
     session.queuedSinceMs = undefined;
-    this.#yieldsSinceMs = undefined;
     metrics.record("queue_seconds", ms / 1000, {});
     this.#tellQueued();
   }
 
   /** Since when the oldest has been queued of those that are. */
   get #queuedSinceMs(): number | undefined {
-    let oldestMs = Infinity;
-    for (const { queuedSinceMs = Infinity } of this.#unseated) oldestMs = Math.min(oldestMs, queuedSinceMs);
-    return oldestMs === Infinity ? undefined : oldestMs;
+    const [oldest] = this.#queued;
+    return oldest?.queuedSinceMs;
   }
 
   #tellQueued(): void {
@@ -404,13 +451,14 @@ export class Pool {
   }
 
   #waitFor(session: Session, waitsFor: WaitsFor): void {
+    if (session.waitsFor === waitsFor) return;
     session.waitsFor = waitsFor;
     session.arrival.onWait(waitsFor);
   }
 
   #give(session: Session, builder: RoutedBuilder, why: Route["why"], seat: Seat): void {
     const take = session.take!;
-    session.take = undefined;
+    session.isWatcher = session.stage === "watching";
     this.#queue.seated(session.id);
     this.#seated(session, builder, why, seat);
     take(seat);
@@ -439,20 +487,32 @@ export class Pool {
   }
 
   #release(session: Session): void {
-    if (this.#unseated.delete(session)) this.#heldChanged.tell();
+    this.#takeNoMore(session);
+    if (!this.#unseated.delete(session)) return;
+    this.#heldChanged.tell();
+    if (this.#unseated.size > 0) return;
+    this.#cancelTimer();
+    this.#timerMs = Infinity;
+  }
+
+  #takeNoMore(session: Session): void {
+    session.take = undefined;
+    this.#taking.delete(session);
   }
 
   /** Sessions that only watch go to their home if it is ready, else to the first builder that is. */
   #seatWatchers(): void {
-    for (const session of this.#unseated) {
-      if (session.stage !== "watching" || session.take === undefined) continue;
-      if (!this.#seatWatcher(session) && session.waitsFor !== "nothing") this.#waitFor(session, "nothing");
+    const watchers = [...this.#taking].filter(({ stage }) => stage === "watching");
+    if (watchers.length === 0) return;
+    const ready = this.#builders.filter(({ facts }) => facts.state === "ready");
+    for (const session of watchers) {
+      if (!this.#seatWatcher(session, ready)) this.#waitFor(session, "nothing");
     }
   }
 
-  #seatWatcher(session: Session): boolean {
-    for (const builder of rankBy(this.#builders, session.project, ({ name }) => name)) {
-      const seat = builder.facts.state === "ready" ? builder.seats.seatWatcher(session.id) : undefined;
+  #seatWatcher(session: Session, ready: readonly RoutedBuilder[]): boolean {
+    for (const builder of rankBy(ready, session.project, ({ name }) => name)) {
+      const seat = builder.seats.seatWatcher(session.id);
       if (seat === undefined) continue;
       this.#give(session, builder, "home", seat);
       return true;
@@ -463,10 +523,11 @@ export class Pool {
   /** The patience of a session may end without any event. */
   #setTimer(): void {
     const { affinityPatienceMs } = this.policy;
-    const nowMs = this.#ports.clock.nowMs();
     if (affinityPatienceMs === 0) return;
+    const nowMs = this.#ports.clock.nowMs();
     for (const { arrivedMs } of this.#unseated) {
-      if (arrivedMs + affinityPatienceMs > nowMs) return this.#wakeAt(arrivedMs + affinityPatienceMs);
+      const untilMs = arrivedMs + affinityPatienceMs;
+      if (untilMs > nowMs) this.#wakeAt(untilMs);
     }
   }
 

@@ -17,6 +17,8 @@ export interface Session {
   readonly arrivedMs: number;
   /** `unknown`: its first bytes have not come. */
   stage: "unknown" | "waiting" | "watching" | "seated";
+  /** It is known what its first bytes say, or that they say nothing. */
+  isKnown: boolean;
   /** What its first bytes say, if anything. */
   caller: Caller | undefined;
   /** Whose it is, if that is known. */
@@ -29,6 +31,8 @@ export interface Session {
   why: Route["why"] | undefined;
   /** The trace that its seat belongs to. */
   trace: string | undefined;
+  /** It is seated as one that only watches. */
+  isWatcher: boolean;
   /** It had a seat as soon as it was known where it belongs. */
   isWarm: boolean;
   /** Since when it has been queued, if it is, monotonic ms. */
@@ -46,12 +50,14 @@ export function newSession(id: number, arrival: Arrival, arrivedMs: number): Ses
     arrival,
     arrivedMs,
     stage: "unknown",
+    isKnown: false,
     caller: undefined,
     project: arrival.door.project,
     waitsFor: "pod",
     builder: undefined,
     why: undefined,
     trace: undefined,
+    isWatcher: false,
     isWarm: false,
     queuedSinceMs: undefined,
     queuedMs: undefined,

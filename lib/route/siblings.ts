@@ -15,6 +15,7 @@ const MOST_TRACES = 10_000;
 interface Trace {
   builder: string;
   sessions: number;
+  /** When the last of its sessions ended; -Infinity if none has. */
   endedMs: number;
 }
 
@@ -39,7 +40,7 @@ export class Siblings {
   /** A session of the trace is seated on a builder. */
   began(traceId: string | undefined, builder: string): void {
     if (traceId === undefined) return;
-    const trace = this.#traces.get(traceId) ?? { builder, sessions: 0, endedMs: Infinity };
+    const trace = this.#traces.get(traceId) ?? { builder, sessions: 0, endedMs: -Infinity };
     trace.builder = builder;
     trace.sessions++;
     // Put last: the order is that of the latest use.
@@ -50,10 +51,19 @@ export class Siblings {
 
   /** A seated session of the trace has ended. */
   ended(traceId: string | undefined): void {
+    const trace = this.#leave(traceId);
+    if (trace !== undefined) trace.endedMs = this.#clock.nowMs();
+  }
+
+  /** A seated session of the trace has given up its seat: it was never on the builder. */
+  gaveUp(traceId: string | undefined): void {
+    this.#leave(traceId);
+  }
+
+  #leave(traceId: string | undefined): Trace | undefined {
     const trace = traceId === undefined ? undefined : this.#traces.get(traceId);
-    if (trace === undefined) return;
-    trace.sessions--;
-    if (trace.sessions === 0) trace.endedMs = this.#clock.nowMs();
+    if (trace !== undefined) trace.sessions--;
+    return trace;
   }
 
   #isOver({ sessions, endedMs }: Trace): boolean {

@@ -63,7 +63,7 @@ const QUEUED_OUT = { status: "8", message: /; none had room in .* \(--queue-time
 const USABLE_PART = 0.45;
 
 /** By then a proxy knows the first call of a client, or takes it for one that makes none. */
-const FIRST_CALL_MS = 2_000;
+const FIRST_CALL_MS = 6_000;
 
 /** What the judge sees of the world, and how it tells what it has found. */
 export interface Judged {
