@@ -9,8 +9,8 @@ import type { CancelTimer } from "../base/clock.ts";
 import { Listeners } from "../base/listeners.ts";
 import { formatDurationMs } from "../config/duration.ts";
 import type { Arrival, Beyond, BuilderSeats, Caller, Routed, Seat, WaitsFor } from "../target/seats.ts";
-import { type Builder, plan, type Route, type RoutePolicy, type Waiting } from "./plan.ts";
-import type { PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
+import { plan, type Route, type Waiting } from "./plan.ts";
+import type { PlanRecord, PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
 import { newSession, type Session } from "./pool_session.ts";
 import { FairQueue } from "./queue.ts";
 import { rankBy } from "./rank.ts";
@@ -21,6 +21,9 @@ const YIELD_MS = 2_000;
 
 /** Decisions that are remembered for people. */
 const DECISIONS = 5;
+
+/** What a plan is made of. */
+export type Facts = Omit<PlanRecord, "routes">;
 
 /** One pool. */
 export class Pool {
@@ -257,7 +260,8 @@ export class Pool {
     const all = n === 1 ? "The builder is" : `All ${n} builders are`;
     const of = name === "" ? "" : ` of the pool "${name}"`;
     const each = n === 1 && maxReplicas === 1 ? "" : maxReplicas === 1 ? " each" : " for each pod";
-    return `${all}${of} full (${maxSessionsPerReplica} sessions${each}); none had room in ` +
+    const plural = maxSessionsPerReplica === 1 ? "" : "s";
+    return `${all}${of} full (${maxSessionsPerReplica} session${plural}${each}); none had room in ` +
       `${formatDurationMs(queueTimeoutMs)} (--queue-timeout)`;
   }
 
@@ -276,11 +280,15 @@ export class Pool {
     return [...parts, ...this.#decisions].join("; ");
   }
 
-  /** What a plan is made of now, for people who ask where a project goes. */
-  get facts(): { readonly builders: readonly Builder[]; readonly policy: RoutePolicy } {
+  /** What a plan is made of now. */
+  get facts(): Facts {
     const { placement, overflow } = this.policy;
-    const builders = this.#builders.map(({ name, facts }) => ({ name, ...facts }));
-    return { builders, policy: { placement, overflow, turn: this.#turn } };
+    const waiting = [...this.#unseated].filter(({ stage }) => stage === "waiting");
+    return {
+      waiting: waiting.map((session) => this.#asWaiting(session)),
+      builders: this.#builders.map(({ name, facts }) => ({ name, ...facts })),
+      policy: { placement, overflow, turn: this.#turn },
+    };
   }
 
   /** Something has changed: looks. Where a plan is made, that is done once for all changes of this moment. */
@@ -342,10 +350,8 @@ export class Pool {
 
   /** Where each waiting session goes, in their order. */
   #routes(): readonly { readonly session: Session; readonly route: Route }[] {
-    const sessions = [...this.#unseated].filter(({ stage }) => stage === "waiting");
-    if (sessions.length === 0) return [];
-    const waiting = sessions.map((session) => this.#asWaiting(session));
-    const { builders, policy } = this.facts;
+    const { waiting, builders, policy } = this.facts;
+    if (waiting.length === 0) return [];
     const routes = plan(waiting, builders, policy);
     this.#ports.onPlan?.({ waiting, builders, policy, routes });
     // The plan has taken them in their turn.

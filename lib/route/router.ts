@@ -163,9 +163,9 @@ export class Router implements Seats {
   explain(name: string | undefined): string {
     const project = name === undefined ? undefined : this.#projectOf(name);
     return [...this.pools].map(([pool, { facts }]) => {
-      const { builders, policy } = facts;
+      const { waiting, builders, policy } = facts;
       const title = pool === "" ? "" : `Pool ${pool}\n`;
-      return title + explainRoute(project, builders, policy);
+      return title + explainRoute(project, builders, policy, waiting);
     }).join("\n\n");
   }
 

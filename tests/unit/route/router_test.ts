@@ -1,0 +1,371 @@
+/**
+ * Tests of the router over several builders: where sessions go, what they count for, and that nobody is forgotten.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { builds, podOf, PoolWorld, WATCHES } from "../../support/pool_world.ts";
+
+const FULL = { capacity: { sessionsPerReplica: 1, maxSessionsPerReplica: 1 } };
+
+Deno.test("Router holds a session until it is known what it wants, and wakes nothing before", async () => {
+  const world = new PoolWorld();
+  const session = world.open();
+  world.wait(session);
+  await world.pass(1_000);
+  assert.equal(world.router.needs(session.id), false);
+  assert.equal(world.builder("b1").placement.needed, 0);
+  world.router.identify(session.id, builds());
+  await world.pass(0);
+  assert.equal(world.router.needs(session.id), true);
+  assert.equal(world.builder("b1").placement.needed, 1);
+  world.builder("b1").run(1);
+  await world.pass(0);
+  assert.equal(podOf(session), "b1-0");
+  assert.equal(world.builder("b1").load, 1);
+  await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router moves a session that waits when its builder is stuck, and counts it in one place", async () => {
+  const world = new PoolWorld();
+  const session = await world.come(builds());
+  world.builder("b1").change({ state: "stuck" });
+  await world.pass(0);
+  assert.equal(world.builder("b1").placement.usage.held, 0);
+  assert.equal(world.builder("b2").placement.usage.needing, 1);
+  world.builder("b2").run(1);
+  await world.pass(0);
+  assert.equal(podOf(session), "b2-0");
+  assert.deepEqual(world.router.routeOf(session.id).why, "moved");
+  await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router does not seat a session where all that it may use is missing, though a pod runs there", async () => {
+  const world = new PoolWorld();
+  for (const builder of world.builders) {
+    builder.run(1);
+    builder.change({ state: "missing" });
+  }
+  const session = await world.come(builds());
+  assert.equal(podOf(session), undefined);
+  world.builder("b2").change({ state: undefined });
+  await world.pass(0);
+  assert.equal(podOf(session), "b2-0");
+  await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router gives the seats behind the hard limit in the order of the queue, and says so", async () => {
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  world.builder("b1").run(1);
+  const first = await world.come(builds("a"));
+  const [a1, a2, b1] = [
+    await world.come(builds("a")),
+    await world.come(builds("a")),
+    await world.come(builds("b")),
+  ];
+  assert.deepEqual([first.seat?.id, a1.seat, a2.seat, b1.seat], [1, undefined, undefined, undefined]);
+  assert.deepEqual(a1.waits, ["room"]);
+  assert.deepEqual(world.log.of("session_queued").map(({ fields }) => fields), [
+    { session: 2, project: "a", queued: 1 },
+    { session: 3, project: "a", queued: 2 },
+    { session: 4, project: "b", queued: 3 },
+  ]);
+  assert.equal(world.metrics.value("sessions_queued"), 3);
+  assert.equal(world.builder("b1").toldQueuedSinceMs, 1_000);
+  assert.equal(world.builder("b1").placement.usage.needing, 0, "the queue calls for no pod");
+  const order: number[] = [];
+  for (let last = first, left = [a1, a2, b1]; left.length > 0;) {
+    await world.pass(1_000);
+    await world.end(last);
+    last = left.find(({ seat }) => seat !== undefined) ?? assert.fail("nobody was seated");
+    left = left.filter((each) => each !== last);
+    order.push(last.id);
+    if (left.length === 0) await world.end(last);
+  }
+  assert.deepEqual(order, [2, 4, 3]);
+  assert.deepEqual(a2.waits, ["room", "pod"]);
+  assert.equal(world.builder("b1").toldQueuedSinceMs, undefined);
+  assert.equal(world.metrics.value("queue_seconds"), 3);
+  world.assertEmpty();
+});
+
+Deno.test("Router seats nobody who has just left: the next one gets the seat", async () => {
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  world.builder("b1").run(1);
+  const running = await world.come(builds("a"));
+  const leaving = await world.come(builds("a"));
+  const next = await world.come(builds("a"));
+  leaving.leave.abort(new Error("The client has left"));
+  world.router.end(running.id);
+  world.router.end(leaving.id);
+  await world.pass(0);
+  assert.equal(podOf(leaving), undefined);
+  assert.ok(next.seat !== undefined);
+  await world.end(next);
+  world.assertEmpty();
+});
+
+Deno.test("Router keeps the turn of a session that pauses after a failed dial", async () => {
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  world.builder("b1").run(1);
+  const first = await world.come(builds("a"));
+  const second = await world.come(builds("a"));
+  world.router.holdAgain(first.id);
+  await world.pass(50);
+  assert.equal(podOf(second), undefined);
+  first.seat = undefined;
+  world.wait(first);
+  await world.pass(0);
+  assert.ok(world.router.routeOf(first.id).why === "home" && first.seat !== undefined);
+  assert.equal(podOf(second), undefined);
+  assert.equal(world.builder("b1").load, 1);
+  await world.end(first);
+  assert.ok(second.seat !== undefined);
+  await world.end(second);
+  world.assertEmpty();
+});
+
+Deno.test("Router sends a trace to one builder, above the limits, also when both sessions get a seat at once", async () => {
+  const world = new PoolWorld({ ...FULL });
+  const build = () => builds("a", { traceId: "t" });
+  const [one, two] = [await world.come(build()), await world.come(build())];
+  assert.equal(world.builder("b2").placement.needed, 1);
+  for (const builder of world.builders) builder.run(1);
+  await world.pass(0);
+  assert.equal(podOf(one), "b1-0");
+  assert.equal(podOf(two), "b1-0");
+  assert.equal(world.router.routeOf(two.id).why, "sibling");
+  const three = await world.come(build());
+  assert.equal(podOf(three), "b1-0");
+  for (const session of [one, two, three]) await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router holds watchers without a limit, and they wake nothing, keep nothing and count for nothing", async () => {
+  for (const builders of [["b1"], ["b1", "b2"]]) {
+    const world = new PoolWorld({ builders });
+    const b1 = world.builder("b1");
+    const watcher = await world.come(WATCHES);
+    assert.deepEqual(watcher.waits, ["nothing"]);
+    await world.pass(3_600_000);
+    assert.equal(b1.placement.needed, 0);
+    assert.equal(world.router.needs(watcher.id), false);
+    b1.run(1);
+    await world.pass(0);
+    assert.equal(podOf(watcher), "b1-0");
+    assert.equal(b1.load, 0);
+    assert.equal(b1.placement.usage.highest, -1);
+    await world.end(watcher);
+    world.assertEmpty();
+  }
+});
+
+Deno.test("Router takes a watcher that is held and makes another call for one that needs a pod, and the reverse", async () => {
+  for (const builders of [["b1"], ["b1", "b2"]]) {
+    const world = new PoolWorld({ builders });
+    const b1 = world.builder("b1");
+    const session = await world.come(WATCHES);
+    world.router.identify(session.id, builds());
+    await world.pass(0);
+    assert.deepEqual(session.waits, ["nothing", "pod"]);
+    assert.equal(b1.placement.needed, 1);
+    world.router.identify(session.id, WATCHES);
+    await world.pass(0);
+    assert.deepEqual(session.waits, ["nothing", "pod", "nothing"]);
+    assert.equal(b1.placement.needed, 0);
+    world.router.identify(session.id, builds());
+    b1.run(1);
+    await world.pass(0);
+    assert.ok(session.seat !== undefined);
+    assert.equal(b1.load, 1);
+    await world.end(session);
+    world.assertEmpty();
+  }
+});
+
+Deno.test("Router counts a seated watcher that makes another call, or says that it has lost its seat", async () => {
+  for (const builders of [["b1"], ["b1", "b2"]]) {
+    const world = new PoolWorld({ builders });
+    const b1 = world.builder("b1");
+    b1.run(1);
+    const [stays, loses] = [await world.come(WATCHES), await world.come(WATCHES)];
+    assert.equal(b1.load, 0);
+    assert.equal(world.router.identify(stays.id, builds()), true);
+    assert.equal(b1.load, 1);
+    await world.end(stays);
+    assert.equal(b1.placement.promise({ below: 0, version: "9" }), true);
+    assert.equal(world.router.identify(loses.id, builds()), false);
+    assert.equal(world.router.identify(loses.id, builds()), false, "however often it asks");
+    assert.equal(b1.load, 0);
+    await world.end(loses);
+    world.assertEmpty();
+  }
+});
+
+Deno.test("Router lets a watcher that lost its seat during the dial, and builds by now, call for a pod", async () => {
+  for (const builders of [["b1"], ["b1", "b2"]]) {
+    const world = new PoolWorld({ builders });
+    const b1 = world.builder("b1");
+    const session = await world.come(WATCHES);
+    b1.run(1);
+    await world.pass(0);
+    const { seat } = session;
+    assert.ok(seat !== undefined && b1.placement.promise({ below: 0, version: "9" }));
+    assert.equal(world.router.identify(session.id, builds()), false);
+    assert.equal(world.router.connected(seat), false);
+    world.router.holdAgain(session.id);
+    assert.equal(session.waits.at(-1), "pod");
+    assert.equal(world.router.needs(session.id), true);
+    assert.ok(b1.placement.isClaiming);
+    await world.end(session);
+    world.assertEmpty();
+  }
+});
+
+Deno.test("Router learns the project of a session that waits already, and puts it into its line", async () => {
+  const world = new PoolWorld({ builders: ["b1", "b2", "b3"], policy: { placement: "affinity" } });
+  const session = await world.come(undefined);
+  assert.equal(world.router.routeOf(session.id).builder, "b1");
+  const homes = new Set<string | undefined>();
+  for (const host of ["p", "q", "r", "s", "t", "u"]) {
+    const other = await world.come(builds(host));
+    homes.add(world.router.routeOf(other.id).builder);
+    await world.end(other);
+  }
+  assert.ok(homes.size > 1);
+  world.router.identify(session.id, builds("p"));
+  await world.pass(0);
+  const other = await world.come(builds("p"));
+  assert.equal(world.router.routeOf(session.id).builder, world.router.routeOf(other.id).builder);
+  assert.equal(world.router.routeOf(session.id).project, "p");
+  await world.end(session);
+  await world.end(other);
+  world.assertEmpty();
+});
+
+Deno.test("Router leaves room alone for 2 s each time while another proxy's oldest session is queued for longer", async () => {
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  const b1 = world.builder("b1");
+  b1.run(1);
+  const running = await world.come(builds("a"));
+  await world.pass(10_000);
+  const queued = await world.come(builds("a"));
+  b1.change({ othersQueuedSinceMs: world.clock.nowMs() - 5_000 });
+  await world.end(running);
+  await world.pass(1_999);
+  assert.equal(podOf(queued), undefined);
+  // The other proxy takes it.
+  b1.placement.others = new Map([[0, 1]]);
+  await world.pass(60_000);
+  assert.equal(podOf(queued), undefined);
+  b1.placement.others = new Map();
+  await world.pass(1_999);
+  assert.equal(podOf(queued), undefined, "the second time, too");
+  await world.pass(1);
+  assert.ok(queued.seat !== undefined);
+  await world.end(queued);
+  world.assertEmpty();
+});
+
+Deno.test("Router does not wait for another proxy that has no older session", async () => {
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  const b1 = world.builder("b1");
+  b1.run(1);
+  const running = await world.come(builds("a"));
+  const queued = await world.come(builds("a"));
+  b1.change({ othersQueuedSinceMs: world.clock.nowMs() });
+  await world.end(running);
+  assert.ok(queued.seat !== undefined);
+  await world.end(queued);
+  world.assertEmpty();
+});
+
+Deno.test("Router ends the patience of a session in time, whoever came before it, and leaves no timer", async () => {
+  const world = new PoolWorld({
+    builders: ["b1", "b2"],
+    policy: { placement: "affinity", affinityPatienceMs: 10_000 },
+  });
+  const probe = await world.come(builds("p"));
+  const home = world.router.routeOf(probe.id).builder!;
+  await world.end(probe);
+  assert.equal(world.clock.pending, 0);
+  const other = world.builders.find(({ name }) => name !== home)!;
+  other.run(1);
+  const patient = await world.come(builds("p"));
+  await world.pass(4_000);
+  const later = await world.come(builds("p"));
+  await world.pass(5_999);
+  assert.equal(podOf(patient), undefined);
+  await world.pass(1);
+  assert.equal(podOf(patient), `${other.name}-0`);
+  assert.equal(world.router.routeOf(patient.id).why, "moved");
+  assert.equal(podOf(later), undefined);
+  await world.pass(4_000);
+  assert.ok(later.seat !== undefined);
+  for (const session of [patient, later]) await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router never queues a client that hands over traces", async () => {
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  world.builder("b1").run(1);
+  const running = await world.come(builds("a"));
+  const queued = await world.come(builds("a"));
+  const exporter = await world.come(builds("a", { purpose: "export" }));
+  assert.equal(podOf(queued), undefined);
+  assert.ok(exporter.seat !== undefined);
+  for (const session of [running, queued, exporter]) await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router says who waits and where a project goes", async () => {
+  const world = new PoolWorld({ ...FULL });
+  for (const builder of world.builders) builder.run(1);
+  for (let i = 0; i < 2; i++) await world.come(builds("a"));
+  await world.come(builds("b"));
+  await world.pass(7_000);
+  const pool = world.router.pools.get("")!;
+  assert.equal(
+    pool.description,
+    "1 waiting (1 of b); 1 queued, the oldest for 7s; session 1 of a: b1, home; session 2 of a: b2, overflow",
+  );
+  assert.match(world.router.explain("b"), /Sessions that wait for a seat: 1\n.*waits in the queue/s);
+  assert.equal(
+    pool.explainQueue(),
+    "All 2 builders are full (1 session each); none had room in 1h0m0s (--queue-timeout)",
+  );
+});
+
+Deno.test("Router seats sessions of one builder without limits before they have said anything", async () => {
+  const world = new PoolWorld({ builders: ["b1"] });
+  world.builder("b1").run(1);
+  const sessions = [1, 2, 3, 4, 5].map(() => world.open());
+  assert.ok(sessions.every(({ seat }) => seat !== undefined));
+  assert.equal(world.plans.length, 0);
+  assert.equal(world.router.identify(sessions[0]!.id, WATCHES), true);
+  assert.equal(world.builder("b1").load, 4);
+  for (const session of sessions) await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router looks at no more than one session a change where one builder has no pod", async () => {
+  const world = new PoolWorld({ builders: ["b1"] });
+  const b1 = world.builder("b1");
+  let tries = 0;
+  const seat = b1.seats.seat.bind(b1.seats);
+  b1.seats.seat = (...args) => {
+    tries++;
+    return seat(...args);
+  };
+  const sessions = Array.from({ length: 1_000 }, () => world.open());
+  for (const session of sessions) world.wait(session);
+  for (const session of sessions) world.router.identify(session.id, builds());
+  await world.pass(0);
+  assert.ok(tries < 10_000, `${tries}`);
+  b1.run(1);
+  await world.pass(0);
+  assert.ok(sessions.every((session) => session.seat !== undefined));
+});
