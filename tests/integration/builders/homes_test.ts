@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { helloWith, records, serverNameExtension } from "../../support/client_hello.ts";
 import { VirtualProgram } from "../../support/virtual_program.ts";
 
 const THREE = ["b1", "b2", "b3"] as const;
@@ -112,8 +113,10 @@ Deno.test("builders: connections of one trace are served by one builder, even ab
   await program.start();
   const traceId = "0af7651916cd43dd8448eb211c80319c";
   const clients = [];
-  for (let i = 0; i < 4; i++) clients.push(await program.call({ ...A, traceId }));
-  await program.pass(2_000);
+  for (let i = 0; i < 4; i++) {
+    clients.push(await program.call({ ...A, traceId }));
+    await program.pass(i === 0 ? 2_000 : 0);
+  }
   assert.ok(clients[0]!.servedBy !== undefined);
   assert.equal(new Set(clients.map(({ servedBy }) => servedBy)).size, 1);
   for (const client of clients) client.close();
@@ -132,24 +135,29 @@ Deno.test("builders: connections of one trace are served by one builder, even ab
 });
 
 Deno.test("builders: a client waits for its home to wake though another is awake, one whose TLS passes does not", async () => {
-  await using program = new VirtualProgram({ builders: ["b1", "b2"] });
+  await using program = new VirtualProgram({
+    builders: ["b1", "b2"],
+    cluster: { probeMs: () => 30_000 },
+  });
   await program.start();
-  const probe = await program.call(A);
-  await program.pass(2_000);
-  const home = probe.servedBy!.slice(0, 2);
-  const other = home === "b1" ? "b2" : "b1";
-  probe.close();
-  await program.pass(1_000);
-  program.cluster.set(home).scale(0);
-  program.cluster.set(other).scale(1);
-  await program.pass(5_000);
-  program.cluster.kubelet.setReady(`${home}-0`, false);
   const patient = await program.call(A);
+  await program.pass(1_000);
+  const home = program.cluster.set("b1").replicas === 1 ? "b1" : "b2";
+  const other = home === "b1" ? "b2" : "b1";
+  patient.close();
+  program.cluster.set(other).scale(1);
+  await program.pass(40_000);
+  program.cluster.set(home).scale(0);
+  await program.pass(10_000);
+  const again = await program.call(A);
+  const hello = records(helloWith(serverNameExtension("team-a")));
+  const impatient = await program.connect(String.fromCharCode(...hello));
+  await program.pass(10_000);
+  assert.equal(again.servedBy, undefined);
+  assert.ok(impatient.bytes.byteLength > 0, "it was served at once");
+  assert.equal(program.metrics.value("routed_total", { builder: other, why: "moved" }), 1);
   await program.pass(30_000);
-  assert.equal(patient.servedBy, undefined);
-  program.cluster.kubelet.setReady(`${home}-0`, true);
-  await program.pass(5_000);
-  assert.equal(patient.servedBy, `${home}-0`);
+  assert.equal(again.servedBy, `${home}-0`);
 });
 
 /** How many StatefulSets have replicas. */
