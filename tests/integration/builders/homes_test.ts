@@ -40,7 +40,12 @@ Deno.test("builders: a project goes back to its home, asleep or awake, and other
 Deno.test("builders: all forms of a project's name have one home, and several projects have several", async () => {
   await using program = new VirtualProgram({ builders: [...THREE], settings: { sessionsPerReplica: "0" } });
   await program.start();
-  const forms = ["team-a", "TEAM-A.default:1", "team-a.default.svc", "team-a.default.svc.cluster.local.:8372"];
+  const forms = [
+    "team-a",
+    "TEAM-A.default:1",
+    "team-a.default.svc",
+    "team-a.default.svc.cluster.local.:8372",
+  ];
   const served = new Set<string | undefined>();
   for (const authority of forms) {
     const client = await program.call({ authority });
