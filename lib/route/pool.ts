@@ -19,6 +19,10 @@ import { Siblings } from "./siblings.ts";
 /** A proxy whose oldest session is younger than another's leaves freed room alone for this long, in ms. */
 const YIELD_MS = 2_000;
 
+/** From so many sessions on that wait, a plan takes long enough to let further changes come first, for so many ms. */
+const MANY = 100;
+const PAUSE_MS = 10;
+
 /** Decisions that are remembered for people. */
 const DECISIONS = 5;
 
@@ -303,7 +307,8 @@ export class Pool {
       }
     };
     if (this.#isTrivial) look();
-    else void Promise.resolve().then(look);
+    else if (this.#unseated.size < MANY) void Promise.resolve().then(look);
+    else this.#ports.clock.setTimer(PAUSE_MS, look);
   }
 
   #look(): void {
