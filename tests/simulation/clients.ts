@@ -303,8 +303,9 @@ export function watcherOf(random: SeededRandom, lastsMs: number): Omit<Plan, "id
   const builds = random.chance(0.3);
   return {
     http2: true,
-    headers: drawHeaders(random),
-    waitsForGreeting: random.chance(0.7),
+    // Other calls may be a watcher's, too.
+    headers: { ...drawHeaders(random), path: "/moby.buildkit.v1.Control/Solve" },
+    waitsForGreeting: builds || random.chance(0.7),
     watches: { buildsAfterMs: builds ? random.integer(0, lastsMs) : undefined },
     pausesMs: builds ? [random.integer(10, 10_000)] : [],
     bytes: 100,

@@ -9,7 +9,7 @@ import type { SeededRandom } from "../support/seeded_random.ts";
 /** What the program can do by now: what it cannot do is not drawn. */
 export const SUPPORTED = {
   /** Several StatefulSets, and several pods of each. */
-  builders: false,
+  builders: true,
   /** Watchers of the build history, which need no pod. */
   watchers: false,
 };

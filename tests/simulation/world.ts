@@ -357,6 +357,7 @@ export class World {
     const { name } = machine;
     const own = this.network.of(machine);
     runApp(this.settings, {
+      onPlan: (record) => this.judge.planned(proxy, record),
       version: "0.0.0",
       runtime: "simulated",
       log: logTo((level, code, fields) => {
