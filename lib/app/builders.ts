@@ -28,6 +28,8 @@ export interface PooledTarget {
   readonly pool: string;
   /** The StatefulSet's name. */
   readonly name: string;
+  /** It takes no new sessions. */
+  readonly isCordoned: boolean;
   /** Its parts. */
   readonly target: Target;
 }
@@ -55,6 +57,7 @@ export function makeBuilders(settings: Settings, ports: BuildersPorts): Builders
   const targets = planned.map(({ pool, builder, own }) => ({
     pool: pool.name,
     name: builder.name,
+    isCordoned: builder.isCordoned,
     target: new Target(own, { ...ports, shared }),
   }));
   const parts = pools.map((pool) => ({
@@ -95,9 +98,10 @@ function targetSettings(
   };
 }
 
-function routed({ name, target }: PooledTarget): RoutedBuilder {
+function routed({ name, isCordoned, target }: PooledTarget): RoutedBuilder {
   return {
     name,
+    isCordoned,
     seats: target.seats,
     get facts() {
       return { ...target.room, state: target.state };

@@ -10,6 +10,8 @@ export const OUTCOMES = [
   "completed",
   "client_left",
   "timed_out",
+  "queue_timeout",
+  "watch_ended",
   "limited",
   "protocol_error",
   "downstream_reset",

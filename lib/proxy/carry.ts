@@ -5,6 +5,7 @@
  * @module
  */
 import type { Clock } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
 import type { Outcome } from "../base/metrics.ts";
 import type { Conn } from "../base/network.ts";
 import { formatDurationMs } from "../config/duration.ts";
@@ -33,6 +34,8 @@ export interface CarryLimits {
   readonly sessionIdleTimeoutMs: number;
   /** Ends it at once. */
   readonly cut: AbortSignal;
+  /** Ends it when it only watches, and its pod goes or this proxy drains. */
+  readonly watchEnded: AbortSignal;
 }
 
 /** Told of the first bytes. */
@@ -62,13 +65,15 @@ export async function carry(
   first: HandOver,
   traffic: Traffic,
   firstBytes: FirstBytes,
-  { clock, sessionIdleTimeoutMs, cut }: CarryLimits,
+  { clock, sessionIdleTimeoutMs, cut, watchEnded }: CarryLimits,
 ): Promise<Carried> {
   const stop = new AbortController();
   const endRelay = () => stop.abort();
-  cut.addEventListener("abort", endRelay, { once: true });
-  // It may have been cut since it was connected.
-  if (cut.aborted) endRelay();
+  for (const end of [cut, watchEnded]) {
+    end.addEventListener("abort", endRelay, { once: true });
+    // It may have been aborted since the session was connected.
+    if (end.aborted) endRelay();
+  }
   let silence: string | undefined;
   const endAfter = (timeoutMs: number, why: string) =>
     onSilence(clock, traffic, timeoutMs, () => {
@@ -95,11 +100,14 @@ export async function carry(
     }, stop.signal);
     cut.throwIfAborted();
     if (silence !== undefined) return { outcome: "idle_timeout", reason: silence, upstreamLeft };
-    if (isLost) return { outcome, reason: LOST, upstreamLeft: false };
+    if (isLost) return { outcome: "watch_ended", reason: LOST, upstreamLeft: false };
+    if (watchEnded.aborted) {
+      return { outcome: "watch_ended", reason: messageOf(watchEnded.reason), upstreamLeft: false };
+    }
     return { outcome, upstreamLeft };
   } finally {
     cancelWatch();
     cancelHalf();
-    cut.removeEventListener("abort", endRelay);
+    for (const end of [cut, watchEnded]) end.removeEventListener("abort", endRelay);
   }
 }

@@ -113,6 +113,7 @@ export class Proxy {
     if (!this.#accepting) return;
     this.#accepting = false;
     for (const { listener } of this.#entries) listener.close();
+    this.#ports.seats.endWatchers("The proxy is shutting down");
   }
 
   /** Resolves when no session is left. */

@@ -13,7 +13,6 @@ import type { BasePorts } from "../base/ports.ts";
 import type { Caller, Door, Routed, Seat } from "../target/seats.ts";
 import { type Carried, carry } from "./carry.ts";
 import { HoldEnded, sayGoodbye, timedOut } from "./goodbye.ts";
-import type { Hold } from "./hold.ts";
 import type { Traffic } from "./relay.ts";
 import { type SessionEnds, Wait, type WaitPorts, type WaitSettings } from "./wait.ts";
 
@@ -122,7 +121,7 @@ class Session {
       const seconds = (clock.nowMs() - this.#startedMs) / 1000;
       metrics.record("hold_seconds", seconds, {});
       if (seats.routeOf(this.#id).isWarm) metrics.record("connect_seconds", seconds, {});
-      const carried = await this.#carry(upstream, wait.hold);
+      const carried = await this.#carry(upstream, wait);
       this.#outcome = carried.outcome;
       this.#reason = carried.reason;
       this.#upstreamLeft = carried.upstreamLeft;
@@ -151,7 +150,7 @@ class Session {
     seats.end(this.#id);
   }
 
-  #carry(upstream: Conn, hold: Hold): Promise<Carried> {
+  #carry(upstream: Conn, { hold, watchEnded }: Wait): Promise<Carried> {
     const { clock, seats } = this.#ports;
     const { sessionIdleTimeoutMs } = this.#settings;
     const firstBytes = {
@@ -159,7 +158,7 @@ class Session {
       downstream: () => seats.answered(this.#id),
       identified: (caller: Caller | undefined) => seats.identify(this.#id, caller),
     };
-    const limits = { clock, sessionIdleTimeoutMs, cut: this.#ends.cut };
+    const limits = { clock, sessionIdleTimeoutMs, cut: this.#ends.cut, watchEnded };
     return carry(this.#downstream, upstream, hold.handOver(), this.#traffic, firstBytes, limits);
   }
 
@@ -198,6 +197,6 @@ class Session {
 
 /** Refusals at a limit are logged at debug: there may be thousands, and the limit has a record of its own. */
 function levelOf(outcome: Outcome): "warn" | "debug" | "info" {
-  if (outcome === "timed_out" || outcome === "protocol_error") return "warn";
+  if (outcome === "timed_out" || outcome === "queue_timeout" || outcome === "protocol_error") return "warn";
   return outcome === "limited" ? "debug" : "info";
 }

@@ -66,6 +66,7 @@ export class Wait {
   readonly #limit: WaitLimit;
   readonly #introduction: Introduction;
   #waitsFor: WaitsFor = "pod";
+  readonly #watchEnded = new AbortController();
   readonly #onCut = () => this.#end(this.#ends.cut.reason);
   readonly #onRefuse = () => this.#waiting.abort(this.#ends.refuse.reason);
 
@@ -127,6 +128,11 @@ export class Wait {
         this.#waitsFor = waitsFor;
         this.#decline();
       },
+      onEnd: (why) => {
+        const ended = new HoldEnded("watch_ended", why);
+        this.#watchEnded.abort(ended);
+        this.#end(ended);
+      },
     });
     if (seat === undefined) {
       this.#startParsing();
@@ -152,6 +158,11 @@ export class Wait {
       this.#startParsing();
       await sleep(clock, backoffMs(attempt, REDIAL, random), waiting);
     }
+  }
+
+  /** Aborted, also after the wait, when the session only watches and shall end. Its reason is a {@link HoldEnded}. */
+  get watchEnded(): AbortSignal {
+    return this.#watchEnded.signal;
   }
 
   /** Stops the clock of the wait, and removes its listeners. Harmless when called twice. */
@@ -180,7 +191,7 @@ export class Wait {
     const { seats } = this.#ports;
     const id = this.#id;
     if (waitsFor === "room") {
-      return this.#end(new HoldEnded("timed_out", seats.explainQueue(id), GRPC_STATUS.resourceExhausted));
+      return this.#end(new HoldEnded("queue_timeout", seats.explainQueue(id), GRPC_STATUS.resourceExhausted));
     }
     this.#end(
       seats.needs(id)

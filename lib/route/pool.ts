@@ -15,6 +15,7 @@ import { newSession, type Session } from "./pool_session.ts";
 import { FairQueue } from "./queue.ts";
 import { rankBy } from "./rank.ts";
 import { Siblings } from "./siblings.ts";
+import { Watchers } from "./watchers.ts";
 
 /** A proxy whose oldest session is younger than another's leaves freed room alone for this long, in ms. */
 const YIELD_MS = 2_000;
@@ -23,8 +24,15 @@ const YIELD_MS = 2_000;
 const MANY = 100;
 const PAUSE_MS = 10;
 
-/** Decisions that are remembered for people. */
+/**
+ * So many connections of one trace may be beyond the hard limit for each other's sake. Builds that share a trace, as those
+ * of a whole pipeline may, are no reason to overload a pod.
+ */
+const SIBLINGS_BEYOND = 4;
+
+/** Decisions that are remembered for people, and projects that are named to them. */
 const DECISIONS = 5;
+const PROJECTS = 10;
 
 /** What a plan is made of. */
 export type Facts = Omit<PlanRecord, "routes">;
@@ -46,6 +54,7 @@ export class Pool {
   readonly #taking = new Set<Session>();
   /** Those that are queued, the oldest first. */
   readonly #queued = new Set<Session>();
+  readonly #watchers = new Watchers();
   readonly #heldChanged = new Listeners();
   /** Every session goes to the same place, so nothing has to be known of it, and nothing planned. */
   readonly #isTrivial: boolean;
@@ -76,16 +85,21 @@ export class Pool {
     this.#siblings = new Siblings(ports.clock);
     this.#byName = new Map(builders.map((builder) => [builder.name, builder]));
     const { maxReplicas, maxSessionsPerReplica } = policy;
-    this.#isTrivial = builders.length === 1 && maxReplicas === 1 && maxSessionsPerReplica === 0;
+    const isCordoned = builders.some((builder) => builder.isCordoned);
+    this.#isTrivial = builders.length === 1 && !isCordoned && maxReplicas === 1 &&
+      maxSessionsPerReplica === 0;
     for (const builder of builders) {
-      builder.subscribe(() => this.#changed());
+      builder.subscribe(() => {
+        this.#watchers.endLost();
+        this.#changed();
+      });
       builder.seats.subscribe(() => this.#changed());
     }
   }
 
-  /** Sessions that wait for a seat. */
+  /** Sessions that wait for a seat, but for those that only watch. */
   get held(): number {
-    return this.#unseated.size;
+    return this.#unseated.size - this.#watchers.held;
   }
 
   /** Those of them that are queued. */
@@ -132,7 +146,14 @@ export class Pool {
     if (watches) this.#startWatching(session);
     else this.#startWaiting(session);
     this.#changed();
+    this.#tellWatcher(session);
     return true;
+  }
+
+  /** Where nothing is planned, it is known at once whether a watcher has to wait. */
+  #tellWatcher(session: Session): void {
+    const { stage, take } = session;
+    if (this.#isTrivial && stage === "watching" && take !== undefined) this.#waitFor(session, "nothing");
   }
 
   #learn(session: Session, caller: Caller | undefined): void {
@@ -147,10 +168,13 @@ export class Pool {
   /** Whether a seated session may carry what it is now known to say. */
   #mayGoOn(session: Session, watches: boolean): boolean {
     const { seats } = session.builder!;
-    this.#waitFor(session, watches ? "nothing" : "pod");
-    if (watches) seats.watch(session.id);
-    else if (session.isWatcher && !seats.watchNoMore(session.id)) return false;
-    session.isWatcher = watches;
+    if (watches) {
+      seats.watch(session.id);
+      this.#watchers.add(session);
+    } else if (session.isWatcher) {
+      if (!seats.watchNoMore(session.id)) return false;
+      this.#watchers.remove(session);
+    }
     return true;
   }
 
@@ -159,13 +183,16 @@ export class Pool {
     const { id, builder } = session;
     session.stage = "watching";
     session.builder = undefined;
+    this.#watchers.add(session);
     this.#queue.remove(id);
     this.#unqueue(session);
     builder?.seats.end(id);
+    this.#heldChanged.tell();
   }
 
   /** An unseated session calls for a pod, if it does not do so already. */
   #startWaiting(session: Session): void {
+    this.#watchers.remove(session);
     session.stage = "waiting";
     if (!this.#queued.has(session)) this.#waitFor(session, "pod");
     if (this.#isTrivial) return this.#holdAt(session, this.#builders[0]!);
@@ -189,6 +216,7 @@ export class Pool {
         session.take = resolve;
         this.#taking.add(session);
         this.#changed();
+        this.#tellWatcher(session);
       });
     } finally {
       signal.removeEventListener("abort", onAbort);
@@ -202,7 +230,8 @@ export class Pool {
     const { seats } = session.builder!;
     this.#siblings.gaveUp(session.trace);
     const needs = session.isKnown ? !isIdle(session.caller) : seats.needs(id);
-    session.isWatcher = false;
+    session.stage = "unknown";
+    this.#watchers.heldAgain(session);
     this.#hold(session);
     if (needs) {
       seats.hold(id, true);
@@ -233,6 +262,7 @@ export class Pool {
     if (session === undefined) return;
     this.#sessions.delete(id);
     this.#queue.remove(id);
+    this.#watchers.remove(session);
     this.#release(session);
     if (session.stage === "seated") this.#siblings.ended(session.trace);
     this.#unqueue(session);
@@ -253,19 +283,27 @@ export class Pool {
 
   /** As `Seats.explainWait`. */
   async explainWait(id: number, signal: AbortSignal): Promise<string> {
-    const builder = this.#sessions.get(id)?.builder ?? this.#builders[0]!;
-    return await builder.seats.explainWait(signal);
+    const { builder, project } = this.#sessions.get(id) ?? {};
+    if (builder !== undefined) return await builder.seats.explainWait(signal);
+    const [home] = rankBy(this.#builders, project, ({ name }) => name);
+    if (home!.isCordoned) return `the builder "${home!.name}" takes no new sessions (--cordoned)`;
+    return await home!.seats.explainWait(signal);
   }
 
   /** Why there is no room for a queued session, for its client. */
-  explainQueue(): string {
-    const { queueTimeoutMs, maxSessionsPerReplica, maxReplicas, name } = this.policy;
-    const n = this.#builders.length;
-    const all = n === 1 ? "The builder is" : `All ${n} builders are`;
+  explainQueue(id: number): string {
+    const { queueTimeoutMs, maxSessionsPerReplica, maxReplicas, name, overflow } = this.policy;
+    const isUsable = ({ facts: { state } }: RoutedBuilder) => state !== "missing" && state !== "stuck";
+    const usable = overflow === "never" ? 1 : this.#builders.filter(isUsable).length;
     const of = name === "" ? "" : ` of the pool "${name}"`;
-    const each = n === 1 && maxReplicas === 1 ? "" : maxReplicas === 1 ? " each" : " for each pod";
+    const { project = "no project" } = this.#sessions.get(id) ?? {};
+    const home = this.#builders.length === 1 ? "The builder" : `The builder of ${project}`;
+    const all = usable === 1
+      ? `${overflow === "never" ? home : "The builder"}${of} is`
+      : `All ${usable} builders${of} are`;
+    const each = usable === 1 && maxReplicas === 1 ? "" : maxReplicas === 1 ? " each" : " for each pod";
     const plural = maxSessionsPerReplica === 1 ? "" : "s";
-    return `${all}${of} full (${maxSessionsPerReplica} session${plural}${each}); none had room in ` +
+    return `${all} full (${maxSessionsPerReplica} session${plural}${each}); none had room in ` +
       `${formatDurationMs(queueTimeoutMs)} (--queue-timeout)`;
   }
 
@@ -273,7 +311,9 @@ export class Pool {
   get description(): string {
     const waiting = [...this.#unseated].filter(({ stage }) => stage === "waiting");
     const projects = Map.groupBy(waiting, ({ project }) => project ?? "no project");
-    const of = [...projects].map(([project, { length }]) => `${length} of ${project}`);
+    const most = [...projects].sort(([, a], [, b]) => b.length - a.length);
+    const of = most.slice(0, PROJECTS).map(([project, { length }]) => `${length} of ${project}`);
+    if (most.length > PROJECTS) of.push(`and ${most.length - PROJECTS} more projects`);
     const parts = [`${waiting.length} waiting${of.length === 0 ? "" : ` (${of.join(", ")})`}`];
     const oldestMs = this.oldestQueuedMs;
     if (oldestMs !== undefined) {
@@ -282,6 +322,11 @@ export class Pool {
       );
     }
     return [...parts, ...this.#decisions].join("; ");
+  }
+
+  /** Ends the sessions that only watch, present and future ones. */
+  endWatchers(why: string): void {
+    this.#watchers.endAll(why);
   }
 
   /** What a plan is made of now. */
@@ -322,7 +367,7 @@ export class Pool {
       if (builder === undefined || session.take === undefined || full.has(builder)) continue;
       // All that it may use is broken: it is told so, or that mends itself.
       if (route.why === "unusable") continue;
-      const sibling = this.#siblings.builderOf(session.caller?.traceId);
+      const sibling = this.#siblingOf(session);
       if (sibling !== undefined && sibling !== builder.name && route.why !== "sibling") {
         // Its sibling was seated a moment ago, or is on a builder that is not ready.
         isOutdated ||= this.#byName.get(sibling)?.facts.state === "ready";
@@ -363,10 +408,11 @@ export class Pool {
     return [...routes].map(([id, route]) => ({ session: this.#sessions.get(id)!, route }));
   }
 
-  #asWaiting({ id, project, caller, arrivedMs }: Session): Waiting {
+  #asWaiting(session: Session): Waiting {
+    const { id, project, caller, arrivedMs } = session;
     const { placement, affinityPatienceMs } = this.policy;
     const isOver = affinityPatienceMs > 0 && this.#ports.clock.nowMs() >= arrivedMs + affinityPatienceMs;
-    const sibling = this.#siblings.builderOf(caller?.traceId);
+    const sibling = this.#siblingOf(session);
     return {
       id,
       tag: this.#queue.tag(id) ?? 0,
@@ -375,6 +421,14 @@ export class Pool {
       patient: placement === "affinity" && project !== undefined && caller?.isPatient === true && !isOver,
       queueable: true,
     };
+  }
+
+  /** Where another connection of the same client is. One that has ended is no reason to exceed the hard limit. */
+  #siblingOf({ caller }: Session): string | undefined {
+    const found = this.#siblings.find(caller?.traceId);
+    if (found === undefined || found.sessions >= SIBLINGS_BEYOND) return undefined;
+    const { builder, sessions } = found;
+    return sessions > 0 || this.#byName.get(builder)!.facts.limit > 0 ? builder : undefined;
   }
 
   /** A client must not wait for itself. */
@@ -393,7 +447,9 @@ export class Pool {
     session.why = why;
     this.#unqueue(session);
     this.#waitFor(session, "pod");
-    this.#holdAt(session, builder);
+    // Nobody wakes a builder that takes no sessions: it would never be idle.
+    if (builder.isCordoned) this.#leaveBuilder(session);
+    else this.#holdAt(session, builder);
     return builder;
   }
 
@@ -405,17 +461,22 @@ export class Pool {
     builder.seats.hold(session.id, true);
   }
 
-  /** Whether a queued session leaves room to another proxy, whose oldest session has been queued for longer. */
+  #leaveBuilder(session: Session): void {
+    session.builder?.seats.end(session.id);
+    session.builder = undefined;
+  }
+
+  /** Whether a session leaves room to another proxy, whose oldest session has been queued for longer. */
   #yields(
-    { queuedSinceMs }: Session,
+    { queuedSinceMs, builder }: Session,
     { othersQueuedSinceMs = Infinity }: RoutedBuilder,
     why: Route["why"],
   ): boolean {
-    if (queuedSinceMs === undefined || othersQueuedSinceMs >= queuedSinceMs || why === "sibling") {
-      return false;
-    }
-    this.#sawOlder = true;
     const nowMs = this.#ports.clock.nowMs();
+    // One that has just come is the youngest. One that waits for a pod already keeps its place.
+    const sinceMs = queuedSinceMs ?? (builder === undefined ? nowMs : -Infinity);
+    if (othersQueuedSinceMs >= sinceMs || why === "sibling" || why === "unusable") return false;
+    this.#sawOlder = true;
     this.#yieldsSinceMs ??= nowMs;
     const untilMs = this.#yieldsSinceMs + YIELD_MS;
     if (nowMs >= untilMs) return false;
@@ -424,8 +485,7 @@ export class Pool {
   }
 
   #enqueue(session: Session): void {
-    session.builder?.seats.end(session.id);
-    session.builder = undefined;
+    this.#leaveBuilder(session);
     if (session.queuedSinceMs !== undefined) return;
     const { clock, log, metrics } = this.#ports;
     session.queuedSinceMs = clock.nowMs();
@@ -469,7 +529,8 @@ export class Pool {
 
   #give(session: Session, builder: RoutedBuilder, why: Route["why"], seat: Seat): void {
     const take = session.take!;
-    session.isWatcher = session.stage === "watching";
+    this.#waitFor(session, "pod");
+    this.#watchers.seated(session);
     this.#queue.seated(session.id);
     this.#seated(session, builder, why, seat);
     take(seat);

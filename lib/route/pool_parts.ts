@@ -11,6 +11,8 @@ import type { Builder, Route, RoutePolicy, Waiting } from "./plan.ts";
 export interface RoutedBuilder {
   /** The StatefulSet's name. */
   readonly name: string;
+  /** It takes no new sessions, so nobody may wait for it. */
+  readonly isCordoned: boolean;
   /** Its seats. */
   readonly seats: BuilderSeats;
   /** What the plan must know of it, at this moment. */

@@ -129,6 +129,11 @@ export class Router implements Seats {
   }
 
   /** See {@link Seats}. */
+  endWatchers(why: string): void {
+    for (const pool of this.pools.values()) pool.endWatchers(why);
+  }
+
+  /** See {@link Seats}. */
   answered(id: number): void {
     this.#seatsOf(id)?.answered(id);
   }
@@ -151,7 +156,7 @@ export class Router implements Seats {
 
   /** See {@link Seats}. */
   explainQueue(id: number): string {
-    return this.#poolOf.get(id)!.explainQueue();
+    return this.#poolOf.get(id)!.explainQueue(id);
   }
 
   /** See {@link Seats}. */

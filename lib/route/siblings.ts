@@ -29,12 +29,11 @@ export class Siblings {
     this.#clock = clock;
   }
 
-  /** The builder that another session of the trace is on, or was on until a moment ago. */
-  builderOf(traceId: string | undefined): string | undefined {
+  /** The builder that another session of the trace is on, or was on until a moment ago, and how many are there now. */
+  find(traceId: string | undefined): { readonly builder: string; readonly sessions: number } | undefined {
     if (traceId === undefined) return undefined;
     const trace = this.#traces.get(traceId);
-    if (trace === undefined || this.#isOver(trace)) return undefined;
-    return trace.builder;
+    return trace === undefined || this.#isOver(trace) ? undefined : trace;
   }
 
   /** A session of the trace is seated on a builder. */

@@ -286,6 +286,13 @@ export class Placement {
     return true;
   }
 
+  /** Whether the pod of a seated session is there, not terminating, and within the count last seen. */
+  keeps(id: number): boolean {
+    const seated = this.#seats.get(id);
+    const now = this.pods.all.find(({ uid }) => uid === seated?.uid);
+    return now !== undefined && !now.terminating && now.ordinal < (this.#agreement.seen?.replicas ?? 0);
+  }
+
   /** The session has been silent for so long that it is no load on its pod, or is not any more. It uses it either way. */
   silent(id: number, isSilent: boolean): void {
     this.usage.silent(id, isSilent);

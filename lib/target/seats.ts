@@ -76,6 +76,8 @@ export interface Arrival {
   readonly counts: boolean;
   /** Told what it waits for when that changes; it is `pod` at first. */
   onWait(waitsFor: WaitsFor): void;
+  /** It only watches, and shall end. May be told more than once. */
+  onEnd(why: string): void;
 }
 
 /** How long sessions wait. */
@@ -147,6 +149,8 @@ export interface Seats {
   needs(id: number): boolean;
   /** The session has been silent for so long that it is no load on its pod, or is not any more. It still uses it. */
   silent(id: number, isSilent: boolean): void;
+  /** Ends the sessions that only watch, present and future ones: this proxy drains, and they would keep it. */
+  endWatchers(why: string): void;
   /** The daemon has sent its first bytes. */
   answered(id: number): void;
   /** The session has ended. Harmless when it has ended before. */
@@ -184,6 +188,8 @@ export interface BuilderSeats {
   watch(id: number): void;
   /** A seated session that only watched makes another call: it counts from now on. False if it has lost its seat. */
   watchNoMore(id: number): boolean;
+  /** Whether the pod of a seated session is there, and not about to go by the count last seen. */
+  keeps(id: number): boolean;
   /** As {@link Seats.dial}. */
   dial: Seats["dial"];
   /** As {@link Seats.failed}. */

@@ -65,6 +65,10 @@ export class TargetSeats implements BuilderSeats {
     return this.#ports.placement.watchNoMore(id);
   }
 
+  keeps(id: number): boolean {
+    return this.#ports.placement.keeps(id);
+  }
+
   dial({ backend }: Seat, signal: AbortSignal): Promise<Conn> {
     return this.#ports.dialler.dial(backend, signal);
   }

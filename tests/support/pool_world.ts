@@ -38,6 +38,8 @@ export class TestBuilder {
   readonly name: string;
   readonly placement: Placement;
   readonly seats: TargetSeats;
+  /** The router reads this once at first. */
+  readonly isCordoned: boolean = false;
   /** What it is instead of what its pods say. */
   state: State | undefined;
   othersQueuedSinceMs: number | undefined;
@@ -106,6 +108,8 @@ export interface TestSession {
   readonly id: number;
   /** What it has waited for, in order. */
   readonly waits: WaitsFor[];
+  /** Why it was told to end, each time: it only watches. */
+  readonly ends: string[];
   /** Its seat, once it has one. */
   seat: Seat | undefined;
   /** Its wait ends. */
@@ -168,6 +172,7 @@ export class PoolWorld {
     const session: TestSession = {
       id: ++this.#lastId,
       waits: [],
+      ends: [],
       seat: undefined,
       leave: new AbortController(),
     };
@@ -175,6 +180,7 @@ export class PoolWorld {
       door: { pool: "" },
       counts: true,
       onWait: (waitsFor) => void session.waits.push(waitsFor),
+      onEnd: (why) => void session.ends.push(why),
     });
     return session;
   }

@@ -23,6 +23,7 @@ export function oneBuilder(
 ): Router {
   const builder = {
     name: "buildkitd",
+    isCordoned: false,
     seats,
     get facts() {
       return { ...placement.room, state: placement.usable.length > 0 ? "ready" : "asleep" } as const;

@@ -156,7 +156,7 @@ export class TestSession {
   /** Another session is held. */
   holdOther(id: number): void {
     const { seats } = this.ports;
-    assert.equal(seats.open(id, { door: DOOR, counts: true, onWait: () => {} }), undefined);
+    assert.equal(seats.open(id, { door: DOOR, counts: true, onWait: () => {}, onEnd: () => {} }), undefined);
     seats.identify(id, undefined);
   }
 

@@ -29,7 +29,8 @@ for (
     for (let i = 0; i < 20; i++) watchers.push(await program.call({ path: WATCH }));
     await program.pass(6 * 3_600_000);
     assert.equal(replicas(program), 0);
-    assert.equal(program.metrics.value("sessions_held"), 20);
+    assert.equal(program.metrics.value("sessions_open"), 20);
+    assert.equal(program.metrics.value("sessions_held"), 0, "they take no place from those that need a pod");
     assert.equal(program.log.of("session_ended").length, 0);
     const client = await program.call();
     await program.pass(3_000);

@@ -29,12 +29,12 @@ Deno.test("Introduction takes a silent client for one that needs a pod after 200
   }
 });
 
-Deno.test("Introduction gives a client that has begun to speak one second for its first call", async () => {
+Deno.test("Introduction gives a client that has begun to speak five seconds for its first call", async () => {
   const { clock, told, introduction } = setUp();
   introduction.start(undefined, false, true);
   await clock.advance(150);
   introduction.heard(undefined);
-  await clock.advance(900);
+  await clock.advance(4_900);
   introduction.heard(undefined);
   await clock.advance(99);
   assert.deepEqual(told, []);

@@ -334,7 +334,7 @@ Deno.test("Router says who waits and where a project goes", async () => {
   );
   assert.match(world.router.explain("b"), /Sessions that wait for a seat: 1\n.*waits in the queue/s);
   assert.equal(
-    pool.explainQueue(),
+    pool.explainQueue(3),
     "All 2 builders are full (1 session each); none had room in 1h0m0s (--queue-timeout)",
   );
 });
