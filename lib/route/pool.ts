@@ -293,17 +293,17 @@ export class Pool {
   /** Why there is no room for a queued session, for its client. */
   explainQueue(id: number): string {
     const { queueTimeoutMs, maxSessionsPerReplica, maxReplicas, name, overflow } = this.policy;
-    const isUsable = ({ facts: { state } }: RoutedBuilder) => state !== "missing" && state !== "stuck";
-    const usable = overflow === "never" ? 1 : this.#builders.filter(isUsable).length;
-    const of = name === "" ? "" : ` of the pool "${name}"`;
     const { project = "no project" } = this.#sessions.get(id) ?? {};
-    const home = this.#builders.length === 1 ? "The builder" : `The builder of ${project}`;
-    const all = usable === 1
-      ? `${overflow === "never" ? home : "The builder"}${of} is`
-      : `All ${usable} builders${of} are`;
+    const isHomeOnly = overflow === "never" && this.#builders.length > 1;
+    const isUsable = ({ facts: { state } }: RoutedBuilder) => state !== "missing" && state !== "stuck";
+    const usable = isHomeOnly ? 1 : this.#builders.filter(isUsable).length;
+    const of = name === "" ? "" : ` of the pool "${name}"`;
+    const [are, none] = usable === 1
+      ? [`The builder${isHomeOnly ? ` of ${project}` : ""}${of} is`, "it had no room"]
+      : [`All ${usable} builders${of} are`, "none had room"];
     const each = usable === 1 && maxReplicas === 1 ? "" : maxReplicas === 1 ? " each" : " for each pod";
     const plural = maxSessionsPerReplica === 1 ? "" : "s";
-    return `${all} full (${maxSessionsPerReplica} session${plural}${each}); none had room in ` +
+    return `${are} full (${maxSessionsPerReplica} session${plural}${each}); ${none} in ` +
       `${formatDurationMs(queueTimeoutMs)} (--queue-timeout)`;
   }
 

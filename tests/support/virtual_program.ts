@@ -35,19 +35,23 @@ export interface VirtualOptions {
    * The builders, each with a StatefulSet in the cluster, as `--builders` names them: `b1`, `arm64/b2`. Without any there
    * is one, of the default name, and the program is not told of builders.
    */
-  readonly builders?: readonly [string, ...string[]];
+  readonly builders?: readonly [string, ...string[]] | undefined;
   /** The cluster's set-up. */
   readonly cluster?: Partial<MiniatureClusterOptions>;
   /** What the program knows of the cluster. */
   readonly access?: Partial<Cluster>;
+  /** Another program, whose clock, network and cluster this one shares. Dispose of this one first. */
+  readonly beside?: VirtualProgram;
+  /** Where it listens for clients; {@link PROXY}. */
+  readonly at?: Address;
   /** Ports that differ. */
   readonly ports?: Partial<AppPorts>;
 }
 
 /** A cluster, and one program in front of it that starts when told to. */
 export class VirtualProgram {
-  readonly clock = new VirtualClock();
-  readonly network = new VirtualNetwork();
+  readonly clock: VirtualClock;
+  readonly network: VirtualNetwork;
   readonly log: RecordingLog = recordingLog();
   readonly metrics: CountedMetrics = countedMetrics(() => {});
   cluster: MiniatureCluster;
@@ -66,9 +70,13 @@ export class VirtualProgram {
   #running: Promise<void> | undefined;
 
   constructor(options: VirtualOptions = {}) {
-    this.#options = options;
-    this.cluster = this.#makeCluster();
-    this.http = new MemoryHttp(this.cluster.api, this.clock, "proxy");
+    const { beside } = options;
+    const builders = beside === undefined ? options.builders : beside.#options.builders;
+    this.#options = { ...options, builders };
+    this.clock = beside?.clock ?? new VirtualClock();
+    this.network = beside?.network ?? new VirtualNetwork();
+    this.cluster = beside?.cluster ?? this.#makeCluster();
+    this.http = new MemoryHttp(this.cluster.api, this.clock, beside === undefined ? "proxy" : "other");
   }
 
   #makeCluster(changes: VirtualOptions["cluster"] = {}): MiniatureCluster {
@@ -98,9 +106,9 @@ export class VirtualProgram {
 
   /** Starts the program, and lets a moment pass: enough to become ready, unless something is in the way. */
   async start(): Promise<void> {
-    const { settings, access, ports, builders } = this.#options;
+    const { settings, access, ports, builders, beside, at = PROXY } = this.#options;
     const flags = Object.entries({
-      listenAddr: `${PROXY.hostname}:${PROXY.port}`,
+      listenAddr: `${at.hostname}:${at.port}`,
       adminAddr: `${ADMIN.hostname}:${ADMIN.port}`,
       targetPort: "1234",
       shutdownDelayMs: "0s",
@@ -130,7 +138,7 @@ export class VirtualProgram {
       runtime: "9.9.9",
       log,
       clock,
-      random: () => 0.5,
+      random: () => beside === undefined ? 0.5 : 0.75,
       network,
       metrics,
       serveAdmin: (addr, handler) => {
@@ -179,7 +187,7 @@ export class VirtualProgram {
   }
 
   /** Connects a client that speaks no HTTP/2, and has it say something. */
-  async connect(text = "hello", to: Address = PROXY): Promise<VirtualClient> {
+  async connect(text = "hello", to: Address = this.#options.at ?? PROXY): Promise<VirtualClient> {
     const client = new VirtualClient(await this.network.connect(to, new AbortController().signal));
     await client.send(new TextEncoder().encode(text));
     await this.pass(0);
@@ -187,7 +195,7 @@ export class VirtualProgram {
   }
 
   /** Connects a gRPC client that makes one call, which says this about itself. */
-  async call(headers: CallHeaders = {}, to: Address = PROXY): Promise<VirtualClient> {
+  async call(headers: CallHeaders = {}, to: Address = this.#options.at ?? PROXY): Promise<VirtualClient> {
     const client = new VirtualClient(await this.network.connect(to, new AbortController().signal));
     await client.send(bytesOf(OPENING, SETTINGS_ACK, ...call(1, "hello", headers)));
     await this.pass(0);
@@ -207,7 +215,7 @@ export class VirtualProgram {
     this.http.set("open");
     await this.stopNow();
     await this.pass(10_000);
-    await this.cluster[Symbol.asyncDispose]();
+    if (this.#options.beside === undefined) await this.cluster[Symbol.asyncDispose]();
     assert.ok(this.#running === undefined || this.outcome !== undefined, "the program has ended");
     await this.#running;
   }
