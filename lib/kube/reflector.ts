@@ -7,6 +7,7 @@
  */
 import { anySignal } from "../base/any_signal.ts";
 import { CauseLog } from "../base/log.ts";
+import { Listeners } from "../base/listeners.ts";
 import { Notifier } from "../base/notifier.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { ApiError, type ApiTarget, isExpired } from "./api_error.ts";
@@ -65,6 +66,7 @@ export class Reflector<T extends KubeObject> {
   readonly #synced = Promise.withResolvers<void>();
   #isSynced = false;
   #isForbidden = false;
+  readonly #onForbidden = new Listeners();
   #urgent = false;
   readonly #hurry = new Notifier();
   #relist = new AbortController();
@@ -97,6 +99,11 @@ export class Reflector<T extends KubeObject> {
   /** The server has answered last that the right to list or watch is missing. */
   get isForbidden(): boolean {
     return this.#isForbidden;
+  }
+
+  /** Calls `listener` when {@link isForbidden} has changed. It must be quick and must not throw. */
+  onForbidden(listener: () => void): void {
+    this.#onForbidden.add(listener);
   }
 
   /** Whether a client waits. If so, a silent watch is restarted sooner. */
@@ -137,7 +144,7 @@ export class Reflector<T extends KubeObject> {
         if (this.#relist.signal.aborted) continue;
         version = error instanceof WatchFailure ? error.version : version;
         const cause = error instanceof WatchFailure ? error.cause : error;
-        this.#isForbidden = cause instanceof ApiError && cause.status === 403;
+        this.#answered(cause instanceof ApiError && cause.status === 403);
         if (cause instanceof SilenceError) {
           // Not a fault yet: a collection without changes is silent, too. The next try shows whether the server
           // answers.
@@ -206,7 +213,7 @@ export class Reflector<T extends KubeObject> {
         },
       }, signal);
       opened = true;
-      this.#isForbidden = false;
+      this.#answered(false);
       this.#faults.succeeded();
       this.#isSynced = true;
       this.#synced.resolve();
@@ -220,6 +227,12 @@ export class Reflector<T extends KubeObject> {
     } catch (cause) {
       throw new WatchFailure(version, opened, cause);
     }
+  }
+
+  #answered(isForbidden: boolean): void {
+    if (isForbidden === this.#isForbidden) return;
+    this.#isForbidden = isForbidden;
+    this.#onForbidden.tell();
   }
 
   #restarted(cause: "ended" | "expired" | "silent" | "failed"): void {

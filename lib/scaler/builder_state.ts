@@ -11,13 +11,18 @@
  */
 import type { Pod } from "../kube/types.ts";
 
-/** How far a builder can be used. `missing`: it does not exist, or this proxy has no right to it or shall not use it. */
+/**
+ * How far a builder can be used. `missing`: it does not exist, this proxy shall not use it, or this proxy has no right to
+ * see it and knows no usable pod.
+ */
 export type State = "missing" | "ready" | "stuck" | "starting" | "asleep";
 
 /** The present state of a builder. */
 export interface BuilderFacts {
-  /** It does not exist, or this proxy has no right to it or shall not use it. */
+  /** It does not exist, or this proxy shall not use it. */
   readonly isMissing: boolean;
+  /** This proxy has no right to see it. Its pods that are usable go on serving. */
+  readonly isForbidden: boolean;
   /** The ordinals that take sessions now. */
   readonly usable: readonly number[];
   /** How many pods the count or held sessions want. */
@@ -90,9 +95,13 @@ function causeOf(
 }
 
 /** The state of the builder. */
-export function stateOf({ isMissing, usable, wanted }: BuilderFacts, { stuck }: Progress): State {
+export function stateOf(
+  { isMissing, isForbidden, usable, wanted }: BuilderFacts,
+  { stuck }: Progress,
+): State {
   if (isMissing) return "missing";
   if (usable.length > 0) return "ready";
+  if (isForbidden) return "missing";
   if (stuck?.ordinal === 0) return "stuck";
   return wanted > 0 ? "starting" : "asleep";
 }

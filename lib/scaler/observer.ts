@@ -110,6 +110,7 @@ export class Observer {
       ports,
       (change) => this.#statefulSetChanged(change),
     );
+    this.#statefulSets.onForbidden(() => this.#onPresence.tell());
     this.#ofPods = ports.slices.subscribe(service, (change) => this.#slicesChanged(change));
     ports.placement.subscribe(() => this.#hurry());
     ports.count.onRegressed(() => this.#relist());
@@ -128,12 +129,20 @@ export class Observer {
     return this.#isGone ? undefined : this.#uid;
   }
 
-  /** The StatefulSet is known to be absent, or this proxy has no right to see it. */
+  /** The StatefulSet is known to be absent. */
   get isMissing(): boolean {
-    return this.#isGone || this.#statefulSets.isForbidden;
+    return this.#isGone;
   }
 
-  /** Calls `listener` when {@link uid} has changed, or the StatefulSet was not found. It must be quick and must not throw. */
+  /** This proxy has no right to see the StatefulSet, or not any more. */
+  get isForbidden(): boolean {
+    return this.#statefulSets.isForbidden;
+  }
+
+  /**
+   * Calls `listener` when {@link uid} or {@link isForbidden} has changed, or the StatefulSet was not found. It must be
+   * quick and must not throw.
+   */
   onPresence(listener: () => void): void {
     this.#onPresence.add(listener);
   }

@@ -23,8 +23,10 @@ import { askForPod, type PodInquiryPorts } from "./pod_inquiry.ts";
 
 /** Whether a builder is there at all. */
 export interface Presence {
-  /** It does not exist, or this proxy has no right to it or shall not use it. */
+  /** It does not exist, or this proxy shall not use it. */
   readonly isMissing: boolean;
+  /** This proxy has no right to see it. */
+  readonly isForbidden: boolean;
   /** Calls `listener` when that may have changed. */
   onPresence(listener: () => void): void;
   /** The name of the pod of an ordinal. */
@@ -97,7 +99,8 @@ export class StateRunner {
   get #facts(): BuilderFacts {
     const { placement, presence } = this.#ports;
     const { usable, wanted, isClaiming } = placement;
-    const facts = { isMissing: presence.isMissing, usable, wanted, isClaiming };
+    const { isMissing, isForbidden } = presence;
+    const facts = { isMissing, isForbidden, usable, wanted, isClaiming };
     return { ...facts, isBroken: this.#broken !== undefined && this.#broken === awaitedBy(facts) };
   }
 

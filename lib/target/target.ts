@@ -179,6 +179,7 @@ export class Target {
 function cordoned(observer: Observer): Presence {
   return {
     isMissing: true,
+    isForbidden: false,
     onPresence: (listener) => observer.onPresence(listener),
     podName: (ordinal) => observer.podName(ordinal),
   };

@@ -22,6 +22,7 @@ const LONGEST_MS = 150_000;
 
 const ASLEEP: BuilderFacts = {
   isMissing: false,
+  isForbidden: false,
   usable: [],
   wanted: 0,
   isClaiming: false,
@@ -58,6 +59,10 @@ Deno.test("stateOf() is the first that fits of missing, ready, stuck, starting, 
   const all: BuilderFacts = { ...READY, isMissing: true };
   assert.equal(stateOf(all, stuck), "missing");
   assert.equal(stateOf({ ...all, isMissing: false }, stuck), "ready");
+  const forbidden: BuilderFacts = { ...READY, isForbidden: true };
+  assert.equal(stateOf(forbidden, stuck), "ready", "its pods go on serving");
+  assert.equal(stateOf({ ...forbidden, isMissing: true }, stuck), "missing");
+  assert.equal(stateOf({ ...forbidden, usable: [] }, stuck), "missing");
   assert.equal(stateOf(STARTING, stuck), "stuck");
   assert.equal(stateOf(STARTING, {}), "starting");
   assert.equal(stateOf(ASLEEP, {}), "asleep");
@@ -161,6 +166,7 @@ Deno.test("advance(): a builder whose second pod is stuck is not stuck when it l
 Deno.test("nextChangeMs() names the time of every change that comes with time alone", () => {
   const facts = fc.record<BuilderFacts>({
     isMissing: fc.boolean(),
+    isForbidden: fc.boolean(),
     usable: fc.subarray([0, 1, 2]),
     wanted: fc.nat(3),
     isClaiming: fc.boolean(),

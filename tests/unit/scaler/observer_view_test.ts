@@ -377,6 +377,26 @@ Deno.test("Observer.uid is that of the StatefulSet while it is there, and each c
   await stop();
 });
 
+Deno.test("Observer tells when the right to see the StatefulSet is lost and when it has come back, each once", async () => {
+  const { clock, observer, statefulsets, start, stop } = setUp();
+  statefulsets.items = [statefulSet()];
+  const told: boolean[] = [];
+  observer.onPresence(() => told.push(observer.isForbidden));
+  statefulsets.status = 403;
+  await start();
+  await clock.advance(60_000);
+  assert.deepEqual(told, [true]);
+  assert.equal(observer.isMissing, false, "nobody knows");
+  statefulsets.status = 200;
+  statefulsets.watchStatus = 403;
+  await clock.advance(60_000);
+  assert.deepEqual(told, [true, true], "the StatefulSet is found, and may not be watched");
+  statefulsets.watchStatus = 200;
+  await clock.advance(60_000);
+  assert.deepEqual(told, [true, true, false]);
+  await stop();
+});
+
 Deno.test("watchSlices() gives the observer of each Service its own, and asks for one Service as it always did", async () => {
   for (const services of [["b-headless"], ["a-headless", "b-headless"]]) {
     const clock = new VirtualClock();

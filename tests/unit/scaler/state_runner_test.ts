@@ -46,6 +46,7 @@ function setUp({ replicas = 1, asks = true } = {}) {
   const changed = new Listeners();
   const presence = {
     isMissing: false,
+    isForbidden: false,
     onPresence: (listener: () => void) => changed.add(listener),
     podName: (ordinal: number) => `b-${ordinal}`,
   };
@@ -80,6 +81,19 @@ Deno.test("StateRunner tells each new state, whatever brings it about", async ()
   see(0);
   placement.pods.set([]);
   assert.deepEqual(told, ["starting", "stuck", "ready", "missing", "ready", "asleep"]);
+  await stop();
+});
+
+Deno.test("StateRunner: a builder that may not be seen is ready for as long as a pod of it is usable", async () => {
+  const { placement, pods, presence, changed, told, stop } = setUp();
+  placement.pods.set([]);
+  placement.pods.set(pods(1));
+  presence.isForbidden = true;
+  changed.tell();
+  placement.pods.set([]);
+  presence.isForbidden = false;
+  changed.tell();
+  assert.deepEqual(told, ["starting", "ready", "missing", "starting"]);
   await stop();
 });
 
