@@ -78,12 +78,13 @@ export class StateRunner {
     this.#longestMs = policy.readyWaitTimeoutMs / 2;
     ports.placement.subscribe(() => this.#look());
     ports.presence.onPresence(() => this.#look());
+    this.#look();
   }
 
-  /** The state now. */
+  /** The state now. Reading it changes nothing, so that a change which is due is still told. */
   get state(): State {
     const facts = this.#facts;
-    return stateOf(facts, this.#advance(facts));
+    return stateOf(facts, this.#advanced(facts));
   }
 
   /** Calls `listener` when the state has changed. It must be quick and must not throw. */
@@ -104,14 +105,13 @@ export class StateRunner {
     return { ...facts, isBroken: this.#broken !== undefined && this.#broken === awaitedBy(facts) };
   }
 
-  #advance(facts: BuilderFacts): Progress {
-    this.#progress = advance(this.#progress, facts, this.#ports.clock.nowMs(), this.#longestMs);
-    return this.#progress;
+  #advanced(facts: BuilderFacts): Progress {
+    return advance(this.#progress, facts, this.#ports.clock.nowMs(), this.#longestMs);
   }
 
   #look(): void {
     const facts = this.#facts;
-    const progress = this.#advance(facts);
+    const progress = this.#progress = this.#advanced(facts);
     const state = stateOf(facts, progress);
     this.#timer.notify();
     this.#asking.notify();

@@ -97,6 +97,17 @@ Deno.test("StateRunner: a builder that may not be seen is ready for as long as a
   await stop();
 });
 
+Deno.test("StateRunner tells of a change that somebody has read at the moment when it was due", async () => {
+  const { clock, placement, runner, told, stop } = setUp({ asks: false });
+  placement.pods.set([]);
+  const read: string[] = [];
+  clock.setTimer(READY_WAIT_MS / 2, () => read.push(runner.state));
+  placement.hold(1, true);
+  await clock.advance(READY_WAIT_MS / 2);
+  assert.deepEqual([read, told], [["stuck"], ["starting", "stuck"]]);
+  await stop();
+});
+
 Deno.test("StateRunner.state is right in the very step in which something has changed", async () => {
   const { placement, runner, stop } = setUp();
   const seen: string[] = [];
