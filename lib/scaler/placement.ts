@@ -1,7 +1,7 @@
 /**
- * Where sessions go: holds those that wait, and seats them on a pod as soon as the agreement's rules allow. Check, choice
- * and counting are one synchronous step. Which pods there are and may be used is known by `pods.ts`. Never talks to the
- * API and never writes replicas.
+ * Where sessions go: seats them on a pod if the agreement's rules allow it, and counts those that are held, for which the
+ * router asks again. Check, choice and counting are one synchronous step. Which pods there are and may be used is known
+ * by `pods.ts`. Never talks to the API and never writes replicas.
  *
  * @module
  */
@@ -44,11 +44,6 @@ export interface Gate {
 /** Always open: the gate of a proxy that has no others beside it. */
 const OPEN: Gate = { open: true, subscribe: () => {} };
 
-interface Waiter {
-  readonly id: number;
-  readonly seat: (seat: Seat) => void;
-}
-
 /** Seats sessions. */
 export class Placement {
   /** What is in use. */
@@ -59,7 +54,6 @@ export class Placement {
   readonly #gate: Gate;
   readonly #capacity: Capacity;
   readonly #listeners = new Listeners();
-  readonly #waiting = new Map<number, Waiter>();
   /** The pod of each session that has a seat. */
   readonly #seats = new Map<number, Backend>();
   /** The ordinals that the count was seen to rise above, lowest first; `to` is not among them. */
@@ -82,8 +76,8 @@ export class Placement {
     this.#gate = gate;
     this.#capacity = capacity;
     this.pods = new Pods(clock, mode);
-    this.pods.subscribe(() => this.#update());
-    gate.subscribe(() => this.#update());
+    this.pods.subscribe(() => this.#notify());
+    gate.subscribe(() => this.#notify());
   }
 
   /** The newest state of the StatefulSet that was seen, and the promises that bind. */
@@ -128,7 +122,7 @@ export class Placement {
     this.#rises = [...this.#rises, rise].map((it) => ({ ...it, to: Math.min(it.to, seen.replicas) }))
       .filter(({ from, to }) => from < to);
     this.usage.forget(seen.replicas);
-    // This also tells the listeners: the pods report a change, and `#update` follows.
+    // This also tells the listeners: the pods report a change, and `#notify` follows.
     this.pods.counted(seen.replicas, proof === "watch" ? Infinity : closedFrom(ended));
     return true;
   }
@@ -171,7 +165,7 @@ export class Placement {
   unbind(): void {
     this.#agreement = { ...this.#agreement, promises: [] };
     this.pods.assumeSettled();
-    this.#update();
+    this.#notify();
   }
 
   /** The sessions on each ordinal that count, those of other proxies included. */
@@ -212,14 +206,14 @@ export class Placement {
   set isGrowthStuck(isStuck: boolean) {
     if (isStuck === this.#isGrowthStuck) return;
     this.#isGrowthStuck = isStuck;
-    this.#update();
+    this.#notify();
   }
 
   /** The sessions of other proxies that count, by ordinal. */
   set others(load: Load) {
     if (isSame(load, this.#others)) return;
     this.#others = load;
-    this.#update();
+    this.#notify();
   }
 
   /**
@@ -235,23 +229,22 @@ export class Placement {
    * beyond the limits of a pod.
    */
   seat(id: number, used: boolean, beyond: Beyond): Seat | undefined {
-    const seat = this.#seat(id, used, beyond);
-    if (seat !== undefined) this.#notify();
-    return seat;
+    const { usable, load } = this;
+    const ordinal = choose({ usable, load }, this.#capacity, beyond, this.#last);
+    const backend = this.#usablePods.find((pod) => pod.ordinal === ordinal);
+    if (backend === undefined) return undefined;
+    this.#last = backend.ordinal;
+    this.#seats.set(id, backend);
+    this.usage.place(id, backend.ordinal, used, this.#clock.nowMs());
+    this.#notify();
+    return { id, backend };
   }
 
   /** The session is held, newly or again, and gives up the seat that it may have; `needs` as in {@link Usage.hold}. */
   hold(id: number, needs: boolean): void {
-    this.#hold(id, needs);
+    this.#seats.delete(id);
+    this.usage.hold(id, needs, this.#clock.nowMs());
     this.#notify();
-  }
-
-  /** Seats the session at once if there is a place. Otherwise it is held; `needs` as in {@link Usage.hold}. */
-  open(id: number, needs: boolean, beyond: Beyond = "limit"): Seat | undefined {
-    this.#hold(id, needs);
-    const seat = this.#seat(id, needs, beyond);
-    this.#notify();
-    return seat;
   }
 
   /** Seats a session that only watches, in this step, or changes nothing. It counts for nothing. */
@@ -300,27 +293,6 @@ export class Placement {
   }
 
   /**
-   * Resolves when the held session has a seat.
-   *
-   * @throws the reason of `signal`; the session is still held then
-   */
-  async wait(id: number, signal: AbortSignal): Promise<Seat> {
-    signal.throwIfAborted();
-    let onAbort = () => {};
-    try {
-      return await new Promise<Seat>((resolve, reject) => {
-        onAbort = () => reject(signal.reason);
-        signal.addEventListener("abort", onAbort, { once: true });
-        this.#waiting.set(id, { id, seat: resolve });
-        this.lookAgain();
-      });
-    } finally {
-      this.#waiting.delete(id);
-      signal.removeEventListener("abort", onAbort);
-    }
-  }
-
-  /**
    * Whether the session still has the seat, and the rules still permit a session there. Call it after the dial and
    * before a byte is forwarded. The pod's readiness does not matter any more: the dial has succeeded.
    */
@@ -349,12 +321,7 @@ export class Placement {
 
   /** Time has passed: what `Pods.nextVerifiedMs` announced may be true now. */
   lookAgain(): void {
-    if (this.#seatWaiting() || `${this.usable}` !== this.#usableBefore) this.#notify();
-  }
-
-  #update(): void {
-    this.#seatWaiting();
-    this.#notify();
+    if (`${this.usable}` !== this.#usableBefore) this.#notify();
   }
 
   #notify(): void {
@@ -370,34 +337,6 @@ export class Placement {
       this.usage.needed(ordinal, this.#clock.nowMs());
     }
     this.#neededBefore = needed;
-  }
-
-  #hold(id: number, needs: boolean): void {
-    this.#seats.delete(id);
-    this.usage.hold(id, needs, this.#clock.nowMs());
-  }
-
-  /** Says whether anybody was seated. */
-  #seatWaiting(): boolean {
-    const before = this.#waiting.size;
-    for (const { id, seat } of this.#waiting.values()) {
-      const found = this.#seat(id, this.usage.needs(id), "limit");
-      if (found === undefined) break;
-      this.#waiting.delete(id);
-      seat(found);
-    }
-    return this.#waiting.size < before;
-  }
-
-  #seat(id: number, used: boolean, beyond: Beyond): Seat | undefined {
-    const { usable, load } = this;
-    const ordinal = choose({ usable, load }, this.#capacity, beyond, this.#last);
-    const backend = this.#usablePods.find((pod) => pod.ordinal === ordinal);
-    if (backend === undefined) return undefined;
-    this.#last = backend.ordinal;
-    this.#seats.set(id, backend);
-    this.usage.place(id, backend.ordinal, used, this.#clock.nowMs());
-    return { id, backend };
   }
 
   get #usablePods(): readonly Backend[] {

@@ -10,6 +10,7 @@ import type { Beyond, Capacity } from "../../lib/scaler/capacity.ts";
 import { decide, type Decision, type Policy } from "../../lib/scaler/decide.ts";
 import { Placement, type Seat } from "../../lib/scaler/placement.ts";
 import { ONE_POD } from "../support/capacity.ts";
+import { arrive } from "../support/seating.ts";
 
 const DEPTH = 6;
 const IDLE_MS = 100;
@@ -43,7 +44,7 @@ type Event = (world: World) => void;
 const EVENTS: Readonly<Record<string, Event>> = {
   "a client comes": (world) => {
     const id = ++world.lastId;
-    const seat = world.placement.open(id, true, beyondOf(world));
+    const seat = arrive(world.placement, id, true, beyondOf(world));
     if (seat === undefined) world.held.add(id);
     else world.seats.set(id, seat);
   },

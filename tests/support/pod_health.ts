@@ -14,6 +14,7 @@ import { directDialler } from "./dialler.ts";
 import { HealthDaemon, type HealthHabit } from "./health_daemons.ts";
 import { MemoryConn } from "./memory_network.ts";
 import { recordingLog } from "./recording_log.ts";
+import { awaitSeat } from "./seating.ts";
 import { VirtualClock } from "./virtual_clock.ts";
 
 /** The pod. */
@@ -107,8 +108,9 @@ export function setUp(fate: Fate, options: { mode?: ReadinessMode; backend?: Par
 /** A pod that serves, by its own word and by its condition, and has a session, a second after its last check. */
 export async function warm(mode: ReadinessMode = "auto") {
   const setting = setUp("serving", { mode, backend: { ready: false } });
-  setting.placement.open(1, true);
-  await setting.placement.wait(1, new AbortController().signal);
+  const session = awaitSeat(setting.placement, 1);
+  await setting.clock.advance(0);
+  assert.ok(session.seat() !== undefined);
   setting.show({ ready: true });
   await setting.clock.advance(1_000);
   assert.ok(setting.placement.pods.healthOf("pod-1").served);

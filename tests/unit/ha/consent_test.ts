@@ -10,6 +10,7 @@ import { Placement } from "../../../lib/scaler/placement.ts";
 import { ONE_POD } from "../../support/capacity.ts";
 import { BUSY, EXPIRY_MS, IDLE, leaseOf, readyPod, TARGET } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { arrive } from "../../support/seating.ts";
 import { soleProxy } from "../../support/sole_proxy.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
@@ -110,13 +111,13 @@ Deno.test("Consent.obtain() without other proxies promises and announces nothing
   assert.equal(asked.outcome, true);
   assert.equal(state.writes, 0);
   assert.deepEqual(placement.agreement.promises, [WANTED]);
-  assert.equal(placement.open(1, true), undefined, "it binds this proxy, too");
+  assert.equal(arrive(placement, 1), undefined, "it binds this proxy, too");
 });
 
 Deno.test("Consent.obtain(): this proxy's own sessions count", async () => {
   for (const needs of [true, false]) {
     const { clock, placement, state, ask } = setUp();
-    placement.open(1, needs);
+    arrive(placement, 1, needs);
     const asked = ask();
     await clock.advance(0);
     assert.equal(asked.outcome, false);
@@ -283,7 +284,7 @@ Deno.test("Consent: promises before it answers", () => {
   assert.deepEqual(placement.agreement.promises.map(({ below, version }) => ({ below, version })), [WANTED]);
   assert.deepEqual(statement.answers, { leader: 7 });
   assert.equal(state.published, 1);
-  assert.equal(placement.open(1, true), undefined);
+  assert.equal(arrive(placement, 1), undefined);
   hear("leader", announces(7));
   assert.equal(state.published, 1, "once");
 });
@@ -291,7 +292,7 @@ Deno.test("Consent: promises before it answers", () => {
 Deno.test("Consent: no answer while a session is there, dialling ones included, or a held one needs it; it says so once", () => {
   for (const needs of [true, false]) {
     const { placement, statement, state, hear } = setUp();
-    placement.open(1, needs);
+    arrive(placement, 1, needs);
     hear("leader", announces(1));
     hear("leader", announces(1));
     assert.deepEqual(statement.answers, {});
@@ -303,7 +304,7 @@ Deno.test("Consent: no answer while a session is there, dialling ones included, 
   }
   const { placement, statement, hear } = setUp();
   placement.pods.set([]);
-  placement.open(1, true);
+  arrive(placement, 1);
   hear("leader", announces(1));
   assert.deepEqual(statement.answers, {});
 });
@@ -322,13 +323,13 @@ Deno.test("Consent: a promise outlives the announcement, its withdrawal and its 
   const { placement, hear, lose } = setUp();
   hear("leader", announces(1, 0));
   hear("leader", IDLE);
-  assert.equal(placement.open(1, true), undefined);
+  assert.equal(arrive(placement, 1), undefined);
   placement.end(1);
   hear("leader", announces(2, 1));
   lose("leader");
-  assert.equal(placement.open(2, true), undefined);
+  assert.equal(arrive(placement, 2), undefined);
   placement.see({ replicas: 1, version: "101" }, "watch");
-  assert.ok(placement.open(3, true) !== undefined, "until a newer version is seen");
+  assert.ok(arrive(placement, 3) !== undefined, "until a newer version is seen");
 });
 
 Deno.test("Consent: a promise on a version that is old already binds nothing, and is an answer all the same", () => {
@@ -336,7 +337,7 @@ Deno.test("Consent: a promise on a version that is old already binds nothing, an
   placement.see({ replicas: 1, version: "105" }, "watch");
   hear("leader", announces(1, 0, "100"));
   assert.deepEqual(statement.answers, { leader: 1 });
-  assert.ok(placement.open(1, true) !== undefined);
+  assert.ok(arrive(placement, 1) !== undefined);
 });
 
 Deno.test("Consent: two leaders at once are answered each by its own generation", () => {
@@ -350,7 +351,7 @@ Deno.test("Consent: two leaders at once are answered each by its own generation"
 
 Deno.test("Consent remembers nothing of a leader that is gone, whether it was answered or objected to", () => {
   const { placement, state, hear, lose } = setUp();
-  placement.open(1, true);
+  arrive(placement, 1);
   hear("leader", announces(1));
   lose("leader");
   hear("leader", announces(1));

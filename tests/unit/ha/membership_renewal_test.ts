@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { placesAs } from "../../../lib/ha/standing.ts";
 import { RIGHTS_PATIENCE_MS } from "../../../lib/ha/alone.ts";
 import { aMember, BUSY, EXPIRY_MS, joinedMember, leaseOf, nameOf } from "../../support/ha.ts";
+import { arrive } from "../../support/seating.ts";
 
 /** When a proxy lapses that was not heard of, in ms. */
 const LAPSE_MS = EXPIRY_MS * 0.9;
@@ -179,7 +180,7 @@ Deno.test("Membership that was never ready is not cut off when its record lapses
   await clock.advance(2 * EXPIRY_MS);
   assert.equal(one.standing.lapsed, true);
   assert.equal(one.membership.state, "joining");
-  assert.equal(one.placement.open(1, true), undefined);
+  assert.equal(arrive(one.placement, 1), undefined);
   leases.reachable = true;
   await clock.advance(EXPIRY_MS / 10);
   assert.equal(one.membership.state, "joined");
@@ -302,7 +303,7 @@ Deno.test("Membership, back from a freeze: right after a failed renewal it is cu
     clock.freeze(sinceMs);
     clock.suspend(EXPIRY_MS);
     const isCutOff = sinceMs === 15_000;
-    assert.equal(one.placement.open(1, true) !== undefined, isCutOff);
+    assert.equal(arrive(one.placement, 1) !== undefined, isCutOff);
     assert.equal(one.membership.state, isCutOff ? "cut_off" : "joined");
     await stop();
   }

@@ -11,6 +11,7 @@ import {
   leaseOf,
   nameOf,
 } from "../../support/ha.ts";
+import { arrive } from "../../support/seating.ts";
 
 /** When a proxy lapses that was not heard of, in ms. */
 const LAPSE_MS = EXPIRY_MS * 0.9;
@@ -30,13 +31,13 @@ Deno.test("Membership joins in order: the record, then a read of the count with 
   await clock.advance(0);
   assert.deepEqual(one.scale.requests, ["read", "apply 1"]);
   assert.deepEqual(one.placement.agreement.promises, [{ below: 0, version: "100" }]);
-  assert.equal(one.placement.open(1, true), undefined, "bound until its version has moved on");
+  assert.equal(arrive(one.placement, 1), undefined, "bound until its version has moved on");
   assert.equal(one.membership.ready, false, "no session must pay for that");
   claims();
   await clock.advance(0);
   await one.membership.whenReady;
   assert.deepEqual(one.placement.agreement.promises, []);
-  assert.ok(one.placement.open(2, true) !== undefined);
+  assert.ok(arrive(one.placement, 2) !== undefined);
   one.stop();
   await clock.advance(0);
   await running;
@@ -68,10 +69,10 @@ Deno.test("Membership, joining: a claim that meets a conflict counts, since the 
   assert.equal(one.membership.ready, true);
   assert.deepEqual(one.placement.agreement.promises, []);
   // What it read may have skipped a fall of the count, so a pod that was there has to prove itself.
-  assert.equal(one.placement.open(1, true), undefined);
+  assert.equal(arrive(one.placement, 1), undefined);
   one.placement.pods.settled();
   await clock.advance(VERIFIED_AFTER_MS);
-  assert.ok(one.placement.open(2, true) !== undefined);
+  assert.ok(arrive(one.placement, 2) !== undefined);
   one.stop();
   await clock.advance(0);
   await running;
@@ -173,10 +174,10 @@ Deno.test("Membership, cut off with `serve`: it goes on placing, even where it h
   one.scale.fates("lost");
   await clock.advance(LAPSE_MS - 1_000);
   one.placement.bind(String(one.scale.version));
-  assert.equal(one.placement.open(1, true), undefined, "before the lapse a promise binds");
+  assert.equal(arrive(one.placement, 1), undefined, "before the lapse a promise binds");
   await clock.advance(60_000);
   assert.equal(one.membership.state, "cut_off");
-  assert.ok(one.placement.open(2, true) !== undefined);
+  assert.ok(arrive(one.placement, 2) !== undefined);
   assert.equal(one.log.of("proxy_cut_off").length, 1);
   leases.reachable = true;
   await clock.advance(60_000);
@@ -190,12 +191,12 @@ Deno.test("Membership, cut off with `hold`: it places nothing until it has joine
   leases.reachable = false;
   await clock.advance(LAPSE_MS + 60_000);
   assert.equal(one.membership.state, "cut_off");
-  assert.equal(one.placement.open(1, true), undefined);
+  assert.equal(arrive(one.placement, 1), undefined);
   leases.reachable = true;
   await clock.advance(60_000);
   assert.equal(one.membership.state, "joined");
   assert.equal(one.claims, 2);
-  assert.ok(one.placement.open(2, true) !== undefined);
+  assert.ok(arrive(one.placement, 2) !== undefined);
   await stop();
 });
 
@@ -221,7 +222,7 @@ for (const whenCutOff of ["serve", "hold"] as const) {
       assert.equal(one.standing.places, false, "before anything has run");
       await clock.advance(60_000);
       assert.equal(
-        one.placement.open(1, true),
+        arrive(one.placement, 1),
         undefined,
         "its record is written again, and that is not enough",
       );
@@ -229,7 +230,7 @@ for (const whenCutOff of ["serve", "hold"] as const) {
       reads();
       await clock.advance(0);
       assert.equal(one.claims, 2);
-      assert.ok(one.placement.open(2, true) !== undefined);
+      assert.ok(arrive(one.placement, 2) !== undefined);
       await stop();
     });
   }
@@ -239,11 +240,11 @@ Deno.test("Membership, back from a suspend past its lapse: a client that comes m
   const { clock, one, stop } = await joined();
   await clock.advance(1_000);
   clock.suspend(EXPIRY_MS + 10_000);
-  assert.equal(one.placement.open(1, true), undefined);
+  assert.equal(arrive(one.placement, 1), undefined);
   // The next renewal is due in half a minute, and a client that speaks TLS waits for 20 s only.
   await clock.advance(1_000);
   assert.equal(one.claims, 2);
-  assert.ok(one.placement.open(2, true) !== undefined);
+  assert.ok(arrive(one.placement, 2) !== undefined);
   await stop();
 });
 
@@ -260,11 +261,11 @@ Deno.test("Membership: a renewal that succeeds only after the lapse does not end
   one.scale.fates({ before: read });
   answers();
   await clock.advance(10_000);
-  assert.equal(one.standing.places && one.placement.open(1, true) !== undefined, false);
+  assert.equal(one.standing.places && arrive(one.placement, 1) !== undefined, false);
   reads();
   await clock.advance(0);
   assert.equal(one.claims, 2);
-  assert.ok(one.placement.open(2, true) !== undefined);
+  assert.ok(arrive(one.placement, 2) !== undefined);
   await stop();
 });
 
@@ -275,11 +276,11 @@ Deno.test("Membership: after a deletion of its record it joins again before it p
   leases.drop(nameOf("one"));
   await clock.advance(30_000);
   assert.equal(one.log.of("own_record_deleted").length, 1);
-  assert.equal(one.placement.open(1, true), undefined);
+  assert.equal(arrive(one.placement, 1), undefined);
   reads();
   await clock.advance(0);
   assert.equal(one.claims, 2);
-  assert.ok(one.placement.open(2, true) !== undefined);
+  assert.ok(arrive(one.placement, 2) !== undefined);
   assert.ok(leases.named(nameOf("one")) !== undefined);
   await stop();
 });
@@ -295,7 +296,7 @@ Deno.test("Membership: also joins again if another part of the program notices t
   );
   one.record.publish(true);
   await clock.advance(1_000);
-  assert.equal(one.placement.open(1, true), undefined);
+  assert.equal(arrive(one.placement, 1), undefined);
   reads();
   await clock.advance(0);
   assert.equal(one.claims, 2);
@@ -331,7 +332,7 @@ Deno.test("Membership, cut off with `serve`: an API that fails again during the 
   leases.fates("get", "ok");
   await clock.advance(EXPIRY_MS + 60_000);
   assert.equal(one.membership.state, "cut_off");
-  assert.ok(one.placement.open(1, true) !== undefined);
+  assert.ok(arrive(one.placement, 1) !== undefined);
   await stop();
 });
 
@@ -343,7 +344,7 @@ Deno.test("Membership: when the API's data is restored from a backup it joins ag
   leases.restore(backup);
   one.scale.fates({ before: read });
   await clock.advance(30_000);
-  assert.equal(one.placement.open(1, true), undefined);
+  assert.equal(arrive(one.placement, 1), undefined);
   reads();
   await clock.advance(0);
   assert.equal(one.log.of("resource_versions_regressed").length, 1);
@@ -374,13 +375,13 @@ Deno.test("Membership, when the resourceVersions regress, places nothing until i
   const { promise: written, resolve: writes } = Promise.withResolvers<void>();
   leases.fates("update", { before: written });
   one.regressed();
-  assert.equal(one.placement.open(1, true), undefined, "at once");
+  assert.equal(arrive(one.placement, 1), undefined, "at once");
   await clock.advance(1_000);
   assert.equal(one.claims, 1);
   writes();
   await clock.advance(0);
   assert.equal(one.claims, 2);
-  assert.ok(one.placement.open(2, true) !== undefined);
+  assert.ok(arrive(one.placement, 2) !== undefined);
   await stop();
 });
 
@@ -405,7 +406,7 @@ Deno.test("Membership: a first 403 is retried, because new rights take a moment 
   assert.equal(one.membership.state, "joined");
   assert.equal(one.log.of("leases_forbidden").length, 0);
   assert.equal(one.log.of("join_failed_recovered").length, 1);
-  assert.ok(one.placement.open(1, true) !== undefined);
+  assert.ok(arrive(one.placement, 1) !== undefined);
   one.stop();
   await clock.advance(0);
   await running;
@@ -431,13 +432,13 @@ Deno.test("Membership without access to Leases: alone, ready, and it says so", a
   for (const verb of ["list", "get", "create", "update", "delete"] as const) leases.always.set(verb, 403);
   const running = one.run();
   await clock.advance(RIGHTS_PATIENCE_MS - 1_000);
-  assert.equal(one.placement.open(9, true), undefined, "it may be given the right in a moment");
+  assert.equal(arrive(one.placement, 9), undefined, "it may be given the right in a moment");
   one.placement.end(9);
   await clock.advance(1_000);
   assert.equal(one.membership.state, "alone");
   assert.equal(one.membership.ready, true);
   assert.equal(one.log.of("leases_forbidden").length, 1);
-  assert.ok(one.placement.open(1, true) !== undefined);
+  assert.ok(arrive(one.placement, 1) !== undefined);
   leases.always.clear();
   await clock.advance(120_000);
   assert.equal(one.membership.state, "joined", "given the right, it takes part");

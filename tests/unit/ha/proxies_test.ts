@@ -22,6 +22,7 @@ import { ONE_POD } from "../../support/capacity.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
 import { EXPIRY_MS, letPodsLive, readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { arrive } from "../../support/seating.ts";
 import { seededRandom } from "../../support/seeded_random.ts";
 import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -252,7 +253,7 @@ Deno.test("Proxies makes a record that is deleted anew at once, also in the paus
   assert.equal(await asked, true);
   assert.deepEqual(bodies()[two.all.identity]?.answers, { [one.all.identity]: 1 });
   await clock.advance(1_000);
-  two.placement.open(1, true);
+  arrive(two.placement, 1);
   await clock.advance(0);
   two.placement.end(1);
   await clock.advance(100);
@@ -279,7 +280,7 @@ Deno.test("Proxies writes no record where what it would say is the same", async 
   assert.equal(writes("a"), before);
   one.placement.pods.set([]);
   for (const id of [1, 2]) {
-    one.placement.open(id, true);
+    arrive(one.placement, id);
     await clock.advance(600);
   }
   assert.equal(writes("a") - before, 1, "one held session needs as many pods as two");
@@ -303,7 +304,7 @@ Deno.test("Proxies: one of two leads, and each knows what the other has in use",
   assert.deepEqual(one.all.others.map(({ identity }) => identity), [two.all.identity]);
   assert.deepEqual(two.all.others.map(({ identity }) => identity), [one.all.identity]);
   assert.equal(one.all.use().highestBusy, -1);
-  assert.ok(two.placement.open(1, true) !== undefined);
+  assert.ok(arrive(two.placement, 1) !== undefined);
   await clock.advance(1_000);
   assert.equal(one.all.use().highestBusy, 0);
   two.placement.end(1);
@@ -320,7 +321,7 @@ Deno.test("Proxies writes its record on a change only where somebody is there to
   await clock.advance(3_000);
   const busy = async () => {
     const before = writes("a");
-    assert.ok(one.placement.open(1, true) !== undefined);
+    assert.ok(arrive(one.placement, 1) !== undefined);
     await clock.advance(600);
     one.placement.end(1);
     await clock.advance(600);
@@ -348,14 +349,14 @@ Deno.test("Proxies.consent() has the others promise, and is refused by one that 
     assert.deepEqual(placement.agreement.promises.map(({ below, version }) => ({ below, version })), [
       wanted,
     ]);
-    assert.equal(placement.open(1, true), undefined);
+    assert.equal(arrive(placement, 1), undefined);
     placement.end(1);
   }
   const next = { below: 0, version: String(BigInt(version) + 1n) };
   for (const { placement } of [one, two, three]) {
     placement.see({ replicas: 1, version: next.version }, "watch");
   }
-  assert.ok(three.placement.open(2, true) !== undefined);
+  assert.ok(arrive(three.placement, 2) !== undefined);
   const refused = one.all.consent(next, SIGNAL);
   await clock.advance(2_000);
   assert.equal(await refused, false);
@@ -450,7 +451,7 @@ Deno.test("Proxies.outlast() keeps the record, and answers nobody", async () => 
   const { clock, start, records, end } = stage();
   const [one, two] = [await start("a"), await start("b")];
   await clock.advance(3_000);
-  assert.ok(two.placement.open(1, true) !== undefined);
+  assert.ok(arrive(two.placement, 1) !== undefined);
   await two.stop();
   const controller = new AbortController();
   const outlasting = two.all.outlast(controller.signal);
@@ -551,7 +552,7 @@ Deno.test("Proxies.drain() has the record outlive a drain whose token ends befor
   const [one, two] = [await start("a"), await start("b", { tokenTimes })];
   const ofTwo = () => goodForMs()[two.all.identity];
   await clock.advance(3_000);
-  assert.ok(two.placement.open(1, true) !== undefined);
+  assert.ok(arrive(two.placement, 1) !== undefined);
   validFor(3 * EXPIRY_MS);
   const drainMs = 12 * EXPIRY_MS;
   two.all.drain(drainMs);

@@ -7,6 +7,7 @@ import type { LastUse } from "../../../lib/ha/peer_memory.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { Usage } from "../../../lib/scaler/usage.ts";
 import { ONE_POD } from "../../support/capacity.ts";
+import { arrive } from "../../support/seating.ts";
 import { BACKEND } from "../../support/session.ts";
 import { soleProxy } from "../../support/sole_proxy.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -93,7 +94,7 @@ function setUp(others = 1) {
 
 Deno.test("Statement.body says what is in use, what was answered and what is announced", () => {
   const { placement, statement } = setUp();
-  placement.open(1, true);
+  arrive(placement, 1);
   statement.answer("leader", 3);
   statement.announcement = { generation: 1, below: 0, version: "1" };
   const { needing, answers, announcement } = statement.body;
@@ -119,7 +120,7 @@ Deno.test("Statement tells once of each change that the others should hear of", 
   const { placement, heard, statement, told } = setUp();
   heard.tell();
   assert.equal(told.times, 1, "the first that they hear");
-  for (const id of [1, 2]) placement.open(id, true);
+  for (const id of [1, 2]) arrive(placement, id);
   assert.equal(told.times, 2, "that one more session is held changes nothing for them");
   statement.answer("leader", 1);
   statement.answer("leader", 1);
@@ -133,7 +134,7 @@ Deno.test("Statement tells once of each change that the others should hear of", 
 
 Deno.test("Statement tells of nothing while this proxy is the only one, and of all that has changed afterwards", () => {
   const { placement, heard, records, told } = setUp(0);
-  placement.open(1, true);
+  arrive(placement, 1);
   assert.equal(told.times, 0);
   records.others.push({});
   heard.tell();
@@ -155,9 +156,9 @@ Deno.test("Statement tells of changed numbers apart from what the agreement need
   placement.pods.set([BACKEND]);
   heard.tell();
   assert.deepEqual(told, { times: 1, counts: 0 });
-  placement.open(1, true);
+  arrive(placement, 1);
   assert.deepEqual(told, { times: 2, counts: 0 }, "the ordinal is busy: that tells the number, too");
-  placement.open(2, true);
+  arrive(placement, 2);
   assert.deepEqual(told, { times: 2, counts: 1 });
   placement.end(1);
   assert.deepEqual(told, { times: 2, counts: 2 });

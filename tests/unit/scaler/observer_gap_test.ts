@@ -1,6 +1,7 @@
 /** Tests of what the observer makes of changes that it may not have seen. @module */
 import assert from "node:assert/strict";
 import { VERIFIED_AFTER_MS } from "../../../lib/scaler/suspects.ts";
+import { arrive } from "../../support/seating.ts";
 import { setUp, slice, statefulSet, type Version } from "./observer_world.ts";
 
 /** A world in which the pod of ordinal 0 is used, and whether it is still. */
@@ -12,7 +13,7 @@ async function withPod() {
   await start();
   await clock.advance(VERIFIED_AFTER_MS);
   const uses = () => {
-    const seat = placement.open(1, true);
+    const seat = arrive(placement, 1);
     placement.end(1);
     return seat !== undefined;
   };
@@ -62,7 +63,7 @@ Deno.test("Observer uses no pod of a StatefulSet of which the controller has sai
   endpointslices.items = [slice("s1", 0)];
   await start();
   await clock.advance(10 * VERIFIED_AFTER_MS);
-  assert.equal(placement.open(1, true), undefined);
+  assert.equal(arrive(placement, 1), undefined);
   await stop();
 });
 

@@ -13,6 +13,7 @@ import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
 import { ONE_POD } from "../../support/capacity.ts";
 import { letPodsLive, readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { arrive } from "../../support/seating.ts";
 import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
@@ -62,7 +63,7 @@ async function setUp(replicas: number) {
   };
   let sessions = 0;
   const places = () => {
-    const seat = placement.open(++sessions, true);
+    const seat = arrive(placement, ++sessions);
     placement.end(sessions);
     return seat !== undefined;
   };
@@ -126,9 +127,9 @@ Deno.test("Placement has pods that are listed soon after a gap prove themselves,
   placement.pods.settled();
   // The EndpointSlices lag behind.
   readyPod(placement, "pod-1", true);
-  assert.equal(placement.open(1, true), undefined);
+  assert.equal(arrive(placement, 1), undefined);
   letPodsLive(placement);
-  assert.notEqual(placement.open(2, true), undefined);
+  assert.notEqual(arrive(placement, 2), undefined);
 });
 
 Deno.test("Observer lets a new pod be used as soon as it is ready", async () => {

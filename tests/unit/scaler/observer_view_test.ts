@@ -6,6 +6,7 @@ import type { EndpointSlice } from "../../../lib/kube/types.ts";
 import { watchSlices } from "../../../lib/scaler/observer.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { Collection, scriptedHttp } from "../../support/scripted_api.ts";
+import { arrive } from "../../support/seating.ts";
 import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 import { setUp, slice, statefulSet } from "./observer_world.ts";
@@ -248,7 +249,7 @@ Deno.test("Observer is quick to doubt silent watches while somebody waits", asyn
   await start();
   await clock.advance(20_000);
   assert.deepEqual([statefulsets.watches, endpointslices.watches], [1, 1]);
-  assert.equal(placement.open(1, true), undefined);
+  assert.equal(arrive(placement, 1), undefined);
   await clock.advance(0);
   assert.deepEqual([statefulsets.watches, endpointslices.watches], [2, 2]);
   placement.end(1);

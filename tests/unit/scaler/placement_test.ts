@@ -1,9 +1,8 @@
-/** Tests of where sessions are seated, and when they have to wait. @module */
+/** Tests of where sessions are seated, and where they are not. @module */
 import assert from "node:assert/strict";
 import type { Seat } from "../../../lib/scaler/placement.ts";
-import { pod, setUp, waiting } from "./placement_world.ts";
-
-const SIGNAL = new AbortController().signal;
+import { arrive, awaitSeat } from "../../support/seating.ts";
+import { pod, setUp } from "./placement_world.ts";
 
 Deno.test("Placement seats a session on the first pod that is ready and not going", () => {
   const { placement, place } = setUp(3);
@@ -28,74 +27,27 @@ Deno.test("Placement seats no session on an ordinal beyond the count, the maximu
   assert.equal(placeThere(), undefined, "a promise");
 });
 
-Deno.test("Placement seats nobody while the gate is closed, and those who wait when it opens", async () => {
-  const { clock, gate, placement } = setUp();
+Deno.test("Placement seats nobody while the gate is closed, and tells when it has opened", () => {
+  const { gate, placement } = setUp();
   gate.open = false;
-  const session = waiting(placement, 1);
+  const session = awaitSeat(placement, 1);
+  assert.equal(session.seat(), undefined);
   gate.open = true;
   gate.tell();
-  await clock.advance(0);
-  assert.equal(session.ordinal, 0);
+  assert.equal(session.seat()?.backend.ordinal, 0);
 });
 
-Deno.test("Placement seats all who wait when a pod is ready, in the order in which they came", async () => {
-  const { clock, placement, pods } = setUp(1);
-  placement.pods.set([]);
-  const seated: number[] = [];
-  for (const id of [1, 2, 3]) {
-    assert.equal(placement.open(id, id !== 2), undefined);
-    void placement.wait(id, SIGNAL).then(({ id }) => seated.push(id));
-  }
-  assert.equal(placement.usage.needing, 2);
-  placement.pods.set(pods(1));
-  await clock.advance(0);
-  assert.deepEqual(seated, [1, 2, 3]);
-  assert.deepEqual([placement.usage.held, placement.usage.on(0)], [0, 3]);
-  assert.equal(placement.usage.needs(2), false, "it has not shown that it is a client's");
-  placement.markUsed(2);
-  assert.equal(placement.usage.needs(2), true);
-});
-
-Deno.test("Placement seats one who begins to wait after the pod has become ready", async () => {
-  const { clock, placement, pods } = setUp(1);
-  placement.pods.set([]);
-  placement.open(1, true);
-  placement.pods.set(pods(1));
-  const seat = placement.wait(1, SIGNAL);
-  await clock.advance(0);
-  assert.equal((await seat).backend.ordinal, 0);
-});
-
-Deno.test("Placement.wait() ends with the signal; the session is held still, and is not seated any more", async () => {
-  const { clock, placement, pods } = setUp(1);
-  placement.pods.set([]);
-  const controller = new AbortController();
-  const reason = new Error("the time is up");
-  placement.open(1, true);
-  const waits = placement.wait(1, controller.signal);
-  controller.abort(reason);
-  await assert.rejects(waits, reason);
-  await assert.rejects(placement.wait(1, controller.signal), reason, "one that has ended before");
-  placement.pods.set(pods(1));
-  await clock.advance(0);
-  assert.deepEqual([placement.usage.held, placement.usage.on(0)], [1, 0]);
-});
-
-Deno.test("Placement.wait() leaves no listener behind", async () => {
+Deno.test("Placement.seat() ends a hold, and knows whether the session has shown that it is a client's", () => {
   const { placement, pods } = setUp(1);
   placement.pods.set([]);
-  const { signal } = new AbortController();
-  const listeners = new Set<unknown>();
-  signal.addEventListener = (_: string, listener: unknown) => void listeners.add(listener);
-  signal.removeEventListener = (type: string, listener: unknown) => {
-    if (type === "abort") listeners.delete(listener);
-  };
-  placement.open(1, true);
-  const seat = placement.wait(1, signal);
-  assert.equal(listeners.size, 1);
+  for (const id of [1, 2, 3]) assert.equal(arrive(placement, id, id !== 2), undefined);
+  assert.deepEqual([placement.usage.held, placement.usage.needing], [3, 2]);
   placement.pods.set(pods(1));
-  await seat;
-  assert.equal(listeners.size, 0);
+  for (const id of [1, 2, 3]) assert.ok(placement.seat(id, id !== 2, "limit"));
+  assert.deepEqual([placement.usage.held, placement.usage.on(0)], [0, 3]);
+  assert.equal(placement.usage.needs(2), false);
+  placement.markUsed(2);
+  assert.equal(placement.usage.needs(2), true);
 });
 
 Deno.test("Placement.isValid() until the seat is lost, for whatever reason", () => {
@@ -112,20 +64,20 @@ Deno.test("Placement.isValid() until the seat is lost, for whatever reason", () 
   };
   for (const [what, lose] of Object.entries(lost)) {
     const world = setUp();
-    const seat = world.placement.open(1, true)!;
+    const seat = arrive(world.placement, 1)!;
     assert.equal(world.placement.isValid(seat), true);
     lose(world, seat);
     assert.equal(world.placement.isValid(seat), false, what);
   }
   const { placement } = setUp();
-  const seat = placement.open(1, true)!;
+  const seat = arrive(placement, 1)!;
   placement.pods.set([pod(0, { ready: false })]);
   assert.equal(placement.isValid(seat), true, "a pod that was ready when the session was placed is dialled");
 });
 
 Deno.test("Placement.hold() makes the session one that waits, and may cease to need a pod", () => {
   const { placement } = setUp();
-  placement.open(1, true);
+  arrive(placement, 1);
   placement.hold(1, false);
   assert.deepEqual([placement.usage.held, placement.usage.needing, placement.usage.on(0)], [1, 0, 0]);
   placement.hold(1, true);
@@ -145,7 +97,7 @@ Deno.test("Placement tells its listeners of everything that can change a decisio
     "dialFailed()": ({ placement }) => placement.pods.dialFailed("uid-0"),
     "unbind()": ({ placement }) => placement.unbind(),
     "the gate": ({ gate }) => gate.tell(),
-    "open()": ({ placement }) => void placement.open(1, true),
+    "seat()": ({ placement }) => void placement.seat(1, true, "limit"),
     "hold()": ({ placement }) => placement.hold(1, true),
     "markUsed()": ({ placement }) => placement.markUsed(1),
     "end()": ({ placement }) => placement.end(1),
@@ -175,7 +127,7 @@ Deno.test("Placement.see() says what is news", () => {
 
 Deno.test("Placement.promise() is refused while a session is on what it closes, or a held one needs it", () => {
   const { placement } = setUp(2);
-  placement.open(1, true);
+  arrive(placement, 1);
   assert.equal(placement.promise({ below: 0, version: "10" }), false);
   assert.equal(placement.promise({ below: 1, version: "10" }), true, "ordinal 0 stays");
   placement.hold(1, true);
@@ -189,7 +141,7 @@ Deno.test("Placement.closedToHeld says when a held session needs what a promise 
   const { placement, see } = setUp();
   assert.ok(placement.promise({ below: 0, version: "10" }));
   assert.equal(placement.closedToHeld, false, "nobody waits");
-  placement.open(1, true);
+  arrive(placement, 1);
   assert.equal(placement.closedToHeld, true);
   see(1, "watch");
   assert.equal(placement.closedToHeld, false, "the promise has ended");
@@ -197,7 +149,7 @@ Deno.test("Placement.closedToHeld says when a held session needs what a promise 
 
 Deno.test("Placement.bind() lets nobody in before a newer version is seen, whatever is in use", () => {
   const { placement, see, place } = setUp();
-  placement.open(1, true);
+  arrive(placement, 1);
   placement.bind("10");
   assert.equal(place(), undefined);
   see(1, "10");

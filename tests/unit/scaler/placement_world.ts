@@ -1,18 +1,16 @@
 /**
- * A placement with ready pods, and sessions that wait for them.
+ * A placement with ready pods.
  *
  * @module
  */
-import assert from "node:assert/strict";
 import { Listeners } from "../../../lib/base/listeners.ts";
 import type { Backend } from "../../../lib/scaler/backends.ts";
 import type { Capacity } from "../../../lib/scaler/capacity.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import type { ReadinessMode } from "../../../lib/scaler/readiness.ts";
 import { ONE_POD } from "../../support/capacity.ts";
+import { arrive } from "../../support/seating.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
-
-const SIGNAL = new AbortController().signal;
 
 /** A pod, ready as long as `more` does not say otherwise. */
 export function pod(ordinal: number, more: Partial<Backend> = {}): Backend {
@@ -45,17 +43,9 @@ export function setUp(
   let sessions = 100;
   /** The ordinal that a new session would be placed on. */
   const place = () => {
-    const seat = placement.open(++sessions, true);
+    const seat = arrive(placement, ++sessions);
     placement.end(sessions);
     return seat?.backend.ordinal;
   };
   return { clock, gate, placement, see, pods, place };
-}
-
-/** A held session, and the ordinal that it is seated on once it is. */
-export function waiting(placement: Placement, id: number, needs = true): { ordinal: number | undefined } {
-  assert.equal(placement.open(id, needs), undefined);
-  const session: { ordinal: number | undefined } = { ordinal: undefined };
-  void placement.wait(id, SIGNAL).then(({ backend }) => session.ordinal = backend.ordinal);
-  return session;
 }

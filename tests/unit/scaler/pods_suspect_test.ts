@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { VERIFIED_AFTER_MS } from "../../../lib/scaler/suspects.ts";
 import { ONE_POD } from "../../support/capacity.ts";
+import { arrive, awaitSeat } from "../../support/seating.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
-import { pod, setUp, waiting } from "./placement_world.ts";
+import { pod, setUp } from "./placement_world.ts";
 
 Deno.test("Placement.unbind() forgets promises, and uses pods that go on looking ready after a gap", async () => {
   const { clock, placement, place } = setUp();
@@ -53,20 +54,20 @@ Deno.test("Placement uses suspect pods again some time after a count that keeps 
   placement.pods.settled();
   assert.equal(placement.pods.nextVerifiedMs, settledMs + VERIFIED_AFTER_MS);
   assert.deepEqual(placement.pods.toVerify, { backend: pod(0), settledMs });
-  const session = waiting(placement, 1);
+  const session = awaitSeat(placement, 1);
   await clock.advance(1_000);
   placement.pods.settled();
   assert.equal(placement.pods.nextVerifiedMs, settledMs + VERIFIED_AFTER_MS, "the first time counts");
   await clock.advance(VERIFIED_AFTER_MS - 1_001);
   placement.lookAgain();
   await clock.advance(0);
-  assert.equal(session.ordinal, undefined);
+  assert.equal(session.seat()?.backend.ordinal, undefined);
   await clock.advance(1);
   assert.equal(placement.pods.toVerify, undefined);
   assert.equal(placement.pods.nextVerifiedMs, Infinity);
   placement.lookAgain();
   await clock.advance(0);
-  assert.equal(session.ordinal, 0);
+  assert.equal(session.seat()?.backend.ordinal, 0);
 });
 
 Deno.test("Placement: a settled count verifies only the pods that it keeps", async () => {
@@ -128,10 +129,10 @@ Deno.test("Placement takes pods for suspect that were seen before any count", as
   placement.pods.settled();
   assert.equal(placement.pods.toVerify, undefined, "no count was seen yet");
   placement.see({ replicas: 1, version: "10" });
-  assert.equal(placement.open(1, true), undefined);
+  assert.equal(arrive(placement, 1), undefined);
   placement.pods.settled();
   await clock.advance(VERIFIED_AFTER_MS);
-  assert.notEqual(placement.open(2, true), undefined);
+  assert.notEqual(arrive(placement, 2), undefined);
 });
 
 Deno.test("Placement takes a pod for suspect that is first seen beyond the count", () => {

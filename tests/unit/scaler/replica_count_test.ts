@@ -9,6 +9,7 @@ import { ONE_POD } from "../../support/capacity.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { arrive } from "../../support/seating.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const SIGNAL = new AbortController().signal;
@@ -50,12 +51,12 @@ Deno.test("ReplicaCount.read(), two reads that are older than what was seen befo
     seen: { replicas: 1, version: "40" },
     promises: [{ below: 0, version: "40" }],
   });
-  assert.equal(placement.open(1, true), undefined);
+  assert.equal(arrive(placement, 1), undefined);
   placement.see(await scale.apply({ replicas: 1, version: "40" }, "claim", SIGNAL), "40");
-  assert.equal(placement.open(2, true), undefined, "a count that was not seen may have made the pod suspect");
+  assert.equal(arrive(placement, 2), undefined, "a count that was not seen may have made the pod suspect");
   placement.pods.settled();
   await clock.advance(VERIFIED_AFTER_MS);
-  assert.ok(placement.open(3, true) !== undefined);
+  assert.ok(arrive(placement, 3) !== undefined);
 });
 
 Deno.test("ReplicaCount.read() believes no single old read", async () => {

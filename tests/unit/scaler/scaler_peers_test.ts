@@ -1,6 +1,7 @@
 /** Tests of what the scaler makes of other proxies: what they use, and what they consent to. @module */
 import assert from "node:assert/strict";
 import type { PeerUse } from "../../../lib/scaler/peers.ts";
+import { arrive } from "../../support/seating.ts";
 import { IDLE_MS, setUp } from "./scaler_world.ts";
 
 Deno.test("Scaler keeps what other proxies use, need, or have used lately", async () => {
@@ -39,7 +40,7 @@ Deno.test("Scaler takes of its own and the others' last use the later one", asyn
   for (const usedMs of [-Infinity, 31_000]) {
     const { clock, scale, placement, others, start, stop } = setUp();
     await start();
-    placement.open(1, true);
+    arrive(placement, 1);
     await clock.advance(10_000);
     placement.end(1);
     others.use = { lastUsedMs: new Map([[0, usedMs]]), lastNeededMs: usedMs };

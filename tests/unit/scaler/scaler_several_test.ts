@@ -1,6 +1,7 @@
 /** Tests of a scaler that may have several pods, beside somebody else who writes the count, and with warm windows. @module */
 import assert from "node:assert/strict";
 import type { Capacity } from "../../../lib/scaler/capacity.ts";
+import { arrive } from "../../support/seating.ts";
 import { IDLE_MS, setUp } from "./scaler_world.ts";
 
 /** One session a pod, three pods. */
@@ -14,12 +15,12 @@ const THREE: Capacity = {
 Deno.test("Scaler raises the count in one write to what the held sessions need, and takes the pods away one by one", async () => {
   const { clock, scale, placement, start, pods, stop } = setUp({ replicas: 0, capacity: THREE });
   await start();
-  for (const id of [1, 2]) placement.open(id, true, "nothing");
+  for (const id of [1, 2]) arrive(placement, id, true, "nothing");
   await clock.advance(0);
   assert.deepEqual(scale.requests, ["apply 2"]);
   pods(2);
   for (const id of [1, 2]) placement.seat(id, true, "nothing");
-  placement.open(3, true, "nothing");
+  arrive(placement, 3, true, "nothing");
   await clock.advance(0);
   assert.deepEqual(scale.requests, ["apply 2", "apply 3"]);
   pods(3);
@@ -47,7 +48,7 @@ Deno.test("Scaler raises the count for its own sessions only as far as others le
   others.changed();
   await clock.advance(0);
   assert.deepEqual(scale.requests, [], "the other proxy claims for its own");
-  placement.open(1, true, "nothing");
+  arrive(placement, 1, true, "nothing");
   await clock.advance(0);
   assert.deepEqual(scale.requests, ["apply 3"], "two wait, and the first pod is full");
   await stop();
@@ -56,9 +57,9 @@ Deno.test("Scaler raises the count for its own sessions only as far as others le
 Deno.test("Scaler: a claim ends the promise of a pod that a held session needs beside one in use", async () => {
   const { clock, scale, placement, start, pods, stop } = setUp({ replicas: 2, capacity: THREE });
   await start();
-  placement.open(1, true, "nothing");
+  arrive(placement, 1, true, "nothing");
   assert.ok(placement.promise({ below: 1, version: String(scale.version) }));
-  assert.equal(placement.open(2, true, "nothing"), undefined);
+  assert.equal(arrive(placement, 2, true, "nothing"), undefined);
   await clock.advance(0);
   assert.deepEqual(scale.requests, ["apply 2"], "the same count");
   pods(2);
@@ -76,7 +77,7 @@ Deno.test("Scaler keeps a surplus twice as long each time that somebody else rai
   const world = setUp({ replicas: 1, capacity: THREE });
   const { clock, scale, placement, scaler, start, pods, stop } = world;
   await start();
-  placement.open(1, true);
+  arrive(placement, 1);
   await clock.advance(10 * IDLE_MS);
   /** For how long a surplus stays, in idle timeouts. */
   const kept = async () => {
@@ -95,7 +96,7 @@ Deno.test("Scaler keeps a surplus twice as long each time that somebody else rai
   pods(2);
   await clock.advance(0);
   assert.equal(scaler.because, "somebody else has raised it again, so it stays for 16m0s");
-  placement.open(2, true, "nothing");
+  arrive(placement, 2, true, "nothing");
   await clock.advance(0);
   placement.end(2);
   await clock.advance(IDLE_MS);

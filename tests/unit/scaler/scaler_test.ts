@@ -2,12 +2,13 @@
 import assert from "node:assert/strict";
 import { noMetrics } from "../../../lib/base/metrics.ts";
 import { ColdStart } from "../../../lib/scaler/cold_start.ts";
-import { Placement, type Seat } from "../../../lib/scaler/placement.ts";
+import { Placement } from "../../../lib/scaler/placement.ts";
 import { ReplicaCount } from "../../../lib/scaler/replica_count.ts";
 import { CLAIM_PATIENCE_MS, Scaler } from "../../../lib/scaler/scaler.ts";
 import { ONE_POD } from "../../support/capacity.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { arrive, awaitSeat } from "../../support/seating.ts";
 import { soleProxy } from "../../support/sole_proxy.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
@@ -59,17 +60,10 @@ function setUp({ replicas = 0, watch = true, minReplicas = 0, leads = true } = {
   return { clock, scale, log, placement, scaler, world, pod, stop };
 }
 
-/** A session that waits for its seat; `seat` is what it has. */
-function waiting(placement: Placement, id: number): { seat(): Seat | undefined } {
-  let seat = placement.open(id, true);
-  if (seat === undefined) placement.wait(id, new AbortController().signal).then((found) => seat = found);
-  return { seat: () => seat };
-}
-
 Deno.test("Scaler raises the count at once for a held session, and the session is seated when the pod is ready", async () => {
   const { clock, scale, placement, pod, stop } = setUp();
   await clock.advance(0);
-  const session = waiting(placement, 1);
+  const session = awaitSeat(placement, 1);
   await clock.advance(0);
   assert.deepEqual(scale.requests, ["apply 1"]);
   pod(false);
@@ -86,7 +80,7 @@ Deno.test("Scaler asks the API nothing for a session to a ready backend", async 
   pod(true);
   await clock.advance(0);
   for (let id = 1; id <= 300; id++) {
-    assert.ok(placement.open(id, true) !== undefined);
+    assert.ok(arrive(placement, id) !== undefined);
     await clock.advance(1);
     placement.end(id);
   }
@@ -98,7 +92,7 @@ Deno.test("Scaler follows a Retry-After for a few seconds where clients wait, an
   const { clock, scale, placement, pod, stop } = setUp();
   await clock.advance(0);
   scale.fates({ retryAfterMs: 50_000 });
-  const session = waiting(placement, 1);
+  const session = awaitSeat(placement, 1);
   await clock.advance(0);
   await clock.advance(CLAIM_PATIENCE_MS - 1);
   assert.deepEqual(scale.requests, ["apply 1"]);
@@ -120,7 +114,7 @@ Deno.test("Scaler lowers the count one idle timeout after the last session, and 
   const { clock, scale, placement, pod, log, stop } = setUp({ replicas: 1 });
   pod(true);
   await clock.advance(IDLE_MS - 1);
-  assert.ok(placement.open(1, true) !== undefined);
+  assert.ok(arrive(placement, 1) !== undefined);
   await clock.advance(10 * IDLE_MS);
   placement.end(1);
   await clock.advance(IDLE_MS - 1);
@@ -163,7 +157,7 @@ Deno.test("Scaler places nothing while a scale-down is under way; a session that
   scale.fates({ after: Promise.resolve() }, { before: slow });
   await clock.advance(IDLE_MS);
   assert.deepEqual(scale.requests, ["read", "update 0"]);
-  const session = waiting(placement, 1);
+  const session = awaitSeat(placement, 1);
   assert.equal(session.seat(), undefined, "the promise closes the ordinal");
   await clock.advance(0);
   assert.deepEqual(scale.requests.slice(2), ["apply 1"]);
@@ -190,7 +184,7 @@ Deno.test("Scaler uses no pod when its scale-down met a conflict: a fall of the 
   land();
   await clock.advance(0);
   assert.deepEqual(placement.agreement, { seen: { replicas: 1, version: "102" }, promises: [] });
-  assert.equal(placement.open(1, true), undefined, "it looks ready, and is suspect");
+  assert.equal(arrive(placement, 1), undefined, "it looks ready, and is suspect");
   placement.end(1);
   goOn();
   await stop();
@@ -203,7 +197,7 @@ Deno.test("Scaler raises the count again when the scale-down has won, and uses o
   scale.fates({ after: Promise.resolve() }, { after: slow });
   await clock.advance(IDLE_MS);
   assert.equal(scale.replicas, 0);
-  const session = waiting(placement, 1);
+  const session = awaitSeat(placement, 1);
   await clock.advance(0);
   assert.equal(scale.replicas, 1);
   assert.equal(session.seat(), undefined, "the pod that still looks ready is suspect");
@@ -247,7 +241,7 @@ Deno.test("Placement uses no pod when a promise ends by a version that may have 
     pod(true);
     assert.ok(placement.promise({ below: 0, version: "101" }));
     placement.see({ version: "103", replicas: 1 }, proof);
-    assert.equal(placement.open(1, true) !== undefined, isUsed, `proof ${proof}`);
+    assert.equal(arrive(placement, 1) !== undefined, isUsed, `proof ${proof}`);
     placement.end(1);
     await clock.advance(0);
     await stop();
@@ -258,7 +252,7 @@ Deno.test("Scaler uses a suspect pod again once it is verified by time", async (
   const { clock, scale, placement, pod, stop } = setUp({ replicas: 1 });
   pod(true);
   await clock.advance(IDLE_MS);
-  const session = waiting(placement, 1);
+  const session = awaitSeat(placement, 1);
   await clock.advance(0);
   assert.equal(scale.replicas, 1);
   placement.pods.settled();
@@ -277,7 +271,7 @@ for (const fate of ["lost", "unanswered"] as const) {
     scale.fates({ after: Promise.resolve() }, fate);
     await clock.advance(IDLE_MS);
     assert.equal(placement.agreement.promises.length, 1);
-    const session = waiting(placement, 1);
+    const session = awaitSeat(placement, 1);
     assert.equal(session.seat(), undefined);
     await clock.advance(5_000);
     assert.equal(scale.replicas, 1);
@@ -297,7 +291,7 @@ Deno.test("Scaler retries a scale-down later when the API server was away", asyn
   scale.fates(...Array.from({ length: 8 }, () => "lost" as const));
   await clock.advance(IDLE_MS + 5_000);
   assert.equal(scale.replicas, 1);
-  assert.ok(placement.open(1, true) !== undefined, "a session to a ready backend is served meanwhile");
+  assert.ok(arrive(placement, 1) !== undefined, "a session to a ready backend is served meanwhile");
   placement.end(1);
   assert.match(scaler.fault ?? "", /no answer/);
   await clock.advance(2 * IDLE_MS);
@@ -310,7 +304,7 @@ Deno.test("Scaler retries a scale-down later when the API server was away", asyn
 Deno.test("Scaler keeps trying to claim while the API server is away", async () => {
   const { clock, scale, placement, stop } = setUp();
   scale.fates("lost", "lost", "lost");
-  waiting(placement, 1);
+  awaitSeat(placement, 1);
   await clock.advance(0);
   assert.equal(scale.replicas, 0);
   await clock.advance(30_000);
@@ -322,7 +316,7 @@ Deno.test("Scaler looks again after a conflict, and takes over the count that it
   const { clock, scale, placement, world, stop } = setUp();
   world.watch = false;
   scale.set(2);
-  waiting(placement, 1);
+  awaitSeat(placement, 1);
   await clock.advance(1_000);
   assert.deepEqual(scale.requests, ["apply 1", "read"]);
   assert.equal(scale.replicas, 2, "a claim never lowers");
@@ -346,7 +340,7 @@ Deno.test("Scaler handles any count that another client sets", async () => {
 Deno.test("Scaler, follower: it raises the count at once for a running session whose pod somebody else takes, and for nothing else", async () => {
   const { clock, scale, placement, pod, stop } = setUp({ replicas: 1, leads: false });
   pod(true);
-  waiting(placement, 1);
+  awaitSeat(placement, 1);
   scale.set(0);
   await clock.advance(0);
   assert.equal(scale.replicas, 1);
@@ -363,7 +357,7 @@ Deno.test("Scaler never lowers after stopLowering(), but still claims", async ()
   await clock.advance(10 * IDLE_MS);
   assert.equal(scale.replicas, 1);
   scale.set(0);
-  waiting(placement, 1);
+  awaitSeat(placement, 1);
   await clock.advance(0);
   assert.equal(scale.replicas, 1);
   await stop();
@@ -373,7 +367,7 @@ Deno.test("Scaler: when the API's data is restored from a backup, a held session
   const { clock, scale, placement, log, pod, stop } = setUp({ replicas: 0 });
   await clock.advance(0);
   scale.version = 40;
-  const session = waiting(placement, 1);
+  const session = awaitSeat(placement, 1);
   await clock.advance(10_000);
   assert.equal(scale.replicas, 1);
   assert.equal(log.of("resource_versions_regressed").length, 1);

@@ -1,9 +1,8 @@
 /** Tests of what the scaler reports, and of when it refrains from a write. @module */
 import assert from "node:assert/strict";
 import { ApiError } from "../../../lib/kube/api_error.ts";
+import { arrive } from "../../support/seating.ts";
 import { DONE, gate, IDLE_MS, setUp } from "./scaler_world.ts";
-
-const SIGNAL = new AbortController().signal;
 
 Deno.test("Scaler says in words and in metrics what it wants, what there is, and what it has written", async () => {
   const { clock, scale, log, placement, values, scaler, start, stop } = setUp();
@@ -22,7 +21,7 @@ Deno.test("Scaler says in words and in metrics what it wants, what there is, and
   assert.equal(values.get("scale_writes_total down idle"), 1);
   assert.deepEqual(counts(), [0, 0]);
   assert.equal(scaler.because, "nothing is in use");
-  placement.open(1, true);
+  arrive(placement, 1);
   await clock.advance(0);
   assert.deepEqual(log.of("scaled")[1]?.fields, {
     from: 0,
@@ -42,7 +41,7 @@ Deno.test("Scaler says that a claim of the same count is made for a session that
   await start();
   scale.fates(DONE, slow);
   await clock.advance(IDLE_MS);
-  placement.open(1, true);
+  arrive(placement, 1);
   await clock.advance(0);
   assert.deepEqual(log.of("scaled").map(({ fields }) => fields), [
     { from: 1, to: 1, reason: "closed_by_scale_down", because: "1 held session" },
@@ -56,8 +55,7 @@ Deno.test("Scaler measures the phases of a cold start", async () => {
   const { clock, placement, values, coldStart, start, pods, stop } = setUp({ replicas: 0 });
   await start();
   coldStart.begin();
-  placement.open(1, true);
-  void placement.wait(1, SIGNAL);
+  arrive(placement, 1);
   await clock.advance(0);
   const phases = () =>
     ["scale_write", "pod_address", "ready"].map((it) => values.get(`cold_start_seconds ${it}`));
@@ -76,7 +74,7 @@ Deno.test("Scaler forgets a cold start for which nobody waits any more", async (
   const { clock, placement, values, coldStart, start, pods, stop } = setUp({ replicas: 0 });
   await start();
   coldStart.begin();
-  placement.open(1, true);
+  arrive(placement, 1);
   await clock.advance(0);
   placement.end(1);
   await clock.advance(1_000);
@@ -93,7 +91,7 @@ Deno.test("Scaler is busy while the count is to be written or is being written, 
   await start();
   assert.equal(scaler.busy, false);
   scale.fates("lost", slow);
-  placement.open(1, true);
+  arrive(placement, 1);
   await clock.advance(0);
   assert.equal(scaler.busy, true, "it waits for the next try");
   await scaler.idle();
@@ -114,7 +112,7 @@ Deno.test("Scaler.run() ends when the write that is under way has ended", async 
   const slow = gate();
   await start();
   scale.fates(slow);
-  placement.open(1, true);
+  arrive(placement, 1);
   await clock.advance(0);
   let stopped = false;
   const stopping = stop().then(() => stopped = true);
@@ -131,7 +129,7 @@ Deno.test("Scaler reads the count before it lowers it, and looks again if it is 
   await start();
   scale.fates(slow);
   await clock.advance(IDLE_MS);
-  placement.open(1, true);
+  arrive(placement, 1);
   slow.open();
   await clock.advance(0);
   assert.deepEqual(scale.requests, ["read"]);
@@ -167,7 +165,7 @@ Deno.test("Scaler does not begin to lower while a claim is under way", async () 
   const slower = gate();
   scale.fates(DONE, slow, slower);
   await clock.advance(IDLE_MS);
-  placement.open(1, true);
+  arrive(placement, 1);
   await clock.advance(0);
   placement.end(1);
   slow.open();
@@ -198,7 +196,7 @@ for (
         status === undefined ? new Error(`lost ${count[0]}`) : new ApiError(target, status, {}),
       );
     };
-    placement.open(1, true);
+    arrive(placement, 1);
     await clock.advance(10_000);
     assert.deepEqual(scale.requests, ["failed", ...reads ? ["read"] : [], "apply 1"]);
     scale.set(0);
@@ -214,7 +212,7 @@ Deno.test("Scaler does not claim after a read that shows that somebody else has"
   await start();
   scale.onChange = () => {};
   scale.fates("lost");
-  placement.open(1, true);
+  arrive(placement, 1);
   await clock.advance(0);
   scale.set(1);
   await clock.advance(1_000);

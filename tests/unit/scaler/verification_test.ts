@@ -7,6 +7,7 @@ import { verifySuspects } from "../../../lib/scaler/verification.ts";
 import { ONE_POD } from "../../support/capacity.ts";
 import { readyPod } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { arrive } from "../../support/seating.ts";
 import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
@@ -49,7 +50,7 @@ async function setUp(...answers: (Answer | Promise<Answer>)[]) {
   };
   let sessions = 0;
   const places = () => {
-    const seat = placement.open(++sessions, true);
+    const seat = arrive(placement, ++sessions);
     placement.end(sessions);
     return seat !== undefined;
   };

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { setUp, warm } from "../../support/pod_health.ts";
+import { arrive } from "../../support/seating.ts";
 
 for (
   const [mode, then] of [
@@ -15,7 +16,7 @@ for (
   Deno.test(`PodHealthChecks (${mode}) believes three answers in a row that there is no health service, and warns once`, async () => {
     await using setting = setUp("unimplemented", { mode, backend: { ready: false } });
     const { clock, placement, log, checks } = setting;
-    placement.open(1, true);
+    arrive(placement, 1);
     while (checks.length < 3) {
       assert.ok(!placement.pods.healthOf("pod-1").unsupported);
       await clock.advance(10);
@@ -37,7 +38,7 @@ for (
 Deno.test("PodHealthChecks (grpc) lets a pod without a health service be used once it answers SERVING", async () => {
   await using setting = setUp("unimplemented", { mode: "grpc", backend: { ready: false } });
   const { clock, placement, world, log } = setting;
-  placement.open(1, true);
+  arrive(placement, 1);
   await clock.advance(5_000);
   assert.equal(log.of("pod_health_unsupported").length, 1);
   assert.deepEqual(placement.pods.all.map((pod) => placement.pods.isReady(pod)), [false]);
@@ -50,7 +51,7 @@ Deno.test("PodHealthChecks ignores unexpected answers that a good one interrupts
   await using setting = setUp("unimplemented", { backend: { ready: false } });
   const { clock, placement, world, checks } = setting;
   setting.gate.open = false;
-  placement.open(1, true);
+  arrive(placement, 1);
   for (let round = 0; round < 3; round++) {
     world.fate = "unimplemented";
     while (checks.length < 3 * round + 2) await clock.advance(10);

@@ -6,6 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { setUp, warm } from "../../support/pod_health.ts";
+import { arrive, awaitSeat } from "../../support/seating.ts";
 
 /** The longest time from one check to the next while a client waits and the daemon is not there. */
 const LONGEST_PAUSE_MS = 60;
@@ -15,7 +16,7 @@ Deno.test("PodHealthChecks asks a daemon that is not there all the time while a 
   const { clock, placement, since } = setting;
   await clock.advance(1_000);
   assert.deepEqual(setting.checks, [], "nobody waits");
-  placement.open(1, true);
+  arrive(placement, 1);
   const startMs = clock.nowMs();
   await clock.advance(20_000);
   const times = since(startMs);
@@ -30,23 +31,22 @@ Deno.test("PodHealthChecks asks at once when a dial has failed and a client wait
   const { clock, placement, world, since } = setting;
   world.fate = "refused";
   const crashMs = clock.nowMs();
-  assert.notEqual(placement.open(2, true), undefined, "the pod is believed to serve");
+  assert.notEqual(arrive(placement, 2), undefined, "the pod is believed to serve");
   placement.pods.dialFailed("pod-1");
-  placement.hold(2, true);
+  const session = awaitSeat(placement, 2);
   await clock.advance(0);
   assert.deepEqual(since(crashMs), [0]);
   await clock.advance(500);
   world.fate = "serving";
-  const waiting = placement.wait(2, new AbortController().signal);
   await clock.advance(LONGEST_PAUSE_MS);
-  assert.equal((await waiting).backend.uid, "pod-1");
+  assert.equal(session.seat()?.backend.uid, "pod-1");
 });
 
 Deno.test("PodHealthChecks asks at once when the pod's condition falls and a client waits, and when it rises", async () => {
   await using setting = await warm();
   const { clock, placement, world, show, since } = setting;
   setting.gate.open = false;
-  placement.open(2, true);
+  arrive(placement, 2);
   world.fate = "silent";
   let changedMs = clock.nowMs();
   show({ ready: false });
@@ -64,7 +64,7 @@ Deno.test("PodHealthChecks asks at once when the pod's condition falls and a cli
 Deno.test("PodHealthChecks stops checking an old address of the pod, and checks the new one at once", async () => {
   await using setting = setUp("unanswered", { backend: { ready: false } });
   const { clock, placement, world, show, checks } = setting;
-  placement.open(1, true);
+  arrive(placement, 1);
   await clock.advance(1_000);
   world.fate = "serving";
   show({ ready: false, addresses: ["192.0.2.2"] });
@@ -78,7 +78,7 @@ Deno.test("PodHealthChecks asks a pod of another uid at once", async () => {
   const { clock, placement, world, show, since } = setting;
   world.fate = "refused";
   setting.gate.open = false;
-  placement.open(2, true);
+  arrive(placement, 2);
   await clock.advance(0);
   const changedMs = clock.nowMs();
   show({ uid: "pod-2", ready: false });
@@ -93,7 +93,7 @@ Deno.test("PodHealthChecks asks at once when a client begins to wait for a daemo
   await clock.advance(3 * 5_000);
   assert.equal(placement.pods.healthOf("pod-1").missed, 3);
   const newMs = clock.nowMs();
-  assert.equal(placement.open(2, true), undefined);
+  assert.equal(arrive(placement, 2), undefined);
   await clock.advance(0);
   assert.deepEqual(since(newMs), [0]);
 });
@@ -114,7 +114,7 @@ Deno.test("PodHealthChecks does not hurry for clients that wait for something el
   const { clock, placement, since } = setting;
   setting.gate.open = false;
   const sinceMs = clock.nowMs();
-  placement.open(2, true);
+  arrive(placement, 2);
   await clock.advance(5_000);
   assert.deepEqual(since(sinceMs), [4_000]);
 });
@@ -123,7 +123,7 @@ for (const fate of ["not_serving", "unimplemented", "EMFILE"] as const) {
   Deno.test(`PodHealthChecks asks less often while the answer stays ${fate}`, async () => {
     await using setting = setUp(fate, { mode: "grpc" });
     const { clock, placement, checks } = setting;
-    placement.open(1, true);
+    arrive(placement, 1);
     await clock.advance(20_000);
     const times = checks.map(({ atMs }) => atMs);
     assert.equal(times.at(-1)! - times.at(-2)!, 1_000);
@@ -135,7 +135,7 @@ Deno.test("PodHealthChecks asks no oftener than that, however often dials fail",
   const { clock, placement, since } = setting;
   const sinceMs = clock.nowMs();
   for (let i = 0; i < 100; i++) {
-    placement.open(2, true);
+    arrive(placement, 2);
     placement.pods.dialFailed("pod-1");
     placement.hold(2, true);
     await clock.advance(10);
@@ -147,7 +147,7 @@ Deno.test("PodHealthChecks asks no oftener than that, however often dials fail",
 Deno.test("PodHealthChecks asks no pod that terminates or has no address, though a client waits", async () => {
   for (const state of [{ terminating: true }, { addresses: [] }]) {
     await using setting = setUp("serving", { backend: { ready: false, ...state } });
-    setting.placement.open(1, true);
+    arrive(setting.placement, 1);
     await setting.clock.advance(20_000);
     assert.deepEqual(setting.checks, []);
   }
@@ -170,7 +170,7 @@ Deno.test("PodHealthChecks counts no check as missed that it has given up, since
 Deno.test("PodHealthChecks forgets a pod that is gone, and checks it at once when it is back", async () => {
   await using setting = setUp("not_serving", { mode: "grpc", backend: { ready: false } });
   const { clock, placement, show, checks, since } = setting;
-  placement.open(1, true);
+  arrive(placement, 1);
   await clock.advance(20_000);
   while (checks.at(-1)!.atMs !== clock.nowMs()) await clock.advance(1);
   await clock.advance(100);
@@ -185,7 +185,7 @@ Deno.test("PodHealthChecks forgets a pod that is gone, and checks it at once whe
 Deno.test("PodHealthChecks gives a daemon that takes connections 4 s to answer, and then asks again", async () => {
   await using setting = setUp("silent", { backend: { ready: false } });
   const { clock, placement, since } = setting;
-  placement.open(1, true);
+  arrive(placement, 1);
   const startMs = clock.nowMs();
   await clock.advance(8_200);
   const times = since(startMs);

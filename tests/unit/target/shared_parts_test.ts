@@ -11,6 +11,7 @@ import { Target } from "../../../lib/target/target.ts";
 import type { TargetSettings } from "../../../lib/target/target_settings.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { arrive } from "../../support/seating.ts";
 import { seededRandom } from "../../support/seeded_random.ts";
 import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
@@ -140,7 +141,7 @@ Deno.test("Several targets: each sees only its own pods, and each proxy the sess
   await clock.advance(SOON_MS);
   const pods = () => one.targets.map(({ placement }) => placement.pods.all.map(({ pod }) => pod));
   assert.deepEqual(pods(), [[], ["b-0"]]);
-  for (const id of [1, 2, 3]) assert.ok(two.targets[1]!.placement.open(id, true) !== undefined);
+  for (const id of [1, 2, 3]) assert.ok(arrive(two.targets[1]!.placement, id) !== undefined);
   await clock.advance(SOON_MS);
   const loads = () => one.targets.map(({ proxies }) => [...proxies.use().sessions]);
   assert.deepEqual(loads(), [[], [[0, 3]]]);
@@ -255,7 +256,7 @@ Deno.test("Several targets: a StatefulSet that is made anew is joined anew, and 
   assert.deepEqual(lead(one), [true, true]);
   cluster.set("b").scale(1);
   await clock.advance(SOON_MS);
-  assert.ok(two.targets[1]!.placement.open(1, true) !== undefined);
+  assert.ok(arrive(two.targets[1]!.placement, 1) !== undefined);
   await clock.advance(SOON_MS);
   assert.equal(one.targets[1]!.proxies.use().highestBusy, 0);
   await clock.advance(90_000);
