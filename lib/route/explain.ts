@@ -92,7 +92,7 @@ function describeRoutes(
 ): string[] {
   const id = 1 + waiting.reduce((highest, session) => Math.max(highest, session.id), 0);
   const routeOf = (patient: boolean) => {
-    const session = { id, project, tag: Infinity, patient, queueable: true };
+    const session = { id, project, tag: Infinity, patient };
     return plan([...waiting, session], builders, policy).get(id)!;
   };
   const first = firstChoice(project, builders, policy);

@@ -9,7 +9,7 @@
  * 2. the first builder in its order that has a pod with a seat below the target now, otherwise the first that would have
  *    one with all its replicas. A patient session does not look for the former: it waits for its home;
  * 3. the ready builder of least load that is below the hard limit, otherwise the first one below it;
- * 4. the queue. A session that must not queue goes above the limit instead, to the ready builder of least load.
+ * 4. the queue.
  *
  * Stuck and missing builders are left out. If no other is left, the session stays with its home, whose fault the client
  * is told.
@@ -30,8 +30,6 @@ export interface Waiting {
   readonly tag: number;
   /** Whether it waits for its home to start instead of going to where there is room now. */
   readonly patient: boolean;
-  /** Whether it may be made to wait for a seat below the hard limit. */
-  readonly queueable: boolean;
 }
 
 /**
@@ -154,10 +152,7 @@ class Seating {
     if (first !== undefined) return besideHome(home, first);
     const below = usable.filter(({ limit }) => limit > 0);
     const shared = leastLoaded(below) ?? below[0];
-    if (shared !== undefined) return { slot: shared, why: "shared" };
-    if (session.queueable) return { why: "queued" };
-    const above = leastLoaded(usable);
-    return above === undefined ? besideHome(home, usable[0]!) : { slot: above, why: "shared" };
+    return shared === undefined ? { why: "queued" } : { slot: shared, why: "shared" };
   }
 
   get #isHomeOnly(): boolean {
@@ -205,7 +200,7 @@ function slotOf({ name, state, load, room, reach, limit }: Builder): Slot {
   };
 }
 
-/** A seat may be taken where there is none: a sibling's, and one above the limit. */
+/** A seat may be taken where there is none: a sibling's. */
 function take(slot: Slot): void {
   slot.load++;
   slot.room--;

@@ -419,7 +419,6 @@ export class Pool {
       ...(project === undefined ? {} : { project }),
       ...(sibling === undefined ? {} : { sibling }),
       patient: placement === "affinity" && project !== undefined && caller?.isPatient === true && !isOver,
-      queueable: true,
     };
   }
 

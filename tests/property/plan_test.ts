@@ -39,7 +39,6 @@ const session = fc.record({
   sibling: fc.option(fc.constantFrom(...NAMES, "gone"), { nil: undefined, freq: 4 }),
   tag: fc.integer({ min: 1, max: 4 }),
   patient: fc.boolean(),
-  queueable: fc.boolean(),
 });
 
 /** Sessions with distinct ids, in any order. */
@@ -50,8 +49,8 @@ const waitingOf = (one: fc.Arbitrary<Omit<Waiting, "id">>): fc.Arbitrary<Waiting
 
 const waiting = waitingOf(session);
 
-/** Such as are neither siblings nor exempt from the queue. */
-const plain = waitingOf(session.map((one) => ({ ...one, sibling: undefined, queueable: true })));
+/** Such as are no siblings. */
+const plain = waitingOf(session.map((one) => ({ ...one, sibling: undefined })));
 
 const policy: fc.Arbitrary<RoutePolicy> = fc.record({
   placement: fc.constantFrom("affinity", "packed", "least-sessions", "round-robin"),
@@ -268,7 +267,7 @@ class FullBuilder {
 
   free(): void {
     const waiting = [...this.waiting].map(([id, project]): Waiting => (
-      { id, project, tag: this.queue.tag(id)!, patient: false, queueable: true }
+      { id, project, tag: this.queue.tag(id)!, patient: false }
     ));
     const builder: Builder = { name: "buildkitd", state: "ready", load: 1, room: 1, reach: 1, limit: 1 };
     for (const [id, { builder: name }] of plan(waiting, [builder], affinityPolicy)) {

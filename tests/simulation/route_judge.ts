@@ -5,15 +5,8 @@
  * @module
  */
 import { type Builder, plan, type Route, type RoutePolicy, type Waiting } from "../../lib/route/plan.ts";
+import type { PlanRecord } from "../../lib/route/pool_parts.ts";
 import { rank } from "../../lib/route/rank.ts";
-
-/** One plan, and what it was made of: what the router tells. */
-export interface PlanRecord {
-  readonly waiting: readonly Waiting[];
-  readonly builders: readonly Builder[];
-  readonly policy: RoutePolicy;
-  readonly routes: ReadonlyMap<number, Route>;
-}
 
 /** What is left of a builder while sessions take their seats. */
 interface Left {
@@ -86,12 +79,11 @@ function faultOfRoute(
   if (usable.length === 0) return why === "unusable" ? undefined : "no builder is usable";
   if (why === "unusable") return "a builder is usable";
   if (why === "queued") {
-    if (!session.queueable) return "it must not queue";
     return usable.every(({ limit }) => limit <= 0) ? undefined : "a usable builder is below its hard limit";
   }
   const taken = usable.find(({ name }) => name === builder);
   if (taken === undefined) return "that builder is not usable, and another is";
-  if (taken.limit <= 0 && session.queueable) return "that builder is at its hard limit";
+  if (taken.limit <= 0) return "that builder is at its hard limit";
   if (why === "shared") {
     return usable.some(({ reach }) => reach > 0) ? "a usable builder is below its target" : undefined;
   }
@@ -122,7 +114,7 @@ function faultOfTurn(
 ): string | undefined {
   const late = before.find(({ project, id }) => project === session.project && id > session.id);
   if (late !== undefined) return `session ${late.id} of its project has come later, and is before it`;
-  if (why === "queued" || why === "sibling" || why === "unusable" || !session.queueable) return undefined;
+  if (why === "queued" || why === "sibling" || why === "unusable") return undefined;
   const queued = before.find(({ id, project }) =>
     routes.get(id)?.why === "queued" && (policy.overflow === "full" || project === session.project)
   );

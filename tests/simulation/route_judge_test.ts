@@ -20,7 +20,6 @@ const session = fc.record({
   project: fc.constantFrom("a", "b", undefined),
   sibling: fc.constantFrom("b1", undefined, undefined),
   patient: fc.boolean(),
-  queueable: fc.constantFrom(true, true, false),
 });
 
 Deno.test("faultOfPlan() finds nothing wrong with what plan() makes", () => {
@@ -56,7 +55,7 @@ function broken(
   routes: readonly Route[],
   overflow: RoutePolicy["overflow"] = "full",
 ): string {
-  const sessions = waiting.map((each, id) => ({ id, tag: id, patient: false, queueable: true, ...each }));
+  const sessions = waiting.map((each, id) => ({ id, tag: id, patient: false, ...each }));
   const ids = sessions.map(({ id }, i) => [id, routes[i]!] as const);
   const policy: RoutePolicy = { placement: "packed", overflow, turn: 0 };
   return ruleBrokenBy({ waiting: sessions, builders, policy, routes: new Map(ids) }) ?? "";
@@ -67,7 +66,7 @@ Deno.test("faultOfPlan() finds a route that the same facts do not give", () => {
     buildersOf({}, {}),
     { placement: "packed", overflow: "full", turn: 0 } as const,
   ];
-  const waiting = [{ id: 0, tag: 0, patient: false, queueable: true }];
+  const waiting = [{ id: 0, tag: 0, patient: false }];
   const routes = new Map([[0, { builder: "b2", why: "moved" } as const]]);
   assert.match(faultOfPlan({ waiting, builders, policy, routes }) ?? "", /by the same facts to b1 \(home\)$/);
 });
@@ -100,7 +99,6 @@ Deno.test("ruleBrokenBy() finds builders that are stuck, missing or full, and ot
 Deno.test("ruleBrokenBy() finds a queue in which nobody has to be, or that is not in order", () => {
   const [queued, to1] = [{ why: "queued" }, { builder: "b1", why: "home" }] as const;
   assert.match(broken(buildersOf({ limit: 1 }), [{}], [queued]), /below its hard limit/);
-  assert.match(broken(buildersOf({ limit: 0 }), [{ queueable: false }], [queued]), /must not queue/);
   assert.equal(broken(buildersOf({ limit: 1 }), [{}, {}], [to1, queued]), "");
   const [late, early] = [{ id: 5, tag: 1, project: "a" }, { id: 4, tag: 2, project: "a" }];
   assert.match(broken(buildersOf({ limit: 1 }), [late, early], [to1, queued]), /has come later/);

@@ -53,9 +53,6 @@ export function planFault(
   return undefined;
 }
 
-/** Costs that begin with less than this are seats below the hard limit. */
-const QUEUE = 5;
-
 function wantedRoute(
   session: Waiting,
   builders: readonly Builder[],
@@ -72,12 +69,14 @@ function wantedRoute(
   const best = costs[0];
   if (best === undefined) return { why: "unusable" };
   const kind = best.cost[0]!;
-  if (kind >= QUEUE && kind < UNUSABLE && session.queueable) return { why: "queued" };
+  if (kind === QUEUE) return { why: "queued" };
   const home = builders.find(({ name }) => place(name) === 0)!;
   return { builder: best.builder.name, why: whyOf(kind, best.builder, home) };
 }
 
-const UNUSABLE = 9;
+/** Kinds of seats that are none: at the hard limit, and not usable. */
+const QUEUE = 5;
+const UNUSABLE = 6;
 
 /** The kind of seat that the builder has for the session, from 0 (best), and what decides between seats of that kind. */
 function costOf(
@@ -94,13 +93,13 @@ function costOf(
   if (!patient && Math.min(builder.room, reach) > 0) return [1, place];
   if (reach > 0) return [2, place];
   if (limit > 0) return state === "ready" ? [3, load, place] : [4, place];
-  return state === "ready" ? [QUEUE, load, place] : [QUEUE + 1, place];
+  return [QUEUE];
 }
 
 function whyOf(kind: number, builder: Builder, home: Builder): Why {
   if (kind === 0) return "sibling";
   if (kind === UNUSABLE) return "unusable";
-  if (kind === 3 || kind === 4 || kind === QUEUE) return "shared";
+  if (kind === 3 || kind === 4) return "shared";
   if (builder.name === home.name) return "home";
   return isUsable(home) && Math.min(home.reach, home.limit) <= 0 ? "overflow" : "moved";
 }

@@ -90,7 +90,7 @@ Deno.test("explainRoute() tells of a project that no builder can serve", () => {
 
 Deno.test("explainRoute() counts those that wait before", () => {
   const waiting = [7, 3].map((id) => (
-    { id, project: PROJECT, tag: id, patient: true, queueable: true }
+    { id, project: PROJECT, tag: id, patient: true }
   ));
   const builders = buildersOf("ready", { load: 2, room: 2, reach: 2 });
   assert.equal(

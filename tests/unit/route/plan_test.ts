@@ -10,7 +10,7 @@ import { type Builder, plan, type Route, type RoutePolicy, type Waiting } from "
 const A = "team-b.ci", D = "team-d.ci";
 
 function session(id: number, more: Partial<Waiting> = {}): Waiting {
-  return { id, project: A, tag: id, patient: false, queueable: true, ...more };
+  return { id, project: A, tag: id, patient: false, ...more };
 }
 
 /** As many sessions, alike. */
@@ -90,7 +90,7 @@ Deno.test("plan() moves sessions from homes that are stuck or missing, patient o
 
 Deno.test("plan() leaves sessions at their home when every builder is stuck or missing, whatever the limits", () => {
   const builders = [full("b1", 0), full("b2", 0)].map((builder): Builder => ({ ...builder, state: "stuck" }));
-  const waiting = [session(1), session(2, { project: D, queueable: false })];
+  const waiting = [session(1), session(2, { project: D })];
   assert.deepEqual(routesOf(waiting, builders), ["b1 unusable", "b2 unusable"]);
   assert.deepEqual(routesOf(waiting, []), ["unusable", "unusable"], "a pool without builders");
 });
@@ -114,21 +114,11 @@ Deno.test("plan() lets sessions above the target wait for a builder only if no r
   assert.deepEqual(routesOf(sessions(2), builders), ["b2 shared", "queued"]);
 });
 
-Deno.test("plan() does not queue what must not be queued, and then exceeds the hard limit", () => {
-  const exports = sessions(2, { queueable: false });
-  assert.deepEqual(routesOf(exports, [full("b1", 0, 5), full("b2", 0, 4)]), ["b2 shared", "b1 shared"]);
-  assert.deepEqual(routesOf(exports, [full("b1", 1, 5), full("b2", 0, 4)]), ["b1 shared", "b2 shared"]);
-  const none = [asleep("b1", { limit: 0 }), asleep("b2", { limit: 0 })];
-  assert.deepEqual(routesOf(exports, none), ["b1 home", "b1 home"], "none is ready");
-  const stuck = [asleep("b1", { state: "stuck" }), asleep("b2", { limit: 0 })];
-  assert.deepEqual(routesOf(exports, stuck), ["b2 moved", "b2 moved"]);
-});
-
 Deno.test("plan() sends siblings to the builder of the other connection, even at its hard limit", () => {
   const builders = [ready("b1"), full("b2", 0)];
   const waiting = [
     session(1, { sibling: "b2" }),
-    session(2, { sibling: "b2", queueable: false }),
+    session(2, { sibling: "b2" }),
     session(3),
   ];
   assert.deepEqual(routesOf(waiting, builders), ["b2 sibling", "b2 sibling", "b1 home"]);
@@ -190,16 +180,6 @@ Deno.test("plan() takes builders in turn by round-robin, from the seats given so
   assert.deepEqual(found, ["b4 home", "b1 home", "b3 home", "b4 home"]);
   const none = builders.map((builder): Builder => ({ ...builder, state: "missing" }));
   assert.deepEqual(routesOf(sessions(1), none, { placement: "round-robin", turn: 5 }), ["b2 unusable"]);
-});
-
-Deno.test("plan() does not move round-robin on for a session that is queued", () => {
-  const builders = [
-    ready("b1", { room: 1, reach: 1, limit: 1 }),
-    ready("b2", { room: 1, reach: 1, limit: 1 }),
-  ];
-  const waiting = [...sessions(3), session(4, { queueable: false })];
-  const found = routesOf(waiting, builders, { placement: "round-robin", turn: 0 });
-  assert.deepEqual(found, ["b1 home", "b2 home", "queued", "b1 shared"]);
 });
 
 Deno.test("plan() prefers the least sessions, those of this plan included, then the project's order", () => {
