@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { logWith } from "../base/log.ts";
 import {
   type BuilderSettings,
   DEFAULT_POOL,
@@ -54,11 +55,13 @@ export function makeBuilders(settings: Settings, ports: BuildersPorts): Builders
   );
   const [first, ...others] = planned.map(({ own }) => own);
   const shared = new SharedParts([first!, ...others], settings, ports);
+  // Which StatefulSet a record is about need not be said where there is one.
+  const logOf = (builder: string) => planned.length === 1 ? ports.log : logWith(ports.log, { builder });
   const targets = planned.map(({ pool, builder, own }) => ({
     pool: pool.name,
     name: builder.name,
     isCordoned: builder.isCordoned,
-    target: new Target(own, { ...ports, shared }),
+    target: new Target(own, { ...ports, log: logOf(builder.name), shared }),
   }));
   const parts = pools.map((pool) => ({
     policy: { ...settings, ...pool },

@@ -30,6 +30,11 @@ export function logTo(write: (level: LogLevel, code: EventCode, fields: LogField
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
+/** A log whose records have these fields, too. */
+export function logWith(log: Log, fields: LogFields): Log {
+  return logTo((level, code, own) => log[level](code, { ...fields, ...own }));
+}
+
 /**
  * Logs each cause of a repeated fault once: when it appears, when its cause changes, and when it is over. A fault may
  * be the consequence of another one (no read succeeds while the server cannot be reached). While that one lasts, this

@@ -1,23 +1,21 @@
 /**
  * The `demo` subcommand: a miniature cluster, the real program in front of it, clients through it, and a timeline of
- * what happens. Everything runs in this process and on loopback, but for the real buildkitd where there is one.
+ * what happens. Everything runs in this process and on loopback, but for the real buildkitd where there is one. The first
+ * act is about one builder; `many_builders.ts` is the second.
  *
  * @module
  */
-import { anySignal } from "../base/any_signal.ts";
-import { type Clock, systemClock } from "../base/clock.ts";
+import { systemClock } from "../base/clock.ts";
 import { FatalError, messageOf } from "../base/errors.ts";
 import { type Address, formatAddress } from "../base/network.ts";
 import { denoNetwork as network } from "../proxy/deno_network.ts";
 import { BuildkitdPods, missingForBuildkitd } from "../miniature/buildkitd_pods.ts";
 import { buildctlClients, type DemoClients, echoClients } from "./demo_clients.ts";
-import { runProgram } from "./demo_program.ts";
+import { playManyBuilders } from "./many_builders.ts";
 import { MiniatureCluster } from "../miniature/miniature_cluster.ts";
-import { type KubeObject, PODS } from "../miniature/objects.ts";
 import type { PodRuntime } from "../miniature/pod_process.ts";
-import { isReady } from "../miniature/pods.ts";
-import type { StoreEvent } from "../miniature/store.ts";
 import { StubPods } from "../miniature/stub_pods.ts";
+import { perform, type Within } from "./stage.ts";
 import { seconds, Timeline } from "./timeline.ts";
 
 /** What the demo is given. All but `stop` have defaults. */
@@ -36,19 +34,19 @@ export interface DemoOptions {
   readonly podStartMs?: number;
   /** The program's idle timeout, in ms: 6000. */
   readonly idleTimeoutMs?: number;
+  /** How long builds of the second act go on, in ms: 1500. */
+  readonly buildMs?: number;
 }
 
 const PARALLEL_CLIENTS = 8;
 const WARM_CLIENTS = 3;
 /** From "the program sees a client leave" to "the client has ended", at most, in ms. */
 const LEAVING_MS = 500;
-/** Each part of the demo has to end within this time, in ms, with buildkitd's first builds on a slow machine in mind. */
-const PART_LIMIT_MS = 120_000;
 
 /**
  * Runs the demo.
  *
- * @throws FatalError unless every client was served and the scale-down was seen
+ * @throws FatalError unless every client was served, and all scale-downs were seen
  */
 export async function runDemo(options: DemoOptions): Promise<void> {
   const write = options.write ?? print;
@@ -67,6 +65,8 @@ export async function runDemo(options: DemoOptions): Promise<void> {
       : new BuildkitdPods(folder, systemClock);
     const clients = folder === undefined ? echoClients(network) : await buildctlClients(folder);
     await new Demo(options, timeline, runtime, clients, missing).run();
+    // The way to the pods is the same for many builders.
+    if (!options.laptop) await playManyBuilders(timeline, options);
   } finally {
     if (folder !== undefined) await Deno.remove(folder, { recursive: true }).catch(() => {});
   }
@@ -77,12 +77,10 @@ class Demo {
   readonly #clients: DemoClients;
   readonly #missing: string | undefined;
   readonly #options: DemoOptions;
-  readonly #clock: Clock = systemClock;
   readonly #cluster: MiniatureCluster;
   readonly #runtime: PodRuntime;
   readonly #podStartMs: number;
   readonly #idleTimeoutMs: number;
-  readonly #app = { drain: new AbortController(), now: new AbortController() };
   #served = 0;
   #failed = 0;
 
@@ -103,7 +101,7 @@ class Demo {
     // Every address of 127.0.0.0/8 is there on Linux only; the demo needs just one pod.
     const podHost = Deno.build.os === "linux" ? "127.0.1.1" : "127.0.0.1";
     this.#cluster = new MiniatureCluster({
-      clock: this.#clock,
+      clock: systemClock,
       runtime,
       targetPort: freePort(podHost),
       startMs: () => this.#podStartMs,
@@ -114,29 +112,21 @@ class Demo {
   async run(): Promise<void> {
     await using cluster = this.#cluster;
     this.#introduce();
-    const unsubscribe = cluster.api.registry.store.subscribe((event) => this.#showPod(event));
-    const listening = Promise.withResolvers<Address>();
-    const running = runProgram({
+    const stage = {
       cluster,
+      timeline: this.#timeline,
       idleTimeoutMs: this.#idleTimeoutMs,
       hasRoute: !this.#options.laptop,
-      stop: { drain: this.#app.drain.signal, now: this.#app.now.signal },
-      onListening: listening.resolve,
-      onEvent: (text) => this.#timeline.event("program", text),
-    });
+      stop: this.#options.stop,
+    };
     try {
-      const address = await Promise.race([listening.promise, running.then(unexpectedEnd)]);
-      await Promise.race([this.#play(address), running.then(unexpectedEnd)]);
+      await perform(stage, (address, within) => this.#play(address, within));
     } catch (error) {
-      if (this.#options.stop.aborted) throw new FatalError("The demo was interrupted");
       const tail = this.#runtime instanceof BuildkitdPods ? this.#runtime.logTail : "";
-      if (tail !== "") this.#timeline.text(`\nThe end of buildkitd's log:\n${tail}`);
+      if (tail !== "" && !this.#options.stop.aborted) {
+        this.#timeline.text(`\nThe end of buildkitd's log:\n${tail}`);
+      }
       throw error;
-    } finally {
-      unsubscribe();
-      this.#app.drain.abort(new Error("The demo is over"));
-      this.#app.now.abort(new Error("The demo is over"));
-      await running.catch(() => {});
     }
   }
 
@@ -162,26 +152,26 @@ class Demo {
     timeline.text(`  clients  each ${this.#clients.description}`);
   }
 
-  async #play(address: Address): Promise<void> {
+  async #play(address: Address, within: Within): Promise<void> {
     const timeline = this.#timeline;
     timeline.heading(`1  Cold start: ${PARALLEL_CLIENTS} clients at once, and there is no pod`);
     timeline.event(
       "client",
       `${PARALLEL_CLIENTS} connect to ${formatAddress(address)}; buildkitd does not run yet`,
     );
-    await this.#within((signal) => this.#runClients(1, PARALLEL_CLIENTS, address, signal));
+    await within((signal) => this.#runClients(1, PARALLEL_CLIENTS, address, signal));
 
     timeline.heading("2  Warm: the pod is there, so connections go straight through");
     for (let number = PARALLEL_CLIENTS + 1; number <= PARALLEL_CLIENTS + WARM_CLIENTS; number++) {
-      await this.#within((signal) => this.#runClients(number, number, address, signal));
+      await within((signal) => this.#runClients(number, number, address, signal));
     }
     const idleSinceMs = timeline.elapsedMs;
 
     timeline.heading("3  Idle: nobody is connected, so the pod goes");
     timeline.event("client", `all have left; the idle timeout of ${seconds(this.#idleTimeoutMs)} runs`);
-    await this.#within((signal) => this.#cluster.until(({ replicas }) => replicas === 0, signal));
+    await within((signal) => this.#cluster.until(({ replicas }) => replicas === 0, signal));
     const idleMs = timeline.elapsedMs - idleSinceMs;
-    await this.#within((signal) => this.#cluster.until(({ pods }) => pods.length === 0, signal));
+    await within((signal) => this.#cluster.until(({ pods }) => pods.length === 0, signal));
     this.#conclude(idleMs);
   }
 
@@ -215,40 +205,6 @@ class Demo {
       }
     }));
   }
-
-  /** Runs a part of the demo under the time limit and the user's wish to end. */
-  async #within(part: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const limit = new AbortController();
-    const cancel = this.#clock.setTimer(
-      PART_LIMIT_MS,
-      () => limit.abort(new FatalError(`This part of the demo did not end within ${seconds(PART_LIMIT_MS)}`)),
-    );
-    try {
-      using over = anySignal(limit.signal, this.#options.stop);
-      await part(over.signal);
-    } finally {
-      cancel();
-    }
-  }
-
-  #showPod({ resource, before, after }: StoreEvent): void {
-    if (resource !== PODS) return;
-    const name = (after ?? before)!.metadata.name;
-    const show = (text: string) => this.#timeline.event("cluster", `pod ${name} ${text}`);
-    const became = (test: (pod: KubeObject) => boolean) =>
-      after !== undefined && test(after) && (before === undefined || !test(before));
-    if (before === undefined) show("is created");
-    if (became((pod) => pod.status?.podIP !== undefined)) {
-      show(`has an address, ${after!.status.podIP}, and starts`);
-    }
-    if (became(isReady)) show("is ready");
-    if (became((pod) => pod.metadata.deletionTimestamp !== undefined)) show("is told to stop");
-    if (after === undefined) show("is gone");
-  }
-}
-
-function unexpectedEnd(): never {
-  throw new FatalError("The program has ended during the demo");
 }
 
 /** A port that nobody listens on just now. */

@@ -6,9 +6,9 @@
  */
 import { runApp } from "../app.ts";
 import { systemClock } from "../base/clock.ts";
-import { EVENTS } from "../base/events.ts";
-import { logTo } from "../base/log.ts";
-import type { Address } from "../base/network.ts";
+import { type EventCode, EVENTS, type LogLevel } from "../base/events.ts";
+import { type LogFields, logTo } from "../base/log.ts";
+import type { Address, Network } from "../base/network.ts";
 import { systemRandom } from "../base/random.ts";
 import { parseSettings } from "../config/parse_settings.ts";
 import type { SettingKey } from "../config/settings.ts";
@@ -28,6 +28,10 @@ export interface DemoProgramOptions {
   readonly cluster: MiniatureCluster;
   /** Its idle timeout, in ms. */
   readonly idleTimeoutMs: number;
+  /** Settings beside those that name the first StatefulSet. */
+  readonly flags?: Partial<Record<SettingKey, string>>;
+  /** How it connects to pods, where this machine reaches them: by their addresses. */
+  readonly connect?: Network["connect"];
   /** Whether this machine reaches pods by their addresses. */
   readonly hasRoute: boolean;
   /** As the program's signals. */
@@ -36,6 +40,8 @@ export interface DemoProgramOptions {
   readonly onListening: (address: Address) => void;
   /** Told what a reader of the timeline wants to know. */
   readonly onEvent: (text: string) => void;
+  /** Told of every record of its log. */
+  readonly onLog?: (code: EventCode, fields: LogFields) => void;
 }
 
 const LOOPBACK: Address = { hostname: "127.0.0.1", port: 0 };
@@ -56,9 +62,8 @@ function noRoute(): Promise<never> {
 }
 
 /** Runs the program until it is told to stop. @throws as {@link runApp} */
-export async function runProgram(
-  { cluster, idleTimeoutMs, hasRoute, stop, onListening, onEvent }: DemoProgramOptions,
-): Promise<void> {
+export async function runProgram(options: DemoProgramOptions): Promise<void> {
+  const { cluster, idleTimeoutMs, hasRoute, connect = denoNetwork.connect, stop, onListening } = options;
   const flags: Partial<Record<SettingKey, string>> = {
     listenAddr: "127.0.0.1:0",
     adminAddr: "127.0.0.1:0",
@@ -68,6 +73,7 @@ export async function runProgram(
     targetPort: String(cluster.targetPort),
     idleTimeoutMs: `${idleTimeoutMs}ms`,
     shutdownDelayMs: "0s",
+    ...options.flags,
   };
   const settings = parseSettings({
     flags: new Map(Object.entries(flags) as [SettingKey, string][]),
@@ -79,15 +85,9 @@ export async function runProgram(
     : new FetchHttp(PLAIN);
   const log = logTo((level, code, fields) => {
     if (stop.now.aborted) return; // the demo is over, and what is left of the program with it
-    const { from, to, because, cause } = fields;
-    if (code === "scaled") {
-      // The same count, written once more, is for other proxies and scales nothing.
-      if (from !== to) onEvent(`scales ${from} -> ${to}: ${because}`);
-    } else if (code === "upstream_selected") onEvent(`reaches pods by ${fields["upstream"]}: ${cause}`);
-    else if (level === "warn" || level === "error") {
-      const { text } = EVENTS[code];
-      onEvent(cause === undefined ? text : `${text}: ${cause}`);
-    }
+    options.onLog?.(code, fields);
+    const text = textOf(level, code, fields);
+    if (text !== undefined) options.onEvent(text);
   });
   await runApp(settings, {
     version: "demo",
@@ -95,7 +95,7 @@ export async function runProgram(
     log,
     clock: systemClock,
     random: systemRandom,
-    network: hasRoute ? denoNetwork : { ...denoNetwork, connect: noRoute },
+    network: { ...denoNetwork, connect: hasRoute ? connect : noRoute },
     serveAdmin: adminPorts(denoNetwork, { clock: systemClock, log }),
     metrics: prometheusMetrics(processFacts(systemClock.wallMs())),
     readText: () => Promise.reject(new Error("The demo uses no TLS")),
@@ -112,4 +112,29 @@ export async function runProgram(
     stop,
     onListening: ({ proxy }) => onListening(proxy),
   });
+}
+
+/** A record in the words of the timeline; undefined if its reader need not know. */
+function textOf(level: LogLevel, code: EventCode, fields: LogFields): string | undefined {
+  const { from, to, because, cause, builder } = fields;
+  switch (code) {
+    case "scaled": {
+      // The same count, written once more, is for other proxies and scales nothing.
+      const what = builder === undefined ? "" : `${builder} `;
+      return from === to ? undefined : `scales ${what}${from} -> ${to}: ${because}`;
+    }
+    case "upstream_selected":
+      // Said once, in the first act.
+      return builder !== undefined ? undefined : `reaches pods by ${fields["upstream"]}: ${cause}`;
+    case "session_queued":
+      return `every builder is full: the new build of ${nameOf(fields["project"])} waits in the queue`;
+  }
+  if (level !== "warn" && level !== "error") return undefined;
+  const { text } = EVENTS[code];
+  return cause === undefined ? text : `${text}: ${cause}`;
+}
+
+/** A project of the log without its namespace. */
+export function nameOf(project: LogFields[string]): string {
+  return String(project).split(".")[0]!;
 }

@@ -55,9 +55,11 @@ export class Timeline {
     this.#write(`${lines.join("\n")}\n`);
   }
 
-  /** The last line: whether all went well. */
+  /** The end of an act: whether all went well. */
   verdict(good: boolean, text: string): void {
-    this.#write(`\n${this.#paint(good ? "OK" : "FAILED", good ? 32 : 31)}  ${text}\n`);
+    const word = good ? "OK" : "FAILED";
+    const lines = wrap(text, WIDTH - word.length - 2).join(`\n${" ".repeat(word.length + 2)}`);
+    this.#write(`\n${this.#paint(word, good ? 32 : 31)}  ${lines}\n`);
   }
 
   #paint(text: string, code: number): string {

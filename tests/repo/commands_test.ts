@@ -259,4 +259,5 @@ Deno.test("README: the demo shows a cold start, a warm builder and an idle scale
     assert.match(output, line);
   }
   assert.match(output, /^OK {2}11 of 11 clients were served/m);
+  assert.match(output, /^OK {2}9 of 9 builds were served/m);
 });

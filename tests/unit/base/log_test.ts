@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { PrivateError } from "../../../lib/base/errors.ts";
-import { CauseLog } from "../../../lib/base/log.ts";
+import { CauseLog, logWith } from "../../../lib/base/log.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 
 function said(log: ReturnType<typeof recordingLog>): string[] {
@@ -73,5 +73,18 @@ Deno.test("CauseLog puts its own fields into every record, at every level", () =
     ["warn", "watch_failed", { resource: "leases", cause: "a", attempt: 1 }],
     ["debug", "watch_failed", { resource: "leases", cause: "a" }],
     ["info", "watch_failed_recovered", { resource: "leases", cause: "a" }],
+  ]);
+});
+
+Deno.test("logWith() adds its fields to every record, and a record's own come first", () => {
+  const log = recordingLog();
+  const own = logWith(log, { builder: "b2", cause: "none" });
+  own.info("scaled", { from: 0, to: 1 });
+  own.warn("scaling_failed", { cause: "a" });
+  own.debug("session_opened");
+  assert.deepEqual(log.records.map(({ level, code, fields }) => ({ level, code, fields })), [
+    { level: "info", code: "scaled", fields: { builder: "b2", cause: "none", from: 0, to: 1 } },
+    { level: "warn", code: "scaling_failed", fields: { builder: "b2", cause: "a" } },
+    { level: "debug", code: "session_opened", fields: { builder: "b2", cause: "none" } },
   ]);
 });

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { FatalError } from "../../../lib/base/errors.ts";
 import { runDemo } from "../../../lib/demo/demo.ts";
 
-const fast = { podStartMs: 30, idleTimeoutMs: 600, colors: false };
+const fast = { podStartMs: 30, idleTimeoutMs: 600, buildMs: 30, colors: false };
 
 Deno.test("runDemo() serves every client, sees the scale-down, and shows both", async () => {
   let text = "";
@@ -18,6 +18,7 @@ Deno.test("runDemo() serves every client, sees the scale-down, and shows both", 
   assert.match(text, /program +scales 1 -> 0/);
   assert.match(text, /pod buildkitd-0 is gone/);
   assert.match(text, /^OK {2}11 of 11 clients were served/m);
+  assert.match(text, /^OK {2}9 of 9 builds were served/m, "the second act");
   assert.deepEqual(text.split("\n").filter((line) => line.length > 110), []);
 });
 
@@ -28,6 +29,7 @@ Deno.test("runDemo() --laptop shows that the pods are reached through the API se
   assert.match(text, /program +reaches pods by port-forward: 127\.0\.[01]\.1:\d+: No route to host/);
   assert.doesNotMatch(text, /scales 1 -> 1/, "a write of the same count scales nothing");
   assert.match(text, /^OK {2}11 of 11 clients were served/m);
+  assert.doesNotMatch(text, /second act/);
 });
 
 Deno.test("runDemo() ends when it is interrupted, and has failed then", async () => {
