@@ -25,6 +25,8 @@ export interface Build {
   readonly pod: string;
   /** Ends it. @throws Error unless the same pod still answers */
   finish(): Promise<void>;
+  /** Closes its connection. Harmless when it has ended. */
+  [Symbol.dispose](): void;
 }
 
 const NOTHING = new Uint8Array();
@@ -43,26 +45,28 @@ export async function startBuild(
   const conn = await network.connect(address, signal);
   // As gRPC does.
   conn.setNoDelay(true);
-  const onAbort = () => closeQuietly(conn);
-  signal.addEventListener("abort", onAbort, { once: true });
+  const close = () => {
+    signal.removeEventListener("abort", close);
+    closeQuietly(conn);
+  };
+  signal.addEventListener("abort", close, { once: true });
   const authority = formatAddress({ hostname: project, port: address.port });
   const build = new HttpBuild(conn, authority);
   const orReason = async <T>(what: Promise<T>): Promise<T> => {
     try {
       return await what;
     } catch (error) {
-      onAbort();
+      close();
       throw signal.aborted ? signal.reason : error;
     }
   };
   const pod = await orReason(build.start());
   const finish = async () => {
     const last = await build.call();
-    signal.removeEventListener("abort", onAbort);
-    closeQuietly(conn);
+    close();
     if (last !== pod) throw new Error(`The build began on ${pod} and ended on ${last}`);
   };
-  return { pod, finish: () => orReason(finish()) };
+  return { pod, finish: () => orReason(finish()), [Symbol.dispose]: close };
 }
 
 class HttpBuild {

@@ -65,7 +65,7 @@ export async function playManyBuilders(timeline: Timeline, options: ManyBuilders
     targetPort: 8372,
     startMs: () => podStartMs,
   });
-  const act = new ManyBuilders(timeline, cluster, options);
+  using act = new ManyBuilders(timeline, cluster, options);
   const flags = {
     builders: BUILDERS.join(","),
     sessionsPerReplica: String(SEATS),
@@ -80,10 +80,11 @@ export async function playManyBuilders(timeline: Timeline, options: ManyBuilders
   act.conclude();
 }
 
-class ManyBuilders {
+class ManyBuilders implements Disposable {
   readonly #timeline: Timeline;
   readonly #cluster: MiniatureCluster;
   readonly #buildMs: number;
+  readonly #builds: Build[] = [];
   readonly #lines: Line[] = [];
   readonly #problems: string[] = [];
   readonly #queued = Promise.withResolvers<void>();
@@ -94,6 +95,11 @@ class ManyBuilders {
     this.#timeline = timeline;
     this.#cluster = cluster;
     this.#buildMs = buildMs;
+  }
+
+  /** Ends what still runs. */
+  [Symbol.dispose](): void {
+    for (const build of this.#builds) build[Symbol.dispose]();
   }
 
   introduce(): void {
@@ -129,12 +135,13 @@ class ManyBuilders {
 
     timeline.heading("6  All builders are full: the next build waits in the queue");
     const [longest, docs, api] = [await start("docs"), await start("docs"), await start("api")];
-    const last = start("api");
-    await within((signal) => orAborted(this.#queued.promise, signal));
-    await busy();
-    timeline.event("client", "a build of api ends, and so makes room");
-    await finish(api);
-    const queued = await last;
+    const makeRoom = async () => {
+      await within((signal) => orAborted(this.#queued.promise, signal));
+      await busy();
+      timeline.event("client", "a build of api ends, and so makes room");
+      await finish(api);
+    };
+    const [queued] = await Promise.all([start("api"), makeRoom()]);
 
     timeline.heading("7  Each builder sleeps on its own");
     timeline.event("client", "all builds of web end, and one of docs");
@@ -194,6 +201,7 @@ class ManyBuilders {
     const beganMs = timeline.elapsedMs;
     timeline.event("client", `${project} connects`);
     const build = await startBuild(denoNetwork, address, project, signal);
+    this.#builds.push(build);
     const builder = build.pod.slice(0, build.pod.lastIndexOf("-"));
     const home = HOMES[project];
     const why = builder === home ? "" : ": its home is full";

@@ -63,10 +63,8 @@ Deno.test("startBuild() names the pod that answers, and finish() fails when that
   const process = pods.start({ name: "builder-0", ordinal: 0, uid: "1", address });
   await process.serving;
   const { signal } = new AbortController();
-  const [whole, broken] = [
-    await startBuild(network, address, "web", signal),
-    await startBuild(network, address, "web", signal),
-  ];
+  using whole = await startBuild(network, address, "web", signal);
+  using broken = await startBuild(network, address, "web", signal);
   assert.equal(whole.pod, "builder-0");
   await whole.finish();
   process.kill();
