@@ -29,3 +29,33 @@ for (const hostname of ["0.0.0.0", "::"]) {
 Deno.test("greeting() puts an IPv6 address in brackets", () => {
   assert.match(greeting({ hostname: "::1", port: 1 }, TARGET), /buildctl --addr tcp:\/\/\[::1\]:1 build/);
 });
+
+const builders = ["buildkitd", "buildkitd-b2"].map((name) => ({
+  pool: "",
+  name,
+  service: `${name}-headless`,
+}));
+
+Deno.test("greeting() says how projects and pools are reached", () => {
+  const listeners = [
+    { project: "web", address: { hostname: "::", port: 8401 } },
+    { project: "api", pool: "arm64", address: { hostname: "10.0.0.1", port: 8402 } },
+    { pool: "arm64", address: { hostname: "127.0.0.1", port: 8373 } },
+  ];
+  const text = greeting({ hostname: "127.0.0.1", port: 8372 }, { ...TARGET, builders, listeners });
+  assert.match(text, /to the StatefulSets "buildkitd", "buildkitd-b2" in the namespace "ci"\.$/m);
+  assert.ok(text.endsWith(`
+Builds by an IP address or localhost are of no project, and take the first builder with room.
+These addresses are for projects and pools:
+
+  project web: tcp://127.0.0.1:8401
+  project api@arm64: tcp://10.0.0.1:8402
+  pool arm64: tcp://127.0.0.1:8373
+
+`));
+});
+
+Deno.test("greeting() says that projects can have addresses, where there are builders to choose from", () => {
+  const text = greeting({ hostname: "127.0.0.1", port: 8372 }, { ...TARGET, builders });
+  assert.ok(text.endsWith("with room.\n--listeners gives projects addresses of their own.\n\n"), text);
+});
