@@ -18,11 +18,11 @@ import { Background, connectOnce, freePort } from "./processes.ts";
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const POD_HOST = "127.0.1.1";
 
-/** The program's executable and its first arguments. */
-function programCommand(): readonly [string, ...string[]] {
+/** The program's executable and its first arguments; `main` is that of another checkout. */
+function programCommand(main: string | undefined): readonly [string, ...string[]] {
   const compiled = Deno.env.get("AUTOSCALER_BIN");
-  if (compiled !== undefined) return [compiled];
-  return [Deno.execPath(), "run", "--allow-all", "--no-check", "--cached-only", ...v8Flags(), MAIN];
+  if (compiled !== undefined && main === undefined) return [compiled];
+  return [Deno.execPath(), "run", "--allow-all", "--no-check", "--cached-only", ...v8Flags(), main ?? MAIN];
 }
 
 /** The flags of V8 that the `start` task sets; `BENCH_V8_FLAGS` instead, for experiments. */
@@ -80,8 +80,11 @@ export class Stage implements AsyncDisposable {
     return `${POD_HOST}:${this.#targetPort}`;
   }
 
-  /** Starts the program, with more flags than it needs if wanted, and waits until it is ready. */
-  async startProgram(more: Readonly<Record<string, string>> = {}): Promise<Program> {
+  /**
+   * Starts the program, with more flags than it needs if wanted, and waits until it is ready. `main` is the `main.ts` of
+   * another checkout, to measure that instead.
+   */
+  async startProgram(more: Readonly<Record<string, string>> = {}, main?: string): Promise<Program> {
     const address = `127.0.0.1:${freePort("127.0.0.1")}`;
     const adminAddress = `127.0.0.1:${freePort("127.0.0.1")}`;
     const flags = {
@@ -93,7 +96,7 @@ export class Stage implements AsyncDisposable {
       "idle-timeout": "1h",
       ...more,
     };
-    const [command, ...before] = programCommand();
+    const [command, ...before] = programCommand(main);
     const args = [
       ...before,
       ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),

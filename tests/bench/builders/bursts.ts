@@ -1,0 +1,184 @@
+/**
+ * What several builders do when very many clients come at once: to the hard limit, to builders that are asleep, and before
+ * pods that are all ready in one moment.
+ *
+ * @module
+ */
+import { FRAME } from "../../../lib/miniature/stub_http2.ts";
+import type { Http2Client } from "../../support/http2_client.ts";
+import { delay } from "../processes.ts";
+import { eventually, Field, type Front, until } from "./field.ts";
+import { type Figure, median } from "./figures.ts";
+
+const BUILDERS = 20;
+const HARD_LIMIT = 4;
+/** How long the counts of one proxy may take to reach the others, in ms: a record is written at most once a second. */
+const LAG_MS = 3_000;
+
+const COLD_START_BAR_MS = 50;
+/** A pod's own start, in ms. */
+const START_MS = 500;
+
+const RELEASE_BAR = 1.25;
+
+/** Sessions above the hard limit at the fullest daemon, after a burst of twice as many clients as there is room for. */
+export async function measureOvershoot(proxies: number, rounds: number): Promise<readonly Figure[]> {
+  const over: number[] = [];
+  await using field = await Field.open(BUILDERS, { replicas: 1 });
+  const fronts: Front[] = [];
+  const limits = { "max-sessions-per-replica": `${HARD_LIMIT}` };
+  try {
+    while (fronts.length < proxies) fronts.push(await field.start(limits));
+    for (let round = 0; round < rounds; round++) {
+      field.count.most.clear();
+      over.push(await overshoot(field, fronts));
+      await delay(LAG_MS);
+    }
+  } finally {
+    for (const front of fronts) await front[Symbol.asyncDispose]();
+  }
+  const most = Math.max(...over);
+  return [{
+    what: `sessions above the hard limit of ${HARD_LIMIT}, ${proxies} ${
+      proxies === 1 ? "proxy" : "proxies"
+    }, ${2 * BUILDERS * HARD_LIMIT} clients at once`,
+    bar: `<= ${proxies - 1}`,
+    measured: `at most ${most} (${over.join(", ")})`,
+    holds: most <= proxies - 1,
+  }];
+}
+
+/** One burst: all connect, some are queued, and each seat that a daemon frees goes to one of those. */
+async function overshoot(field: Field, fronts: readonly Front[]): Promise<number> {
+  const room = BUILDERS * HARD_LIMIT;
+  const { projects } = field;
+  const clients = await Promise.all(
+    Array.from({ length: 2 * room }, (_, at) => fronts[at % fronts.length]!.call(projects[at % BUILDERS])),
+  );
+  for (const client of clients) void closeWithServer(client);
+  try {
+    await eventually("the builders are full", () => field.open.length >= room);
+    await delay(500);
+    // The daemon counts the end before anybody else hears of it.
+    const ended = field.open.slice(0, room >> 1);
+    for (const session of ended) session.cut();
+    await eventually("the freed seats are taken", () => field.open.length >= room, LAG_MS * 3);
+    await delay(500);
+  } finally {
+    for (const client of clients) client.close();
+  }
+  await eventually("the sessions have ended", () => field.open.length === 0);
+  field.pods.forget();
+  return Math.max(0, ...[...field.count.most.values()].map((most) => most - HARD_LIMIT));
+}
+
+/** Closes the client once its server does. */
+async function closeWithServer(client: Http2Client): Promise<void> {
+  try {
+    while (await client.next() !== null);
+  } catch {
+    // It was closed here, or reset there.
+  }
+  client.close();
+}
+
+/** One client for each of the builders, which are all asleep. */
+export async function measureColdStarts(rounds: number): Promise<readonly Figure[]> {
+  await using field = await Field.open(BUILDERS, { startMs: () => START_MS });
+  await using front = await field.start({ "idle-timeout": "1s" });
+  const { projects } = field;
+  const overMs: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    await eventually(
+      "the builders are asleep",
+      () =>
+        field.stage.cluster.pods.length === 0 &&
+        field.stage.cluster.sets.every(({ replicas }) => replicas === 0),
+    );
+    const tookMs = await Promise.all(projects.map((project) => front.visit(project)));
+    overMs.push(...tookMs.map((ms) => ms - START_MS));
+    field.pods.forget();
+  }
+  const middle = median(overMs);
+  const worst = Math.max(...overMs);
+  return [{
+    what: `${BUILDERS} cold starts at once, beyond the pods' own ${START_MS} ms`,
+    bar: `<= ${COLD_START_BAR_MS} ms`,
+    measured: `median ${middle.toFixed(0)} ms, worst ${worst.toFixed(0)} ms of ${overMs.length}`,
+    holds: worst <= COLD_START_BAR_MS,
+  }];
+}
+
+/** How long the release of held clients takes, and what the program spends on holding and releasing them. */
+interface Release {
+  readonly medianMs: number;
+  readonly lastMs: number;
+  readonly cpuSeconds: number;
+}
+
+async function release(builders: number, clients: number, main?: string): Promise<Release> {
+  await using field = await Field.open(builders, { probeMs: () => 3_600_000 });
+  await using front = await field.start({}, main);
+  let held: Http2Client[] = [];
+  try {
+    held = await front.callAll(clients, field.projects);
+    await field.untilRunning(builders);
+    await delay(1_000);
+    const waiting = held.map((client) => until(client, FRAME.data));
+    const startedMs = performance.now();
+    field.release();
+    const tookMs = (await Promise.all(waiting)).map((ms) => ms - startedMs);
+    return {
+      medianMs: median(tookMs),
+      lastMs: Math.max(...tookMs),
+      cpuSeconds: front.process.cpuSeconds,
+    };
+  } finally {
+    for (const client of held) client.close();
+  }
+}
+
+/** Very many clients before one builder, beside another checkout if one is given; and fewer before several builders. */
+export async function measureReleases(
+  { one, several, rounds, main }: {
+    readonly one: number;
+    readonly several: number;
+    readonly rounds: number;
+    readonly main: string | undefined;
+  },
+): Promise<readonly Figure[]> {
+  const turns = {
+    now: [] as Release[],
+    before: [] as Release[],
+    many: [] as Release[],
+    few: [] as Release[],
+  };
+  for (let round = 0; round < rounds; round++) {
+    turns.now.push(await release(1, one));
+    if (main !== undefined) turns.before.push(await release(1, one, main));
+    turns.many.push(await release(BUILDERS, several));
+    turns.few.push(await release(1, several));
+  }
+  const of = (which: keyof typeof turns, key: keyof Release) => median(turns[which].map((turn) => turn[key]));
+  const ms = (which: keyof typeof turns) => of(which, "lastMs");
+  const show = (which: keyof typeof turns) =>
+    `last after ${ms(which).toFixed(0)} ms, ${of(which, "cpuSeconds").toFixed(1)} s of CPU in all`;
+  const compared = turns.before.length > 0;
+  const ratio = ms("now") / ms("before");
+  return [
+    {
+      what: `${one} clients held before one builder, released at once${
+        compared ? " : another checkout" : ""
+      }`,
+      bar: compared ? `<= ${RELEASE_BAR} times` : "",
+      measured: compared ? `${show("now")} : ${show("before")}` : show("now"),
+      ...(compared ? { ratio, holds: ratio <= RELEASE_BAR } : {}),
+    },
+    {
+      what: `${several} clients held before ${BUILDERS} builders, released at once : before one`,
+      bar: "",
+      measured: `${show("many")} : ${show("few")}`,
+      ratio: ms("many") / ms("few"),
+    },
+  ];
+}
