@@ -58,7 +58,7 @@ const EXPOSED_PART = 0.85;
 const TIMED_OUT = { status: "4", message: /^buildkitd did not become ready in / };
 
 /** How a client that was queued for too long is told so: gRPC's RESOURCE_EXHAUSTED. */
-const QUEUED_OUT = { status: "8", message: /; none had room in .* \(--queue-timeout\)$/ };
+const QUEUED_OUT = { status: "8", message: /; (none had|it had no) room in .* \(--queue-timeout\)$/ };
 
 /** A pod that could serve for so much of the ready-wait timeout serves: a builder that is stuck is left after half. */
 const USABLE_PART = 0.45;

@@ -11,7 +11,7 @@ export const SUPPORTED = {
   /** Several StatefulSets, and several pods of each. */
   builders: true,
   /** Watchers of the build history, which need no pod. */
-  watchers: false,
+  watchers: true,
 };
 
 /** How a run is set up: all of it drawn from the seed but for what is switched off. */

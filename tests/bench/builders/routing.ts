@@ -50,6 +50,7 @@ function builder(name: string, others: number): RoutedBuilder {
     seatWatcher: unused,
     watch: unused,
     watchNoMore: unused,
+    keeps: unused,
     dial: unused,
     failed: unused,
     connected: unused,
@@ -61,6 +62,7 @@ function builder(name: string, others: number): RoutedBuilder {
   };
   return {
     name,
+    isCordoned: false,
     seats,
     get facts() {
       return { ...placement.room, state: "ready" as const };
@@ -95,7 +97,7 @@ function router(placement: RoutePolicy["placement"]): Router {
 /** Routes one session. */
 async function seat(router: Router, id: number): Promise<Seat> {
   const signal = new AbortController().signal;
-  router.open(id, { door: { pool: "" }, counts: true, onWait: () => {} });
+  router.open(id, { door: { pool: "" }, counts: true, onWait: () => {}, onEnd: () => {} });
   router.identify(id, { host: `team-${id % PROJECTS}.ci`, purpose: "build", isPatient: true });
   return await router.wait(id, signal);
 }
@@ -133,7 +135,6 @@ export function measurePlan(samples: number): readonly Figure[] {
     project: `team-${id % PROJECTS}.ci`,
     tag: Math.floor(id / PROJECTS),
     patient: id % 2 === 0,
-    queueable: true,
   }));
   const states: readonly State[] = ["ready", "ready", "starting", "asleep", "stuck"];
   const builders = Array.from({ length: BUILDERS }, (_, at): Builder => ({

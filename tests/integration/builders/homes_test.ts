@@ -132,7 +132,10 @@ Deno.test("builders: connections of one trace that run together are served by on
   const late = await program.call({ ...A, traceId });
   await program.pass(1_000);
   await program.pass(1_000);
-  assert.ok(late.servedBy !== undefined && late.servedBy !== clients[0]!.servedBy, "nobody waits for anybody");
+  assert.ok(
+    late.servedBy !== undefined && late.servedBy !== clients[0]!.servedBy,
+    "nobody waits for anybody",
+  );
 });
 
 Deno.test("builders: a client waits for its home to wake though another is awake, one whose TLS passes does not", async () => {

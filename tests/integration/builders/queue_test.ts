@@ -78,7 +78,11 @@ Deno.test("builders: a client that has queued for --queue-timeout is told so", a
   client.close();
   await program.pass(10_000);
   const [line] = program.log.of("session_ended").map(({ fields }) => fields);
-  assert.deepEqual([line!["outcome"], line!["routed"], line!["builder"]], ["queue_timeout", "queued", undefined]);
+  assert.deepEqual([line!["outcome"], line!["routed"], line!["builder"]], [
+    "queue_timeout",
+    "queued",
+    undefined,
+  ]);
   assert.equal(program.metrics.value("sessions_queued"), 0);
 });
 
