@@ -278,7 +278,8 @@ export class Judge {
     const limitMs = wasQueued || (this.#queues && !http2)
       ? Math.min(queueTimeoutMs.base, readyWaitTimeoutMs.base)
       : readyWaitTimeoutMs.base;
-    if (watches?.buildsAfterMs !== undefined) return;
+    // One that only watches ends with its pod, and may build when that happens.
+    if (watches?.buildsAfterMs !== undefined || (watches !== undefined && this.#seated.has(id))) return;
     if (watches !== undefined || (nowMs - startedMs) * this.slack < limitMs) {
       return this.#fail(`${where} was lost while it waited, and no fault has done it`);
     }
