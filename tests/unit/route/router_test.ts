@@ -369,3 +369,20 @@ Deno.test("Router looks at no more than one session a change where one builder h
   await world.pass(0);
   assert.ok(sessions.every((session) => session.seat !== undefined));
 });
+
+Deno.test("Router tells a session of traces that it waits for nothing only where no pod takes it", async () => {
+  for (const builders of [["b1"], ["b1", "b2"]]) {
+    const world = new PoolWorld({ builders });
+    const exporter = await world.come(builds("a", { purpose: "export" }));
+    assert.deepEqual(exporter.waits, ["nothing"]);
+    assert.equal(world.builder("b1").placement.needed, 0);
+    world.builder("b1").run(1);
+    await world.pass(0);
+    assert.equal(podOf(exporter), "b1-0");
+    const warm = await world.come(builds("a", { purpose: "export" }));
+    assert.deepEqual([podOf(warm), warm.waits], ["b1-0", []]);
+    assert.equal(world.builder("b1").load, 0);
+    for (const session of [exporter, warm]) await world.end(session);
+    world.assertEmpty();
+  }
+});
