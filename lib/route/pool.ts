@@ -562,6 +562,7 @@ export class Pool {
     if (!this.#unseated.delete(session)) return;
     this.#heldChanged.tell();
     if (this.#unseated.size > 0) return;
+    this.#yieldsSinceMs = undefined;
     this.#cancelTimer();
     this.#timerMs = Infinity;
   }

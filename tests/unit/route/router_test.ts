@@ -386,3 +386,20 @@ Deno.test("Router tells a session of traces that it waits for nothing only where
     world.assertEmpty();
   }
 });
+
+Deno.test("Router lets a client that has just come leave room to an older one of another proxy, each time", async () => {
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  const b1 = world.builder("b1");
+  b1.run(1);
+  b1.change({ othersQueuedSinceMs: world.clock.nowMs() - 5_000 });
+  for (let i = 0; i < 2; i++) {
+    const session = await world.come(builds("a"));
+    await world.pass(1_999);
+    assert.equal(podOf(session), undefined, `${i}`);
+    await world.pass(1);
+    assert.equal(podOf(session), "b1-0");
+    await world.end(session);
+    await world.pass(60_000);
+  }
+  world.assertEmpty();
+});
