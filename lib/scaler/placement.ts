@@ -85,7 +85,7 @@ export class Placement {
     return this.#agreement;
   }
 
-  /** Calls `listener` after every change of what can be seen here, and of the pods. It must be quick and must not throw. */
+  /** Calls `listener` after a change of what can be seen here, and of the pods. It must be quick and must not throw. */
   subscribe(listener: () => void): void {
     this.#listeners.add(listener);
   }
@@ -243,8 +243,7 @@ export class Placement {
   /** The session is held, newly or again, and gives up the seat that it may have; `needs` as in {@link Usage.hold}. */
   hold(id: number, needs: boolean): void {
     this.#seats.delete(id);
-    this.usage.hold(id, needs, this.#clock.nowMs());
-    this.#notify();
+    if (this.usage.hold(id, needs, this.#clock.nowMs())) this.#notify();
   }
 
   /** Seats a session that only watches, in this step, or changes nothing. It counts for nothing. */
@@ -260,9 +259,7 @@ export class Placement {
   /** A seated session only watches: from now on it counts for nothing. */
   watch(id: number): void {
     const backend = this.#seats.get(id);
-    if (backend === undefined) return;
-    this.usage.watch(id, backend.ordinal);
-    this.#notify();
+    if (backend !== undefined && this.usage.watch(id, backend.ordinal)) this.#notify();
   }
 
   /**
@@ -288,8 +285,7 @@ export class Placement {
 
   /** The session has been silent for so long that it is no load on its pod, or is not any more. It uses it either way. */
   silent(id: number, isSilent: boolean): void {
-    this.usage.silent(id, isSilent);
-    this.#notify();
+    if (this.usage.silent(id, isSilent)) this.#notify();
   }
 
   /**
@@ -303,15 +299,13 @@ export class Placement {
 
   /** The client has sent something; see {@link Usage.markUsed}. */
   markUsed(id: number): void {
-    this.usage.markUsed(id, this.#clock.nowMs());
-    this.#notify();
+    if (this.usage.markUsed(id, this.#clock.nowMs())) this.#notify();
   }
 
   /** The session has ended. Harmless when it has ended before. */
   end(id: number): void {
     this.#seats.delete(id);
-    this.usage.end(id, this.#clock.nowMs());
-    this.#notify();
+    if (this.usage.end(id, this.#clock.nowMs())) this.#notify();
   }
 
   /** The pod of a seat could not be connected to. */

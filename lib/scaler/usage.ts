@@ -1,6 +1,7 @@
 /**
  * The one owner of what is in use: which session is held or on which ordinal, and since when an ordinal is idle. It
- * decides nothing. Sessions are known by id, so that ending one twice is harmless.
+ * decides nothing. Sessions are known by id, so that ending one twice is harmless. What a client can bring about again
+ * and again says whether anything has changed.
  *
  * @module
  */
@@ -92,11 +93,14 @@ export class Usage {
   }
 
   /** The session is held: newly so, again, or now with another `needs`. */
-  hold(id: number, needs: boolean, nowMs: number): void {
+  hold(id: number, needs: boolean, nowMs: number): boolean {
+    const state = this.#sessions.get(id);
+    if (state?.at === "held" && state.needs === needs) return false;
     this.#leave(id, nowMs);
     this.#sessions.set(id, { at: "held", needs });
     this.#held++;
     if (needs) this.#needing++;
+    return true;
   }
 
   /** The session is on `ordinal`, from before its dial. */
@@ -108,17 +112,21 @@ export class Usage {
   }
 
   /** The session is on `ordinal` and only watches. Nothing is kept for it, so its last use does not count either. */
-  watch(id: number, ordinal: number): void {
+  watch(id: number, ordinal: number): boolean {
+    const state = this.#sessions.get(id);
+    if (state?.at === "watching" && state.ordinal === ordinal) return false;
     this.#leave(id, undefined);
     this.#sessions.set(id, { at: "watching", ordinal });
+    return true;
   }
 
   /** The session has been silent for so long that it is no load, or is not any more. It uses its pod either way. */
-  silent(id: number, silent: boolean): void {
+  silent(id: number, silent: boolean): boolean {
     const state = this.#sessions.get(id);
-    if (state?.at !== "ordinal" || state.silent === silent) return;
+    if (state?.at !== "ordinal" || state.silent === silent) return false;
     this.#sessions.set(id, { ...state, silent });
     add(this.#load, state.ordinal, silent ? -1 : 1);
+    return true;
   }
 
   /** A held session that has gone needed the ordinal until now. */
@@ -127,16 +135,18 @@ export class Usage {
   }
 
   /** The client has sent something: the session calls for a pod, or is known to use the one it has. */
-  markUsed(id: number, nowMs: number): void {
+  markUsed(id: number, nowMs: number): boolean {
     const state = this.#sessions.get(id);
-    if (state?.at === "held" && !state.needs) this.hold(id, true, nowMs);
-    if (state?.at === "ordinal" && !state.used) this.#sessions.set(id, { ...state, used: true });
+    if (state?.at === "held") return this.hold(id, true, nowMs);
+    if (state?.at !== "ordinal" || state.used) return false;
+    this.#sessions.set(id, { ...state, used: true });
+    return true;
   }
 
   /** The session has ended. */
-  end(id: number, nowMs: number): void {
+  end(id: number, nowMs: number): boolean {
     this.#leave(id, nowMs);
-    this.#sessions.delete(id);
+    return this.#sessions.delete(id);
   }
 
   /** Forgets when ordinals from this one on were last used: the count does not keep them any more. */

@@ -1,8 +1,11 @@
 /** Tests of where sessions are seated, and where they are not. @module */
 import assert from "node:assert/strict";
-import type { Seat } from "../../../lib/scaler/placement.ts";
+import type { Placement, Seat } from "../../../lib/scaler/placement.ts";
 import { arrive, awaitSeat } from "../../support/seating.ts";
 import { pod, setUp } from "./placement_world.ts";
+
+/** Sessions of tests that have several. */
+const [HELD, SEATED, WATCHER] = [50, 51, 52];
 
 Deno.test("Placement seats a session on the first pod that is ready and not going", () => {
   const { placement, place } = setUp(3);
@@ -99,11 +102,19 @@ Deno.test("Placement tells its listeners of everything that can change a decisio
     "the gate": ({ gate }) => gate.tell(),
     "seat()": ({ placement }) => void placement.seat(1, true, "limit"),
     "hold()": ({ placement }) => placement.hold(1, true),
-    "markUsed()": ({ placement }) => placement.markUsed(1),
-    "end()": ({ placement }) => placement.end(1),
+    "hold() of a seated session": ({ placement }) => placement.hold(SEATED, true),
+    "markUsed() of a seated session": ({ placement }) => placement.markUsed(SEATED),
+    "markUsed() of a held session": ({ placement }) => placement.markUsed(HELD),
+    "silent()": ({ placement }) => placement.silent(SEATED, true),
+    "watch()": ({ placement }) => placement.watch(SEATED),
+    "seatWatcher()": ({ placement }) => void placement.seatWatcher(1),
+    "end() of a seated session": ({ placement }) => placement.end(SEATED),
+    "end() of a held session": ({ placement }) => placement.end(HELD),
   };
   for (const [what, change] of Object.entries(changes)) {
     const world = setUp();
+    world.placement.seat(SEATED, false, "limit");
+    world.placement.hold(HELD, false);
     let told = 0;
     world.placement.subscribe(() => told++);
     change(world);
@@ -115,6 +126,31 @@ Deno.test("Placement tells its listeners of everything that can change a decisio
   placement.pods.checked("uid-0", "missed");
   placement.pods.checked("unknown", "serving");
   placement.pods.dialFailed("unknown");
+});
+
+Deno.test("Placement tells its listeners nothing of what a client does again", () => {
+  const again: Record<string, (placement: Placement) => void> = {
+    "hold()": (placement) => placement.hold(HELD, true),
+    "markUsed() of a held session": (placement) => placement.markUsed(HELD),
+    "markUsed() of a seated session": (placement) => placement.markUsed(SEATED),
+    "silent()": (placement) => placement.silent(SEATED, false),
+    "watch()": (placement) => placement.watch(WATCHER),
+    "watchNoMore()": (placement) => void placement.watchNoMore(SEATED),
+    "markUsed() of a watcher": (placement) => placement.markUsed(WATCHER),
+    "silent() of a watcher": (placement) => placement.silent(WATCHER, true),
+    "markUsed() of an unknown session": (placement) => placement.markUsed(1),
+    "silent() of an unknown session": (placement) => placement.silent(1, true),
+    "watch() of an unknown session": (placement) => placement.watch(1),
+    "end() of an unknown session": (placement) => placement.end(1),
+  };
+  for (const [what, act] of Object.entries(again)) {
+    const { placement } = setUp();
+    placement.seatWatcher(WATCHER);
+    placement.seat(SEATED, true, "limit");
+    placement.hold(HELD, true);
+    placement.subscribe(() => assert.fail(what));
+    act(placement);
+  }
 });
 
 Deno.test("Placement.see() says what is news", () => {

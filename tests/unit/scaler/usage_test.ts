@@ -58,8 +58,11 @@ const id = fc.constantFrom(...IDS);
 const ordinal = fc.constantFrom(...ORDINALS);
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.tuple(id, fc.boolean()).map(([id, client]): Step => (usage, model, nowMs) => {
-    usage.hold(id, client, nowMs);
-    model.set(id, { ordinal: undefined, client }, nowMs);
+    const before = model.sessions.get(id);
+    const isSame = before !== undefined && before.ordinal === undefined && before.client === client;
+    assert.equal(usage.hold(id, client, nowMs), !isSame);
+    // One that goes on needing a pod has not ceased to.
+    if (!isSame) model.set(id, { ordinal: undefined, client }, nowMs);
   }),
   fc.tuple(id, ordinal, fc.boolean()).map(([id, ordinal, client]): Step => (usage, model, nowMs) => {
     usage.place(id, ordinal, client, nowMs);
@@ -85,7 +88,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     if (session !== undefined) model.sessions.set(id, { ...session, client: true });
   }),
   id.map((id): Step => (usage, model, nowMs) => {
-    usage.end(id, nowMs);
+    assert.equal(usage.end(id, nowMs), model.sessions.has(id));
     model.set(id, undefined, nowMs);
   }),
   ordinal.map((from): Step => (usage, model) => {
