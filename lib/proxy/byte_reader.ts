@@ -45,7 +45,13 @@ export class ByteReader {
 
   /** A number of one to three bytes. @throws FormatError if there are not so many bytes */
   number(bytes = 1): number {
-    return this.take(bytes).reduce((value, byte) => value << 8 | byte, 0);
+    if (bytes > this.leftBytes) throw new FormatError(`found ${this.leftBytes} bytes, want ${bytes}`);
+    let value = 0;
+    // Without a view of the bytes, which takes ten times as long as the number.
+    for (const end = this.#at + bytes; this.#at < end; this.#at++) {
+      value = value << 8 | this.#bytes[this.#at]!;
+    }
+    return value;
   }
 
   /** What comes after its own length, a number of one to three bytes. @throws FormatError if it is cut short */

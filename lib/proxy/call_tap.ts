@@ -1,7 +1,8 @@
 /**
  * Listens to a client until it is known whether it only watches. A watcher wants to be told of builds, and does nothing
  * else but look around and deliver traces. It may become another client at any time, so it is listened to for as long as
- * it is one. Costs nothing after that. Pure; keeps none of the bytes but those of a header block that is not whole.
+ * it is one, but not beyond the limits of `client_calls.ts`: after that it counts as a client that builds. Costs nothing
+ * after that. Pure; keeps none of the bytes but those of a header block that is not whole.
  *
  * @module
  */

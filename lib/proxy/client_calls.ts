@@ -1,6 +1,6 @@
 /**
  * Reads the calls that an HTTP/2 client makes out of the bytes that it sends. Changes nothing of them, and knows nothing of
- * what the daemon answers. Pure, in bounded memory. Sources: RFC 9113, sections 4 and 6; `hpack.ts`.
+ * what the daemon answers. Pure, in bounded memory, and in bounded time for each connection. Sources: RFC 9113, sections 4 and 6; `hpack.ts`.
  *
  * @module
  */
@@ -21,6 +21,12 @@ import { Pieces } from "./pieces.ts";
 
 /** The frames of one header block may have so many bytes of payload. Those of BuildKit's clients have a few hundred. */
 export const LONGEST_BLOCK_BYTES = 8 * 1024;
+
+/** So many calls of one connection are read. A client that builds makes its first build within a few calls. */
+export const MOST_CALLS = 1_000;
+
+/** Their header blocks may have so many bytes of payload together. */
+export const MOST_BLOCK_BYTES = 256 * 1024;
 
 /** What a HEADERS frame with a priority has before its block: a stream and a weight (RFC 9113, section 6.2). */
 const PRIORITY_BYTES = 5;
@@ -47,8 +53,11 @@ export class ClientCalls {
   readonly #payload = new Pieces();
   readonly #block = new Pieces();
   #over = false;
+  #calls = 0;
+  /** What the frames of all blocks have announced. */
+  #blockBytes = 0;
 
-  /** Nothing more will be read: this is not HTTP/2, or something about it is odd. */
+  /** Nothing more will be read: this is not HTTP/2, something about it is odd, or enough was read. */
   get over(): boolean {
     return this.#over;
   }
@@ -92,7 +101,8 @@ export class ClientCalls {
     else if (type !== FRAME.continuation) return this.#open === undefined;
     if (this.#open?.stream !== stream) return false;
     this.#open.bytes += lengthBytes;
-    return this.#open.bytes <= LONGEST_BLOCK_BYTES;
+    this.#blockBytes += lengthBytes;
+    return this.#open.bytes <= LONGEST_BLOCK_BYTES && this.#blockBytes <= MOST_BLOCK_BYTES;
   }
 
   #takePayload(bytes: Uint8Array): number {
@@ -114,9 +124,9 @@ export class ClientCalls {
     if ((frame.flags & FLAG.endHeaders) === 0) return;
     this.#open = undefined;
     const call = firstCallOf(this.#hpack.decode(concat(this.#block.take())) ?? []);
+    if (call !== undefined) calls.push(call);
     // Trailers are odd, too: gRPC's clients send none.
-    if (call === undefined) this.#over = true;
-    else calls.push(call);
+    this.#over = call === undefined || ++this.#calls === MOST_CALLS;
   }
 }
 

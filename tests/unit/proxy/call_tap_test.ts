@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { concat } from "../../../lib/base/bytes.ts";
 import { CallTap } from "../../../lib/proxy/call_tap.ts";
+import { callerOf } from "../../../lib/proxy/callers.ts";
 import { Http2Opening } from "../../../lib/proxy/http2_opening.ts";
 import { FRAME, frame, SETTINGS_ACK } from "../../../lib/target/http2_frames.ts";
 import { BEGIN, blockOf, callTo, EXPORT, headers, LOOK_UP, SOLVE, WATCH } from "../../support/calls.ts";
@@ -78,6 +79,18 @@ Deno.test("CallTap takes a watcher that does anything odd for no watcher any mor
   assert.equal(atOnce.take(concat([BEGIN, headers(1, blockOf(WATCH)), odd])), true);
   for (const tap of [later, atOnce]) assert.deepEqual(stateOf(tap), NO_WATCHER_ANY_MORE);
 });
+
+for (const path of [WATCH, LOOK_UP]) {
+  Deno.test(`CallTap takes a client for one that builds after 1,000 calls to ${path}`, () => {
+    const tap = new CallTap();
+    tap.take(concat([BEGIN, ...Array<Uint8Array>(999).fill(headers(1, blockOf(path)))]));
+    assert.deepEqual(stateOf(tap), { first: callTo(path), watches: path === WATCH, done: false });
+    assert.equal(tap.take(headers(1, blockOf(path))), true);
+    assert.deepEqual(stateOf(tap), { first: callTo(path), watches: false, done: true });
+    const host = "team-a:8372";
+    assert.deepEqual(callerOf(tap), { host, traceId: undefined, purpose: "build", isPatient: true });
+  });
+}
 
 Deno.test("CallTap says at once that no call will be known of a client that does not speak HTTP/2", () => {
   const tap = new CallTap();

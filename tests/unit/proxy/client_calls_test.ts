@@ -1,7 +1,12 @@
 /** Tests of `ClientCalls`: how calls lie in frames, and what is too odd to go on. @module */
 import assert from "node:assert/strict";
 import { concat } from "../../../lib/base/bytes.ts";
-import { ClientCalls, LONGEST_BLOCK_BYTES } from "../../../lib/proxy/client_calls.ts";
+import {
+  ClientCalls,
+  LONGEST_BLOCK_BYTES,
+  MOST_BLOCK_BYTES,
+  MOST_CALLS,
+} from "../../../lib/proxy/client_calls.ts";
 import { FLAG, FRAME, frame, PREFACE } from "../../../lib/target/http2_frames.ts";
 import { BEGIN, blockOf, callTo, headers, SOLVE, WATCH } from "../../support/calls.ts";
 import { indexed, remembered } from "../../support/hpack.ts";
@@ -115,6 +120,33 @@ Deno.test("ClientCalls reads blocks of up to 8 KiB, in one frame or in several",
       assert.equal(result.calls.length, over ? 0 : 1);
     }
   }
+});
+
+Deno.test("ClientCalls reads 1,000 calls of a connection", () => {
+  assert.equal(MOST_CALLS, 1_000);
+  const reader = new ClientCalls();
+  reader.take(BEGIN);
+  const call = headers(1, blockOf(WATCH));
+  for (let i = 1; i < MOST_CALLS; i++) assert.equal(reader.take(call).length, 1);
+  assert.equal(reader.over, false);
+  assert.equal(reader.take(concat([call, call])).length, 1, "one more, which is still read");
+  assert.equal(reader.over, true);
+});
+
+Deno.test("ClientCalls reads 256 KiB of header blocks of a connection, however they lie in frames", () => {
+  assert.equal(MOST_BLOCK_BYTES, 262_144);
+  const block = blockOfBytes(LONGEST_BLOCK_BYTES);
+  const frames = [
+    frame(FRAME.data, 0, 1, new Uint8Array(16_384)),
+    frame(FRAME.headers, 0, 1, block.subarray(0, 5_000)),
+    frame(FRAME.continuation, endHeaders, 1, block.subarray(5_000)),
+  ];
+  const most = concat([BEGIN, ...Array.from({ length: 32 }, () => frames).flat()]);
+  const reader = new ClientCalls();
+  assert.equal(reader.take(most).length, 32);
+  assert.equal(reader.over, false, "what is not of a block does not count");
+  assert.deepEqual(reader.take(headers(1, blockOf(WATCH))), []);
+  assert.equal(reader.over, true);
 });
 
 /** What must end the reading, each for one reason only. */
