@@ -56,16 +56,16 @@ export function builderConflicts(
     : [{ pool: DEFAULT_POOL, name: stsName }];
   const entries = builders ?? one;
   if (entries === undefined) return limitConflicts(settings, [DEFAULT_POOL], given("sessionsPerReplica"));
-  const sizes = new Map([...Map.groupBy(entries, ({ pool }) => pool)].map(([pool, of]) => [pool, of.length]));
+  const pools = [...new Set(entries.map(({ pool }) => pool))];
   return [
     ...builders === undefined
       ? []
       : [...listConflicts(builders), ...firstConflicts(settings, builders, given)],
-    ...unknownPools(settings, [...sizes.keys()]),
+    ...unknownPools(settings, pools),
     ...doorsTwice(settings.listeners ?? []),
     ...unknownCordoned(settings, entries.map(({ name }) => name)),
-    ...sizeConflicts(settings, sizes),
-    ...limitConflicts(settings, [...sizes.keys()], given("sessionsPerReplica")),
+    ...sizeConflicts(settings, entries),
+    ...limitConflicts(settings, pools, given("sessionsPerReplica")),
   ];
 }
 
@@ -170,21 +170,23 @@ function unknownCordoned({ cordoned = [] }: ManyBuildersSettings, names: readonl
   });
 }
 
-/** Replicas to keep that a pool cannot have. */
+/** Replicas to keep that the builders of a pool cannot have. Those that are cordoned keep none. */
 function sizeConflicts(
-  { minReplicas, warm = [], maxReplicas = Infinity }: ManyBuildersSettings,
-  sizes: ReadonlyMap<string, number>,
+  { minReplicas, warm = [], maxReplicas = Infinity, cordoned = [] }: ManyBuildersSettings,
+  builders: readonly Pick<BuilderEntry, "pool" | "name">[],
 ): string[] {
-  return [...sizes].flatMap(([pool, size]) => {
-    const most = size * maxReplicas;
+  return [...Map.groupBy(builders, ({ pool }) => pool)].flatMap(([pool, all]) => {
+    const taking = all.filter(({ name }) => !cordoned.includes(name)).length;
+    const most = taking === 0 ? 0 : taking * maxReplicas;
     const wanted: [flag: string, count: number][] = warm.filter((window) => window.pool === pool)
       .map(({ count }) => ["--warm", count]);
     if (minReplicas !== undefined) wanted.unshift(["--min-replicas", valueFor(minReplicas, pool)]);
+    const of = taking === 1 ? "one builder" : `each of ${taking} builders`;
+    const why = taking === 0
+      ? 'all builders are in "--cordoned"'
+      : `"--max-replicas" ${maxReplicas} for ${of}${taking === all.length ? "" : ' outside "--cordoned"'}`;
     return wanted.filter(([, count]) => count > most).map(([flag, count]) =>
-      `Cannot use "${flag}"${
-        forPool(pool)
-      }: found ${count} replicas, want at most ${most}: "--max-replicas" ` +
-      `${maxReplicas} for ${size === 1 ? "one builder" : `each of ${size} builders`}`
+      `Cannot use "${flag}"${forPool(pool)}: found ${count} replicas, want at most ${most}: ${why}`
     );
   });
 }

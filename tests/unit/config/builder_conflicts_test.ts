@@ -47,7 +47,13 @@ const ACCEPTED: readonly (readonly [what: string, flags: Flags])[] = [
     minReplicas: "6,arm64=3",
     warm: "Mon 07:00-08:00 UTC=6; arm64/Mon 07:00-08:00 UTC=3",
   }],
-  ["a minimum with a cordoned builder", { builders: "a,b", minReplicas: "2", cordoned: "a" }],
+  ["a minimum that the builders that are not cordoned can hold", {
+    builders: "a,b,c,arm64/d",
+    maxReplicas: "2",
+    minReplicas: "4,arm64=0",
+    warm: "Mon 07:00-08:00 UTC=4",
+    cordoned: "a,d",
+  }],
   ["a hard limit of the target", { sessionsPerReplica: "2", maxSessionsPerReplica: "2" }],
   ["a hard limit below the target that nobody gave", { maxSessionsPerReplica: "1" }],
   ["a hard limit without a target", { sessionsPerReplica: "0", maxSessionsPerReplica: "1" }],
@@ -196,6 +202,22 @@ const REFUSED: readonly (readonly [what: string, flags: Flags, ...problems: read
     "2 builders",
     'Cannot use "--warm" for the pool "arm64": found 6 replicas, want at most 4: "--max-replicas" 2 for each of 2 ' +
     "builders",
+  ],
+  [
+    "more replicas than the builders that are not cordoned can hold",
+    {
+      builders: "a,b,arm64/c,arm64/d,arm64/e,s390x/f",
+      cordoned: "a,c,f",
+      maxReplicas: "2",
+      minReplicas: "3,arm64=5",
+      warm: "s390x/Mon 07:00-08:00 UTC=1",
+    },
+    'Cannot use "--min-replicas": found 3 replicas, want at most 2: "--max-replicas" 2 for one builder outside ' +
+    '"--cordoned"',
+    'Cannot use "--min-replicas" for the pool "arm64": found 5 replicas, want at most 4: "--max-replicas" 2 for each of ' +
+    '2 builders outside "--cordoned"',
+    'Cannot use "--min-replicas" for the pool "s390x": found 3 replicas, want at most 0: all builders are in "--cordoned"',
+    'Cannot use "--warm" for the pool "s390x": found 1 replicas, want at most 0: all builders are in "--cordoned"',
   ],
   [
     "a hard limit below the target",

@@ -137,6 +137,7 @@ Deno.test("poolsOf() has each pool's builders in their order, with the pool's ow
     idleTimeoutMs: "5m, arm64=15m",
     readyWaitTimeoutMs: "arm64=1m",
     queueTimeoutMs: "2h",
+    maxReplicas: "2",
     minReplicas: "1, arm64=2",
     sessionsPerReplica: "2, arm64=0",
     maxSessionsPerReplica: "arm64=7",
