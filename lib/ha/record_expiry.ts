@@ -26,22 +26,28 @@ const LONGEST_GAP_MS = 20_000;
 /** The same as a part of a record's own duration: no single outage may use that up. */
 const LONGEST_GAP_PART = 1 / 4;
 
+/** No list is so old when it is taken in: until then it may have a record that is gone. */
+const GONE_MS = 300_000;
+
 /** What is known of all proxies. */
 export class RecordExpiry {
   readonly #seen = new Map<string, { record: ProxyRecord; seenMs: number; unchangedMs: number }>();
   #target: RecordTarget | undefined;
   #readMs: number | undefined;
+  /** Records that a watch has lately shown to be gone, by name: the version of the deletion, and when it was seen. */
+  readonly #gone = new Map<string, { readonly version: string; readonly seenMs: number }>();
 
   /** The scale target; with another one everything is forgotten. */
   set target(target: RecordTarget) {
     if (target.uid === this.#target?.uid) return;
     this.#target = target;
-    this.#seen.clear();
+    this.forget();
   }
 
   /** The resourceVersions have regressed: what was seen is not to be compared with what comes. */
   forget(): void {
     this.#seen.clear();
+    this.#gone.clear();
   }
 
   /** All records, this proxy's own included. */
@@ -57,7 +63,7 @@ export class RecordExpiry {
   changed(change: Change<Lease>, nowMs: number): void {
     if (change.type === "list") this.#take(change.items, nowMs, nowMs);
     else if (change.type === "set") this.#set(change.object, nowMs);
-    else this.#gone(change.object);
+    else this.#deleted(change.object, nowMs);
   }
 
   /**
@@ -86,8 +92,12 @@ export class RecordExpiry {
   }
 
   /** Late news of an earlier record of the same name says nothing of the present one. */
-  #gone(lease: Lease): void {
+  #deleted(lease: Lease, nowMs: number): void {
     const name = lease.metadata?.name ?? "";
+    for (const [other, { seenMs }] of this.#gone) {
+      if (nowMs - seenMs > GONE_MS) this.#gone.delete(other);
+    }
+    this.#gone.set(name, { version: versionOf(lease), seenMs: nowMs });
     const known = this.#seen.get(name);
     if (known !== undefined && !isNewer(versionOf(known.record.lease), versionOf(lease))) {
       this.#seen.delete(name);
@@ -99,6 +109,8 @@ export class RecordExpiry {
     const record = parseRecord(lease, this.#target);
     const name = lease.metadata?.name ?? "";
     if (record === undefined) return;
+    const gone = this.#gone.get(name);
+    if (gone !== undefined && !isNewer(versionOf(lease), gone.version)) return;
     const known = this.#seen.get(name);
     if (known === undefined || isNewer(versionOf(lease), versionOf(known.record.lease))) {
       this.#seen.set(name, { record, seenMs: nowMs, unchangedMs: 0 });

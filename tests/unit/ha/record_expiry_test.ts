@@ -166,6 +166,30 @@ Deno.test("RecordExpiry: a late deletion event of an earlier record does not rem
   assert.equal(records.all.length, 1);
 });
 
+Deno.test("RecordExpiry: a list from before a record was deleted does not bring it back, and one made anew counts", () => {
+  const records = seen();
+  records.listed([lease], 0, 0);
+  records.changed({ type: "gone", object: versionOf(leaseOf("a"), 6) }, 2_000);
+  records.listed([lease], 1_000, 3_000);
+  assert.deepEqual(records.all, []);
+  records.changed({ type: "gone", object: versionOf(leaseOf("b"), 7) }, 302_000);
+  records.listed([lease], 1_000, 302_000);
+  assert.deepEqual(records.all, [], "that is remembered for 5 min");
+  records.listed([versionOf(leaseOf("a"), 8)], 303_000, 303_000);
+  assert.equal(records.all.length, 1);
+});
+
+Deno.test("RecordExpiry forgets what was deleted when the resourceVersions regress, and in time", () => {
+  for (const forget of [true, false]) {
+    const records = seen();
+    records.changed({ type: "gone", object: versionOf(leaseOf("a"), 6) }, 0);
+    if (forget) records.forget();
+    else records.changed({ type: "gone", object: versionOf(leaseOf("b"), 7) }, 300_001);
+    records.listed([lease], 300_002, 300_002);
+    assert.equal(records.all.length, 1);
+  }
+});
+
 Deno.test("RecordExpiry: a list that was asked for before a record was seen does not hide it", () => {
   const records = seen();
   records.changed({ type: "set", object: lease }, 1_000);
