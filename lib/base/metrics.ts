@@ -58,8 +58,6 @@ export const ROUTE_REASONS = [
   "queued",
   "unusable",
 ] as const;
-/** One of {@link ROUTE_REASONS}. */
-export type RouteReason = typeof ROUTE_REASONS[number];
 
 /** How far a builder can be used; the label `state`. */
 export const BUILDER_STATES = ["missing", "ready", "stuck", "starting", "asleep"] as const;

@@ -17,7 +17,6 @@ import {
   PREFACE,
 } from "../target/http2_frames.ts";
 import { CallTap } from "./call_tap.ts";
-import type { FirstCall } from "./first_call.ts";
 import { ERROR, grpcErrors } from "./http2_errors.ts";
 import { faultOf, type Malformed } from "./http2_faults.ts";
 import { OPEN_CALLS_LIMIT, OpenCalls } from "./open_calls.ts";
@@ -85,11 +84,6 @@ export class Http2Opening {
   /** What the first bytes are. */
   get kind(): OpeningKind {
     return this.#kind;
-  }
-
-  /** The client's first call; `none` if it will never be known; undefined if it is not known yet. */
-  get firstCall(): FirstCall | "none" | undefined {
-    return this.tap.first;
   }
 
   /** The client has said GOAWAY: it is about to leave. */

@@ -56,7 +56,7 @@ for (const [name, first] of FIRST_CALLS) {
         holding.take(piece);
       }
       assert.deepEqual(tap.first, first);
-      assert.deepEqual(holding.firstCall, first);
+      assert.deepEqual(holding.tap.first, first);
       assert.equal(tap.done, false, "none of them has begun to build");
     }
   });

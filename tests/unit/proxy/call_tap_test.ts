@@ -110,15 +110,15 @@ Deno.test("Http2Opening knows the first call while it holds, and keeps the bytes
   const opening = new Http2Opening();
   const call = headers(1, blockOf(SOLVE));
   opening.take(BEGIN);
-  assert.equal(opening.firstCall, undefined);
+  assert.equal(opening.tap.first, undefined);
   assert.deepEqual(opening.take(concat([SETTINGS_ACK, call])).kept, [call]);
-  assert.deepEqual(opening.firstCall, callTo(SOLVE));
+  assert.deepEqual(opening.tap.first, callTo(SOLVE));
 });
 
 Deno.test("Http2Opening knows that a client of another protocol makes no call", () => {
   const opening = new Http2Opening();
   opening.take(Uint8Array.of(22, 3, 1));
-  assert.equal(opening.firstCall, "none");
+  assert.equal(opening.tap.first, "none");
 });
 
 Deno.test("Http2Opening has a tap that goes on where the hold has ended, with the same table", () => {
