@@ -26,6 +26,11 @@ export function metricsDocument(): string {
 The admin port (\`--admin-addr\`) serves these metrics on \`/metrics\` in the text format of Prometheus. [operations.md](operations.md#alerts-worth-having)
 has alerts. \`deno task generate\` writes this page from the code.
 
+The label \`builder\` is the name of a StatefulSet. With [many builders](many-builders.md) there is one series for each: for
+the whole installation, add them up. The numbers of sessions are those of one proxy: add them up over all proxies. No metric
+has the project, because clients choose its name, and there may be any number of them. The project is on the
+[session's line](operations.md#the-session-line) of the log.
+
 ${table(["Name", "Type", "Labels", "What it counts"], own).join("\n")}
 
 ## Labels
