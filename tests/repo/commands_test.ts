@@ -8,9 +8,14 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import * as yaml from "js-yaml";
 import { parseCommandLine } from "../../lib/config/command_line.ts";
+import { startBuild } from "../../lib/demo/demo_builds.ts";
+import { ByteReader } from "../../lib/miniature/bytes.ts";
 import { STATEFULSETS } from "../../lib/miniature/objects.ts";
+import { PREFACE, serveHttp2 } from "../../lib/miniature/stub_http2.ts";
+import { denoNetwork } from "../../lib/proxy/deno_network.ts";
 import { fastClock } from "../support/fast_clock.ts";
-import { startBeside, startProgram } from "../support/program.ts";
+import { type Program, startBeside, startProgram } from "../support/program.ts";
+import type { Serve } from "../support/server_pods.ts";
 import { commandsOf, type Document, documents, fenced } from "./documents.ts";
 import { ROOT } from "./generated.ts";
 import { type Values, valueViolations } from "./values.ts";
@@ -182,11 +187,12 @@ Deno.test("documents: the admin port answers as its transcripts say", async () =
   }
 });
 
-/** Names, addresses and how a connection fails differ from run to run. */
+/** Names, addresses, times and how a connection fails differ from run to run. */
 function comparable(answer: string): string {
   return answer.trim()
-    .replace(/this is [a-z0-9]{12}\b/, "this is ID")
+    .replace(/this is [a-z0-9]{12}\b/g, "this is ID")
     .replace(/\b[a-z0-9]{12} is alive/g, "ID is alive")
+    .replace(/the oldest for \d+s/, "the oldest for a while")
     .replace(/(Cannot reach the API server) "[^"]*": .*/, "$1");
 }
 
@@ -196,7 +202,7 @@ async function answersInEveryState(
 ): Promise<ReadonlySet<string>> {
   const answers = new Set<string>();
   const ask = async (
-    program: { admin(path: string): Promise<{ text: string }> },
+    program: Pick<Program, "admin">,
     targets: readonly string[],
   ) => {
     const open = wanted.filter(({ said }) => !answers.has(said));
@@ -239,7 +245,47 @@ async function answersInEveryState(
   });
   await program.logged("statefulset_not_found");
   await ask(program, ["/readyz"]);
+  await withManyBuilders(ask);
   return answers;
+}
+
+/** Asks a proxy in front of three builders that take two sessions each: when one project has filled its own, and in the queue. */
+async function withManyBuilders(
+  ask: (program: Program, targets: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const [name, ...more] = ["builder", "builder-b2", "builder-b3"] as const;
+  const settings = {
+    stsNamespace: "ci",
+    stsName: name,
+    headlessServiceName: `${name}-headless`,
+    builders: [name, ...more].join(","),
+    sessionsPerReplica: "2",
+    maxSessionsPerReplica: "2",
+  };
+  const cluster = { namespace: "ci", name, more: more.map((name) => ({ name })) };
+  const serve: Serve = async (conn, { name }) => {
+    const reader = new ByteReader(conn);
+    if (await reader.startsWith(PREFACE)) await serveHttp2(conn, reader, name);
+  };
+  await using program = await startProgram({ settings, cluster, serve });
+  await program.logged("ready", 3);
+  await program.logged("leader_changed");
+  using sessions = new DisposableStack();
+  const over = new AbortController();
+  sessions.defer(() => over.abort());
+  const start = async (host: string) =>
+    void sessions.use(await startBuild(denoNetwork, program.address, host, over.signal));
+  for (const host of ["web", "web", "web"]) await start(host);
+  await ask(program, ["/route?project=web"]);
+  for (const host of ["api", "localhost", "localhost"]) await start(host);
+  const queued: Promise<void>[] = [];
+  for (const host of ["web", "api"]) {
+    queued.push(start(host).catch(() => {}));
+    await program.logged("session_queued", queued.length);
+  }
+  await ask(program, ["/healthz?verbose"]);
+  over.abort();
+  await Promise.all(queued);
 }
 
 Deno.test("README: the program's help is printed by the command that is named", async () => {
