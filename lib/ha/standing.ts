@@ -141,7 +141,12 @@ export class Standing implements Gate {
    * pod may notice the lapse before any timer does.
    */
   get open(): boolean {
-    if (this.#state === "joined" && this.recordLapsed) this.#onLapse.tell();
+    // Read for every builder whenever a session is routed: the clocks are looked at once where they can be.
+    const { lapsed } = this;
+    if (this.#state !== "joined" || !lapsed || this.#renewal === undefined) {
+      return placesAs(this.#state, lapsed, this.#settings.whenCutOff);
+    }
+    this.#onLapse.tell();
     return this.places;
   }
 }
