@@ -400,8 +400,9 @@ export class Pool {
 
   /** Where each waiting session goes, in their order. */
   #routes(): readonly { readonly session: Session; readonly route: Route }[] {
+    // Of most sessions it is not known yet who they are when they begin to wait: then no builder has to be looked at.
+    if (this.#queue.size === 0) return [];
     const { waiting, builders, policy } = this.facts;
-    if (waiting.length === 0) return [];
     const routes = plan(waiting, builders, policy);
     this.#ports.onPlan?.({ waiting, builders, policy, routes });
     // The plan has taken them in their turn.
