@@ -91,11 +91,12 @@ export class Field implements AsyncDisposable {
     return field;
   }
 
-  /** Starts a program in front of all builders. Each one's admission is by its pod's readiness alone. */
+  /** Starts a program in front of all builders. Pods are asked nothing, and dialled directly. */
   async start(more: Readonly<Record<string, string>> = {}, main?: string): Promise<Front> {
     const { names } = this;
     const builders: Record<string, string> = names.length === 1 ? {} : { builders: names.join(",") };
-    return new Front(await this.stage.startProgram({ readiness: "pod", ...builders, ...more }, main));
+    const direct = { readiness: "pod", upstream: "slices" };
+    return new Front(await this.stage.startProgram({ ...direct, ...builders, ...more }, main));
   }
 
   /** Resolves once so many pods are ready. */
