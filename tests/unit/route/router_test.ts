@@ -99,7 +99,8 @@ Deno.test("Router seats nobody who has just left: the next one gets the seat", a
   const leaving = await world.come(builds("a"));
   const next = await world.come(builds("a"));
   leaving.leave.abort(new Error("The client has left"));
-  world.router.end(running.id);
+  await world.end(running);
+  assert.equal(world.builder("b1").load, 0, "it keeps its turn until it has ended, and takes no seat");
   world.router.end(leaving.id);
   await world.pass(0);
   assert.equal(podOf(leaving), undefined);
@@ -401,5 +402,58 @@ Deno.test("Router lets a client that has just come leave room to an older one of
     await world.end(session);
     await world.pass(60_000);
   }
+  world.assertEmpty();
+});
+
+Deno.test("Router does not take a session for its own sibling after a failed dial", async () => {
+  const world = new PoolWorld();
+  world.builder("b1").run(1);
+  const session = await world.come(builds("a", { traceId: "t" }));
+  world.router.holdAgain(session.id);
+  world.wait(session);
+  await world.pass(0);
+  assert.equal(world.router.routeOf(session.id).why, "home");
+  await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router ends the patience of a session that is held again in time, though younger ones waited before", async () => {
+  const world = new PoolWorld({ policy: { placement: "affinity", affinityPatienceMs: 10_000 } });
+  const probe = await world.come(builds("p"));
+  const home = world.builder(world.router.routeOf(probe.id).builder!);
+  await world.end(probe);
+  const other = world.builders.find((each) => each !== home)!;
+  home.run(1);
+  const older = await world.come(builds("p"));
+  home.run(0);
+  other.run(1);
+  await world.pass(3_000);
+  const younger = await world.come(builds("p"));
+  await world.pass(1_000);
+  older.seat = undefined;
+  world.router.holdAgain(older.id);
+  world.wait(older);
+  await world.pass(5_999);
+  assert.equal(podOf(older), undefined);
+  await world.pass(1);
+  assert.equal(podOf(older), `${other.name}-0`);
+  assert.equal(podOf(younger), undefined);
+  for (const session of [older, younger]) await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router gives a queued session that says late whose it is the turn of its project", async () => {
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  world.builder("b1").run(1);
+  const running = await world.come();
+  const [first, second, late] = [await world.come(), await world.come(), await world.come()];
+  world.router.identify(late.id, builds("p"));
+  await world.end(running);
+  assert.equal(podOf(first), "b1-0");
+  await world.end(first);
+  assert.equal(podOf(late), "b1-0");
+  assert.equal(podOf(second), undefined);
+  assert.deepEqual(late.waits, ["room", "pod"]);
+  for (const session of [late, second]) await world.end(session);
   world.assertEmpty();
 });
