@@ -170,10 +170,8 @@ class Seating {
         return this.#slots;
       case "least-sessions":
         return this.#ranked(candidates, project).toSorted((a, b) => a.load - b.load);
-      case "round-robin": {
-        const start = this.#turn % candidates.length;
-        return [...candidates.slice(start), ...candidates.slice(0, start)];
-      }
+      case "round-robin":
+        return candidates.map((_, at) => candidates[(this.#turn + at) % candidates.length]!);
     }
   }
 

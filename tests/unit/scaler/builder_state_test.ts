@@ -17,6 +17,23 @@ import {
   STUCK_MS,
 } from "../../../lib/scaler/builder_state.ts";
 
+/** What no waiting ends, by the kubelet's names. */
+const REASONS = [
+  "CrashLoopBackOff",
+  "CreateContainerConfigError",
+  "CreateContainerError",
+  "ErrImageNeverPull",
+  "ErrImagePull",
+  "ImageInspectError",
+  "ImagePullBackOff",
+  "InvalidImageName",
+  "PostStartHookError",
+  "PreCreateHookError",
+  "PreStartHookError",
+  "RegistryUnavailable",
+  "RunContainerError",
+];
+
 /** A pod may be awaited for so long. */
 const LONGEST_MS = 150_000;
 
@@ -208,7 +225,7 @@ Deno.test("isBroken() knows what no waiting ends, in any container of a pod that
     state: { waiting: { reason } },
   }];
   const pod = (reason: string): Pod => ({ status: { containerStatuses: waiting(reason) } });
-  for (const reason of ["ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CrashLoopBackOff"]) {
+  for (const reason of REASONS) {
     assert.equal(isBroken(pod(reason)), true, reason);
     assert.equal(isBroken({ status: { initContainerStatuses: waiting(reason) } }), true, reason);
     assert.equal(
@@ -220,6 +237,19 @@ Deno.test("isBroken() knows what no waiting ends, in any container of a pod that
     assert.equal(isBroken(pod(reason)), false, reason);
   }
   assert.equal(isBroken({}), false);
+  for (const state of [{}, { running: {} }]) {
+    assert.equal(isBroken({ status: { containerStatuses: [{ ...waiting("")[0]!, state }] } }), false);
+  }
+});
+
+Deno.test("A claim may fail for 10 s, and its pod is tried again after 1 min; any other after 10 min", () => {
+  assert.deepEqual([CLAIM_MS, CLAIM_STUCK_MS, STUCK_MS], [10_000, 60_000, 600_000]);
+});
+
+Deno.test("isGrowthStuck() only where a pod takes sessions", () => {
+  const stuck: Progress = { stuck: { ordinal: 1, cause: "slow", untilMs: 1 } };
+  assert.equal(isGrowthStuck(GROWING, stuck), true);
+  assert.equal(isGrowthStuck({ ...GROWING, usable: [] }, stuck), false);
 });
 
 Deno.test("advance() does what is due when nextChangeMs() says so, however the times are rounded", () => {

@@ -71,7 +71,9 @@ Deno.test("StateRunner tells each new state, whatever brings it about", async ()
   assert.equal(runner.state, "ready");
   placement.pods.set([]);
   placement.hold(1, true);
-  await clock.advance(READY_WAIT_MS / 2);
+  await clock.advance(READY_WAIT_MS / 2 - 1);
+  assert.deepEqual(told, ["starting"]);
+  await clock.advance(1);
   placement.pods.set(pods(1));
   presence.isMissing = true;
   changed.tell();
@@ -145,6 +147,20 @@ Deno.test("StateRunner asks for the awaited pod while somebody waits, and finds 
   await stop();
 });
 
+Deno.test("StateRunner does not take the next pod for broken when the one before has come up", async () => {
+  const { clock, placement, pods, api, runner, stop } = setUp();
+  placement.pods.set([pod(0, { ready: false })]);
+  for (const id of [1, 2]) placement.hold(id, true);
+  api.answer = BROKEN;
+  await clock.advance(0);
+  assert.equal(runner.state, "stuck");
+  placement.pods.set(pods(1));
+  assert.deepEqual([runner.state, placement.room.reach], ["ready", 2]);
+  await clock.advance(3_000);
+  assert.equal(placement.room.reach, 1, "the next one is broken, too");
+  await stop();
+});
+
 Deno.test("StateRunner does without an answer: it asks less often where it may not, and not at all where that is no use", async () => {
   for (const answer of [403, 404, 500]) {
     const { clock, placement, asked, api, runner, stop } = setUp();
@@ -153,6 +169,8 @@ Deno.test("StateRunner does without an answer: it asks less often where it may n
     placement.hold(1, true);
     await clock.advance(59_000);
     assert.equal(asked.length, answer === 403 ? 1 : 20, String(answer));
+    await clock.advance(1_000);
+    assert.equal(asked.length, answer === 403 ? 2 : 21, String(answer));
     assert.equal(runner.state, "starting");
     await stop();
   }
