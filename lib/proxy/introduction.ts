@@ -24,8 +24,8 @@ export class Introduction {
   readonly #clock: Clock;
   readonly #tell: (caller: Caller | undefined) => void;
   #cancelTimer: CancelTimer = () => {};
-  #started = false;
-  #wakes = false;
+  /** See `start`; undefined until then. */
+  #wakes: boolean | undefined;
   #spoke = false;
   #told: { readonly purpose: Caller["purpose"] | undefined } | undefined;
   #over = false;
@@ -38,8 +38,7 @@ export class Introduction {
 
   /** The client is held, newly or again, and this is known so far. `wakes`: it need not say anything to be served. */
   start(words: Words, spoke: boolean, wakes: boolean): void {
-    const isFirst = !this.#started;
-    this.#started = true;
+    const isFirst = this.#wakes === undefined;
     this.#wakes = wakes;
     if (spoke) this.heard(words);
     else if (isFirst && wakes) this.#limit(SILENT_MS);
@@ -47,7 +46,7 @@ export class Introduction {
 
   /** The client has sent something, and this is known now. */
   heard(words: Words): void {
-    if (!this.#started) return;
+    if (this.#wakes === undefined) return;
     if (words !== undefined) return this.#say(words === "none" ? undefined : words);
     if (!this.#spoke && this.#told === undefined) this.#limit(FIRST_CALL_MS);
     this.#spoke = true;
@@ -55,7 +54,7 @@ export class Introduction {
 
   /** The client has left without a word, or in the middle of one. Where it need say nothing, it has called for a pod. */
   left(): void {
-    if (this.#started && this.#told === undefined && (this.#wakes || this.#spoke)) this.#say(undefined);
+    if (this.#told === undefined && (this.#wakes || this.#spoke)) this.#say(undefined);
   }
 
   /** Nobody needs to know any more. Harmless when called twice. */

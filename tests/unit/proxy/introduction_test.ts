@@ -29,6 +29,18 @@ Deno.test("Introduction takes a silent client for one that needs a pod after 200
   }
 });
 
+Deno.test("Introduction leaves no timer after its end, and begins none", async () => {
+  const { clock, told, introduction } = setUp();
+  introduction.start(undefined, false, true);
+  assert.equal(clock.pending, 1);
+  introduction.end();
+  assert.equal(clock.pending, 0);
+  introduction.heard(undefined);
+  assert.equal(clock.pending, 0);
+  await clock.advance(10_000);
+  assert.deepEqual(told, []);
+});
+
 Deno.test("Introduction gives a client that has begun to speak five seconds for its first call", async () => {
   const { clock, told, introduction } = setUp();
   introduction.start(undefined, false, true);

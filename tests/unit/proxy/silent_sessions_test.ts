@@ -47,8 +47,30 @@ Deno.test("SilentSessions watch all sessions with one timer, and none without se
   traffic[1]!.upstreamBytes = 1;
   await clock.advance(LOOK_MS);
   assert.deepEqual(told, [[2, true]]);
-  assert.equal(clock.pending, 1);
   sessions.remove(1);
+  assert.equal(clock.pending, 1, "one is left");
   sessions.remove(2);
   assert.equal(clock.pending, 0);
+  sessions.remove(2);
+  sessions.add(3, traffic[0]!);
+  assert.equal(clock.pending, 1, "a new one is watched again");
+  sessions.remove(3);
+});
+
+Deno.test("SilentSessions hear bytes in either direction, and those that come just after the silence was told", async () => {
+  const { clock, told, sessions } = setUp();
+  const traffic = { upstreamBytes: 0, downstreamBytes: 0 };
+  sessions.add(1, traffic);
+  for (let look = 0; look < 6; look++) {
+    traffic.upstreamBytes++;
+    traffic.downstreamBytes++;
+    await clock.advance(LOOK_MS);
+  }
+  assert.deepEqual(told, []);
+  await clock.advance(LOOK_MS * 4);
+  assert.deepEqual(told, [[1, true]]);
+  traffic.upstreamBytes++;
+  await clock.advance(LOOK_MS);
+  assert.deepEqual(told, [[1, true], [1, false]]);
+  sessions.remove(1);
 });

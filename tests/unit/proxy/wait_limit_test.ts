@@ -52,6 +52,8 @@ Deno.test("WaitLimit ends at the time for room with that", async () => {
   assert.deepEqual(over, []);
   await clock.advance(1);
   assert.deepEqual(over, ["room"]);
+  limit.waitFor("pod");
+  assert.equal(clock.pending, 0, "it is over");
 });
 
 Deno.test("WaitLimit does not bound a session that waits for nothing", async () => {
