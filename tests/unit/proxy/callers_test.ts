@@ -61,3 +61,12 @@ Deno.test("TlsGreeting knows at once that other protocols say nothing", () => {
   greeting.take(Uint8Array.of(0x16));
   assert.equal(greeting.words, "none");
 });
+
+Deno.test("TlsGreeting says nothing of a client that names no server, once its ClientHello is whole", () => {
+  const hello = records(helloWith());
+  const greeting = new TlsGreeting();
+  greeting.take(hello.subarray(0, -1));
+  assert.equal(greeting.words, undefined);
+  greeting.take(hello.subarray(-1));
+  assert.equal(greeting.words, "none");
+});
