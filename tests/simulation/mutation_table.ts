@@ -107,10 +107,11 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     change: [
       ["    add(this.#onOrdinal, ordinal, 1);\n", ""],
       [
-        'if (state?.at === "ordinal" && !state.used) this.#sessions.set(id, { ...state, used: true });',
-        'if (state?.at === "ordinal" && !state.counted) {\n' +
-        "      add(this.#onOrdinal, state.ordinal, 1);\n" +
-        "      this.#sessions.set(id, { ...state, used: true, counted: true });\n    }",
+        'if (state?.at !== "ordinal" || state.used) return false;\n' +
+        "    this.#sessions.set(id, { ...state, used: true });\n",
+        'if (state?.at !== "ordinal" || state.counted) return false;\n' +
+        "    add(this.#onOrdinal, state.ordinal, 1);\n" +
+        "    this.#sessions.set(id, { ...state, used: true, counted: true });\n",
       ],
       [
         "add(this.#onOrdinal, state.ordinal, -1);",
