@@ -450,6 +450,16 @@ const REFUSED: readonly (readonly [string, Tree, RegExp])[] = [
     /minReplicas is 3 in pool "arm64", and builders times maxReplicas is 2: want the first at most the second/,
   ],
   [
+    "more replicas than the builders that are not cordoned can have",
+    { buildkitd: { builders: 2, cordoned: [FIRST] }, autoscaler: { autoscalerConfig: { minReplicas: 2 } } },
+    /minReplicas is 2, and builders that are not cordoned times maxReplicas is 1: want the first at most the second/,
+  ],
+  [
+    "a minimum of a pool of which all builders are cordoned",
+    { buildkitd: { cordoned: [`${FIRST}-arm64`] }, pools: { arm64: { minReplicas: 1 } } },
+    /minReplicas is 1 in pool "arm64", and builders that are not cordoned times maxReplicas is 0: want/,
+  ],
+  [
     "a minimum of all that one pool cannot have",
     {
       autoscaler: { autoscalerConfig: { minReplicas: 2 } },

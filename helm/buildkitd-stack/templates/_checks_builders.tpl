@@ -126,7 +126,8 @@ What the values say wrongly of builders and pools, as a list in YAML.
 {{- $problems := list -}}
 {{- $config := .Values.autoscaler.autoscalerConfig -}}
 {{- $sizes := dict -}}
-{{- range fromYamlArray (include "buildkitd-stack.builders" .) }}{{ $_ := set $sizes .pool (add 1 (index $sizes .pool | default 0)) }}{{ end -}}
+{{- $cordoned := .Values.buildkitd.cordoned | default list -}}
+{{- range fromYamlArray (include "buildkitd-stack.builders" .) }}{{ $_ := set $sizes .pool (add (ternary 0 1 (has .name $cordoned)) (index $sizes .pool | default 0)) }}{{ end -}}
 {{- range $pool := prepend (keys (.Values.pools | default dict) | sortAlpha) "" -}}
 {{- $numbers := dict "minReplicas" 0 "sessionsPerReplica" 4 "maxSessionsPerReplica" 0 -}}
 {{- range $from := list $config (ternary (index ($.Values.pools | default dict) $pool | default dict) dict (ne $pool "")) -}}
@@ -136,9 +137,9 @@ What the values say wrongly of builders and pools, as a list in YAML.
 {{- end -}}
 {{- end -}}
 {{- $of := ternary (printf " in pool %q" $pool) "" (ne $pool "") -}}
-{{- $most := mul (index $sizes $pool | default 1) (int $.Values.buildkitd.maxReplicas) -}}
+{{- $most := mul (ternary (index $sizes $pool) 1 (hasKey $sizes $pool)) (int $.Values.buildkitd.maxReplicas) -}}
 {{- if gt (int $numbers.minReplicas) (int $most) -}}
-{{- $problems = append $problems (printf "minReplicas is %d%s, and builders times maxReplicas is %d: want the first at most the second" (int $numbers.minReplicas) $of $most) -}}
+{{- $problems = append $problems (printf "minReplicas is %d%s, and builders%s times maxReplicas is %d: want the first at most the second" (int $numbers.minReplicas) $of (ternary "" " that are not cordoned" (empty $cordoned)) $most) -}}
 {{- end -}}
 {{- if and (gt (int $numbers.maxSessionsPerReplica) 0) (lt (int $numbers.maxSessionsPerReplica) (int $numbers.sessionsPerReplica)) -}}
 {{- $problems = append $problems (printf "maxSessionsPerReplica is %d, and sessionsPerReplica is %d%s: want the first at least as high as the second" (int $numbers.maxSessionsPerReplica) (int $numbers.sessionsPerReplica) $of) -}}
