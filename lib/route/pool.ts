@@ -362,7 +362,8 @@ export class Pool {
     let isOutdated = false;
     this.#sawOlder = false;
     for (const { session, route } of this.#routes()) {
-      session.isWarm = session.builder === undefined && session.queuedMs === undefined;
+      session.isWarm = isNew(session);
+      if (this.#seatAtOnce(session, route)) continue;
       const builder = this.#assign(session, route);
       if (builder === undefined || session.take === undefined || full.has(builder)) continue;
       // All that it may use is broken: it is told so, or that mends itself.
@@ -383,6 +384,19 @@ export class Pool {
     this.#seatWatchers();
     this.#setTimer();
     if (isOutdated) this.#look();
+  }
+
+  /**
+   * Seats a session that has not waited yet, if its home has room. It is not held before: nothing has to start for it, and
+   * whoever listens to the builder has less to look at.
+   */
+  #seatAtOnce(session: Session, route: Route): boolean {
+    const builder = route.why === "home" ? this.#byName.get(route.builder!) : undefined;
+    if (builder === undefined || !session.isWarm || session.take === undefined) return false;
+    if (this.#siblingOf(session) !== undefined || this.#yields(session, builder, route.why)) return false;
+    const seat = builder.seats.seat(session.id, true, "nothing");
+    if (seat !== undefined) this.#give(session, builder, route.why, seat);
+    return seat !== undefined;
   }
 
   /** Where all go to the same place, nobody has to say anything first, and there is nothing to plan. */
@@ -618,4 +632,9 @@ export class Pool {
 /** Sessions that need no builder of their own: they only watch, or hand over traces. */
 function isIdle(caller: Caller | undefined): boolean {
   return caller?.purpose === "watch" || caller?.purpose === "export";
+}
+
+/** Whether it has waited for no builder, and for no room. */
+function isNew({ builder, queuedSinceMs, queuedMs }: Session): boolean {
+  return builder === undefined && queuedSinceMs === undefined && queuedMs === undefined;
 }
