@@ -27,6 +27,35 @@ Deno.test("Router holds a session until it is known what it wants, and wakes not
   world.assertEmpty();
 });
 
+Deno.test("Router seats a session whose home has room without holding it there first", async () => {
+  const world = new PoolWorld();
+  const { placement } = world.builder("b1");
+  world.builder("b1").run(1);
+  let held = 0;
+  placement.subscribe(() => held = Math.max(held, placement.usage.held));
+  const session = await world.come(builds());
+  assert.equal(podOf(session), "b1-0");
+  assert.equal(held, 0);
+  assert.equal(world.router.routeOf(session.id).isWarm, true);
+  await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router calls no session warm that was queued or waited for a pod", async () => {
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  const cold = await world.come(builds());
+  world.builder("b1").run(1);
+  await world.pass(0);
+  const queued = await world.come(builds());
+  await world.pass(1_000);
+  await world.end(cold);
+  assert.deepEqual([podOf(cold), podOf(queued)], ["b1-0", "b1-0"]);
+  assert.equal(world.router.routeOf(cold.id).isWarm, undefined, "it has ended");
+  assert.equal(world.router.routeOf(queued.id).isWarm, false);
+  await world.end(queued);
+  world.assertEmpty();
+});
+
 Deno.test("Router moves a session that waits when its builder is stuck, and counts it in one place", async () => {
   const world = new PoolWorld();
   const session = await world.come(builds());
