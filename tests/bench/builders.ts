@@ -23,6 +23,8 @@ import { v8Flags } from "./stage.ts";
 const HELD = 9_000;
 /** Those in front of several. */
 const HELD_BEFORE_SEVERAL = 1_000;
+/** Between two clients that do not come at once, in ms. */
+const PACED_MS = 100;
 /** Descriptors that are needed for other things than clients. */
 const OTHER_DESCRIPTORS = 500;
 
@@ -62,6 +64,7 @@ function parts(isQuick: boolean, main: string | undefined): Record<string, () =>
     overshoot: async () => [
       ...await measureOvershoot(1, often(5, 2)),
       ...await measureOvershoot(3, often(5, 2)),
+      ...await measureOvershoot(3, often(3, 1), PACED_MS),
     ],
     cold: () => measureColdStarts(often(5, 2)),
     release: () =>
