@@ -60,7 +60,7 @@ function parts(isQuick: boolean, main: string | undefined): Record<string, () =>
     connects: () => measureConnects(often(7, 3), often(2_000, 1_000)),
     latency: () => measureLatency(often(500, 100)),
     memory: () => measureMemory(often(3, 1)),
-    requests: () => measureRequests(often(60_000, 10_000)),
+    requests: () => measureRequests(often(60_000, 30_000)),
     overshoot: async () => [
       ...await measureOvershoot(1, often(5, 2)),
       ...await measureOvershoot(3, often(5, 2)),

@@ -133,7 +133,7 @@ export async function measureMemory(rounds: number): Promise<readonly Figure[]> 
   }];
 }
 
-/** What several idle proxies ask the API for. */
+/** What several idle proxies ask the API for. Records are renewed every 30 s: the time should be a multiple of that. */
 export async function measureRequests(ms: number): Promise<readonly Figure[]> {
   await using field = await Field.open(BUILDERS, { replicas: 1 });
   const fronts: Front[] = [];
