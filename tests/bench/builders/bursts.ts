@@ -22,8 +22,8 @@ const START_MS = 500;
 const RELEASE_BAR = 1.25;
 
 /**
- * Sessions above the hard limit at the fullest daemon, when twice as many clients come as there is room for: all at once,
- * or one in every so many ms.
+ * Sessions above the hard limit at the fullest daemon, when twice as many clients come as there is room for, and half of
+ * those with room go again: all at once, or one every so many ms.
  */
 export async function measureOvershoot(
   proxies: number,
@@ -72,7 +72,10 @@ async function overshoot(field: Field, fronts: readonly Front[], everyMs: number
     await delay(500);
     // The daemon counts the end before anybody else hears of it.
     const ended = field.open.slice(0, room >> 1);
-    for (const session of ended) session.cut();
+    for (const session of ended) {
+      session.cut();
+      if (everyMs > 0) await delay(everyMs);
+    }
     await eventually("the freed seats are taken", () => field.open.length >= room, LAG_MS * 3);
     await delay(500);
   } finally {
