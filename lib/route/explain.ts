@@ -26,7 +26,7 @@ export function explainRoute(
   waiting: readonly Waiting[] = [],
 ): string {
   const lines = [
-    `Project: ${project ?? "none (the name is an IP address, localhost or no DNS name)"}`,
+    `Project: ${project ?? "none (no name, an IP address, localhost or no DNS name)"}`,
     `Placement: ${policy.placement}; overflow: ${policy.overflow}`,
     `${orderOf(policy, project)}:`,
     ...describeBuilders(project, builders, policy),

@@ -25,7 +25,7 @@ chart; a test compares the two.
     summary: No proxy in front of buildkitd can be scraped
     description: Clients of {{ include "buildkitd-stack.address" . }} probably cannot connect.
 - alert: BuildkitdClientsTimedOut
-  expr: sum(increase(buildkitd_autoscaler_sessions_ended_total{outcome="timed_out", {{- $of -}} }[15m])) > 0
+  expr: sum(increase(buildkitd_autoscaler_sessions_ended_total{outcome=~"timed_out|queue_timeout", {{- $of -}} }[15m])) > 0
   labels: { severity: warning }
   annotations:
     summary: Clients gave up, since no builder came in time

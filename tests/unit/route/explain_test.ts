@@ -102,7 +102,7 @@ Deno.test("explainRoute() counts those that wait before", () => {
 
 Deno.test("explainRoute() explains names that stand for no project", () => {
   const text = explainRoute(undefined, buildersOf("asleep"), AFFINITY);
-  assert.match(text, /^Project: none \(the name is an IP address, localhost or no DNS name\)\n/);
+  assert.match(text, /^Project: none \(no name, an IP address, localhost or no DNS name\)\n/);
   assert.match(text, /declared order.*\n {2}1\. buildkitd:[^]*\n {2}2\. buildkitd-b2:/);
   assert.match(text, /A new session goes to buildkitd: this is its first choice\.\n$/);
 });
