@@ -115,10 +115,7 @@ async function refusedUpgrade(release: Release, values: Values): Promise<string>
     return workloads.map(({ metadata }) => (metadata as { generation?: number }).generation);
   };
   const before = await versions();
-  const { code, stderr } = await release.helm.outcome(
-    ["upgrade", RELEASE, CHART, "--namespace", release.namespace],
-    values,
-  );
+  const { code, stderr } = await release.tryUpgrade(values);
   assert.notEqual(code, 0);
   assert.deepEqual(await versions(), before, "nothing was changed");
   return stderr;

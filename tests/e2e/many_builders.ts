@@ -30,8 +30,13 @@ export function flagsFor(count: number): Readonly<Record<string, string>> {
 
 /** A name that is at home on that builder, of the first `count`. It is the same project in every namespace. */
 export function projectOn(builder: string, count: number, nth = 0): string {
+  return projectAt(builder, NAMES.slice(0, count), nth);
+}
+
+/** The same among builders of any names. */
+export function projectAt(builder: string, builders: readonly string[], nth = 0): string {
   const candidates = Array.from({ length: 100 }, (_, i) => `project-${i}.ci`);
-  const found = candidates.filter((name) => rank(NAMES.slice(0, count), name)[0] === builder)[nth];
+  const found = candidates.filter((name) => rank(builders, name)[0] === builder)[nth];
   if (found === undefined) throw new Error(`Cannot find a project for "${builder}"`);
   return found;
 }

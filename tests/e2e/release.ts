@@ -176,6 +176,11 @@ export class Release extends ReleaseObjects {
     return this.helm.run(["upgrade", RELEASE, CHART, "--namespace", this.namespace, ...flags], values);
   }
 
+  /** An upgrade that may fail. */
+  tryUpgrade(values: Values): Promise<HelmResult> {
+    return this.helm.outcome(["upgrade", RELEASE, CHART, "--namespace", this.namespace], values);
+  }
+
   rollback(revision: number, ...flags: readonly string[]): Promise<string> {
     return this.helm.run(["rollback", RELEASE, String(revision), "--namespace", this.namespace, ...flags]);
   }
