@@ -66,6 +66,12 @@ const USABLE_PART = 0.45;
 /** By then a proxy knows the first call of a client, or takes it for one that makes none. */
 const FIRST_CALL_MS = 6_000;
 
+/** A connection of the same trace that comes so soon after another, in ms, goes where that went. */
+const SIBLING_MS = 50_000;
+
+/** By then the watchers of a pod that was told to stop have been ended, in ms. */
+const WATCHERS_END_MS = 5_000;
+
 /** What the judge sees of the world, and how it tells what it has found. */
 export interface Judged {
   readonly time: WorldTime;
@@ -106,6 +112,10 @@ export class Judge {
   readonly doomed = new Set<string>();
   /** Pods that a write of ours has removed, by uid: when that was sent, true ms. */
   readonly #removed = new Map<string, number>();
+  /** When a pod was first told to stop, by uid, true ms. */
+  readonly #stoppedMs = new Map<string, number>();
+  /** Where the last connection of each trace went, by proxy and trace, and when, true ms. */
+  readonly #traces = new Map<string, { readonly set: string; readonly placedMs: number }>();
   /** Why whatever happens to a client is no wonder. */
   readonly #excused = new Map<number, string>();
   /** Sessions that a named exception has exposed. */
@@ -149,7 +159,7 @@ export class Judge {
     this.#clients.set(progress.plan.id, progress);
   }
 
-  /** A leader has begun, or ended, something about a lower count: watchers may be told to go. */
+  /** Something was done about a lower count, by a leader or by somebody else: watchers may be told to go. */
   lowering(): void {
     this.#loweringMs = this.#world.time.nowMs();
   }
@@ -178,12 +188,17 @@ export class Judge {
   #look(proxy: ProxyProcess, sinceMs: number): void {
     const { machine, memberships, held, ended } = proxy;
     const wanted = [...memberships.values()].reduce((sum, { desired }) => sum + desired, 0);
-    if (ended || machine.stopped || wanted > 0 || held <= this.#watchersAt(proxy)) {
+    if (ended || machine.stopped || wanted > 0 || held - this.#queuedAt(proxy) <= this.#watchersAt(proxy)) {
       return void this.#wantsNothingSinceMs.delete(proxy);
     }
     if (this.#world.time.nowMs() - sinceMs >= FIRST_CALL_MS) {
       this.#fail(`${machine.name} wants no replicas, and it holds ${held} clients`);
     } else if (!this.#wantsNothingSinceMs.has(proxy)) this.#wantsNothingSinceMs.set(proxy, sinceMs);
+  }
+
+  /** Those whom a proxy may have queued without a pod: the sessions in the record of one that was killed fill builders. */
+  #queuedAt({ queued }: ProxyProcess): number {
+    return this.#world.proxies.some(({ killed }) => killed) ? queued : 0;
   }
 
   /** Connections to a proxy that are watchers', or of which that cannot be told. */
@@ -210,6 +225,7 @@ export class Judge {
     const membership = proxy.memberships.get(builder);
     if (metric === "sessions_held") proxy.held = value;
     else if (metric === "sessions_open") proxy.open = value;
+    else if (metric === "sessions_queued") proxy.queued = value;
     else if (membership === undefined) return;
     else if (metric === "replicas_observed") membership.observed = value;
     else if (metric === "replicas_desired") membership.desired = value;
@@ -333,6 +349,7 @@ export class Judge {
   /** A daemon is told to stop. */
   podStops(daemon: Daemon): void {
     this.#world.trace("cluster", `daemon ${daemon.pod.name} ${daemon.pod.uid.slice(-3)} is told to stop`);
+    this.#stoppedMs.set(daemon.pod.uid, this.#world.time.nowMs());
     this.lowering();
     for (const carried of this.#carried()) {
       if (carried.daemon !== daemon) continue;
@@ -354,11 +371,21 @@ export class Judge {
       const [dialler] = pair.ends;
       if (dialler.remoteAddr.hostname !== daemon.pod.address.hostname) continue;
       if (ours) {
+        this.#stayed(dialler, daemon);
         this.#unknownExposed(dialler, daemon);
         continue;
       }
       pair.broken = true;
       this.excuse(dialler.client, "pod ended");
+    }
+  }
+
+  /** A pod that our write has removed ends: its watchers should have ended long before, since they do not keep it. */
+  #stayed({ client, over }: End, { pod: { uid, name } }: Daemon): void {
+    if (client === undefined || over || !this.#watches(client) || !this.seesClearly || this.lenient) return;
+    const stoppedMs = this.#stoppedMs.get(uid) ?? Infinity;
+    if (this.#world.time.nowMs() - stoppedMs >= WATCHERS_END_MS) {
+      this.#fail(`Client ${client} only watches, and has kept ${name} from ending`);
     }
   }
 
@@ -385,6 +412,25 @@ export class Judge {
     if (this.#watches(client)) return;
     this.#surplus.used(setNameOf(pod.name), pod.ordinal);
     this.#limited(carried);
+    this.#joinsSibling(carried);
+  }
+
+  /** Connections of one trace go to one builder while that has a pod, as far as a proxy that sees clearly can tell. */
+  #joinsSibling({ client, proxy, daemon: { pod } }: Carried): void {
+    const traceId = this.#clients.get(client)?.plan.headers.traceId;
+    if (traceId === undefined) return;
+    const nowMs = this.#world.time.nowMs();
+    const set = setNameOf(pod.name);
+    const key = `${proxy.machine.name} ${traceId}`;
+    const last = this.#traces.get(key);
+    this.#traces.set(key, { set, placedMs: nowMs });
+    if (last === undefined || last.set === set || nowMs - last.placedMs > SIBLING_MS) return;
+    // A promise may have closed that pod meanwhile, and a full builder takes none but for those that still run.
+    if (!this.seesClearly || this.lenient || this.#queues || this.#loweringMs >= last.placedMs) return;
+    const other = this.usable.since(last.placedMs, last.set);
+    if (other !== undefined) {
+      this.#fail(`Client ${client} goes to ${pod.name}, and a connection of its trace went to ${other}`);
+    }
   }
 
   /** A pod takes no more than its hard limit, as far as one proxy alone can see to that; but for siblings. */
@@ -392,10 +438,15 @@ export class Judge {
     const { proxies, settings, plan } = this.#world;
     const limit = settings.maxSessionsPerReplica.base;
     if (limit === 0 || proxies.length > 1 || plan.watchers > 0 || this.#hasSibling(client)) return;
-    const count = this.#carried().filter(({ daemon }) => daemon.pod.uid === pod.uid).length;
+    const count = this.#carried().filter((it) => it.daemon.pod.uid === pod.uid && !this.#isSilent(it)).length;
     if (count > limit) {
       this.#fail(`Client ${client} is on ${pod.name} as one of ${count}, and ${limit} are the most`);
     }
+  }
+
+  /** Whether a fault keeps the session silent: then it is no load after a while. */
+  #isSilent({ client, end }: Carried): boolean {
+    return end.pair.silent || this.#clients.get(client)?.conn?.pair.silent === true;
   }
 
   #hasSibling(client: number): boolean {
@@ -430,6 +481,7 @@ export class Judge {
     if (after === before) return;
     const who = byHand ? "by hand" : "by a proxy";
     this.#world.trace("cluster", `replicas of ${set} ${before} -> ${after} ${who}`);
+    if (after < before) this.lowering();
     if (!byHand) this.report[after > before ? "scaleUps" : "scaleDowns"]++;
     const fault = this.#surplus.scaled(set, before, after, byHand, this.#world.time.nowMs());
     if (fault !== undefined && this.#thinsOut) this.#fail(fault);

@@ -62,6 +62,8 @@ export interface ProxyProcess {
   ended: boolean;
   /** Clients that it says it holds. */
   held: number;
+  /** And of them as queued. */
+  queued: number;
   /** Sessions that it says it has. */
   open: number;
   readonly drain: AbortController;

@@ -53,7 +53,7 @@ const SECOND = 1_000;
 const ARRIVALS: readonly Moment[] = ["announce", "announce", "lower", "lower", "lowered", "join", "join"];
 
 /** Classes that keep a proxy from what it has to know, or from the pods. */
-const BLINDING: ReadonlySet<string> = new Set([
+export const BLINDING: ReadonlySet<string> = new Set([
   ...Object.keys(NETWORK_FAULTS),
   ...Object.keys(API_FAULTS),
   "slowController",

@@ -42,7 +42,9 @@ export class SurplusJudge {
   scaled(set: string, before: number, after: number, byHand: boolean, nowMs: number): string | undefined {
     const count = this.#counts.get(set);
     if (after > before) {
-      if (byHand && count !== undefined) this.#counts.set(set, this.#raised(count, after, nowMs));
+      // A proxy raises it for a session, which needs it.
+      if (!byHand) this.#counts.delete(set);
+      else if (count !== undefined) this.#counts.set(set, this.#raised(count, after, nowMs));
       return undefined;
     }
     if (byHand) return void this.#counts.delete(set);

@@ -17,4 +17,11 @@ Deno.test("SurplusJudge wants a surplus that is raised again and again to be kep
   raised(80_000);
   assert.equal(lowered(90_000), undefined, "that was not soon");
   assert.equal(judge.scaled("other", 1, 0, false, 90_000), undefined);
+  assert.equal(judge.scaled("b", 0, 1, false, 90_100), undefined);
+  assert.equal(judge.scaled("b", 1, 2, true, 91_000), undefined);
+  assert.equal(
+    judge.scaled("b", 2, 1, false, 102_000),
+    undefined,
+    "a proxy has raised it for a session in between",
+  );
 });

@@ -36,9 +36,10 @@ export class UsablePods {
     return (nowMs) => void this.#hiddenUntilMs.set(set, nowMs);
   }
 
-  /** A pod that could take sessions all the time since then. */
-  since(ms: number): string | undefined {
+  /** A pod that could take sessions all the time since then: of any StatefulSet, or of this one. */
+  since(ms: number, set?: string): string | undefined {
     for (const { name, sinceMs } of this.#pods.values()) {
+      if (set !== undefined && setNameOf(name) !== set) continue;
       if (Math.max(sinceMs, this.#hiddenUntilMs.get(setNameOf(name)) ?? -Infinity) <= ms) return name;
     }
     return undefined;

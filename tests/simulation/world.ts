@@ -187,6 +187,7 @@ export class World {
       cuts: false,
       ended: false,
       held: 0,
+      queued: 0,
       open: 0,
       drain: new AbortController(),
       now: new AbortController(),
