@@ -4,6 +4,8 @@
  * @module
  */
 
+import { BLINDING } from "./simulate.ts";
+
 /** One change of the program's text. */
 export interface Mutation {
   /** What is done instead of the rule. */
@@ -12,11 +14,16 @@ export interface Mutation {
   readonly file: string;
   /** Its text, and what takes its place. */
   readonly change: readonly (readonly [before: string, after: string])[];
+  /** Arguments of `run.ts` with which it is likely to matter. */
+  readonly run?: readonly string[];
   /** Another mutation that has to come with this one, since either rule alone is enough. */
   readonly and?: string;
   /** Why the simulation cannot be expected to notice it. */
   readonly unseen?: string;
 }
+
+/** One proxy that nothing keeps from what it has to know: only then does the judge of surpluses look. */
+const ONE_CLEAR_PROXY = ["--proxies", "1", "--without", [...BLINDING, "crash", "wildClocks"].join()];
 
 /** All of them, by a short name. */
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
@@ -216,5 +223,77 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
       "const after = await this.#write(claim, () => scale.apply(claim, this.#newManager(), signal)).catch(() => ({ " +
       "replicas: claim.replicas, version: String(Number(seen.version) + 1) }));",
     ]],
+  },
+  "watcher-needs-pod": {
+    what: "a client that only watches is held like one that builds",
+    file: "route/pool.ts",
+    change: [["const watches = isIdle(caller);", "const watches = false;"]],
+    run: ["--watchers", "3"],
+  },
+  "watcher-unheard": {
+    what: "a watcher that makes another call goes on counting for nothing",
+    file: "proxy/call_tap.ts",
+    change: [["if (this.#calls.over || !calls.every(mayWatch)) {", "if (this.#calls.over) {"]],
+    run: ["--watchers", "3"],
+  },
+  "watcher-stays": {
+    what: "a watcher does not end when its pod is to go",
+    file: "route/watchers.ts",
+    change: [['if (stage === "seated" && !builder!.seats.keeps(id)) arrival', "if (id < 0) arrival"]],
+    run: ["--watchers", "3"],
+  },
+  "early-overflow": {
+    what: "a session goes to the last builder with reach, not to the first",
+    file: "route/plan.ts",
+    change: [["now ?? usable.find(({ reach })", "now ?? usable.findLast(({ reach })"]],
+    run: ["--builders", "3"],
+  },
+  "last-come-first": {
+    what: "of the sessions of a project, the last to come is the first to be seated",
+    file: "route/queue.ts",
+    change: [["line.places.findLastIndex((other) => other.id < id) + 1;", "0;"]],
+    run: ["--builders", "2"],
+  },
+  "stuck-is-usable": {
+    what: "a session may go to a builder whose start makes no progress",
+    file: "route/plan.ts",
+    change: [['isUsable: state !== "stuck" && state', "isUsable: state"]],
+    run: ["--builders", "3"],
+  },
+  "no-hard-limit": {
+    what: "a pod takes as many sessions as come",
+    file: "scaler/capacity.ts",
+    change: [["return maxSessionsPerReplica || Infinity;", "return maxSessionsPerReplica * 0 || Infinity;"]],
+    run: ["--builders", "2", "--proxies", "1", "--watchers", "0"],
+  },
+  "surplus-goes": {
+    what: "a surplus that somebody else raises again and again is kept no longer each time",
+    file: "scaler/surplus.ts",
+    change: [["idleTimeoutMs * 2 ** times", "idleTimeoutMs"]],
+    run: [...ONE_CLEAR_PROXY, "--replicas", "2"],
+  },
+  "siblings-apart": {
+    what: "connections of one trace go to several builders",
+    file: "route/pool.ts",
+    change: [[
+      "const found = this.#siblings.find(caller?.traceId);",
+      "const found = this.#siblings.find(undefined);",
+    ]],
+    run: ["--builders", "3", "--proxies", "1"],
+  },
+  "answers-for-another": {
+    what: "a proxy answers for each builder by its sessions on the first one",
+    file: "target/target.ts",
+    change: [
+      [
+        "/** One StatefulSet, and this",
+        "const FIRST = new WeakMap<object, Placement>();\n\n/** One StatefulSet, and this",
+      ],
+      [
+        "      ...shared.ofProxies,\n      placement,",
+        "      ...shared.ofProxies,\n      placement: (FIRST.get(shared) ?? FIRST.set(shared, placement).get(shared))!,",
+      ],
+    ],
+    run: ["--builders", "3"],
   },
 };

@@ -22,7 +22,8 @@ interface Verdict {
 /** Searches for a seed that fails with this mutation and holds without. */
 async function search(name: string, from: number, limits: readonly string[]): Promise<Verdict> {
   await using copy = await brokenCopy(name);
-  const output = await simulationIn(copy.folder, ["--no-shrink", "--from", `${from}`, ...limits]);
+  const { run = [] } = MUTATIONS[name]!;
+  const output = await simulationIn(copy.folder, ["--no-shrink", "--from", `${from}`, ...limits, ...run]);
   const failed = /^FAILED at seed (\d+), commit \w+: (.*)/m.exec(output);
   if (failed === null) {
     const seeds = /: (\d+) seeds,.*\n1 passed, 0 failed$/m.exec(output)?.[1];
@@ -32,7 +33,9 @@ async function search(name: string, from: number, limits: readonly string[]): Pr
     };
   }
   const [, seed, why] = failed;
-  if (!/^1 passed, 0 failed$/m.test(await simulationIn(undefined, ["--seed", seed!, "--no-shrink"]))) {
+  if (
+    !/^1 passed, 0 failed$/m.test(await simulationIn(undefined, ["--seed", seed!, "--no-shrink", ...run]))
+  ) {
     return { found: false, what: `: the program as it is fails on seed ${seed}, too` };
   }
   return { found: true, what: `${Number(seed) - from + 1} seeds (${seed}): ${why}` };
