@@ -417,8 +417,9 @@ export class Judge {
 
   /** Connections of one trace go to one builder while that has a pod, as far as a proxy that sees clearly can tell. */
   #joinsSibling({ client, proxy, daemon: { pod } }: Carried): void {
-    const traceId = this.#clients.get(client)?.plan.headers.traceId;
-    if (traceId === undefined) return;
+    const { http2, headers: { traceId } } = this.#clients.get(client)!.plan;
+    // Others have no call that could tell of a trace.
+    if (!http2 || traceId === undefined) return;
     const nowMs = this.#world.time.nowMs();
     const set = setNameOf(pod.name);
     const key = `${proxy.machine.name} ${traceId}`;

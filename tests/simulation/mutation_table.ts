@@ -22,7 +22,7 @@ export interface Mutation {
   readonly unseen?: string;
 }
 
-/** One proxy that nothing keeps from what it has to know: only then does the judge of surpluses look. */
+/** One proxy that nothing keeps from what it has to know: only then the judge looks at surpluses and traces. */
 const ONE_CLEAR_PROXY = ["--proxies", "1", "--without", [...BLINDING, "crash", "wildClocks"].join()];
 
 /** All of them, by a short name. */
@@ -279,7 +279,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
       "const found = this.#siblings.find(caller?.traceId);",
       "const found = this.#siblings.find(undefined);",
     ]],
-    run: ["--builders", "3", "--proxies", "1"],
+    run: [...ONE_CLEAR_PROXY, "--builders", "3"],
   },
   "answers-for-another": {
     what: "a proxy answers for each builder by its sessions on the first one",
