@@ -7,18 +7,16 @@
  */
 import type { CancelTimer } from "../base/clock.ts";
 import { Listeners } from "../base/listeners.ts";
-import { formatDurationMs } from "../config/duration.ts";
 import type { Arrival, Beyond, BuilderSeats, Caller, Routed, Seat, WaitsFor } from "../target/seats.ts";
 import { plan, type Route, type Waiting } from "./plan.ts";
 import type { PlanRecord, PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
 import { newSession, type Session } from "./pool_session.ts";
+import { fullText, waitingText } from "./pool_texts.ts";
 import { FairQueue } from "./queue.ts";
+import { Queued } from "./queued.ts";
 import { rankBy } from "./rank.ts";
 import { Siblings } from "./siblings.ts";
 import { Watchers } from "./watchers.ts";
-
-/** A proxy whose oldest session is younger than another's leaves freed room alone for this long, in ms. */
-const YIELD_MS = 2_000;
 
 /** From so many sessions on that wait, a plan takes long enough to let further changes come first, for so many ms. */
 const MANY = 100;
@@ -30,9 +28,8 @@ const PAUSE_MS = 10;
  */
 const SIBLINGS_BEYOND = 4;
 
-/** Decisions that are remembered for people, and projects that are named to them. */
+/** Decisions that are remembered for people. */
 const DECISIONS = 5;
-const PROJECTS = 10;
 
 /** What a plan is made of. */
 export type Facts = Omit<PlanRecord, "routes">;
@@ -52,18 +49,14 @@ export class Pool {
   readonly #unseated = new Set<Session>();
   /** Those of them that take a seat now: not those that pause after a failed dial. In the order in which they asked. */
   readonly #taking = new Set<Session>();
-  /** Those that are queued, the oldest first. */
-  readonly #queued = new Set<Session>();
+  /** Those that are queued. */
+  readonly #queued: Queued;
   readonly #watchers = new Watchers();
   readonly #heldChanged = new Listeners();
   /** Every session goes to the same place, so nothing has to be known of it, and nothing planned. */
   readonly #isTrivial: boolean;
   /** A look is due, or under way. */
   #looks = false;
-  /** Since when room is left to another proxy, without a break. */
-  #yieldsSinceMs: number | undefined;
-  /** The present look has found such room. */
-  #sawOlder = false;
   #cancelTimer: CancelTimer = () => {};
   #timerMs = Infinity;
   /** The last decisions, the newest last, for people. */
@@ -83,6 +76,7 @@ export class Pool {
     this.#builders = builders;
     this.#ports = ports;
     this.#siblings = new Siblings(ports.clock);
+    this.#queued = new Queued(builders, ports);
     this.#byName = new Map(builders.map((builder) => [builder.name, builder]));
     const { maxReplicas, maxSessionsPerReplica } = policy;
     const isCordoned = builders.some((builder) => builder.isCordoned);
@@ -105,12 +99,6 @@ export class Pool {
   /** Those of them that are queued. */
   get queued(): number {
     return this.#queued.size;
-  }
-
-  /** For how long the oldest of those has been queued, in ms; undefined if there is none. */
-  get oldestQueuedMs(): number | undefined {
-    const sinceMs = this.#queuedSinceMs;
-    return sinceMs === undefined ? undefined : this.#ports.clock.nowMs() - sinceMs;
   }
 
   /** Calls `listener` when `held` has changed. */
@@ -292,36 +280,13 @@ export class Pool {
 
   /** Why there is no room for a queued session, for its client. */
   explainQueue(id: number): string {
-    const { queueTimeoutMs, maxSessionsPerReplica, maxReplicas, name, overflow } = this.policy;
-    const { project = "no project" } = this.#sessions.get(id) ?? {};
-    const isHomeOnly = overflow === "never" && this.#builders.length > 1;
-    const isUsable = ({ facts: { state } }: RoutedBuilder) => state !== "missing" && state !== "stuck";
-    const usable = isHomeOnly ? 1 : this.#builders.filter(isUsable).length;
-    const of = name === "" ? "" : ` of the pool "${name}"`;
-    const [are, none] = usable === 1
-      ? [`The builder${isHomeOnly ? ` of ${project}` : ""}${of} is`, "it had no room"]
-      : [`All ${usable} builders${of} are`, "none had room"];
-    const each = usable === 1 && maxReplicas === 1 ? "" : maxReplicas === 1 ? " each" : " for each pod";
-    const plural = maxSessionsPerReplica === 1 ? "" : "s";
-    return `${are} full (${maxSessionsPerReplica} session${plural}${each}); ${none} in ` +
-      `${formatDurationMs(queueTimeoutMs)} (--queue-timeout)`;
+    return fullText(this.policy, this.#builders, this.#sessions.get(id)?.project);
   }
 
   /** Who waits here, and where the last sessions went, for people. */
   get description(): string {
     const waiting = [...this.#unseated].filter(({ stage }) => stage === "waiting");
-    const projects = Map.groupBy(waiting, ({ project }) => project ?? "no project");
-    const most = [...projects].sort(([, a], [, b]) => b.length - a.length);
-    const of = most.slice(0, PROJECTS).map(([project, { length }]) => `${length} of ${project}`);
-    if (most.length > PROJECTS) of.push(`and ${most.length - PROJECTS} more projects`);
-    const parts = [`${waiting.length} waiting${of.length === 0 ? "" : ` (${of.join(", ")})`}`];
-    const oldestMs = this.oldestQueuedMs;
-    if (oldestMs !== undefined) {
-      parts.push(
-        `${this.queued} queued, the oldest for ${formatDurationMs(Math.round(oldestMs / 1000) * 1000)}`,
-      );
-    }
-    return [...parts, ...this.#decisions].join("; ");
+    return [waitingText(waiting, this.queued, this.#queued.oldestMs), ...this.#decisions].join("; ");
   }
 
   /** Ends the sessions that only watch, present and future ones. */
@@ -360,7 +325,7 @@ export class Pool {
     if (this.#isTrivial) return this.#seatInTurn(this.#builders[0]!);
     const full = new Set<RoutedBuilder>();
     let isOutdated = false;
-    this.#sawOlder = false;
+    this.#queued.lookBegins();
     for (const { session, route } of this.#routes()) {
       session.isWarm = isNew(session);
       if (this.#seatAtOnce(session, route)) continue;
@@ -380,7 +345,7 @@ export class Pool {
       // Then no other session finds a place there.
       else if (beyond === "limit") full.add(builder);
     }
-    if (!this.#sawOlder) this.#yieldsSinceMs = undefined;
+    this.#queued.lookEnds();
     this.#seatWatchers();
     this.#setTimer();
     if (isOutdated) this.#look();
@@ -480,59 +445,24 @@ export class Pool {
     session.builder = undefined;
   }
 
-  /** Whether a session leaves room to another proxy, whose oldest session has been queued for longer. */
-  #yields(
-    { queuedSinceMs, builder }: Session,
-    { othersQueuedSinceMs = Infinity }: RoutedBuilder,
-    why: Route["why"],
-  ): boolean {
-    const nowMs = this.#ports.clock.nowMs();
-    // One that has just come is the youngest. One that waits for a pod already keeps its place.
-    const sinceMs = queuedSinceMs ?? (builder === undefined ? nowMs : -Infinity);
-    if (othersQueuedSinceMs >= sinceMs || why === "sibling" || why === "unusable") return false;
-    this.#sawOlder = true;
-    this.#yieldsSinceMs ??= nowMs;
-    const untilMs = this.#yieldsSinceMs + YIELD_MS;
-    if (nowMs >= untilMs) return false;
-    this.#wakeAt(untilMs);
-    return true;
+  /** Whether a session leaves room to another proxy. */
+  #yields(session: Session, builder: RoutedBuilder, why: Route["why"]): boolean {
+    const untilMs = this.#queued.yieldsUntilMs(session, builder, why);
+    if (untilMs !== undefined) this.#wakeAt(untilMs);
+    return untilMs !== undefined;
   }
 
   #enqueue(session: Session): void {
     this.#leaveBuilder(session);
-    if (session.queuedSinceMs !== undefined) return;
-    const { clock, log, metrics } = this.#ports;
-    session.queuedSinceMs = clock.nowMs();
+    if (this.#queued.has(session)) return;
     this.#queued.add(session);
-    session.why = "queued";
     this.#waitFor(session, "room");
-    const { id, project } = session;
-    log.info("session_queued", { session: id, project, queued: this.queued });
-    metrics.record("routed_total", 1, { builder: "", why: "queued" });
-    this.#tellQueued();
+    this.#heldChanged.tell();
   }
 
   /** It is not queued any more, if it was. */
   #unqueue(session: Session): void {
-    if (!this.#queued.delete(session)) return;
-    const { clock, metrics } = this.#ports;
-    const ms = clock.nowMs() - session.queuedSinceMs!;
-    session.queuedMs = (session.queuedMs ?? 0) + ms;
-    session.queuedSinceMs = undefined;
-    metrics.record("queue_seconds", ms / 1000, {});
-    this.#tellQueued();
-  }
-
-  /** Since when the oldest has been queued of those that are. */
-  get #queuedSinceMs(): number | undefined {
-    const [oldest] = this.#queued;
-    return oldest?.queuedSinceMs;
-  }
-
-  #tellQueued(): void {
-    const sinceMs = this.#queuedSinceMs;
-    for (const builder of this.#builders) builder.tellQueued(sinceMs);
-    this.#heldChanged.tell();
+    if (this.#queued.remove(session)) this.#heldChanged.tell();
   }
 
   #waitFor(session: Session, waitsFor: WaitsFor): void {
@@ -577,7 +507,7 @@ export class Pool {
     if (!this.#unseated.delete(session)) return;
     this.#heldChanged.tell();
     if (this.#unseated.size > 0) return;
-    this.#yieldsSinceMs = undefined;
+    this.#queued.nobodyWaits();
     this.#cancelTimer();
     this.#timerMs = Infinity;
   }
