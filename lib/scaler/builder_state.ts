@@ -33,8 +33,8 @@ export interface BuilderFacts {
   readonly isBroken: boolean;
 }
 
-/** What makes a pod stuck. */
-type Cause = "slow" | "claim" | "container";
+/** What makes a pod stuck: it is awaited for too long, the count cannot be written, or a container cannot run. */
+export type Cause = "slow" | "claim" | "container";
 
 /** What is remembered of the awaited pod. Times are monotonic ms. */
 export interface Progress {
