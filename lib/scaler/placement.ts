@@ -170,9 +170,7 @@ export class Placement {
 
   /** The sessions on each ordinal that count, those of other proxies included. */
   get load(): Load {
-    // What a record says of a pod that the count does not keep is of the past: its proxy may have died with it.
-    const replicas = this.#agreement.seen?.replicas ?? 0;
-    const load = new Map([...this.#others].filter(([ordinal]) => ordinal < replicas));
+    const load = new Map(this.#others);
     for (const [ordinal, count] of this.usage.load) load.set(ordinal, count + (load.get(ordinal) ?? 0));
     return load;
   }

@@ -59,14 +59,6 @@ Deno.test("Placement takes the sessions of other proxies into account, and says 
   assert.deepEqual([seat(), seat()], [0, 1]);
 });
 
-Deno.test("Placement counts no sessions that records have on pods that the count does not keep", () => {
-  const { placement } = of(TWO, 1);
-  placement.others = new Map([[0, 1], [1, 2]]);
-  assert.deepEqual([...placement.load], [[0, 1]]);
-  placement.see({ version: "99", replicas: 2 });
-  assert.deepEqual([...placement.load], [[0, 1], [1, 2]]);
-});
-
 Deno.test("Placement.needed is what held sessions need beyond what has room, whoever sits there", () => {
   const { placement } = of(TWO, 1);
   placement.hold(1, true);
