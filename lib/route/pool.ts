@@ -211,6 +211,14 @@ export class Pool {
     }
   }
 
+  /** As `Seats.connected`. */
+  connected(seat: Seat): boolean {
+    const session = this.#sessions.get(seat.id);
+    if (session?.stage !== "seated" || !session.builder!.seats.connected(seat)) return false;
+    session.isConnected = true;
+    return true;
+  }
+
   /** As `Seats.holdAgain`. */
   holdAgain(id: number): void {
     const session = this.#sessions.get(id);

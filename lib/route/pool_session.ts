@@ -31,8 +31,10 @@ export interface Session {
   why: Route["why"] | undefined;
   /** The trace that its seat belongs to. */
   trace: string | undefined;
-  /** It is seated as one that only watches. */
+  /** It is held or seated as one that only watches. */
   isWatcher: boolean;
+  /** It has a connection to its pod. */
+  isConnected: boolean;
   /** It had a seat as soon as it was known where it belongs. */
   isWarm: boolean;
   /** Since when it has been queued, if it is, monotonic ms. */
@@ -58,6 +60,7 @@ export function newSession(id: number, arrival: Arrival, arrivedMs: number): Ses
     why: undefined,
     trace: undefined,
     isWatcher: false,
+    isConnected: false,
     isWarm: false,
     queuedSinceMs: undefined,
     queuedMs: undefined,

@@ -105,7 +105,7 @@ export class Router implements Seats {
 
   /** See {@link Seats}. */
   connected(seat: Seat): boolean {
-    return this.#owners.get(seat)!.connected(seat);
+    return this.#poolOf.get(seat.id)?.connected(seat) ?? false;
   }
 
   /** See {@link Seats}. */

@@ -53,10 +53,10 @@ export class Watchers {
     if (session.stage !== "seated") this.#held--;
   }
 
-  /** Pods may have gone: ends the watchers that were on them. */
+  /** Pods may have gone: ends the watchers that are connected to them. (Those that are not yet are held again.) */
   endLost(): void {
-    for (const { id, stage, builder, arrival } of this.#all) {
-      if (stage === "seated" && !builder!.seats.keeps(id)) arrival.onEnd("Its pod is not needed any more");
+    for (const { id, isConnected, builder, arrival } of this.#all) {
+      if (isConnected && !builder!.seats.keeps(id)) arrival.onEnd("Its pod is not needed any more");
     }
   }
 

@@ -49,7 +49,8 @@ scenario(
     assert.notEqual((await build.result()).code, 0);
     const { outcome, reason, pod } = await program.waitForRecord(
       "a session that says why it ended",
-      (record) => record.code === "session_ended" && record["reason"] !== undefined,
+      // buildctl hands over its traces on a connection of its own, which no daemon takes any more.
+      (record) => record.code === "session_ended" && record["pod"] !== undefined,
     );
     assert.match(String(outcome), /^(completed|upstream_reset)$/);
     assert.equal(reason, "container buildkitd of pod buildkitd-0 ended with exit code 137: OOMKilled");

@@ -478,6 +478,11 @@ export class Judge {
     return { client: end.client, proxy, daemon, end };
   }
 
+  #isGoing(set: string, uid: string): boolean {
+    const pod = this.#world.cluster.set(set).pods.find(({ metadata }) => metadata.uid === uid);
+    return pod === undefined || pod.metadata.deletionTimestamp !== undefined;
+  }
+
   #scaled(set: string, before: number, after: number, version: string, byHand: boolean): void {
     if (after === before) return;
     const who = byHand ? "by hand" : "by a proxy";
@@ -494,8 +499,10 @@ export class Judge {
     }
     if (byHand || after > before) return;
     for (const carried of this.#carried()) {
-      const { name, ordinal } = carried.daemon.pod;
+      const { name, ordinal, uid } = carried.daemon.pod;
       if (setNameOf(name) !== set || ordinal < after || ordinal >= before) continue;
+      // Somebody else has deleted it before.
+      if (this.doomed.has(uid) && this.#isGoing(set, uid)) continue;
       this.#exposed(carried, `A write of ours (${before} -> ${after}) removes the pod`, version);
     }
     this.#world.moments.happens("lowered", undefined);
