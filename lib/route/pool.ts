@@ -235,6 +235,7 @@ export class Pool {
     } else {
       session.stage = session.isKnown ? "watching" : "unknown";
       session.builder = undefined;
+      if (session.isKnown) this.#waitFor(session, "nothing");
       seats.end(id);
     }
     this.#changed();
@@ -481,7 +482,8 @@ export class Pool {
 
   #give(session: Session, builder: RoutedBuilder, why: Route["why"], seat: Seat): void {
     const take = session.take!;
-    this.#waitFor(session, "pod");
+    // One that watches is held without a limit, also while pods refuse it.
+    if (session.caller?.purpose !== "watch") this.#waitFor(session, "pod");
     this.#watchers.seated(session);
     this.#queue.seated(session.id);
     this.#seated(session, builder, why, seat);
