@@ -193,6 +193,22 @@ Deno.test("Router holds watchers without a limit, and they wake nothing, keep no
   }
 });
 
+Deno.test("Router holds a watcher without a limit also while a pod that looks ready refuses its connections", async () => {
+  for (const builders of [["b1"], ["b1", "b2"]]) {
+    const world = new PoolWorld({ builders });
+    world.builder("b1").run(1);
+    const watcher = await world.come(WATCHES);
+    assert.equal(podOf(watcher), "b1-0");
+    world.router.holdAgain(watcher.id);
+    const seated = world.router.wait(watcher.id, watcher.leave.signal);
+    await world.pass(0);
+    assert.equal((await seated).backend.pod, "b1-0");
+    assert.equal(watcher.waits.at(-1), "nothing");
+    await world.end(watcher);
+    world.assertEmpty();
+  }
+});
+
 Deno.test("Router takes a watcher that is held and makes another call for one that needs a pod, and the reverse", async () => {
   for (const builders of [["b1"], ["b1", "b2"]]) {
     const world = new PoolWorld({ builders });
