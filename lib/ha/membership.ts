@@ -180,7 +180,11 @@ export class Membership {
     }
     if (standing.state !== "alone") standing.state = "joining";
     if (!this.#ready && standing.state !== "alone") await removePredecessor(target, this.#ports, signal);
-    const { version } = await count.read(signal);
+    const { version, uid } = await count.read(signal);
+    // Its record belongs to another StatefulSet than the one that it would place sessions on.
+    if (uid !== undefined && uid !== target.uid) {
+      throw new Error("The StatefulSet was made anew, and that was not seen yet");
+    }
     placement.bind(version);
     // The count may have fallen and risen unseen while this proxy was no member, so the pods that it knows may
     // be going.

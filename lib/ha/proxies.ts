@@ -65,6 +65,7 @@ export class Proxies implements Peers {
   readonly #statement: Statement;
   readonly #membership: Membership;
   readonly #consent: Consent;
+  #uid: string | undefined;
   readonly #changed = new Listeners();
 
   /** Starts nothing: `run` does. */
@@ -91,6 +92,11 @@ export class Proxies implements Peers {
     election.add(this);
     metrics.record("proxies_alive", 1, {});
     this.#tell();
+  }
+
+  /** See {@link Peers.uid}. */
+  get uid(): string | undefined {
+    return this.#uid;
   }
 
   /** Whether this proxy may write a lower count now. */
@@ -141,6 +147,7 @@ export class Proxies implements Peers {
 
   /** Joins the others until the signal is aborted. `target` is the StatefulSet as it was found. */
   async run(target: RecordTarget, signal: AbortSignal): Promise<void> {
+    this.#uid = target.uid;
     this.#record.target = target;
     this.#records.target = target;
     const tasks = new TaskGroup();

@@ -15,6 +15,8 @@ export interface Count {
   readonly replicas: number;
   /** `metadata.resourceVersion` of the StatefulSet. Its `/scale` has the same. */
   readonly version: string;
+  /** The StatefulSet's uid, which its `/scale` has, too: one of the same name may have been made anew. */
+  readonly uid?: string | undefined;
 }
 
 /** Options of a write. */
@@ -98,5 +100,6 @@ function countOf(scale: Scale): Count {
   const version = scale.metadata?.resourceVersion;
   if (!version) throw new Error("Cannot read the replica count: the answer has no resourceVersion");
   // Kubernetes omits a count of 0 (omitempty in autoscaling/v1 ScaleSpec).
-  return { replicas: scale.spec?.replicas ?? 0, version };
+  const uid = scale.metadata?.uid;
+  return { replicas: scale.spec?.replicas ?? 0, version, ...(uid === undefined ? {} : { uid }) };
 }

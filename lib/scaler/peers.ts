@@ -28,6 +28,8 @@ export interface PeerUse {
 export interface Peers {
   /** Why this proxy places no session even if a pod is ready; undefined if it would. */
   readonly obstacle: string | undefined;
+  /** The uid of the StatefulSet that they are in front of; undefined if it is not known. */
+  readonly uid?: string | undefined;
   /** Whether this proxy may write a lower count now. Ask again after each wait: the lead may have ended. */
   readonly leads: boolean;
   /** What the others have in use. */

@@ -234,6 +234,10 @@ export class Scaler {
   async #tryLower(signal: AbortSignal): Promise<void> {
     const { placement, peers, count } = this.#ports;
     const read = await count.read(signal);
+    // The records of the other proxies belong to a uid: of a StatefulSet made anew, others would not be asked.
+    if (read.uid !== undefined && peers.uid !== undefined && read.uid !== peers.uid) {
+      throw new OutOfDate("The StatefulSet was made anew, and that was not seen yet");
+    }
     const decision = this.#decide();
     if (!this.#wantsLower(decision)) return;
     const { seen } = placement.agreement;
