@@ -132,7 +132,8 @@ async function main(): Promise<number> {
   }).output();
   if (!cached.success) throw new Error(new TextDecoder().decode(cached.stderr));
 
-  const folder = await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-e2e-" });
+  // Short: buildkitd refuses paths of sockets above 104 characters.
+  const folder = await Deno.makeTempDir({ prefix: "autoscaler-e2e-" });
   const script =
     `mount -t tmpfs tmpfs /run && ip link set lo up && ip addr add 10.99.0.1/16 dev lo && "$@"; exit $?`;
   const child = new Deno.Command("unshare", {

@@ -239,7 +239,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   "watcher-stays": {
     what: "a watcher does not end when its pod is to go",
     file: "route/watchers.ts",
-    change: [['if (isConnected && !builder!.seats.keeps(id)) arrival', "if (id < 0) arrival"]],
+    change: [["if (isConnected && !builder!.seats.keeps(id)) arrival", "if (id < 0) arrival"]],
     run: ["--watchers", "3"],
   },
   "early-overflow": {
