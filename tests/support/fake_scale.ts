@@ -27,6 +27,8 @@ const TARGET = {
 export class FakeScale implements ScaleApi {
   replicas: number;
   version = 100;
+  /** The StatefulSet's uid, if `/scale` tells it. */
+  uid: string | undefined;
   /** Every request that came, in order. */
   readonly requests: string[] = [];
   /** Called after every change. */
@@ -101,7 +103,8 @@ export class FakeScale implements ScaleApi {
   }
 
   #count(): Count {
-    return { replicas: this.replicas, version: String(this.version) };
+    const uid = this.uid === undefined ? {} : { uid: this.uid };
+    return { replicas: this.replicas, version: String(this.version), ...uid };
   }
 
   #check({ version }: Count): void {

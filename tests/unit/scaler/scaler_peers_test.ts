@@ -127,3 +127,17 @@ Deno.test("Scaler does not lower the count when something has changed while the 
     await stop();
   }
 });
+
+Deno.test("Scaler does not lower the count of a StatefulSet made anew before it is seen: its proxies were not asked", async () => {
+  const { clock, scale, others, start, stop } = setUp();
+  scale.uid = "new";
+  others.uid = "old";
+  await start();
+  await clock.advance(10 * IDLE_MS);
+  assert.equal(scale.replicas, 1);
+  others.uid = "new";
+  others.changed();
+  await clock.advance(IDLE_MS);
+  assert.equal(scale.replicas, 0);
+  await stop();
+});

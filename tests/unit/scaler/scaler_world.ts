@@ -51,7 +51,13 @@ export function setUp(
   };
   const sole = soleProxy(placement, clock.nowMs());
   /** The other proxies, as a test has them. */
-  const others = { leads: true, use: {} as Partial<PeerUse>, consent: sole.consent, changed: () => {} };
+  const others = {
+    leads: true,
+    uid: undefined as string | undefined,
+    use: {} as Partial<PeerUse>,
+    consent: sole.consent,
+    changed: () => {},
+  };
   const count = new ReplicaCount({ scale, placement, log, metrics, identity: "one" });
   const coldStart = new ColdStart(clock, metrics);
   const scaler = new Scaler(
@@ -64,6 +70,9 @@ export function setUp(
       placement,
       peers: {
         obstacle: undefined,
+        get uid() {
+          return others.uid;
+        },
         get leads() {
           return others.leads;
         },
