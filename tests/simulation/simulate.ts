@@ -247,7 +247,10 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
       served++;
     })();
   }
-  await until("service for everybody", readyWaitTimeoutMs + 60 * SECOND, () => served === probes.length);
+  // With a hard limit, the records of proxies that were killed say that pods are full until they are deleted.
+  const fullMs = settings.maxSessionsPerReplica.base > 0 ? 2 * recordExpiryMs : 0;
+  const servedMs = readyWaitTimeoutMs + 60 * SECOND + fullMs;
+  await until("service for everybody", servedMs, () => served === probes.length);
 
   // Watchers come, and stay: nobody has to be there for them.
   const endOfWatch = new AbortController();
