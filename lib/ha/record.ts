@@ -6,6 +6,7 @@
  * @module
  */
 import { selectorOf } from "../kube/shared_watch.ts";
+import { fnv1a } from "../base/fnv1a.ts";
 import type { Lease } from "../kube/types.ts";
 
 /** The scale target that records belong to. */
@@ -214,9 +215,7 @@ function cut(name: string, length: number): string {
   return name.slice(0, length).replace(/[^a-z0-9]+$/, "");
 }
 
-/** FNV-1a, 32 bits: tells long names apart. */
+/** Tells long names apart. */
 function hash(text: string): string {
-  let value = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193) >>> 0;
-  return value.toString(16).padStart(8, "0");
+  return (fnv1a(text) >>> 0).toString(16).padStart(8, "0");
 }

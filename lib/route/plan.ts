@@ -16,6 +16,8 @@
  *
  * @module
  */
+import type { BuilderState, ROUTE_REASONS } from "../base/metrics.ts";
+import type { Room } from "../scaler/capacity.ts";
 import { rankBy } from "./rank.ts";
 
 /** A session without a seat. */
@@ -36,22 +38,14 @@ export interface Waiting {
  * What a builder is, the first that fits. `missing`: absent, forbidden or cordoned. `ready`: a pod takes sessions.
  * `stuck`: its start makes no progress. `starting`. `asleep`.
  */
-export type State = "missing" | "ready" | "stuck" | "starting" | "asleep";
+export type State = BuilderState;
 
-/** A builder without the waiting sessions: they are in none of its numbers. */
-export interface Builder {
+/** A builder without the waiting sessions: they are in none of its numbers. Its limit counts where it is less than the others. */
+export interface Builder extends Room {
   /** The StatefulSet's name, distinct within the pool. */
   readonly name: string;
   /** See {@link State}. */
   readonly state: State;
-  /** Its sessions that count. */
-  readonly load: number;
-  /** Seats below the target on pods usable now. Infinity without a target. */
-  readonly room: number;
-  /** Seats below the target if it had all its replicas. Infinity without a target. */
-  readonly reach: number;
-  /** Seats below the hard limit if it had all its replicas. Infinity without one. Where it is less than the others, it counts. */
-  readonly limit: number;
 }
 
 /**
@@ -60,7 +54,7 @@ export interface Builder {
  * missing, or has no pod with room yet and the session does not wait for one. `queued`: every usable builder is at its
  * hard limit. `unusable`: every builder that it may use is stuck or missing.
  */
-export type Why = "home" | "sibling" | "overflow" | "shared" | "moved" | "queued" | "unusable";
+export type Why = typeof ROUTE_REASONS[number];
 
 /** Where a session goes. */
 export interface Route {

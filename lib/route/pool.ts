@@ -87,7 +87,6 @@ export class Pool {
         this.#watchers.endLost();
         this.#changed();
       });
-      builder.seats.subscribe(() => this.#changed());
     }
   }
 
@@ -294,8 +293,7 @@ export class Pool {
 
   /** Who waits here, and where the last sessions went, for people. */
   get description(): string {
-    const waiting = [...this.#unseated].filter(({ stage }) => stage === "waiting");
-    return [waitingText(waiting, this.queued, this.#queued.oldestMs), ...this.#decisions].join("; ");
+    return [waitingText(this.#waiting, this.queued, this.#queued.oldestMs), ...this.#decisions].join("; ");
   }
 
   /** Ends the sessions that only watch, present and future ones. */
@@ -306,12 +304,16 @@ export class Pool {
   /** What a plan is made of now. */
   get facts(): Facts {
     const { placement, overflow } = this.policy;
-    const waiting = [...this.#unseated].filter(({ stage }) => stage === "waiting");
     return {
-      waiting: waiting.map((session) => this.#asWaiting(session)),
+      waiting: this.#waiting.map((session) => this.#asWaiting(session)),
       builders: this.#builders.map(({ name, facts }) => ({ name, ...facts })),
       policy: { placement, overflow, turn: this.#turn },
     };
+  }
+
+  /** Those that call for a pod. */
+  get #waiting(): readonly Session[] {
+    return [...this.#unseated].filter(({ stage }) => stage === "waiting");
   }
 
   /** Something has changed: looks. Where a plan is made, that is done once for all changes of this moment. */

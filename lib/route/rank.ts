@@ -6,6 +6,7 @@
  * @see https://en.wikipedia.org/wiki/Rendezvous_hashing
  * @module
  */
+import { fnv1a } from "../base/fnv1a.ts";
 
 /**
  * Names of StatefulSets, the project's home first. They must be distinct. A re-created StatefulSet of the same name keeps
@@ -44,20 +45,6 @@ export function rankBy<T>(
 
 /** Is in no name, so that no two pairs of project and builder have the same text. */
 const SEPARATOR = "\0";
-
-/** As a signed number, so that all of the arithmetic is on 32-bit integers: this halves the time. */
-const FNV_OFFSET_BASIS = 0x811c9dc5 | 0;
-const FNV_PRIME = 0x01000193;
-
-/**
- * FNV-1a with 32 bits, continued from `hash`. Takes UTF-16 units as if they were bytes: names are ASCII.
- *
- * @see http://www.isthe.com/chongo/tech/comp/fnv/
- */
-function fnv1a(text: string, hash: number = FNV_OFFSET_BASIS): number {
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), FNV_PRIME);
-  return hash;
-}
 
 /**
  * The finaliser of MurmurHash3 with 32 bits. FNV-1a alone hardly lets the last bytes change the upper bits, and names of

@@ -21,9 +21,6 @@ import { explainRoute } from "./explain.ts";
 import { Pool } from "./pool.ts";
 import type { PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
 
-/** What the router is made of. */
-export type RouterPorts = PoolPorts;
-
 /** A pool to be. */
 export interface PoolParts {
   /** How it routes. */
@@ -43,7 +40,7 @@ export class Router implements Seats {
   readonly #projectOf: (host: string) => string | undefined;
 
   /** The pools in their declared order. */
-  constructor(pools: readonly PoolParts[], ports: RouterPorts) {
+  constructor(pools: readonly PoolParts[], ports: PoolPorts) {
     const gave = (seat: Seat, { seats }: RoutedBuilder) => void this.#owners.set(seat, seats);
     this.pools = new Map(
       pools.map(({ policy, builders }) => [policy.name, new Pool(policy, builders, ports, gave)]),

@@ -9,13 +9,14 @@
  *
  * @module
  */
+import type { BuilderState } from "../base/metrics.ts";
 import type { Pod } from "../kube/types.ts";
 
 /**
  * How far a builder can be used. `missing`: it does not exist, this proxy shall not use it, or this proxy has no right to
  * see it and knows no usable pod.
  */
-export type State = "missing" | "ready" | "stuck" | "starting" | "asleep";
+export type State = BuilderState;
 
 /** The present state of a builder. */
 export interface BuilderFacts {

@@ -124,7 +124,8 @@ function on(load: Load, ordinal: number): number {
   return load.get(ordinal) ?? 0;
 }
 
-function sum(values: Iterable<number>): number {
+/** The sum of some numbers. */
+export function sum(values: Iterable<number>): number {
   let total = 0;
   for (const value of values) total += value;
   return total;

@@ -7,9 +7,10 @@
  * @module
  */
 import type { Conn } from "../base/network.ts";
+import type { Beyond } from "../scaler/capacity.ts";
 import type { Seat } from "../scaler/placement.ts";
 
-export type { Seat };
+export type { Beyond, Seat };
 
 /** What else is known of a failed dial. */
 export interface DialErrorOptions extends ErrorOptions {
@@ -168,13 +169,8 @@ export interface Seats {
   explainReset(seat: Seat, connectedForMs: number, tell: (how: string | undefined) => void): void;
 }
 
-/** What a session may exceed on its pod: nothing, the soft target, or the hard limit as well. */
-export type Beyond = "nothing" | "target" | "limit";
-
 /** The seats of one builder. The router decides which sessions it gets; all of this is about those. */
 export interface BuilderSeats {
-  /** Calls `listener` when a seat may have come or gone. It must be quick and must not throw. */
-  subscribe(listener: () => void): void;
   /**
    * Seats a session in this step, or changes nothing. `counts`: as in {@link Arrival}. `beyond`: what it may exceed on a
    * pod.

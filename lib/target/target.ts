@@ -12,7 +12,7 @@ import { Proxies } from "../ha/proxies.ts";
 import { Standing } from "../ha/standing.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { statefulSetScale } from "../kube/scale.ts";
-import type { Capacity, Load, Room } from "../scaler/capacity.ts";
+import { type Capacity, type Room, sum } from "../scaler/capacity.ts";
 import { ColdStart } from "../scaler/cold_start.ts";
 import { CountOwners } from "../scaler/count_owners.ts";
 import { waitExplainer } from "../scaler/explain.ts";
@@ -121,7 +121,7 @@ export class Target {
     });
     this.#state.subscribe(() => this.#tellState());
     this.#tellState();
-    placement.subscribe(() => metrics.record("builder_sessions", sumOf(placement.usage.load), {}));
+    placement.subscribe(() => metrics.record("builder_sessions", sum(placement.usage.load.values()), {}));
     const upstream = new Upstream(settings, ports);
     this.#podHealth = new PodHealthChecks({ ...ports, placement, dialler: upstream });
     const resets = this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
@@ -183,12 +183,6 @@ function cordoned(observer: Observer): Presence {
     onPresence: (listener) => observer.onPresence(listener),
     podName: (ordinal) => observer.podName(ordinal),
   };
-}
-
-function sumOf(load: Load): number {
-  let sum = 0;
-  for (const count of load.values()) sum += count;
-  return sum;
 }
 
 /** How sessions spread over the pods of a builder follows from how they spread over builders. */

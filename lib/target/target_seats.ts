@@ -38,10 +38,6 @@ export class TargetSeats implements BuilderSeats {
     this.#dialFaults = new CauseLog(ports.log, "pod_connection_failed");
   }
 
-  subscribe(listener: () => void): void {
-    this.#ports.placement.subscribe(listener);
-  }
-
   seat(id: number, counts: boolean, beyond: Beyond): Seat | undefined {
     return this.#ports.placement.seat(id, counts, beyond);
   }

@@ -42,7 +42,6 @@ function builder(name: string, others: number): RoutedBuilder {
     throw new Error("Sessions are only routed here");
   };
   const seats: BuilderSeats = {
-    subscribe: (listener) => placement.subscribe(listener),
     seat: (id, used, beyond) => placement.seat(id, used, beyond),
     hold: (id, needs) => placement.hold(id, needs),
     end: (id) => placement.end(id),

@@ -145,7 +145,7 @@ Deno.test("TargetSeats.hold() gives the seat up, and tells of changes", () => {
   for (const needs of [true, false]) {
     const { seats, placement } = setUp();
     let told = 0;
-    seats.subscribe(() => told++);
+    placement.subscribe(() => told++);
     seats.seat(1, needs, "limit");
     assert.equal(placement.usage.on(0), 1);
     seats.hold(1, needs);
