@@ -6,6 +6,7 @@
  * @module
  */
 
+import assert from "node:assert/strict";
 import { join } from "node:path";
 import { surroundings } from "./surroundings.ts";
 
@@ -22,11 +23,14 @@ export async function hostNames(): Promise<HostNames> {
   const file = join(surroundings().folder, "hosts");
   const machine = await Deno.readTextFile(HOSTS);
   const addresses = new Map<string, string>();
-  const write = () =>
-    Deno.writeTextFile(
-      file,
-      [machine, ...[...addresses].map(([name, ip]) => `${ip} ${name}`), ""].join("\n"),
-    );
+  /** Never empties the file: a client may be reading it, and finds what was there before. */
+  const write = async () => {
+    const text = [machine, ...[...addresses].map(([name, ip]) => `${ip} ${name}`), ""].join("\n");
+    const bytes = new TextEncoder().encode(text);
+    using open = await Deno.open(file, { write: true, create: true });
+    assert.equal(await open.write(bytes), bytes.byteLength, "in one piece");
+    await open.truncate(bytes.byteLength);
+  };
   await write();
   await run("mount", "--bind", file, HOSTS);
   return {

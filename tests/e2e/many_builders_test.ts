@@ -153,12 +153,18 @@ scenario(
   async (cluster) => {
     const { bind } = cluster.kubelet.behaviourOf(SECOND);
     bind.shut();
-    const program = await startFor(cluster, 2, { "ready-wait-timeout": "12s", "idle-timeout": "1s" });
+    const program = await startFor(cluster, 2, { "ready-wait-timeout": "12s", "idle-timeout": "6s" });
     await using names = await ProjectNames.for(cluster);
     const project = projectOn(SECOND, 2);
     assert.equal(await finishedOn(await names.build(program, project)), `${FIRST}-0`);
-    const moved = program.ended.find(({ pod }) => pod === `${FIRST}-0`);
-    assert.deepEqual([moved?.["project"], moved?.["routed"]], [project, "moved"]);
+    // Its line may come a moment after the client has ended.
+    const moved = await program.waitForRecord(
+      "the line of the session that was moved",
+      (record) => record.code === "session_ended" && record["pod"] === `${FIRST}-0`,
+    );
+    assert.deepEqual([moved["project"], moved["routed"]], [project, "moved"]);
+    // Its pod must have the whole idle timeout to become ready, and be seen.
+    await cluster.timelineOf(SECOND).settle([0, 1, 0]);
     bind.open();
     await cluster.scale(1, SECOND);
     await until("its home to be ready", async () => {
