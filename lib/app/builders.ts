@@ -107,7 +107,7 @@ function routed({ name, isCordoned, target }: PooledTarget): RoutedBuilder {
     isCordoned,
     seats: target.seats,
     get facts() {
-      return { ...target.room, state: target.state };
+      return target.facts;
     },
     get othersQueuedSinceMs() {
       return target.proxies.use().queuedSinceMs;

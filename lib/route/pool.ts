@@ -306,7 +306,7 @@ export class Pool {
     const { placement, overflow } = this.policy;
     return {
       waiting: this.#waiting.map((session) => this.#asWaiting(session)),
-      builders: this.#builders.map(({ name, facts }) => ({ name, ...facts })),
+      builders: this.#builders.map(({ facts }) => facts),
       policy: { placement, overflow, turn: this.#turn },
     };
   }

@@ -16,7 +16,7 @@ export interface RoutedBuilder {
   /** Its seats. */
   readonly seats: BuilderSeats;
   /** What the plan must know of it, at this moment. */
-  readonly facts: Omit<Builder, "name">;
+  readonly facts: Builder;
   /** Since when the oldest session of another proxy has been queued for it, monotonic ms; undefined if none is. */
   readonly othersQueuedSinceMs: number | undefined;
   /** Tells the other proxies the same of this one. */

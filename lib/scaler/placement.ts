@@ -170,6 +170,7 @@ export class Placement {
 
   /** The sessions on each ordinal that count, those of other proxies included. */
   get load(): Load {
+    if (this.#others.size === 0) return this.usage.load;
     const load = new Map(this.#others);
     for (const [ordinal, count] of this.usage.load) load.set(ordinal, count + (load.get(ordinal) ?? 0));
     return load;
@@ -177,7 +178,7 @@ export class Placement {
 
   /** The ordinals that take sessions now, lowest first. */
   get usable(): readonly number[] {
-    return [...new Set(this.#usablePods.map(({ ordinal }) => ordinal))];
+    return ordinalsOf(this.#usablePods);
   }
 
   /** How many pods the held sessions of this proxy need. */
@@ -229,9 +230,10 @@ export class Placement {
    * beyond the limits of a pod.
    */
   seat(id: number, used: boolean, beyond: Beyond): Seat | undefined {
-    const { usable, load } = this;
-    const ordinal = choose({ usable, load }, this.#capacity, beyond, this.#last);
-    const backend = this.#usablePods.find((pod) => pod.ordinal === ordinal);
+    const pods = this.#usablePods;
+    const { load } = this;
+    const ordinal = choose({ usable: ordinalsOf(pods), load }, this.#capacity, beyond, this.#last);
+    const backend = pods.find((pod) => pod.ordinal === ordinal);
     if (backend === undefined) return undefined;
     this.#last = backend.ordinal;
     this.#seats.set(id, backend);
@@ -343,6 +345,10 @@ export class Placement {
       ordinal < Math.min(placeableBelow(this.#agreement), this.#capacity.maxReplicas) &&
       !this.pods.isSuspect(backend);
   }
+}
+
+function ordinalsOf(pods: readonly Backend[]): readonly number[] {
+  return [...new Set(pods.map(({ ordinal }) => ordinal))];
 }
 
 function isSame(a: Load, b: Load): boolean {

@@ -87,6 +87,11 @@ export class StateRunner {
     return stateOf(facts, this.#advanced(facts));
   }
 
+  /** When the state may change without an event, monotonic ms; Infinity if it will not. */
+  get nextChangeMs(): number {
+    return nextChangeMs(this.#progress, this.#longestMs);
+  }
+
   /** Calls `listener` when the state has changed. It must be quick and must not throw. */
   subscribe(listener: () => void): void {
     this.#listeners.add(listener);
@@ -123,8 +128,8 @@ export class StateRunner {
 
   async #watchTime(signal: AbortSignal): Promise<void> {
     for (;;) {
-      await this.#timer.wait(this.#ports.clock, nextChangeMs(this.#progress, this.#longestMs), signal);
-      if (this.#ports.clock.nowMs() >= nextChangeMs(this.#progress, this.#longestMs)) this.#look();
+      await this.#timer.wait(this.#ports.clock, this.nextChangeMs, signal);
+      if (this.#ports.clock.nowMs() >= this.nextChangeMs) this.#look();
     }
   }
 

@@ -43,6 +43,14 @@ export interface TargetPorts extends BasePorts {
   readonly upstreamTls?: Pick<UpstreamTls, "fault" | "connect"> | undefined;
 }
 
+/** What the router must know of a target. */
+export interface TargetFacts extends Room {
+  /** The StatefulSet's name. */
+  readonly name: string;
+  /** How far it can be used. */
+  readonly state: BuilderState;
+}
+
 /** One StatefulSet, and this proxy's part in it. */
 export class Target {
   /** What sessions see of it. */
@@ -66,6 +74,9 @@ export class Target {
   readonly #countOwners: CountOwners;
   readonly #podHealth: PodHealthChecks;
   readonly #state: StateRunner;
+  /** What `facts` remembers; undefined when something has changed since. */
+  #facts: TargetFacts | undefined;
+  #factsUntilMs = -Infinity;
 
   /** Starts nothing: `start` does. No session is seated before this proxy has joined the others. */
   constructor(settings: TargetSettings, given: TargetPorts) {
@@ -84,6 +95,8 @@ export class Target {
     };
     const standing = new Standing(clock, settings);
     const placement = this.placement = new Placement(clock, capacity, settings.readiness, standing);
+    // Before anybody else hears of the change, and reads them.
+    placement.subscribe(() => this.#facts = undefined);
     const coldStart = new ColdStart(clock, metrics);
     const scale = statefulSetScale(client, this.#at.namespace, this.#at.name);
     const count = this.#count = new ReplicaCount({ scale, placement, log, metrics, identity });
@@ -119,7 +132,10 @@ export class Target {
       placement,
       presence,
     });
-    this.#state.subscribe(() => this.#tellState());
+    this.#state.subscribe(() => {
+      this.#facts = undefined;
+      this.#tellState();
+    });
     this.#tellState();
     placement.subscribe(() => metrics.record("builder_sessions", sum(placement.usage.load.values()), {}));
     const upstream = new Upstream(settings, ports);
@@ -136,9 +152,19 @@ export class Target {
     return this.#state.state;
   }
 
-  /** What it can take; held sessions are not counted. */
-  get room(): Room {
-    return this.placement.room;
+  /**
+   * What the router must know of it: how far it can be used, and what it can take, held sessions not counted. Every plan
+   * reads this of all builders, so it is remembered until something changes or until time alone may change it. A seat is
+   * taken on what is true then.
+   */
+  get facts(): TargetFacts {
+    const nowMs = this.#ports.clock.nowMs();
+    if (this.#facts === undefined || nowMs >= this.#factsUntilMs) {
+      const { placement } = this;
+      this.#facts = { name: this.#at.name, state: this.state, ...placement.room };
+      this.#factsUntilMs = Math.min(placement.pods.nextVerifiedMs, this.#state.nextChangeMs);
+    }
+    return this.#facts;
   }
 
   /** Calls `listener` when its state or its room may have changed. It must be quick and must not throw. */

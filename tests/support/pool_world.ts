@@ -66,7 +66,7 @@ export class TestBuilder {
   get facts() {
     const { usable, needed, room } = this.placement;
     const state = usable.length > 0 ? "ready" : needed > 0 ? "starting" : "asleep";
-    return { ...room, state: this.state ?? state } as const;
+    return { name: this.name, ...room, state: this.state ?? state } as const;
   }
 
   /** Its sessions that count. */

@@ -26,7 +26,11 @@ export function oneBuilder(
     isCordoned: false,
     seats,
     get facts() {
-      return { ...placement.room, state: placement.usable.length > 0 ? "ready" : "asleep" } as const;
+      return {
+        name: "buildkitd",
+        ...placement.room,
+        state: placement.usable.length > 0 ? "ready" : "asleep",
+      } as const;
     },
     othersQueuedSinceMs: undefined,
     tellQueued: () => {},

@@ -64,7 +64,7 @@ function builder(name: string, others: number): RoutedBuilder {
     isCordoned: false,
     seats,
     get facts() {
-      return { ...placement.room, state: "ready" as const };
+      return { name, ...placement.room, state: "ready" as const };
     },
     othersQueuedSinceMs: undefined,
     tellQueued: () => {},
