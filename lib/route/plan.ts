@@ -7,7 +7,8 @@
  *
  * 1. its sibling's builder, if that is ready, whatever its limits: otherwise a client could wait for itself;
  * 2. the first builder in its order that has a pod with a seat below the target now, otherwise the first that would have
- *    one with all its replicas. A patient session does not look for the former: it waits for its home;
+ *    one with all its replicas. A patient session does not look for the former: it waits for its home. A late one does
+ *    not look for the latter if there is a ready builder for step 3: it may not live to see another pod start;
  * 3. the ready builder of least load that is below the hard limit, otherwise the first one below it;
  * 4. the queue.
  *
@@ -32,6 +33,8 @@ export interface Waiting {
   readonly tag: number;
   /** Whether it waits for its home to start instead of going to where there is room now. */
   readonly patient: boolean;
+  /** Whether it has waited for so long that it takes any pod that runs, above the target, too: it is not patient then. */
+  readonly late?: boolean | undefined;
 }
 
 /**
@@ -50,9 +53,9 @@ export interface Builder extends Room {
 
 /**
  * Why a session goes where it goes. `home`: the first in its order. `sibling`: where its sibling is. `overflow`: its home
- * is full up to the target. `shared`: every usable builder is, so it goes above the target. `moved`: its home is stuck or
- * missing, or has no pod with room yet and the session does not wait for one. `queued`: every usable builder is at its
- * hard limit. `unusable`: every builder that it may use is stuck or missing.
+ * is full up to the target. `shared`: every usable builder is, or the session is late, so it goes above the target.
+ * `moved`: its home is stuck or missing, or has no pod with room yet and the session does not wait for one. `queued`: every
+ * usable builder is at its hard limit. `unusable`: every builder that it may use is stuck or missing.
  */
 export type Why = typeof ROUTE_REASONS[number];
 
@@ -141,11 +144,13 @@ class Seating {
     const usable = (this.#isHomeOnly ? order.slice(0, 1) : order).filter(({ isUsable }) => isUsable);
     if (home === undefined || usable.length === 0) return { slot: home, why: "unusable" };
 
-    const now = session.patient ? undefined : usable.find(({ room }) => room > 0);
-    const first = now ?? usable.find(({ reach }) => reach > 0);
-    if (first !== undefined) return besideHome(home, first);
+    const now = session.patient && !session.late ? undefined : usable.find(({ room }) => room > 0);
+    if (now !== undefined) return besideHome(home, now);
     const below = usable.filter(({ limit }) => limit > 0);
-    const shared = leastLoaded(below) ?? below[0];
+    const running = leastLoaded(below);
+    const later = session.late && running !== undefined ? undefined : usable.find(({ reach }) => reach > 0);
+    if (later !== undefined) return besideHome(home, later);
+    const shared = running ?? below[0];
     return shared === undefined ? { why: "queued" } : { slot: shared, why: "shared" };
   }
 

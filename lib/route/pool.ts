@@ -402,7 +402,9 @@ export class Pool {
   #asWaiting(session: Session): Waiting {
     const { id, project, caller, arrivedMs } = session;
     const { placement, affinityPatienceMs } = this.policy;
-    const isOver = affinityPatienceMs > 0 && this.#ports.clock.nowMs() >= arrivedMs + affinityPatienceMs;
+    const nowMs = this.#ports.clock.nowMs();
+    const isOver = affinityPatienceMs > 0 && nowMs >= arrivedMs + affinityPatienceMs;
+    const late = nowMs >= this.#lateMs(session);
     const sibling = this.#siblingOf(session);
     return {
       id,
@@ -410,7 +412,13 @@ export class Pool {
       ...(project === undefined ? {} : { project }),
       ...(sibling === undefined ? {} : { sibling }),
       patient: placement === "affinity" && project !== undefined && caller?.isPatient === true && !isOver,
+      ...(late ? { late } : {}),
     };
+  }
+
+  /** From when on a session takes any pod that runs, monotonic ms: a pod that is awaited for as long is stuck. */
+  #lateMs({ arrivedMs }: Session): number {
+    return arrivedMs + this.policy.readyWaitTimeoutMs / 2;
   }
 
   /** Where another connection of the same client is. One that has ended is no reason to exceed the hard limit. */
@@ -549,14 +557,14 @@ export class Pool {
     return false;
   }
 
-  /** The patience of a session may end without any event. */
+  /** The patience of a session may end without any event, and so may the time for which it waits for the best pod. */
   #setTimer(): void {
     const { affinityPatienceMs } = this.policy;
-    if (affinityPatienceMs === 0) return;
     const nowMs = this.#ports.clock.nowMs();
-    for (const { arrivedMs } of this.#unseated) {
-      const untilMs = arrivedMs + affinityPatienceMs;
-      if (untilMs > nowMs) this.#wakeAt(untilMs);
+    for (const session of this.#unseated) {
+      for (const untilMs of [session.arrivedMs + (affinityPatienceMs || Infinity), this.#lateMs(session)]) {
+        if (untilMs > nowMs) this.#wakeAt(untilMs);
+      }
     }
   }
 

@@ -32,11 +32,12 @@ function buildersOf(name: string, load: number): Builder[] {
   return builders;
 }
 
-type Kind = Pick<Waiting, "patient" | "sibling">;
+type Kind = Pick<Waiting, "patient" | "sibling" | "late">;
 
 const KINDS: readonly Kind[] = [
   { patient: false },
   { patient: true },
+  { patient: false, late: true },
   { patient: false, sibling: FIRST },
   { patient: true, sibling: SECOND },
 ];
@@ -112,7 +113,7 @@ for (const placement of ["affinity", "packed", "least-sessions", "round-robin"] 
       const loads = areLoadsCompared ? [[0, 0], [0, 1], [1, 0]] as const : [[0, 1]] as const;
       let plans = 0;
       for (const load of loads) plans += check(policy, load, isMain ? ALL : SOME);
-      assert.equal(plans, 34 ** 2 * loads.length * (isMain ? 8 ** 3 : 74));
+      assert.equal(plans, 34 ** 2 * loads.length * (isMain ? 10 ** 3 : 143));
     });
   }
 }

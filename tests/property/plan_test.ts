@@ -39,6 +39,7 @@ const session = fc.record({
   sibling: fc.option(fc.constantFrom(...NAMES, "gone"), { nil: undefined, freq: 4 }),
   tag: fc.integer({ min: 1, max: 4 }),
   patient: fc.boolean(),
+  late: fc.boolean(),
 });
 
 /** Sessions with distinct ids, in any order. */
@@ -149,10 +150,23 @@ Deno.test("plan() lets no project overflow while its home has reach, by affinity
 Deno.test("plan() keeps a patient session at its home while that has reach and is usable", () => {
   fc.assert(
     fc.property(session, builders, (session, builders) => {
-      const one = { ...session, id: 1, patient: true, sibling: undefined };
+      const one = { ...session, id: 1, patient: true, late: false, sibling: undefined };
       const home = homeOf(one, builders);
       fc.pre(isUsable(home) && home.reach > 0 && home.limit > 0);
       assert.deepEqual(plan([one], builders, affinityPolicy).get(1), { builder: home.name, why: "home" });
+    }),
+    RUNS,
+  );
+});
+
+Deno.test("plan() lets no late session wait for a pod while a usable builder that is ready is below its hard limit", () => {
+  fc.assert(
+    fc.property(session, builders, policy, (session, builders, policy) => {
+      const one = { ...session, id: 1, patient: false, late: true, sibling: undefined };
+      const running = builders.filter(({ state, limit }) => state === "ready" && limit > 0);
+      fc.pre(running.length > 0);
+      const { builder } = plan([one], builders, { ...policy, overflow: "full" }).get(1)!;
+      assert.ok(running.some(({ name }) => name === builder));
     }),
     RUNS,
   );

@@ -84,7 +84,10 @@ function faultOfRoute(
   const taken = usable.find(({ name }) => name === builder);
   if (taken === undefined) return "that builder is not usable, and another is";
   if (taken.limit <= 0) return "that builder is at its hard limit";
+  const mayShare = session.late && usable.some(({ isReady, limit }) => isReady && limit > 0);
+  if (mayShare && !taken.isReady) return "it is late, and a pod runs";
   if (why === "shared") {
+    if (mayShare) return usable.some(({ room }) => room > 0) ? "a usable builder has room" : undefined;
     return usable.some(({ reach }) => reach > 0) ? "a usable builder is below its target" : undefined;
   }
   if (taken.reach <= 0 && usable.some(({ reach }) => reach > 0)) return "that builder is above its target";

@@ -96,6 +96,16 @@ Deno.test("ruleBrokenBy() finds builders that are stuck, missing or full, and ot
   );
 });
 
+Deno.test("ruleBrokenBy() lets late sessions, and no others, exceed the target while another builder could start", () => {
+  const [home, shared] = [{ builder: "b1", why: "home" }, { builder: "b2", why: "shared" }] as const;
+  const builders = buildersOf({ state: "asleep", room: 0 }, { room: 0, reach: 0 });
+  assert.equal(broken(builders, [{ late: true }], [shared]), "");
+  assert.match(broken(builders, [{}], [shared]), /below its target/);
+  assert.match(broken(builders, [{ late: true }], [home]), /it is late, and a pod runs/);
+  assert.equal(broken(builders, [{}], [home]), "");
+  assert.match(broken(buildersOf({}, { room: 0, reach: 0 }), [{ late: true }], [shared]), /has room/);
+});
+
 Deno.test("ruleBrokenBy() finds a queue in which nobody has to be, or that is not in order", () => {
   const [queued, to1] = [{ why: "queued" }, { builder: "b1", why: "home" }] as const;
   assert.match(broken(buildersOf({ limit: 1 }), [{}], [queued]), /below its hard limit/);

@@ -74,13 +74,15 @@ function wantedRoute(
   return { builder: best.builder.name, why: whyOf(kind, best.builder, home) };
 }
 
+/** The kind of seat that only a late session prefers to one below the target on a pod that does not run yet. */
+const LATE = 1.5;
 /** Kinds of seats that are none: at the hard limit, and not usable. */
 const QUEUE = 5;
 const UNUSABLE = 6;
 
 /** The kind of seat that the builder has for the session, from 0 (best), and what decides between seats of that kind. */
 function costOf(
-  { sibling, patient }: Waiting,
+  { sibling, patient, late }: Waiting,
   builder: Builder,
   place: number,
   { placement, overflow }: RoutePolicy,
@@ -90,7 +92,8 @@ function costOf(
   if (name === sibling && state === "ready") return [0];
   if (!isUsable(builder) || (overflow === "never" && hasHome && place > 0)) return [UNUSABLE, place];
   const reach = Math.min(builder.reach, limit);
-  if (!patient && Math.min(builder.room, reach) > 0) return [1, place];
+  if ((!patient || late) && Math.min(builder.room, reach) > 0) return [1, place];
+  if (late && limit > 0 && state === "ready") return [LATE, load, place];
   if (reach > 0) return [2, place];
   if (limit > 0) return state === "ready" ? [3, load, place] : [4, place];
   return [QUEUE];
@@ -99,7 +102,7 @@ function costOf(
 function whyOf(kind: number, builder: Builder, home: Builder): Why {
   if (kind === 0) return "sibling";
   if (kind === UNUSABLE) return "unusable";
-  if (kind === 3 || kind === 4) return "shared";
+  if (kind === LATE || kind === 3 || kind === 4) return "shared";
   if (builder.name === home.name) return "home";
   return isUsable(home) && Math.min(home.reach, home.limit) <= 0 ? "overflow" : "moved";
 }

@@ -74,6 +74,17 @@ Deno.test("plan() lets patient sessions wait for their home, and sends the other
   );
 });
 
+Deno.test("plan() sends late sessions to a pod with room, else to any that runs, and to one that starts if none does", () => {
+  const late = [session(1, { late: true })];
+  assert.deepEqual(routesOf(late, [asleep("b1"), full("b2", 1), ready("b3")]), ["b3 moved"]);
+  assert.deepEqual(routesOf(late, [asleep("b1"), full("b2", 1, 5), full("b3", 1)]), ["b3 shared"]);
+  assert.deepEqual(routesOf(late, [full("b1", 1), asleep("b2")]), ["b1 shared"]);
+  assert.deepEqual(routesOf(late, [asleep("b1"), full("b2", 0)]), ["b1 home"]);
+  assert.deepEqual(routesOf(late, [asleep("b1"), full("b2", 1)], { overflow: "never" }), ["b1 home"]);
+  const stuck: Builder = { ...full("b2", 1), state: "stuck" };
+  assert.deepEqual(routesOf(late, [asleep("b1"), stuck]), ["b1 home"]);
+});
+
 Deno.test("plan() lets patient sessions wait for further replicas of their home, and sends the others on", () => {
   const builders = [ready("b1", { room: 1, reach: 3 }), ready("b2")];
   assert.deepEqual(routesOf(sessions(3, { patient: true }), builders), ["b1 home", "b1 home", "b1 home"]);

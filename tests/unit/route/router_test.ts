@@ -355,6 +355,28 @@ Deno.test("Router ends the patience of a session in time, whoever came before it
   world.assertEmpty();
 });
 
+Deno.test("Router seats a session that has waited for half of its time on any pod that runs, above the target", async () => {
+  const world = new PoolWorld({
+    builders: ["b1", "b2"],
+    capacity: { sessionsPerReplica: 1 },
+    policy: { placement: "packed", readyWaitTimeoutMs: 10_000 },
+  });
+  const [b1, b2] = [world.builder("b1"), world.builder("b2")];
+  b1.run(1);
+  const running = await world.come(builds("a"));
+  const waiting = await world.come(builds("a"));
+  assert.equal(world.router.routeOf(waiting.id).builder, "b2", "that is called for");
+  assert.equal(b2.placement.usage.needing, 1);
+  await world.pass(4_999);
+  assert.equal(waiting.seat, undefined);
+  await world.pass(1);
+  assert.equal(podOf(waiting), "b1-0");
+  assert.equal(world.router.routeOf(waiting.id).why, "shared");
+  assert.equal(b2.placement.usage.needing, 0);
+  for (const session of [running, waiting]) await world.end(session);
+  world.assertEmpty();
+});
+
 Deno.test("Router never queues a client that hands over traces", async () => {
   const world = new PoolWorld({ builders: ["b1"], ...FULL });
   world.builder("b1").run(1);
