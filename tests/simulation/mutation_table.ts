@@ -245,7 +245,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   "early-overflow": {
     what: "a session goes to the last builder with reach, not to the first",
     file: "route/plan.ts",
-    change: [["now ?? usable.find(({ reach })", "now ?? usable.findLast(({ reach })"]],
+    change: [["undefined : usable.find(({ reach })", "undefined : usable.findLast(({ reach })"]],
     run: ["--builders", "3"],
   },
   "last-come-first": {
