@@ -26,8 +26,8 @@ export interface PathWeather {
   latencyMs(): number;
   /** Told of each request as it leaves. */
   onRequest(request: HttpRequest): void;
-  /** Told of each request as it arrives, and of when it had left, true ms. */
-  onArrival(request: HttpRequest, sentMs: number): void;
+  /** Told of each request as it arrives, and of when it had left, true ms. What it returns is called when it is answered. */
+  onArrival(request: HttpRequest, sentMs: number): () => void;
   /** What happens to a request, other than that it is answered. */
   fate(request: HttpRequest): Fate | undefined;
   /** Whether a request that could not pass, and that its sender has given up, arrives all the same. */
@@ -131,9 +131,10 @@ export class ApiPath implements Http {
       await this.#travel();
       return answer({ status: fate.code, headers, body: whole(JSON.stringify(status)) });
     }
-    this.#weather.onArrival(request, sentMs);
+    const answered = this.#weather.onArrival(request, sentMs);
     const server = new AbortController();
-    const response = await this.#api.handle({ ...request, signal: server.signal }, this.#machine.name);
+    const response = await this.#api.handle({ ...request, signal: server.signal }, this.#machine.name)
+      .finally(answered);
     if (watches && response.status === 200) {
       return await this.#stream(response, request.url.pathname.split("/").at(-1)!, server);
     }

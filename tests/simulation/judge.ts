@@ -106,8 +106,6 @@ export class Judge {
   seesClearly = false;
   /** Clocks may drift further than the margins allow: only that everything settles is asserted. */
   lenient = false;
-  /** When the write of the count was sent that arrives now, true ms. */
-  arrivingSentMs = -Infinity;
   /** Pods that somebody else's write, a fault or a person has doomed: by uid. */
   readonly doomed = new Set<string>();
   /** Pods that a write of ours has removed, by uid: when that was sent, true ms. */
@@ -116,6 +114,8 @@ export class Judge {
   readonly #stoppedMs = new Map<string, number>();
   /** Where the last connection of each trace went, by proxy and trace, and when, true ms. */
   readonly #traces = new Map<string, { readonly set: string; readonly placedMs: number }>();
+  /** By StatefulSet: when the writes of its count were sent that have arrived and are not answered yet, true ms. */
+  readonly #arriving = new Map<string, number[]>();
   /** Why whatever happens to a client is no wonder. */
   readonly #excused = new Map<number, string>();
   /** Sessions that a named exception has exposed. */
@@ -330,6 +330,14 @@ export class Judge {
     if (error === undefined && !proxy.stopping) this.#fail(`${name} has ended by itself`);
   }
 
+  /** A write of a count arrives. Call the function that is returned when it is answered: they are answered in turn. */
+  writeArrives(set: string, sentMs: number): () => void {
+    const arriving = this.#arriving.get(set) ?? [];
+    this.#arriving.set(set, arriving);
+    arriving.push(sentMs);
+    return () => void arriving.splice(arriving.indexOf(sentMs), 1);
+  }
+
   /** Something was written in the cluster; `byHand` by somebody else than the proxies. */
   stored({ resource, before, after }: StoreEvent, byHand: boolean): void {
     if (resource === STATEFULSETS) {
@@ -495,7 +503,7 @@ export class Judge {
       const { uid } = pod.metadata;
       if (ordinalOf(pod) < after) continue;
       if (byHand) this.doomed.add(uid);
-      else this.#removed.set(uid, this.arrivingSentMs);
+      else this.#removed.set(uid, this.#arriving.get(set)?.[0] ?? Infinity);
     }
     if (byHand || after > before) return;
     for (const carried of this.#carried()) {

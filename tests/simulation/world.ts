@@ -162,7 +162,9 @@ export class World {
       latencyMs: () => this.weather.apiLatencyMs(),
       onRequest: (request) => this.#requested(proxy, request),
       onArrival: ({ method, url }, sentMs) => {
-        if (method !== "GET" && url.pathname.endsWith("/scale")) this.judge.arrivingSentMs = sentMs;
+        const [set, subresource] = url.pathname.split("/").slice(-2);
+        const isWrite = method !== "GET" && subresource === "scale";
+        return isWrite ? this.judge.writeArrives(set!, sentMs) : () => {};
       },
       fate: ({ method, url }) => {
         for (const draw of this.weather.fates) {
