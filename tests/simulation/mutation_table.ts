@@ -248,6 +248,12 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     change: [["undefined : usable.find(({ reach })", "undefined : usable.findLast(({ reach })"]],
     run: ["--builders", "3"],
   },
+  "late-waits": {
+    what: "a session that has waited for long goes on waiting for a pod that starts, although another runs",
+    file: "route/plan.ts",
+    change: [["session.late && running !== undefined ?", "false ?"]],
+    run: ["--builders", "3"],
+  },
   "last-come-first": {
     what: "of the sessions of a project, the last to come is the first to be seated",
     file: "route/queue.ts",

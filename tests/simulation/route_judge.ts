@@ -94,7 +94,7 @@ function faultOfRoute(
   if (home === undefined || builder === home) return undefined;
   const { reach, room, isUsable } = left.get(home)!;
   if (!isUsable || reach <= 0) return undefined;
-  if (session.patient) return "its home has reach, and it waits for that";
+  if (session.patient && !session.late) return "its home has reach, and it waits for that";
   return room > 0 || taken.room <= 0 ? "its home has reach" : undefined;
 }
 

@@ -104,6 +104,8 @@ Deno.test("ruleBrokenBy() lets late sessions, and no others, exceed the target w
   assert.match(broken(builders, [{ late: true }], [home]), /it is late, and a pod runs/);
   assert.equal(broken(builders, [{}], [home]), "");
   assert.match(broken(buildersOf({}, { room: 0, reach: 0 }), [{ late: true }], [shared]), /has room/);
+  const moved = { builder: "b2", why: "moved" } as const;
+  assert.equal(broken(buildersOf({ room: 0 }, {}), [{ patient: true, late: true }], [moved]), "");
 });
 
 Deno.test("ruleBrokenBy() finds a queue in which nobody has to be, or that is not in order", () => {
