@@ -87,6 +87,11 @@ export class StateRunner {
     return stateOf(facts, this.#advanced(facts));
   }
 
+  /** The pod that is awaited, or should come next, makes no progress. */
+  get isStuck(): boolean {
+    return this.#progress.stuck !== undefined;
+  }
+
   /** When the state may change without an event, monotonic ms; Infinity if it will not. */
   get nextChangeMs(): number {
     return nextChangeMs(this.#progress, this.#longestMs);

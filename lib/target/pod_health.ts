@@ -1,6 +1,6 @@
 /**
- * Checks the health of the daemons: often while a session waits for a pod, every 5 s while a pod has sessions, never
- * otherwise. `lib/scaler/readiness.ts` says what the answers mean.
+ * Checks the health of the daemons: often while a session waits for a pod, every 5 s while a pod has sessions or is stuck,
+ * never otherwise. `lib/scaler/readiness.ts` says what the answers mean.
  *
  * @module
  */
@@ -12,6 +12,7 @@ import { Notifier } from "../base/notifier.ts";
 import type { BasePorts } from "../base/ports.ts";
 import type { Backend } from "../scaler/backends.ts";
 import type { Placement } from "../scaler/placement.ts";
+import type { StateRunner } from "../scaler/state_runner.ts";
 import { type HealthAnswer, MISSED_LIMIT, type PodHealth } from "../scaler/readiness.ts";
 import { checkHealth } from "./health_check.ts";
 import type { Dialler } from "./dial.ts";
@@ -23,6 +24,8 @@ export interface PodHealthPorts extends Pick<BasePorts, "clock" | "random" | "lo
   readonly dialler: Dialler;
   /** Knows the pods and who waits, and is told. */
   readonly placement: Placement;
+  /** Knows whether a pod makes no progress: nobody waits for it then, and nothing else may show that it serves at last. */
+  readonly state: Pick<StateRunner, "isStuck" | "subscribe">;
 }
 
 /**
@@ -34,7 +37,7 @@ const WAITING = { baseMs: 60, capMs: 1_000 };
 /** The same where each check is a request to the API server. */
 const WAITING_FORWARDED = { baseMs: 500, capMs: 2_000 };
 
-/** The same while nobody waits and a pod has sessions. */
+/** The same while nobody waits, and a pod has sessions or is stuck. */
 const RUNNING_INTERVAL_MS = 5_000;
 
 /** The longest time of one check. A daemon that listens and does not answer yet is then asked again. */
@@ -69,7 +72,7 @@ export class PodHealthChecks {
   /** Starts nothing: `run` does. */
   constructor(ports: PodHealthPorts) {
     this.#ports = ports;
-    ports.placement.subscribe(() => this.#changed.notify());
+    for (const part of [ports.placement, ports.state]) part.subscribe(() => this.#changed.notify());
   }
 
   /** Runs until the signal is aborted. */
@@ -128,11 +131,11 @@ export class PodHealthChecks {
   }
 
   #needed({ addresses, terminating, ordinal }: Backend, health: PodHealth): boolean {
-    const { usage } = this.#ports.placement;
+    const { placement: { usage }, state } = this.#ports;
     if (terminating || addresses.length === 0) return false;
     // With `--readiness grpc` nothing else can make the pod ready, so the daemon is asked again.
     if (health.unsupported && this.#ports.placement.pods.mode !== "grpc") return false;
-    return usage.held > 0 || (health.served && usage.on(ordinal) > 0);
+    return usage.held > 0 || state.isStuck || (health.served && usage.on(ordinal) > 0);
   }
 
   async #check(backend: Backend, checks: Checks, stop: AbortSignal, signal: AbortSignal): Promise<void> {

@@ -139,7 +139,7 @@ export class Target {
     this.#tellState();
     placement.subscribe(() => metrics.record("builder_sessions", sum(placement.usage.load.values()), {}));
     const upstream = new Upstream(settings, ports);
-    this.#podHealth = new PodHealthChecks({ ...ports, placement, dialler: upstream });
+    this.#podHealth = new PodHealthChecks({ ...ports, placement, state: this.#state, dialler: upstream });
     const resets = this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
     const { upstreamTls } = ports;
     const explain = { client, clock, placement, observer, scaler, peers, upstream, upstreamTls };

@@ -219,7 +219,7 @@ export class World {
     this.trace(proxy.machine.name, "is told to stop");
     proxy.machine.deliver(() => proxy.drain.abort(new Error("SIGTERM")));
     const { shutdownDelayMs, drainTimeoutMs } = this.settings;
-    const cutsInMs = drainTimeoutMs === 0 ? Infinity : (shutdownDelayMs + drainTimeoutMs) * 0.9;
+    const cutsInMs = drainTimeoutMs === 0 ? Infinity : (shutdownDelayMs + drainTimeoutMs) / this.judge.slack;
     this.time.setTimer(cutsInMs, () => proxy.cuts = true);
   }
 

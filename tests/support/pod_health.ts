@@ -56,7 +56,7 @@ export function setUp(fate: Fate, options: { mode?: ReadinessMode; backend?: Par
   show();
   const daemon = new HealthDaemon("serving");
   const checks: Check[] = [];
-  const world = { fate };
+  const world = { fate, isStuck: false };
   const network: Network = {
     listen: () => assert.fail("nobody listens here"),
     connect({ hostname }, signal) {
@@ -83,6 +83,12 @@ export function setUp(fate: Fate, options: { mode?: ReadinessMode; backend?: Par
     random: () => 1,
     log,
     placement,
+    state: {
+      get isStuck() {
+        return world.isStuck;
+      },
+      subscribe: () => {},
+    },
     dialler: directDialler(SETTINGS, network, clock),
   });
   const stop = new AbortController();

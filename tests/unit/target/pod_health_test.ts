@@ -26,6 +26,26 @@ Deno.test("PodHealthChecks asks a daemon that is not there all the time while a 
   assert.ok(Math.min(...pauses) >= LONGEST_PAUSE_MS / 2);
 });
 
+Deno.test("PodHealthChecks asks a daemon now and then while its pod is stuck, though nobody waits, and sees that it serves", async () => {
+  await using setting = setUp("refused", { mode: "grpc" });
+  const { clock, placement, world, show, since } = setting;
+  await clock.advance(10_000);
+  assert.deepEqual(setting.checks, [], "nobody waits");
+  world.isStuck = true;
+  const stuckMs = clock.nowMs();
+  show();
+  await clock.advance(10_000);
+  assert.deepEqual(since(stuckMs), [0, 5_000, 10_000]);
+  assert.deepEqual(placement.usable, []);
+  world.fate = "serving";
+  await clock.advance(5_000);
+  assert.deepEqual(placement.usable, [0]);
+  world.isStuck = false;
+  const usableMs = clock.nowMs() + 1;
+  await clock.advance(20_000);
+  assert.deepEqual(since(usableMs), []);
+});
+
 Deno.test("PodHealthChecks asks at once when a dial has failed and a client waits", async () => {
   await using setting = await warm();
   const { clock, placement, world, since } = setting;
