@@ -35,6 +35,8 @@ async function main(stop: StopSignals): Promise<number> {
         await runDemo({ stub: request.stub, laptop: request.laptop, stop: stop.drain });
         return 0;
       }
+      case "check":
+        return await check(request, stop);
       case "run":
         return await run(request, stop);
     }
@@ -142,6 +144,39 @@ async function run(
   } finally {
     await flush(FLUSH_MS);
   }
+}
+
+/** Prints the doctor's report. Exit code 1: something failed. */
+async function check(
+  { settings, overridden, output }: import("./lib/config/command_line.ts").CheckRequest,
+  stop: StopSignals,
+): Promise<number> {
+  const { systemClock: clock } = await import("./lib/base/clock.ts");
+  const { systemRandom: random } = await import("./lib/base/random.ts");
+  const { logTo } = await import("./lib/base/log.ts");
+  const { denoNetwork: network } = await import("./lib/proxy/deno_network.ts");
+  const { denoTls: startTls } = await import("./lib/proxy/deno_tls.ts");
+  const { loadUpstreamTls } = await import("./lib/target/upstream_tls.ts");
+  const { loadCluster } = await import("./lib/kube/load_cluster.ts");
+  const { systemMachine: machine } = await import("./lib/kube/machine.ts");
+  const { isHealthy, reportJson, reportText } = await import("./lib/check/report.ts");
+  const { runCheck } = await import("./lib/app/check.ts");
+  const log = logTo(() => {});
+  const { PROGRAM } = await import("./lib/config/commands.ts");
+  for (const { flag, variable } of overridden) {
+    await complain(`${PROGRAM}: "${flag}" has no effect: the variable ${variable} overrides it\n`);
+  }
+  const findings = await runCheck(settings, {
+    clock,
+    random,
+    network,
+    runtime: Deno.version.deno,
+    readText: machine.readText,
+    loadCluster: () => loadCluster(settings, { log, clock, machine }),
+    loadUpstreamTls: () => loadUpstreamTls(settings, { log, clock, machine, startTls }),
+  }, stop.drain);
+  await print(output === "json" ? reportJson(findings) : reportText(findings));
+  return isHealthy(findings) ? 0 : 1;
 }
 
 /** Tells whoever sits at the terminal what to type. */

@@ -10,7 +10,16 @@
  */
 import { Command, CommanderError, Option } from "@commander-js/extra-typings";
 import { UsageError } from "../base/errors.ts";
-import { COMMANDS, DEMO_FLAGS, PROGRAM, type Shell, SHELLS } from "./commands.ts";
+import {
+  CHECK_FLAG,
+  CHECK_OUTPUTS,
+  type CheckOutput,
+  COMMANDS,
+  DEMO_FLAGS,
+  PROGRAM,
+  type Shell,
+  SHELLS,
+} from "./commands.ts";
 import { nearest } from "./nearest.ts";
 import { type RunRequest, runRequest, type SettingsInput } from "./parse_settings.ts";
 import { type SettingKey, settingRows, SETTINGS, TOPICS } from "./settings.ts";
@@ -18,6 +27,7 @@ import { type SettingKey, settingRows, SETTINGS, TOPICS } from "./settings.ts";
 /** What a command line asks for. */
 export type Request =
   | RunRequest
+  | CheckRequest
   /** `stub`: without real buildkitd. `laptop`: without a route to the pods. */
   | { readonly command: "demo"; readonly stub: boolean; readonly laptop: boolean }
   | { readonly command: "help"; readonly text: string }
@@ -25,6 +35,14 @@ export type Request =
   | { readonly command: "completions"; readonly shell: Shell }
   /** Asked by a completion script; `words` are the unfinished command line. */
   | { readonly command: "complete"; readonly words: readonly string[] };
+
+/** The command that looks for faults. */
+export interface CheckRequest extends Omit<RunRequest, "command"> {
+  /** Distinguishes it from the other commands. */
+  readonly command: "check";
+  /** How to print the report. */
+  readonly output: CheckOutput;
+}
 
 /**
  * Parses a command line.
@@ -35,7 +53,7 @@ export function parseCommandLine(args: readonly string[], variables: SettingsInp
   if (args[0] === "complete" && args[1] === "--") return { command: "complete", words: args.slice(2) };
   const program = commandTree();
   const { operands, unknown, problem } = split(program, args);
-  const { help, version, ...given } = program.opts() as Record<string, string | boolean | undefined>;
+  const { help, version, output, ...given } = program.opts() as Record<string, string | boolean | undefined>;
   const [name = "run", ...rest] = operands;
   const command = program.commands.find((each) => each.name() === name);
   if (help || name === "help") {
@@ -46,9 +64,15 @@ export function parseCommandLine(args: readonly string[], variables: SettingsInp
   const problems: string[] = [];
   if (command === undefined) problems.push(unknownCommand(name, program));
   const flags = flagsOf(given);
-  if (name === "demo") return demoRequest([...flags.keys()], [...rest, ...unknown], problem);
+  if (name === "demo") {
+    const outputs = output === undefined ? [] : [CHECK_FLAG.flag];
+    return demoRequest([...flags.keys()], [...rest, ...unknown, ...outputs], problem);
+  }
   problems.push(...unknownFlags(unknown, program));
   if (problem !== undefined) problems.push(problem);
+  if (output !== undefined && command !== undefined && name !== "check") {
+    problems.push(`Cannot use "${CHECK_FLAG.flag}" with "${name}": only "check" prints a report`);
+  }
   const shell = name === "completions" ? rest.shift() : undefined;
   if (name === "completions" && !isShell(shell)) {
     const found = shell === undefined ? "no shell" : `"${shell}"`;
@@ -60,7 +84,21 @@ export function parseCommandLine(args: readonly string[], variables: SettingsInp
     if (problems.length > 0) throw new UsageError(problems, { preventsStart: false });
     return isShell(shell) ? { command: "completions", shell } : { command: "version" };
   }
+  if (name === "check") return checkRequest({ flags, variables, problems }, output ?? CHECK_OUTPUTS[0]);
   return runRequest({ flags, variables, problems });
+}
+
+function checkRequest(input: SettingsInput, output: string | boolean): CheckRequest {
+  const known = CHECK_OUTPUTS.find((each) => each === output);
+  const problems = [...input.problems ?? []];
+  if (known === undefined) {
+    problems.push(
+      `Cannot parse "${CHECK_FLAG.flag}": found ${JSON.stringify(output)}, want one of ${
+        CHECK_OUTPUTS.join(", ")
+      }`,
+    );
+  }
+  return { ...runRequest({ ...input, problems }), command: "check", output: known! };
 }
 
 interface Split {
@@ -156,11 +194,15 @@ function commandTree(): Command {
       new Option(`${flag} <${type.placeholder}>`, help).helpGroup(`${TOPICS[topic]}:`),
     );
   }
+  program.addOption(outputOption().hideHelp());
   program.addOption(new Option("-h, --help", "show this").helpGroup("Other:"));
   program.addOption(new Option("--version", "show the version").helpGroup("Other:"));
   for (const [name, { help }] of COMMANDS) {
     const command = program.command(name).description(help).helpOption(false);
     if (name === "demo") { for (const [flag, help] of DEMO_FLAGS) command.option(flag, help); }
+    if (name === "check") {
+      command.usage("[flags]").addOption(outputOption()).summary(help).description(CHECK_HELP);
+    }
     if (name === "completions") {
       command.addArgument(program.createArgument("<shell>", "the shell to make it for").choices(SHELLS));
     }
@@ -168,6 +210,17 @@ function commandTree(): Command {
   program.addHelpText("after", EPILOGUE);
   return program as unknown as Command;
 }
+
+function outputOption(): Option {
+  const { flag, help } = CHECK_FLAG;
+  return new Option(`${flag} <how>`, `${help}: ${CHECK_OUTPUTS.join(", ")}\n[default ${CHECK_OUTPUTS[0]}]`);
+}
+
+const CHECK_HELP =
+  `Looks for faults in the cluster and the settings: the API server, the rights, the StatefulSets with their Services, ` +
+  `volumes and pods, TLS, and other writers of the replica count. Takes the flags and variables of "run", so that it ` +
+  `looks at the same things. Wakes no builder and writes nothing. What you have no right to read is not checked. ` +
+  `Exit codes: 0 no fault, 1 at least one, 2 wrong usage.`;
 
 /** The help of a setting, then its variable and default, and whether pools may differ. */
 function optionDescription(
@@ -190,6 +243,7 @@ Examples:
   ${PROGRAM} --sts-namespace ci --idle-timeout 10m
   ${PROGRAM} --kubeconfig ~/.kube/config --context staging
   SCALE_DOWN_IDLE_TIMEOUT=30s ${PROGRAM} --log-format json
+  ${PROGRAM} check --sts-namespace ci
   ${PROGRAM} demo
   source <(${PROGRAM} completions bash)
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { COMMANDS, DEMO_FLAGS, PROGRAM, type Shell, SHELLS } from "./commands.ts";
+import { CHECK_FLAG, CHECK_OUTPUTS, COMMANDS, DEMO_FLAGS, PROGRAM, type Shell, SHELLS } from "./commands.ts";
 import { settingRows } from "./settings.ts";
 
 /** Prints the completion script for a shell. */
@@ -19,7 +19,10 @@ export async function printCompletions(words: readonly string[]): Promise<void> 
   const root = new RootCommand();
   for (const [name, { help }] of COMMANDS) {
     const command = root.command(name, help);
-    if (name === "run") addSettings(command);
+    if (name === "run" || name === "check") addSettings(command);
+    if (name === "check") {
+      command.option(CHECK_FLAG.flag.slice(2), CHECK_FLAG.help, choices(CHECK_OUTPUTS));
+    }
     if (name === "demo") { for (const [flag, help] of DEMO_FLAGS) command.option(flag.slice(2), help); }
     if (name === "completions") command.argument("shell", choices(SHELLS));
   }

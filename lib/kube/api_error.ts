@@ -15,7 +15,9 @@ export interface ApiTarget {
   readonly group: string;
   /** The resource, with its subresource: `statefulsets/scale`. */
   readonly resource: string;
-  /** The namespace of the object or collection. */
+  /** The version of the API, if not `v1`. */
+  readonly version?: string;
+  /** The namespace of the object or collection; empty for one of the whole cluster. */
   readonly namespace: string;
   /** The object's name; empty for a collection. */
   readonly name: string;
@@ -63,7 +65,8 @@ export interface StatusLike {
 
 /** Describes a request: `get statefulsets/scale "buildkitd" in namespace "default"`. */
 export function describeTarget({ verb, resource, namespace, name }: ApiTarget): string {
-  return `${verb} ${resource}${name === "" ? "" : ` "${name}"`} in namespace "${namespace}"`;
+  const where = namespace === "" ? "" : ` in namespace "${namespace}"`;
+  return `${verb} ${resource}${name === "" ? "" : ` "${name}"`}${where}`;
 }
 
 function describe(target: ApiTarget, status: number, { reason, message }: StatusLike): string {

@@ -28,8 +28,10 @@ const LARGEST_BODY_BYTES = 16 * 1024 * 1024;
 
 /** A request. */
 export interface ApiRequest {
-  /** What it acts on, for messages and metrics. */
+  /** What it acts on, for its path, messages and metrics. */
   readonly target: ApiTarget;
+  /** Its path, if that is not the target's: `/version` is no resource. */
+  readonly path?: string;
   /** The HTTP method. */
   readonly method: "GET" | "PUT" | "PATCH" | "POST" | "DELETE";
   /** Query parameters. */
@@ -168,7 +170,7 @@ export class KubeClient {
   }
 
   async #send(request: ApiRequest, signal: AbortSignal): Promise<HttpResponse> {
-    const { target, method, query, body, contentType, upgrade } = request;
+    const { target, method, query, body, contentType, upgrade, path = pathOf(target) } = request;
     const { cluster, clock } = this.#ports;
     const headers: Record<string, string> = {
       accept: "application/json",
@@ -189,7 +191,7 @@ export class KubeClient {
     invariant(send !== undefined, "a way to the API server that is asked for streams knows them");
     const response = await send({
       method,
-      url: urlOf(cluster.server, target, query),
+      url: urlOf(cluster.server, path, query),
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: whole.signal,
@@ -249,25 +251,20 @@ export function retryDelayMs(
 }
 
 /** Paths: https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-uris */
-function urlOf(server: URL, target: ApiTarget, query: Readonly<Record<string, string>> = {}): URL {
-  const { group, namespace, name } = target;
-  const [resource, subresource] = target.resource.split("/");
-  const parts = [
-    group === "" ? "api" : "apis",
-    group,
-    "v1",
-    "namespaces",
-    namespace,
-    resource,
-    name,
-    subresource,
-  ];
-  const path = parts.filter((part) => part !== undefined && part !== "").map((part) =>
-    encodeURIComponent(part!)
-  );
+function pathOf({ group, version = "v1", namespace, resource: path, name }: ApiTarget): string {
+  const [resource, subresource] = path.split("/");
+  const where = namespace === "" ? [] : ["namespaces", namespace];
+  const parts = [group === "" ? "api" : "apis", group, version, ...where, resource, name, subresource];
+  return `/${
+    parts.filter((part) => part !== undefined && part !== "").map((part) => encodeURIComponent(part!))
+      .join("/")
+  }`;
+}
+
+function urlOf(server: URL, path: string, query: Readonly<Record<string, string>> = {}): URL {
   const search = new URLSearchParams(query).toString();
   const base = server.pathname.replace(/\/$/, "");
-  return new URL(`${base}/${path.join("/")}${search === "" ? "" : `?${search}`}`, server);
+  return new URL(`${base}${path}${search === "" ? "" : `?${search}`}`, server);
 }
 
 async function readText({ body }: HttpResponse, signal: AbortSignal): Promise<string> {

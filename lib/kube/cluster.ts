@@ -15,7 +15,7 @@ export const SERVICE_ACCOUNT = "service account";
  * file.
  */
 export function namespaceHint({ namespace: home, source }: Cluster, namespace: string): string {
-  if (home === undefined || home === namespace) return "";
+  if (home === undefined || home === namespace || namespace === "") return "";
   return source === SERVICE_ACCOUNT
     ? `; the namespace of the service account is "${home}"`
     : `; the namespace of the kubeconfig's context is "${home}"`;

@@ -15,6 +15,7 @@ import type { Forwarding } from "./port_forward.ts";
 import { type DeleteOptions, PATCH_TYPES, Registry, type WriteOptions } from "./registry.ts";
 import { parseRequest, type RequestInfo, subjectOf } from "./request_info.ts";
 import { patchScale, replaceScale, scaleOf } from "./scale.ts";
+import { reviewOf } from "./self_reviews.ts";
 import { parseFieldSelector, parseLabelSelector, type Selector } from "./selectors.ts";
 import { ApiError, badRequest, expired, methodNotAllowed, tooLargeVersion } from "./status.ts";
 import { Store } from "./store.ts";
@@ -97,6 +98,8 @@ export class ApiServer {
         return answer(200, { major: "1", minor: "36", gitVersion: "v1.36.0" });
       }
       const user = this.access.authenticate(headers);
+      const review = reviewOf(request, user, this.access);
+      if (review !== undefined) return answer(201, review);
       const info = parseRequest(request.method, request.url);
       this.#log(info, user, client);
       const beforeAnswer = await this.faults.meet(info, client, request.signal);

@@ -100,6 +100,8 @@ export interface Resource {
   readonly plural: string;
   /** The kind of one object. */
   readonly kind: string;
+  /** Whether its objects are the whole cluster's, in no namespace. */
+  readonly clusterScoped: boolean;
   /** Whether there is `/status`, so that a write to the object itself leaves its status alone. */
   readonly hasStatus: boolean;
   /** Whether there is `/scale`. */
@@ -117,6 +119,7 @@ export interface Resource {
 }
 
 const plain = {
+  clusterScoped: false,
   hasStatus: false,
   hasScale: false,
   hasGeneration: false,
@@ -180,8 +183,61 @@ export const EVENTS: Resource = {
   createOnUpdate: true,
 };
 
+/** Core Services. Nothing is made of them. */
+export const SERVICES: Resource = { ...plain, group: "", version: "v1", plural: "services", kind: "Service" };
+
+/** Core PersistentVolumeClaims. Nothing binds them. */
+export const CLAIMS: Resource = {
+  ...plain,
+  group: "",
+  version: "v1",
+  plural: "persistentvolumeclaims",
+  kind: "PersistentVolumeClaim",
+  hasStatus: true,
+};
+
+/** Core Namespaces. Objects need none to be there. */
+export const NAMESPACES: Resource = {
+  ...plain,
+  group: "",
+  version: "v1",
+  plural: "namespaces",
+  kind: "Namespace",
+  clusterScoped: true,
+};
+
+/** `storage.k8s.io/v1` StorageClasses. */
+export const STORAGE_CLASSES: Resource = {
+  ...plain,
+  group: "storage.k8s.io",
+  version: "v1",
+  plural: "storageclasses",
+  kind: "StorageClass",
+  clusterScoped: true,
+};
+
+/** `autoscaling/v2` HorizontalPodAutoscalers. Those here do nothing. */
+export const AUTOSCALERS: Resource = {
+  ...plain,
+  group: "autoscaling",
+  version: "v2",
+  plural: "horizontalpodautoscalers",
+  kind: "HorizontalPodAutoscaler",
+};
+
 /** Every resource that the API server keeps. */
-export const RESOURCES: readonly Resource[] = [STATEFULSETS, PODS, ENDPOINT_SLICES, LEASES, EVENTS];
+export const RESOURCES: readonly Resource[] = [
+  STATEFULSETS,
+  PODS,
+  ENDPOINT_SLICES,
+  LEASES,
+  EVENTS,
+  SERVICES,
+  CLAIMS,
+  NAMESPACES,
+  STORAGE_CLASSES,
+  AUTOSCALERS,
+];
 
 /** `apps/v1`, or `v1` for core. */
 export function apiVersionOf({ group, version }: Pick<Resource, "group" | "version">): string {

@@ -37,7 +37,8 @@ export function parseRequest(method: string, url: URL): RequestInfo {
   const resource = RESOURCES.find((it) =>
     it.plural === plural && it.group === group && it.version === version
   );
-  if (resource === undefined || (name !== undefined && namespace === undefined)) throw noSuchPath();
+  if (resource === undefined || (resource.clusterScoped && namespace !== undefined)) throw noSuchPath();
+  if (!resource.clusterScoped && name !== undefined && namespace === undefined) throw noSuchPath();
   const known = subresource === undefined || (subresource === "scale" && resource.hasScale) ||
     (subresource === "status" && resource.hasStatus) ||
     (subresource === "portforward" && resource.plural === "pods");
@@ -46,7 +47,7 @@ export function parseRequest(method: string, url: URL): RequestInfo {
   const selected = name ?? (selector === null ? undefined : parseFieldSelector(selector, resource).name);
   const verb = verbOf(method, url, name);
   if (verb === undefined || (subresource !== undefined && verb === "delete")) throw methodNotAllowed();
-  if (verb === "create" && namespace === undefined) throw methodNotAllowed();
+  if (verb === "create" && namespace === undefined && !resource.clusterScoped) throw methodNotAllowed();
   return { verb, resource, subresource, namespace, name: selected };
 }
 

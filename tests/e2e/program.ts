@@ -10,7 +10,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { EventCode } from "../../lib/base/events.ts";
-import { Child } from "./child_process.ts";
+import { baseEnvironment, Child } from "./child_process.ts";
 import { until, type WaitOptions, within } from "./waiting.ts";
 
 /** One line of the program's JSON log. */
@@ -213,6 +213,23 @@ export class Program {
   tail(lines = 40): string {
     return this.#child.tail(lines);
   }
+}
+
+/** Runs a command of the program that ends by itself, and gives what it printed. */
+export async function runCommand(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
+  const [command = "", ...before] = OWN_COMMAND;
+  const child = new Deno.Command(command, {
+    args: [...before, ...args],
+    clearEnv: true,
+    env: { ...baseEnvironment(), ...env },
+    stdin: "null",
+  });
+  const { code, stdout, stderr } = await within(`the end of "${args.join(" ")}"`, child.output());
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: decode(stdout), stderr: decode(stderr) };
 }
 
 function listenersFlag(

@@ -165,6 +165,11 @@ export class Cluster {
     return timeline;
   }
 
+  /** The path of a kubeconfig with the rights of the program's service account. */
+  get kubeconfigPath(): string {
+    return this.#kubeconfigPath;
+  }
+
   /** The name under which the API server knows the program. */
   get programUser(): string {
     return `system:serviceaccount:${this.namespace}:${SERVICE_ACCOUNT}`;

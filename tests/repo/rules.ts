@@ -18,6 +18,7 @@ export const LAYERS = [
   "entrance",
   "proxy",
   "ops",
+  "check",
 ] as const;
 
 /** Files that may touch the outside, each with its reason. Everything else takes it through a port. */

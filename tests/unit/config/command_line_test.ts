@@ -91,7 +91,7 @@ Deno.test("parseCommandLine() names the nearest of unknown flags, commands and a
     assert.deepEqual(problemsOf(`${flag}=foo`), [`Cannot use "${flag}=foo": "${flag}" takes no value`]);
   }
   assert.deepEqual(problemsOf("deploy"), [
-    'Unknown command "deploy": want one of run, demo, version, completions',
+    'Unknown command "deploy": want one of run, check, demo, version, completions',
   ]);
 });
 
@@ -118,13 +118,50 @@ Deno.test("parseCommandLine() gives the demo its own arguments, and no settings"
   ]);
 });
 
+Deno.test("parseCommandLine() gives check the settings of run, and an output", () => {
+  for (const args of [["check"], ["check", "--output", "text"], ["--output=text", "check"]]) {
+    assert.deepEqual(parse(...args), { ...parse("run"), command: "check", output: "text" });
+  }
+  const request = parse("check", "--sts-name=web", "--output", "json", "--upstream", "dns");
+  assert.ok(request.command === "check");
+  assert.deepEqual([request.output, request.settings.stsName, request.settings.upstream], [
+    "json",
+    "web",
+    "dns",
+  ]);
+  assert.deepEqual(problemsOf("check", "--output", "yaml", "--idle-timout=1m", "now"), [
+    'Unknown flag "--idle-timout": the nearest is "--idle-timeout"',
+    'Unexpected argument "now"',
+    'Cannot parse "--output": found "yaml", want one of text, json',
+  ]);
+  assert.deepEqual(problemsOf("check", "--output"), [
+    'Cannot parse "--output": found no value, want one after it',
+  ]);
+  for (const name of ["run", "version"]) {
+    assert.deepEqual(problemsOf(name, "--output=json"), [
+      `Cannot use "--output" with "${name}": only "check" prints a report`,
+    ]);
+  }
+  assert.deepEqual(problemsOf("demo", "--output=json"), [
+    'Cannot use "--output" with "demo": want nothing, "--stub" or "--laptop"',
+  ]);
+});
+
+Deno.test("check --help says what it looks at, its own flag, and what the exit codes mean", () => {
+  const help = helpOf("check", "--help");
+  for (const line of help.split("\n")) assert.ok(line.length <= 80, line);
+  assert.match(help, /^Usage: buildkitd-autoscaler check \[flags\]\n/);
+  assert.match(help, /--output <how> +how to print the report: text, json/);
+  assert.match(help.replace(/\s+/g, " "), /Exit codes: 0 no fault, 1 at least one, 2 wrong usage\./);
+});
+
 Deno.test("parseCommandLine() knows version, completions and their arguments", () => {
   assert.deepEqual(parse("version"), { command: "version" });
   assert.deepEqual(parse("--version"), { command: "version" });
   assert.deepEqual(parse("completions", "fish"), { command: "completions", shell: "fish" });
   assert.deepEqual(parse("complete", "--", "--lo"), { command: "complete", words: ["--lo"] });
   assert.deepEqual(problemsOf("complete"), [
-    'Unknown command "complete": want one of run, demo, version, completions',
+    'Unknown command "complete": want one of run, check, demo, version, completions',
   ]);
   assert.deepEqual(problemsOf("completions", "tcsh"), [
     'Cannot make completions: found "tcsh", want one of bash, zsh, fish, powershell',
@@ -145,7 +182,7 @@ Deno.test("--help has the flags of a topic together, the choices of each, and it
   const end =
     "JSON lines elsewhere: auto, text, json [AUTOSCALER_LOG_FORMAT, default auto] --admin-addr <address> " +
     "where /livez, /readyz and /metrics are served [AUTOSCALER_ADMIN_ADDR, default :8081] Other: " +
-    "-h, --help show this --version show the version Commands: run proxy and scale (the default) demo";
+    "-h, --help show this --version show the version Commands: run proxy and scale (the default) check [options] look";
   assert.ok(shown.includes(end), shown);
 });
 
@@ -211,7 +248,10 @@ Deno.test("--help keeps the order of topics, and says how to write values", () =
   assert.ok(help.indexOf("\nOther:\n") > topics.at(-1)!);
   assert.match(help, /^Usage: buildkitd-autoscaler \[command\] \[flags\]\n\nProxies BuildKit clients/);
   assert.match(help, /-h, --help +show this\n +--version +show the version\n/);
-  assert.match(help, /\n {2}run +proxy and scale \(the default\)\n {2}demo .*\n.*\n? {2}version/);
+  assert.match(
+    help,
+    /\n {2}run +proxy and scale \(the default\)\n {2}check .*\n.*\n? {2}demo .*\n.*\n? {2}version/,
+  );
   assert.equal(help.match(/--help/g)!.length, 1);
 });
 

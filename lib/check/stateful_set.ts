@@ -1,0 +1,78 @@
+/**
+ * Findings about a StatefulSet: whether there is one, and whether its pods listen where the proxy connects to. Pure.
+ *
+ * @module
+ */
+import type { StatefulSet } from "../kube/types.ts";
+import {
+  failed,
+  type Finding,
+  kubectlOfCluster,
+  listed,
+  ok,
+  type Read,
+  unchecked,
+  warning,
+} from "./finding.ts";
+
+/** What one builder's findings are about. */
+export interface Builder {
+  /** The StatefulSet's name. */
+  readonly name: string;
+  /** Its headless Service. */
+  readonly service: string;
+  /** The namespace of both. */
+  readonly namespace: string;
+  /** Where buildkitd listens, as the proxy takes it. */
+  readonly port: number;
+  /** The most pods that it gets. */
+  readonly maxReplicas: number;
+  /** Whether pods are reached by their names. */
+  readonly usesDns: boolean;
+}
+
+/** Whether there is one. */
+export function statefulSetFinding({ name, namespace }: Builder, read: Read<StatefulSet>): Finding {
+  const check = `StatefulSet "${name}"`;
+  if (read.is === "unread") return unchecked(check, read.why);
+  if (read.is === "absent") {
+    return failed(
+      check,
+      `none of this name in namespace "${namespace}"`,
+      "the StatefulSet that runs buildkitd (--sts-name, --sts-namespace, --builders)",
+      kubectlOfCluster("get", "statefulsets", "--all-namespaces"),
+    );
+  }
+  const { metadata, spec, status } = read.value;
+  if (metadata?.deletionTimestamp !== undefined) {
+    return failed(
+      check,
+      `it is being deleted since ${metadata.deletionTimestamp}`,
+      "one that stays",
+      "create it again once it is gone",
+    );
+  }
+  return ok(check, `replicas ${spec?.replicas ?? 1}, ${status?.readyReplicas ?? 0} ready`);
+}
+
+/** Whether the pods listen on the port that the proxy connects to. */
+export function portFinding({ name, port }: Builder, { spec }: StatefulSet): Finding {
+  const check = `port of StatefulSet "${name}"`;
+  const containers = spec?.template?.spec?.containers ?? [];
+  const heard = containers.flatMap(({ command = [], args = [] }) =>
+    [...command, ...args].flatMap((word) =>
+      [...word.matchAll(/\btcp:\/\/[^\s/]*:(\d+)/g)].map(([, found]) => Number(found))
+    )
+  );
+  const mend = (found: number) => `set --target-port=${found} (BUILDKITD_TARGET_PORT)`;
+  if (heard.length > 0 && !heard.includes(port)) {
+    const found = `its containers are told to listen on ${listed(heard.map(String))}`;
+    return failed(check, found, `${port} (--target-port)`, mend(heard[0]!));
+  }
+  const declared = containers.flatMap(({ ports = [] }) => ports.map(({ containerPort }) => containerPort));
+  if (declared.includes(port)) return ok(check, `${port}, as the containers declare it`);
+  if (heard.length > 0) return ok(check, `${port}, as a container is told to listen on it`);
+  if (declared.length === 0) return unchecked(check, "its containers declare no port");
+  const found = `its containers declare ${listed(declared.map(String))}`;
+  return warning(check, found, `${port} (--target-port)`, mend(declared[0]!));
+}
