@@ -205,7 +205,7 @@ async function checkBuilder(
   const findings = [
     statefulSetFinding(builder, set),
     ...serviceFindings(builder, serviceRead, value),
-    slicesFinding(builder, slices),
+    slicesFinding(builder, slices, value),
   ];
   if (value === undefined) return findings;
   const start = value.spec?.ordinals?.start ?? 0;
@@ -216,7 +216,7 @@ async function checkBuilder(
     ...await checkClaims(looking, builder, value),
     podSecurityFinding(name, namespace, common.namespace, value.spec?.template),
     ...writerFindings(builder, value, common),
-    ...await checkPod(looking, builder, backends),
+    ...await checkPod(looking, builder, value, backends),
   ];
 }
 
@@ -238,14 +238,17 @@ async function checkClaims(
 async function checkPod(
   { reader, settings, ports, signal }: Looking,
   builder: Builder,
+  { spec }: StatefulSet,
   backends: readonly Backend[],
 ): Promise<readonly Finding[]> {
   const { name, namespace } = builder;
   const backend = podToAsk(backends);
-  if (backend === undefined) return [noPodFinding(name)];
-  if (!backend.ready) {
-    const pod = await reader.get<Pod>({ group: "", resource: "pods", namespace, name: backend.pod });
-    return [unreadyFinding(name, namespace, backend, pod)];
+  if (backend === undefined && (spec?.replicas ?? 1) === 0) return [noPodFinding(name)];
+  if (!backend?.ready) {
+    // A pod without an address is in no EndpointSlice.
+    const pod = backend?.pod ?? `${name}-${spec?.ordinals?.start ?? 0}`;
+    const read = await reader.get<Pod>({ group: "", resource: "pods", namespace, name: pod });
+    return [unreadyFinding(name, namespace, pod, read)];
   }
   if (ports.probe === undefined) {
     return [unchecked(`pod of "${name}"`, "the files of TLS to buildkitd cannot be used")];

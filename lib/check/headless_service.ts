@@ -4,6 +4,7 @@
  * @module
  */
 import type { EndpointSlice, Service, StatefulSet } from "../kube/types.ts";
+import { backendsOf } from "../scaler/backends.ts";
 import { failed, type Finding, kubectl, listed, ok, type Read, unchecked, warning } from "./finding.ts";
 import type { Builder } from "./stateful_set.ts";
 
@@ -54,10 +55,11 @@ export function serviceFindings(
 }
 
 function selectorFindings(
-  { name, service, namespace }: Builder,
+  builder: Builder,
   selector: Labels | undefined,
   statefulSet: StatefulSet | undefined,
 ): readonly Finding[] {
+  const { name, service } = builder;
   const check = `selector of Service "${service}"`;
   const labels: Labels | undefined = statefulSet?.spec?.template?.metadata?.labels;
   const wanted = statefulSet?.spec?.selector?.matchLabels;
@@ -71,7 +73,7 @@ function selectorFindings(
     check,
     found,
     `labels of the pods of StatefulSet "${name}": ${textOf(labels)}`,
-    kubectl(namespace, "set", "selector", "service", service, textOf(wanted ?? labels)),
+    select(builder, wanted ?? labels),
   )];
 }
 
@@ -98,11 +100,13 @@ function portFindings(
   )];
 }
 
-/** Whether the EndpointSlice controller has taken note of the Service. */
+/** Whether Kubernetes lists the pods under the Service. */
 export function slicesFinding(
-  { service, namespace }: Builder,
+  builder: Builder,
   read: Read<readonly EndpointSlice[]>,
+  statefulSet: StatefulSet | undefined,
 ): Finding {
+  const { name, service, namespace } = builder;
   const check = `EndpointSlices of Service "${service}"`;
   if (read.is === "unread") return unchecked(check, read.why);
   const slices = read.is === "found" ? read.value : [];
@@ -114,17 +118,31 @@ export function slicesFinding(
       kubectl(namespace, "describe", "service", service),
     );
   }
-  const pods = slices.reduce((sum, { endpoints }) => sum + (endpoints?.length ?? 0), 0);
+  const { length: pods } = backendsOf(slices, name, statefulSet?.spec?.ordinals?.start ?? 0);
+  const ready = statefulSet?.status?.readyReplicas ?? 0;
+  if (pods === 0 && ready > 0) {
+    const { selector, template } = statefulSet?.spec ?? {};
+    return failed(
+      check,
+      `no pod of StatefulSet "${name}", which has ${ready} ready`,
+      "its pods",
+      select(builder, selector?.matchLabels ?? template?.metadata?.labels),
+    );
+  }
   return ok(check, pods === 1 ? "1 pod" : `${pods} pods`);
 }
 
-function create({ service, namespace, port }: Builder, statefulSet: StatefulSet | undefined): string {
+function create(builder: Builder, statefulSet: StatefulSet | undefined): string {
+  const { service, namespace, port } = builder;
   const { selector, template } = statefulSet?.spec ?? {};
-  const labels = textOf(selector?.matchLabels ?? template?.metadata?.labels) || "KEY=VALUE";
   return [
     kubectl(namespace, "create", "service", "clusterip", service, "--clusterip=None", `--tcp=${port}`),
-    kubectl(namespace, "set", "selector", "service", service, labels),
+    select(builder, selector?.matchLabels ?? template?.metadata?.labels),
   ].join(" && ");
+}
+
+function select({ service, namespace }: Builder, labels: Labels | undefined): string {
+  return kubectl(namespace, "set", "selector", "service", service, textOf(labels) || "KEY=VALUE");
 }
 
 function recreate(builder: Builder, statefulSet: StatefulSet | undefined): string {

@@ -24,17 +24,31 @@ export function noPodFinding(name: string): Finding {
   return unchecked(`pod of "${name}"`, "none runs now, and this command starts none");
 }
 
-/** A pod that is not ready is not connected to; `pod` says why it is not, if that can be read. */
-export function unreadyFinding(name: string, namespace: string, backend: Backend, pod: Read<Pod>): Finding {
+/** What no amount of waiting mends. */
+const BROKEN =
+  /: (?:CrashLoopBackOff|ImagePullBackOff|ErrImagePull|InvalidImageName|Create\w+Error|RunContainerError)\b/;
+
+/** A pod that is wanted and not ready, so that it is not connected to. `read` says why, if that can be read. */
+export function unreadyFinding(name: string, namespace: string, pod: string, read: Read<Pod>): Finding {
   const check = `pod of "${name}"`;
-  const said = pod.is === "found" ? describePod(pod.value) : undefined;
-  const found = `${backend.pod} is not ready${said === undefined ? "" : `: ${said}`}`;
-  return warning(
-    check,
-    found,
-    "ready, once it has started",
-    kubectl(namespace, "describe", "pod", backend.pod),
-  );
+  const describe = kubectl(namespace, "describe", "pod", pod);
+  const want = "ready, once it has started";
+  switch (read.is) {
+    case "unread":
+      return unchecked(check, `${pod} is not ready; ${read.why}`);
+    case "absent":
+      return warning(
+        check,
+        `${pod} does not exist, and is wanted; the events of the StatefulSet say why, if it is refused`,
+        want,
+        kubectl(namespace, "describe", "statefulset", name),
+      );
+    case "found": {
+      const said = describePod(read.value);
+      const say = said !== undefined && BROKEN.test(said) ? failed : warning;
+      return say(check, `${pod} is not ready${said === undefined ? "" : `: ${said}`}`, want, describe);
+    }
+  }
 }
 
 /** Findings from a connection to a ready pod. */

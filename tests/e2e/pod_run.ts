@@ -81,6 +81,9 @@ interface ContainerEnd {
   readonly finishedAt: string;
 }
 
+/** How a container ends that is told to. */
+const COMPLETED: Partial<ContainerEnd> = { exitCode: 0, reason: "Completed" };
+
 /** One pod from its appearance to its removal. */
 export class PodRun {
   readonly name: string;
@@ -170,6 +173,7 @@ export class PodRun {
       await Promise.race([this.#behaviour.start.pass(), this.#terminating.promise]);
       if (this.#isTerminating) break;
       await this.#runProcess();
+      if (this.#isDone) await this.#terminating.promise;
       if (!this.#isTerminating) await Promise.race([delay(RESTART_AFTER_MS), this.#terminating.promise]);
     }
     await this.#endProcess();
@@ -180,6 +184,11 @@ export class PodRun {
       this.#options.api.delete(this.#path, { gracePeriodSeconds: 0, preconditions: { uid: this.#uid } })
     );
     this.#note("removed");
+  }
+
+  /** It ran to its end, and is not to be started again. */
+  get #isDone(): boolean {
+    return this.#pod.spec.restartPolicy === "Never" && this.#restarts > 0;
   }
 
   async #bind(): Promise<void> {
@@ -229,8 +238,10 @@ export class PodRun {
     if (this.#isTerminating) return;
     this.#restarts++;
     await this.#readinessFollowed;
+    const end = endOf(await process.exited);
+    if (this.#isDone) return await this.#report(end.exitCode === 0 ? "Succeeded" : "Failed", false, end);
     await this.#report("Running", false);
-    void this.#reportEnd(endOf(await process.exited));
+    void this.#reportEnd(end);
   }
 
   /** Reports how the process has ended, late, whatever the pod's state is by then. */
@@ -278,13 +289,13 @@ export class PodRun {
     return (seconds ?? DEFAULT_GRACE_SECONDS) * 1000;
   }
 
-  #report(phase: string, ready: boolean): Promise<void> {
+  #report(phase: string, ready: boolean, end = COMPLETED): Promise<void> {
     this.#reported = [phase, ready];
-    this.#reporting = this.#reporting.then(() => this.#sendReport(phase, ready));
+    this.#reporting = this.#reporting.then(() => this.#sendReport(phase, ready, end));
     return this.#reporting;
   }
 
-  #sendReport(phase: string, ready: boolean): Promise<void> {
+  #sendReport(phase: string, ready: boolean, end: Partial<ContainerEnd>): Promise<void> {
     const status = ready ? "True" : "False";
     const condition = (type: string, value: string) => ({
       type,
@@ -314,9 +325,7 @@ export class PodRun {
             started: running,
             restartCount: this.#restarts,
             lastState: this.#lastEnd === undefined ? {} : { terminated: this.#lastEnd },
-            state: running
-              ? { running: { startedAt: new Date().toISOString() } }
-              : { terminated: { exitCode: 0, reason: "Completed" } },
+            state: running ? { running: { startedAt: new Date().toISOString() } } : { terminated: end },
           }],
         },
       })

@@ -29,6 +29,7 @@ export interface PodSpec {
   readonly serviceAccountName?: string;
   readonly enableServiceLinks?: boolean;
   readonly terminationGracePeriodSeconds?: number;
+  readonly restartPolicy?: "Always" | "OnFailure" | "Never";
   readonly containers: readonly ContainerSpec[];
   readonly initContainers?: readonly ContainerSpec[];
   readonly volumes?: readonly VolumeSpec[];
