@@ -57,10 +57,17 @@ everywhere("selectors find exactly the pods that they are meant for", (objects) 
     namespace: metadata.namespace,
     labels: spec.template.metadata.labels,
   }));
-  const found = (namespace: string | undefined, selector: Readonly<Record<string, string>>) =>
-    pods.filter((pod) => pod.namespace === namespace && includes(pod.labels, selector)).map(({ owner }) =>
-      owner
-    );
+  const check = only(objects, "Pod");
+  pods.push({ owner: "check", namespace: check.metadata.namespace, labels: check.metadata.labels });
+  const found = (
+    namespace: string | undefined,
+    selector: Readonly<Record<string, string>>,
+    among: readonly { readonly key: string; readonly values: readonly string[] }[] = [],
+  ) =>
+    pods.filter(({ namespace: own, labels }) =>
+      own === namespace && includes(labels, selector) &&
+      among.every(({ key, values }) => values.includes(labels[key]))
+    ).map(({ owner }) => owner);
   const autoscaler = `Deployment/${only(objects, "Deployment").metadata.name}`;
   const of = (name: string) => [
     name.endsWith("-headless") ? `StatefulSet/${name.replace(/-headless$/, "")}` : autoscaler,
@@ -72,7 +79,10 @@ everywhere("selectors find exactly the pods that they are meant for", (objects) 
     assert.deepEqual(found(metadata.namespace, spec.selector), of(metadata.name));
   }
   for (const { metadata, spec } of ofKind(objects, "NetworkPolicy")) {
-    assert.equal(found(metadata.namespace, spec.podSelector.matchLabels).length, 1);
+    const { matchLabels, matchExpressions } = spec.podSelector;
+    const selected = found(metadata.namespace, matchLabels, matchExpressions);
+    if (metadata.name.endsWith("-egress")) assert.deepEqual(selected, [autoscaler, "check"]);
+    else assert.equal(selected.length, 1);
   }
   for (const { metadata, spec } of ofKind(objects, "PodDisruptionBudget")) {
     assert.equal(found(metadata.namespace, spec.selector.matchLabels).length, 1);
@@ -88,6 +98,22 @@ everywhere("selectors find exactly the pods that they are meant for", (objects) 
     assert.equal(services.length, 1);
     assert.deepEqual(spec.namespaceSelector.matchNames, [services[0]!.metadata.namespace]);
     assert.ok(services[0]!.spec.ports.some((port: { name: string }) => port.name === spec.endpoints[0].port));
+  }
+});
+
+everywhere("helm test runs the proxy's program with its settings, its rights and its files", (objects) => {
+  const { metadata, spec } = only(objects, "Pod");
+  const proxy = only(objects, "Deployment").spec.template.spec;
+  const [check] = spec.containers;
+  const [own] = proxy.containers;
+  assert.equal(metadata.annotations!["helm.sh/hook"], "test");
+  assert.equal(metadata.namespace, only(objects, "Deployment").metadata.namespace);
+  assert.deepEqual(check.args, ["check", ...own.args ?? []]);
+  for (const field of ["image", "env", "envFrom", "securityContext", "volumeMounts", "resources"]) {
+    assert.deepEqual(check[field], own[field], field);
+  }
+  for (const field of ["serviceAccountName", "automountServiceAccountToken", "securityContext", "volumes"]) {
+    assert.deepEqual(spec[field], proxy[field], field);
   }
 });
 
