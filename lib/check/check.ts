@@ -61,10 +61,9 @@ export async function checkCluster(
   const { origin } = client.cluster.server;
   const reader = new ClusterReader(client, signal);
   const [version, user] = [await reader.version(), await reader.user()];
-  const fault = client.access.cause;
-  const server = apiServerFinding({ origin, version, user, fault });
-  if (fault !== undefined) {
-    return [server, unchecked("everything in the cluster", "the API server cannot be used")];
+  const server = () => apiServerFinding({ origin, version, user, fault: client.access.cause });
+  if (client.access.cause !== undefined) {
+    return [server(), unchecked("everything in the cluster", "the API server cannot be used")];
   }
   const builders = buildersOf(settings);
   const sets = await eachOf(builders, (builder) => readStatefulSet(reader, builder));
@@ -81,7 +80,8 @@ export async function checkCluster(
     builders,
     (builder, i) => checkBuilder({ reader, settings, ports, common, signal }, builder, sets[i]!),
   );
-  return [server, ...rights, records, ...found.flat()];
+  // It may have gone away meanwhile.
+  return [server(), ...rights, records, ...found.flat()];
 }
 
 function buildersOf(settings: Settings): readonly Builder[] {

@@ -5,6 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { rightsNeeded } from "../../lib/check/rights.ts";
 import { CHART, Helm, type KubeObject } from "./helm.ts";
 import { VALUE_SETS } from "./value_sets.ts";
 
@@ -115,6 +116,18 @@ everywhere("helm test runs the proxy's program with its settings, its rights and
   for (const field of ["serviceAccountName", "automountServiceAccountToken", "securityContext", "volumes"]) {
     assert.deepEqual(spec[field], proxy[field], field);
   }
+});
+
+Deno.test("chart: helm test asks for each right that the Role grants, and for no other", () => {
+  const { rules } = only(SETS.get("defaults")!, "Role") as unknown as { rules: readonly Tree[] };
+  const granted = rules.flatMap(({ apiGroups: [group], resources: [resource], verbs }) =>
+    verbs.map((verb: string) => `${verb} ${group}/${resource}`)
+  );
+  const builders = [{ name: "ci-buildkitd-stack-buildkitd", pods: [] }];
+  const asked = rightsNeeded({ builders, portForward: "never" }).flatMap(({ rights }) =>
+    rights.map(({ verb, group, resource }) => `${verb} ${group}/${resource}`)
+  );
+  assert.deepEqual(asked.sort(), granted.sort());
 });
 
 everywhere("ports that are named exist, and a mesh takes those of buildkit for TCP", (objects) => {

@@ -6,11 +6,17 @@
  */
 import { LEASE_CONTRACT } from "./leases.ts";
 import { LIST_WATCH_CONTRACT } from "./list_watch.ts";
+import { REVIEW_CONTRACT } from "./reviews.ts";
 import { SCALE_CONTRACT } from "./scale.ts";
 import { type Clause, Contract, type ContractTarget } from "./target.ts";
 
 /** All clauses. */
-export const CONTRACT: readonly Clause[] = [...SCALE_CONTRACT, ...LIST_WATCH_CONTRACT, ...LEASE_CONTRACT];
+export const CONTRACT: readonly Clause[] = [
+  ...SCALE_CONTRACT,
+  ...LIST_WATCH_CONTRACT,
+  ...LEASE_CONTRACT,
+  ...REVIEW_CONTRACT,
+];
 
 /**
  * Registers one test a clause. `open` starts or finds the server, for each test anew; what it returns is disposed of

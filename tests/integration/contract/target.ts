@@ -91,6 +91,13 @@ export class Contract implements AsyncDisposable {
     return this.request("GET", path);
   }
 
+  /** The status alone: what is said of a path that nobody serves is no JSON. */
+  async status(path: string): Promise<number> {
+    const response = await this.#send("GET", path, undefined, "", AbortSignal.timeout(HANG_MS));
+    await response.body?.cancel();
+    return response.status;
+  }
+
   /** Asserts the status and returns the body. */
   // deno-lint-ignore no-explicit-any -- tests look at whatever a server sends
   async expect(status: number, answer: Promise<Answer>): Promise<any> {
