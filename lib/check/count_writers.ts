@@ -33,7 +33,7 @@ export function writerFindings(
   { autoscalers, scaledObjects }: Scalers,
 ): readonly Finding[] {
   const { name } = builder;
-  const check = `writers of replicas of "${name}"`;
+  const check = `replica count of "${name}"`;
   const findings = [
     ...manifestFindings(check, builder, statefulSet),
     ...(autoscalers.is === "found" ? autoscalers.value : [])
@@ -66,7 +66,9 @@ function othersOf({ metadata }: StatefulSet) {
 
 function ownersText(statefulSet: StatefulSet): string {
   const others = othersOf(statefulSet).map(({ manager, time }) => `${manager} at ${time}`);
-  return others.length === 0 ? "only the autoscaler" : `set by ${listed(others)}, which does not repeat it`;
+  return others.length === 0
+    ? "only the autoscaler sets it"
+    : `set by ${listed(others)}, which does not repeat it`;
 }
 
 /** Tools that would write the number of a manifest again and again. */

@@ -1,5 +1,5 @@
 /**
- * What the doctor says about one thing that it has looked at, and the commands that mend a fault. Pure.
+ * What the doctor says about one thing that it has looked at, and the commands that fix it. Pure.
  *
  * @module
  */
@@ -20,8 +20,8 @@ export interface Finding {
   readonly found: string;
   /** What was wanted, if that is something else. */
   readonly want?: string;
-  /** What mends it: a command or, where none can, a sentence. */
-  readonly mend?: string;
+  /** The command that fixes it or, where no command can, a sentence. */
+  readonly fix?: string;
 }
 
 /** The cluster's answer to a question. */
@@ -43,13 +43,13 @@ export function unchecked(check: string, why: string): Finding {
 }
 
 /** A finding of a fault. */
-export function failed(check: string, found: string, want: string, mend: string): Finding {
-  return { check, result: "failed", found, want, mend };
+export function failed(check: string, found: string, want: string, fix: string): Finding {
+  return { check, result: "failed", found, want, fix };
 }
 
 /** A finding of a limit that may be intended. */
-export function warning(check: string, found: string, want: string, mend: string): Finding {
-  return { check, result: "warning", found, want, mend };
+export function warning(check: string, found: string, want: string, fix: string): Finding {
+  return { check, result: "warning", found, want, fix };
 }
 
 /** A kubectl command in a namespace. */

@@ -24,7 +24,7 @@ export function noPodFinding(name: string): Finding {
   return unchecked(`pod of "${name}"`, "none runs now, and this command starts none");
 }
 
-/** What no amount of waiting mends. */
+/** What no amount of waiting fixes. */
 const BROKEN =
   /: (?:CrashLoopBackOff|ImagePullBackOff|ErrImagePull|InvalidImageName|Create\w+Error|RunContainerError)\b/;
 
@@ -44,6 +44,9 @@ export function unreadyFinding(name: string, namespace: string, pod: string, rea
         kubectl(namespace, "describe", "statefulset", name),
       );
     case "found": {
+      if (read.value.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True")) {
+        return unchecked(check, `${pod} is ready, and no EndpointSlice lists it as such`);
+      }
       const said = describePod(read.value);
       const say = said !== undefined && BROKEN.test(said) ? failed : warning;
       return say(check, `${pod} is not ready${said === undefined ? "" : `: ${said}`}`, want, describe);

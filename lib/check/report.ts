@@ -29,12 +29,12 @@ export function reportText(findings: readonly Finding[]): string {
   return [...findings.map(findingText), "", summary(findings), ""].join("\n");
 }
 
-function findingText({ check, result, found, want, mend }: Finding): string {
+function findingText({ check, result, found, want, fix }: Finding): string {
   const lines = [
     ...wrap(`${onOneLine(check)}: ${onOneLine(found)}`, WIDTH - INDENT),
     ...(want === undefined ? [] : wrap(`want: ${onOneLine(want)}`, WIDTH - INDENT)),
     // A command can be copied from one line.
-    ...(mend === undefined ? [] : [`mend: ${onOneLine(mend)}`]),
+    ...(fix === undefined ? [] : [`fix: ${onOneLine(fix)}`]),
   ];
   return lines.map((line, i) => `${(i === 0 ? WORDS[result] : "").padEnd(INDENT)}${line}`).join("\n");
 }

@@ -82,10 +82,10 @@ export function rightsFinding(
   });
   if (missing.length > 0) {
     const found = `no right to ${missing.map(({ verb }) => verb).join(", ")}`;
-    const mend = grant(missing, namespace, user);
+    const fix = grant(missing, namespace, user);
     return without === undefined
-      ? failed(check, found, want, mend)
-      : warning(check, `${found}: ${without}`, want, mend);
+      ? failed(check, found, want, fix)
+      : warning(check, `${found}: ${without}`, want, fix);
   }
   const unread = answers.find((answer) => answer.is === "unread");
   if (unread !== undefined) return unchecked(check, unread.why);

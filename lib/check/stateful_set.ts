@@ -64,15 +64,15 @@ export function portFinding({ name, port }: Builder, { spec }: StatefulSet): Fin
       [...word.matchAll(/\btcp:\/\/[^\s/]*:(\d+)/g)].map(([, found]) => Number(found))
     )
   );
-  const mend = (found: number) => `set --target-port=${found} (BUILDKITD_TARGET_PORT)`;
+  const fix = (found: number) => `set --target-port=${found} (BUILDKITD_TARGET_PORT)`;
   if (heard.length > 0 && !heard.includes(port)) {
     const found = `its containers are told to listen on ${listed(heard.map(String))}`;
-    return failed(check, found, `${port} (--target-port)`, mend(heard[0]!));
+    return failed(check, found, `${port} (--target-port)`, fix(heard[0]!));
   }
   const declared = containers.flatMap(({ ports = [] }) => ports.map(({ containerPort }) => containerPort));
   if (declared.includes(port)) return ok(check, `${port}, as the containers declare it`);
   if (heard.length > 0) return ok(check, `${port}, as a container is told to listen on it`);
   if (declared.length === 0) return unchecked(check, "its containers declare no port");
   const found = `its containers declare ${listed(declared.map(String))}`;
-  return warning(check, found, `${port} (--target-port)`, mend(declared[0]!));
+  return warning(check, found, `${port} (--target-port)`, fix(declared[0]!));
 }

@@ -49,8 +49,8 @@ export function claimFinding(
     }
     if (status?.phase === "Bound") return ok(check, `bound to volume ${spec?.volumeName}`);
     if (status?.phase === "Lost") {
-      const mend = kubectl(namespace, "delete", "persistentvolumeclaim", name);
-      return failed(check, "its volume is lost", "a volume (a new one has an empty cache)", mend);
+      const fix = kubectl(namespace, "delete", "persistentvolumeclaim", name);
+      return failed(check, "its volume is lost", "a volume (a new one has an empty cache)", fix);
     }
     return bindable(check, spec?.storageClassName, classes, describe, "it waits for a volume");
   }
@@ -83,7 +83,7 @@ function bindable(
     return failed(
       check,
       `${state}; it names no StorageClass, and none is the default`,
-      "a default StorageClass, or one in the claim template (persistence.storageClassName of the chart)",
+      "a default StorageClass, or one in the claim template (buildkitd.persistence.storageClassName of the chart)",
       kubectlOfCluster("patch", "storageclass", some, `--patch=${patch}`),
     );
   }

@@ -29,7 +29,7 @@ export const CHECK_FLAG = { flag: "--output", help: "how to print the report" } 
 /** All commands with their help, in the order of `--help`. */
 export const COMMANDS: ReadonlyMap<string, { readonly help: string }> = new Map([
   ["run", { help: "proxy and scale (the default)" }],
-  ["check", { help: "look for faults in the cluster and the settings, and say what mends them" }],
+  ["check", { help: "look for faults, and name the commands that fix them" }],
   ["demo", { help: "demonstrate it on a miniature cluster inside this process" }],
   ["version", { help: "show the version" }],
   ["completions", { help: "print a script that completes commands and flags" }],

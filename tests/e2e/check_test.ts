@@ -1,6 +1,6 @@
 /**
  * `check` against a real kube-apiserver: healthy clusters, each kind of fault, missing rights. Where a finding names a
- * command, the command is run as it stands, by a shell and the real kubectl, and mends the fault.
+ * command, the command is run as it stands, by a shell and the real kubectl, and fixes the fault.
  *
  * @module
  */
@@ -55,7 +55,7 @@ function only({ findings }: Report, ...results: readonly Finding["result"][]): r
 }
 
 /** Runs a command as a finding names it. */
-async function mend(cluster: Cluster, command: string): Promise<void> {
+async function fix(cluster: Cluster, command: string): Promise<void> {
   const shell = new Deno.Command("sh", {
     args: ["-c", command],
     clearEnv: true,
@@ -70,7 +70,7 @@ async function mend(cluster: Cluster, command: string): Promise<void> {
 }
 
 /** Demands exactly this fault, does what its finding says, and waits until it is gone. */
-async function findAndMend(
+async function findAndFix(
   cluster: Cluster,
   name: string,
   found: RegExp,
@@ -82,9 +82,9 @@ async function findAndMend(
   });
   const finding = findings.find(({ check, result }) => check === name && result !== "ok")!;
   assert.match(finding.found, found);
-  assert.ok(finding.want !== undefined && finding.mend !== undefined, JSON.stringify(finding));
-  await mend(cluster, finding.mend);
-  await until(`${name} to be mended`, async () => {
+  assert.ok(finding.want !== undefined && finding.fix !== undefined, JSON.stringify(finding));
+  await fix(cluster, finding.fix);
+  await until(`${name} to be fixed`, async () => {
     return !only(await check(cluster, flags), "failed", "warning").some(({ check }) => check === name);
   });
   return finding;
@@ -104,7 +104,7 @@ scenario("check finds no fault where there is none, only reads, and wakes nothin
   assert.deepEqual(only(asProgram, "unchecked").map(({ check, found }) => `${check}: ${found}`), [
     'Service "buildkitd-headless": no right to get services',
     'Pod Security of "buildkitd": no right to get namespaces',
-    'writers of replicas of "buildkitd": HorizontalPodAutoscalers (no right to list horizontalpodautoscalers) ' +
+    'replica count of "buildkitd": HorizontalPodAutoscalers (no right to list horizontalpodautoscalers) ' +
     "and ScaledObjects of KEDA (no right to list scaledobjects)",
     'pod of "buildkitd": none runs now, and this command starts none',
   ]);
@@ -155,7 +155,7 @@ scenario("check names each missing right, and the command that grants it", {}, a
     const rules = DOCUMENTED_RULES.filter(({ resources }) => resources[0] !== resource);
     await cluster.setRules(rules, { allowed: false });
     const name = `rights to ${resource}${group === "apps" ? ' "buildkitd"' : ""}`;
-    const finding = await findAndMend(cluster, name, /^no right to /, { kubeconfig: kubeconfigPath });
+    const finding = await findAndFix(cluster, name, /^no right to /, { kubeconfig: kubeconfigPath });
     assert.ok(finding.found.startsWith(`no right to ${verbs.join(", ")}`), finding.found);
     assert.equal(finding.result, resource === "leases" ? "warning" : "failed");
   }
@@ -177,15 +177,15 @@ scenario("check without any right finds what is missing, and reads nothing", {},
   assert.deepEqual(only(report, "ok").map(({ check }) => check), ["API server"]);
 });
 
-scenario("check finds what is wrong with the Service, and mends it", {}, async (cluster) => {
+scenario("check finds what is wrong with the Service, and fixes it", {}, async (cluster) => {
   const services = `/api/v1/namespaces/${cluster.namespace}/services`;
   const path = `${services}/buildkitd-headless`;
   await cluster.api.patch(path, { spec: { selector: { app: "another" } } });
-  await findAndMend(cluster, 'selector of Service "buildkitd-headless"', /^app=another$/);
+  await findAndFix(cluster, 'selector of Service "buildkitd-headless"', /^app=another$/);
   await cluster.api.patch(path, { spec: { ports: [{ name: "buildkitd", port: 8372, targetPort: 1234 }] } });
-  await findAndMend(cluster, 'ports of Service "buildkitd-headless"', /: 1234; the proxy does not use them/);
+  await findAndFix(cluster, 'ports of Service "buildkitd-headless"', /: 1234; the proxy does not use them/);
   await cluster.api.delete(path);
-  await findAndMend(cluster, 'Service "buildkitd-headless"', /^none of this name in namespace "e2e-/);
+  await findAndFix(cluster, 'Service "buildkitd-headless"', /^none of this name in namespace "e2e-/);
   await cluster.api.delete(path);
   await cluster.api.create(services, {
     apiVersion: "v1",
@@ -195,7 +195,7 @@ scenario("check finds what is wrong with the Service, and mends it", {}, async (
   });
   const flags = { upstream: "dns" };
   assert.equal(only(await check(cluster), "failed").length, 0, "addresses need no headless Service");
-  await findAndMend(cluster, 'Service "buildkitd-headless"', /^the cluster IP 10\.98\./, flags);
+  await findAndFix(cluster, 'Service "buildkitd-headless"', /^the cluster IP 10\.98\./, flags);
   // One of another StatefulSet.
   await findsOther(cluster);
 });
@@ -205,7 +205,7 @@ async function findsOther(cluster: Cluster): Promise<void> {
   const report = await check(cluster, { "headless-service-name": "builder" });
   const fault = only(report, "failed").find(({ check }) => check === 'Service "builder"');
   assert.match(fault?.found ?? "", /that of StatefulSet "buildkitd" is "buildkitd-headless"$/);
-  assert.equal(fault?.mend, "set --headless-service-name=buildkitd-headless");
+  assert.equal(fault?.fix, "set --headless-service-name=buildkitd-headless");
   assert.ok(only(report, "failed").some(({ check }) => check === 'EndpointSlices of Service "builder"'));
 }
 
@@ -218,10 +218,10 @@ scenario(
     await cluster.api.patch(path, { spec: { template: { spec: { containers } } } });
     const [port] = only(await check(cluster), "failed");
     assert.equal(port?.check, 'port of StatefulSet "buildkitd"');
-    assert.equal(port?.mend, "set --target-port=1234 (BUILDKITD_TARGET_PORT)");
+    assert.equal(port?.fix, "set --target-port=1234 (BUILDKITD_TARGET_PORT)");
     const [absent] = only(await check(cluster, { "sts-name": "builder" }), "failed");
     assert.equal(absent?.check, 'StatefulSet "builder"');
-    await mend(cluster, absent!.mend!);
+    await fix(cluster, absent!.fix!);
   },
 );
 
@@ -238,7 +238,7 @@ scenario("check looks at each of several builders", {
   ]);
 });
 
-scenario("check finds claims without a StorageClass, and mends that", {}, async (cluster) => {
+scenario("check finds claims without a StorageClass, and fixes that", {}, async (cluster) => {
   const { api, namespace } = cluster;
   const classes = "/apis/storage.k8s.io/v1/storageclasses";
   const path = statefulSetPath(namespace, "buildkitd");
@@ -268,11 +268,11 @@ scenario("check finds claims without a StorageClass, and mends that", {}, async 
   });
   await recreate(claim({}));
   const check1 = 'volume claim "cache-buildkitd-0"';
-  await findAndMend(cluster, check1, /it names no StorageClass, and none is the default$/);
+  await findAndFix(cluster, check1, /it names no StorageClass, and none is the default$/);
   await recreate(claim({ storageClassName: "slow" }));
   const [absent] = only(await check(cluster), "failed");
   assert.equal(absent?.found, 'made with the first pod; there is no StorageClass "slow"');
-  await mend(cluster, absent!.mend!);
+  await fix(cluster, absent!.fix!);
   await recreate(claim({ storageClassName: "fast" }));
   assert.deepEqual(only(await check(cluster), "failed"), []);
   // A claim whose volume is gone.
@@ -287,12 +287,12 @@ scenario("check finds claims without a StorageClass, and mends that", {}, async 
   await api.patch(`${claims}/cache-buildkitd-0/status`, { status: { phase: "Lost" } });
   // This control plane has no controller that would take it away.
   await api.patch(`${claims}/cache-buildkitd-0`, { metadata: { finalizers: null } });
-  await findAndMend(cluster, check1, /^its volume is lost$/);
+  await findAndFix(cluster, check1, /^its volume is lost$/);
   await api.delete(`${classes}/fast`);
 });
 
 scenario(
-  "check finds other writers of the count, and mends an HPA and a ScaledObject",
+  "check finds other writers of the count, and fixes an HPA and a ScaledObject",
   {},
   async (cluster) => {
     const { api, namespace } = cluster;
@@ -313,7 +313,7 @@ scenario(
     const hpa = 'HorizontalPodAutoscaler "by-cpu" of "buildkitd"';
     const both = only(await check(cluster, { "max-replicas": "3" }), "failed");
     assert.deepEqual(both.map(({ check }) => check), [hpa, hpa]);
-    for (const { mend: command } of both) await mend(cluster, command!);
+    for (const { fix: command } of both) await fix(cluster, command!);
     assert.deepEqual(only(await check(cluster, { "max-replicas": "3" }), "failed"), []);
     await api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", SCALED_OBJECTS);
     const scaled = `/apis/keda.sh/v1alpha1/namespaces/${namespace}/scaledobjects`;
@@ -324,8 +324,8 @@ scenario(
         metadata: { name: "by-queue" },
         spec: { scaleTargetRef: { kind: "StatefulSet", name: "buildkitd" } },
       }));
-    await findAndMend(cluster, 'ScaledObject "by-queue" of "buildkitd"', /^KEDA scales it to 0/);
-    const writers = 'writers of replicas of "buildkitd"';
+    await findAndFix(cluster, 'ScaledObject "by-queue" of "buildkitd"', /^KEDA scales it to 0/);
+    const writers = 'replica count of "buildkitd"';
     const path = statefulSetPath(namespace, "buildkitd");
     const patch = {
       apiVersion: "apps/v1",
@@ -422,7 +422,7 @@ const PODS: readonly (readonly [what: string, spec: Partial<PodSpec>, container:
 })();
 
 scenario(
-  "check judges pods as the API server does, and mends the label of the namespace",
+  "check judges pods as the API server does, and fixes the label of the namespace",
   {},
   async (cluster) => {
     const { api, namespace } = cluster;
@@ -451,7 +451,7 @@ scenario(
     await api.patch(statefulSetPath(namespace, "buildkitd"), {
       spec: { template: { spec: { containers } } },
     });
-    await findAndMend(
+    await findAndFix(
       cluster,
       'Pod Security of "buildkitd"',
       /enforces "restricted", and its pods have a privileged/,

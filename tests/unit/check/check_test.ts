@@ -158,7 +158,10 @@ Deno.test("runCheck() looks for the pod that is wanted and has no address", asyn
     it.patch(ENDPOINT_SLICES, name, { endpoints: [] });
   }
   const finding = about(await it.check(), 'pod of "buildkitd"');
-  assert.deepEqual([finding?.result, finding?.found], ["warning", "buildkitd-0 is not ready"]);
+  assert.deepEqual([finding?.result, finding?.found], [
+    "unchecked",
+    "buildkitd-0 is ready, and no EndpointSlice lists it as such",
+  ]);
 });
 
 Deno.test("runCheck() has not checked what it may not read, and names each missing right", async () => {
@@ -186,7 +189,7 @@ Deno.test("runCheck() has not checked what it may not read, and names each missi
       'EndpointSlices of Service "buildkitd-headless"',
       'port of StatefulSet "buildkitd"',
       'Pod Security of "buildkitd"',
-      'writers of replicas of "buildkitd"',
+      'replica count of "buildkitd"',
       'pod of "buildkitd"',
     ],
   );

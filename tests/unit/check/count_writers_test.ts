@@ -27,9 +27,9 @@ Deno.test("writerFindings() does not mind proxies, nor who has set the count onc
   ];
   const labels = { fieldsV1: { "f:metadata": {} }, manager: "argocd", operation: "Apply" };
   assert.deepEqual(writers({ managedFields: [...own, labels] }), [{
-    check: 'writers of replicas of "builder"',
+    check: 'replica count of "builder"',
     result: "ok",
-    found: "only the autoscaler",
+    found: "only the autoscaler sets it",
   }]);
   const [once] = writers({ managedFields: [owner("kubectl", "Update", "scale"), owner("helm", "Update")] });
   assert.equal(once?.result, "ok");
@@ -73,11 +73,11 @@ Deno.test("writerFindings() lets an HPA scale up only, up to the same maximum", 
   const [cuts] = of(hpa({}));
   assert.equal(cuts?.result, "failed");
   assert.equal(
-    cuts?.mend,
+    cuts?.fix,
     "kubectl --namespace ci patch horizontalpodautoscaler by-cpu --type=merge " +
       `'--patch={"spec":{"behavior":{"scaleDown":{"selectPolicy":"Disabled"}}}}'`,
   );
-  assert.match(of(hpa({ ...UP_ONLY, maxReplicas: 2 }))[0]?.mend ?? "", /\{"spec":\{"maxReplicas":3\}\}/);
+  assert.match(of(hpa({ ...UP_ONLY, maxReplicas: 2 }))[0]?.fix ?? "", /\{"spec":\{"maxReplicas":3\}\}/);
   for (
     const scaleTargetRef of [{ kind: "StatefulSet", name: "web" }, { kind: "Deployment", name: "builder" }]
   ) {
@@ -93,7 +93,7 @@ Deno.test("writerFindings() wants no ScaledObject of KEDA", () => {
     });
   assert.deepEqual(faults(of({ name: "builder" })), []);
   assert.equal(
-    of({ kind: "StatefulSet", name: "builder" })[0]?.mend,
+    of({ kind: "StatefulSet", name: "builder" })[0]?.fix,
     "kubectl --namespace ci delete scaledobject q",
   );
 });

@@ -22,14 +22,14 @@ Deno.test("serviceFindings() makes a missing Service, or names the one that the 
   const [none] = serviceFindings(BUILDER, absent, statefulSet());
   assert.equal(none?.result, "failed");
   assert.equal(
-    none?.mend,
+    none?.fix,
     "kubectl --namespace ci create service clusterip builder-headless --clusterip=None --tcp=8372 && " +
       "kubectl --namespace ci set selector service builder-headless app=builder",
   );
   const [other] = serviceFindings(BUILDER, absent, statefulSet({ serviceName: "pods" }));
   assert.match(other?.found ?? "", /; that of StatefulSet "builder" is "pods"$/);
-  assert.equal(other?.mend, "set --headless-service-name=pods");
-  assert.match(serviceFindings(BUILDER, absent, undefined)[0]?.mend ?? "", / KEY=VALUE$/);
+  assert.equal(other?.fix, "set --headless-service-name=pods");
+  assert.match(serviceFindings(BUILDER, absent, undefined)[0]?.fix ?? "", / KEY=VALUE$/);
 });
 
 Deno.test("serviceFindings() wants clusterIP None: for pods' names, else only as advice", () => {
@@ -37,7 +37,7 @@ Deno.test("serviceFindings() wants clusterIP None: for pods' names, else only as
   const [byName] = serviceFindings(DNS, withIp, statefulSet());
   assert.deepEqual([byName?.result, byName?.found], ["failed", "the cluster IP 10.98.0.9"]);
   assert.match(
-    byName?.mend ?? "",
+    byName?.fix ?? "",
     /^kubectl --namespace ci delete service builder-headless && kubectl .* create service/,
   );
   assert.equal(serviceFindings(BUILDER, withIp, statefulSet())[0]?.result, "warning");
@@ -64,7 +64,7 @@ Deno.test("serviceFindings() wants a selector that every pod meets", () => {
     const findings = serviceFindings(BUILDER, service({ selector }), statefulSet());
     assert.equal(faults(findings).length, 1, JSON.stringify(selector));
     assert.equal(
-      findings[0]?.mend,
+      findings[0]?.fix,
       "kubectl --namespace ci set selector service builder-headless app=builder",
     );
   }
@@ -99,7 +99,7 @@ Deno.test("slicesFinding() wants slices, and the pods that are ready", () => {
   assert.deepEqual(faults([slicesFinding(BUILDER, found([]), statefulSet())]).length, 1);
   const [wrong] = [slicesFinding(BUILDER, found([slice("another-0")]), ready)];
   assert.equal(wrong.found, 'no pod of StatefulSet "builder", which has 1 ready');
-  assert.equal(wrong.mend, "kubectl --namespace ci set selector service builder-headless app=builder");
+  assert.equal(wrong.fix, "kubectl --namespace ci set selector service builder-headless app=builder");
   assert.equal(slicesFinding(BUILDER, unread, undefined).result, "unchecked");
   assert.equal(slicesFinding(BUILDER, absent, undefined).result, "failed");
 });

@@ -105,7 +105,7 @@ Deno.test("podSecurityFinding() sets the pods against the label of the namespace
     'the namespace enforces "baseline", and its pods have a privileged container: they are refused',
   );
   assert.equal(
-    refused.mend,
+    refused.fix,
     "kubectl label namespace ci pod-security.kubernetes.io/enforce=privileged --overwrite",
   );
   assert.equal(of("baseline", undefined).result, "unchecked");

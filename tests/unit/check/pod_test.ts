@@ -42,7 +42,7 @@ Deno.test("unreadyFinding() warns of a pod that starts, and finds fault with one
     const reason of ["CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError"]
   ) {
     const finding = of(waiting(reason));
-    assert.deepEqual([finding.result, finding.mend], [
+    assert.deepEqual([finding.result, finding.fix], [
       "failed",
       "kubectl --namespace ci describe pod builder-0",
     ]);
@@ -64,7 +64,12 @@ Deno.test("unreadyFinding() warns of a pod that starts, and finds fault with one
   );
   assert.equal(of(found({ status: { conditions: [unscheduled] } })).result, "warning");
   assert.equal(of(found({})).found, "builder-0 is not ready");
-  assert.equal(of(absent).mend, "kubectl --namespace ci describe statefulset builder");
+  const ready = of(found({ status: { conditions: [{ type: "Ready", status: "True" }] } }));
+  assert.deepEqual([ready.result, ready.found], [
+    "unchecked",
+    "builder-0 is ready, and no EndpointSlice lists it as such",
+  ]);
+  assert.equal(of(absent).fix, "kubectl --namespace ci describe statefulset builder");
   assert.equal(of(unread).result, "unchecked");
 });
 

@@ -16,19 +16,19 @@ const FINDINGS: readonly Finding[] = [
   unchecked("pod", "none runs"),
 ];
 
-Deno.test("reportText() has a line for each finding, what mends it on one line, and the sums", () => {
+Deno.test("reportText() has a line for each finding, the command that fixes it on one line, and the sums", () => {
   assert.equal(
     reportText(FINDINGS),
     `ok           API server: v1.36.0
 warning      ports: 1234
              want: 8372
-             mend: kubectl patch
+             fix: kubectl patch
 warning      writers: argocd
              want: none
-             mend: remove it
+             fix: remove it
 FAILED       Service "a": none
              want: one
-             mend: kubectl --namespace ci set selector service a 'app=x y'
+             fix: kubectl --namespace ci set selector service a 'app=x y'
 not checked  pod: none runs
 
 1 failed, 2 warnings, 1 not checked, 1 ok
@@ -40,9 +40,9 @@ not checked  pod: none runs
 Deno.test("reportText() breaks long texts, and no command", () => {
   const long = "word ".repeat(60).trim();
   const lines = reportText([failed("a", long, long, long)]).split("\n");
-  const mend = lines.filter((line) => line.includes("mend: "));
-  assert.equal(mend[0]?.trim(), `mend: ${long}`);
-  for (const line of lines.filter((line) => !mend.includes(line))) assert.ok(line.length <= 110, line);
+  const fix = lines.filter((line) => line.includes("fix: "));
+  assert.equal(fix[0]?.trim(), `fix: ${long}`);
+  for (const line of lines.filter((line) => !fix.includes(line))) assert.ok(line.length <= 110, line);
 });
 
 Deno.test("the report shows control characters of the cluster as text", () => {

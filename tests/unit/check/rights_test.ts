@@ -66,7 +66,7 @@ Deno.test("rightsFinding() names the missing verbs alone, and the commands that 
     result: "failed",
     found: "no right to update, patch",
     want: "get, update and patch",
-    mend:
+    fix:
       `kubectl --namespace ci create role ${role} --verb=update,patch --resource=statefulsets.apps/scale ` +
       `--resource-name=builder && kubectl --namespace ci create rolebinding ${role} --role=${role} ` +
       "--serviceaccount=ci:proxy",
@@ -75,10 +75,10 @@ Deno.test("rightsFinding() names the missing verbs alone, and the commands that 
     namespace: "ci",
     user: "o'neill; rm -rf /",
   });
-  assert.match(person.mend!, /--resource=endpointslices\.discovery\.k8s\.io /);
-  assert.ok(person.mend!.endsWith(` '--user=o'\\''neill; rm -rf /'`), person.mend);
+  assert.match(person.fix!, /--resource=endpointslices\.discovery\.k8s\.io /);
+  assert.ok(person.fix!.endsWith(` '--user=o'\\''neill; rm -rf /'`), person.fix);
   assert.match(
-    rightsFinding(needed("endpointslices"), [no, no], { namespace: "ci", user: undefined }).mend!,
+    rightsFinding(needed("endpointslices"), [no, no], { namespace: "ci", user: undefined }).fix!,
     /--user=USER$/,
   );
 });
@@ -90,7 +90,7 @@ Deno.test("rightsFinding() only warns of rights that the program can do without"
   assert.match(leases.found, /^no right to create, update, delete: the proxy works only while no other/);
   const pods = rightsFinding(needed("pods"), [no], to);
   assert.equal(pods.result, "warning");
-  assert.match(pods.mend!, /--resource=pods && /);
+  assert.match(pods.fix!, /--resource=pods && /);
   assert.equal(rightsFinding(needed("pods/portforward", "fallback"), [no, no], to).result, "warning");
   assert.equal(rightsFinding(needed("pods/portforward", "always"), [yes, no], to).result, "failed");
 });

@@ -15,7 +15,7 @@ Deno.test("statefulSetFinding() tells its count, that there is none, that it goe
   assert.deepEqual([there.result, there.found], ["ok", "replicas 0, 1 ready"]);
   const none = statefulSetFinding(BUILDER, absent);
   assert.deepEqual([none.result, none.found], ["failed", 'none of this name in namespace "ci"']);
-  assert.equal(none.mend, "kubectl get statefulsets --all-namespaces");
+  assert.equal(none.fix, "kubectl get statefulsets --all-namespaces");
   const metadata = { deletionTimestamp: "2026-11-26T10:00:00Z" };
   assert.equal(statefulSetFinding(BUILDER, found(statefulSet({}, {}, { metadata }))).result, "failed");
   assert.equal(statefulSetFinding(BUILDER, unread).result, "unchecked");
@@ -34,7 +34,7 @@ Deno.test("portFinding() believes the address that buildkitd is told, then the d
   const elsewhere = container(["--addr=tcp://0.0.0.0:1234", "--addr=unix:///run/buildkit.sock"], 8372);
   assert.equal(elsewhere.result, "failed");
   assert.equal(elsewhere.found, "its containers are told to listen on 1234");
-  assert.equal(elsewhere.mend, "set --target-port=1234 (BUILDKITD_TARGET_PORT)");
+  assert.equal(elsewhere.fix, "set --target-port=1234 (BUILDKITD_TARGET_PORT)");
   const declared = container([], 1234, 5);
   assert.deepEqual([declared.result, declared.found], ["warning", "its containers declare 1234 and 5"]);
   assert.equal(container([]).result, "unchecked");

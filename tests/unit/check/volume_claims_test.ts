@@ -59,8 +59,8 @@ Deno.test("claimFinding() wants a StorageClass that can make the volume", () => 
   assert.equal(finding(absent, [storage("fast")], { storageClassName: "fast" }).result, "ok");
   const none = finding(absent, [storage("fast")]);
   assert.equal(none.result, "failed");
-  assert.match(none.mend!, /^kubectl patch storageclass fast '--patch=\{"metadata":\{"annotations":/);
-  assert.match(finding(absent, []).mend!, /storageclass NAME/);
+  assert.match(none.fix!, /^kubectl patch storageclass fast '--patch=\{"metadata":\{"annotations":/);
+  assert.match(finding(absent, []).fix!, /storageclass NAME/);
   const other = finding(absent, [storage("fast", { isDefault: true })], { storageClassName: "slow" });
   assert.equal(other.found, 'made with the first pod; there is no StorageClass "slow"');
   assert.equal(finding(absent, [], { storageClassName: "" }).result, "unchecked");
@@ -71,7 +71,7 @@ Deno.test("claimFinding() lets a claim wait for its first pod, and no longer", (
   assert.equal(finding(pending, [storage("fast", LATE)]).result, "ok");
   const stuck = finding(pending, [storage("fast")]);
   assert.equal(stuck.result, "failed");
-  assert.equal(stuck.mend, "kubectl --namespace ci describe persistentvolumeclaim cache-builder-0");
+  assert.equal(stuck.fix, "kubectl --namespace ci describe persistentvolumeclaim cache-builder-0");
 });
 
 Deno.test("claimFinding() finds lost and deleted claims, and those that nobody makes", () => {
