@@ -81,7 +81,7 @@ export function pathViolations({ path, text }: Document, exists: (path: string) 
 const OTHER_FLAGS = [
   ...["--type", "--replicas", "--watch", "--cascade", "--all-namespaces"], // kubectl
   ...["--set", "--values", "--install", "--reuse-values", "--reset-then-reuse-values", "--reset-values"], // helm
-  "--force-conflicts",
+  ...["--force-conflicts", "--logs"],
   ...["--driver", "--append", "--bootstrap", "--platform", "--target", "--push", "--load", "--output"], // buildx
   ...["--export-cache", "--import-cache"], // buildctl
   ...["--tlscert", "--tlskey", "--tlscacert"], // buildkitd
