@@ -14,6 +14,7 @@ import { makeCa } from "../integration/kube/certificates.ts";
 import { ApiError, kubeconfig, type KubeObject, statefulSetPath } from "./kube_api.ts";
 import { runCommand } from "./program.ts";
 import { type Cluster, DOCUMENTED_RULES, programPath, scenario } from "./scenario.ts";
+import { startStreaming } from "./streaming.ts";
 import { until, within } from "./waiting.ts";
 
 type Flags = Readonly<Record<string, string>>;
@@ -146,6 +147,38 @@ scenario(
     assert.deepEqual(only(unreachable, "failed").map(({ check }) => check), ['pod of "buildkitd"']);
     assert.match(only(unreachable, "failed")[0]!.found, /refused/);
     assert.equal(await cluster.replicas(), 1);
+  },
+);
+
+scenario(
+  "check connects through the API server, where the proxy would, and names the rights to that",
+  { replicas: 1 },
+  async (cluster) => {
+    const streaming = await startStreaming(cluster.api);
+    try {
+      const flags = { upstream: "port-forward" };
+      const { findings } = await until("a ready pod", async () => {
+        const report = await check(cluster, flags);
+        return report.findings.some(({ check }) => check.startsWith("health")) && report;
+      });
+      const found = findings.filter(({ check }) => /^(pod|health service) of/.test(check)).map(({ found }) =>
+        found
+      );
+      assert.deepEqual(found, [
+        "buildkitd-0 accepts connections through the API server",
+        "buildkitd-0 answers SERVING",
+      ]);
+      const poor = { ...flags, kubeconfig: cluster.kubeconfigPath };
+      await findAndFix(
+        cluster,
+        'rights to pods/portforward "buildkitd-0"',
+        /^no right to get, create$/,
+        poor,
+      );
+      assert.deepEqual(only(await check(cluster, poor), "failed"), []);
+    } finally {
+      await streaming.kill();
+    }
   },
 );
 
