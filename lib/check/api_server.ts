@@ -23,8 +23,11 @@ export interface ApiServerFacts {
 /** Whether it can be reached, which version it has, and as whom it takes the caller. */
 export function apiServerFinding({ origin, version, user, fault }: ApiServerFacts): Finding {
   const check = "API server";
-  if (fault !== undefined) {
-    return failed(check, fault, `an answer of ${origin}`, "kubectl version # with the same kubeconfig");
+  // Everybody may ask for both: without an answer to either, something else than the API server answers, or it is broken.
+  const unread = version.is === "unread" && user.is === "unread" ? version.why : undefined;
+  const cause = fault ?? unread;
+  if (cause !== undefined) {
+    return failed(check, cause, `an answer of ${origin}`, "kubectl version # with the same kubeconfig");
   }
   const as = user.is === "found" && user.value !== "" ? `, you are ${user.value}` : "";
   if (version.is !== "found") {

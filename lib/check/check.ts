@@ -62,7 +62,7 @@ export async function checkCluster(
   const reader = new ClusterReader(client, signal);
   const [version, user] = [await reader.version(), await reader.user()];
   const server = () => apiServerFinding({ origin, version, user, fault: client.access.cause });
-  if (client.access.cause !== undefined) {
+  if (server().result === "failed") {
     return [server(), unchecked("everything in the cluster", "the API server cannot be used")];
   }
   const builders = buildersOf(settings);

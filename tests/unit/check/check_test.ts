@@ -130,6 +130,7 @@ Deno.test("runCheck() finds no fault where there is none, and only reads", async
     'unchecked port of StatefulSet "buildkitd": its containers declare no port',
     'unchecked pod of "buildkitd": none runs now, and this command starts none',
   ]);
+  assert.equal(about(findings, 'volume claims of "buildkitd"')?.result, "ok");
   const verbs = new Set(it.cluster.api.requests.map(({ verb }) => verb));
   assert.deepEqual([...verbs].sort(), ["get", "list"]);
   assert.equal(it.cluster.replicas, 0);
@@ -254,6 +255,19 @@ Deno.test("runCheck() finds fault with an API server that goes away meanwhile", 
   assert.equal(findings[0]?.check, "API server");
   assert.equal(findings[0]?.result, "failed");
   assert.deepEqual(findings.filter(({ result }) => result === "ok").map(({ check }) => check), []);
+});
+
+Deno.test("runCheck() finds fault with a load balancer whose API server is down", async () => {
+  await using it = await world();
+  const down: Cluster["http"] = {
+    send: () =>
+      Promise.resolve({ status: 503, headers: new Headers(), body: new Response("no backend").body! }),
+    reset: () => {},
+    close: () => {},
+  };
+  const findings = await it.check({ cluster: { http: down } });
+  assert.deepEqual(findings.map(({ result }) => result), ["failed", "unchecked"]);
+  assert.match(findings[0]!.found, /HTTP 503/);
 });
 
 Deno.test("runCheck() ends with the reason of its signal", async () => {

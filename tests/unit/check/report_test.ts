@@ -83,6 +83,8 @@ Deno.test("apiServerFinding() wants an answer, and a version that is not too old
   ]);
   const nobody = { ...facts, user: { is: "absent" } } as const;
   assert.equal(apiServerFinding({ ...nobody, version: { is: "absent" } }).result, "unchecked");
+  const broken = { is: "unread", why: "HTTP 503" } as const;
+  assert.deepEqual(apiServerFinding({ ...facts, user: broken, version: broken }).result, "failed");
   const away = apiServerFinding({ ...facts, version: { is: "absent" }, fault: "refused" });
   assert.deepEqual([away.result, away.found], ["failed", "refused"]);
 });

@@ -40,6 +40,17 @@ Deno.test("tlsFindings() warns two weeks before the end, and finds fault after i
   assert.deepEqual(of(endMs + 1, ["it has expired"]), [`failed ${check}: it has expired`]);
 });
 
+Deno.test("tlsFindings() tells the first end of several certificates", async () => {
+  const short =
+    (await (await makeCa()).issue({ commonName: "a", notAfter: new Date(endMs - 90 * DAY_MS) })).cert;
+  const firstMs = Math.min(endMs, notAfterMs(short)!);
+  for (const pems of [[pem, short], [short, pem]]) {
+    const all = pems.map((text) => ["--tls-cert", text] as const);
+    const [finding] = tlsFindings({ check, problems: [], certificates: all }, firstMs - 30 * DAY_MS);
+    assert.ok(finding?.found.endsWith(new Date(firstMs).toISOString().slice(0, 10)), finding?.found);
+  }
+});
+
 Deno.test("tlsFindings() has all problems", () => {
   assert.deepEqual(faults(tlsFindings({ check, problems: ["a", "b"], certificates: [] }, 0)), [
     `failed ${check}: a`,
