@@ -160,7 +160,7 @@ async function check(
   const { loadCluster } = await import("./lib/kube/load_cluster.ts");
   const { systemMachine: machine } = await import("./lib/kube/machine.ts");
   const { isHealthy, reportJson, reportText } = await import("./lib/check/report.ts");
-  const { runCheck } = await import("./lib/app/check.ts");
+  const { runCheck } = await import("./lib/app/check_command.ts");
   const log = logTo(() => {});
   const { PROGRAM } = await import("./lib/config/commands.ts");
   for (const { flag, variable } of overridden) {

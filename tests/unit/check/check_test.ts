@@ -5,7 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { runCheck } from "../../../lib/app/check.ts";
+import { runCheck } from "../../../lib/app/check_command.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
 import type { Finding } from "../../../lib/check/finding.ts";
 import { parseSettings } from "../../../lib/config/parse_settings.ts";
