@@ -8,7 +8,7 @@ import { poolsOf } from "../config/builders.ts";
 import type { Settings } from "../config/settings.ts";
 import { recordsSelector } from "../ha/record.ts";
 import type { KubeClient } from "../kube/client.ts";
-import { SERVICE_ACCOUNT } from "../kube/cluster.ts";
+import { namespaceHint, SERVICE_ACCOUNT } from "../kube/cluster.ts";
 import { LEASE_GROUP } from "../kube/leases.ts";
 import type {
   EndpointSlice,
@@ -203,7 +203,7 @@ async function checkBuilder(
     { labelSelector: `kubernetes.io/service-name=${service}` },
   );
   const findings = [
-    statefulSetFinding(builder, set),
+    statefulSetFinding(builder, set, namespaceHint(looking.ports.client.cluster, namespace)),
     ...serviceFindings(builder, serviceRead, value),
     slicesFinding(builder, slices, value),
   ];

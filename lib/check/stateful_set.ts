@@ -31,14 +31,18 @@ export interface Builder {
   readonly usesDns: boolean;
 }
 
-/** Whether there is one. */
-export function statefulSetFinding({ name, namespace }: Builder, read: Read<StatefulSet>): Finding {
+/** Whether there is one. `hint` is added where there is none, and begins with its own punctuation. */
+export function statefulSetFinding(
+  { name, namespace }: Builder,
+  read: Read<StatefulSet>,
+  hint = "",
+): Finding {
   const check = `StatefulSet "${name}"`;
   if (read.is === "unread") return unchecked(check, read.why);
   if (read.is === "absent") {
     return failed(
       check,
-      `none of this name in namespace "${namespace}"`,
+      `none of this name in namespace "${namespace}"${hint}`,
       "the StatefulSet that runs buildkitd (--sts-name, --sts-namespace, --builders)",
       kubectlOfCluster("get", "statefulsets", "--all-namespaces"),
     );

@@ -226,6 +226,11 @@ Deno.test("runCheck() finds faults of single objects", async () => {
     'selector of Service "buildkitd-headless"',
     'HorizontalPodAutoscaler "by-cpu" of "buildkitd"',
   ]);
+  const elsewhere = await it.check({ flags: { stsName: "builder" }, cluster: { namespace: "ci" } });
+  assert.equal(
+    about(elsewhere, 'StatefulSet "builder"')?.found,
+    'none of this name in namespace "default"; the namespace of the service account is "ci"',
+  );
   const absent = await it.check({ flags: { stsName: "builder" } });
   assert.deepEqual(faults(absent), [
     'failed StatefulSet "builder": none of this name in namespace "default"',
