@@ -9,6 +9,7 @@ import { addChecks } from "./app/checks.ts";
 import { cannotListen, type ListenerPorts, loadCredentials, openListeners } from "./app/listeners.ts";
 import { loadAll } from "./app/loading.ts";
 import { untilEnded } from "./app/shutdown.ts";
+import { statusOf } from "./app/status.ts";
 import { type Address, formatAddress } from "./base/network.ts";
 import type { BasePorts } from "./base/ports.ts";
 import { TaskGroup } from "./base/task_group.ts";
@@ -20,6 +21,8 @@ import { type AdminContent, adminHandler, type AdminServer, type ServeAdmin } fr
 import type { CountDescriptors } from "./ops/descriptors.ts";
 import { Health } from "./ops/health.ts";
 import type { PrometheusMetrics } from "./ops/prometheus.ts";
+import { StatusLog } from "./ops/status_log.ts";
+import { StatusPages } from "./ops/status_pages.ts";
 import { Proxy } from "./proxy/proxy.ts";
 import { Room } from "./proxy/room.ts";
 import type { PoolPorts } from "./route/pool_parts.ts";
@@ -71,7 +74,9 @@ export interface ListeningAddresses {
  *
  * @throws UsageError for bad credential files, FatalError when it cannot listen, and what a failed part threw
  */
-export async function runApp(settings: Settings, ports: AppPorts): Promise<void> {
+export async function runApp(settings: Settings, given: AppPorts): Promise<void> {
+  const noted = new StatusLog(given.clock);
+  const ports = { ...given, log: noted.over(given.log) };
   const { log, clock, metrics, stop, version, runtime } = ports;
   const [cluster, upstreamTls, credentials] = await loadAll(
     ports.loadCluster(),
@@ -100,14 +105,17 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
   const room = new Room(settings.maxConnections, { ...ports, count: ports.countDescriptors, mostArrivals });
   const proxy = new Proxy(entries, settings, room, { ...ports, seats: router });
   addChecks(health, { ending, access: client.access, proxy, targets, router, clock });
+  const status = statusOf(settings, { version, clock, health, proxy, targets, router, log: noted });
   const admin = openAdmin(settings, ports, {
     version,
     health,
     metrics: () => {
       proxy.countBytes();
+      status.report(metrics);
       return metrics.text();
     },
     route: (name) => router.explain(name),
+    status: new StatusPages(status, clock),
   }, () => proxy.stopAccepting());
   await ports.onListening?.({ proxy: entries[0]!.listener.addr, tls, admin: admin.addr });
   log.info("listening", {
@@ -130,6 +138,7 @@ export async function runApp(settings: Settings, ports: AppPorts): Promise<void>
     const parts = { targets: targets.map(({ target }) => target), election: shared.election, proxy };
     await untilEnded(settings, { clock, log, stop, ...parts, ending, tasks });
   } finally {
+    status.close();
     await admin.close();
     cluster.http.close();
     log.info("program_ended");

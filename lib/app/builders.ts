@@ -31,6 +31,8 @@ export interface PooledTarget {
   readonly name: string;
   /** It takes no new sessions. */
   readonly isCordoned: boolean;
+  /** Its settings. */
+  readonly settings: TargetSettings;
   /** Its parts. */
   readonly target: Target;
 }
@@ -61,6 +63,7 @@ export function makeBuilders(settings: Settings, ports: BuildersPorts): Builders
     pool: pool.name,
     name: builder.name,
     isCordoned: builder.isCordoned,
+    settings: own,
     target: new Target(own, { ...ports, log: logOf(builder.name), shared }),
   }));
   const parts = pools.map((pool) => ({

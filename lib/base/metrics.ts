@@ -202,6 +202,28 @@ export const METRICS = {
     help: "Sessions that went to the builder, by why it was this one.",
     labels: { builder: BUILDER, why: ROUTE_REASONS },
   },
+  buildkitd_autoscaler_pod_asleep_seconds_total: {
+    type: "counter",
+    help:
+      "Seconds that pods were not there, times the pods: of as many as this proxy has seen to run at once, at least one.",
+    labels: { builder: BUILDER },
+  },
+  buildkitd_autoscaler_cold_starts_total: {
+    type: "counter",
+    help:
+      "Pods that were started other than to keep the minimum or for a warm window, as this proxy has seen it.",
+    labels: { builder: BUILDER },
+  },
+  buildkitd_autoscaler_waited_seconds_total: {
+    type: "counter",
+    help: "Seconds that clients of this proxy have waited for pods, added up, those that wait now included.",
+    labels: { builder: BUILDER },
+  },
+  buildkitd_autoscaler_price_per_hour: {
+    type: "gauge",
+    help: "What a pod costs in an hour: --price-per-hour; 0 if it is not set.",
+    labels: {},
+  },
   buildkitd_autoscaler_leader: {
     type: "gauge",
     help: "1 while this proxy leads: it is the one that scales down.",

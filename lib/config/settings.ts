@@ -9,6 +9,7 @@ import { LOG_LEVELS } from "../base/events.ts";
 import { builderList, builderNames, doorList } from "./builder_list.ts";
 import { parseIpNetwork } from "./ip_networks.ts";
 import { perPool } from "./per_pool.ts";
+import { price } from "./price.ts";
 import {
   address,
   addressOrOff,
@@ -506,8 +507,17 @@ export const SETTINGS = {
     type: address,
     default: ":8081",
     topic: "operations",
-    help: "where /livez, /readyz and /metrics are served",
+    help: "where the status page, /livez, /readyz and /metrics are served",
     chart: { key: "adminAddr" },
+  }),
+  pricePerHour: row({
+    flag: "--price-per-hour",
+    variable: "AUTOSCALER_PRICE_PER_HOUR",
+    type: price,
+    default: undefined,
+    topic: "operations",
+    help: "what a pod of buildkitd costs in an hour, as 0.34 or 0.34 EUR, to show what was saved",
+    chart: { key: "pricePerHour", default: "" },
   }),
 } as const;
 

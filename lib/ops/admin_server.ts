@@ -9,6 +9,7 @@ import type { BasePorts } from "../base/ports.ts";
 import { listenOn } from "../proxy/listen.ts";
 import type { Health, Probe } from "./health.ts";
 import { type HttpHandler, HttpServer } from "./http_server.ts";
+import { type Answer, type StatusPages, TEXT_TYPE } from "./status_pages.ts";
 
 /** What the admin port shows. */
 export interface AdminContent {
@@ -20,13 +21,16 @@ export interface AdminContent {
   metrics(): Promise<string>;
   /** Where sessions of a project go, and why; of none, with `undefined`. */
   route(project: string | undefined): string;
+  /** The status page, and all that belongs to it. */
+  readonly status: Pick<StatusPages, "answer">;
 }
 
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
-const TEXT_TYPE = "text/plain; charset=utf-8";
 
-/** The paths and their descriptions, for the index. */
+/** The paths and their descriptions, for whoever asks for another one. */
 const PATHS: ReadonlyMap<string, string> = new Map([
+  ["/", "the status page, for people; also at /status"],
+  ["/status.json", "the facts of the status page, for programs"],
   ["/livez", "alive: 200, or 503 and the reasons (?verbose lists every check)"],
   ["/readyz", "takes connections: 200, or 503 and the reasons (?verbose lists every check)"],
   ["/healthz", "the same as /livez"],
@@ -44,45 +48,66 @@ const PROBES: ReadonlyMap<string, Probe> = new Map([
 export function adminHandler(content: AdminContent): HttpHandler {
   return async (request) => {
     const url = new URL(request.url);
-    const path = url.pathname;
-    const probe = PROBES.get(path);
-    if (probe === undefined && path !== "/" && !PATHS.has(path)) {
-      return answer(request, 404, `Not found, want one of: / ${[...PATHS.keys()].join(" ")}`);
-    }
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      return answer(request, 405, "Method not allowed, want GET or HEAD", { allow: "GET, HEAD" });
-    }
-    if (probe !== undefined) {
-      const report = content.health.report(probe);
-      return answer(
-        request,
-        report.ok ? 200 : 503,
-        url.searchParams.has("verbose") ? report.verbose : report.brief,
-      );
-    }
-    if (path === "/metrics") {
-      return answer(request, 200, (await content.metrics()).trimEnd(), { "content-type": METRICS_TYPE });
-    }
-    if (path === "/route") {
-      const project = url.searchParams.get("project") ?? "";
-      return answer(request, 200, content.route(project === "" ? undefined : project).trimEnd());
-    }
-    const lines = [...PATHS].map(([name, what]) => `${name.padEnd(10)}${what}`);
-    return answer(request, 200, [`buildkitd-autoscaler ${content.version}`, "", ...lines].join("\n"));
+    const isReading = request.method === "GET" || request.method === "HEAD";
+    const found = await answerTo(content, isReading ? request : HEAD, url);
+    if (found === undefined) return respond(request, notFound(content));
+    return respond(request, isReading ? found : NOT_ALLOWED);
   };
+}
+
+/** What an answer to a request that changes nothing would be; asked for those that are refused, too. */
+const HEAD: Pick<Request, "method" | "signal"> = { method: "HEAD", signal: new AbortController().signal };
+
+const NOT_ALLOWED: Answer = {
+  status: 405,
+  type: TEXT_TYPE,
+  body: "Method not allowed, want GET or HEAD",
+  headers: { allow: "GET, HEAD" },
+};
+
+function notFound({ version }: AdminContent): Answer {
+  const lines = [...PATHS].map(([name, what]) => `${name.padEnd(14)}${what}`);
+  const body = [`Not found. buildkitd-autoscaler ${version} has:`, "", ...lines].join("\n");
+  return { status: 404, type: TEXT_TYPE, body };
+}
+
+/** The answer; undefined if there is nothing at that path. */
+async function answerTo(
+  content: AdminContent,
+  request: Pick<Request, "method" | "signal">,
+  url: URL,
+): Promise<Answer | undefined> {
+  const probe = PROBES.get(url.pathname);
+  if (probe !== undefined) {
+    const { ok, brief, verbose } = content.health.report(probe);
+    const body = url.searchParams.has("verbose") ? verbose : brief;
+    return { status: ok ? 200 : 503, type: TEXT_TYPE, body };
+  }
+  switch (url.pathname) {
+    case "/metrics":
+      return { type: METRICS_TYPE, body: (await content.metrics()).trimEnd() };
+    case "/route": {
+      const project = url.searchParams.get("project") ?? "";
+      return { type: TEXT_TYPE, body: content.route(project === "" ? undefined : project).trimEnd() };
+    }
+    default:
+      return await content.status.answer(request, url);
+  }
 }
 
 const encoder = new TextEncoder();
 
-function answer(request: Request, status: number, text: string, headers: HeadersInit = {}): Response {
-  const body = `${text}\n`;
-  return new Response(request.method === "HEAD" ? null : body, {
+function respond(request: Request, { status = 200, type, body, headers = {} }: Answer): Response {
+  const bytes = typeof body === "string" ? encoder.encode(`${body}\n`) : body;
+  return new Response(request.method === "HEAD" ? null : bytes, {
     status,
     headers: {
-      "content-type": TEXT_TYPE,
-      "content-length": `${encoder.encode(body).byteLength}`,
+      "content-type": type,
+      ...(bytes instanceof Uint8Array && { "content-length": `${bytes.byteLength}` }),
       "cache-control": "no-store",
       "x-content-type-options": "nosniff",
+      "referrer-policy": "no-referrer",
+      "cross-origin-resource-policy": "same-origin",
       ...headers,
     },
   });

@@ -14,7 +14,10 @@ import { CauseLog } from "../base/log.ts";
 import type { Address, Conn, Listener } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
 
-/** Answers one request, from its method and URL. An error becomes a 500 without details. */
+/**
+ * Answers one request, from its method and URL. An error becomes a 500 without details. An event stream lasts until its
+ * client leaves: then the request's signal is aborted.
+ */
 export type HttpHandler = (request: Request) => Promise<Response>;
 
 /** The limits of a server. */
@@ -121,13 +124,16 @@ export class HttpServer {
       if (found === undefined) return;
       this.#touch(connection);
       const head = typeof found === "string" ? parseRequestHead(found) : undefined;
-      const request = head === undefined ? undefined : requestOf(head);
+      const left = new AbortController();
+      const request = head === undefined ? undefined : requestOf(head, left.signal);
       const response = found === TOO_LONG
         ? problem(431, "The head of the request is too long")
         : request === undefined
         ? problem(400, "Bad request")
         : await this.#handler(request).catch(() => problem(500, "Internal error"));
-      const last = head === undefined || request === undefined || isLast(head);
+      const isEndless = isEventStream(response);
+      const last = head === undefined || request === undefined || isEndless || isLast(head);
+      if (isEndless) void connection.discard().finally(() => left.abort(new Error("The client has left")));
       for await (const bytes of responseBytes(head ?? UNREADABLE, response, last)) {
         await connection.write(bytes);
       }
@@ -162,6 +168,7 @@ class Connection {
   /** Bytes that were read but not parsed yet. */
   #unparsed: Uint8Array = new Uint8Array();
   #closed = false;
+  #discarded: Promise<void> | undefined;
 
   constructor(conn: Conn, clock: Clock, limits: HttpLimits) {
     this.#conn = conn;
@@ -227,9 +234,22 @@ class Connection {
     const cancel = this.#clock.setTimer(this.#limits.lingerMs, () => this.close());
     try {
       await this.#conn.closeWrite();
-      while (await this.#conn.read(this.#buffer) !== null);
+      await this.discard();
     } finally {
       cancel();
+    }
+  }
+
+  /** Discards what arrives until the client has left. No head is read after that. */
+  discard(): Promise<void> {
+    return this.#discarded ??= this.#discard();
+  }
+
+  async #discard(): Promise<void> {
+    try {
+      while (await this.#conn.read(this.#buffer) !== null);
+    } catch {
+      // The client has left.
     }
   }
 }
@@ -251,12 +271,15 @@ function endOfHead(bytes: Uint8Array): number {
  * The request for the handler, without header fields, which no handler reads; `undefined` if it is invalid. The
  * client's host does not matter.
  */
-function requestOf({ method, target, isHttp10, headers }: RequestHead): Request | undefined {
+function requestOf(
+  { method, target, isHttp10, headers }: RequestHead,
+  signal: AbortSignal,
+): Request | undefined {
   if (!isHttp10 && !headers.has("host")) return undefined; // RFC 9112, section 3.2
   const path = target.startsWith("/") ? target : /^https?:\/\/[^/?]+(\/.*)$/i.exec(target)?.[1];
   if (path === undefined) return undefined;
   try {
-    return new Request(`http://localhost${path}`, { method });
+    return new Request(`http://localhost${path}`, { method, signal });
   } catch {
     return undefined; // a method that `Request` does not support, such as CONNECT
   }
@@ -269,6 +292,11 @@ function requestOf({ method, target, isHttp10, headers }: RequestHead): Request 
 function isLast({ isHttp10, headers }: RequestHead): boolean {
   const hasBody = headers.has("transfer-encoding") || (headers.get("content-length") ?? "0") !== "0";
   return isHttp10 || hasBody || /(?:^|,)\s*close\s*(?:,|$)/i.test(headers.get("connection") ?? "");
+}
+
+/** Such an answer is the connection's last: nothing but the end of the connection is expected from the client. */
+function isEventStream({ body, headers }: Response): boolean {
+  return body !== null && (headers.get("content-type") ?? "").startsWith("text/event-stream");
 }
 
 function problem(status: number, text: string): Response {

@@ -296,6 +296,11 @@ export class Pool {
     return [waitingText(this.#waiting, this.queued, this.#queued.oldestMs), ...this.#decisions].join("; ");
   }
 
+  /** The sessions without a seat, the first to wait first, for people. */
+  get unseated(): Iterable<Readonly<Session>> {
+    return this.#unseated;
+  }
+
   /** Ends the sessions that only watch, present and future ones. */
   endWatchers(why: string): void {
     this.#watchers.endAll(why);

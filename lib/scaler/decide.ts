@@ -60,6 +60,8 @@ export interface Decision {
   readonly because: string;
   /** When `desired` may fall without any event, monotonic ms; Infinity if it will not. */
   readonly wakeAtMs: number;
+  /** When replicas are no longer kept for a use that has ended, monotonic ms; Infinity if none are. */
+  readonly fallsAtMs: number;
 }
 
 /** Until when an ordinal stays in use for what happened before, and what that was. */
@@ -93,9 +95,9 @@ export function decide(facts: Facts, nowMs: number, policy: Policy): Decision {
   };
   const lasting = Math.max(minReplicas, parts.warm, parts.busy, parts.needed);
   const desired = Math.max(lasting, recent);
-  const fallsMs = recent > lasting ? parts.kept!.endMs : Infinity;
-  const wakeAtMs = Math.min(fallsMs, warm?.untilMs ?? Infinity);
-  return { desired, wakeAtMs, ...explain(facts, desired, parts, policy) };
+  const fallsAtMs = recent > lasting ? parts.kept!.endMs : Infinity;
+  const wakeAtMs = Math.min(fallsAtMs, warm?.untilMs ?? Infinity);
+  return { desired, wakeAtMs, fallsAtMs, ...explain(facts, desired, parts, policy) };
 }
 
 /** Of the ordinals that could be kept, those that stay for what happened before. */

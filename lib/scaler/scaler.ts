@@ -62,7 +62,7 @@ export class Scaler {
   /** False once the program ends. */
   #lowers = true;
   #surplus = NO_SURPLUS;
-  #because = "the StatefulSet has not been read yet";
+  #decision: Decision | undefined;
 
   /** Starts nothing: `run` does. */
   constructor(ports: ScalerPorts, policy: ScalerPolicy) {
@@ -79,9 +79,20 @@ export class Scaler {
     });
   }
 
+  /** The last decision; undefined before the first. */
+  get decision(): Decision | undefined {
+    return this.#decision;
+  }
+
   /** Why the pods stay or go, for people. */
   get because(): string {
-    return this.#because;
+    return this.#decision?.because ?? "the StatefulSet has not been read yet";
+  }
+
+  /** The replicas that stay without clients: the minimum, or what an open warm window wants. */
+  get floor(): number {
+    const { minReplicas, capacity: { maxReplicas } } = this.#policy;
+    return Math.max(minReplicas, Math.min(maxReplicas, this.#warm.now.count));
   }
 
   /** Why the count cannot be read or written at present; undefined if it can. */
@@ -130,7 +141,7 @@ export class Scaler {
   #decide(): Decision {
     const { clock, placement: { agreement }, metrics } = this.#ports;
     const decision = decide(this.#facts(), clock.nowMs(), this.#policy);
-    this.#because = decision.because;
+    this.#decision = decision;
     metrics.record("replicas_desired", decision.desired, {});
     metrics.record("replicas_observed", agreement.seen?.replicas ?? 0, {});
     return decision;

@@ -116,6 +116,10 @@
 - name: AUTOSCALER_ADMIN_ADDR
   value: {{ .Values.autoscaler.autoscalerConfig.adminAddr | quote }}
 {{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.pricePerHour) }}
+- name: AUTOSCALER_PRICE_PER_HOUR
+  value: {{ .Values.autoscaler.autoscalerConfig.pricePerHour | quote }}
+{{- end }}
 {{- end -}}
 
 {{/* The flag of each value, and the limits of durations. */}}
@@ -149,6 +153,7 @@ drainTimeout: { flag: --drain-timeout, min: 0s, max: 8760h0m0s }
 logLevel: { flag: --log-level }
 logFormat: { flag: --log-format }
 adminAddr: { flag: --admin-addr }
+pricePerHour: { flag: --price-per-hour }
 {{- end -}}
 
 {{/* The variable of each flag. */}}
@@ -203,4 +208,5 @@ adminAddr: { flag: --admin-addr }
 --log-level: LOG_LEVEL
 --log-format: AUTOSCALER_LOG_FORMAT
 --admin-addr: AUTOSCALER_ADMIN_ADDR
+--price-per-hour: AUTOSCALER_PRICE_PER_HOUR
 {{- end -}}

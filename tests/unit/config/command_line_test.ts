@@ -181,7 +181,9 @@ Deno.test("--help has the flags of a topic together, the choices of each, and it
   const shown = helpOf("--help").replace(/\s+/g, " ");
   const end =
     "JSON lines elsewhere: auto, text, json [AUTOSCALER_LOG_FORMAT, default auto] --admin-addr <address> " +
-    "where /livez, /readyz and /metrics are served [AUTOSCALER_ADMIN_ADDR, default :8081] Other: " +
+    "where the status page, /livez, /readyz and /metrics are served [AUTOSCALER_ADMIN_ADDR, default :8081] " +
+    "--price-per-hour <price> what a pod of buildkitd costs in an hour, as 0.34 or 0.34 EUR, to show what was saved " +
+    "[AUTOSCALER_PRICE_PER_HOUR] Other: " +
     "-h, --help show this --version show the version Commands: run proxy and scale (the default) check [options] look";
   assert.ok(shown.includes(end), shown);
 });

@@ -52,6 +52,7 @@ Deno.test("parseSettings() gives the defaults when nothing is given", () => {
     logLevel: "info",
     logFormat: "auto",
     adminAddr: { hostname: "::", port: 8081 },
+    pricePerHour: undefined,
     upstream: "auto",
     clusterDomain: "cluster.local",
     connectTimeoutMs: 5_000,

@@ -14,6 +14,14 @@ const serveAdmin = adminPorts(denoNetwork, { clock: systemClock, log: recordingL
 
 const route = (project = "none") => `Project: ${project}\n`;
 
+/** Pages have tests of their own. */
+const status = {
+  answer: (_request: unknown, { pathname }: URL) =>
+    Promise.resolve(
+      pathname === "/" ? { type: "text/html; charset=utf-8", body: "<h1>here</h1>" } : undefined,
+    ),
+};
+
 function open(content: { ready?: boolean; metrics?: () => Promise<string> } = {}): AdminServer {
   const health = new Health();
   health.add({ name: "accept", probes: ["live"], check: () => ({ ok: true }) });
@@ -25,7 +33,7 @@ function open(content: { ready?: boolean; metrics?: () => Promise<string> } = {}
   const metrics = content.metrics ?? (() => Promise.resolve("a 1\n"));
   return serveAdmin(
     { hostname: "127.0.0.1", port: 0 },
-    adminHandler({ version: "1.2.3", health, metrics, route }),
+    adminHandler({ version: "1.2.3", health, metrics, route, status }),
   );
 }
 
@@ -54,14 +62,14 @@ Deno.test("the admin port answers probes with ok, or with 503 and the reasons", 
   await server.close();
 });
 
-Deno.test("the admin port serves metrics and an index", async () => {
+Deno.test("the admin port serves metrics and the status page", async () => {
   const server = open();
   const metrics = await ask(server, "/metrics");
   assert.deepEqual([metrics.status, metrics.text], [200, "a 1\n"]);
   assert.equal(metrics.headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
-  const index = await ask(server, "/");
-  assert.match(index.text, /^buildkitd-autoscaler 1\.2\.3\n/);
-  for (const path of ["/livez", "/readyz", "/healthz", "/metrics"]) assert.ok(index.text.includes(path));
+  const page = await ask(server, "/");
+  assert.deepEqual([page.status, page.text], [200, "<h1>here</h1>\n"]);
+  assert.equal(page.headers.get("content-type"), "text/html; charset=utf-8");
   await server.close();
 });
 
@@ -79,7 +87,7 @@ async function answerOf(method: string, path: string) {
   const health = new Health();
   health.add({ name: "joined", probes: ["ready"], check: () => ({ ok: false, reason: "größer" }) });
   const metrics = () => Promise.resolve("a 1\n\n");
-  const handler = adminHandler({ version: "1.2.3", health, metrics, route });
+  const handler = adminHandler({ version: "1.2.3", health, metrics, route, status });
   const response = await handler(new Request(`http://localhost${path}`, { method }));
   return {
     status: response.status,
@@ -91,6 +99,8 @@ async function answerOf(method: string, path: string) {
 const HEADERS = {
   "cache-control": "no-store",
   "content-type": "text/plain; charset=utf-8",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff",
 };
 
@@ -110,22 +120,22 @@ Deno.test("adminHandler() states type and length in bytes, and lets nobody keep 
   });
 });
 
-Deno.test("adminHandler() shows its paths to whoever asks for /, or for another one", async () => {
-  const index = [
-    "buildkitd-autoscaler 1.2.3",
+Deno.test("adminHandler() shows its paths to whoever asks for another one", async () => {
+  const paths = [
+    "Not found. buildkitd-autoscaler 1.2.3 has:",
     "",
-    "/livez    alive: 200, or 503 and the reasons (?verbose lists every check)",
-    "/readyz   takes connections: 200, or 503 and the reasons (?verbose lists every check)",
-    "/healthz  the same as /livez",
-    "/metrics  Prometheus metrics",
-    "/route    where a project's sessions go, and why (?project=NAME)",
+    "/             the status page, for people; also at /status",
+    "/status.json  the facts of the status page, for programs",
+    "/livez        alive: 200, or 503 and the reasons (?verbose lists every check)",
+    "/readyz       takes connections: 200, or 503 and the reasons (?verbose lists every check)",
+    "/healthz      the same as /livez",
+    "/metrics      Prometheus metrics",
+    "/route        where a project's sessions go, and why (?project=NAME)",
     "",
   ];
-  assert.equal((await answerOf("GET", "/")).text, index.join("\n"));
-  const notFound = "Not found, want one of: / /livez /readyz /healthz /metrics /route\n";
   for (const method of ["GET", "POST"]) {
     const { status, text } = await answerOf(method, "/nothing");
-    assert.deepEqual([status, text], [404, notFound]);
+    assert.deepEqual([status, text], [404, paths.join("\n")]);
   }
   for (const path of ["/", "/livez", "/readyz", "/healthz", "/metrics"]) {
     for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) {

@@ -180,6 +180,65 @@ Deno.test("HttpServer cancels an answer whose client has left before it began", 
   await server.close();
 });
 
+Deno.test("HttpServer tells an event stream when its client leaves, and reuses no connection after one", async () => {
+  const left = Promise.withResolvers<void>();
+  const { clock, server, connect } = open(({ signal }) => {
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) =>
+        signal.addEventListener("abort", () => {
+          controller.close();
+          left.resolve();
+        }),
+    });
+    return Promise.resolve(new Response(body, { headers: { "content-type": "text/event-stream" } }));
+  });
+  const { client, conn } = await connect();
+  await send(client, GET);
+  assert.match(await receive(client), /transfer-encoding: chunked\r\nconnection: close\r\n\r\n$/);
+  await send(client, GET); // discarded
+  await clock.advance(HTTP_LIMITS.idleMs * 10);
+  assert.equal(conn.closed, false);
+  await client.closeWrite();
+  await left.promise;
+  await clock.advance(HTTP_LIMITS.lingerMs);
+  assert.ok(conn.closed);
+  await server.close();
+  assert.equal(clock.pending, 0);
+});
+
+Deno.test("HttpServer ends event streams first when it needs room, so that probes get theirs", async () => {
+  let left = 0;
+  const { clock, server, connect } = open((request) => {
+    if (!request.url.endsWith("/live")) return hello(request);
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) =>
+        request.signal.addEventListener("abort", () => {
+          left++;
+          controller.close();
+        }),
+    });
+    return Promise.resolve(new Response(body, { headers: { "content-type": "text/event-stream" } }));
+  });
+  for (let stream = 0; stream < 16; stream++) {
+    const { client } = await connect();
+    await send(client, "GET /live HTTP/1.1\r\nhost: x\r\n\r\n");
+    await receive(client);
+  }
+  for (let probe = 0; probe < 64 - 16; probe++) {
+    const { client } = await connect();
+    await send(client, GET);
+    await receive(client);
+  }
+  assert.equal(left, 0);
+  const { client } = await connect();
+  await send(client, GET);
+  assert.match(await receive(client), /200 OK/);
+  await clock.advance(0);
+  assert.equal(left, 1);
+  await server.close();
+  assert.equal(left, 16);
+});
+
 Deno.test("HttpServer frames no body for HTTP/1.0, and sends the head of an empty one", async () => {
   const { server, connect } = open((request) =>
     Promise.resolve(

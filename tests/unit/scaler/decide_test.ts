@@ -135,6 +135,7 @@ Deno.test("decide() keeps what a warm window asks for while it is open, and one 
     reason: "warm_window",
     because: "a warm window wants 2",
     wakeAtMs: 5_000,
+    fallsAtMs: Infinity,
   });
   assert.equal(decide(open, 0, POLICY).desired, 1, "at most as many as there may be");
   assert.equal(decide(open, 0, { ...SEVERAL, minReplicas: 2 }).reason, "min_replicas");
@@ -145,6 +146,7 @@ Deno.test("decide() keeps what a warm window asks for while it is open, and one 
     reason: "held_session",
     because: "a warm window has ended recently",
     wakeAtMs: 6_000,
+    fallsAtMs: 6_000,
   });
   assert.deepEqual(pick(decide(over, 6_000, SEVERAL)), { desired: 0, wakeAtMs: 9_000 });
   assert.equal(decide({ ...over, replicas: 0 }, 5_500, SEVERAL).desired, 0, "it starts nothing");
@@ -159,6 +161,7 @@ Deno.test("decide() keeps a surplus for longer that somebody else has raised aga
     reason: "held_session",
     because: "somebody else has raised it again, so it stays for 4s",
     wakeAtMs: 4_000,
+    fallsAtMs: 4_000,
   });
   assert.equal(decide(facts, 4_000, SEVERAL).desired, 0);
   assert.equal(decide({ ...facts, replicas: 1 }, 3_000, SEVERAL).desired, 1, "it raises nothing");

@@ -1,0 +1,327 @@
+/**
+ * The status page: a frame that stays, and parts in it that change. Without JavaScript the page is complete; with it, parts
+ * are replaced as they change (`script.ts`). Pure.
+ *
+ * @module
+ */
+import type { BuilderFacts, StatusFacts } from "../status_facts.ts";
+import { badge, decisionsPart, nowPart, savingsPart, timelinePart } from "./builder.ts";
+import { folded, Html, html } from "./html.ts";
+import { WINDOWS } from "./timeline.ts";
+import { amount, count, outcomeText, savedText, STATES, time } from "./words.ts";
+
+/** The parts by the id of their element, in the order in which they come. */
+export type Parts = ReadonlyMap<string, string>;
+
+/** The id of a part that is text for screen readers: what matters most, in one sentence. */
+const NEWS = "news";
+
+/** All parts. `window` is a key of `WINDOWS`. */
+export function partsOf(facts: StatusFacts, window: string): Parts {
+  const parts = new Map<string, Html>([
+    [NEWS, html`${newsOf(facts)}`],
+    ["summary", summaryPart(facts)],
+    ["builders", overviewPart(facts)],
+    ["waiting", waitingPart(facts)],
+  ]);
+  for (const [at, builder] of facts.builders.entries()) {
+    parts.set(`b${at}-now`, nowPart(builder));
+    parts.set(`b${at}-timeline`, timelinePart(builder, `b${at}-picture`, facts.now, window));
+    parts.set(`b${at}-decisions`, decisionsPart(builder, `b${at}-earlier`));
+    parts.set(`b${at}-savings`, savingsPart(builder, facts.price));
+  }
+  parts.set("proxies", proxiesPart(facts));
+  parts.set("sessions", sessionsPart(facts));
+  return new Map([...parts].map(([id, { markup }]) => [id, markup]));
+}
+
+/** The whole page. */
+export function page(facts: StatusFacts, window: string): string {
+  const parts = partsOf(facts, window);
+  const part = (id: string) => html`<div id="${id}">${new Html(parts.get(id)!)}</div>`;
+  return html`
+    <!DOCTYPE html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta name="color-scheme" content="light dark">
+        <title>buildkitd-autoscaler</title>
+        <link rel="icon" href="data:,">
+        <link rel="stylesheet" href="status.css">
+        <script src="status.js" defer></script>
+      </head>
+      <body data-live="status.live?window=${window}">
+        <a class="skip" href="#main">Skip to the builders</a>
+        <header>
+          <h1>buildkitd-autoscaler</h1>
+          <p class="version">Version ${facts.version}, started ${facts.started.slice(0, 10)} ${time(
+            facts.started,
+          )} UTC</p>
+          <p class="live"><span id="live" role="status">As of ${time(facts.now)} UTC.</span>
+    <button id="pause" type="button" hidden>Pause</button>
+    <noscript>Reload the page to see what is new.</noscript></p>
+        </header>
+        <p id="${NEWS}" class="unseen" aria-live="polite">${new Html(parts.get(NEWS)!)}</p>
+        <main id="main">
+    ${part("summary")}
+    <section aria-labelledby="waiting-title"><h2 id="waiting-title">Who waits</h2>${part("waiting")}</section>
+    ${facts.builders.length > 1 &&
+      html`<section aria-labelledby="builders-title"><h2 id="builders-title">Builders</h2>${
+        part("builders")
+      }</section>`}
+    ${windows(window)}
+    ${facts.builders.map((builder, at) => builderSection(builder, at, part))}
+    <section aria-labelledby="proxies-title"><h2 id="proxies-title">Proxies</h2>${part("proxies")}</section>
+    <section aria-labelledby="sessions-title"><h2 id="sessions-title">Last sessions</h2>${part(
+      "sessions",
+    )}</section>
+        </main>
+        <footer>
+          <p>Also here: <a href="status.json">status.json</a>, <a href="metrics">metrics</a>,
+    <a href="healthz?verbose">healthz?verbose</a>, <a href="readyz?verbose">readyz?verbose</a>, <a href="route">route</a>.</p>
+        </footer>
+      </body>
+    </html>
+  `.markup;
+}
+
+function builderSection({ name, pool }: BuilderFacts, at: number, part: (id: string) => Html): Html {
+  const title = `b${at}-title`;
+  return html`<section class="builder" id="b${at}" aria-labelledby="${title}">
+<h2 id="${title}">${name}${
+    pool !== "" && html`
+      <span class="pool">pool ${pool}</span>
+    `
+  }</h2>
+${part(`b${at}-now`)}
+<h3>Timeline</h3>
+${legend()}
+${part(`b${at}-timeline`)}
+<div class="columns">
+<div><h3>Decisions</h3>${part(`b${at}-decisions`)}</div>
+<div><h3>Savings</h3>${part(`b${at}-savings`)}</div>
+</div>
+</section>`;
+}
+
+/** Which lengths of time the timelines can show. */
+function windows(window: string): Html {
+  return html`
+    <nav aria-label="Length of the timelines">
+      <ul class="windows"><li>Timelines:</li>${[...WINDOWS.keys()].map((name) =>
+        html`<li><a href="?window=${name}"${
+          name === window && html`
+            aria-current="true"
+          `
+        }>${name}</a></li>`
+      )}</ul>
+    </nav>
+  `;
+}
+
+function legend(): Html {
+  const bar = (kind: string, height: number, text: string) =>
+    html`<li><svg viewBox="0 0 18 14" class="swatch" aria-hidden="true"><rect class="${kind}" x="1" y="${
+      7 - height / 2
+    }" width="16" height="${height}"/></svg>${text}</li>`;
+  return html`<ul class="legend">${[
+    bar("pod ready", 13, "ready"),
+    bar("pod starting", 10, "starting"),
+    bar("pod wanted", 6, "wanted"),
+    bar("pod terminating", 3, "terminating"),
+    bar("sessions", 12, "sessions"),
+    bar("held", 12, "held"),
+    bar("queued", 12, "queued"),
+  ]}</ul>`;
+}
+
+/** What matters most, in one sentence: it is read out when it changes. */
+function newsOf({ ready, builders, sessions }: StatusFacts): string {
+  const states = Map.groupBy(builders, ({ state }) => state);
+  const all = builders.length === 1
+    ? `${builders[0]!.name} is ${STATES[builders[0]!.state].toLowerCase()}`
+    : [...states].map(([state, each]) => `${each.length} ${STATES[state].toLowerCase()}`).join(", ");
+  const waits = sessions.held === 0 ? "nobody waits" : `${count(sessions.held, "session")} held`;
+  return `${ready ? "" : "Not ready. "}${all}; ${waits}.`;
+}
+
+function summaryPart(
+  { ready, notReadyBecause, builders, sessions, saved, price, queues }: StatusFacts,
+): Html {
+  const queued = queues.reduce((sum, queue) => sum + queue.queued, 0);
+  const usable = builders.filter(({ state }) => state === "ready").length;
+  const card = (name: string, value: string | number | Html, more: string) =>
+    html`
+      <div class="card">
+        <dt>${name}</dt>
+        <dd><strong>${value}</strong> <span>${more}</span></dd>
+      </div>
+    `;
+  return html`${!ready && html`<p class="notice fault">This proxy is not ready: ${notReadyBecause}</p>`}
+<dl class="cards">
+${
+    builders.length === 1
+      ? card("Builder", badge(builders[0]!), count(builders[0]!.replicas ?? 0, "replica"))
+      : card("Builders", `${usable} ready`, `of ${builders.length}`)
+  }
+${card("Sessions", sessions.open, "open")}
+${card("Waiting", sessions.held, queued === 0 ? "held" : `held, ${queued} queued`)}
+${
+    card(
+      "Saved",
+      savedText(saved, price),
+      price === undefined ? "of pods asleep" : `pods slept ${amount(saved.podSecondsAsleep)}`,
+    )
+  }
+${card("Cost", count(saved.coldStarts, "cold start"), `clients waited ${amount(saved.secondsWaited)}`)}
+</dl>`;
+}
+
+function overviewPart({ builders, price }: StatusFacts): Html {
+  return html`
+    <div class="scroll">
+      <table>
+        <caption>All builders</caption>
+        <thead>
+          <tr>
+            <th scope="col">Builder</th>
+            <th scope="col">Pool</th>
+            <th scope="col">State</th>
+            <th scope="col" class="number">Replicas</th>
+            <th scope="col" class="number">Sessions</th>
+            <th scope="col" class="number">Held</th>
+            <th scope="col">Next scale-down</th>
+            <th scope="col" class="number">Saved</th>
+          </tr>
+        </thead>
+        <tbody>${builders.map((builder, at) => {
+          const { name, pool, replicas, sessions, held, scaleDownAt, saved } = builder;
+          return html`
+            <tr>
+              <th scope="row"><a href="#b${at}">${name}</a></th>
+              <td>${pool || "default"}</td>
+              <td>${badge(builder)}</td>
+              <td class="number">${replicas ?? "unknown"}</td>
+              <td class="number">${sessions}</td>
+              <td class="number">${held}</td>
+              <td>${scaleDownAt === undefined ? "none due" : time(scaleDownAt)}</td>
+              <td class="number">${savedText(saved, price)}</td>
+            </tr>
+          `;
+        })}</tbody>
+      </table>
+    </div>
+  `;
+}
+
+const WAITS_FOR = { pod: "a pod", room: "room on a builder", nothing: "nothing, it only watches" } as const;
+
+function waitingPart({ waiting, moreWaiting, builders, queues }: StatusFacts): Html {
+  if (waiting.length === 0) return html`<p>Nobody waits.</p>`;
+  const reasons = new Map(builders.map(({ name, waitsBecause }) => [name, waitsBecause]));
+  const pools = queues.length > 1;
+  return html`
+    <div class="scroll">
+      <table>
+        <caption>Sessions that wait, the first to come first (UTC)</caption>
+        <thead>
+          <tr><th scope="col">Session</th><th scope="col">Client</th><th scope="col">Project</th>${pools &&
+            html`<th scope="col">Pool</th>`}<th scope="col">Since</th><th scope="col">Waits for</th></tr>
+        </thead>
+        <tbody>${waiting.map(({ session, client, clientName, project, pool, waitsFor, builder, since }) =>
+          html`<tr><th scope="row">${session}</th><td class="free">${
+            clientOf({ client, clientName })
+          }</td><td class="free">${project ?? "none"}</td>${
+            pools && html`<td>${pool || "default"}</td>`
+          }<td>${time(since)}</td><td class="free">${WAITS_FOR[waitsFor]}${
+            builder !== undefined && ` of ${builder}`
+          }${
+            builder !== undefined && reasons.get(builder) !== undefined && `: ${reasons.get(builder)}`
+          }</td></tr>`
+        )}</tbody>
+      </table>
+    </div>${moreWaiting > 0 && html`<p>And ${moreWaiting} more.</p>`}
+  `;
+}
+
+function clientOf(
+  { client = "unknown", clientName }: { client?: string | undefined; clientName?: string | undefined },
+): string {
+  return clientName === undefined ? client : `${clientName} (${client})`;
+}
+
+function proxiesPart({ proxies }: StatusFacts): Html {
+  return html`
+    <div class="scroll">
+      <table>
+        <caption>All proxies in front of the builders that are alive</caption>
+        <thead>
+          <tr>
+            <th scope="col">Proxy</th>
+            <th scope="col">Role</th>
+            <th scope="col">In use</th>
+          </tr>
+        </thead>
+        <tbody>${proxies.map(({ identity, isThis, leads, uses }) => {
+          const roles = [isThis && "this one", leads && "leads: it scales down"].filter(Boolean);
+          const busy = uses.filter(({ text }) => text !== "idle");
+          const texts = busy.map(({ builder, text }) => uses.length === 1 ? text : `${builder}: ${text}`);
+          return html`
+            <tr>
+              <th scope="row">${identity}</th>
+              <td>${roles.join("; ") || "another one"}</td>
+              <td>${texts.join("; ") || "idle"}</td>
+            </tr>
+          `;
+        })}</tbody>
+      </table>
+    </div>
+  `;
+}
+
+/** Sessions that are shown unless more are asked for. */
+const FEW_SESSIONS = 8;
+
+function sessionsPart({ lastSessions }: StatusFacts): Html {
+  if (lastSessions.length === 0) return html`<p>No session has ended since this proxy started.</p>`;
+  const caption = "Sessions that have ended, the newest first (UTC)";
+  return folded(lastSessions, FEW_SESSIONS, "earlier-sessions", sessionTable, caption);
+}
+
+function sessionTable(sessions: StatusFacts["lastSessions"], caption: string): Html {
+  return html`
+    <div class="scroll">
+      <table>
+        <caption>${caption}</caption>
+        <thead>
+          <tr>
+            <th scope="col">Ended</th>
+            <th scope="col">Session</th>
+            <th scope="col">Client</th>
+            <th scope="col">Project</th>
+            <th scope="col">Pod</th>
+            <th scope="col">Outcome</th>
+            <th scope="col" class="number">Waited</th>
+            <th scope="col" class="number">Took</th>
+          </tr>
+        </thead>
+        <tbody>${sessions.map((session) =>
+          html`
+            <tr>
+              <th scope="row">${time(session.at)}</th>
+              <td>${session.session}</td>
+              <td class="free">${clientOf(session)}</td>
+              <td class="free">${session.project ?? "none"}</td>
+              <td>${session.pod ?? "none"}${session.routed !== undefined && ` (${session.routed})`}</td>
+              <td class="free">${outcomeText(session.outcome)}${session.reason !== undefined &&
+                `: ${session.reason}`}</td>
+              <td class="number">${amount(session.secondsHeld)}</td>
+              <td class="number">${amount(session.seconds)}</td>
+            </tr>
+          `
+        )}</tbody>
+      </table>
+    </div>
+  `;
+}

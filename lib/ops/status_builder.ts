@@ -1,0 +1,218 @@
+/**
+ * One builder for the status page: listens to its target, keeps its history and its savings, and says what it looks like
+ * now. Reads only; decides nothing. What listeners do is done at every session, so it is little.
+ *
+ * @module
+ */
+import type { Clock } from "../base/clock.ts";
+import { sleep } from "../base/clock.ts";
+import type { Metrics } from "../base/metrics.ts";
+import type { Pool } from "../route/pool.ts";
+import { sum } from "../scaler/capacity.ts";
+import type { Target } from "../target/target.ts";
+import type { TargetSettings } from "../target/target_settings.ts";
+import { History, type Moment, MOST_PODS, type PodPhase, type Point } from "./history.ts";
+import {
+  advance,
+  NOTHING_SAVED,
+  type Present,
+  type Saved,
+  shortestPauseMs,
+  UseHistory,
+  type WhatIf,
+  whatIf,
+} from "./savings.ts";
+import type { PodFacts } from "./status_facts.ts";
+
+/** What is looked at of a builder. */
+export interface WatchedBuilder {
+  /** The StatefulSet's name. */
+  readonly name: string;
+  /** The pool that it belongs to. */
+  readonly pool: Pick<Pool, "queued" | "subscribe" | "policy" | "unseated" | "held">;
+  /** Its settings. */
+  readonly settings: Pick<TargetSettings, "idleTimeoutMs" | "maxReplicas">;
+  /** Its parts. */
+  readonly target: Pick<
+    Target,
+    "state" | "placement" | "scaler" | "observer" | "proxies" | "seats" | "subscribe"
+  >;
+}
+
+/** How long a page waits for the reason why clients wait, in ms. It shows the last one that is known. */
+const REASON_MS = 500;
+
+/** Watches one builder. */
+export class BuilderWatch {
+  /** What is watched. */
+  readonly builder: WatchedBuilder;
+  readonly #clock: Clock;
+  readonly #changed: () => void;
+  readonly #history = new History();
+  readonly #uses: UseHistory;
+  #saved: Saved = NOTHING_SAVED;
+  #reported: Saved = NOTHING_SAVED;
+  #present: Present;
+  #asking: Promise<void> | undefined;
+  #reason: string | undefined;
+
+  /** Calls `changed` after every change. */
+  constructor(builder: WatchedBuilder, clock: Clock, changed: () => void) {
+    const { pool, settings, target } = builder;
+    this.builder = builder;
+    this.#clock = clock;
+    this.#changed = changed;
+    this.#uses = new UseHistory(shortestPauseMs(settings.idleTimeoutMs));
+    this.#present = { atMs: clock.nowMs(), replicas: undefined, peak: 1, floor: 0, waiting: 0 };
+    const look = () => this.#look();
+    target.subscribe(look);
+    target.proxies.subscribe(look);
+    pool.subscribe(look);
+    this.#look();
+  }
+
+  /** What it looked like, the oldest first. */
+  get timeline(): readonly Point[] {
+    return this.#history.points(this.#clock.nowMs());
+  }
+
+  /** What was saved until now. */
+  get saved(): Saved {
+    this.#account();
+    return this.#saved;
+  }
+
+  /** What each idle timeout would have saved. */
+  get whatIf(): readonly WhatIf[] {
+    const { settings: { idleTimeoutMs } } = this.builder;
+    return whatIf(this.#uses.points, this.#clock.nowMs(), idleTimeoutMs, this.saved);
+  }
+
+  /** Since when sessions are known, monotonic ms; undefined before the count was read. */
+  get knownSinceMs(): number | undefined {
+    return this.#uses.points[0]?.atMs;
+  }
+
+  /** Its pods, and those that the count wants. */
+  get pods(): readonly PodFacts[] {
+    const { placement: { pods, usage } } = this.builder.target;
+    const seen = pods.all.map((backend): PodFacts => ({
+      name: backend.pod,
+      ordinal: backend.ordinal,
+      phase: backend.terminating ? "terminating" : pods.isReady(backend) ? "ready" : "starting",
+      sessions: usage.on(backend.ordinal),
+    }));
+    const known = new Set(seen.map(({ ordinal }) => ordinal));
+    const wanted = Array.from({ length: Math.min(this.#replicas ?? 0, MOST_PODS) }, (_, ordinal) => ordinal)
+      .filter((ordinal) => !known.has(ordinal))
+      .map((ordinal): PodFacts => ({ ordinal, phase: "wanted", sessions: 0 }));
+    return [...seen, ...wanted].sort((a, b) => a.ordinal - b.ordinal);
+  }
+
+  /** When the next scale-down is due unless a client comes, monotonic ms; undefined if none is. */
+  get scaleDownAtMs(): number | undefined {
+    const { scaler: { decision } } = this.builder.target;
+    const replicas = this.#replicas;
+    if (decision === undefined || replicas === undefined || replicas === 0) return undefined;
+    if (decision.desired < replicas) return this.#clock.nowMs();
+    return decision.fallsAtMs === Infinity ? undefined : decision.fallsAtMs;
+  }
+
+  /** Why clients wait for a pod, while some do and no pod is ready. */
+  get waitsBecause(): string | undefined {
+    return this.#isAwaited ? this.#reason : undefined;
+  }
+
+  /** Asks why clients wait, if some do, and waits a moment for the answer. */
+  async ask(signal: AbortSignal): Promise<void> {
+    if (!this.#isAwaited) {
+      this.#reason = undefined;
+      return;
+    }
+    this.#asking ??= this.builder.target.seats.explainWait(signal)
+      .then((reason) => {
+        this.#reason = reason;
+      }, () => {})
+      .finally(() => {
+        this.#asking = undefined;
+      });
+    const over = new AbortController();
+    const pause = sleep(this.#clock, REASON_MS, over.signal).catch(() => {});
+    await Promise.race([this.#asking, pause]);
+    over.abort();
+  }
+
+  /** Counts what was saved since the last time. */
+  report(metrics: Metrics): void {
+    const { name: builder } = this.builder;
+    const { asleepMs, coldStarts, waitedMs } = this.saved;
+    const before = this.#reported;
+    this.#reported = this.#saved;
+    metrics.record("pod_asleep_seconds_total", (asleepMs - before.asleepMs) / 1000, { builder });
+    metrics.record("cold_starts_total", coldStarts - before.coldStarts, { builder });
+    metrics.record("waited_seconds_total", (waitedMs - before.waitedMs) / 1000, { builder });
+  }
+
+  get #replicas(): number | undefined {
+    return this.builder.target.placement.agreement.seen?.replicas;
+  }
+
+  get #isAwaited(): boolean {
+    const { state, placement } = this.builder.target;
+    return state !== "ready" && placement.usage.needing > 0;
+  }
+
+  #look(): void {
+    this.#account();
+    this.#history.note(this.#moment(), this.#clock.nowMs());
+    if (this.#replicas !== undefined) {
+      const { floor } = this.builder.target.scaler;
+      this.#uses.note({ used: this.#used(), floor }, this.#clock.nowMs());
+    }
+    this.#changed();
+  }
+
+  /** Brings what was saved up to now. */
+  #account(): void {
+    const { placement: { usage }, scaler } = this.builder.target;
+    const before = this.#present;
+    const replicas = this.#replicas ?? before.replicas;
+    this.#present = {
+      atMs: this.#clock.nowMs(),
+      replicas,
+      peak: Math.max(before.peak, replicas ?? 0),
+      floor: scaler.floor,
+      waiting: usage.needing,
+    };
+    this.#saved = advance(this.#saved, before, this.#present);
+  }
+
+  /** How many pods clients use or wait for, those of other proxies included. */
+  #used(): number {
+    const { placement, proxies } = this.builder.target;
+    const others = proxies.use();
+    const own = placement.usage.needing === 0 ? 0 : placement.needed;
+    const theirs = Math.min(1 + others.highestBusy, this.#replicas ?? 0);
+    return Math.max(1 + placement.usage.highest, own, theirs, others.needing > 0 ? 1 : 0);
+  }
+
+  #moment(): Moment {
+    const { pool, target: { placement: { pods, usage } } } = this.builder;
+    const wanted = Math.min(this.#replicas ?? 0, MOST_PODS);
+    const phases: (PodPhase | undefined)[] = Array(wanted).fill("wanted");
+    for (const backend of pods.all) {
+      const { ordinal, terminating } = backend;
+      if (ordinal >= MOST_PODS) continue;
+      // A new pod may be there before the old one of its name is gone.
+      if (terminating && phases[ordinal] !== undefined && phases[ordinal] !== "wanted") continue;
+      phases[ordinal] = terminating ? "terminating" : pods.isReady(backend) ? "ready" : "starting";
+    }
+    return {
+      replicas: this.#replicas,
+      pods: Array.from(phases),
+      sessions: sum(usage.load.values()),
+      held: usage.needing,
+      queued: pool.queued,
+    };
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Live status pages: server-sent events with the parts of the page that have changed. A limited number at a time, each of
+ * which gets the newest state when it takes it, so that a slow reader costs no memory. While nobody looks, nothing is done.
+ *
+ * @see https://html.spec.whatwg.org/multipage/server-sent-events.html
+ * @module
+ */
+import { type Clock, sleep } from "../base/clock.ts";
+import { Notifier } from "../base/notifier.ts";
+import { type Parts, partsOf } from "./page/page.ts";
+import type { Status } from "./status.ts";
+
+/** Live pages at a time. The admin port has 64 connections: the others are left to probes and scrapes. */
+export const MOST_STREAMS = 16;
+
+/** Changes are shown after this long at the earliest, in ms. */
+const PAUSE_MS = 1_000;
+
+/** Without a change, a stream is looked at this often, in ms: times move on, and clients that have vanished are noticed. */
+const BEAT_MS = 5_000;
+
+const encoder = new TextEncoder();
+
+/** Serves live pages. */
+export class StatusStreams {
+  readonly #status: Pick<Status, "facts" | "subscribe">;
+  readonly #clock: Clock;
+  readonly #open = new Set<Notifier>();
+  /** By window: streams of the same moment share what they show. */
+  readonly #shown = new Map<string, { readonly atMs: number; readonly parts: Promise<Parts> }>();
+
+  /** Nobody looks yet. */
+  constructor(status: Pick<Status, "facts" | "subscribe">, clock: Clock) {
+    this.#status = status;
+    this.#clock = clock;
+    status.subscribe(() => {
+      for (const changed of this.#open) changed.notify();
+    });
+  }
+
+  /** Those that are open. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** The body of one more stream, which ends with the signal; undefined when there are too many. */
+  open(window: string, signal: AbortSignal): ReadableStream<Uint8Array> | undefined {
+    if (this.#open.size >= MOST_STREAMS || signal.aborted) return undefined;
+    const changed = new Notifier();
+    this.#open.add(changed);
+    const over = new AbortController();
+    const end = () => {
+      this.#open.delete(changed);
+      over.abort(new Error("The stream has ended"));
+    };
+    signal.addEventListener("abort", end, { once: true });
+    const messages = this.#messages(window, changed, over.signal);
+    return new ReadableStream({
+      async pull(controller) {
+        try {
+          const { value } = await messages.next();
+          if (value === undefined) controller.close();
+          else controller.enqueue(encoder.encode(value));
+        } catch {
+          if (!over.signal.aborted) end();
+          controller.close();
+        }
+      },
+      cancel: end,
+    }, { highWaterMark: 0 });
+  }
+
+  async *#messages(
+    window: string,
+    changed: Notifier,
+    signal: AbortSignal,
+  ): AsyncGenerator<string, undefined> {
+    let before: Parts = new Map();
+    // How long a browser waits before it connects again.
+    yield "retry: 3000\n\n";
+    for (;;) {
+      const atMs = this.#clock.nowMs();
+      const parts = await this.#parts(window);
+      signal.throwIfAborted();
+      const news = [...parts].filter(([id, markup]) => before.get(id) !== markup);
+      before = parts;
+      // JSON has no line feed, so the message is one line. A comment keeps the connection busy.
+      yield news.length === 0
+        ? ":\n\n"
+        : `event: parts\ndata: ${JSON.stringify(Object.fromEntries(news))}\n\n`;
+      await changed.wait(this.#clock, atMs + BEAT_MS, signal);
+      await sleep(this.#clock, Math.max(0, atMs + PAUSE_MS - this.#clock.nowMs()), signal);
+    }
+  }
+
+  #parts(window: string): Promise<Parts> {
+    const nowMs = this.#clock.nowMs();
+    const shown = this.#shown.get(window);
+    if (shown !== undefined && nowMs - shown.atMs < PAUSE_MS / 2) return shown.parts;
+    const parts = this.#status.facts().then((facts) => partsOf(facts, window));
+    this.#shown.set(window, { atMs: nowMs, parts });
+    return parts;
+  }
+}
