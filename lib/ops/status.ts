@@ -173,7 +173,7 @@ export class Status {
 
   #decision({ atMs, code, text, fields }: Noted): DecisionFacts {
     const { from, to } = fields;
-    const because = textOf(fields, "because") ?? textOf(fields, "cause");
+    const because = textOf(fields, "because");
     return {
       at: this.#at(atMs),
       event: code,
@@ -185,11 +185,14 @@ export class Status {
   }
 
   #session({ atMs, fields }: Noted): SessionFacts {
+    const outcome = textOf(fields, "outcome") ?? "";
     return {
       at: this.#at(atMs),
       session: Number(fields["session"]),
-      ...texts(fields, ["client", "clientName", "project", "pod", "routed", "reason"]),
-      outcome: textOf(fields, "outcome") ?? "",
+      ...texts(fields, ["client", "clientName", "project", "pod", "routed"]),
+      outcome,
+      // An error of the program is for the log.
+      ...(outcome === "failed" ? {} : texts(fields, ["reason"])),
       secondsHeld: seconds(Number(fields["heldMs"])),
       seconds: seconds(Number(fields["durationMs"])),
     };

@@ -59,7 +59,7 @@ export interface PointFacts {
   readonly queued: number;
 }
 
-/** A change of the count, or a fault of one. */
+/** A change of the count. */
 export interface DecisionFacts {
   /** When. */
   readonly at: string;

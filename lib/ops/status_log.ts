@@ -25,15 +25,14 @@ export interface Noted {
 /** Who a client is. */
 export type Client = Partial<Pick<LogFields, "client" | "clientName">>;
 
-/** Records of these events are decisions about a builder's count, or keep it from being carried out. */
+/**
+ * Records of these events are decisions about a builder's count. Those of faults are not shown: their causes may quote what
+ * only the log may have, such as credential files. The page has the present faults from elsewhere, in public words.
+ */
 const DECISIONS: ReadonlySet<EventCode> = new Set<EventCode>([
   "scaled",
   "replicas_changed_externally",
   "replicas_changed_by_proxy",
-  "scaling_failed",
-  "scaling_failed_recovered",
-  "statefulset_not_found",
-  "statefulset_not_found_recovered",
 ]);
 
 /** Decisions that are kept for each builder. */

@@ -167,6 +167,7 @@ Deno.test("repo: all suites together end well before the 90 minutes of CI, and e
     "simulation",
     "faults",
     "chart",
+    "browser",
     "e2e",
     "binary",
   ]);

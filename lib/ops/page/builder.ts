@@ -81,7 +81,7 @@ export function timelinePart(
   now: string,
   window: string,
 ): Html {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Timeline">${
+  return html`<div class="scroll timeline" tabindex="0" role="region" aria-label="Timeline">${
     timeline(id, points, now, WINDOWS.get(window)!)
   }</div>
 <details id="${id}-table"><summary>The last changes as a table</summary>${pointTable(points)}</details>`;

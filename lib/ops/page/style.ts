@@ -84,6 +84,9 @@ ul { margin: 0; padding: 0; list-style: none; }
 .windows a[aria-current] { color: var(--text); font-weight: 650; text-decoration: none; }
 .legend { display: flex; flex-wrap: wrap; gap: 0.15rem 1.1rem; margin-bottom: 0.4rem; color: var(--soft); font-size: 0.85rem; }
 .swatch { width: 18px; height: 14px; margin-right: 0.4em; vertical-align: -2px; }
+/* Begins at its right end, which is now. */
+.timeline { direction: rtl; }
+.timeline > svg { direction: ltr; }
 .scroll > svg { display: block; width: 100%; min-width: 40rem; }
 .scroll > svg text { fill: var(--soft); font-size: 11px; font-variant-numeric: tabular-nums; }
 svg .end { text-anchor: end; }

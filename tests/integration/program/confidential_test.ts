@@ -27,7 +27,7 @@ async function refusalOf(program: ChildProgram): Promise<string> {
 /** What the admin port says of liveness and readiness. */
 async function healthOf({ adminAddress: { hostname, port } }: ChildProgram): Promise<string> {
   const texts: string[] = [];
-  for (const path of ["livez?verbose", "readyz?verbose", "readyz"]) {
+  for (const path of ["livez?verbose", "readyz?verbose", "readyz", "status.json", "status"]) {
     using client = Deno.createHttpClient({});
     texts.push(await (await fetch(`http://${hostname}:${port}/${path}`, { client })).text());
   }
