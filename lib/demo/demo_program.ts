@@ -8,7 +8,7 @@ import { runApp } from "../app.ts";
 import { systemClock } from "../base/clock.ts";
 import { type EventCode, EVENTS, type LogLevel } from "../base/events.ts";
 import { type LogFields, logTo } from "../base/log.ts";
-import type { Address, Network } from "../base/network.ts";
+import { type Address, formatAddress, type Network } from "../base/network.ts";
 import { systemRandom } from "../base/random.ts";
 import { parseSettings } from "../config/parse_settings.ts";
 import type { SettingKey } from "../config/settings.ts";
@@ -110,7 +110,10 @@ export async function runProgram(options: DemoProgramOptions): Promise<void> {
         renew: () => Promise.resolve(false),
       }),
     stop,
-    onListening: ({ proxy }) => onListening(proxy),
+    onListening: ({ proxy, admin }) => {
+      options.onEvent(`shows its status on http://${formatAddress(admin)}/`);
+      onListening(proxy);
+    },
   });
 }
 

@@ -11,11 +11,13 @@ import type { Metrics } from "../base/metrics.ts";
 import type { Price } from "../config/price.ts";
 import type { Proxy } from "../proxy/proxy.ts";
 import type { Health } from "./health.ts";
+import type { Point } from "./history.ts";
 import type { Saved } from "./savings.ts";
 import { BuilderWatch, type WatchedBuilder } from "./status_builder.ts";
 import type {
   BuilderFacts,
   DecisionFacts,
+  PointFacts,
   ProxyFacts,
   SavedFacts,
   SessionFacts,
@@ -53,6 +55,7 @@ export class Status {
   readonly #startedMs: number;
   readonly #changed = new Listeners();
   readonly #closed = new AbortController();
+  readonly #points = new WeakMap<Point, PointFacts>();
 
   /** Listens from now on. */
   constructor(watched: Watched) {
@@ -152,13 +155,23 @@ export class Status {
       }),
       ...(knownSinceMs !== undefined && { whatIfSince: this.#at(knownSinceMs) }),
       decisions: this.#watched.log.decisionsOf(name).map((noted) => this.#decision(noted)).reverse(),
-      timeline: watch.timeline.map(({ atMs, replicas, pods, ...counts }) => ({
-        at: this.#at(atMs),
-        ...(replicas !== undefined && { replicas }),
-        pods: Array.from(pods, (phase) => phase ?? null),
-        ...counts,
-      })),
+      timeline: watch.timeline.map((point) => this.#point(point)),
     };
+  }
+
+  /** Points stay what they are, and there may be many. */
+  #point(point: Point): PointFacts {
+    const known = this.#points.get(point);
+    if (known !== undefined) return known;
+    const { atMs, replicas, pods, ...counts } = point;
+    const facts = {
+      at: this.#at(atMs),
+      ...(replicas !== undefined && { replicas }),
+      pods: Array.from(pods, (phase) => phase ?? null),
+      ...counts,
+    };
+    this.#points.set(point, facts);
+    return facts;
   }
 
   #saved({ asleepMs, coldStarts, waitedMs }: Saved): SavedFacts {

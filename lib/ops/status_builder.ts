@@ -174,13 +174,14 @@ export class BuilderWatch {
 
   /** Brings what was saved up to now. */
   #account(): void {
-    const { placement: { usage }, scaler } = this.builder.target;
+    const { settings: { maxReplicas }, target: { placement: { usage }, scaler } } = this.builder;
     const before = this.#present;
     const replicas = this.#replicas ?? before.replicas;
     this.#present = {
       atMs: this.#clock.nowMs(),
       replicas,
-      peak: Math.max(before.peak, replicas ?? 0),
+      // A count that somebody else has written by mistake saves nothing when it is gone.
+      peak: Math.max(before.peak, Math.min(maxReplicas, replicas ?? 0)),
       floor: scaler.floor,
       waiting: usage.needing,
     };

@@ -87,7 +87,8 @@ export class StatusLog {
       this.#clients.delete(Number(fields["session"]));
       return remember(this.#sessions, this.#noted(code, fields), MOST_SESSIONS);
     }
-    if (!DECISIONS.has(code)) return;
+    // The same count, written once more, is for other proxies and changes nothing.
+    if (!DECISIONS.has(code) || fields["from"] === fields["to"]) return;
     const builder = String(fields["builder"] ?? "");
     const decisions = this.#decisions.get(builder) ?? [];
     this.#decisions.set(builder, decisions);

@@ -5,12 +5,12 @@
  * @module
  */
 import type { Clock } from "../base/clock.ts";
-import { page } from "./page/page.ts";
+import { page, partsOf } from "./page/page.ts";
 import { SCRIPT } from "./page/script.ts";
 import { STYLE } from "./page/style.ts";
 import { WINDOWS } from "./page/timeline.ts";
 import type { Status } from "./status.ts";
-import { MOST_STREAMS, StatusStreams } from "./status_streams.ts";
+import { MOST_STREAMS, StatusStreams, turnOf } from "./status_streams.ts";
 
 /** An answer, but for the header fields that all answers of the admin port have. */
 export interface Answer {
@@ -44,11 +44,13 @@ const WINDOW = "10m";
 /** Answers requests about the status. */
 export class StatusPages {
   readonly #status: Pick<Status, "facts" | "subscribe">;
+  readonly #clock: Clock;
   readonly #streams: StatusStreams;
 
   /** Asks `status` when somebody asks. */
   constructor(status: Pick<Status, "facts" | "subscribe">, clock: Clock) {
     this.#status = status;
+    this.#clock = clock;
     this.#streams = new StatusStreams(status, clock);
   }
 
@@ -60,11 +62,7 @@ export class StatusPages {
     switch (url.pathname) {
       case "/":
       case "/status":
-        return {
-          type: "text/html; charset=utf-8",
-          body: page(await this.#status.facts(), windowOf(url)),
-          headers: { "content-security-policy": POLICY },
-        };
+        return await this.#page(windowOf(url));
       case "/status.json":
         return {
           type: "application/json; charset=utf-8",
@@ -79,6 +77,16 @@ export class StatusPages {
       default:
         return undefined;
     }
+  }
+
+  async #page(window: string): Promise<Answer> {
+    const facts = await this.#status.facts();
+    const parts = await partsOf(facts, window, turnOf(this.#clock));
+    return {
+      type: "text/html; charset=utf-8",
+      body: page(facts, window, parts),
+      headers: { "content-security-policy": POLICY },
+    };
   }
 
   #live(window: string, signal: AbortSignal): Answer {

@@ -21,6 +21,11 @@ const BEAT_MS = 5_000;
 
 const encoder = new TextEncoder();
 
+/** Lets everything else have its turn. */
+export function turnOf(clock: Clock): () => Promise<void> {
+  return () => new Promise((resolve) => void clock.setTimer(0, resolve));
+}
+
 /** Serves live pages. */
 export class StatusStreams {
   readonly #status: Pick<Status, "facts" | "subscribe">;
@@ -97,7 +102,7 @@ export class StatusStreams {
     const nowMs = this.#clock.nowMs();
     const shown = this.#shown.get(window);
     if (shown !== undefined && nowMs - shown.atMs < PAUSE_MS / 2) return shown.parts;
-    const parts = this.#status.facts().then((facts) => partsOf(facts, window));
+    const parts = this.#status.facts().then((facts) => partsOf(facts, window, turnOf(this.#clock)));
     this.#shown.set(window, { atMs: nowMs, parts });
     return parts;
   }

@@ -31,11 +31,25 @@ scenario("eight builds at once on zero replicas all succeed on one pod", {}, asy
   cluster.kubelet.behaviour.start.shut();
   const builds = await Promise.all(Array.from({ length: 8 }, () => cluster.build(program)));
   await program.untilHeld(8);
+  const waiting = await program.status();
+  assert.match(waiting.builders[0]!.waitsBecause ?? "", /^pod buildkitd-0 /);
+  assert.equal(waiting.waiting.filter(({ waitsFor }) => waitsFor === "pod").length, 8);
   cluster.kubelet.behaviour.start.open();
   await Promise.all(builds.map((build) => build.finish()));
   await cluster.timeline.settle([0, 1, 0]);
   const sessions = await program.untilEnded(8);
   sessions.forEach(assertServed);
+  const { saved, builders: [builder] } = await program.status();
+  assert.equal(saved.coldStarts, 1);
+  // Each of them waited for the pod.
+  assert.ok(saved.secondsWaited > 8 * 0.1, `${saved.secondsWaited} s`);
+  assert.deepEqual(
+    builder!.decisions.map(({ from, to }) => [from, to]),
+    [
+      [1, 0],
+      [0, 1],
+    ],
+  );
   assert.equal(new Set(cluster.kubelet.history.map((entry) => entry.uid)).size, 1);
   assert.equal(await program.stop(), 0);
 });

@@ -10,6 +10,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import type { EventCode } from "../../lib/base/events.ts";
+import type { StatusFacts } from "../../lib/ops/status_facts.ts";
 import { baseEnvironment, Child } from "./child_process.ts";
 import { until, type WaitOptions, within } from "./waiting.ts";
 
@@ -138,6 +139,12 @@ export class Program {
       signal: AbortSignal.timeout(5_000),
     });
     return { status: response.status, body: await response.text() };
+  }
+
+  /** What the status page shows, and that the page itself is there. */
+  async status(): Promise<StatusFacts> {
+    assert.equal((await this.probe("/")).status, 200);
+    return JSON.parse((await this.probe("/status.json")).body);
   }
 
   /** Waits until `/readyz` says so. */

@@ -10,34 +10,41 @@ import { folded, Html, html } from "./html.ts";
 import { WINDOWS } from "./timeline.ts";
 import { amount, count, outcomeText, savedText, STATES, time } from "./words.ts";
 
-/** The parts by the id of their element, in the order in which they come. */
+/** The parts by the id of their element. */
 export type Parts = ReadonlyMap<string, string>;
 
 /** The id of a part that is text for screen readers: what matters most, in one sentence. */
 const NEWS = "news";
 
-/** All parts. `window` is a key of `WINDOWS`. */
-export function partsOf(facts: StatusFacts, window: string): Parts {
+/**
+ * All parts. `window` is a key of `WINDOWS`. Awaits `turn` before each builder: many of them take longer together than
+ * sessions should have to wait.
+ */
+export async function partsOf(
+  facts: StatusFacts,
+  window: string,
+  turn: () => Promise<void> = () => Promise.resolve(),
+): Promise<Parts> {
   const parts = new Map<string, Html>([
     [NEWS, html`${newsOf(facts)}`],
     ["summary", summaryPart(facts)],
     ["builders", overviewPart(facts)],
     ["waiting", waitingPart(facts)],
+    ["proxies", proxiesPart(facts)],
+    ["sessions", sessionsPart(facts)],
   ]);
   for (const [at, builder] of facts.builders.entries()) {
+    await turn();
     parts.set(`b${at}-now`, nowPart(builder));
     parts.set(`b${at}-timeline`, timelinePart(builder, `b${at}-picture`, facts.now, window));
     parts.set(`b${at}-decisions`, decisionsPart(builder, `b${at}-earlier`));
     parts.set(`b${at}-savings`, savingsPart(builder, facts.price));
   }
-  parts.set("proxies", proxiesPart(facts));
-  parts.set("sessions", sessionsPart(facts));
   return new Map([...parts].map(([id, { markup }]) => [id, markup]));
 }
 
-/** The whole page. */
-export function page(facts: StatusFacts, window: string): string {
-  const parts = partsOf(facts, window);
+/** The whole page, with its parts. */
+export function page(facts: StatusFacts, window: string, parts: Parts): string {
   const part = (id: string) => html`<div id="${id}">${new Html(parts.get(id)!)}</div>`;
   return html`
     <!DOCTYPE html>
@@ -221,22 +228,22 @@ function waitingPart({ waiting, moreWaiting, builders, queues }: StatusFacts): H
   if (waiting.length === 0) return html`<p>Nobody waits.</p>`;
   const reasons = new Map(builders.map(({ name, waitsBecause }) => [name, waitsBecause]));
   const pools = queues.length > 1;
+  const projects = hasProjects(waiting);
   return html`
     <div class="scroll">
       <table>
         <caption>Sessions that wait, the first to come first (UTC)</caption>
         <thead>
-          <tr><th scope="col">Session</th><th scope="col">Client</th><th scope="col">Project</th>${pools &&
+          <tr><th scope="col">Session</th><th scope="col">Client</th>${projects &&
+            html`<th scope="col">Project</th>`}${pools &&
             html`<th scope="col">Pool</th>`}<th scope="col">Since</th><th scope="col">Waits for</th></tr>
         </thead>
         <tbody>${waiting.map(({ session, client, clientName, project, pool, waitsFor, builder, since }) =>
-          html`<tr><th scope="row">${session}</th><td class="free">${
-            clientOf({ client, clientName })
-          }</td><td class="free">${project ?? "none"}</td>${
-            pools && html`<td>${pool || "default"}</td>`
-          }<td>${time(since)}</td><td class="free">${WAITS_FOR[waitsFor]}${
-            builder !== undefined && ` of ${builder}`
-          }${
+          html`<tr><th scope="row">${session}</th><td class="free">${clientOf({ client, clientName })}</td>${
+            projects && html`<td class="free">${project ?? "none"}</td>`
+          }${pools && html`<td>${pool || "default"}</td>`}<td>${time(since)}</td><td class="free">${
+            WAITS_FOR[waitsFor]
+          }${builder !== undefined && ` of ${builder}`}${
             builder !== undefined && reasons.get(builder) !== undefined && `: ${reasons.get(builder)}`
           }</td></tr>`
         )}</tbody>
@@ -289,7 +296,13 @@ function sessionsPart({ lastSessions }: StatusFacts): Html {
   return folded(lastSessions, FEW_SESSIONS, "earlier-sessions", sessionTable, caption);
 }
 
+/** Where one builder serves all, a project decides nothing, and need not be known. */
+function hasProjects(sessions: readonly { readonly project?: string }[]): boolean {
+  return sessions.some(({ project }) => project !== undefined);
+}
+
 function sessionTable(sessions: StatusFacts["lastSessions"], caption: string): Html {
+  const projects = hasProjects(sessions);
   return html`
     <div class="scroll">
       <table>
@@ -299,7 +312,7 @@ function sessionTable(sessions: StatusFacts["lastSessions"], caption: string): H
             <th scope="col">Ended</th>
             <th scope="col">Session</th>
             <th scope="col">Client</th>
-            <th scope="col">Project</th>
+            ${projects && html`<th scope="col">Project</th>`}
             <th scope="col">Pod</th>
             <th scope="col">Outcome</th>
             <th scope="col" class="number">Waited</th>
@@ -312,7 +325,7 @@ function sessionTable(sessions: StatusFacts["lastSessions"], caption: string): H
               <th scope="row">${time(session.at)}</th>
               <td>${session.session}</td>
               <td class="free">${clientOf(session)}</td>
-              <td class="free">${session.project ?? "none"}</td>
+              ${projects && html`<td class="free">${session.project ?? "none"}</td>`}
               <td>${session.pod ?? "none"}${session.routed !== undefined && ` (${session.routed})`}</td>
               <td class="free">${outcomeText(session.outcome)}${session.reason !== undefined &&
                 `: ${session.reason}`}</td>

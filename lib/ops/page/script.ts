@@ -14,6 +14,7 @@ let retry;
 
 // What is open and what has the focus stays so.
 function replace(element, markup) {
+  if (element.innerHTML === markup) return;
   const open = [...element.querySelectorAll("details[open]")].map(({ id }) => id);
   const at = [...element.querySelectorAll("a, button, summary, [tabindex]")].indexOf(document.activeElement);
   const scrolled = [...element.querySelectorAll(".scroll")].map(({ scrollLeft }) => scrollLeft);

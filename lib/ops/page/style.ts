@@ -78,7 +78,7 @@ time { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .set > * { background: var(--set); }
 .columns { display: grid; gap: 0 2.5rem; }
 .columns > * { min-width: 0; }
-@media (min-width: 64rem) { .columns { grid-template-columns: 2fr 3fr; } }
+@media (min-width: 76rem) { .columns { grid-template-columns: 2fr 3fr; } }
 ul { margin: 0; padding: 0; list-style: none; }
 .windows { display: flex; flex-wrap: wrap; gap: 0.25rem 0.9rem; margin-top: 1.25rem; color: var(--soft); }
 .windows a[aria-current] { color: var(--text); font-weight: 650; text-decoration: none; }

@@ -25,7 +25,9 @@ Deno.test("runApp() listens at once, and says where, in front of what, and by wh
   });
   assert.equal(program.log.of("settings_loaded")[0]?.fields["target-port"], "1234");
   assert.equal(program.metrics.value("build_info", { version: "1.2.3-test", deno: "9.9.9" }), 1);
-  assert.match((await program.admin("/")).text, /1\.2\.3-test/);
+  const page = program.admin("/");
+  await program.pass(0);
+  assert.match((await page).text, /Version 1\.2\.3-test/);
 });
 
 Deno.test("runApp() is alive from the start, and ready once it has joined; it says so once", async () => {

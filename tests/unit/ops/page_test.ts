@@ -30,48 +30,52 @@ function malformations(markup: string): string[] {
   return [...found, ...open.map((name) => `<${name}> is not closed`)];
 }
 
+async function draw(facts: StatusFacts): Promise<string> {
+  return page(facts, "1h", await partsOf(facts, "1h"));
+}
+
 /** The text of a page without its markup. */
 function textOf(markup: string): string {
   return markup.replace(/<[^>]*>/g, " ").replace(/\s+/g, " ");
 }
 
-function pageOf(changes: Partial<BuilderFacts> = {}, more: Partial<StatusFacts> = {}): string {
-  return textOf(page({ ...FACTS, builders: [{ ...BUILDER, ...changes }], ...more }, "1h"));
+async function pageOf(changes: Partial<BuilderFacts> = {}, more: Partial<StatusFacts> = {}): Promise<string> {
+  return textOf(await draw({ ...FACTS, builders: [{ ...BUILDER, ...changes }], ...more }));
 }
 
-Deno.test("page() is well formed and has no inline style, script or handler, which its policy forbids", () => {
+Deno.test("page() is well formed and has no inline style, script or handler, which its policy forbids", async () => {
   for (const facts of [FACTS, hostileFacts("plain")]) {
-    const markup = page(facts, "1h");
+    const markup = await draw(facts);
     assert.deepEqual(malformations(markup), []);
     assert.doesNotMatch(markup, / style=| on\w+=|<style|<script>|https?:/);
     assert.equal(markup.match(/<script/g)!.length, 1);
   }
 });
 
-Deno.test("page() shows hostile text as text, wherever it comes from", () => {
+Deno.test("page() shows hostile text as text, wherever it comes from", async () => {
   const text = `"><script>alert(1)</script><img src=x onerror='alert(2)'>&amp;\u202e`;
-  const markup = page(hostileFacts(text), "1h");
+  const markup = await draw(hostileFacts(text));
   assert.deepEqual(malformations(markup), []);
   assert.equal(markup.match(/<script/g)!.length, 1);
   assert.ok(!markup.includes("<img") && !markup.includes("\u202e"));
   assert.ok(markup.includes("&lt;script&gt;alert(1)&lt;/script&gt;"));
 });
 
-Deno.test("page() says in what state the builder is, why, and when the next scale-down is due", () => {
-  assert.match(pageOf(), /Asleep .* Replicas 0 of 1 Why nothing is in use/);
-  assert.match(pageOf(), /Next scale-down none: there is no pod/);
+Deno.test("page() says in what state the builder is, why, and when the next scale-down is due", async () => {
+  assert.match(await pageOf(), /Asleep .* Replicas 0 of 1 Why nothing is in use/);
+  assert.match(await pageOf(), /Next scale-down none: there is no pod/);
   const awake = { state: "ready", replicas: 1, because: "it was in use recently" } as const;
   assert.match(
-    pageOf({ ...awake, scaleDownAt: "2026-03-01T10:32:05.120Z" }),
+    await pageOf({ ...awake, scaleDownAt: "2026-03-01T10:32:05.120Z" }),
     /at 10:32:05 UTC, unless a client comes/,
   );
-  assert.match(pageOf({ ...awake, sessions: 2 }), /2m0s after the last session has ended/);
+  assert.match(await pageOf({ ...awake, sessions: 2 }), /2m0s after the last session has ended/);
   const settings = { ...BUILDER.settings, floor: 1 };
-  assert.match(pageOf({ ...awake, settings }), /none: 1 replica stays without clients/);
+  assert.match(await pageOf({ ...awake, settings }), /none: 1 replica stays without clients/);
 });
 
-Deno.test("page() says who waits for what, and how many more", () => {
-  assert.match(pageOf(), /Nobody waits/);
+Deno.test("page() says who waits for what, and how many more", async () => {
+  assert.match(await pageOf(), /Nobody waits/);
   const waiting: StatusFacts["waiting"] = [
     {
       session: 7,
@@ -85,45 +89,49 @@ Deno.test("page() says who waits for what, and how many more", () => {
     },
     { session: 8, pool: "", waitsFor: "room", since: FACTS.now },
   ];
-  const text = pageOf({ waitsBecause: "pod buildkitd-0 is Pending" }, { waiting, moreWaiting: 12 });
+  const text = await pageOf({ waitsBecause: "pod buildkitd-0 is Pending" }, { waiting, moreWaiting: 12 });
   assert.match(text, /7 ci \(192\.0\.2\.1:9\) web 10:30:00 a pod of buildkitd: pod buildkitd-0 is Pending/);
   assert.match(text, /8 unknown none 10:30:00 room on a builder/);
   assert.match(text, /And 12 more/);
 });
 
-Deno.test("page() shows decisions, and what each idle timeout would have saved and cost", () => {
-  const text = pageOf();
+Deno.test("page() shows decisions, and what each idle timeout would have saved and cost", async () => {
+  const text = await pageOf();
   assert.match(text, /10:20:00 scaled 1 → 0 nothing has been in use for 2m0s/);
   assert.match(text, /1m0s 30 min 2\.5 h 3 47 s 2m0s set 60 min 2\.0 h 2 not known yet/);
   assert.doesNotMatch(text, /Money/);
   const price = { perHour: 0.5, currency: "EUR" };
   const saved = { ...FACTS.saved, money: 1 };
-  assert.match(pageOf({ saved }, { price, saved }), /Saved 1\.00 EUR pods slept 2\.0 h .* worth 1\.00 EUR/);
+  assert.match(
+    await pageOf({ saved }, { price, saved }),
+    /Saved 1\.00 EUR pods slept 2\.0 h .* worth 1\.00 EUR/,
+  );
 });
 
-Deno.test("page() has a table of all builders if there are several", () => {
-  assert.doesNotMatch(pageOf(), /All builders/);
+Deno.test("page() has a table of all builders if there are several", async () => {
+  assert.doesNotMatch(await pageOf(), /All builders/);
   const others = ["a", "b"].map((name) => ({ ...BUILDER, name }));
   assert.match(
-    textOf(page({ ...FACTS, builders: others }, "1h")),
+    textOf(await draw({ ...FACTS, builders: others })),
     /All builders .* a default Asleep 0 0 0 none due 2\.0 h/,
   );
 });
 
-Deno.test("partsOf() tells screen readers what matters most", () => {
-  const news = (facts: Partial<StatusFacts>) => partsOf({ ...FACTS, ...facts }, "1h").get("news");
-  assert.equal(news({}), "buildkitd is asleep; nobody waits.");
+Deno.test("partsOf() tells screen readers what matters most", async () => {
+  const news = async (facts: Partial<StatusFacts>) =>
+    (await partsOf({ ...FACTS, ...facts }, "1h")).get("news");
+  assert.equal(await news({}), "buildkitd is asleep; nobody waits.");
   const builders = [BUILDER, { ...BUILDER, state: "stuck" as const }];
   assert.equal(
-    news({ ready: false, builders, sessions: { open: 3, held: 2 } }),
+    await news({ ready: false, builders, sessions: { open: 3, held: 2 } }),
     "Not ready. 1 asleep, 1 stuck; 2 sessions held.",
   );
 });
 
-Deno.test("partsOf() changes nothing but what has changed", () => {
+Deno.test("partsOf() changes nothing but what has changed", async () => {
   const later = { ...FACTS, now: "2026-03-01T10:30:01.000Z", saved: { ...FACTS.saved, coldStarts: 3 } };
-  const before = partsOf(FACTS, "24h");
-  const changed = [...partsOf(later, "24h")].filter(([id, markup]) => before.get(id) !== markup);
+  const before = await partsOf(FACTS, "24h");
+  const changed = [...await partsOf(later, "24h")].filter(([id, markup]) => before.get(id) !== markup);
   assert.deepEqual(changed.map(([id]) => id), ["summary"]);
 });
 
@@ -175,4 +183,11 @@ Deno.test("amount() and money() read well at every size", () => {
 
 Deno.test("the script of the page is JavaScript", () => {
   new Function(SCRIPT);
+});
+
+Deno.test("partsOf() gives others a turn before each builder", async () => {
+  let turns = 0;
+  const turn = () => Promise.resolve(void turns++);
+  await partsOf({ ...FACTS, builders: [BUILDER, BUILDER, BUILDER] }, "1h", turn);
+  assert.equal(turns, 3);
 });

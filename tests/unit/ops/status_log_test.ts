@@ -32,6 +32,7 @@ Deno.test("StatusLog keeps the last decisions of each builder, and no other reco
   for (let to = 1; to <= MOST_DECISIONS + 5; to++) over.info("scaled", { builder: "a", from: to - 1, to });
   over.info("replicas_changed_externally", { builder: "b", from: 0, to: 3 });
   over.info("leader_changed", { builder: "b" });
+  over.info("scaled", { builder: "b", from: 3, to: 3 });
   const decisions = noted.decisionsOf("a");
   assert.equal(decisions.length, MOST_DECISIONS);
   assert.deepEqual(decisions.at(-1), {

@@ -141,8 +141,14 @@ Deno.test("StatusPages answers the 17th live page with 503 and says why, and HEA
 Deno.test("StatusPages lets nothing of another host run, and nobody frame the page", async () => {
   const { clock, status } = setUp();
   const pages = new StatusPages(status, clock);
-  const ask = (path: string) =>
-    pages.answer({ method: "GET", signal: new AbortController().signal }, new URL(`http://x${path}`));
+  const ask = async (path: string) => {
+    const answer = pages.answer(
+      { method: "GET", signal: new AbortController().signal },
+      new URL(`http://x${path}`),
+    );
+    await clock.advance(0);
+    return await answer;
+  };
   for (const path of ["/", "/status", "/status?window=nonsense"]) {
     const answer = await ask(path);
     assert.equal(
