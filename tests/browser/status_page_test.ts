@@ -115,6 +115,7 @@ Deno.test("the status page can be read without JavaScript, also on a telephone",
   await program.settled();
   await using chromium = await startChromium();
   const clients = await held(program, 1);
+  await program.logged("scaled");
   const page = await chromium.open(`${program.adminUrl}/status`, { scripts: false });
   const text = await page.text("body");
   assert.match(text, /As of \d\d:\d\d:\d\d UTC\.[^]*Reload the page to see what is new/);
