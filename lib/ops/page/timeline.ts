@@ -11,13 +11,21 @@ import { busier, type PodPhase } from "../history.ts";
 import type { PointFacts } from "../status_facts.ts";
 import { Html, html } from "./html.ts";
 
-/** The windows that a timeline can show, by name, in seconds. */
-export const WINDOWS: ReadonlyMap<string, number> = new Map([
-  ["2m", 120],
-  ["10m", 600],
-  ["1h", 3_600],
-  ["6h", 21_600],
-  ["24h", 86_400],
+/** A length of time that a timeline can show. */
+export interface Window {
+  /** How long it is. */
+  readonly seconds: number;
+  /** How far apart its marks are. */
+  readonly markSeconds: number;
+}
+
+/** The windows that a timeline can show, by name. */
+export const WINDOWS: ReadonlyMap<string, Window> = new Map([
+  ["2m", { seconds: 120, markSeconds: 20 }],
+  ["10m", { seconds: 600, markSeconds: 120 }],
+  ["1h", { seconds: 3_600, markSeconds: 600 }],
+  ["6h", { seconds: 21_600, markSeconds: 3_600 }],
+  ["24h", { seconds: 86_400, markSeconds: 14_400 }],
 ]);
 
 const COLUMNS = 300;
@@ -38,11 +46,11 @@ export function timeline(
   id: string,
   points: readonly PointFacts[],
   now: string,
-  windowSeconds: number,
+  window: Window,
 ): Html {
-  const stepMs = windowSeconds * 1_000 / COLUMNS;
+  const stepMs = window.seconds * 1_000 / COLUMNS;
   const endMs = Math.ceil(Date.parse(now) / stepMs) * stepMs;
-  const columns = columnsOf(points, endMs - windowSeconds * 1_000, stepMs);
+  const columns = columnsOf(points, endMs - window.seconds * 1_000, stepMs);
   const lanes = Math.min(LANES, Math.max(1, ...columns.map((column) => column?.pods.length ?? 0)));
   const chartTop = TOP + lanes * LANE + 8;
   const height = chartTop + CHART + AXIS;
@@ -62,7 +70,7 @@ ${
       `;
     })
   }
-${ticks(endMs, windowSeconds, bottom)}
+${ticks(endMs, window, bottom)}
 </svg>`;
 }
 
@@ -150,13 +158,13 @@ function area(
 }
 
 /** Times of day at round moments. */
-function ticks(endMs: number, windowSeconds: number, bottom: number): readonly Html[] {
-  const everyMs = windowSeconds * 1_000 / 6;
-  const startMs = endMs - windowSeconds * 1_000;
+function ticks(endMs: number, { seconds, markSeconds }: Window, bottom: number): readonly Html[] {
+  const everyMs = markSeconds * 1_000;
+  const startMs = endMs - seconds * 1_000;
   const marks: Html[] = [];
   for (let atMs = Math.ceil(startMs / everyMs) * everyMs; atMs <= endMs; atMs += everyMs) {
-    const at = round(LEFT + (atMs - startMs) / (windowSeconds * 1_000) * COLUMNS * COLUMN_WIDTH);
-    const text = new Date(atMs).toISOString().slice(11, windowSeconds < 3_600 ? 19 : 16);
+    const at = round(LEFT + (atMs - startMs) / (seconds * 1_000) * COLUMNS * COLUMN_WIDTH);
+    const text = new Date(atMs).toISOString().slice(11, seconds < 600 ? 19 : 16);
     if (at > WIDTH - 24) continue;
     marks.push(html`
       <line class="tick" x1="${at}" x2="${at}" y1="${TOP}" y2="${bottom + 4}" />

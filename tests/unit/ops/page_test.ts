@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { page, partsOf } from "../../../lib/ops/page/page.ts";
 import { SCRIPT } from "../../../lib/ops/page/script.ts";
-import { columnsOf, runsOf, timeline } from "../../../lib/ops/page/timeline.ts";
+import { columnsOf, runsOf, timeline, WINDOWS } from "../../../lib/ops/page/timeline.ts";
 import { amount, money } from "../../../lib/ops/page/words.ts";
 import type { BuilderFacts, StatusFacts } from "../../../lib/ops/status_facts.ts";
 import { BUILDER, FACTS, hostileFacts } from "../../support/status_facts.ts";
@@ -153,13 +153,13 @@ Deno.test("columnsOf() shows peaks of sessions and the last phases, and nothing 
 });
 
 Deno.test("timeline() says in words what it shows", () => {
-  const { markup } = timeline("x", BUILDER.timeline, FACTS.now, 3_600);
+  const { markup } = timeline("x", BUILDER.timeline, FACTS.now, WINDOWS.get("1h")!);
   assert.match(
     markup,
     /<title id="x-title">Timeline\. Now: no pod; 0 sessions, 0 held, 0 queued\. At most 2 at once/,
   );
   assert.equal(markup.match(/<rect class="pod ready"/g)!.length, 1);
-  assert.match(timeline("x", [], FACTS.now, 3_600).markup, /Nothing was seen yet/);
+  assert.match(timeline("x", [], FACTS.now, WINDOWS.get("1h")!).markup, /Nothing was seen yet/);
 });
 
 Deno.test("runsOf() joins equal neighbours", () => {
