@@ -63,11 +63,9 @@ export class StatusStreams {
     return new ReadableStream({
       async pull(controller) {
         try {
-          const { value } = await messages.next();
-          if (value === undefined) controller.close();
-          else controller.enqueue(encoder.encode(value));
+          controller.enqueue(encoder.encode((await messages.next()).value));
         } catch {
-          if (!over.signal.aborted) end();
+          end();
           controller.close();
         }
       },
@@ -79,7 +77,7 @@ export class StatusStreams {
     window: string,
     changed: Notifier,
     signal: AbortSignal,
-  ): AsyncGenerator<string, undefined> {
+  ): AsyncGenerator<string, never> {
     let before: Parts = new Map();
     // How long a browser waits before it connects again.
     yield "retry: 3000\n\n";

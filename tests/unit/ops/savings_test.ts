@@ -98,6 +98,10 @@ Deno.test("replay() keeps the minimum, and takes what it starts for no cold star
   assert.deepEqual(replay([used(0, 0), used(10_000, 0, 1)], 20_000, 0).coldStarts, 0);
 });
 
+Deno.test("replay() has at least one pod asleep where none was ever wanted", () => {
+  assert.deepEqual(replay([used(0, 0)], 1_000, 0), { runMs: 0, asleepMs: 1_000, coldStarts: 0 });
+});
+
 Deno.test("replay() of nothing is nothing", () => {
   assert.deepEqual(replay([], 1_000, MINUTE_MS), { runMs: 0, asleepMs: 0, coldStarts: 0 });
 });
@@ -167,6 +171,14 @@ Deno.test("UseHistory takes the connections of a client that opens one a second 
     history.note({ used: 0, floor: 0 }, ms + 100);
   }
   assert.deepEqual(history.points, [used(0, 1), used(599_100, 0)]);
+});
+
+Deno.test("UseHistory fills a short pause up to the lower of its neighbours, without a point that changes nothing", () => {
+  const history = new UseHistory(1_000);
+  for (const [ms, level] of [[0, 2], [5_000, 0], [5_500, 1], [9_000, 0]] as const) {
+    history.note({ used: level, floor: 0 }, ms);
+  }
+  assert.deepEqual(history.points, [used(0, 2), used(5_000, 1), used(9_000, 0)]);
 });
 
 Deno.test("UseHistory forgets the oldest", () => {

@@ -120,6 +120,16 @@ Deno.test("StatusStreams has room again when a stream is cancelled or its client
   assert.equal(clock.pending, 0);
 });
 
+Deno.test("StatusStreams ends a stream whose facts cannot be had, and has its room again", async () => {
+  const { clock, status } = setUp();
+  const broken = { ...status, facts: () => Promise.reject(new Error("broken")) };
+  const streams = new StatusStreams(broken, clock);
+  const { messages, ended } = read(streams.open("1h", new AbortController().signal)!);
+  await clock.advance(0);
+  await ended;
+  assert.deepEqual([messages.length, streams.size], [1, 0]);
+});
+
 Deno.test("StatusPages answers the 17th live page with 503 and says why, and HEAD without a stream", async () => {
   const { clock, status } = setUp();
   const pages = new StatusPages(status, clock);
