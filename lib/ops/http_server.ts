@@ -6,9 +6,9 @@
  * @module
  */
 import { acceptAll } from "../base/accept.ts";
-import { concat } from "../base/bytes.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import { messageOf } from "../base/errors.ts";
+import { Http1Connection, type Http1Limits, TOO_LONG } from "../base/http1_connection.ts";
 import { parseRequestHead, type RequestHead, responseBytes } from "../base/http1_server.ts";
 import { CauseLog } from "../base/log.ts";
 import type { Address, Conn, Listener } from "../base/network.ts";
@@ -21,22 +21,9 @@ import type { BasePorts } from "../base/ports.ts";
 export type HttpHandler = (request: Request) => Promise<Response>;
 
 /** The limits of a server. */
-export interface HttpLimits {
+export interface HttpLimits extends Http1Limits {
   /** The maximum of open connections. One more closes the connection that has been inactive for longest. */
   readonly connections: number;
-  /** The maximum of a request's head, in bytes. May be exceeded by one read. */
-  readonly headBytes: number;
-  /** From the start of a connection or the end of a response to the first byte of the next request, in ms. */
-  readonly idleMs: number;
-  /** From the first to the last byte of a request's head, in ms. */
-  readonly headMs: number;
-  /** The maximum wait until a client takes some bytes, in ms. */
-  readonly writeMs: number;
-  /**
-   * How long the connection stays open after its last response, in ms. If it were closed at once, a client that still
-   * sends might lose the response.
-   */
-  readonly lingerMs: number;
 }
 
 /** Limits for probes, scrapes and people. */
@@ -57,7 +44,7 @@ export class HttpServer {
   readonly #limits: HttpLimits;
   readonly #stopped = new AbortController();
   /** The one that has been inactive for longest comes first. */
-  readonly #connections = new Map<Connection, Promise<void>>();
+  readonly #connections = new Map<Http1Connection, Promise<void>>();
   readonly #accepting: Promise<void>;
 
   /** Takes over `listener` and starts to serve. */
@@ -100,7 +87,7 @@ export class HttpServer {
 
   #begin(conn: Conn): void {
     if (this.#connections.size >= this.#limits.connections) this.#makeRoom();
-    const connection = new Connection(conn, this.#clock, this.#limits);
+    const connection = new Http1Connection(conn, this.#clock, this.#limits);
     const serving = this.#serve(connection)
       .catch(() => {}) // the client has left
       .finally(() => {
@@ -118,7 +105,7 @@ export class HttpServer {
     victim.close();
   }
 
-  async #serve(connection: Connection): Promise<void> {
+  async #serve(connection: Http1Connection): Promise<void> {
     for (;;) {
       const found = await connection.nextHead();
       if (found === undefined) return;
@@ -133,7 +120,7 @@ export class HttpServer {
         : await this.#handler(request).catch(() => problem(500, "Internal error"));
       const isEndless = isEventStream(response);
       const last = head === undefined || request === undefined || isEndless || isLast(head);
-      if (isEndless) void connection.discard().finally(() => left.abort(new Error("The client has left")));
+      if (isEndless) void connection.left().finally(() => left.abort(new Error("The client has left")));
       for await (const bytes of responseBytes(head ?? UNREADABLE, response, last)) {
         await connection.write(bytes);
       }
@@ -143,7 +130,7 @@ export class HttpServer {
     }
   }
 
-  #touch(connection: Connection): void {
+  #touch(connection: Http1Connection): void {
     const serving = this.#connections.get(connection);
     if (serving === undefined) return;
     this.#connections.delete(connection);
@@ -151,121 +138,8 @@ export class HttpServer {
   }
 }
 
-/** Stands for a head that is too long. */
-const TOO_LONG = Symbol("too long");
-
 /** What is assumed of a client whose request cannot be read. */
 const UNREADABLE: Pick<RequestHead, "method" | "isHttp10"> = { method: "GET", isHttp10: false };
-
-const latin1 = new TextDecoder("latin1");
-
-/** One connection: reads heads and writes responses. A wait that takes too long closes it. */
-class Connection {
-  readonly #conn: Conn;
-  readonly #clock: Clock;
-  readonly #limits: HttpLimits;
-  readonly #buffer = new Uint8Array(4096);
-  /** Bytes that were read but not parsed yet. */
-  #unparsed: Uint8Array = new Uint8Array();
-  #closed = false;
-  #discarded: Promise<void> | undefined;
-
-  constructor(conn: Conn, clock: Clock, limits: HttpLimits) {
-    this.#conn = conn;
-    this.#clock = clock;
-    this.#limits = limits;
-    try {
-      conn.setNoDelay(true);
-    } catch {
-      // The client has left; the first read reports it.
-    }
-  }
-
-  /** Closes the socket, once. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#conn.close();
-  }
-
-  /** The head of the next request without the empty line at its end, or `undefined` if none arrives in time. */
-  async nextHead(): Promise<string | typeof TOO_LONG | undefined> {
-    const { idleMs, headMs, headBytes } = this.#limits;
-    let cancel = this.#clock.setTimer(this.#unparsed.length > 0 ? headMs : idleMs, () => this.close());
-    try {
-      for (;;) {
-        const end = endOfHead(this.#unparsed);
-        if (end < 0 && this.#unparsed.length >= headBytes) return TOO_LONG;
-        if (end >= 0) {
-          const text = latin1.decode(this.#unparsed.subarray(0, end));
-          this.#unparsed = this.#unparsed.slice(end + HEAD_END.length);
-          return text.replace(/^(?:\r\n)+/, ""); // RFC 9112, section 2.2
-        }
-        const count = await this.#conn.read(this.#buffer);
-        if (count === null) return undefined;
-        if (this.#unparsed.length === 0) {
-          cancel();
-          cancel = this.#clock.setTimer(headMs, () => this.close());
-        }
-        this.#unparsed = concat([this.#unparsed, this.#buffer.subarray(0, count)]);
-      }
-    } finally {
-      cancel();
-    }
-  }
-
-  /** Writes all bytes. @throws when the client has left or does not read */
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let rest = bytes; rest.length > 0;) {
-      const cancel = this.#clock.setTimer(this.#limits.writeMs, () => this.close());
-      try {
-        rest = rest.subarray(await this.#conn.write(rest));
-      } finally {
-        cancel();
-      }
-    }
-  }
-
-  /**
-   * Sends a FIN and discards what still arrives. Closing with unread bytes would reset the connection, and the client
-   * might lose the response.
-   */
-  async linger(): Promise<void> {
-    const cancel = this.#clock.setTimer(this.#limits.lingerMs, () => this.close());
-    try {
-      await this.#conn.closeWrite();
-      await this.discard();
-    } finally {
-      cancel();
-    }
-  }
-
-  /** Discards what arrives until the client has left. No head is read after that. */
-  discard(): Promise<void> {
-    return this.#discarded ??= this.#discard();
-  }
-
-  async #discard(): Promise<void> {
-    try {
-      while (await this.#conn.read(this.#buffer) !== null);
-    } catch {
-      // The client has left.
-    }
-  }
-}
-
-const HEAD_END = new TextEncoder().encode("\r\n\r\n");
-
-/** The index of the empty line, or -1. Empty lines before the request do not count. */
-function endOfHead(bytes: Uint8Array): number {
-  let start = 0;
-  while (bytes[start] === 13 && bytes[start + 1] === 10) start += 2;
-  for (let at = bytes.indexOf(13, start); at >= 0; at = bytes.indexOf(13, at + 1)) {
-    if (at + HEAD_END.length > bytes.length) return -1;
-    if (HEAD_END.every((byte, i) => bytes[at + i] === byte)) return at;
-  }
-  return -1;
-}
 
 /**
  * The request for the handler, without header fields, which no handler reads; `undefined` if it is invalid. The
