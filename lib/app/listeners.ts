@@ -55,9 +55,11 @@ export async function openListeners(
   ports: ListenerPorts,
   credentials: ReloadedCredentials | undefined,
 ): Promise<Listeners> {
-  const { listenAddr, tlsListenAddr, tlsClientNames, proxyProtocolFrom: proxiesFrom = [] } = settings;
+  const { listenAddr, tlsListenAddr, tlsClientNames, answerHttp, proxyProtocolFrom: proxiesFrom = [] } =
+    settings;
   const arrivals = new Arrivals(ports.clock);
-  const secure = credentials && await secureWith(credentials, { names: tlsClientNames, clock: ports.clock });
+  const secure = credentials &&
+    await secureWith(credentials, { names: tlsClientNames, offersHttp1: answerHttp, clock: ports.clock });
   const entries: Entry[] = [];
   const open = (address: Address | "off", flag: string, door: Door, secure?: Secure): Address | undefined => {
     if (address === "off") return undefined;
@@ -65,7 +67,7 @@ export async function openListeners(
       const tcp = listenOn(ports.network, address);
       const isPlain = secure === undefined && proxiesFrom.length === 0;
       const listener = isPlain ? tcp : new Entrance(tcp, { proxiesFrom, secure }, { ...ports, arrivals });
-      entries.push({ listener, door });
+      entries.push({ listener, door, isTls: secure !== undefined });
       return listener.addr;
     } catch (error) {
       for (const { listener } of entries) listener.close();

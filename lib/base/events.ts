@@ -139,6 +139,11 @@ export const EVENT_TOPICS = {
       text: "replicas claimed",
       meaning: "the count was written without a change, to own it",
     },
+    builder_kept_awake: {
+      level: "info",
+      text: "builder kept awake",
+      meaning: "for `forMs`, by [`POST /wake?for=`](wake.md#keep-a-builder-awake)",
+    },
     field_manager_removed: {
       level: "debug",
       text: "field manager removed",
@@ -209,6 +214,17 @@ export const EVENT_TOPICS = {
       level: "error",
       text: "session failed",
       meaning: "an error of this program ended a session: please report it",
+    },
+    http_answered: {
+      level: "debug",
+      text: "HTTP request answered",
+      meaning: "on the address of the clients, by the proxy itself",
+    },
+    wake_ended: {
+      level: "info",
+      text: "wake request ended",
+      meaning:
+        "a [`POST /wake`](wake.md): `outcome`, the `builder`, and how long it took; `reason` if the builder does not serve",
     },
     session_queued: {
       level: "info",

@@ -32,12 +32,14 @@ const REASONS: Readonly<Record<number, string>> = {
   200: "OK",
   201: "Created",
   400: "Bad Request",
+  403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
   409: "Conflict",
   431: "Request Header Fields Too Large",
   500: "Internal Server Error",
   503: "Service Unavailable",
+  505: "HTTP Version Not Supported",
 };
 
 /** More fields are refused. `Headers` compares each field with all others: 2,600 fields in 16 KiB take 0.1 s. */

@@ -36,6 +36,9 @@ export const ENTRANCE_FAULTS = ["left", "timed_out", "crowded_out", "proxy_heade
 /** One of {@link ENTRANCE_FAULTS}. */
 export type EntranceFault = typeof ENTRANCE_FAULTS[number];
 
+/** What was asked by HTTP on the address of the clients; the label `what`. */
+export const HTTP_WISHES = ["look", "wake", "other"] as const;
+
 /** Why the replica count was written; the label `reason`. */
 export const SCALE_REASONS = [
   "held_session",
@@ -171,6 +174,12 @@ export const METRICS = {
     help:
       "Connections that ended before they were sessions, in the TLS handshake or the PROXY header, by cause.",
     labels: { cause: ENTRANCE_FAULTS },
+  },
+  buildkitd_autoscaler_http_requests_total: {
+    type: "counter",
+    help:
+      "HTTP/1.1 requests to the address of the clients: to look, to wake the builder, or others, which are refused.",
+    labels: { what: HTTP_WISHES },
   },
   buildkitd_autoscaler_scale_writes_total: {
     type: "counter",

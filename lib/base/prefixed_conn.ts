@@ -8,24 +8,44 @@ import type { Address, Conn } from "./network.ts";
 /** {@link Conn} that gives `first` before all else. */
 export class PrefixedConn implements Conn {
   readonly remoteAddr: Address;
+  readonly peerName: string | undefined;
   readonly #conn: Conn;
   /** What nobody has read from here; nothing of its buffer is kept longer. */
   #first: Uint8Array | undefined;
+  /** The read that comes after that, if it has begun already. */
+  #pending: Promise<Uint8Array | null> | undefined;
 
-  /** Takes over a connection. `remoteAddr` is its client, where that is not the other end of the socket. */
-  constructor(conn: Conn, first: Uint8Array, remoteAddr: Address = conn.remoteAddr) {
+  /**
+   * Takes over a connection. `remoteAddr` is its client, where that is not the other end of the socket. `pending` is a read
+   * that nobody waits for any more.
+   */
+  constructor(
+    conn: Conn,
+    first: Uint8Array,
+    remoteAddr: Address = conn.remoteAddr,
+    pending?: Promise<Uint8Array | null>,
+  ) {
     this.#conn = conn;
     this.remoteAddr = remoteAddr;
+    this.peerName = conn.peerName;
     this.#keep(first);
+    this.#pending = pending;
+    pending?.catch(() => {}); // whoever reads is told
   }
 
   /** See {@link Conn}. */
-  read(buffer: Uint8Array): Promise<number | null> {
-    if (this.#first === undefined) return this.#conn.read(buffer);
-    const part = this.#first.subarray(0, buffer.byteLength);
+  async read(buffer: Uint8Array): Promise<number | null> {
+    if (this.#first === undefined) {
+      if (this.#pending === undefined) return await this.#conn.read(buffer);
+      const bytes = await this.#pending;
+      this.#pending = undefined;
+      if (bytes === null) return null;
+      this.#keep(bytes);
+    }
+    const part = this.#first!.subarray(0, buffer.byteLength);
     buffer.set(part);
-    this.#keep(this.#first.subarray(part.byteLength));
-    return Promise.resolve(part.byteLength);
+    this.#keep(this.#first!.subarray(part.byteLength));
+    return part.byteLength;
   }
 
   /** See {@link Conn}. */

@@ -58,7 +58,7 @@ export function configValues(): string {
     const value = (chartDefault ?? preset)!; // what the chart sets has a default
     return [
       `    # -- ${capitalized(help)} (\`${flag}\`: ${type.rangeOfOne ?? type.range})`,
-      `    ${key}: ${type.schema.type === "integer" ? value : JSON.stringify(value)}`,
+      `    ${key}: ${type.schema.type === "string" ? JSON.stringify(value) : value}`,
     ];
   }).join("\n");
 }

@@ -13,6 +13,7 @@ import { price } from "./price.ts";
 import {
   address,
   addressOrOff,
+  boolean,
   choice,
   duration,
   integer,
@@ -110,6 +111,15 @@ export const SETTINGS = {
     topic: "proxy",
     help: "maximum of connections that wait for buildkitd; more are refused",
     chart: { key: "maxHeld" },
+  }),
+  answerHttp: row({
+    flag: "--answer-http",
+    variable: "AUTOSCALER_ANSWER_HTTP",
+    type: boolean,
+    default: "true",
+    topic: "proxy",
+    help: "answer HTTP/1.1 on the clients' addresses: what this is, and POST /wake",
+    chart: { key: "answerHttp" },
   }),
   upstream: row({
     flag: "--upstream",
@@ -288,6 +298,15 @@ export const SETTINGS = {
     topic: "scaling",
     help: "what starts buildkitd: a connection, or its first byte (so that a TCP check does not)",
     chart: { key: "wakeOn" },
+  }),
+  maxWakeForMs: row({
+    flag: "--max-wake-for",
+    variable: "AUTOSCALER_MAX_WAKE_FOR",
+    type: duration(0),
+    default: "8h0m0s",
+    topic: "scaling",
+    help: "longest time for which POST /wake?for= keeps buildkitd awake; 0 means that it does not",
+    chart: { key: "maxWakeFor" },
   }),
   readiness: row({
     flag: "--readiness",

@@ -9,6 +9,7 @@ import { formatDurationMs, parseDurationMs } from "./duration.ts";
 
 /** The JSON schema of a value; see https://json-schema.org/draft-07. */
 export type ValueSchema =
+  | { readonly type: "boolean" }
   | { readonly type: "string"; readonly pattern?: string; readonly enum?: readonly string[] }
   | { readonly type: "integer"; readonly minimum: number; readonly maximum: number };
 
@@ -90,6 +91,17 @@ export function choice<const Word extends string>(
     format: (word) => word,
   };
 }
+
+/** Yes or no. */
+export const boolean: ValueType<boolean> = {
+  placeholder: "boolean",
+  range: "true, false",
+  choices: ["true", "false"],
+  schema: { type: "boolean" },
+  parse: (text) => ({ true: true, false: false })[text.toLowerCase()],
+  want: () => '"true" or "false"',
+  format: String,
+};
 
 /** A listen address. */
 export const address: ValueType<Address> = {

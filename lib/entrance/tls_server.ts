@@ -17,9 +17,11 @@ import type { ServerCredentials } from "./server_credentials.ts";
 import { Inbox, TlsConn } from "./tls_conn.ts";
 import { Wire } from "./wire.ts";
 
-/** Which clients are let in, of those with a certificate. */
+/** Which clients are let in, and what they may speak. */
 export interface ClientRules {
-  /** Only those with one of these names; all without a list. */
+  /** Whether clients may speak HTTP/1.1. HTTP/2 comes first: what is offered both goes on to speak that, as before. */
+  readonly offersHttp1?: boolean | undefined;
+  /** Of those with a certificate, only those with one of these names; all without a list. */
   readonly names?: readonly string[] | undefined;
   /** Tells whether a certificate has expired. */
   readonly clock: Pick<Clock, "wallMs">;
@@ -47,7 +49,7 @@ export async function acceptTls(
     ...(asksClients ? { ca: clientCa } : {}),
     requestCert: asksClients,
     rejectUnauthorized: asksClients,
-    ALPNProtocols: ["h2"],
+    ALPNProtocols: rules.offersHttp1 === true ? ["h2", "http/1.1"] : ["h2"],
     minVersion: "TLSv1.2",
     // None: the signal ends it. The runtime's own timer keeps all of a handshake that was given up, 40 KB, for 120 s.
     handshakeTimeout: -1,

@@ -7,8 +7,8 @@
 import type { CancelTimer, Clock } from "../base/clock.ts";
 import type { Caller } from "../target/seats.ts";
 
-/** A client that sends nothing is taken for one that needs a pod after this long, in ms. */
-const SILENT_MS = 200;
+/** A client that sends nothing is taken for one that needs a pod after this long, in ms from its connection on. */
+export const SILENT_MS = 200;
 
 /**
  * From a client's first bytes to its first call, in ms. The call comes one round trip after our SETTINGS frame, later from
@@ -23,6 +23,7 @@ export type Words = Caller | "none" | undefined;
 export class Introduction {
   readonly #clock: Clock;
   readonly #tell: (caller: Caller | undefined) => void;
+  readonly #silentMs: number;
   #cancelTimer: CancelTimer = () => {};
   /** See `start`; undefined until then. */
   #wakes: boolean | undefined;
@@ -30,10 +31,14 @@ export class Introduction {
   #told: { readonly purpose: Caller["purpose"] | undefined } | undefined;
   #over = false;
 
-  /** Tells `tell` once the words are known or will not be, and whenever they change after that; never after `end`. */
-  constructor(clock: Clock, tell: (caller: Caller | undefined) => void) {
+  /**
+   * Tells `tell` once the words are known or will not be, and whenever they change after that; never after `end`. The client
+   * has been silent for `silentForMs` already.
+   */
+  constructor(clock: Clock, tell: (caller: Caller | undefined) => void, silentForMs = 0) {
     this.#clock = clock;
     this.#tell = tell;
+    this.#silentMs = SILENT_MS - silentForMs;
   }
 
   /** The client is held, newly or again, and this is known so far. `wakes`: it need not say anything to be served. */
@@ -41,7 +46,7 @@ export class Introduction {
     const isFirst = this.#wakes === undefined;
     this.#wakes = wakes;
     if (spoke) this.heard(words);
-    else if (isFirst && wakes) this.#limit(SILENT_MS);
+    else if (isFirst && wakes) this.#limit(this.#silentMs);
   }
 
   /** The client has sent something, and this is known now. */

@@ -1,5 +1,6 @@
 /**
- * The accept loop and the set of running sessions. `session.ts` runs each of them.
+ * The accept loop and the set of running sessions. `session.ts` runs each of them. Clients that speak HTTP/1.1 are no
+ * sessions: `http_answers.ts` answers them.
  *
  * @module
  */
@@ -13,10 +14,13 @@ import { HoldEnded, refuseSession } from "./goodbye.ts";
 import { HoldBudget, TOTAL_LIMIT_BYTES } from "./hold.ts";
 import { GRPC_STATUS } from "./http2_errors.ts";
 import type { Door } from "../target/seats.ts";
+import { openingOf } from "./first_bytes.ts";
+import { type AnswerSettings, HttpAnswers } from "./http_answers.ts";
 import type { Traffic } from "./relay.ts";
 import type { Room } from "./room.ts";
 import { SilentSessions } from "./silent_sessions.ts";
 import { runSession, type SessionPorts, type SessionSettings } from "./session.ts";
+import type { Client, SessionEnds } from "./wait.ts";
 
 /** A listener, and which door it is. */
 export interface Entry {
@@ -24,17 +28,26 @@ export interface Entry {
   readonly listener: Listener;
   /** What that says of their sessions. */
   readonly door: Door;
+  /** Its connections are encrypted. */
+  readonly isTls?: boolean | undefined;
 }
+
+/** The settings that matter. */
+export interface ProxySettings extends SessionSettings, AnswerSettings {}
 
 /** Accepts connections and runs their sessions. */
 export class Proxy {
   readonly #entries: readonly Entry[];
-  readonly #settings: SessionSettings;
+  readonly #settings: ProxySettings;
   readonly #room: Room;
   readonly #ports: SessionPorts;
   readonly #cut = new AbortController();
   readonly #hopeless = new AbortController();
+  readonly #ends: SessionEnds = { cut: this.#cut.signal, refuse: this.#hopeless.signal };
   readonly #sessions = new Set<Promise<void>>();
+  /** Connections that are no sessions: those whose first bytes have not come, and those that are answered. */
+  readonly #others = new Set<Promise<void>>();
+  readonly #answers: HttpAnswers;
   readonly #acceptFaults: CauseLog;
   readonly #limit: CauseLog;
   /** Clients that are being told that there is no room. */
@@ -52,7 +65,7 @@ export class Proxy {
   /** Takes over the listeners of `entries`. */
   constructor(
     entries: readonly Entry[],
-    settings: SessionSettings,
+    settings: ProxySettings,
     room: Room,
     ports: Omit<SessionPorts, "budget" | "heldLimit">,
   ) {
@@ -65,6 +78,7 @@ export class Proxy {
       budget: new HoldBudget(TOTAL_LIMIT_BYTES, (usedBytes) => metrics.record("hold_bytes", usedBytes, {})),
       heldLimit: new CauseLog(log, "held_limit_reached"),
     };
+    this.#answers = new HttpAnswers(settings, this.#ports, this.#ends);
     const { clock, seats } = ports;
     this.#silence = new SilentSessions(clock, (id, isSilent) => seats.silent(id, isSilent));
     seats.subscribe(() => metrics.record("sessions_held", seats.held, {}));
@@ -82,9 +96,9 @@ export class Proxy {
     return this.#acceptFaults.cause;
   }
 
-  /** Sessions that run now. */
+  /** Connections that are open now: sessions, what may become one, and what is answered. */
   get open(): number {
-    return this.#sessions.size;
+    return this.#sessions.size + this.#others.size;
   }
 
   /** Those of them that wait for a pod. */
@@ -95,12 +109,12 @@ export class Proxy {
   /** Accepts until `stopAccepting` is called or the signal is aborted. No error of accept ends it. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#ports;
-    const accepting = this.#entries.map(({ listener, door }) =>
-      acceptAll(listener, clock, signal, {
+    const accepting = this.#entries.map((entry) =>
+      acceptAll(entry.listener, clock, signal, {
         isOpen: () => this.#accepting,
         accepted: (conn) => {
           this.#acceptFaults.succeeded();
-          this.#begin(conn, door);
+          this.#begin(conn, entry);
         },
         failed: (fault, error, inARow) => this.#acceptFailed(fault, error, inARow),
       })
@@ -118,8 +132,8 @@ export class Proxy {
 
   /** Resolves when no session is left. */
   async drained(): Promise<void> {
-    while (this.#sessions.size + this.#refused.size > 0) {
-      await Promise.all([...this.#sessions, ...this.#refused]);
+    while (this.#sessions.size + this.#others.size + this.#refused.size > 0) {
+      await Promise.all([...this.#sessions, ...this.#others, ...this.#refused]);
     }
   }
 
@@ -156,18 +170,28 @@ export class Proxy {
     }
   }
 
-  #begin(conn: Conn, door: Door): void {
-    if (!this.#room.fits(this.#sessions.size, this.held)) return this.#refuse(conn);
+  #begin(downstream: Conn, entry: Entry): void {
+    if (!this.#room.fits(this.open, this.held)) return this.#refuse(downstream);
     this.#limit.succeeded();
+    if (this.#settings.answerHttp !== true) return this.#beginSession({ downstream, door: entry.door });
+    const opened = this.#open(downstream, entry);
+    this.#others.add(opened);
+    opened.finally(() => this.#others.delete(opened));
+  }
+
+  /** Answers a client, or begins its session, by its first bytes. */
+  async #open(tcp: Conn, { door, isTls = false }: Entry): Promise<void> {
+    const { kind, conn: downstream, silentForMs } = await openingOf(tcp, this.#ports.clock, this.#cut.signal);
+    if (kind === "http") await this.#answers.serve(downstream, { door, isTls });
+    else this.#beginSession({ downstream, door, silentForMs });
+  }
+
+  #beginSession(client: Client): void {
     const traffic: Traffic = { upstreamBytes: 0, downstreamBytes: 0 };
     this.#traffic.add(traffic);
-    const start = { downstream: conn, door, traffic };
     const id = ++this.#lastId;
     this.#silence.add(id, traffic);
-    const session = runSession(id, start, this.#settings, this.#ports, {
-      cut: this.#cut.signal,
-      refuse: this.#hopeless.signal,
-    });
+    const session = runSession(id, { ...client, traffic }, this.#settings, this.#ports, this.#ends);
     this.#sessions.add(session);
     session.finally(() => {
       this.#sessions.delete(session);

@@ -10,11 +10,11 @@ import { messageOf } from "../base/errors.ts";
 import type { Outcome } from "../base/metrics.ts";
 import { type Conn, formatAddress } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
-import type { Caller, Door, Routed, Seat } from "../target/seats.ts";
+import type { Caller, Routed, Seat } from "../target/seats.ts";
 import { type Carried, carry } from "./carry.ts";
 import { HoldEnded, sayGoodbye, timedOut } from "./goodbye.ts";
 import type { Traffic } from "./relay.ts";
-import { type SessionEnds, Wait, type WaitPorts, type WaitSettings } from "./wait.ts";
+import { type Client, type SessionEnds, Wait, type WaitPorts, type WaitSettings } from "./wait.ts";
 
 /** The settings that matter. */
 export interface SessionSettings extends WaitSettings {
@@ -26,11 +26,7 @@ export interface SessionSettings extends WaitSettings {
 export interface SessionPorts extends WaitPorts, Pick<BasePorts, "log" | "metrics"> {}
 
 /** How a session begins. */
-export interface SessionStart {
-  /** The client's connection. */
-  readonly downstream: Conn;
-  /** Where it has come in. */
-  readonly door: Door;
+export interface SessionStart extends Client {
   /** Counts what it carries. */
   readonly traffic: Traffic;
 }
@@ -38,24 +34,24 @@ export interface SessionStart {
 /** Runs one session to its end. Never throws. */
 export function runSession(
   id: number,
-  { downstream, door, traffic }: SessionStart,
+  start: SessionStart,
   settings: SessionSettings,
   ports: SessionPorts,
   ends: SessionEnds,
 ): Promise<void> {
-  return new Session(id, { downstream, door, traffic }, settings, ports, ends).run();
+  return new Session(id, start, settings, ports, ends).run();
 }
 
 /** One session, and what its log line will say. */
 class Session {
   readonly #id: number;
+  readonly #client: SessionStart;
   readonly #downstream: Conn;
-  readonly #door: Door;
   readonly #traffic: Traffic;
   readonly #settings: SessionSettings;
   readonly #ports: SessionPorts;
   readonly #ends: SessionEnds;
-  readonly #client: string;
+  readonly #address: string;
   readonly #startedMs: number;
   #outcome: Outcome = "completed";
   #reason: string | undefined;
@@ -67,25 +63,25 @@ class Session {
 
   constructor(
     id: number,
-    { downstream, door, traffic }: SessionStart,
+    start: SessionStart,
     settings: SessionSettings,
     ports: SessionPorts,
     ends: SessionEnds,
   ) {
     this.#id = id;
-    this.#downstream = downstream;
-    this.#door = door;
-    this.#traffic = traffic;
+    this.#client = start;
+    this.#downstream = start.downstream;
+    this.#traffic = start.traffic;
     this.#settings = settings;
     this.#ports = ports;
     this.#ends = ends;
-    this.#client = formatAddress(downstream.remoteAddr);
+    this.#address = formatAddress(start.downstream.remoteAddr);
     this.#startedMs = ports.clock.nowMs();
   }
 
   async run(): Promise<void> {
     const { log, metrics } = this.#ports;
-    const session = { session: this.#id, client: this.#client, clientName: this.#downstream.peerName };
+    const session = { session: this.#id, client: this.#address, clientName: this.#downstream.peerName };
     metrics.record("sessions_opened_total", 1, {});
     log.debug("session_opened", session);
     try {
@@ -110,7 +106,7 @@ class Session {
   async #serve(): Promise<void> {
     const { clock, metrics, seats } = this.#ports;
     const { cut } = this.#ends;
-    const wait = new Wait(this.#id, this.#downstream, this.#door, this.#settings, this.#ports, this.#ends);
+    const wait = new Wait(this.#id, this.#client, this.#settings, this.#ports, this.#ends);
     let upstream: Conn | undefined;
     try {
       const connected = await wait.connect();
@@ -130,7 +126,7 @@ class Session {
       this.#heldMs = Math.round(clock.nowMs() - this.#startedMs);
       const isPodLate = error.outcome === "timed_out" && error.message === "";
       const why = isPodLate ? seats.explainWait(this.#id, cut) : undefined;
-      const { readyWaitTimeoutMs } = seats.limitsOf(this.#door);
+      const { readyWaitTimeoutMs } = seats.limitsOf(this.#client.door);
       // From here on it calls for no pod, however long the client still stays.
       this.#leave();
       const told = why === undefined ? error : await timedOut(error, why, readyWaitTimeoutMs, wait.hold);
@@ -177,7 +173,7 @@ class Session {
     const write = (reason = this.#reason) =>
       log[level]("session_ended", {
         session: this.#id,
-        client: this.#client,
+        client: this.#address,
         clientName: this.#downstream.peerName,
         outcome,
         reason,

@@ -50,6 +50,16 @@ const REDIAL = { baseMs: 50, capMs: 1_000 };
 /** Clients do not try again after this answer. Source: OTLP specification, failures that are not retryable. */
 const NO_TRACES = "No buildkitd runs that could take traces";
 
+/** A client that is to be held. */
+export interface Client {
+  /** Its connection. */
+  readonly downstream: Conn;
+  /** Where it has come in. */
+  readonly door: Door;
+  /** How long it has been silent already, in ms; 0 by default. */
+  readonly silentForMs?: number | undefined;
+}
+
 /** The wait of one session. */
 export class Wait {
   /** Holds the client. */
@@ -73,8 +83,7 @@ export class Wait {
   /** Starts the clock of the wait. */
   constructor(
     id: number,
-    downstream: Conn,
-    door: Door,
+    { downstream, door, silentForMs }: Client,
     settings: WaitSettings,
     ports: WaitPorts,
     ends: SessionEnds,
@@ -86,7 +95,7 @@ export class Wait {
     this.#ports = ports;
     this.#ends = ends;
     const startedMs = clock.nowMs();
-    this.#introduction = new Introduction(clock, (caller) => void seats.identify(id, caller));
+    this.#introduction = new Introduction(clock, (caller) => void seats.identify(id, caller), silentForMs);
     this.hold = new Hold(downstream, budget, {
       bytes: () => {
         seats.used(id);
@@ -206,11 +215,21 @@ export class Wait {
   }
 
   #refuseBeyondLimit(): void {
-    const { seats, heldLimit } = this.#ports;
-    const { maxHeld } = this.#settings;
-    if (seats.held <= maxHeld) return heldLimit.succeeded();
-    const cause = `The limit of ${maxHeld} waiting sessions is reached (--max-held)`;
-    heldLimit.failed(cause);
-    throw new HoldEnded("limited", cause, GRPC_STATUS.resourceExhausted);
+    const limited = beyondHeldLimit(this.#settings.maxHeld, this.#ports);
+    if (limited !== undefined) throw limited;
   }
+}
+
+/** Why one more cannot wait, where too many wait with it; undefined if it can. */
+export function beyondHeldLimit(
+  maxHeld: number,
+  { seats, heldLimit }: Pick<WaitPorts, "heldLimit"> & { readonly seats: Pick<Seats, "held"> },
+): HoldEnded | undefined {
+  if (seats.held <= maxHeld) {
+    heldLimit.succeeded();
+    return undefined;
+  }
+  const cause = `The limit of ${maxHeld} waiting sessions is reached (--max-held)`;
+  heldLimit.failed(cause);
+  return new HoldEnded("limited", cause, GRPC_STATUS.resourceExhausted);
 }

@@ -12,14 +12,17 @@ import type {
   Caller,
   DialError,
   Door,
+  Outlook,
   Routed,
   Seat,
   Seats,
   WaitLimits,
+  Waking,
 } from "../target/seats.ts";
 import { explainRoute } from "./explain.ts";
 import { Pool } from "./pool.ts";
 import type { PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
+import { Wakes } from "./wakes.ts";
 
 /** A pool to be. */
 export interface PoolParts {
@@ -33,6 +36,8 @@ export interface PoolParts {
 export class Router implements Seats {
   /** All pools, by name. */
   readonly pools: ReadonlyMap<string, Pool>;
+  /** What is asked for without a session, by pool. */
+  readonly #wakes: ReadonlyMap<string, Wakes>;
   readonly #poolOf = new Map<number, Pool>();
   /** Whose a seat is, also when its session has ended. */
   readonly #owners = new WeakMap<Seat, BuilderSeats>();
@@ -45,8 +50,12 @@ export class Router implements Seats {
     this.pools = new Map(
       pools.map(({ policy, builders }) => [policy.name, new Pool(policy, builders, ports, gave)]),
     );
+    const changed = () => this.#changed.tell();
+    this.#wakes = new Map(
+      pools.map(({ policy, builders }) => [policy.name, new Wakes(policy, builders, ports, changed)]),
+    );
     this.#projectOf = ports.projectOf;
-    for (const pool of this.pools.values()) pool.subscribe(() => this.#changed.tell());
+    for (const pool of this.pools.values()) pool.subscribe(changed);
     this.subscribe(() => ports.metrics.record("sessions_queued", this.#queued, {}));
   }
 
@@ -54,6 +63,7 @@ export class Router implements Seats {
   get held(): number {
     let held = 0;
     for (const pool of this.pools.values()) held += pool.held;
+    for (const wakes of this.#wakes.values()) held += wakes.held;
     return held;
   }
 
@@ -128,6 +138,7 @@ export class Router implements Seats {
   /** See {@link Seats}. */
   endWatchers(why: string): void {
     for (const pool of this.pools.values()) pool.endWatchers(why);
+    for (const wakes of this.#wakes.values()) wakes.letSleep();
   }
 
   /** See {@link Seats}. */
@@ -161,6 +172,16 @@ export class Router implements Seats {
     this.#owners.get(seat)!.explainReset(seat, connectedForMs, tell);
   }
 
+  /** See {@link Seats}. */
+  outlook(door: Door, host: string | undefined): Outlook {
+    return this.#wakes.get(door.pool)!.outlook(this.#projectAt(door, host));
+  }
+
+  /** See {@link Seats}. */
+  wake(door: Door, host: string | undefined, keepForMs: number, onChange: () => void): Waking {
+    return this.#wakes.get(door.pool)!.wake(this.#projectAt(door, host), keepForMs, onChange);
+  }
+
   /** Where sessions of a project go in each pool, and why, for people. The name is as clients write it. */
   explain(name: string | undefined): string {
     const project = name === undefined ? undefined : this.#projectOf(name);
@@ -169,6 +190,10 @@ export class Router implements Seats {
       const title = pool === "" ? "" : `Pool ${pool}\n`;
       return title + explainRoute(project, builders, policy, waiting);
     }).join("\n\n");
+  }
+
+  #projectAt({ project }: Door, host: string | undefined): string | undefined {
+    return project ?? (host === undefined ? undefined : this.#projectOf(host));
   }
 
   #pool(name: string): Pool {

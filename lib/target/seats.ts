@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { BuilderState } from "../base/metrics.ts";
 import type { Conn } from "../base/network.ts";
 import type { Beyond } from "../scaler/capacity.ts";
 import type { Seat } from "../scaler/placement.ts";
@@ -103,9 +104,33 @@ export interface Routed {
   readonly isWarm?: boolean | undefined;
 }
 
+/** The builder that a build would go to, for whoever asks about it without building. */
+export interface Outlook {
+  /** Its name. */
+  readonly builder: string;
+  /** Whose build that would be, if that is known. */
+  readonly project: string | undefined;
+  /** How far it can be used. */
+  readonly state: BuilderState;
+  /** How long it is kept awake by request, in ms; 0 if it is not. */
+  readonly keptForMs: number;
+  /** Why it does not serve, as a held client is told. Never throws. */
+  explain(signal: AbortSignal): Promise<string>;
+}
+
+/** A request that a builder shall serve, without a session. */
+export interface Waking {
+  /** The builder that it waits for, or that serves. */
+  readonly outlook: Outlook;
+  /** The builder serves. From then on the request waits for nothing. */
+  readonly isServed: boolean;
+  /** It waits no more. Harmless when it does not wait. What it keeps awake stays awake. */
+  end(): void;
+}
+
 /** Gives seats to sessions. */
 export interface Seats {
-  /** Sessions that wait for a seat. */
+  /** Sessions that wait for a seat, and requests that wait for a builder. */
   readonly held: number;
   /** Calls `listener` when `held` may have changed. It must be quick and must not throw. */
   subscribe(listener: () => void): void;
@@ -150,7 +175,10 @@ export interface Seats {
   needs(id: number): boolean;
   /** The session has been silent for so long that it is no load on its pod, or is not any more. It still uses it. */
   silent(id: number, isSilent: boolean): void;
-  /** Ends the sessions that only watch, present and future ones: this proxy drains, and they would keep it. */
+  /**
+   * Ends the sessions that only watch, present and future ones: this proxy drains, and they would keep it. It keeps no
+   * builder awake by request any more, either.
+   */
   endWatchers(why: string): void;
   /** The daemon has sent its first bytes. */
   answered(id: number): void;
@@ -167,6 +195,13 @@ export interface Seats {
    * undefined if that is not known. Never throws.
    */
   explainReset(seat: Seat, connectedForMs: number, tell: (how: string | undefined) => void): void;
+  /** Where a build would go that comes in by this door and has dialled this host. Wakes nothing. */
+  outlook(door: Door, host: string | undefined): Outlook;
+  /**
+   * Wakes that builder, and keeps it awake for `keepForMs` from when it serves, where that is more than 0. Calls `onChange`
+   * when the state of the builder may have changed.
+   */
+  wake(door: Door, host: string | undefined, keepForMs: number, onChange: () => void): Waking;
 }
 
 /** The seats of one builder. The router decides which sessions it gets; all of this is about those. */
@@ -186,6 +221,11 @@ export interface BuilderSeats {
   watchNoMore(id: number): boolean;
   /** Whether the pod of a seated session is there, and not about to go by the count last seen. */
   keeps(id: number): boolean;
+  /**
+   * Uses the lowest pod without a connection, like a session that is silent, until `end`. False, and nothing has changed, if
+   * no pod may be used.
+   */
+  keepAwake(id: number): boolean;
   /** As {@link Seats.dial}. */
   dial: Seats["dial"];
   /** As {@link Seats.failed}. */

@@ -65,6 +65,17 @@ export class TargetSeats implements BuilderSeats {
     return this.#ports.placement.keeps(id);
   }
 
+  keepAwake(id: number): boolean {
+    const { placement } = this.#ports;
+    if (placement.seatWatcher(id) === undefined) return false;
+    if (placement.watchNoMore(id)) {
+      placement.silent(id, true);
+      return true;
+    }
+    placement.end(id);
+    return false;
+  }
+
   dial({ backend }: Seat, signal: AbortSignal): Promise<Conn> {
     return this.#ports.dialler.dial(backend, signal);
   }

@@ -85,6 +85,7 @@ const OTHER_FLAGS = [
   ...["--driver", "--append", "--bootstrap", "--platform", "--target", "--push", "--load", "--output"], // buildx
   ...["--export-cache", "--import-cache"], // buildctl
   ...["--tlscert", "--tlskey", "--tlscacert"], // buildkitd
+  ...["--http", "--fail-with-body", "--cacert", "--cert", "--key"], // curl; the first is the start of "--http1.1"
   ...["--entrypoints", "--tcp-services-configmap"], // ingress controllers
   ...["--allow", "--registry"], // tilt
   ...["--minify", "--no-fallback", "--compiled", "--allow-all"], // deno, and tasks of this repository

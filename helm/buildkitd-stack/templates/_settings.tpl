@@ -16,6 +16,10 @@
 - name: AUTOSCALER_MAX_HELD
   value: {{ .Values.autoscaler.autoscalerConfig.maxHeld | int64 | quote }}
 {{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.answerHttp) }}
+- name: AUTOSCALER_ANSWER_HTTP
+  value: {{ .Values.autoscaler.autoscalerConfig.answerHttp | quote }}
+{{- end }}
 {{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.upstream) }}
 - name: AUTOSCALER_UPSTREAM
   value: {{ .Values.autoscaler.autoscalerConfig.upstream | quote }}
@@ -39,6 +43,10 @@
 {{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.wakeOn) }}
 - name: AUTOSCALER_WAKE_ON
   value: {{ .Values.autoscaler.autoscalerConfig.wakeOn | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.maxWakeFor) }}
+- name: AUTOSCALER_MAX_WAKE_FOR
+  value: {{ .Values.autoscaler.autoscalerConfig.maxWakeFor | quote }}
 {{- end }}
 {{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.readiness) }}
 - name: AUTOSCALER_READINESS
@@ -128,12 +136,14 @@ proxyListenAddr: { flag: --listen-addr }
 connectTimeout: { flag: --connect-timeout, min: 1ms, max: 8760h0m0s }
 maxConnections: { flag: --max-connections }
 maxHeld: { flag: --max-held }
+answerHttp: { flag: --answer-http }
 upstream: { flag: --upstream }
 clusterDomain: { flag: --cluster-domain }
 scaleDownIdleTimeout: { flag: --idle-timeout, min: 0s, max: 8760h0m0s }
 readyWaitTimeout: { flag: --ready-wait-timeout, min: 1ms, max: 8760h0m0s }
 minReplicas: { flag: --min-replicas }
 wakeOn: { flag: --wake-on }
+maxWakeFor: { flag: --max-wake-for, min: 0s, max: 8760h0m0s }
 readiness: { flag: --readiness }
 warm: { flag: --warm }
 sessionsPerReplica: { flag: --sessions-per-replica }
@@ -162,6 +172,7 @@ pricePerHour: { flag: --price-per-hour }
 --connect-timeout: AUTOSCALER_CONNECT_TIMEOUT
 --max-connections: AUTOSCALER_MAX_CONNECTIONS
 --max-held: AUTOSCALER_MAX_HELD
+--answer-http: AUTOSCALER_ANSWER_HTTP
 --upstream: AUTOSCALER_UPSTREAM
 --cluster-domain: AUTOSCALER_CLUSTER_DOMAIN
 --upstream-tls-ca: AUTOSCALER_UPSTREAM_TLS_CA
@@ -183,6 +194,7 @@ pricePerHour: { flag: --price-per-hour }
 --ready-wait-timeout: READY_WAIT_TIMEOUT
 --min-replicas: AUTOSCALER_MIN_REPLICAS
 --wake-on: AUTOSCALER_WAKE_ON
+--max-wake-for: AUTOSCALER_MAX_WAKE_FOR
 --readiness: AUTOSCALER_READINESS
 --warm: AUTOSCALER_WARM
 --builders: AUTOSCALER_BUILDERS

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { ACK, END_HEADERS, END_STREAM, FRAME, type Frame } from "../../../lib/miniature/stub_http2.ts";
 import { PODS } from "../../../lib/miniature/objects.ts";
+import { SILENT_MS } from "../../../lib/proxy/introduction.ts";
 import {
   bytesOf,
   call,
@@ -118,6 +119,7 @@ Deno.test("hold: a client that speaks only after the time is up is told as well"
   const { clock, program } = await timesOut();
   await using _ = program;
   using client = await Http2Client.connect(program.address);
+  await clock.advance(SILENT_MS);
   await program.held(1);
   await clock.advance(READY_WAIT_MS);
   await program.held(0);

@@ -16,7 +16,9 @@ const MINUTE_MS = 60_000;
 
 async function start(serve: (conn: Conn) => Promise<void>) {
   const clock = new VirtualClock();
-  const program = await startProgram({ clock, cluster: { replicas: 1 }, serve });
+  // Clients that say nothing are served at once, as nobody waits for an HTTP request: time stands still.
+  const settings = { answerHttp: "false" };
+  const program = await startProgram({ clock, cluster: { replicas: 1 }, settings, serve });
   await program.settled();
   return { clock, program };
 }

@@ -8,13 +8,6 @@ import type { Allowed } from "./entry.ts";
 /** All of them. */
 export const OPS: readonly Allowed[] = [
   {
-    path: "lib/ops/http_server.ts",
-    line: "if (end >= 0) {",
-    from: "0",
-    to: "1",
-    reason: "no head ends before its first byte: empty lines before it are passed over",
-  },
-  {
     path: "lib/ops/log_queue.ts",
     line: '#cause = "";',
     to: '"mutated"',

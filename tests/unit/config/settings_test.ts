@@ -65,6 +65,8 @@ Deno.test("parseSettings() gives the defaults when nothing is given", () => {
     upstreamTlsKey: undefined,
     upstreamTlsServerName: undefined,
     wakeOn: "connect",
+    answerHttp: true,
+    maxWakeForMs: 28_800_000,
     leaseDurationMs: 15_000,
     minReplicas: forAll(0),
     warm: undefined,
