@@ -126,7 +126,7 @@ export class Wakes {
     const ranked = rankBy(this.#builders, project, ({ name }) => name);
     if (ranked.length === 1) return ranked[0]!;
     const waiting = { id: 0, tag: 0, project, patient: project !== undefined };
-    const builders = this.#builders.map(({ name, facts }) => ({ name, ...facts }));
+    const builders = this.#builders.map(({ facts }) => facts);
     const name = plan([waiting], builders, { placement, overflow, turn: 0 }).get(0)?.builder;
     // All are full: a build would queue.
     return ranked.find((builder) => builder.name === name) ?? ranked[0]!;
