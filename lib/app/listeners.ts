@@ -66,7 +66,9 @@ export async function openListeners(
     try {
       const tcp = listenOn(ports.network, address);
       const isPlain = secure === undefined && proxiesFrom.length === 0;
-      const listener = isPlain ? tcp : new Entrance(tcp, { proxiesFrom, secure }, { ...ports, arrivals });
+      const listener = isPlain
+        ? tcp
+        : new Entrance(tcp, { proxiesFrom, secure, servesProbes: answerHttp }, { ...ports, arrivals });
       entries.push({ listener, door, isTls: secure !== undefined });
       return listener.addr;
     } catch (error) {

@@ -18,6 +18,8 @@ export interface Conn {
   readonly remoteAddr: Address;
   /** The name in the peer's certificate, if the peer has shown one and it was verified. */
   readonly peerName?: string | undefined;
+  /** Whether a load balancer has made it without a client, to check the port. */
+  readonly isProbe?: boolean | undefined;
   /**
    * Reads into `buffer`. Resolves to the number of bytes, or to `null` after the peer's FIN. Only `close` cancels it.
    */

@@ -20,6 +20,8 @@ import { LONGEST_HEADER_BYTES, parseProxyHeader } from "./proxy_header.ts";
 export interface EntranceSteps {
   /** Connections from these networks begin with a header of the PROXY protocol. */
   readonly proxiesFrom: readonly IpNetwork[];
+  /** Whether a load balancer that has no client may ask something, where there is no TLS. Otherwise it is closed. */
+  readonly servesProbes?: boolean | undefined;
   /** Makes the TLS handshake, where there is one. Closes the connection if it fails. */
   readonly secure?: ((tcp: Conn, signal: AbortSignal) => Promise<Conn>) | undefined;
 }
@@ -34,6 +36,11 @@ export type EntrancePorts = Pick<BasePorts, "log" | "metrics"> & {
 class BadHeader extends Error {
   /** Always `BadHeader`. */
   override readonly name = "BadHeader";
+}
+
+/** A connection of a load balancer without a client. */
+class ProbeConn extends PrefixedConn {
+  readonly isProbe = true;
 }
 
 /** What an accept has come to. */
@@ -121,11 +128,15 @@ export class Entrance implements Listener {
     close(tcp);
   }
 
-  /** The connection with the address of its client; nothing if it is one without a client. */
+  /** The connection with the address of its client; nothing if it is one without a client that is not served. */
   async #clientOf(tcp: Conn): Promise<Conn | undefined> {
     const { hostname } = tcp.remoteAddr;
-    if (!this.#steps.proxiesFrom.some((network) => isWithin(hostname, network))) return tcp;
-    return await this.#ports.arrivals.admit(hostname, this.#over.signal, (signal) => readHeader(tcp, signal));
+    const { proxiesFrom, servesProbes, secure } = this.#steps;
+    if (!proxiesFrom.some((network) => isWithin(hostname, network))) return tcp;
+    const { arrivals } = this.#ports;
+    const conn = await arrivals.admit(hostname, this.#over.signal, (signal) => readHeader(tcp, signal));
+    const isServed = conn.isProbe !== true || servesProbes === true && secure === undefined;
+    return isServed ? conn : undefined;
   }
 
   /** The connection as a session may have it. Behind a load balancer, too, clients count by their own addresses. */
@@ -154,8 +165,8 @@ function faultOf(error: unknown): EntranceFault {
   return error instanceof BadHeader ? "proxy_header" : "tls";
 }
 
-/** Reads the header of a connection. Nothing if it says that there is no client. */
-async function readHeader(tcp: Conn, signal: AbortSignal): Promise<Conn | undefined> {
+/** Reads the header of a connection. */
+async function readHeader(tcp: Conn, signal: AbortSignal): Promise<Conn> {
   const buffer = new Uint8Array(LONGEST_HEADER_BYTES);
   const onAbort = () => close(tcp);
   signal.addEventListener("abort", onAbort, { once: true });
@@ -176,7 +187,7 @@ async function readHeader(tcp: Conn, signal: AbortSignal): Promise<Conn | undefi
         case "bad":
           throw new BadHeader(`The PROXY header cannot be used: ${header.why}`);
         case "local":
-          return undefined;
+          return new ProbeConn(tcp, bytes.slice(header.headerBytes));
         case "client":
           return new PrefixedConn(tcp, bytes.slice(header.headerBytes), header.client);
       }

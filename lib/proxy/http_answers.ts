@@ -115,6 +115,7 @@ export class HttpAnswers {
     if (found === undefined) return;
     const head = found === TOO_LONG ? undefined : parseRequestHead(found);
     const asked = head && askedOf(head, place, client);
+    if (asked === undefined) this.#count("other");
     const left = new AbortController();
     const response = found === TOO_LONG
       ? problem(431, "The head of the request is too long")
@@ -141,21 +142,23 @@ export class HttpAnswers {
     left: AbortController,
   ): Promise<ResponseParts> {
     const { head: { method }, path, isJson } = asked;
-    const count = (what: typeof HTTP_WISHES[number]) =>
-      this.#ports.metrics.record("http_requests_total", 1, { what });
     const allowed = path === "/wake" ? "POST" : LOOKS.has(path) ? "GET, HEAD, OPTIONS" : undefined;
     if (path === "/wake" && method === "POST") {
-      count("wake");
+      this.#count("wake");
       return this.#wake(asked, connection, left);
     }
     // A load balancer asks by OPTIONS, too (`option httpchk` of HAProxy).
     if (allowed !== undefined && allowed.split(", ").includes(method)) {
-      count("look");
+      this.#count("look");
       return await this.#look(asked);
     }
-    count("other");
+    this.#count("other");
     if (allowed === undefined) return problem(404, 'There is only "/" and "/wake" here', isJson);
     return problem(405, `Cannot ${method} ${path}: want ${allowed}`, isJson, { allow: allowed });
+  }
+
+  #count(what: typeof HTTP_WISHES[number]): void {
+    this.#ports.metrics.record("http_requests_total", 1, { what });
   }
 
   /** Wakes nothing, and is no use of the builder. */
@@ -188,7 +191,9 @@ export class HttpAnswers {
       wait = new WakeWait(wish, maxHeld, this.#ports);
     } catch (error) {
       if (!(error instanceof HoldEnded)) throw error;
-      log.info("wake_ended", { client, outcome: error.outcome, reason: error.message });
+      // There may be thousands, and the limit has a record of its own.
+      const level = error.outcome === "limited" ? "debug" : "info";
+      log[level]("wake_ended", { client, outcome: error.outcome, reason: error.message });
       return problem(503, error.message, isJson);
     }
     this.#answering.delete(connection);

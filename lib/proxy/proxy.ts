@@ -6,10 +6,11 @@
  */
 import { acceptAll, FAILURES_IN_A_ROW } from "../base/accept.ts";
 import { anySignal } from "../base/any_signal.ts";
+import { close } from "../base/conn.ts";
 import { messageOf } from "../base/errors.ts";
 import { CauseLog } from "../base/log.ts";
 import type { AcceptFault, Outcome } from "../base/metrics.ts";
-import type { Conn, Listener } from "../base/network.ts";
+import { type Conn, formatAddress, type Listener } from "../base/network.ts";
 import { HoldEnded, refuseSession } from "./goodbye.ts";
 import { HoldBudget, TOTAL_LIMIT_BYTES } from "./hold.ts";
 import { GRPC_STATUS } from "./http2_errors.ts";
@@ -183,7 +184,14 @@ export class Proxy {
   async #open(tcp: Conn, { door, isTls = false }: Entry): Promise<void> {
     const { kind, conn: downstream, silentForMs } = await openingOf(tcp, this.#ports.clock, this.#cut.signal);
     if (kind === "http") await this.#answers.serve(downstream, { door, isTls });
+    else if (tcp.isProbe === true) this.#endProbe(downstream);
     else this.#beginSession({ downstream, door, silentForMs });
+  }
+
+  /** A load balancer has looked whether the port is open. */
+  #endProbe(conn: Conn): void {
+    this.#ports.log.debug("connection_without_client", { from: formatAddress(conn.remoteAddr) });
+    close(conn);
   }
 
   #beginSession(client: Client): void {

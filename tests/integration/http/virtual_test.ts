@@ -82,6 +82,7 @@ Deno.test("http: what cannot be answered is refused, and wakes nothing", async (
     await program.pass(3_000);
     assert.deepEqual([answerOf(client).status, client.ended], [status, "fin"], text.slice(0, 60));
   }
+  assert.equal(program.metrics.value("http_requests_total", { what: "other" }), 10);
   const json = await program.connect(request("POST /wake?for=9h", { accept: "application/json" }));
   assert.match(answerOf(json).body, /^\{"error":"Cannot keep the builder awake: found \\"9h\\", want/);
   isIdle(program);
