@@ -34,17 +34,22 @@ export class PrefixedConn implements Conn {
   }
 
   /** See {@link Conn}. */
-  async read(buffer: Uint8Array): Promise<number | null> {
-    if (this.#first === undefined) {
-      if (this.#pending === undefined) return await this.#conn.read(buffer);
-      const bytes = await this.#pending;
-      this.#pending = undefined;
-      if (bytes === null) return null;
-      this.#keep(bytes);
-    }
-    const part = this.#first!.subarray(0, buffer.byteLength);
+  read(buffer: Uint8Array): Promise<number | null> {
+    if (this.#first !== undefined) return Promise.resolve(this.#take(this.#first, buffer));
+    // Nothing else is done to the many reads of a session that runs.
+    return this.#pending === undefined ? this.#conn.read(buffer) : this.#readPending(this.#pending, buffer);
+  }
+
+  async #readPending(pending: Promise<Uint8Array | null>, buffer: Uint8Array): Promise<number | null> {
+    const bytes = await pending;
+    this.#pending = undefined;
+    return bytes && this.#take(bytes, buffer);
+  }
+
+  #take(bytes: Uint8Array, buffer: Uint8Array): number {
+    const part = bytes.subarray(0, buffer.byteLength);
     buffer.set(part);
-    this.#keep(this.#first!.subarray(part.byteLength));
+    this.#keep(bytes.subarray(part.byteLength));
     return part.byteLength;
   }
 

@@ -163,13 +163,15 @@ export class HttpAnswers {
 
   /** Wakes nothing, and is no use of the builder. */
   async #look(
-    { head: { method, headers }, door, isTls, isJson }: Asked,
+    { head: { method, headers }, path, door, isTls, isJson }: Asked,
   ): Promise<ResponseParts> {
     const { clock, seats } = this.#ports;
     const host = headers.get("host");
     const outlook = seats.outlook(door, host ?? undefined);
     // A health check reads none of it.
-    const reason = method === "GET" ? await reasonOf(outlook, clock, this.#ends.cut) : undefined;
+    const reason = method === "GET" && path === "/"
+      ? await reasonOf(outlook, clock, this.#ends.cut)
+      : undefined;
     const text = isJson ? lookJson(outlook, reason) : lookText(outlook, reason, { host, isTls });
     return answer(200, text, isJson, method === "OPTIONS" ? { allow: "GET, HEAD, OPTIONS" } : {});
   }

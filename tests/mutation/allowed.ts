@@ -6,7 +6,6 @@
  * @module
  */
 import { APP } from "./allowed/app.ts";
-import { BASE } from "./allowed/base.ts";
 import { CONFIG } from "./allowed/config.ts";
 import type { Allowed } from "./allowed/entry.ts";
 import { HA } from "./allowed/ha.ts";
@@ -27,7 +26,6 @@ export const ALLOWED: readonly Allowed[] = [
   ...CONFIG,
   ...OPS,
   ...APP,
-  ...BASE,
 ];
 
 /** The mutants without those that are allowed, those, and the entries that fit none. */

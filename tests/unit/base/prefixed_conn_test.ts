@@ -41,3 +41,23 @@ Deno.test("PrefixedConn has the address that it was given, else that of the conn
   assert.equal(new PrefixedConn(below, new Uint8Array(), client).remoteAddr, client);
   assert.equal(new PrefixedConn(below, new Uint8Array()).remoteAddr, below.remoteAddr);
 });
+
+Deno.test("PrefixedConn gives the read that has begun before, then those of the connection", async () => {
+  const conn = new PrefixedConn(
+    below,
+    new Uint8Array([1]),
+    undefined,
+    Promise.resolve(new Uint8Array([2, 3, 4])),
+  );
+  assert.deepEqual(await readTwo(conn), [1]);
+  assert.deepEqual(await readTwo(conn), [2, 3]);
+  assert.deepEqual(await readTwo(conn), [4]);
+  assert.deepEqual(await readTwo(conn), [9]);
+});
+
+Deno.test("PrefixedConn passes on how a read that has begun before has ended", async () => {
+  const ended = new PrefixedConn(below, new Uint8Array(), undefined, Promise.resolve(null));
+  assert.equal(await ended.read(new Uint8Array(2)), null);
+  const broken = new PrefixedConn(below, new Uint8Array(), undefined, Promise.reject(new Error("reset")));
+  await assert.rejects(broken.read(new Uint8Array(2)), /reset/);
+});
