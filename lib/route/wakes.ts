@@ -102,7 +102,7 @@ export class Wakes {
   /** Keeps no builder awake any more, now and in the future. */
   letSleep(): void {
     this.#isOver = true;
-    for (const [builder, kept] of this.#kept) this.#release(builder, kept);
+    for (const builder of this.#kept.keys()) this.#release(builder);
   }
 
   #outlookOf(builder: RoutedBuilder, project: string | undefined): Outlook {
@@ -177,24 +177,26 @@ export class Wakes {
     const before = this.#kept.get(builder);
     const id = before?.id ?? this.#newId();
     if (before === undefined && !builder.seats.keepAwake(id)) return false;
-    const untilMs = clock.nowMs() + (this.#isOver ? 0 : keepForMs);
+    const forMs = this.#isOver ? 0 : keepForMs;
+    const untilMs = clock.nowMs() + forMs;
     if (before !== undefined && before.untilMs >= untilMs) return true;
     before?.cancel();
-    const kept = { id, untilMs, cancel: () => {} };
-    if (keepForMs === 0 || this.#isOver) this.#release(builder, kept);
+    if (forMs === 0) builder.seats.end(id);
     else {
-      const cancel = clock.setTimer(keepForMs, () => this.#release(builder, kept));
-      this.#kept.set(builder, { ...kept, cancel });
-      log.info("builder_kept_awake", { builder: builder.name, forMs: keepForMs });
+      const cancel = clock.setTimer(forMs, () => this.#release(builder));
+      this.#kept.set(builder, { id, untilMs, cancel });
+      log.info("builder_kept_awake", { builder: builder.name, forMs });
     }
     return true;
   }
 
-  /** The builder has been used until now. */
-  #release(builder: RoutedBuilder, { id, cancel }: Kept): void {
-    cancel();
+  /** Whatever kept the builder awake has used it until now. */
+  #release(builder: RoutedBuilder): void {
+    const kept = this.#kept.get(builder);
+    if (kept === undefined) return;
+    kept.cancel();
     this.#kept.delete(builder);
-    builder.seats.end(id);
+    builder.seats.end(kept.id);
   }
 
   /** Negative: those of sessions are positive. */

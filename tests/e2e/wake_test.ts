@@ -6,6 +6,7 @@
  */
 
 import assert from "node:assert/strict";
+import { asleep, NAMES, projectOn, startFor } from "./many_builders.ts";
 import { tlsAddress, TlsFiles } from "./tls_files.ts";
 import { scenario } from "./scenario.ts";
 import { delay, until } from "./waiting.ts";
@@ -163,6 +164,33 @@ scenario(
     assert.match((await curl(...tls, "-X", "POST", `${url}/wake`)).at(-1)!, /^ready after /);
     assert.deepEqual(cluster.timeline.counts, [0, 1]);
     assert.notEqual(await new Curl(["--http1.1", "--cacert", ca, url]).exit(), 0);
+    assert.equal(await program.stop(), 0);
+  },
+);
+
+scenario(
+  "with many builders, behind a load balancer, curl wakes the home of the listener's project only",
+  { builders: asleep(3) },
+  async (cluster) => {
+    const home = NAMES[1];
+    const flags = { "proxy-protocol": "require", "proxy-protocol-from": "10.99.0.0/16" };
+    const listeners = { [`project ${projectOn(home, 3)}`]: 8401 };
+    const program = await startFor(cluster, 3, flags, { listeners });
+    const url = program.addressAt(8401).replace("tcp:", "http:");
+    const look = async (...args: readonly string[]) =>
+      JSON.parse((await curl(...JSON_LINES, "--haproxy-protocol", ...args))[0]!);
+    assert.deepEqual(await look(url), { builder: home, project: projectOn(home, 3), state: "asleep" });
+    const other = program.clientAddress.replace("tcp:", "http:");
+    assert.equal((await look("-H", `Host: ${projectOn(NAMES[2], 3)}`, other)).builder, NAMES[2]);
+    const lines = await curl("--haproxy-protocol", "-X", "POST", `${url}/wake`);
+    assert.match(lines.at(-1)!, /^ready after /);
+    for (const name of NAMES) {
+      assert.deepEqual(
+        cluster.timelineOf(name).counts.slice(0, 2),
+        name === home ? [0, 1] : [0],
+        name,
+      );
+    }
     assert.equal(await program.stop(), 0);
   },
 );

@@ -198,6 +198,30 @@ Deno.test("Router.wake() is served by a builder that is full: it needs no seat",
   assert.equal(world.usage.open, 0);
 });
 
+Deno.test("Router.wake() waits on while no pod of a builder that is ready may be used", async () => {
+  const world = new WakeWorld();
+  world.builder("b1").change({ state: "ready" });
+  const waking = world.wake(HOUR_MS);
+  await world.pass(0);
+  assert.deepEqual([waking.isServed, world.router.held, world.usage.highest], [false, 1, -1]);
+  world.builder("b1").run(1);
+  await world.pass(0);
+  assert.deepEqual([waking.isServed, world.router.held, world.usage.highest], [true, 0, 0]);
+});
+
+Deno.test("Router.wake() takes no session for one of its own", async () => {
+  const world = new WakeWorld();
+  const sessions = [await world.come(builds()), await world.come(builds())];
+  const waking = world.wake(HOUR_MS);
+  world.builder("b1").run(1);
+  await world.pass(0);
+  assert.deepEqual([waking.isServed, world.builder("b1").load], [true, 2]);
+  for (const session of sessions) await world.end(session);
+  assert.deepEqual([world.usage.open, world.builder("b1").load], [1, 0]);
+  await world.pass(HOUR_MS);
+  assert.equal(world.usage.open, 0);
+});
+
 Deno.test("Router.wake() never wakes a builder that takes no sessions, and says why", async () => {
   const world = new WakeWorld();
   Object.defineProperty(world.builder("b1"), "isCordoned", { value: true });
