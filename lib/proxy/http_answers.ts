@@ -122,7 +122,7 @@ export class HttpAnswers {
       : asked === undefined
       ? problem(400, "Cannot read the request: want HTTP/1.1 with a Host, and a path")
       : await this.#responseTo(asked, connection, left);
-    const { method = "GET", isHttp10 = false } = head ?? {};
+    const { method = "", isHttp10 = false } = head ?? {};
     this.#ports.log.debug("http_answered", { client, method, path: asked?.path, status: response.status });
     try {
       for await (const bytes of responseBytes({ method, isHttp10 }, response, true)) {
@@ -131,8 +131,7 @@ export class HttpAnswers {
     } finally {
       left.abort(new HoldEnded("client_left", "The client has left"));
     }
-    this.#answering.delete(connection);
-    this.#add(connection);
+    if (!this.#answering.has(connection)) this.#add(connection);
     await connection.linger();
   }
 

@@ -47,6 +47,8 @@ Deno.test("http: looking is answered in every form, and wakes nothing", async ()
     const { status, body } = answerOf(client);
     assert.deepEqual([status, client.ended], [200, "fin"], line);
     assert.equal(body.startsWith("BuildKit clients connect"), !line.startsWith("HEAD"), line);
+    assert.equal(/^allow: GET, HEAD, OPTIONS\r$/m.test(client.text), line.startsWith("OPTIONS"), line);
+    assert.match(client.text, /^content-type: text\/plain; charset=utf-8\r$/m);
   }
   const json = answerOf(await program.connect(request("GET /", { accept: "application/json" })));
   assert.equal(json.body, '{"builder":"buildkitd","state":"asleep"}\n');
@@ -132,6 +134,7 @@ Deno.test("http: POST /wake shows lines of JSON to whoever wants them", async ()
   await program.start();
   const client = await program.connect(request("POST /wake?for=1h", { accept: "application/x-ndjson" }));
   await program.pass(3_000);
+  assert.match(client.text, /^content-type: application\/x-ndjson\r$/m);
   const steps = answerOf(client).body.trimEnd().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual(steps.map(({ state }) => state), ["asleep", "starting", "ready"]);
   assert.equal(steps.at(-1).keptAwakeSeconds, 3_600);
@@ -322,13 +325,21 @@ Deno.test("http: --answer-http=false leaves HTTP/1.1 to buildkitd, as any other 
   client.close();
 });
 
-Deno.test("http: a silent client still wakes the builder after 200 ms, and one of HTTP/2 at once", async () => {
+Deno.test("http: a silent client wakes the builder after 200 ms, and one of HTTP/2 when its call has come", async () => {
+  for (const wakeOn of ["connect", "data"]) {
+    await using program = new VirtualProgram({ settings: { wakeOn } });
+    await program.start();
+    const silent = await program.connect("");
+    await program.pass(199);
+    assert.deepEqual(program.log.of("scaled"), []);
+    await program.pass(2);
+    assert.equal(program.log.of("scaled").length, wakeOn === "connect" ? 1 : 0);
+    silent.close();
+  }
   await using program = new VirtualProgram();
   await program.start();
-  const silent = await program.connect("");
-  await program.pass(199);
-  assert.deepEqual(program.log.of("scaled"), []);
-  await program.pass(2);
+  const client = await program.call();
+  await program.pass(1);
   assert.equal(program.log.of("scaled").length, 1);
-  silent.close();
+  client.close();
 });
