@@ -233,7 +233,7 @@ export class Registry {
         ...(ownerReferences === undefined ? {} : { ownerReferences }),
       },
     });
-    validate(resource, next);
+    validate(resource, next, live);
     next.metadata.managedFields = owners ?? afterUpdate(live, next, this.#writer(resource, options));
     if (equal(next, live)) return live;
     if (resource.hasGeneration && !equal(next.spec, live.spec)) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { validateEvent } from "./event_validation.ts";
 import type { KubeObject, Resource } from "./objects.ts";
 import { invalid } from "./status.ts";
 
@@ -16,8 +17,8 @@ export function withDefaults(resource: Resource, object: KubeObject): KubeObject
   };
 }
 
-/** Checks an object before it is written. @throws ApiError 422 for a field that Kubernetes would refuse */
-export function validate(resource: Resource, object: KubeObject): void {
+/** Checks an object before it is written; `before`: as it was. @throws ApiError 400, 422 for what Kubernetes would refuse */
+export function validate(resource: Resource, object: KubeObject, before?: KubeObject): void {
   const { name } = object.metadata;
   if (!/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name) || name.length > 253) {
     const fault = `Invalid value: "${name}": a lowercase RFC 1123 subdomain must consist of lower case ` +
@@ -28,6 +29,7 @@ export function validate(resource: Resource, object: KubeObject): void {
     const fault = countFault(object.spec.replicas);
     if (fault !== undefined) throw invalid("StatefulSet", "apps", name, "spec.replicas", fault);
   }
+  if (resource.plural === "events") validateEvent(object, before);
   if (resource.plural === "leases") {
     const seconds = object.spec?.leaseDurationSeconds;
     if (typeof seconds === "number" && seconds <= 0) {

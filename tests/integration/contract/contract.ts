@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { EVENT_CONTRACT } from "./events.ts";
 import { LEASE_CONTRACT } from "./leases.ts";
 import { LIST_WATCH_CONTRACT } from "./list_watch.ts";
 import { REVIEW_CONTRACT } from "./reviews.ts";
@@ -15,6 +16,7 @@ export const CONTRACT: readonly Clause[] = [
   ...SCALE_CONTRACT,
   ...LIST_WATCH_CONTRACT,
   ...LEASE_CONTRACT,
+  ...EVENT_CONTRACT,
   ...REVIEW_CONTRACT,
 ];
 

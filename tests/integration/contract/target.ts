@@ -12,6 +12,7 @@ export const PATHS = {
   statefulsets: "/apis/apps/v1",
   leases: "/apis/coordination.k8s.io/v1",
   endpointslices: "/apis/discovery.k8s.io/v1",
+  events: "/apis/events.k8s.io/v1",
 } as const;
 
 /** One clause of the contract. */
@@ -209,6 +210,15 @@ export class Contract implements AsyncDisposable {
     };
     const made = await this.expect(201, this.request("POST", path, body));
     this.#made.push(`${path}/${name}`);
+    return made;
+  }
+
+  /** A new Event. Deleted with the contract. */
+  // deno-lint-ignore no-explicit-any -- tests look at whatever a server sends
+  async event(body: { readonly metadata: { readonly name: string } }): Promise<any> {
+    const path = this.path("events");
+    const made = await this.expect(201, this.request("POST", path, body));
+    this.#made.push(`${path}/${body.metadata.name}`);
     return made;
   }
 
