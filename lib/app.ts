@@ -6,6 +6,7 @@
  */
 import { makeBuilders } from "./app/builders.ts";
 import { addChecks } from "./app/checks.ts";
+import { makeEvents } from "./app/events.ts";
 import { cannotListen, type ListenerPorts, loadCredentials, openListeners } from "./app/listeners.ts";
 import { loadAll } from "./app/loading.ts";
 import { untilEnded } from "./app/shutdown.ts";
@@ -85,12 +86,15 @@ export async function runApp(settings: Settings, given: AppPorts): Promise<void>
   );
   const client = new KubeClient({ cluster, clock, metrics, log });
   const network = upstreamTls?.over(ports.network) ?? ports.network;
+  const events = makeEvents(settings, { ...ports, client });
+  const eventful = { ...ports, log: events.log };
   const { targets, shared, router, defaultPool } = makeBuilders(settings, {
-    ...ports,
+    ...eventful,
     network,
     client,
     upstreamTls,
   });
+  events.about(targets, shared.identity);
   metrics.expectBuilders(targets.map(({ name }) => name));
   const ending = { begun: false };
   const health = new Health();
@@ -103,7 +107,7 @@ export async function runApp(settings: Settings, given: AppPorts): Promise<void>
     credentials,
   );
   const room = new Room(settings.maxConnections, { ...ports, count: ports.countDescriptors, mostArrivals });
-  const proxy = new Proxy(entries, settings, room, { ...ports, seats: router });
+  const proxy = new Proxy(entries, settings, room, { ...eventful, seats: router });
   addChecks(health, { ending, access: client.access, proxy, targets, router, clock });
   const status = statusOf(settings, { version, clock, health, proxy, targets, router, log: noted });
   const admin = openAdmin(settings, ports, {
@@ -134,12 +138,13 @@ export async function runApp(settings: Settings, given: AppPorts): Promise<void>
   if (watch !== undefined) tasks.run("TLS files", watch);
   shared.start(tasks);
   for (const { target } of targets) target.start(tasks);
+  events.start(tasks);
   try {
     const parts = { targets: targets.map(({ target }) => target), election: shared.election, proxy };
     await untilEnded(settings, { clock, log, stop, ...parts, ending, tasks });
   } finally {
     status.close();
-    await admin.close();
+    await Promise.all([admin.close(), events.flush(stop.now)]);
     cluster.http.close();
     log.info("program_ended");
   }

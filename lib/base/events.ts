@@ -127,7 +127,8 @@ export const EVENT_TOPICS = {
     replicas_changed_externally: {
       level: "info",
       text: "replicas changed by another client",
-      meaning: "`from` and `to`; no proxy has written this count",
+      meaning:
+        "`from` and `to`; no proxy has written this count; `wanted`, if it is less than what this proxy has in use",
     },
     replicas_changed_by_proxy: {
       level: "debug",
@@ -153,6 +154,24 @@ export const EVENT_TOPICS = {
       level: "debug",
       text: "cannot remove field managers",
       meaning: "retried later",
+    },
+    replicas_raised_again: {
+      level: "warn",
+      text: "replicas raised again by another client",
+      meaning: "within one idle timeout of a scale-down, `times` times in a row: they now stay for `keptMs`",
+    },
+    cold_start_ended: {
+      level: "info",
+      text: "cold start ended",
+      meaning:
+        "after the first client came, this proxy raised the count after `raisedMs`, and a pod was ready after `readyMs`",
+    },
+    pod_late: {
+      level: "warn",
+      text: "pod not ready for long",
+      recovered: "no pod is awaited for long",
+      meaning:
+        "a pod that the count or clients want takes no session for 30 s, or is `stuck`; `waiting` clients of this proxy wait",
     },
     pod_observed: {
       level: "debug",
@@ -230,6 +249,12 @@ export const EVENT_TOPICS = {
       level: "info",
       text: "session queued",
       meaning: "every builder that it may use is at `--max-sessions-per-replica`; `queued` sessions wait now",
+    },
+    queue_slow: {
+      level: "warn",
+      text: "session queued for long",
+      recovered: "no session queued for long",
+      meaning: "the oldest session of a pool has been queued for 1m0s; `builder` is its home",
     },
     held_limit_reached: {
       level: "warn",
@@ -393,6 +418,15 @@ export const EVENT_TOPICS = {
     shutdown_started: { level: "info", text: "shutting down", meaning: "see [shutdown](#shutdown)" },
     sessions_cut: { level: "warn", text: "sessions cut", meaning: "see [shutdown](#shutdown)" },
     program_ended: { level: "info", text: "program ended", meaning: "see [shutdown](#shutdown)" },
+    event_write_failed: {
+      level: "warn",
+      text: "cannot write Events",
+      recovered: "Events are written again",
+      meaning:
+        "[Events](events.md) are lost, nothing else; without the right it is tried again every 10 minutes",
+    },
+    event_written: { level: "debug", text: "Event written", meaning: "`reason`, and `count` of its series" },
+    event_lost: { level: "debug", text: "Event lost", meaning: "`cause` says why" },
     log_records_dropped: {
       level: "warn",
       text: "log records dropped",

@@ -69,19 +69,21 @@ export class CauseLog {
   /** A try has failed, with an error or the text of a cause. */
   failed(error: unknown, fields: LogFields = {}): void {
     const cause = messageOf(error);
-    this.#cause = publicMessageOf(error);
+    const publicCause = this.#cause = publicMessageOf(error);
+    // Who makes something public of the record takes this one.
+    const all = { ...this.#fields, cause, ...(publicCause !== cause && { publicCause }), ...fields };
     if (cause === this.#logged || this.#causedBy?.cause !== undefined) {
-      return this.#log.debug(this.#code, { ...this.#fields, cause, ...fields });
+      return this.#log.debug(this.#code, all);
     }
     this.#logged = cause;
-    this.#log.warn(this.#code, { ...this.#fields, cause, ...fields });
+    this.#log.warn(this.#code, all);
   }
 
   /** A try has succeeded. */
-  succeeded(): void {
+  succeeded(fields: LogFields = {}): void {
     const cause = this.#logged;
     this.#cause = undefined;
     this.#logged = undefined;
-    if (cause !== undefined) this.#log.info(`${this.#code}_recovered`, { ...this.#fields, cause });
+    if (cause !== undefined) this.#log.info(`${this.#code}_recovered`, { ...this.#fields, cause, ...fields });
   }
 }

@@ -35,7 +35,7 @@ export const TOPICS = {
   kubernetes: "Access to Kubernetes",
   proxies: "Several proxies",
   shutdown: "Shutdown",
-  operations: "Logs, health and metrics",
+  operations: "Logs, Events, health and metrics",
 } as const;
 /** A key of {@link TOPICS}. */
 export type Topic = keyof typeof TOPICS;
@@ -519,6 +519,15 @@ export const SETTINGS = {
     topic: "operations",
     help: "auto means text on a terminal and JSON lines elsewhere",
     chart: { key: "logFormat" },
+  }),
+  events: row({
+    flag: "--events",
+    variable: "AUTOSCALER_EVENTS",
+    type: boolean,
+    default: "true",
+    topic: "operations",
+    help: "write Kubernetes Events about the StatefulSets",
+    chart: { key: "events" },
   }),
   adminAddr: row({
     flag: "--admin-addr",

@@ -9,9 +9,9 @@ import { formatDurationMs, parseDurationMs } from "./duration.ts";
 
 /** The JSON schema of a value; see https://json-schema.org/draft-07. */
 export type ValueSchema =
-  | { readonly type: "boolean" }
   | { readonly type: "string"; readonly pattern?: string; readonly enum?: readonly string[] }
-  | { readonly type: "integer"; readonly minimum: number; readonly maximum: number };
+  | { readonly type: "integer"; readonly minimum: number; readonly maximum: number }
+  | { readonly type: "boolean" };
 
 /** A type of settings. */
 export interface ValueType<T> {
@@ -92,13 +92,13 @@ export function choice<const Word extends string>(
   };
 }
 
-/** Yes or no. */
+/** On or off. */
 export const boolean: ValueType<boolean> = {
   placeholder: "boolean",
   range: "true, false",
   choices: ["true", "false"],
   schema: { type: "boolean" },
-  parse: (text) => ({ true: true, false: false })[text.toLowerCase()],
+  parse: (text) => new Map([["true", true], ["false", false]]).get(text.toLowerCase()),
   want: () => '"true" or "false"',
   format: String,
 };

@@ -5,13 +5,14 @@
  *
  * @module
  */
-import { type Clock, sleep } from "../base/clock.ts";
+import { sleep } from "../base/clock.ts";
 import { Listeners } from "../base/listeners.ts";
 import { CauseLog } from "../base/log.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { orAborted } from "../base/or_aborted.ts";
 import { ApiError } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
+import { microTime } from "../kube/micro_time.ts";
 import type { Lease } from "../kube/types.ts";
 import { ElectionLease, type ElectionTargets } from "./election_lease.ts";
 
@@ -137,7 +138,7 @@ export class Election {
     await this.#try.catch(() => {});
     const lease = this.#seen?.lease;
     if (lease?.spec?.holderIdentity !== identity) return;
-    const free = { holderIdentity: "", leaseDurationSeconds: 1, renewTime: stamp(clock) };
+    const free = { holderIdentity: "", leaseDurationSeconds: 1, renewTime: microTime(clock.wallMs()) };
     await leases.update({ ...lease, spec: { ...lease.spec, ...free } }, signal);
   }
 
@@ -185,7 +186,7 @@ export class Election {
     const { leaseDurationMs } = this.#times;
     const before = found?.spec;
     const isOwn = before?.holderIdentity === identity;
-    const now = stamp(clock);
+    const now = microTime(clock.wallMs());
     const spec = {
       holderIdentity: identity,
       leaseDurationSeconds: Math.ceil(leaseDurationMs / 1000),
@@ -235,8 +236,4 @@ export class Election {
     else log.info("leader_changed", { leader: holder, self: holder === identity });
     this.#changed.tell();
   }
-}
-
-function stamp(clock: Clock): string {
-  return new Date(clock.wallMs()).toISOString().replace("Z", "000Z");
 }

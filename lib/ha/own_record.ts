@@ -9,6 +9,7 @@ import { Notifier } from "../base/notifier.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
+import { microTime } from "../kube/micro_time.ts";
 import type { Lease } from "../kube/types.ts";
 import { isNewer } from "../scaler/agreement.ts";
 import type { ReplicaCount } from "../scaler/replica_count.ts";
@@ -219,7 +220,7 @@ export class OwnRecord {
     const goodForMs = await lifetime.goodForMs();
     const sent = { nowMs: clock.nowMs(), bootMs: clock.bootMs(), goodForMs };
     const isForCounts = this.#takePurpose();
-    const renewed = new Date(clock.wallMs()).toISOString().replace("Z", "000Z");
+    const renewed = microTime(clock.wallMs());
     const wanted = recordLease(target, {
       identity,
       podUid,

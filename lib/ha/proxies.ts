@@ -105,6 +105,18 @@ export class Proxies implements Peers {
     return leadsAs(standing, election.holdsLease);
   }
 
+  /**
+   * Of what all proxies see, one speaks: the first of those whose clients wait for a pod; if none does, the one that leads.
+   * While records are on their way, two may, or none.
+   */
+  get speaks(): boolean {
+    const waiting = this.others.filter(({ body }) => (body?.needing ?? 0) > 0).map(({ identity }) =>
+      identity
+    );
+    if (this.#ports.placement.usage.needing > 0) waiting.push(this.identity);
+    return waiting.length === 0 ? this.leads : waiting.sort()[0] === this.identity;
+  }
+
   /** The leader as last seen; empty if there is none. */
   get leader(): string {
     return this.#ports.election.holder;

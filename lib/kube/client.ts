@@ -42,6 +42,8 @@ export interface ApiRequest {
   readonly body?: unknown;
   /** The media type of the body, if not `application/json`. */
   readonly contentType?: string;
+  /** Its failure is no lack of access to the API, whatever it is: other requests tell that. */
+  readonly isAside?: boolean;
   /** Headers that ask for another protocol: see {@link KubeClient.upgrade}. */
   readonly upgrade?: Readonly<Record<string, string>>;
 }
@@ -120,7 +122,8 @@ export class KubeClient {
       throw refusal;
     } catch (error) {
       // What keeps WebSockets from passing is no lack of access: other requests tell that.
-      if (!signal.aborted && request.upgrade === undefined) this.#failed(error, sentMs);
+      const isAside = request.isAside === true || request.upgrade !== undefined;
+      if (!signal.aborted && !isAside) this.#failed(error, sentMs);
       const expected = error instanceof ApiError && request.expected?.includes(error.status);
       if (!signal.aborted && !expected) {
         const code = error instanceof ApiError ? String(error.status) : "none";

@@ -1,5 +1,5 @@
 /**
- * The API types that the program reads. Any field may be missing in a response.
+ * The API types that the program reads and writes. Any field may be missing in a response.
  *
  * @module
  */
@@ -14,6 +14,7 @@ import type {
   Service as ApiService,
 } from "kubernetes-types/core/v1.d.ts";
 import type { EndpointSlice as ApiEndpointSlice } from "kubernetes-types/discovery/v1.d.ts";
+import type { Event as ApiEvent } from "kubernetes-types/events/v1.d.ts";
 import type { StorageClass as ApiStorageClass } from "kubernetes-types/storage/v1.d.ts";
 
 /** https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/stateful-set-v1/ */
@@ -45,3 +46,6 @@ export type StorageClass = ApiStorageClass;
 
 /** https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/horizontal-pod-autoscaler-v2/ */
 export type HorizontalPodAutoscaler = ApiAutoscaler;
+
+/** https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/ */
+export type KubeEvent = ApiEvent;

@@ -7,6 +7,7 @@
 import type { Route } from "./plan.ts";
 import type { PoolPorts, RoutedBuilder } from "./pool_parts.ts";
 import type { Session } from "./pool_session.ts";
+import { SlowQueue } from "./slow_queue.ts";
 
 /** A proxy whose oldest session is younger than another's leaves freed room alone for this long, in ms. */
 const YIELD_MS = 2_000;
@@ -17,6 +18,7 @@ export class Queued {
   readonly #ports: PoolPorts;
   /** The oldest first. */
   readonly #all = new Set<Session>();
+  readonly #slow: SlowQueue;
   /** Since when room is left to another proxy, without a break. */
   #yieldsSinceMs: number | undefined;
   /** The present look has found such room. */
@@ -26,6 +28,7 @@ export class Queued {
   constructor(builders: readonly RoutedBuilder[], ports: PoolPorts) {
     this.#builders = builders;
     this.#ports = ports;
+    this.#slow = new SlowQueue(builders, ports);
   }
 
   /** How many there are. */
@@ -35,7 +38,7 @@ export class Queued {
 
   /** For how long the oldest has been queued, in ms; undefined if there is none. */
   get oldestMs(): number | undefined {
-    const sinceMs = this.#sinceMs;
+    const sinceMs = this.#oldest?.queuedSinceMs;
     return sinceMs === undefined ? undefined : this.#ports.clock.nowMs() - sinceMs;
   }
 
@@ -101,13 +104,13 @@ export class Queued {
     return nowMs < untilMs ? untilMs : undefined;
   }
 
-  get #sinceMs(): number | undefined {
-    const [oldest] = this.#all;
-    return oldest?.queuedSinceMs;
+  get #oldest(): Session | undefined {
+    return this.#all.values().next().value;
   }
 
   #tell(): void {
-    const sinceMs = this.#sinceMs;
-    for (const builder of this.#builders) builder.tellQueued(sinceMs);
+    const oldest = this.#oldest;
+    for (const builder of this.#builders) builder.tellQueued(oldest?.queuedSinceMs);
+    this.#slow.look(oldest, this.size);
   }
 }

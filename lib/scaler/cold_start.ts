@@ -1,10 +1,10 @@
 /**
- * Measures the phases of a cold start, from the first held session on. Counts only; decides nothing.
+ * Measures the phases of a cold start, from the first held session on, and says in the log how long it took. Decides nothing.
  *
  * @module
  */
-import type { Clock } from "../base/clock.ts";
-import type { BuilderMetrics, Labels } from "../base/metrics.ts";
+import type { Labels } from "../base/metrics.ts";
+import type { BuilderPorts } from "../base/ports.ts";
 import type { Pods } from "./pods.ts";
 
 /** A phase of a cold start. */
@@ -12,21 +12,22 @@ export type Phase = Labels<"cold_start_seconds">["phase"];
 
 /** Watches one cold start at a time. */
 export class ColdStart {
-  readonly #clock: Clock;
-  readonly #metrics: BuilderMetrics;
+  readonly #ports: Pick<BuilderPorts, "clock" | "log" | "metrics">;
   readonly #done = new Set<Phase>();
   #sinceMs: number | undefined;
+  /** When this proxy has raised the count for it. */
+  #raisedMs: number | undefined;
 
-  /** Reports to `metrics`. */
-  constructor(clock: Clock, metrics: BuilderMetrics) {
-    this.#clock = clock;
-    this.#metrics = metrics;
+  /** None is under way. */
+  constructor(ports: Pick<BuilderPorts, "clock" | "log" | "metrics">) {
+    this.#ports = ports;
   }
 
   /** A session is held and calls for a pod: a cold start begins, unless one is under way. */
   begin(): void {
     if (this.#sinceMs !== undefined && !this.#done.has("ready")) return;
-    this.#sinceMs = this.#clock.nowMs();
+    this.#sinceMs = this.#ports.clock.nowMs();
+    this.#raisedMs = undefined;
     this.#done.clear();
   }
 
@@ -35,11 +36,24 @@ export class ColdStart {
     if (!this.#done.has("ready")) this.#sinceMs = undefined;
   }
 
+  /** This proxy has raised the count. */
+  raised(): void {
+    this.#raisedMs ??= this.#ports.clock.nowMs();
+  }
+
   /** A phase has ended; each counts once a cold start. */
   reached(phase: Phase): void {
-    if (this.#sinceMs === undefined || this.#done.has(phase)) return;
+    const { clock, log, metrics } = this.#ports;
+    const sinceMs = this.#sinceMs;
+    if (sinceMs === undefined || this.#done.has(phase)) return;
     this.#done.add(phase);
-    this.#metrics.record("cold_start_seconds", (this.#clock.nowMs() - this.#sinceMs) / 1000, { phase });
+    const tookMs = clock.nowMs() - sinceMs;
+    metrics.record("cold_start_seconds", tookMs / 1000, { phase });
+    // Where another proxy has raised the count, that one says it.
+    if (phase === "ready" && this.#raisedMs !== undefined) {
+      const raisedMs = Math.round(this.#raisedMs - sinceMs);
+      log.info("cold_start_ended", { raisedMs, readyMs: Math.round(tookMs) });
+    }
     // A write that comes later, for running sessions, belongs to no cold start.
     if (phase === "first_byte") this.#sinceMs = undefined;
   }

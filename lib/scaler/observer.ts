@@ -268,8 +268,10 @@ export class Observer {
       ? promises.some(({ below }) => below === to)
       : isSetByProxy(managedFields);
     if (isProxys) return this.#log.debug("replicas_changed_by_proxy", fields);
-    this.#log.info("replicas_changed_externally", fields);
-    if (to > seen.replicas) this.#ports.placement.raisedByOther(to);
+    const { placement } = this.#ports;
+    const wanted = Math.max(placement.usage.highest + 1, placement.needed);
+    this.#log.info("replicas_changed_externally", { ...fields, ...(to < wanted && { wanted }) });
+    if (to > seen.replicas) placement.raisedByOther(to);
   }
 
   #gone(): void {

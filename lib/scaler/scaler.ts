@@ -158,7 +158,7 @@ export class Scaler {
     }
     // A record that cannot be read counts as busy on every ordinal (Infinity).
     const highestBusy = Math.max(usage.highest, Math.min(others.highestBusy, (replicas ?? 0) - 1));
-    this.#surplus = note(this.#surplus, changes, highestBusy, idleTimeoutMs);
+    this.#noteChanges(highestBusy);
     const surplus = changes.raised === undefined || this.#surplus.times === 0 ? undefined : {
       highest: changes.raised.to - 1,
       raisedMs: changes.raised.atMs,
@@ -176,6 +176,20 @@ export class Scaler {
       warm: this.#warm.now,
       ...(surplus && { surplus }),
     };
+  }
+
+  #noteChanges(highestBusy: number): void {
+    const { log, placement: { changes }, peers } = this.#ports;
+    const { idleTimeoutMs } = this.#policy;
+    const before = this.#surplus;
+    this.#surplus = note(before, changes, highestBusy, idleTimeoutMs);
+    const { times } = this.#surplus;
+    if (times <= before.times || !peers.leads) return;
+    log.warn("replicas_raised_again", {
+      to: changes.raised?.to,
+      times,
+      keptMs: keptForMs(this.#surplus, idleTimeoutMs),
+    });
   }
 
   /**
@@ -229,6 +243,7 @@ export class Scaler {
     const decision = this.#decide();
     if (seen === undefined || !this.#wantsClaim(decision)) return;
     await count.claim(seen, decision.desired, decision, signal);
+    if (decision.desired > seen.replicas) coldStart.raised();
     coldStart.reached("scale_write");
   }
 

@@ -87,14 +87,19 @@ export class StateRunner {
     return stateOf(facts, this.#advanced(facts));
   }
 
-  /** The pod that is awaited, or should come next, makes no progress. */
-  get isStuck(): boolean {
-    return this.#progress.stuck !== undefined;
-  }
-
   /** When the state may change without an event, monotonic ms; Infinity if it will not. */
   get nextChangeMs(): number {
     return nextChangeMs(this.#progress, this.#longestMs);
+  }
+
+  /** Since when a pod is awaited, monotonic ms; undefined if none is. */
+  get awaitedSinceMs(): number | undefined {
+    return this.#progress.awaited?.sinceMs;
+  }
+
+  /** The pod that is awaited, or should come next, makes no progress. */
+  get isStuck(): boolean {
+    return this.#progress.stuck !== undefined;
   }
 
   /** Calls `listener` when the state has changed. It must be quick and must not throw. */

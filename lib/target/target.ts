@@ -25,6 +25,7 @@ import { type Presence, StateRunner } from "../scaler/state_runner.ts";
 import { verifySuspects } from "../scaler/verification.ts";
 import { warmAt } from "../scaler/warm.ts";
 import { type Joining, joiningAtStart, runProxies, untilJoined } from "./joining.ts";
+import { tellLatePods } from "./late_pods.ts";
 import { PodHealthChecks } from "./pod_health.ts";
 import type { BuilderSeats } from "./seats.ts";
 import type { SharedParts } from "./shared_parts.ts";
@@ -77,6 +78,7 @@ export class Target {
   /** What `facts` remembers; undefined when something has changed since. */
   #facts: TargetFacts | undefined;
   #factsUntilMs = -Infinity;
+  readonly #explainWait: (signal: AbortSignal) => Promise<string>;
 
   /** Starts nothing: `start` does. No session is seated before this proxy has joined the others. */
   constructor(settings: TargetSettings, given: TargetPorts) {
@@ -97,7 +99,7 @@ export class Target {
     const placement = this.placement = new Placement(clock, capacity, settings.readiness, standing);
     // Before anybody else hears of the change, and reads them.
     placement.subscribe(() => this.#facts = undefined);
-    const coldStart = new ColdStart(clock, metrics);
+    const coldStart = new ColdStart(ports);
     const scale = statefulSetScale(client, this.#at.namespace, this.#at.name);
     const count = this.#count = new ReplicaCount({ scale, placement, log, metrics, identity });
     const peers = this.proxies = new Proxies(this.#at, settings, {
@@ -143,7 +145,7 @@ export class Target {
     const resets = this.resets = new ResetExplainer(this.#at.namespace, { client, clock });
     const { upstreamTls } = ports;
     const explain = { client, clock, placement, observer, scaler, peers, upstream, upstreamTls };
-    const explainWait = waitExplainer(this.#at, explain);
+    const explainWait = this.#explainWait = waitExplainer(this.#at, explain);
     this.seats = new TargetSeats({ ...ports, dialler: upstream, placement, coldStart, resets, explainWait });
   }
 
@@ -182,6 +184,8 @@ export class Target {
     tasks.run("observer", (signal) => observer.run(signal));
     tasks.run("scaler", (signal) => scaler.run(signal));
     tasks.run("state", (signal) => this.#state.run(signal));
+    const late = { ...ports, access, state: this.#state, explainWait: this.#explainWait };
+    tasks.run("late pods", (signal) => tellLatePods(late, signal));
     tasks.run("verification", (signal) => verifySuspects(this.#at.namespace, verification, signal));
     tasks.run("count owners", (signal) => this.#countOwners.run(signal));
     if (this.#settings.readiness !== "pod") {

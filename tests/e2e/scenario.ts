@@ -49,6 +49,7 @@ export const DOCUMENTED_RULES: readonly RbacRule[] = [
     resources: ["leases"],
     verbs: ["get", "list", "watch", "create", "update", "delete"],
   },
+  { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch"] },
 ];
 
 /** What else whoever runs the program on a laptop needs. */

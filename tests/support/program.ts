@@ -124,11 +124,11 @@ export class World implements AsyncDisposable {
     return `replicas ${this.cluster.replicas}, pods [${pods}], sessions in pods ${this.pods.open}`;
   }
 
-  /** The requests so far, verb and resource, but for those by which proxies keep in touch: no session waits for them. */
+  /** The requests so far, verb and resource, but for those for which no session waits: by which proxies keep in touch, and Events. */
   get requests(): readonly string[] {
     return this.cluster.api.requests.map(({ verb, subject }) =>
       `${verb} ${subject.split("/").slice(2).join("/")}`
-    ).filter((request) => !request.endsWith(" leases"));
+    ).filter((request) => !/ (leases|events)$/.test(request));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

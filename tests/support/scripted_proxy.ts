@@ -87,7 +87,7 @@ export function setUp({ maxConnections = 10, descriptors, dial }: Options = {}) 
     metrics,
     dialler: { dial: () => Promise.resolve(dial?.() ?? assert.fail("there is no pod")) },
     placement,
-    coldStart: new ColdStart(clock, noMetrics),
+    coldStart: new ColdStart({ clock, log, metrics: noMetrics }),
     resets: { explain: (_backend, _connectedForMs, tell) => tell(undefined) },
     explainWait: () => Promise.resolve("no pod"),
   });

@@ -103,7 +103,7 @@ export class TestSession {
     const metrics: Metrics = {
       record: (name, value, labels) => void this.counted.push({ name, value, labels }),
     };
-    this.coldStart = new ColdStart(clock, metrics);
+    this.coldStart = new ColdStart({ clock, log, metrics });
     const network: Network = {
       listen: () => assert.fail("nobody listens here"),
       connect: ({ hostname }, signal) => {

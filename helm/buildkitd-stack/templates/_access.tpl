@@ -78,6 +78,12 @@ buildkitd-autoscaler.earthbuild.dev/access
   resources: [leases]
   verbs: [get, list, watch, create, update, delete]
 {{- end }}
+{{- if ne (toString .Values.autoscaler.autoscalerConfig.events) "false" }}
+# Tells in `kubectl describe statefulset` what the autoscaler does, and why.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
 {{- if .Values.autoscaler.rbac.pods }}
 # Makes the message better that a client gets when its time is up.
 - apiGroups: [""]

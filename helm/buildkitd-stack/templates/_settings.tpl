@@ -120,6 +120,10 @@
 - name: AUTOSCALER_LOG_FORMAT
   value: {{ .Values.autoscaler.autoscalerConfig.logFormat | quote }}
 {{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.events) }}
+- name: AUTOSCALER_EVENTS
+  value: {{ .Values.autoscaler.autoscalerConfig.events | quote }}
+{{- end }}
 {{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.adminAddr) }}
 - name: AUTOSCALER_ADMIN_ADDR
   value: {{ .Values.autoscaler.autoscalerConfig.adminAddr | quote }}
@@ -162,6 +166,7 @@ shutdownDelay: { flag: --shutdown-delay, min: 0s, max: 8760h0m0s }
 drainTimeout: { flag: --drain-timeout, min: 0s, max: 8760h0m0s }
 logLevel: { flag: --log-level }
 logFormat: { flag: --log-format }
+events: { flag: --events }
 adminAddr: { flag: --admin-addr }
 pricePerHour: { flag: --price-per-hour }
 {{- end -}}
@@ -219,6 +224,7 @@ pricePerHour: { flag: --price-per-hour }
 --drain-timeout: AUTOSCALER_DRAIN_TIMEOUT
 --log-level: LOG_LEVEL
 --log-format: AUTOSCALER_LOG_FORMAT
+--events: AUTOSCALER_EVENTS
 --admin-addr: AUTOSCALER_ADMIN_ADDR
 --price-per-hour: AUTOSCALER_PRICE_PER_HOUR
 {{- end -}}

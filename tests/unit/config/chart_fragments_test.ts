@@ -11,6 +11,7 @@ import { parseSettings } from "../../../lib/config/parse_settings.ts";
 import { settingRows } from "../../../lib/config/settings.ts";
 import {
   address,
+  boolean,
   choice,
   duration,
   integer,
@@ -77,6 +78,7 @@ function takes<T>({ schema }: ValueType<T>, text: string): boolean {
   if (schema.type === "integer") {
     return /^[0-9]+$/.test(text) && Number(text) >= schema.minimum && Number(text) <= schema.maximum;
   }
+  if (schema.type === "boolean") return ["true", "false"].includes(text);
   return (schema.enum?.includes(text) ?? true) &&
     (schema.pattern === undefined || new RegExp(schema.pattern).test(text));
 }
@@ -93,6 +95,7 @@ const EXAMPLES: readonly (readonly [ValueType<unknown>, readonly string[], reado
     ["", "8372", ":http", "::1:80", "[::1]", "a b:1", ":123456"],
   ],
   [integer(1, 100) as ValueType<unknown>, ["1", "100"], ["0", "101", "x"]],
+  [boolean as ValueType<unknown>, ["true", "false"], ["yes", "1", ""]],
   [choice("x", ["a", "b"]) as ValueType<unknown>, ["a", "b"], ["c", ""]],
   [subdomain as ValueType<unknown>, ["cluster.local", "a", "a-1.b"], ["", ".a", "a.", "A", "a_b"]],
 ];

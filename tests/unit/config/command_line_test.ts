@@ -180,7 +180,8 @@ Deno.test("parseCommandLine() quotes at most 80 characters of a wrong value", ()
 Deno.test("--help has the flags of a topic together, the choices of each, and itself and the commands at the end", () => {
   const shown = helpOf("--help").replace(/\s+/g, " ");
   const end =
-    "JSON lines elsewhere: auto, text, json [AUTOSCALER_LOG_FORMAT, default auto] --admin-addr <address> " +
+    "JSON lines elsewhere: auto, text, json [AUTOSCALER_LOG_FORMAT, default auto] --events <boolean> write Kubernetes " +
+    "Events about the StatefulSets: true, false [AUTOSCALER_EVENTS, default true] --admin-addr <address> " +
     "where the status page, /livez, /readyz and /metrics are served [AUTOSCALER_ADMIN_ADDR, default :8081] " +
     "--price-per-hour <price> what a pod of buildkitd costs in an hour, as 0.34 or 0.34 EUR, to show what was saved " +
     "[AUTOSCALER_PRICE_PER_HOUR] Other: " +
@@ -194,6 +195,7 @@ Deno.test("--help says what each kind of flag takes", () => {
     "--cluster-domain <name>",
     "--connect-timeout <duration>",
     "--context <name>",
+    "--events <boolean>",
     "--kubeconfig <file>",
     "--log-level <level>",
     "--max-held <number>",

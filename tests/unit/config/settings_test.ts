@@ -51,6 +51,7 @@ Deno.test("parseSettings() gives the defaults when nothing is given", () => {
     context: undefined,
     logLevel: "info",
     logFormat: "auto",
+    events: true,
     adminAddr: { hostname: "::", port: 8081 },
     pricePerHour: undefined,
     upstream: "auto",

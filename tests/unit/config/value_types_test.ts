@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import {
   address,
+  boolean,
   choice,
   duration,
   integer,
@@ -64,6 +65,23 @@ Deno.test("choice() takes its words in any case", () => {
   ]]);
   assert.deepEqual([type.want("x"), type.format("info")], ['"debug", "info" or "warn"', "info"]);
   assert.deepEqual(type.schema, { type: "string", enum: ["debug", "info", "warn"] });
+});
+
+Deno.test("boolean takes true and false in any case", () => {
+  parses(boolean, {
+    true: true,
+    FALSE: false,
+    yes: undefined,
+    "1": undefined,
+    "": undefined,
+    toString: undefined,
+  });
+  assert.deepEqual([boolean.range, boolean.want("x"), boolean.format(false)], [
+    "true, false",
+    '"true" or "false"',
+    "false",
+  ]);
+  assert.deepEqual(boolean.schema, { type: "boolean" });
 });
 
 Deno.test("text() takes anything, and writes nothing for nothing", () => {

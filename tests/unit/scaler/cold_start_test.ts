@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { Metrics } from "../../../lib/base/metrics.ts";
 import { ColdStart } from "../../../lib/scaler/cold_start.ts";
 import type { Backend } from "../../../lib/scaler/backends.ts";
+import { recordingLog } from "../../support/recording_log.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 function setUp() {
@@ -15,11 +16,12 @@ function setUp() {
       recorded.push([(labels as { phase: string }).phase, value]);
     },
   };
-  const coldStart = new ColdStart(clock, metrics);
+  const log = recordingLog();
+  const coldStart = new ColdStart({ clock, log, metrics });
   const look = (ready: boolean, ...backends: Backend[]) =>
     coldStart.look({ all: backends, isReady: ({ terminating }) => ready && !terminating });
   const news = () => recorded.splice(0);
-  return { clock, coldStart, look, news };
+  return { clock, log, coldStart, look, news };
 }
 
 const pod = (addresses: readonly string[], terminating = false): Backend => ({

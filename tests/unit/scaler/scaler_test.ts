@@ -19,7 +19,7 @@ function setUp({ replicas = 0, watch = true, minReplicas = 0, leads = true } = {
   const scale = new FakeScale(replicas);
   const log = recordingLog();
   const placement = new Placement(clock, ONE_POD, "pod");
-  const coldStart = new ColdStart(clock, noMetrics);
+  const coldStart = new ColdStart({ clock, log, metrics: noMetrics });
   const count = new ReplicaCount({ scale, placement, log, metrics: noMetrics, identity: "one" });
   const scaler = new Scaler(
     {

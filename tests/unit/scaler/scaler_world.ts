@@ -59,7 +59,7 @@ export function setUp(
     changed: () => {},
   };
   const count = new ReplicaCount({ scale, placement, log, metrics, identity: "one" });
-  const coldStart = new ColdStart(clock, metrics);
+  const coldStart = new ColdStart({ clock, log, metrics });
   const scaler = new Scaler(
     {
       clock,
