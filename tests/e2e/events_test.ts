@@ -23,14 +23,20 @@ const UNSCHEDULABLE = {
   message: "0/3 nodes are available: 3 Insufficient cpu.",
 };
 
-/** The program's lines below "Events:". */
-async function described({ namespace, folder, api: { access } }: Cluster): Promise<readonly string[]> {
+/** What a command of kubectl prints. */
+async function kubectl({ namespace, folder, api: { access } }: Cluster, ...args: string[]): Promise<string> {
   const file = join(folder, "admin.kubeconfig");
   await Deno.writeTextFile(file, kubeconfig(access));
-  const args = ["--kubeconfig", file, "--namespace", namespace, "describe", "statefulset", "buildkitd"];
-  const { success, stdout, stderr } = await new Deno.Command(programPath("kubectl"), { args }).output();
+  const { success, stdout, stderr } = await new Deno.Command(programPath("kubectl"), {
+    args: ["--kubeconfig", file, "--namespace", namespace, ...args],
+  }).output();
   assert.ok(success, new TextDecoder().decode(stderr));
-  const text = new TextDecoder().decode(stdout);
+  return new TextDecoder().decode(stdout);
+}
+
+/** The program's lines below "Events:". */
+async function described(cluster: Cluster): Promise<readonly string[]> {
+  const text = await kubectl(cluster, "describe", "statefulset", "buildkitd");
   const [, events = ""] = text.split(/^Events:/m);
   return events.split("\n").filter((line) => line.includes("buildkitd-autoscaler"));
 }
@@ -61,6 +67,9 @@ scenario(
     await (await cluster.build(program)).finish();
     await cluster.timeline.settle([0, 1, 0, 1, 0]);
     await untilDescribed(cluster, / ScaledUp +\S+ \(x2 over /, / ScaledDown +\S+ \(x2 over /);
+    const selector = "--field-selector=reportingComponent=buildkitd-autoscaler";
+    const selected = (await kubectl(cluster, "get", "events", "--no-headers", selector)).trim().split("\n");
+    assert.equal(selected.length, (await described(cluster)).length);
     assert.equal(await program.stop(), 0);
     assert.deepEqual(await cluster.plane.refusedTo(cluster.programUser), []);
   },

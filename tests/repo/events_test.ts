@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { type EventCode, EVENTS } from "../../lib/base/events.ts";
+import { EVENT_ROWS } from "../../lib/ops/event_table.ts";
 import { eventTables, eventViolations, loggedCodes, unreadableCodes } from "./event_tables.ts";
 import { ROOT } from "./generated.ts";
 import { sourceFiles } from "./source.ts";
@@ -56,4 +57,13 @@ Deno.test("eventViolations() finds unknown codes, unused rows and wrong levels",
   assert.equal(found('log.warn("a"); log.info("b"); log.info("c")'), 1);
   assert.equal(found('log.warn("a")'), 1);
   assert.equal(found('log.info("a"); log.info("b")'), 1);
+});
+
+Deno.test("repo: docs/events.md has each Kubernetes Event with its type and the record that it is made from", async () => {
+  const text = await Deno.readTextFile(new URL("docs/events.md", ROOT));
+  const documented = [...text.matchAll(/^\| `(\w+)` +\| (\w+) +\| `(\w+)` +\|/gm)].map((row) => row.slice(1));
+  const rows = Object.entries(EVENT_ROWS).flatMap(([code, rows]) =>
+    rows.map(({ type, reason }) => [reason, type, code])
+  );
+  assert.deepEqual(documented.toSorted(), rows.toSorted());
 });

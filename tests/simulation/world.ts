@@ -366,6 +366,10 @@ export class World {
       log: logTo((level, code, fields) => {
         this.trace(name, `${level} ${code} ${JSON.stringify(fields)}`);
         if (code === "ready") proxy.ready = true;
+        // No fault answers like that: the Event itself was wrong.
+        if (code === "event_write_failed" && /HTTP 4(00|22)/.test(`${fields.cause}`)) {
+          this.fail(`${name} writes an Event that is refused: ${fields.cause}`);
+        }
       }),
       clock: machine,
       random: this.random(`${name} program`).next,

@@ -121,3 +121,20 @@ Deno.test("ColdStart counts no write that comes after the first byte: it is for 
   coldStart.reached("scale_write");
   assert.deepEqual(news(), []);
 });
+
+Deno.test("ColdStart logs how long a cold start took if this proxy has raised the count for it, once", async () => {
+  for (const raises of [true, false]) {
+    const { clock, log, coldStart, look } = setUp();
+    coldStart.raised();
+    for (let i = 0; i < 2; i++) {
+      coldStart.begin();
+      await clock.advance(20);
+      if (raises) coldStart.raised();
+      await clock.advance(1_000);
+      look(true, WITH_ADDRESS);
+      look(true, WITH_ADDRESS);
+    }
+    const record = { level: "info", code: "cold_start_ended", fields: { raisedMs: 20, readyMs: 1_020 } };
+    assert.deepEqual(log.records, raises ? [record, record] : []);
+  }
+});
