@@ -82,6 +82,7 @@ export class EventQueue {
 
   /** The next series to be written; undefined if there is none, or no token for it. */
   due(nowMs: number): Series | undefined {
+    this.#prune(nowMs);
     this.#refill(nowMs);
     return this.#tokens < 1 ? undefined : this.#unwritten;
   }
@@ -93,7 +94,7 @@ export class EventQueue {
     return this.#tokens < 1 ? this.#refilledMs! + REFILL_MS : nowMs;
   }
 
-  /** A write begins. */
+  /** A series was written. */
   takeToken(): void {
     this.#tokens--;
   }

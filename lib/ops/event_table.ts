@@ -16,12 +16,17 @@ import { onOneLine } from "./log_output.ts";
  */
 export type Teller = "self" | "speaker";
 
-interface Row {
+/** What the records of one code say as an Event. */
+export interface EventRow {
+  /** As in the Event. */
   readonly type: ToldEvent["type"];
+  /** As in the Event. */
   readonly reason: string;
+  /** As in the Event. */
   readonly action: string;
+  /** Which proxy tells it. */
   readonly by: Teller;
-  /** Undefined: this record is no Event. */
+  /** What it says; undefined if this record is no such Event. */
   readonly note: (fields: LogFields) => string | undefined;
 }
 
@@ -47,7 +52,7 @@ function time(ms: unknown): string {
 }
 
 /** The rows of each code: the first whose note is defined counts. */
-export const EVENT_ROWS: { readonly [Code in EventCode]?: readonly Row[] } = {
+export const EVENT_ROWS: { readonly [Code in EventCode]?: readonly EventRow[] } = {
   scaled: [
     { type: "Normal", reason: "ScaledUp", action: "Scale", by: "self", note: scaled(1) },
     { type: "Normal", reason: "ScaledDown", action: "Scale", by: "self", note: scaled(-1) },

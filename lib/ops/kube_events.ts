@@ -17,7 +17,7 @@ import { EVENT_GROUP, type EventApi } from "../kube/event_api.ts";
 import { microTime } from "../kube/micro_time.ts";
 import type { KubeEvent } from "../kube/types.ts";
 import { EventQueue, type Series } from "./event_queue.ts";
-import { eventOf } from "./event_table.ts";
+import { EVENT_ROWS, eventOf } from "./event_table.ts";
 
 /** What it writes with. */
 export interface KubeEventsPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
@@ -131,15 +131,17 @@ export class KubeEvents {
 
   #tell(code: EventCode, fields: LogFields): void {
     const { clock, log } = this.#ports;
-    const told = this.#toldOf(fields);
-    const found = told && eventOf(code, fields);
-    const nowMs = clock.nowMs();
-    if (told === undefined || found === undefined) return;
+    const told = EVENT_ROWS[code] && this.#toldOf(fields);
+    if (told === undefined) return;
     const { builder, queue, faults } = told;
+    const nowMs = clock.nowMs();
     const fault = code.replace(/_recovered$/, "");
     const isEnd = fault !== code;
-    const isOurs = isEnd ? faults.delete(fault) : found.by === "self" || builder.speaks;
-    if (!isOurs || nowMs < this.#silentUntilMs) return;
+    const isKnown = faults.delete(fault);
+    const found = eventOf(code, fields);
+    if (found === undefined || nowMs < this.#silentUntilMs) return;
+    // Who has told of a fault tells of its end.
+    if (!(isEnd ? isKnown : found.by === "self" || builder.speaks)) return;
     if (!isEnd) faults.add(fault);
     if (!queue.tell(found.event, builder.uid, { nowMs, wallMs: clock.wallMs() })) {
       log.debug("event_lost", { builder: builder.name, cause: "too many wait to be written" });
@@ -179,7 +181,7 @@ export class KubeEvents {
     const { queue, builder } = told;
     const { count } = series;
     const isNew = series.writtenCount === 0;
-    queue.takeToken();
+    let hasLanded = false;
     try {
       if (isNew) await api.create(this.#eventOf(series, builder), signal);
       else await api.observe(series.name!, seriesOf(series), signal);
@@ -192,10 +194,12 @@ export class KubeEvents {
         delete series.name;
         return undefined;
       }
-      // An earlier try has landed.
-      if (!(isNew && isConflict(error))) return this.#failed(error, queue, series);
+      // Its name is this process's own: an earlier try has landed after all, with a smaller count perhaps.
+      hasLanded = isNew && isConflict(error);
+      if (!hasLanded) return this.#failed(error, queue, series);
     }
-    series.writtenCount = count;
+    queue.takeToken();
+    series.writtenCount = hasLanded ? 1 : count;
     this.#failures = 0;
     this.#faults.succeeded();
     log.debug("event_written", { builder: builder.name, reason: series.event.reason, count });
@@ -206,7 +210,7 @@ export class KubeEvents {
     if (isForbidden(error)) return this.#forbidden();
     this.#faults.failed(error);
     const status = error instanceof ApiError ? error.status : 0;
-    const isRefused = status >= 400 && status < 500 && ![401, 408, 429].includes(status);
+    const isRefused = status >= 400 && status < 500 && ![401, 408, 409, 429].includes(status);
     if (!isRefused) return error;
     this.#ports.log.debug("event_lost", { reason: series.event.reason, cause: messageOf(error) });
     queue.forget(series);

@@ -305,3 +305,44 @@ Deno.test("A builder that is known to be stuck, and sleeps, is told of once", as
   assert.deepEqual(program.log.of("pod_late_recovered").map(({ fields }) => fields.ready), [false]);
   assert.ok(!story(program).some((each) => each.includes("BuilderRecovered")));
 });
+
+Deno.test("An Event whose answer was lost is created once, and what occurred meanwhile is counted", async () => {
+  await using program = new VirtualProgram({ settings: { idleTimeoutMs: "1m" } });
+  await program.start();
+  const { faults, requests } = program.cluster.api;
+  const lift = faults.add({ fault: { kind: "freeze_answer" }, matches: isEvent });
+  for (let i = 0; i < 2; i++) {
+    const client = await program.connect();
+    await program.pass(100);
+    client.close();
+    await program.pass(65_000);
+    if (i === 0) lift();
+  }
+  await program.pass(30_000);
+  assert.equal(story(program)[0], "Normal ScaledUp: Scaled from 0 to 1: 1 held session (x2)");
+  assert.equal(story(program).filter((each) => each.includes("ScaledUp")).length, 1);
+  assert.ok(requests.some(({ verb, subject }) => verb === "patch" && subject.endsWith("/events")));
+});
+
+Deno.test("An Event that the API server refuses is given up, said once, and delays no other", async () => {
+  await using program = new VirtualProgram();
+  program.cluster.api.faults.add({ fault: { kind: "status", code: 422 }, matches: isEvent, times: 1 });
+  await program.start();
+  await program.connect();
+  await program.pass(5_000);
+  assert.deepEqual(story(program), [
+    "Normal ColdStartEnded: A pod was ready 1s after a client had called for it",
+  ]);
+  assert.match(`${program.log.of("event_write_failed")[0]?.fields.cause}`, /HTTP 422/);
+});
+
+Deno.test("What cannot be written for an hour is news no more", async () => {
+  await using program = new VirtualProgram();
+  const lift = program.cluster.api.faults.add({ fault: { kind: "status", code: 500 }, matches: isEvent });
+  await program.start();
+  await program.connect();
+  await program.pass(3_700_000);
+  lift();
+  await program.pass(60_000);
+  assert.deepEqual(story(program), []);
+});
