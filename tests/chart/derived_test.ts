@@ -99,3 +99,15 @@ Deno.test("chart: alerts follow from how long idle builders stay and clients wai
   assert.deepEqual(await alerts({ scaleDownIdleTimeout: "2h", readyWaitTimeout: "1h" }), ["135m", "599"]);
   assert.deepEqual(await alerts({ scaleDownIdleTimeout: "0s", readyWaitTimeout: "1ms" }), ["30m", "1"]);
 });
+
+Deno.test("chart: the right to Events is granted unless the program is told to write none", async () => {
+  for (
+    const [events, isGranted] of [[undefined, true], [true, true], [null, true], [false, false]] as const
+  ) {
+    const autoscalerConfig = events === undefined ? {} : { events };
+    const { rules } = only(await helm.objects({ autoscaler: { autoscalerConfig } }), "Role") as Tree;
+    const found = rules.filter(({ resources }: Tree) => resources.includes("events"));
+    const rule = { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch"] };
+    assert.deepEqual(found, isGranted ? [rule] : [], `${events}`);
+  }
+});
