@@ -131,7 +131,7 @@ async function readCommon(reader: ClusterReader, namespace: string): Promise<Com
 
 async function checkRights(
   reader: ClusterReader,
-  { stsNamespace: namespace, upstream, maxReplicas }: Settings,
+  { stsNamespace: namespace, upstream, maxReplicas, events }: Settings,
   { cluster }: KubeClient,
   builders: readonly { readonly builder: Builder; readonly set: Read<StatefulSet> }[],
   user: Read<string>,
@@ -144,6 +144,7 @@ async function checkRights(
       const ordinals = [...new Set([start, start + maxReplicas - 1])];
       return { name, pods: ordinals.map((ordinal) => `${name}-${ordinal}`) };
     }),
+    events,
     portForward: upstream === "port-forward"
       ? "always"
       : upstream === "auto" && outside

@@ -5,6 +5,7 @@
  * @module
  */
 import type { ApiVerb } from "../base/metrics.ts";
+import { EVENT_GROUP } from "../kube/event_api.ts";
 import { LEASE_GROUP } from "../kube/leases.ts";
 import { failed, type Finding, kubectl, listed, ok, type Read, unchecked, warning } from "./finding.ts";
 
@@ -34,10 +35,12 @@ export interface RightsNeeded {
   readonly builders: readonly { readonly name: string; readonly pods: readonly string[] }[];
   /** Whether pods are reached through the API server: always, if nothing else works, or never. */
   readonly portForward: "always" | "fallback" | "never";
+  /** Whether Events are written. */
+  readonly events: boolean;
 }
 
 /** What the program uses. */
-export function rightsNeeded({ builders, portForward }: RightsNeeded): readonly RightsTo[] {
+export function rightsNeeded({ builders, portForward, events }: RightsNeeded): readonly RightsTo[] {
   return [
     ...builders.map(({ name }) => to(["list", "watch"], "apps", "statefulsets", name)),
     ...builders.map(({ name }) => to(["get", "update", "patch"], "apps", "statefulsets/scale", name)),
@@ -50,6 +53,12 @@ export function rightsNeeded({ builders, portForward }: RightsNeeded): readonly 
       ...to(["get"], "", "pods"),
       without: "clients and the log are not told why a pod does not start",
     },
+    ...(events
+      ? [{
+        ...to(["create", "patch"], EVENT_GROUP, "events"),
+        without: "`kubectl describe` tells nothing of the autoscaler",
+      }]
+      : []),
     ...(portForward === "never" ? [] : builders.flatMap(({ pods }) => pods)).map((pod) => ({
       // Kubernetes asks for both since 1.36.
       ...to(["get", "create"], "", "pods/portforward", pod),

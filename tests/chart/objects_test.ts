@@ -124,7 +124,7 @@ Deno.test("chart: helm test asks for each right that the Role grants, and for no
     verbs.map((verb: string) => `${verb} ${group}/${resource}`)
   );
   const builders = [{ name: "ci-buildkitd-stack-buildkitd", pods: [] }];
-  const asked = rightsNeeded({ builders, portForward: "never" }).flatMap(({ rights }) =>
+  const asked = rightsNeeded({ builders, portForward: "never", events: true }).flatMap(({ rights }) =>
     rights.map(({ verb, group, resource }) => `${verb} ${group}/${resource}`)
   );
   assert.deepEqual(asked.sort(), granted.sort());

@@ -9,7 +9,11 @@ import { rightsFinding, rightsNeeded, type RightsTo } from "../../../lib/check/r
 
 const yes: Read<boolean> = { is: "found", value: true };
 const no: Read<boolean> = { is: "found", value: false };
-const ONE = { builders: [{ name: "builder", pods: ["builder-0"] }], portForward: "never" } as const;
+const ONE = {
+  builders: [{ name: "builder", pods: ["builder-0"] }],
+  portForward: "never",
+  events: true,
+} as const;
 const USER = "system:serviceaccount:ci:proxy";
 
 function needed(resource: string, portForward: "always" | "fallback" | "never" = "never"): RightsTo {
@@ -31,12 +35,14 @@ Deno.test("rightsNeeded() has what the documentation grants, by name where a Rol
     "list,watch discovery.k8s.io/endpointslices *",
     "get,list,watch,create,update,delete coordination.k8s.io/leases *",
     "get /pods *",
+    "create,patch events.k8s.io/events *",
   ]);
+  assert.ok(texts(rightsNeeded({ ...ONE, events: false })).every((text) => !text.includes("/events")));
 });
 
 Deno.test("rightsNeeded() asks for each builder, and for tunnels where they are used", () => {
   const builders = [{ name: "a", pods: ["a-0", "a-2"] }, { name: "b", pods: ["b-0"] }];
-  const all = rightsNeeded({ builders, portForward: "always" });
+  const all = rightsNeeded({ builders, portForward: "always", events: true });
   assert.deepEqual(texts(all).filter((text) => /statefulsets |portforward/.test(text)), [
     "list,watch apps/statefulsets a",
     "list,watch apps/statefulsets b",
