@@ -119,6 +119,7 @@ const OTHERS: Readonly<Record<string, unknown>> = {
   "buildkitd.persistence.size": "7Gi",
   "buildkitd.cordoned": ["ci-stack-buildkitd"],
   "buildkitd.autoscaling.metrics": [{ type: "Other" }],
+  "autoscaler.autoscalerConfig.pricePerHour": "0.34 EUR",
   "pools": { other: {} },
 };
 
