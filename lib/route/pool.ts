@@ -355,9 +355,11 @@ export class Pool {
         isOutdated ||= this.#byName.get(sibling)?.facts.state === "ready";
         if (isOutdated) continue;
       }
-      const beyond = this.#beyond(route);
+      const beyond = this.#beyond(session, route);
       const seat = builder.seats.seat(session.id, true, beyond);
       if (seat !== undefined) this.#give(session, builder, route.why, seat);
+      // A session before it has taken the last seat, and its sibling has ended.
+      else if (route.why === "sibling" && builder.facts.limit <= 0) isOutdated = true;
       // Then no other session finds a place there.
       else if (beyond === "limit") full.add(builder);
     }
@@ -434,9 +436,11 @@ export class Pool {
     return sessions > 0 || this.#byName.get(builder)!.facts.limit > 0 ? builder : undefined;
   }
 
-  /** A client must not wait for itself. */
-  #beyond({ why }: Route): Beyond {
-    if (why === "sibling") return "limit";
+  /** A client must not wait for itself: for a connection of its own that still runs. */
+  #beyond({ caller }: Session, { why }: Route): Beyond {
+    if (why === "sibling") {
+      return (this.#siblings.find(caller?.traceId)?.sessions ?? 0) > 0 ? "limit" : "target";
+    }
     return why === "shared" ? "target" : "nothing";
   }
 

@@ -174,6 +174,24 @@ Deno.test("Router sends a trace to one builder, above the limits, also when both
   world.assertEmpty();
 });
 
+Deno.test("Router exceeds no hard limit for a trace whose other connection has ended", async () => {
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  const b1 = world.builder("b1");
+  b1.run(1);
+  await world.end(await world.come(builds("a", { traceId: "t" })));
+  const running = await world.come(builds("b"));
+  const [next, sibling] = [await world.come(builds("b")), await world.come(builds("a", { traceId: "t" }))];
+  await world.end(running);
+  assert.equal(podOf(next), "b1-0");
+  assert.equal(sibling.seat, undefined);
+  assert.equal(b1.load, 1);
+  assert.equal(world.router.routeOf(sibling.id).why, "queued");
+  await world.end(next);
+  assert.equal(podOf(sibling), "b1-0");
+  await world.end(sibling);
+  world.assertEmpty();
+});
+
 Deno.test("Router holds watchers without a limit, and they wake nothing, keep nothing and count for nothing", async () => {
   for (const builders of [["b1"], ["b1", "b2"]]) {
     const world = new PoolWorld({ builders });
