@@ -88,17 +88,12 @@ export async function runApp(settings: Settings, given: AppPorts): Promise<void>
   const network = upstreamTls?.over(ports.network) ?? ports.network;
   const events = makeEvents(settings, { ...ports, client });
   const eventful = { ...ports, log: events.log };
-  const { targets, shared, router, defaultPool } = makeBuilders(settings, {
-    ...eventful,
-    network,
-    client,
-    upstreamTls,
-  });
+  const builderPorts = { ...eventful, network, client, upstreamTls };
+  const { targets, shared, router, defaultPool } = makeBuilders(settings, builderPorts);
   events.about(targets, shared.identity);
   metrics.expectBuilders(targets.map(({ name }) => name));
   const ending = { begun: false };
   const health = new Health();
-
   metrics.record("build_info", 1, { version, deno: runtime });
   const { entries, plain, tls, mostArrivals, watch } = await openListeners(
     settings,
@@ -123,9 +118,7 @@ export async function runApp(settings: Settings, given: AppPorts): Promise<void>
   }, () => proxy.stopAccepting());
   await ports.onListening?.({ proxy: entries[0]!.listener.addr, tls, admin: admin.addr });
   log.info("listening", {
-    addr: plain && formatAddress(plain),
-    tlsAddr: tls && formatAddress(tls),
-    adminAddr: formatAddress(admin.addr),
+    ...addressFields({ plain, tls, admin: admin.addr }),
     target: targets.map(({ name }) => `${settings.stsNamespace}/${name}`).join(", "),
     cluster: `${cluster.server.host} (${cluster.source})`,
     version,
@@ -148,6 +141,17 @@ export async function runApp(settings: Settings, given: AppPorts): Promise<void>
     cluster.http.close();
     log.info("program_ended");
   }
+}
+
+/** Where the program listens, for the log. */
+function addressFields(
+  { plain, tls, admin }: Pick<ListeningAddresses, "tls" | "admin"> & { readonly plain: Address | undefined },
+) {
+  return {
+    addr: plain && formatAddress(plain),
+    tlsAddr: tls && formatAddress(tls),
+    adminAddr: formatAddress(admin),
+  };
 }
 
 function openAdmin(
