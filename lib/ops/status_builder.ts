@@ -50,6 +50,8 @@ export class BuilderWatch {
   readonly #changed: () => void;
   readonly #history = new History();
   readonly #uses: UseHistory;
+  /** As last looked at. */
+  #queued = 0;
   #saved: Saved = NOTHING_SAVED;
   #reported: Saved = NOTHING_SAVED;
   #present: Present;
@@ -67,7 +69,12 @@ export class BuilderWatch {
     const look = () => this.#look();
     target.subscribe(look);
     target.proxies.subscribe(look);
-    pool.subscribe(look);
+    // Its held sessions change far more often, and concern all of its builders.
+    pool.subscribe(() => {
+      if (pool.queued === this.#queued) return;
+      this.#queued = pool.queued;
+      look();
+    });
     this.#look();
   }
 

@@ -81,7 +81,8 @@ export class Wakes {
       isServed: false,
     };
     this.#waiting.add(request);
-    this.#look();
+    this.#lookAt(request);
+    this.#call();
     this.#onHeld();
     const outlook = () => this.#outlookOf(request.builder, project);
     return {
@@ -128,12 +129,12 @@ export class Wakes {
     const waiting = { id: 0, tag: 0, project, patient: project !== undefined };
     const builders = this.#builders.map(({ facts }) => facts);
     const name = plan([waiting], builders, { placement, overflow, turn: 0 }).get(0)?.builder;
-    // All are full: a build would queue.
-    return ranked.find((builder) => builder.name === name) ?? ranked[0]!;
+    // All that can be used are full: a build would queue.
+    return ranked.find((builder) => builder.name === name) ?? ranked.find(isUsable) ?? ranked[0]!;
   }
 
   #changed(): void {
-    if (this.#looks || this.#waiting.size === 0) return;
+    if (this.#looks || this.#waiting.size + this.#kept.size === 0) return;
     this.#looks = true;
     const look = () => {
       this.#looks = false;
@@ -146,13 +147,17 @@ export class Wakes {
   }
 
   #look(): void {
-    for (const request of this.#waiting) {
-      const builder = request.builder = this.#builderOf(request.project);
-      request.isServed = builder.facts.state === "ready" && this.#use(builder, request.keepForMs);
-      if (request.isServed) this.#waiting.delete(request);
-      request.onChange();
-    }
+    for (const request of this.#waiting) this.#lookAt(request);
+    // A lower pod may be there by now: then the others may go.
+    for (const [builder, { id }] of this.#kept) builder.seats.keepAwake(id);
     this.#call();
+  }
+
+  #lookAt(request: Request): void {
+    const builder = request.builder = this.#builderOf(request.project);
+    request.isServed = builder.facts.state === "ready" && this.#use(builder, request.keepForMs);
+    if (request.isServed) this.#waiting.delete(request);
+    request.onChange();
   }
 
   /** Calls for those builders that requests wait for. Nobody wakes one that takes no sessions: it would never be idle. */
@@ -203,4 +208,9 @@ export class Wakes {
   #newId(): number {
     return --this.#lastId;
   }
+}
+
+/** Whether builds may go there. */
+function isUsable({ facts: { state } }: RoutedBuilder): boolean {
+  return state !== "missing" && state !== "stuck";
 }

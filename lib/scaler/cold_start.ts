@@ -18,17 +18,26 @@ export class ColdStart {
   /** When this proxy has raised the count for it. */
   #raisedMs: number | undefined;
 
+  /** A session waits for it, too. */
+  #isForSession = false;
+
   /** None is under way. */
   constructor(ports: Pick<BuilderPorts, "clock" | "log" | "metrics">) {
     this.#ports = ports;
   }
 
-  /** A session is held and calls for a pod: a cold start begins, unless one is under way. */
-  begin(): void {
-    if (this.#sinceMs !== undefined && !this.#done.has("ready")) return;
-    this.#sinceMs = this.#ports.clock.nowMs();
-    this.#raisedMs = undefined;
-    this.#done.clear();
+  /**
+   * Somebody is held and calls for a pod: a cold start begins, unless one is under way. Where none of those is a session,
+   * nobody waits for a byte, so it ends with the ready pod.
+   */
+  begin(isSession = true): void {
+    if (this.#sinceMs === undefined || this.#done.has("ready")) {
+      this.#sinceMs = this.#ports.clock.nowMs();
+      this.#raisedMs = undefined;
+      this.#done.clear();
+      this.#isForSession = false;
+    }
+    this.#isForSession ||= isSession;
   }
 
   /** Nobody calls for a pod any more. The first byte may still come. */
@@ -55,7 +64,7 @@ export class ColdStart {
       log.info("cold_start_ended", { raisedMs, readyMs: Math.round(tookMs) });
     }
     // A write that comes later, for running sessions, belongs to no cold start.
-    if (phase === "first_byte") this.#sinceMs = undefined;
+    if (phase === "first_byte" || (phase === "ready" && !this.#isForSession)) this.#sinceMs = undefined;
   }
 
   /** The pods, or what is known of them, may have changed. */

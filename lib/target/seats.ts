@@ -222,8 +222,8 @@ export interface BuilderSeats {
   /** Whether the pod of a seated session is there, and not about to go by the count last seen. */
   keeps(id: number): boolean;
   /**
-   * Uses the lowest pod without a connection, like a session that is silent, until `end`. False, and nothing has changed, if
-   * no pod may be used.
+   * Uses the lowest pod without a connection, like a session that is silent, until `end`. Called again, it moves to a pod
+   * that is lower. False, and nothing has changed, if no pod may be used.
    */
   keepAwake(id: number): boolean;
   /** As {@link Seats.dial}. */

@@ -46,7 +46,8 @@ export class TargetSeats implements BuilderSeats {
     const { placement, coldStart } = this.#ports;
     const wakes = needs && !this.needs(id);
     placement.hold(id, needs);
-    if (wakes) coldStart.begin();
+    // The ids of requests that only wake are negative: none of them gets a byte.
+    if (wakes) coldStart.begin(id > 0);
   }
 
   seatWatcher(id: number): Seat | undefined {
@@ -67,6 +68,9 @@ export class TargetSeats implements BuilderSeats {
 
   keepAwake(id: number): boolean {
     const { placement } = this.#ports;
+    const [lowest] = placement.usable;
+    const kept = placement.usage.ordinalOf(id);
+    if (kept !== undefined && (lowest === undefined || lowest >= kept)) return true;
     if (placement.seatWatcher(id) === undefined) return false;
     if (placement.watchNoMore(id)) {
       placement.silent(id, true);

@@ -89,15 +89,15 @@ export class TestBuilder {
     for (const listener of this.#listeners) listener();
   }
 
-  /** So many pods are ready. */
-  run(pods: number): void {
+  /** So many pods are there, and are ready but for these ordinals. */
+  run(pods: number, unready: readonly number[] = []): void {
     this.placement.see({ version: `${this.#version++}`, replicas: pods }, "watch");
     this.placement.pods.set(Array.from({ length: pods }, (_, ordinal) => ({
       ordinal,
       pod: `${this.name}-${ordinal}`,
       uid: `${this.name}-${ordinal}`,
       addresses: ["192.0.2.1"],
-      ready: true,
+      ready: !unready.includes(ordinal),
       terminating: false,
     })));
   }

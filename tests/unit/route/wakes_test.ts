@@ -105,6 +105,34 @@ Deno.test("Router.wake() for a time uses the lowest pod for so long, and is no l
   assert.equal(world.clock.pending, 0);
 });
 
+Deno.test("Router.wake() for a time moves to a lower pod once that is there, and never to a higher one", async () => {
+  const world = new WakeWorld({ capacity: { maxReplicas: 2 } });
+  world.builder("b1").run(2, [0]);
+  assert.equal(world.wake(HOUR_MS).isServed, true);
+  assert.deepEqual(world.usage.busyOrdinals, [1]);
+  world.builder("b1").run(2);
+  await world.pass(0);
+  assert.deepEqual(world.usage.busyOrdinals, [0]);
+  assert.equal(world.usage.lastUsedMs.has(1), false, "nothing is kept up there");
+  world.builder("b1").run(2, [0]);
+  await world.pass(0);
+  assert.deepEqual(world.usage.busyOrdinals, [0]);
+  await world.pass(HOUR_MS);
+  assert.deepEqual([world.usage.open, world.clock.pending], [0, 0]);
+});
+
+Deno.test("Router.wake() waits for no builder that cannot be used while the others are full", async () => {
+  const world = new WakeWorld({
+    builders: ["b1", "b2"],
+    capacity: { sessionsPerReplica: 1, maxSessionsPerReplica: 1 },
+  });
+  world.builder("b1").change({ state: "missing" });
+  world.builder("b2").run(1);
+  const session = await world.come(builds());
+  assert.deepEqual([world.wake().isServed, world.router.outlook(DOOR, undefined).builder], [true, "b2"]);
+  await world.end(session);
+});
+
 Deno.test("Router.wake() for a time makes it longer, never shorter, and uses the builder once", async () => {
   const world = new WakeWorld();
   world.builder("b1").run(1);

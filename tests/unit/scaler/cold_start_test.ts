@@ -36,6 +36,23 @@ const WITHOUT_ADDRESS = pod([]);
 const WITH_ADDRESS = pod(["192.0.2.1"]);
 const TERMINATING = pod(["192.0.2.2"], true);
 
+Deno.test("ColdStart ends with the ready pod where nobody but a request without a session has waited", async () => {
+  const { clock, coldStart, look, news } = setUp();
+  coldStart.begin(false);
+  await clock.advance(1_000);
+  look(true, WITH_ADDRESS);
+  assert.deepEqual(news(), [["pod_address", 1], ["ready", 1]]);
+  await clock.advance(5_000_000);
+  coldStart.reached("first_byte");
+  assert.deepEqual(news(), [], "the first build comes to a pod that is there");
+  coldStart.begin(false);
+  coldStart.begin();
+  await clock.advance(1_000);
+  look(true, WITH_ADDRESS);
+  coldStart.reached("first_byte");
+  assert.deepEqual(news().at(-1), ["first_byte", 1], "a session has waited, too");
+});
+
 Deno.test("ColdStart measures each phase once, from the first held session on", async () => {
   const { clock, coldStart, look, news } = setUp();
   coldStart.begin();
