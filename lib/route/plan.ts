@@ -8,7 +8,7 @@
  * 1. its sibling's builder, if that is ready, whatever its limits: otherwise a client could wait for itself;
  * 2. the first builder in its order that has a pod with a seat below the target now, otherwise the first that would have
  *    one with all its replicas. A patient session does not look for the former: it waits for its home. A late one does
- *    not look for the latter if there is a ready builder for step 3: it may not live to see another pod start;
+ *    not look for the latter if a pod runs that is below the hard limit: it may not live to see another one start;
  * 3. the ready builder of least load that is below the hard limit, otherwise the first one below it;
  * 4. the queue.
  *
@@ -101,6 +101,7 @@ interface Slot {
   room: number;
   reach: number;
   limit: number;
+  open: number;
 }
 
 interface Choice {
@@ -147,10 +148,10 @@ class Seating {
     const now = session.patient && !session.late ? undefined : usable.find(({ room }) => room > 0);
     if (now !== undefined) return besideHome(home, now);
     const below = usable.filter(({ limit }) => limit > 0);
-    const running = leastLoaded(below);
-    const later = session.late && running !== undefined ? undefined : usable.find(({ reach }) => reach > 0);
+    const open = session.late ? leastLoaded(below.filter(({ open }) => open > 0)) : undefined;
+    const later = open === undefined ? usable.find(({ reach }) => reach > 0) : undefined;
     if (later !== undefined) return besideHome(home, later);
-    const shared = running ?? below[0];
+    const shared = open ?? leastLoaded(below) ?? below[0];
     return shared === undefined ? { why: "queued" } : { slot: shared, why: "shared" };
   }
 
@@ -185,7 +186,7 @@ class Seating {
   }
 }
 
-function slotOf({ name, state, load, room, reach, limit }: Builder): Slot {
+function slotOf({ name, state, load, room, reach, limit, open }: Builder): Slot {
   return {
     name,
     isReady: state === "ready",
@@ -194,6 +195,7 @@ function slotOf({ name, state, load, room, reach, limit }: Builder): Slot {
     room: Math.min(room, reach, limit),
     reach: Math.min(reach, limit),
     limit,
+    open: Math.min(open, limit),
   };
 }
 
@@ -203,6 +205,7 @@ function take(slot: Slot): void {
   slot.room--;
   slot.reach--;
   slot.limit--;
+  slot.open--;
 }
 
 function besideHome(home: Slot, slot: Slot): Choice {

@@ -423,9 +423,13 @@ export class Pool {
     };
   }
 
-  /** From when on a session takes any pod that runs, monotonic ms: a pod that is awaited for as long is stuck. */
-  #lateMs({ arrivedMs }: Session): number {
-    return arrivedMs + this.policy.readyWaitTimeoutMs / 2;
+  /**
+   * From when on a session takes any pod that runs, monotonic ms: a pod that is awaited for as long is stuck. In the queue
+   * it waits for room, and for no pod.
+   */
+  #lateMs({ arrivedMs, queuedMs = 0, queuedSinceMs }: Session): number {
+    if (queuedSinceMs !== undefined) return Infinity;
+    return arrivedMs + queuedMs + this.policy.readyWaitTimeoutMs / 2;
   }
 
   /** Where another connection of the same client is. One that has ended is no reason to exceed the hard limit. */

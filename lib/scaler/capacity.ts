@@ -49,6 +49,8 @@ export interface Room {
   readonly reach: number;
   /** Seats below the hard limit if it had all its pods. Infinity without a limit. */
   readonly limit: number;
+  /** Seats below the hard limit on the pods that are usable now. */
+  readonly open: number;
 }
 
 /** The soft target of a pod; Infinity without one. */
@@ -70,6 +72,7 @@ export function roomOf({ usable, load, isGrowthStuck }: PodLoads, capacity: Capa
     room: seats(usable, load, target),
     reach: seats(all, load, target),
     limit: seats(all, load, limitOf(capacity)),
+    open: seats(usable, load, limitOf(capacity)),
   };
 }
 

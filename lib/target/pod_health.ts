@@ -135,7 +135,7 @@ export class PodHealthChecks {
     if (terminating || addresses.length === 0) return false;
     // With `--readiness grpc` nothing else can make the pod ready, so the daemon is asked again.
     if (health.unsupported && this.#ports.placement.pods.mode !== "grpc") return false;
-    return usage.held > 0 || state.isStuck || (health.served && usage.on(ordinal) > 0);
+    return usage.held > 0 || (health.served ? usage.on(ordinal) > 0 : state.isStuck);
   }
 
   async #check(backend: Backend, checks: Checks, stop: AbortSignal, signal: AbortSignal): Promise<void> {

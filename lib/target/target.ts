@@ -78,6 +78,8 @@ export class Target {
   /** What `facts` remembers; undefined when something has changed since. */
   #facts: TargetFacts | undefined;
   #factsUntilMs = -Infinity;
+  /** The agreement that they rest on: a promise changes it, and tells nobody. */
+  #factsOf: unknown;
   readonly #explainWait: (signal: AbortSignal) => Promise<string>;
 
   /** Starts nothing: `start` does. No session is seated before this proxy has joined the others. */
@@ -161,8 +163,9 @@ export class Target {
    */
   get facts(): TargetFacts {
     const nowMs = this.#ports.clock.nowMs();
-    if (this.#facts === undefined || nowMs >= this.#factsUntilMs) {
-      const { placement } = this;
+    const { placement } = this;
+    if (this.#facts === undefined || this.#factsOf !== placement.agreement || nowMs >= this.#factsUntilMs) {
+      this.#factsOf = placement.agreement;
       this.#facts = { name: this.#at.name, state: this.state, ...placement.room };
       this.#factsUntilMs = Math.min(placement.pods.nextVerifiedMs, this.#state.nextChangeMs);
     }

@@ -25,6 +25,7 @@ function builderOf(name: string): fc.Arbitrary<Builder> {
       // Without a target, it is beyond the hard limit.
       reach,
       limit,
+      open: state !== "ready" ? 0 : load % 2 === 0 ? limit : Math.min(room, reach, limit),
     }));
 }
 
@@ -118,7 +119,7 @@ Deno.test("plan() moves only a builder's own projects when it is removed, or add
   fc.assert(
     fc.property(plain, fc.constantFrom(...NAMES), (waiting, removed) => {
       const all = NAMES.map((name): Builder => (
-        { name, state: "ready", load: 0, room: Infinity, reach: Infinity, limit: Infinity }
+        { name, state: "ready", load: 0, room: Infinity, reach: Infinity, limit: Infinity, open: Infinity }
       ));
       const named = waiting.filter(({ project }) => project !== undefined);
       const before = plan(named, all, affinityPolicy);
@@ -159,11 +160,13 @@ Deno.test("plan() keeps a patient session at its home while that has reach and i
   );
 });
 
-Deno.test("plan() lets no late session wait for a pod while a usable builder that is ready is below its hard limit", () => {
+Deno.test("plan() lets no late session wait for a pod while one that runs is below its hard limit", () => {
   fc.assert(
     fc.property(session, builders, policy, (session, builders, policy) => {
       const one = { ...session, id: 1, patient: false, late: true, sibling: undefined };
-      const running = builders.filter(({ state, limit }) => state === "ready" && limit > 0);
+      const running = builders.filter(({ state, limit, open }) =>
+        state === "ready" && Math.min(limit, open) > 0
+      );
       fc.pre(running.length > 0);
       const { builder } = plan([one], builders, { ...policy, overflow: "full" }).get(1)!;
       assert.ok(running.some(({ name }) => name === builder));
@@ -283,7 +286,15 @@ class FullBuilder {
     const waiting = [...this.waiting].map(([id, project]): Waiting => (
       { id, project, tag: this.queue.tag(id)!, patient: false }
     ));
-    const builder: Builder = { name: "buildkitd", state: "ready", load: 1, room: 1, reach: 1, limit: 1 };
+    const builder: Builder = {
+      name: "buildkitd",
+      state: "ready",
+      load: 1,
+      room: 1,
+      reach: 1,
+      limit: 1,
+      open: 1,
+    };
     for (const [id, { builder: name }] of plan(waiting, [builder], affinityPolicy)) {
       if (name === undefined) continue;
       this.seated.push(this.waiting.get(id)!);

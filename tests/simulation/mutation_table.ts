@@ -245,13 +245,13 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   "early-overflow": {
     what: "a session goes to the last builder with reach, not to the first",
     file: "route/plan.ts",
-    change: [["undefined : usable.find(({ reach })", "undefined : usable.findLast(({ reach })"]],
+    change: [["? usable.find(({ reach })", "? usable.findLast(({ reach })"]],
     run: ["--builders", "3"],
   },
   "late-waits": {
     what: "a session that has waited for long goes on waiting for a pod that starts, although another runs",
     file: "route/plan.ts",
-    change: [["session.late && running !== undefined ?", "false ?"]],
+    change: [["const open = session.late ?", "const open = false ?"]],
     run: ["--builders", "3"],
   },
   "last-come-first": {

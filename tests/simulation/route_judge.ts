@@ -16,6 +16,7 @@ interface Left {
   room: number;
   reach: number;
   limit: number;
+  open: number;
 }
 
 /** What is wrong with a plan; undefined if nothing is. */
@@ -44,11 +45,12 @@ export function ruleBrokenBy(record: PlanRecord): string | undefined {
     taken.room--;
     taken.reach--;
     taken.limit--;
+    taken.open--;
   }
   return undefined;
 }
 
-function leftOf({ name, state, room, reach, limit }: Builder): Left {
+function leftOf({ name, state, room, reach, limit, open }: Builder): Left {
   return {
     name,
     isReady: state === "ready",
@@ -56,6 +58,7 @@ function leftOf({ name, state, room, reach, limit }: Builder): Left {
     room: Math.min(room, reach, limit),
     reach: Math.min(reach, limit),
     limit,
+    open: Math.min(open, limit),
   };
 }
 
@@ -84,8 +87,8 @@ function faultOfRoute(
   const taken = usable.find(({ name }) => name === builder);
   if (taken === undefined) return "that builder is not usable, and another is";
   if (taken.limit <= 0) return "that builder is at its hard limit";
-  const mayShare = session.late && usable.some(({ isReady, limit }) => isReady && limit > 0);
-  if (mayShare && !taken.isReady) return "it is late, and a pod runs";
+  const mayShare = session.late && usable.some(({ isReady, open }) => isReady && open > 0);
+  if (mayShare && taken.room <= 0 && (!taken.isReady || taken.open <= 0)) return "it is late, and a pod runs";
   if (why === "shared") {
     if (mayShare) return usable.some(({ room }) => room > 0) ? "a usable builder has room" : undefined;
     return usable.some(({ reach }) => reach > 0) ? "a usable builder is below its target" : undefined;

@@ -10,6 +10,7 @@ const builder = fc.record<Omit<Builder, "name">>({
   room: fc.nat(2),
   reach: fc.nat(3),
   limit: fc.constantFrom(0, 1, 2, Infinity),
+  open: fc.nat(2),
 });
 const policy = fc.record<RoutePolicy>({
   placement: fc.constantFrom("affinity", "packed", "least-sessions", "round-robin"),
@@ -20,6 +21,7 @@ const session = fc.record({
   project: fc.constantFrom("a", "b", undefined),
   sibling: fc.constantFrom("b1", undefined, undefined),
   patient: fc.boolean(),
+  late: fc.boolean(),
 });
 
 Deno.test("faultOfPlan() finds nothing wrong with what plan() makes", () => {
@@ -45,6 +47,7 @@ function buildersOf(...facts: Partial<Builder>[]): Builder[] {
     room: 1,
     reach: 1,
     limit: Infinity,
+    open: each.state === undefined || each.state === "ready" ? Infinity : 0,
     ...each,
   }));
 }

@@ -23,9 +23,9 @@ export function inTurn(waiting: readonly Waiting[]): Waiting[] {
 /** The builders after a session has taken its seat on one of them. */
 export function withSeatTaken(builders: readonly Builder[], name: string | undefined): Builder[] {
   return builders.map((builder) => {
-    const { load, room, reach, limit } = builder;
+    const { load, room, reach, limit, open } = builder;
     return builder.name === name
-      ? { ...builder, load: load + 1, room: room - 1, reach: reach - 1, limit: limit - 1 }
+      ? { ...builder, load: load + 1, room: room - 1, reach: reach - 1, limit: limit - 1, open: open - 1 }
       : builder;
   });
 }
@@ -93,7 +93,7 @@ function costOf(
   if (!isUsable(builder) || (overflow === "never" && hasHome && place > 0)) return [UNUSABLE, place];
   const reach = Math.min(builder.reach, limit);
   if ((!patient || late) && Math.min(builder.room, reach) > 0) return [1, place];
-  if (late && limit > 0 && state === "ready") return [LATE, load, place];
+  if (late && Math.min(builder.open, limit) > 0 && state === "ready") return [LATE, load, place];
   if (reach > 0) return [2, place];
   if (limit > 0) return state === "ready" ? [3, load, place] : [4, place];
   return [QUEUE];

@@ -144,6 +144,7 @@ export function measurePlan(samples: number): readonly Figure[] {
     room: 4 - at % 4,
     reach: 4 - at % 4,
     limit: Infinity,
+    open: at % 5 < 2 ? Infinity : 0,
   }));
   return PLACEMENTS.map((placement): Figure => {
     const policy: RoutePolicy = { placement, overflow: "full", turn: 0 };

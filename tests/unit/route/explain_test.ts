@@ -12,9 +12,9 @@ const PROJECT = "team-e.ci";
 const AFFINITY: RoutePolicy = { placement: "affinity", overflow: "full", turn: 0 };
 
 function buildersOf(state: State, more: Partial<Builder> = {}): Builder[] {
-  const asleep = { load: 0, room: 0, reach: 4, limit: Infinity };
+  const asleep = { load: 0, room: 0, reach: 4, limit: Infinity, open: 0 };
   return [
-    { name: "buildkitd", state: "ready", load: 1, room: 3, reach: 7, limit: Infinity },
+    { name: "buildkitd", state: "ready", load: 1, room: 3, reach: 7, limit: Infinity, open: Infinity },
     { name: "buildkitd-b2", state, ...asleep, ...more },
     { name: "buildkitd-b3", state: "asleep", ...asleep },
   ];
@@ -109,8 +109,8 @@ Deno.test("explainRoute() explains names that stand for no project", () => {
 
 Deno.test("explainRoute() explains the policies that do not rank by project", () => {
   const builders = [
-    { name: "b1", state: "asleep", load: 0, room: 0, reach: 4, limit: 8 },
-    { name: "b2", state: "ready", load: 1, room: 3, reach: 3, limit: 7 },
+    { name: "b1", state: "asleep", load: 0, room: 0, reach: 4, limit: 8, open: 0 },
+    { name: "b2", state: "ready", load: 1, room: 3, reach: 3, limit: 7, open: 3 },
   ] as const;
   const explain = (placement: RoutePolicy["placement"]) =>
     explainRoute(PROJECT, builders, { ...AFFINITY, placement });

@@ -19,16 +19,16 @@ function sessions(count: number, more: Partial<Waiting> = {}): Waiting[] {
 }
 
 function ready(name: string, free: Partial<Builder> = {}): Builder {
-  return { name, state: "ready", load: 0, room: 4, reach: 4, limit: Infinity, ...free };
+  return { name, state: "ready", load: 0, room: 4, reach: 4, limit: Infinity, open: Infinity, ...free };
 }
 
 function asleep(name: string, free: Partial<Builder> = {}): Builder {
-  return { name, state: "asleep", load: 0, room: 0, reach: 4, limit: Infinity, ...free };
+  return { name, state: "asleep", load: 0, room: 0, reach: 4, limit: Infinity, open: 0, ...free };
 }
 
 /** A builder that is full up to the target, and as many seats from its hard limit as given. */
 function full(name: string, limit: number, load = 4): Builder {
-  return { name, state: "ready", load, room: 0, reach: 0, limit };
+  return { name, state: "ready", load, room: 0, reach: 0, limit, open: limit };
 }
 
 function policyOf(more: Partial<RoutePolicy> = {}): RoutePolicy {
@@ -81,6 +81,8 @@ Deno.test("plan() sends late sessions to a pod with room, else to any that runs,
   assert.deepEqual(routesOf(late, [full("b1", 1), asleep("b2")]), ["b1 shared"]);
   assert.deepEqual(routesOf(late, [asleep("b1"), full("b2", 0)]), ["b1 home"]);
   assert.deepEqual(routesOf(late, [asleep("b1"), full("b2", 1)], { overflow: "never" }), ["b1 home"]);
+  const further = { ...full("b1", 2), reach: 1, open: 0 };
+  assert.deepEqual(routesOf(late, [further, full("b2", 2)]), ["b2 shared"], "its next pod does not run yet");
   const stuck: Builder = { ...full("b2", 1), state: "stuck" };
   assert.deepEqual(routesOf(late, [asleep("b1"), stuck]), ["b1 home"]);
 });

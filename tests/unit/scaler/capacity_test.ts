@@ -49,17 +49,22 @@ Deno.test("neededBy() is the fewest pods with a seat below the target for each, 
 Deno.test("roomOf() counts seats on the pods that are usable, and on all that there may be", () => {
   const room = (usable: number[], load: number[], isGrowthStuck = false) =>
     roomOf({ usable, load: loads(...load), isGrowthStuck }, THREE);
-  assert.deepEqual(room([], []), { load: 0, room: 0, reach: 6, limit: 9 });
-  assert.deepEqual(room([0], [1]), { load: 1, room: 1, reach: 5, limit: 8 });
-  assert.deepEqual(room([0, 1], [3, 1]), { load: 4, room: 1, reach: 3, limit: 5 });
-  assert.deepEqual(room([0], [5]), { load: 5, room: 0, reach: 4, limit: 6 }, "beyond both limits");
-  assert.deepEqual(room([0], [2], true), { load: 2, room: 0, reach: 0, limit: 1 });
-  assert.deepEqual(room([0], [2, 0, 0, 1]), { load: 3, room: 0, reach: 4, limit: 7 }, "above the maximum");
+  assert.deepEqual(room([], []), { load: 0, room: 0, reach: 6, limit: 9, open: 0 });
+  assert.deepEqual(room([0], [1]), { load: 1, room: 1, reach: 5, limit: 8, open: 2 });
+  assert.deepEqual(room([0, 1], [3, 1]), { load: 4, room: 1, reach: 3, limit: 5, open: 2 });
+  assert.deepEqual(room([0], [5]), { load: 5, room: 0, reach: 4, limit: 6, open: 0 }, "beyond both limits");
+  assert.deepEqual(room([0], [2], true), { load: 2, room: 0, reach: 0, limit: 1, open: 1 });
+  assert.deepEqual(
+    room([0], [2, 0, 0, 1]),
+    { load: 3, room: 0, reach: 4, limit: 7, open: 1 },
+    "above the maximum",
+  );
   assert.deepEqual(roomOf({ usable: [0], load: loads(9), isGrowthStuck: false }, ONE_POD), {
     load: 9,
     room: 0,
     reach: 0,
     limit: Infinity,
+    open: Infinity,
   });
 });
 
@@ -135,12 +140,13 @@ Deno.test("roomOf() agrees with choose(): a seat is found where it says so, and 
       const at = (more: Map<number, number> = new Map(load)) =>
         roomOf({ usable, load: more, isGrowthStuck: false }, capacity);
       const before = at();
-      assert.ok(before.room <= before.reach && before.reach <= before.limit);
+      assert.ok(before.room <= before.reach && before.reach <= before.limit && before.open <= before.limit);
       const ordinal = choose({ usable, load }, capacity, "nothing");
       assert.equal(ordinal !== undefined, before.room > 0);
       const stuck = roomOf({ usable, load, isGrowthStuck: true }, capacity);
       assert.deepEqual([stuck.room, stuck.reach], [before.room, before.room]);
-      assert.equal(choose({ usable, load }, capacity, "target") !== undefined, stuck.limit > 0);
+      assert.equal(choose({ usable, load }, capacity, "target") !== undefined, before.open > 0);
+      assert.equal(stuck.limit, before.open);
       assert.equal(choose({ usable, load }, capacity, "limit") !== undefined, usable.length > 0);
       if (ordinal === undefined) return;
       const after = at(new Map(load).set(ordinal, 1 + (load.get(ordinal) ?? 0)));
@@ -150,6 +156,7 @@ Deno.test("roomOf() agrees with choose(): a seat is found where it says so, and 
         room: less(before.room),
         reach: less(before.reach),
         limit: less(before.limit),
+        open: less(before.open),
       });
     }),
     { numRuns: 1000 },

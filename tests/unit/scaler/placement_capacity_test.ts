@@ -17,7 +17,7 @@ const of = (capacity: Partial<Capacity>, replicas = 2) => {
 Deno.test("Placement.seat() fills the lowest pod up to the target, then the next", () => {
   const { placement, seat } = of(TWO);
   assert.deepEqual([seat(), seat(), seat(), seat(), seat()], [0, 0, 1, 1, undefined]);
-  assert.deepEqual(placement.room, { load: 4, room: 0, reach: 0, limit: 2 });
+  assert.deepEqual(placement.room, { load: 4, room: 0, reach: 0, limit: 2, open: 2 });
   assert.equal(placement.usage.open, 4, "one that finds no seat leaves no trace");
   placement.end(1);
   assert.equal(seat(), 0);
@@ -97,11 +97,11 @@ Deno.test("Placement remembers until when held sessions needed the pods above th
 Deno.test("Placement.room counts only the pods that are there while growth is stuck", () => {
   const { placement, seat } = of(TWO, 1);
   seat();
-  assert.deepEqual(placement.room, { load: 1, room: 1, reach: 3, limit: 5 });
+  assert.deepEqual(placement.room, { load: 1, room: 1, reach: 3, limit: 5, open: 2 });
   let told = 0;
   placement.subscribe(() => told++);
   placement.isGrowthStuck = true;
-  assert.deepEqual(placement.room, { load: 1, room: 1, reach: 1, limit: 2 });
+  assert.deepEqual(placement.room, { load: 1, room: 1, reach: 1, limit: 2, open: 2 });
   placement.isGrowthStuck = true;
   assert.equal(told, 1);
   placement.pods.set([]);
@@ -125,7 +125,7 @@ Deno.test("Placement: a session that only watches counts for nothing, and blocks
   placement.watch(2);
   const { held, needing, highest, busyOrdinals, open, lastUsedMs } = placement.usage;
   assert.deepEqual([held, needing, highest, busyOrdinals, open], [0, 0, -1, [], 2]);
-  assert.deepEqual(placement.room, { load: 0, room: 2, reach: 4, limit: 6 });
+  assert.deepEqual(placement.room, { load: 0, room: 2, reach: 4, limit: 6, open: 3 });
   assert.equal(placement.isValid(seat), true, "it keeps its seat");
   assert.ok(placement.promise({ below: 0, version: "10" }));
   placement.end(1);
