@@ -33,13 +33,13 @@ export function serviceFindings(
   }
   const { spec } = read.value;
   if (spec?.type === "ExternalName") {
-    return [failed(check, "type ExternalName", "a headless Service", recreate(builder, statefulSet))];
+    return [failed(check, "type ExternalName", "a headless Service", beside(builder, statefulSet))];
   }
   const findings: Finding[] = [];
   if (spec?.clusterIP !== "None") {
     const found = `the cluster IP ${spec?.clusterIP || "of a Service that is not headless"}`;
     const say = usesDns ? failed : warning;
-    findings.push(say(check, found, 'headless: clusterIP "None"', recreate(builder, statefulSet)));
+    findings.push(say(check, found, 'headless: clusterIP "None"', beside(builder, statefulSet)));
   }
   if (usesDns && governing !== undefined && governing !== service) {
     findings.push(failed(
@@ -145,9 +145,11 @@ function select({ service, namespace }: Builder, labels: Labels | undefined): st
   return kubectl(namespace, "set", "selector", "service", service, textOf(labels) || "KEY=VALUE");
 }
 
-function recreate(builder: Builder, statefulSet: StatefulSet | undefined): string {
-  const { service, namespace } = builder;
-  return `${kubectl(namespace, "delete", "service", service)} && ${create(builder, statefulSet)}`;
+/** Another Service beside this one, whose address cannot be changed, and which others may use. */
+function beside(builder: Builder, statefulSet: StatefulSet | undefined): string {
+  if (builder.usesDns) return "delete the Service and create it again, headless, while nobody builds";
+  const service = `${builder.service}-headless`;
+  return `${create({ ...builder, service }, statefulSet)} # then set --headless-service-name=${service}`;
 }
 
 function textOf(labels: Labels | undefined): string {

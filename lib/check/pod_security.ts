@@ -30,7 +30,9 @@ export function podSecurityFinding(
     check,
     `the namespace enforces "${level}", and its pods have ${listed(violations)}: they are refused`,
     'a namespace that enforces "privileged", or another pod template',
-    kubectlOfCluster("label", "namespace", namespace, `${ENFORCE}=privileged`, "--overwrite"),
+    `${
+      kubectlOfCluster("label", "namespace", namespace, `${ENFORCE}=privileged`, "--overwrite")
+    } # for all its pods`,
   );
 }
 

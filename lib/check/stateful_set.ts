@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { StatefulSet } from "../kube/types.ts";
+import type { PodTemplate, StatefulSet } from "../kube/types.ts";
 import {
   failed,
   type Finding,
@@ -63,20 +63,30 @@ export function statefulSetFinding(
 export function portFinding({ name, port }: Builder, { spec }: StatefulSet): Finding {
   const check = `port of StatefulSet "${name}"`;
   const containers = spec?.template?.spec?.containers ?? [];
-  const heard = containers.flatMap(({ command = [], args = [] }) =>
-    [...command, ...args].flatMap((word) =>
-      [...word.matchAll(/\btcp:\/\/[^\s/]*:(\d+)/g)].map(([, found]) => Number(found))
-    )
-  );
+  const heard = containers.flatMap(portsHeard);
+  const declared = containers.flatMap(({ ports = [] }) => ports.map(({ containerPort }) => containerPort));
   const fix = (found: number) => `set --target-port=${found} (BUILDKITD_TARGET_PORT)`;
-  if (heard.length > 0 && !heard.includes(port)) {
+  const declares = containers.filter(({ ports = [] }) =>
+    ports.some(({ containerPort }) => containerPort === port)
+  );
+  // Then the others are sidecars.
+  const isSilent = declares.some((container) => portsHeard(container).length === 0);
+  if (heard.length > 0 && !heard.includes(port) && !isSilent) {
     const found = `its containers are told to listen on ${listed(heard.map(String))}`;
     return failed(check, found, `${port} (--target-port)`, fix(heard[0]!));
   }
-  const declared = containers.flatMap(({ ports = [] }) => ports.map(({ containerPort }) => containerPort));
   if (declared.includes(port)) return ok(check, `${port}, as the containers declare it`);
   if (heard.length > 0) return ok(check, `${port}, as a container is told to listen on it`);
   if (declared.length === 0) return unchecked(check, "its containers declare no port");
   const found = `its containers declare ${listed(declared.map(String))}`;
   return warning(check, found, `${port} (--target-port)`, fix(declared[0]!));
+}
+
+type Container = NonNullable<PodTemplate["spec"]>["containers"][number];
+
+/** The ports that a container is told to listen on, or that stand in what it is told otherwise. */
+function portsHeard({ command = [], args = [] }: Container): readonly number[] {
+  return [...command, ...args].flatMap((word) =>
+    [...word.matchAll(/\btcp:\/\/[^\s/]*:(\d+)/g)].map(([, found]) => Number(found))
+  );
 }

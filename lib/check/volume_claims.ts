@@ -4,7 +4,16 @@
  * @module
  */
 import type { PersistentVolumeClaim, StatefulSet, StorageClass } from "../kube/types.ts";
-import { failed, type Finding, kubectl, kubectlOfCluster, ok, type Read, unchecked } from "./finding.ts";
+import {
+  failed,
+  type Finding,
+  kubectl,
+  kubectlOfCluster,
+  ok,
+  type Read,
+  unchecked,
+  warning,
+} from "./finding.ts";
 
 /** A claim that the first pod of a builder needs. */
 export interface NeededClaim {
@@ -49,7 +58,8 @@ export function claimFinding(
     }
     if (status?.phase === "Bound") return ok(check, `bound to volume ${spec?.volumeName}`);
     if (status?.phase === "Lost") {
-      const fix = kubectl(namespace, "delete", "persistentvolumeclaim", name);
+      const remove = kubectl(namespace, "delete", "persistentvolumeclaim", name);
+      const fix = template === undefined ? `${remove} # then make it again: nobody else does` : remove;
       return failed(check, "its volume is lost", "a volume (a new one has an empty cache)", fix);
     }
     return bindable(check, spec?.storageClassName, classes, describe, "it waits for a volume");
@@ -80,7 +90,7 @@ function bindable(
   if (found === undefined && className === undefined) {
     const patch = JSON.stringify({ metadata: { annotations: { [DEFAULT_CLASS]: "true" } } });
     const some = classes.value[0]?.metadata?.name ?? "NAME";
-    return failed(
+    return warning(
       check,
       `${state}; it names no StorageClass, and none is the default`,
       "a default StorageClass, or one in the claim template (buildkitd.persistence.storageClassName of the chart)",
@@ -88,16 +98,16 @@ function bindable(
     );
   }
   if (found === undefined) {
-    return failed(
+    return warning(
       check,
-      `${state}; there is no StorageClass "${className}"`,
-      "one that exists",
+      `${state}; there is no StorageClass "${className}", so somebody has to make its volume`,
+      "a StorageClass that exists, or a PersistentVolume of this class",
       kubectlOfCluster("get", "storageclasses"),
     );
   }
   const name = found.metadata?.name;
   if (describe !== undefined && found.volumeBindingMode !== "WaitForFirstConsumer") {
-    return failed(check, `${state}, which StorageClass "${name}" makes at once`, "a bound claim", describe);
+    return warning(check, `${state}, which StorageClass "${name}" makes at once`, "a bound claim", describe);
   }
   return ok(check, `${state}, by StorageClass "${name}"`);
 }

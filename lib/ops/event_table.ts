@@ -127,7 +127,7 @@ export const EVENT_ROWS: { readonly [Code in EventCode]?: readonly EventRow[] } 
     reason: "BuilderRecovered",
     action: "Start",
     by: "speaker",
-    note: ({ ready }) => ready === true ? "A pod takes sessions again" : undefined,
+    note: ({ ready }) => ready === true ? "No pod is awaited for long any more" : undefined,
   }],
   pod_connection_failed: [
     { type: "Warning", reason: "PodUnreachable", action: "Connect", by: "self", note: cause },

@@ -87,6 +87,12 @@ export class StateRunner {
     return stateOf(facts, this.#advanced(facts));
   }
 
+  /** The pod that is awaited makes no progress; while none is awaited: that of the last one is remembered. */
+  get isAwaitedStuck(): boolean {
+    const { awaited, stuck } = this.#progress;
+    return stuck !== undefined && (awaited === undefined || awaited.ordinal === stuck.ordinal);
+  }
+
   /** When the state may change without an event, monotonic ms; Infinity if it will not. */
   get nextChangeMs(): number {
     return nextChangeMs(this.#progress, this.#longestMs);

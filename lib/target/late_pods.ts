@@ -16,7 +16,7 @@ export interface LatePodsPorts extends Pick<BuilderPorts, "clock" | "log"> {
   /** Knows who waits, and which pods take sessions. */
   readonly placement: Pick<Placement, "usage" | "usable" | "subscribe">;
   /** Knows which pod is awaited. */
-  readonly state: Pick<StateRunner, "state" | "awaitedSinceMs" | "isStuck" | "subscribe">;
+  readonly state: Pick<StateRunner, "state" | "awaitedSinceMs" | "isAwaitedStuck" | "subscribe">;
   /** Knows why. */
   readonly explainWait: (signal: AbortSignal) => Promise<string>;
 }
@@ -26,6 +26,9 @@ const LATE_MS = 30_000;
 
 /** Between two looks at why, in ms. */
 const ASK_MS = 30_000;
+
+/** For so long after a pod is called for, its count may not be written yet, in ms: that is no reason to tell. */
+const SETTLE_MS = 5_000;
 
 /** Runs until the signal is aborted. */
 export async function tellLatePods(ports: LatePodsPorts, signal: AbortSignal): Promise<void> {
@@ -39,26 +42,34 @@ export async function tellLatePods(ports: LatePodsPorts, signal: AbortSignal): P
     const lateMs = lateFromMs(state);
     const isLate = clock.nowMs() >= lateMs;
     if (!isLate) fault.succeeded({ ready: placement.usable.length > 0 });
-    const { isStuck } = state;
+    const { isAwaitedStuck: isStuck, awaitedSinceMs = Infinity } = state;
     // A builder that is known to be stuck may sleep: then there is no pod to ask for.
-    const isAwaited = isLate && state.awaitedSinceMs !== undefined;
-    if (isAwaited && (clock.nowMs() >= askMs || isStuck !== wasStuck)) {
-      const why = await explainWait(signal);
+    const isAwaited = isLate && awaitedSinceMs < Infinity;
+    const dueMs = () => Math.max(awaitedSinceMs + SETTLE_MS, isStuck === wasStuck ? askMs : -Infinity);
+    if (isAwaited && clock.nowMs() >= dueMs()) {
+      const why = steady(await explainWait(signal));
       signal.throwIfAborted();
       askMs = clock.nowMs() + ASK_MS;
       wasStuck = isStuck;
       if (clock.nowMs() < lateFromMs(state)) continue;
-      fault.failed(isStuck ? `Stuck: ${why}` : why, {
-        stuck: isStuck || undefined,
+      // Where another pod takes sessions, only the growth is stuck.
+      const stuck = isStuck && state.state === "stuck";
+      fault.failed(stuck ? `Stuck: ${why}` : why, {
+        stuck: stuck || undefined,
         waiting: placement.usage.needing,
       });
     }
-    await changed.wait(clock, isAwaited ? askMs : isLate ? Infinity : lateMs, signal);
+    await changed.wait(clock, isAwaited ? dueMs() : isLate ? Infinity : lateMs, signal);
   }
 }
 
 /** When the pod that is awaited is late, monotonic ms. */
-function lateFromMs({ state, isStuck, awaitedSinceMs = Infinity }: LatePodsPorts["state"]): number {
+function lateFromMs({ state, isAwaitedStuck, awaitedSinceMs = Infinity }: LatePodsPorts["state"]): number {
   if (state === "missing") return Infinity;
-  return isStuck ? -Infinity : awaitedSinceMs + LATE_MS;
+  return isAwaitedStuck ? -Infinity : awaitedSinceMs + LATE_MS;
+}
+
+/** Without the numbers that grow with each restart of a container: the cause is the same. */
+function steady(why: string): string {
+  return why.replace(/back-off \S+ restarting/, "back-off restarting").replace(/, \d+ restarts\b/, "");
 }

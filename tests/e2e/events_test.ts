@@ -96,7 +96,7 @@ scenario(
     );
     cluster.kubelet.behaviour.start.open();
     await build.finish();
-    await untilDescribed(cluster, / Normal +BuilderRecovered .* A pod takes sessions again$/);
+    await untilDescribed(cluster, / Normal +BuilderRecovered .* No pod is awaited for long any more$/);
     assert.equal(await program.stop(), 0);
   },
 );

@@ -36,11 +36,13 @@ Deno.test("serviceFindings() wants clusterIP None: for pods' names, else only as
   const withIp = service({ clusterIP: "10.98.0.9" });
   const [byName] = serviceFindings(DNS, withIp, statefulSet());
   assert.deepEqual([byName?.result, byName?.found], ["failed", "the cluster IP 10.98.0.9"]);
+  assert.match(byName?.fix ?? "", /^delete the Service and create it again, headless/);
+  const [byAddress] = serviceFindings(BUILDER, withIp, statefulSet());
+  assert.equal(byAddress?.result, "warning");
   assert.match(
-    byName?.fix ?? "",
-    /^kubectl --namespace ci delete service builder-headless && kubectl .* create service/,
+    byAddress?.fix ?? "",
+    /^kubectl --namespace ci create service clusterip builder-headless-headless .* # then set --headless-service-name=/,
   );
-  assert.equal(serviceFindings(BUILDER, withIp, statefulSet())[0]?.result, "warning");
   assert.equal(
     serviceFindings(BUILDER, service({ type: "ExternalName" }), statefulSet())[0]?.result,
     "failed",

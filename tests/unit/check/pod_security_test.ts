@@ -106,7 +106,7 @@ Deno.test("podSecurityFinding() sets the pods against the label of the namespace
   );
   assert.equal(
     refused.fix,
-    "kubectl label namespace ci pod-security.kubernetes.io/enforce=privileged --overwrite",
+    "kubectl label namespace ci pod-security.kubernetes.io/enforce=privileged --overwrite # for all its pods",
   );
   assert.equal(of("baseline", undefined).result, "unchecked");
   for (const read of [unread, absent]) {

@@ -35,6 +35,10 @@ Deno.test("portFinding() believes the address that buildkitd is told, then the d
   assert.equal(elsewhere.result, "failed");
   assert.equal(elsewhere.found, "its containers are told to listen on 1234");
   assert.equal(elsewhere.fix, "set --target-port=1234 (BUILDKITD_TARGET_PORT)");
+  const sidecar = { name: "b", args: ["--target=tcp://metrics:9000"] };
+  const buildkitd = { name: "a", ports: [{ containerPort: 8372 }] };
+  const both = statefulSet({}, { containers: [buildkitd, sidecar] });
+  assert.equal(portFinding(BUILDER, both).result, "ok", "what a sidecar connects to is no port of buildkitd");
   const declared = container([], 1234, 5);
   assert.deepEqual([declared.result, declared.found], ["warning", "its containers declare 1234 and 5"]);
   assert.equal(container([]).result, "unchecked");

@@ -48,7 +48,7 @@ const CASES: readonly (readonly [EventCode, LogFields, string?, string?])[] = [
     "BuilderStuck",
     "Stuck: pod b-0 is Pending (2 clients wait for it)",
   ],
-  ["pod_late_recovered", { ready: true }, "BuilderRecovered", "A pod takes sessions again"],
+  ["pod_late_recovered", { ready: true }, "BuilderRecovered", "No pod is awaited for long any more"],
   ["pod_late_recovered", { ready: false }],
   ["queue_slow", { cause: "queued" }, "ClientsQueued", "queued"],
   ["session_ended", { outcome: "timed_out", reason: "no pod" }, "ClientTimedOut", "no pod"],
