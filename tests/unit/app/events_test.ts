@@ -96,6 +96,23 @@ Deno.test("Events tell why a cold start is slow, that it is stuck, who gave up, 
   ]);
 });
 
+Deno.test("Events tell nothing false of a builder that was stuck and starts well", async () => {
+  await using program = new VirtualProgram({ settings: { idleTimeoutMs: "1m" } });
+  const go = program.cluster.kubelet.keepPending("buildkitd", { kind: "unschedulable", message: "no node" });
+  await program.start();
+  await program.call();
+  // The client gives up, and the builder sleeps.
+  await program.pass(400_000);
+  assert.equal(program.cluster.set("buildkitd").replicas, 0);
+  const before = story(program);
+  assert.ok(before.some((text) => text.startsWith("Warning BuilderStuck")));
+  go();
+  await program.call();
+  await program.pass(20_000);
+  const after = story(program).slice(before.length).map((text) => text.split(":")[0]);
+  assert.deepEqual(after, ["Normal ScaledUp", "Normal ColdStartEnded", "Normal BuilderRecovered"]);
+});
+
 Deno.test("Events tell of another writer: a count under running sessions, and a surplus that comes back", async () => {
   await using program = new VirtualProgram({ settings: { idleTimeoutMs: "1m", maxReplicas: "3" } });
   await program.start();
