@@ -196,9 +196,12 @@ export class Judge {
     } else if (!this.#wantsNothingSinceMs.has(proxy)) this.#wantsNothingSinceMs.set(proxy, sinceMs);
   }
 
-  /** Those whom a proxy may have queued without a pod: the sessions in the record of one that was killed fill builders. */
+  /**
+   * Those whom a proxy may have queued without a pod: the sessions in the records of others fill builders. Whose these are
+   * calls for their pods, if it lives and hears of it.
+   */
   #queuedAt({ queued }: ProxyProcess): number {
-    return this.#world.proxies.some(({ killed }) => killed) ? queued : 0;
+    return this.#world.proxies.length > 1 ? queued : 0;
   }
 
   /** Connections to a proxy that are watchers', or of which that cannot be told. */
