@@ -53,14 +53,8 @@ scenario("a build that outlives the drain timeout is cut, and the log says so", 
   const program = await (await cluster.startProgram({ "idle-timeout": "10m", "drain-timeout": "1s" }))
     .untilReady();
   const build = await (await cluster.build(program)).running();
-  // The same signal at once would be taken for the first one again, as a terminal's Ctrl-C sends it.
-  const exited = program.exited;
-  let left = false;
-  exited.then(() => left = true);
-  await until("the program to leave", () => {
-    if (!left) program.signal("SIGTERM");
-    return left;
-  });
+  program.signal("SIGTERM");
+  await within("the program to leave", program.exited);
   assert.notEqual((await build.result()).code, 0);
   assert.deepEqual(program.ended.map((session) => session.outcome), ["drain_timeout"]);
   assert.deepEqual(cluster.timeline.counts, [0, 1]);
