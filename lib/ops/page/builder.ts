@@ -7,6 +7,7 @@
 import { formatDurationMs } from "../../config/duration.ts";
 import type { BuilderFacts, PointFacts, StatusFacts, WhatIfFacts } from "../status_facts.ts";
 import { folded, type Html, html } from "./html.ts";
+import { table } from "./table.ts";
 import { timeline, WINDOWS } from "./timeline.ts";
 import { amount, count, money, PHASES, STATES, time } from "./words.ts";
 
@@ -49,29 +50,11 @@ function scaleDown({ scaleDownAt, replicas = 0, sessions, settings }: BuilderFac
 }
 
 function podTable(pods: BuilderFacts["pods"]): Html {
-  return html`
-    <div class="scroll">
-      <table class="narrow">
-        <caption>Pods</caption>
-        <thead>
-          <tr>
-            <th scope="col">Pod</th>
-            <th scope="col">Phase</th>
-            <th scope="col" class="number">Sessions</th>
-          </tr>
-        </thead>
-        <tbody>${pods.map(({ name, ordinal, phase, sessions }) =>
-          html`
-            <tr>
-              <th scope="row">${name ?? `ordinal ${ordinal}`}</th>
-              <td>${PHASES[phase]}</td>
-              <td class="number">${sessions}</td>
-            </tr>
-          `
-        )}</tbody>
-      </table>
-    </div>
-  `;
+  return table("Pods", pods, [
+    { head: "Pod", cell: ({ name, ordinal }) => name ?? `ordinal ${ordinal}` },
+    { head: "Phase", cell: ({ phase }) => PHASES[phase] },
+    { head: "Sessions", kind: "number", cell: ({ sessions }) => sessions },
+  ], { isNarrow: true });
 }
 
 /** The timeline as a picture, and its last points as a table. */
@@ -91,35 +74,15 @@ export function timelinePart(
 const MOST_ROWS = 20;
 
 function pointTable(points: readonly PointFacts[]): Html {
-  return html`
-    <div class="scroll">
-      <table>
-        <caption>What it has looked like, the newest first (UTC)</caption>
-        <thead>
-          <tr>
-            <th scope="col">From</th>
-            <th scope="col" class="number">Replicas</th>
-            <th scope="col">Pods</th>
-            <th scope="col" class="number">Sessions</th>
-            <th scope="col" class="number">Held</th>
-            <th scope="col" class="number">Queued</th>
-          </tr>
-        </thead>
-        <tbody>${points.slice(-MOST_ROWS).reverse().map(({ at, replicas, pods, sessions, held, queued }) =>
-          html`
-            <tr>
-              <th scope="row">${time(at)}</th>
-              <td class="number">${replicas ?? "unknown"}</td>
-              <td>${pods.map((phase) => phase ?? "none").join(", ") || "none"}</td>
-              <td class="number">${sessions}</td>
-              <td class="number">${held}</td>
-              <td class="number">${queued}</td>
-            </tr>
-          `
-        )}</tbody>
-      </table>
-    </div>
-  `;
+  const newest = points.slice(-MOST_ROWS).reverse();
+  return table("What it has looked like, the newest first (UTC)", newest, [
+    { head: "From", cell: ({ at }) => time(at) },
+    { head: "Replicas", kind: "number", cell: ({ replicas }) => replicas ?? "unknown" },
+    { head: "Pods", cell: ({ pods }) => pods.map((phase) => phase ?? "none").join(", ") || "none" },
+    { head: "Sessions", kind: "number", cell: ({ sessions }) => sessions },
+    { head: "Held", kind: "number", cell: ({ held }) => held },
+    { head: "Queued", kind: "number", cell: ({ queued }) => queued },
+  ]);
 }
 
 /** Decisions that are shown unless more are asked for. */
@@ -132,31 +95,15 @@ export function decisionsPart({ decisions }: BuilderFacts, id: string): Html {
 }
 
 function decisionTable(decisions: BuilderFacts["decisions"], caption: string): Html {
-  return html`
-    <div class="scroll">
-      <table>
-        <caption>${caption}</caption>
-        <thead>
-          <tr>
-            <th scope="col">At</th>
-            <th scope="col">What</th>
-            <th scope="col">Why</th>
-          </tr>
-        </thead>
-        <tbody>${decisions.map(({ at, text, from, to, because }) =>
-          html`
-            <tr>
-              <th scope="row">${time(at)}</th>
-              <td>${text}${to !== undefined && html`
-                <span class="change">${from ?? "?"} → ${to}</span>
-              `}</td>
-              <td class="free">${because}</td>
-            </tr>
-          `
-        )}</tbody>
-      </table>
-    </div>
-  `;
+  return table(caption, decisions, [
+    { head: "At", cell: ({ at }) => time(at) },
+    {
+      head: "What",
+      cell: ({ text, from, to }) =>
+        to === undefined ? text : html`${text} <span class="change">${from ?? "?"} → ${to}</span>`,
+    },
+    { head: "Why", kind: "free", cell: ({ because }) => because },
+  ]);
 }
 
 /** What was saved, and what other idle timeouts would have saved. */
@@ -171,39 +118,31 @@ export function savingsPart(
   }</strong>${inMoney}. The price: ${count(saved.coldStarts, "cold start")}; clients waited ${
     amount(saved.secondsWaited)
   } in all. The idle timeout is ${timeout}.</p>
-${
-    whatIfSince !== undefined && html`
-      <div class="scroll">
-        <table>
-          <caption>What each idle timeout would have saved and cost on the sessions seen since ${time(
-            whatIfSince,
-          )} UTC</caption>
-          <thead>
-            <tr><th scope="col">Idle timeout</th><th scope="col" class="number">Pods ran</th><th scope="col" class="number">Pods slept</th>${price &&
-              html`<th scope="col" class="number">Money saved</th>`}<th scope="col" class="number">Cold starts</th><th scope="col" class="number">Clients waited</th></tr>
-          </thead>
-          <tbody>${whatIf.map((row) => whatIfRow(row, price))}</tbody>
-        </table>
-      </div>
-    `
-  }`;
+${whatIfSince !== undefined && whatIfTable(whatIf, whatIfSince, price)}`;
 }
 
-function whatIfRow(row: WhatIfFacts, price: StatusFacts["price"]): Html {
-  const timeout = formatDurationMs(row.idleTimeoutSeconds * 1_000);
-  return html`<tr${
-    row.isSet && html`
-      class="set"
-    `
-  }><th scope="row">${timeout}${
-    row.isSet && html`
-      <span class="badge">set</span>
-    `
-  }</th><td class="number">${amount(row.podSecondsRunning)}</td><td class="number">${
-    amount(row.podSecondsAsleep)
-  }</td>${
-    price && html`<td class="number">${money(row.money ?? 0, price)}</td>`
-  }<td class="number">${row.coldStarts}</td><td class="number">${
-    row.secondsWaited === undefined ? "not known yet" : amount(row.secondsWaited)
-  }</td></tr>`;
+function whatIfTable(rows: readonly WhatIfFacts[], since: string, price: StatusFacts["price"]): Html {
+  const caption = html`What each idle timeout would have saved and cost on the sessions seen since ${
+    time(since)
+  } UTC`;
+  return table(caption, rows, [
+    {
+      head: "Idle timeout",
+      cell: ({ idleTimeoutSeconds, isSet }) =>
+        html`${formatDurationMs(idleTimeoutSeconds * 1_000)}${
+          isSet && html`
+            <span class="badge">set</span>
+          `
+        }`,
+    },
+    { head: "Pods ran", kind: "number", cell: (row) => amount(row.podSecondsRunning) },
+    { head: "Pods slept", kind: "number", cell: (row) => amount(row.podSecondsAsleep) },
+    price && { head: "Money saved", kind: "number", cell: (row) => money(row.money ?? 0, price) },
+    { head: "Cold starts", kind: "number", cell: ({ coldStarts }) => coldStarts },
+    {
+      head: "Clients waited",
+      kind: "number",
+      cell: ({ secondsWaited }) => secondsWaited === undefined ? "not known yet" : amount(secondsWaited),
+    },
+  ], { isSet: ({ isSet }) => isSet });
 }

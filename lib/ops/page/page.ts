@@ -4,9 +4,10 @@
  *
  * @module
  */
-import type { BuilderFacts, StatusFacts } from "../status_facts.ts";
+import type { BuilderFacts, ProxyFacts, StatusFacts, WaitFacts } from "../status_facts.ts";
 import { badge, decisionsPart, nowPart, savingsPart, timelinePart } from "./builder.ts";
 import { folded, Html, html } from "./html.ts";
+import { type Column, table } from "./table.ts";
 import { WINDOWS } from "./timeline.ts";
 import { amount, count, outcomeText, savedText, STATES, time } from "./words.ts";
 
@@ -186,40 +187,19 @@ ${card("Cost", count(saved.coldStarts, "cold start"), `clients waited ${amount(s
 }
 
 function overviewPart({ builders, price }: StatusFacts): Html {
-  return html`
-    <div class="scroll">
-      <table>
-        <caption>All builders</caption>
-        <thead>
-          <tr>
-            <th scope="col">Builder</th>
-            <th scope="col">Pool</th>
-            <th scope="col">State</th>
-            <th scope="col" class="number">Replicas</th>
-            <th scope="col" class="number">Sessions</th>
-            <th scope="col" class="number">Held</th>
-            <th scope="col">Next scale-down</th>
-            <th scope="col" class="number">Saved</th>
-          </tr>
-        </thead>
-        <tbody>${builders.map((builder, at) => {
-          const { name, pool, replicas, sessions, held, scaleDownAt, saved } = builder;
-          return html`
-            <tr>
-              <th scope="row"><a href="#b${at}">${name}</a></th>
-              <td>${pool || "default"}</td>
-              <td>${badge(builder)}</td>
-              <td class="number">${replicas ?? "unknown"}</td>
-              <td class="number">${sessions}</td>
-              <td class="number">${held}</td>
-              <td>${scaleDownAt === undefined ? "none due" : time(scaleDownAt)}</td>
-              <td class="number">${savedText(saved, price)}</td>
-            </tr>
-          `;
-        })}</tbody>
-      </table>
-    </div>
-  `;
+  return table("All builders", builders, [
+    { head: "Builder", cell: ({ name }, at) => html`<a href="#b${at}">${name}</a>` },
+    { head: "Pool", cell: ({ pool }) => pool || "default" },
+    { head: "State", cell: badge },
+    { head: "Replicas", kind: "number", cell: ({ replicas }) => replicas ?? "unknown" },
+    { head: "Sessions", kind: "number", cell: ({ sessions }) => sessions },
+    { head: "Held", kind: "number", cell: ({ held }) => held },
+    {
+      head: "Next scale-down",
+      cell: ({ scaleDownAt }) => scaleDownAt === undefined ? "none due" : time(scaleDownAt),
+    },
+    { head: "Saved", kind: "number", cell: ({ saved }) => savedText(saved, price) },
+  ]);
 }
 
 const WAITS_FOR = { pod: "a pod", room: "room on a builder", nothing: "nothing, it only watches" } as const;
@@ -227,64 +207,51 @@ const WAITS_FOR = { pod: "a pod", room: "room on a builder", nothing: "nothing, 
 function waitingPart({ waiting, moreWaiting, builders, queues }: StatusFacts): Html {
   if (waiting.length === 0) return html`<p>Nobody waits.</p>`;
   const reasons = new Map(builders.map(({ name, waitsBecause }) => [name, waitsBecause]));
-  const pools = queues.length > 1;
-  const projects = hasProjects(waiting);
-  return html`
-    <div class="scroll">
-      <table>
-        <caption>Sessions that wait, the first to come first (UTC)</caption>
-        <thead>
-          <tr><th scope="col">Session</th><th scope="col">Client</th>${projects &&
-            html`<th scope="col">Project</th>`}${pools &&
-            html`<th scope="col">Pool</th>`}<th scope="col">Since</th><th scope="col">Waits for</th></tr>
-        </thead>
-        <tbody>${waiting.map(({ session, client, clientName, project, pool, waitsFor, builder, since }) =>
-          html`<tr><th scope="row">${session}</th><td class="free">${clientOf({ client, clientName })}</td>${
-            projects && html`<td class="free">${project ?? "none"}</td>`
-          }${pools && html`<td>${pool || "default"}</td>`}<td>${time(since)}</td><td class="free">${
-            WAITS_FOR[waitsFor]
-          }${builder !== undefined && ` of ${builder}`}${
-            builder !== undefined && reasons.get(builder) !== undefined && `: ${reasons.get(builder)}`
-          }</td></tr>`
-        )}</tbody>
-      </table>
-    </div>${moreWaiting > 0 && html`<p>And ${moreWaiting} more.</p>`}
-  `;
+  const whatFor = ({ waitsFor, builder }: WaitFacts) => {
+    const reason = builder === undefined ? undefined : reasons.get(builder);
+    return [WAITS_FOR[waitsFor], builder && ` of ${builder}`, reason && `: ${reason}`];
+  };
+  const all = table("Sessions that wait, the first to come first (UTC)", waiting, [
+    { head: "Session", cell: ({ session }) => session },
+    CLIENT,
+    hasProjects(waiting) && PROJECT,
+    queues.length > 1 && { head: "Pool", cell: ({ pool }: WaitFacts) => pool || "default" },
+    { head: "Since", cell: ({ since }) => time(since) },
+    { head: "Waits for", kind: "free", cell: whatFor },
+  ]);
+  return html`${all}${moreWaiting > 0 && html`<p>And ${moreWaiting} more.</p>`}`;
 }
 
-function clientOf(
-  { client = "unknown", clientName }: { client?: string | undefined; clientName?: string | undefined },
-): string {
-  return clientName === undefined ? client : `${clientName} (${client})`;
-}
+/** Whose a session is. */
+const CLIENT: Column<Pick<WaitFacts, "client" | "clientName">> = {
+  head: "Client",
+  kind: "free",
+  cell: ({ client = "unknown", clientName }) =>
+    clientName === undefined ? client : `${clientName} (${client})`,
+};
+
+const PROJECT: Column<Pick<WaitFacts, "project">> = {
+  head: "Project",
+  kind: "free",
+  cell: ({ project }) => project ?? "none",
+};
 
 function proxiesPart({ proxies }: StatusFacts): Html {
-  return html`
-    <div class="scroll">
-      <table>
-        <caption>All proxies in front of the builders that are alive</caption>
-        <thead>
-          <tr>
-            <th scope="col">Proxy</th>
-            <th scope="col">Role</th>
-            <th scope="col">In use</th>
-          </tr>
-        </thead>
-        <tbody>${proxies.map(({ identity, isThis, leads, uses }) => {
-          const roles = [isThis && "this one", leads && "leads: it scales down"].filter(Boolean);
-          const busy = uses.filter(({ text }) => text !== "idle");
-          const texts = busy.map(({ builder, text }) => uses.length === 1 ? text : `${builder}: ${text}`);
-          return html`
-            <tr>
-              <th scope="row">${identity}</th>
-              <td>${roles.join("; ") || "another one"}</td>
-              <td>${texts.join("; ") || "idle"}</td>
-            </tr>
-          `;
-        })}</tbody>
-      </table>
-    </div>
-  `;
+  return table("All proxies in front of the builders that are alive", proxies, [
+    { head: "Proxy", cell: ({ identity }) => identity },
+    { head: "Role", cell: rolesOf },
+    { head: "In use", cell: useOf },
+  ]);
+}
+
+function rolesOf({ isThis, leads }: ProxyFacts): string {
+  return [isThis && "this one", leads && "leads: it scales down"].filter(Boolean).join("; ") || "another one";
+}
+
+function useOf({ uses }: ProxyFacts): string {
+  const busy = uses.filter(({ text }) => text !== "idle");
+  const texts = busy.map(({ builder, text }) => uses.length === 1 ? text : `${builder}: ${text}`);
+  return texts.join("; ") || "idle";
 }
 
 /** Sessions that are shown unless more are asked for. */
@@ -302,39 +269,18 @@ function hasProjects(sessions: readonly { readonly project?: string }[]): boolea
 }
 
 function sessionTable(sessions: StatusFacts["lastSessions"], caption: string): Html {
-  const projects = hasProjects(sessions);
-  return html`
-    <div class="scroll">
-      <table>
-        <caption>${caption}</caption>
-        <thead>
-          <tr>
-            <th scope="col">Ended</th>
-            <th scope="col">Session</th>
-            <th scope="col">Client</th>
-            ${projects && html`<th scope="col">Project</th>`}
-            <th scope="col">Pod</th>
-            <th scope="col">Outcome</th>
-            <th scope="col" class="number">Waited</th>
-            <th scope="col" class="number">Took</th>
-          </tr>
-        </thead>
-        <tbody>${sessions.map((session) =>
-          html`
-            <tr>
-              <th scope="row">${time(session.at)}</th>
-              <td>${session.session}</td>
-              <td class="free">${clientOf(session)}</td>
-              ${projects && html`<td class="free">${session.project ?? "none"}</td>`}
-              <td>${session.pod ?? "none"}${session.routed !== undefined && ` (${session.routed})`}</td>
-              <td class="free">${outcomeText(session.outcome)}${session.reason !== undefined &&
-                `: ${session.reason}`}</td>
-              <td class="number">${amount(session.secondsHeld)}</td>
-              <td class="number">${amount(session.seconds)}</td>
-            </tr>
-          `
-        )}</tbody>
-      </table>
-    </div>
-  `;
+  return table(caption, sessions, [
+    { head: "Ended", cell: ({ at }) => time(at) },
+    { head: "Session", cell: ({ session }) => session },
+    CLIENT,
+    hasProjects(sessions) && PROJECT,
+    { head: "Pod", cell: ({ pod, routed }) => [pod ?? "none", routed && ` (${routed})`] },
+    {
+      head: "Outcome",
+      kind: "free",
+      cell: ({ outcome, reason }) => [outcomeText(outcome), reason && `: ${reason}`],
+    },
+    { head: "Waited", kind: "number", cell: ({ secondsHeld }) => amount(secondsHeld) },
+    { head: "Took", kind: "number", cell: ({ seconds }) => amount(seconds) },
+  ]);
 }
