@@ -6,6 +6,7 @@
 import type { Pod } from "../kube/types.ts";
 import type { Settings } from "../config/settings.ts";
 import type { Backend } from "../scaler/backends.ts";
+import { isBroken } from "../scaler/builder_state.ts";
 import { describePod } from "../scaler/explain.ts";
 import type { HealthAnswer } from "../scaler/readiness.ts";
 import { failed, type Finding, kubectl, ok, type Read, unchecked, warning } from "./finding.ts";
@@ -23,10 +24,6 @@ export function podToAsk(backends: readonly Backend[]): Backend | undefined {
 export function noPodFinding(name: string): Finding {
   return unchecked(`pod of "${name}"`, "none runs now, and this command starts none");
 }
-
-/** What no amount of waiting fixes. */
-const BROKEN =
-  /: (?:CrashLoopBackOff|ImagePullBackOff|ErrImagePull|InvalidImageName|Create\w+Error|RunContainerError)\b/;
 
 /** A pod that is wanted and not ready, so that it is not connected to. `read` says why, if that can be read. */
 export function unreadyFinding(name: string, namespace: string, pod: string, read: Read<Pod>): Finding {
@@ -48,7 +45,7 @@ export function unreadyFinding(name: string, namespace: string, pod: string, rea
         return unchecked(check, `${pod} is ready, and no EndpointSlice lists it as such`);
       }
       const said = describePod(read.value);
-      const say = said !== undefined && BROKEN.test(said) ? failed : warning;
+      const say = isBroken(read.value) ? failed : warning;
       return say(check, `${pod} is not ready${said === undefined ? "" : `: ${said}`}`, want, describe);
     }
   }
