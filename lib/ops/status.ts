@@ -122,7 +122,7 @@ export class Status {
   #builder(watch: BuilderWatch): BuilderFacts {
     const { name, pool, settings, target } = watch.builder;
     const { placement: { agreement: { seen }, usage }, scaler, observer } = target;
-    const { scaleDownAtMs, waitsBecause, knownSinceMs } = watch;
+    const { pods, scaleDownAtMs, waitsBecause, knownSinceMs } = watch;
     const faults = [scaler.fault, observer.fault, observer.unlisted, observer.portDoubt];
     return {
       name,
@@ -134,9 +134,9 @@ export class Status {
       ...(scaleDownAtMs !== undefined && { scaleDownAt: this.#at(scaleDownAtMs) }),
       faults: [...new Set(faults.filter((fault) => fault !== undefined))],
       ...(waitsBecause !== undefined && { waitsBecause }),
-      sessions: watch.pods.reduce((sessions, pod) => sessions + pod.sessions, 0),
+      sessions: pods.reduce((sessions, pod) => sessions + pod.sessions, 0),
       held: usage.needing,
-      pods: watch.pods,
+      pods,
       settings: {
         idleTimeoutSeconds: settings.idleTimeoutMs / 1000,
         floor: scaler.floor,

@@ -8,6 +8,7 @@ import type { Clock } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Pool } from "../route/pool.ts";
+import type { Backend } from "../scaler/backends.ts";
 import { sum } from "../scaler/capacity.ts";
 import type { Target } from "../target/target.ts";
 import type { TargetSettings } from "../target/target_settings.ts";
@@ -106,7 +107,7 @@ export class BuilderWatch {
     const seen = pods.all.map((backend): PodFacts => ({
       name: backend.pod,
       ordinal: backend.ordinal,
-      phase: backend.terminating ? "terminating" : pods.isReady(backend) ? "ready" : "starting",
+      phase: this.#phaseOf(backend),
       sessions: usage.on(backend.ordinal),
     }));
     const known = new Set(seen.map(({ ordinal }) => ordinal));
@@ -204,6 +205,11 @@ export class BuilderWatch {
     return Math.max(1 + placement.usage.highest, own, theirs, others.needing > 0 ? 1 : 0);
   }
 
+  #phaseOf(backend: Backend): PodPhase {
+    if (backend.terminating) return "terminating";
+    return this.builder.target.placement.pods.isReady(backend) ? "ready" : "starting";
+  }
+
   #moment(): Moment {
     const { pool, target: { placement: { pods, usage } } } = this.builder;
     const wanted = Math.min(this.#replicas ?? 0, MOST_PODS);
@@ -213,7 +219,7 @@ export class BuilderWatch {
       if (ordinal >= MOST_PODS) continue;
       // A new pod may be there before the old one of its name is gone.
       if (terminating && phases[ordinal] !== undefined && phases[ordinal] !== "wanted") continue;
-      phases[ordinal] = terminating ? "terminating" : pods.isReady(backend) ? "ready" : "starting";
+      phases[ordinal] = this.#phaseOf(backend);
     }
     return {
       replicas: this.#replicas,

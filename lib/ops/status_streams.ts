@@ -9,6 +9,7 @@ import { type Clock, sleep } from "../base/clock.ts";
 import { Notifier } from "../base/notifier.ts";
 import { type Parts, partsOf } from "./page/page.ts";
 import type { Status } from "./status.ts";
+import type { StatusFacts } from "./status_facts.ts";
 
 /** Live pages at a time. The admin port has 64 connections: the others are left to probes and scrapes. */
 export const MOST_STREAMS = 16;
@@ -26,13 +27,19 @@ export function turnOf(clock: Clock): () => Promise<void> {
   return () => new Promise((resolve) => void clock.setTimer(0, resolve));
 }
 
+interface Moment {
+  readonly atMs: number;
+  readonly facts: Promise<StatusFacts>;
+  readonly parts: Map<string, Promise<Parts>>;
+}
+
 /** Serves live pages. */
 export class StatusStreams {
   readonly #status: Pick<Status, "facts" | "subscribe">;
   readonly #clock: Clock;
   readonly #open = new Set<Notifier>();
-  /** By window: streams of the same moment share what they show. */
-  readonly #shown = new Map<string, { readonly atMs: number; readonly parts: Promise<Parts> }>();
+  /** What all streams of the same moment show, and by window how. */
+  #moment: Moment | undefined;
 
   /** Nobody looks yet. */
   constructor(status: Pick<Status, "facts" | "subscribe">, clock: Clock) {
@@ -97,11 +104,15 @@ export class StatusStreams {
   }
 
   #parts(window: string): Promise<Parts> {
-    const nowMs = this.#clock.nowMs();
-    const shown = this.#shown.get(window);
-    if (shown !== undefined && nowMs - shown.atMs < PAUSE_MS / 2) return shown.parts;
-    const parts = this.#status.facts().then((facts) => partsOf(facts, window, turnOf(this.#clock)));
-    this.#shown.set(window, { atMs: nowMs, parts });
-    return parts;
+    const atMs = this.#clock.nowMs();
+    if (this.#moment === undefined || atMs - this.#moment.atMs >= PAUSE_MS / 2) {
+      this.#moment = { atMs, facts: this.#status.facts(), parts: new Map() };
+    }
+    const { facts, parts } = this.#moment;
+    const known = parts.get(window);
+    if (known !== undefined) return known;
+    const drawn = facts.then((facts) => partsOf(facts, window, turnOf(this.#clock)));
+    parts.set(window, drawn);
+    return drawn;
   }
 }
