@@ -161,6 +161,7 @@ async function check(
   const { systemMachine: machine } = await import("./lib/kube/machine.ts");
   const { isHealthy, reportJson, reportText } = await import("./lib/check/report.ts");
   const { runCheck } = await import("./lib/app/check_command.ts");
+  // The findings say what matters.
   const log = logTo(() => {});
   const { PROGRAM } = await import("./lib/config/commands.ts");
   for (const { flag, variable } of overridden) {
@@ -170,6 +171,7 @@ async function check(
     clock,
     random,
     network,
+    log,
     runtime: Deno.version.deno,
     readText: machine.readText,
     loadCluster: () => loadCluster(settings, { log, clock, machine }),

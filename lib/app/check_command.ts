@@ -6,7 +6,6 @@
  */
 import { deadline } from "../base/clock.ts";
 import { messageOf, TimeoutError, UsageError } from "../base/errors.ts";
-import { logTo } from "../base/log.ts";
 import { noMetrics } from "../base/metrics.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { checkCluster } from "../check/check.ts";
@@ -24,7 +23,7 @@ import type { UpstreamTls } from "../target/upstream_tls.ts";
 import { type ListenerPorts, loadCredentials } from "./listeners.ts";
 
 /** What it touches the outside with. */
-export interface CheckAppPorts extends Pick<BasePorts, "clock" | "random" | "network"> {
+export interface CheckAppPorts extends Pick<BasePorts, "clock" | "random" | "network" | "log"> {
   /** The runtime's version. */
   readonly runtime: string;
   /** Reads the files that TLS needs. */
@@ -38,9 +37,6 @@ export interface CheckAppPorts extends Pick<BasePorts, "clock" | "random" | "net
 /** For how long a pod may keep its answer to a health check, in ms, from the start of the connect. */
 const PROBE_MS = 10_000;
 
-/** The findings say what matters; the parts of the program log nothing. */
-const silent = logTo(() => {});
-
 /**
  * Looks at everything that the program would use with these settings.
  *
@@ -51,9 +47,7 @@ export async function runCheck(
   ports: CheckAppPorts,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
-  const listener = await problemsOf(() =>
-    loadCredentials(settings, { ...ports, log: silent, metrics: noMetrics })
-  );
+  const listener = await problemsOf(() => loadCredentials(settings, { ...ports, metrics: noMetrics }));
   const upstream = await problemsOf(() => ports.loadUpstreamTls());
   const cluster = await problemsOf(() => ports.loadCluster());
   const wallMs = ports.clock.wallMs();
@@ -74,7 +68,7 @@ export async function runCheck(
     cluster: cluster.value,
     clock: ports.clock,
     metrics: noMetrics,
-    log: silent,
+    log: ports.log,
   });
   const probe = upstream.problems.length === 0 ? prober(settings, client, ports, upstream.value) : undefined;
   return [...await checkCluster(settings, { client, probe }, signal), ...tls];
@@ -130,7 +124,7 @@ function prober(
   const network = upstreamTls?.over(ports.network) ?? ports.network;
   return async ({ service }, backend, signal) => {
     const own = { ...settings, headlessServiceName: service };
-    const upstream = new Upstream(own, { ...ports, network, client, upstreamTls, log: silent });
+    const upstream = new Upstream(own, { ...ports, network, client, upstreamTls });
     using limit = deadline(ports.clock, PROBE_MS, signal, () => new TimeoutError("no answer in time"));
     try {
       const conn = await upstream.dial(backend, limit.signal);

@@ -93,6 +93,7 @@ class World implements AsyncDisposable {
       clock,
       random: () => 0.5,
       network: this.#network,
+      log: recordingLog(),
       runtime: Deno.version.deno,
       readText: (path) => {
         const text = run.files?.[path];
