@@ -45,8 +45,12 @@ export async function timedOut(
   waitedMs: number,
   hold: Hold,
 ): Promise<HoldEnded> {
-  const message = `buildkitd did not become ready in ${formatDurationMs(waitedMs)}: ${await why}`;
-  return new HoldEnded(outcome, `${message}${describeProtocol(hold)}`, status);
+  return new HoldEnded(outcome, `${lateText(waitedMs, await why)}${describeProtocol(hold)}`, status);
+}
+
+/** That no pod was ready in time, and why. */
+export function lateText(waitedMs: number, why: string): string {
+  return `buildkitd did not become ready in ${formatDurationMs(waitedMs)}: ${why}`;
 }
 
 /** The client has sent nothing, so nobody asked for a pod: this end is no fault. */

@@ -12,9 +12,8 @@ import type { CauseLog } from "../base/log.ts";
 import type { BuilderState } from "../base/metrics.ts";
 import { Notifier } from "../base/notifier.ts";
 import { orAborted } from "../base/or_aborted.ts";
-import { formatDurationMs } from "../config/duration.ts";
 import type { Door, Outlook, Seats, Waking } from "../target/seats.ts";
-import { HoldEnded } from "./goodbye.ts";
+import { HoldEnded, lateText } from "./goodbye.ts";
 import { beyondHeldLimit, type SessionEnds } from "./wait.ts";
 
 /** One step on the way. */
@@ -146,11 +145,7 @@ export class WakeWait {
   }
 
   async #timedOut(waitedMs: number, cut: AbortSignal): Promise<HoldEnded> {
-    const why = await this.#waking.outlook.explain(cut);
-    return new HoldEnded(
-      "timed_out",
-      `buildkitd did not become ready in ${formatDurationMs(waitedMs)}: ${why}`,
-    );
+    return new HoldEnded("timed_out", lateText(waitedMs, await this.#waking.outlook.explain(cut)));
   }
 
   #step(state: WakeStep["state"], reason?: string): WakeStep {

@@ -186,11 +186,16 @@ class Seating {
   }
 }
 
+/** Whether sessions may go there, as far as its state says. */
+export function isUsable({ state }: Pick<Builder, "state">): boolean {
+  return state !== "stuck" && state !== "missing";
+}
+
 function slotOf({ name, state, load, room, reach, limit, open }: Builder): Slot {
   return {
     name,
     isReady: state === "ready",
-    isUsable: state !== "stuck" && state !== "missing",
+    isUsable: isUsable({ state }),
     load,
     room: Math.min(room, reach, limit),
     reach: Math.min(reach, limit),

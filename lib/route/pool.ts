@@ -11,7 +11,7 @@ import type { Arrival, Beyond, BuilderSeats, Caller, Routed, Seat, WaitsFor } fr
 import { plan, type Route, type Waiting } from "./plan.ts";
 import type { PlanRecord, PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
 import { newSession, type Session } from "./pool_session.ts";
-import { fullText, waitingText } from "./pool_texts.ts";
+import { cordonedText, fullText, waitingText } from "./pool_texts.ts";
 import { FairQueue } from "./queue.ts";
 import { Queued } from "./queued.ts";
 import { rankBy } from "./rank.ts";
@@ -282,7 +282,7 @@ export class Pool {
     const { builder, project } = this.#sessions.get(id) ?? {};
     if (builder !== undefined) return await builder.seats.explainWait(signal);
     const [home] = rankBy(this.#builders, project, ({ name }) => name);
-    if (home!.isCordoned) return `the builder "${home!.name}" takes no new sessions (--cordoned)`;
+    if (home!.isCordoned) return cordonedText(home!.name);
     return await home!.seats.explainWait(signal);
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { formatDurationMs } from "../config/duration.ts";
+import { isUsable } from "./plan.ts";
 import type { PoolPolicy, RoutedBuilder } from "./pool_parts.ts";
 import type { Session } from "./pool_session.ts";
 
@@ -17,8 +18,7 @@ export function fullText(
   project = "no project",
 ): string {
   const isHomeOnly = overflow === "never" && builders.length > 1;
-  const isUsable = ({ facts: { state } }: RoutedBuilder) => state !== "missing" && state !== "stuck";
-  const usable = isHomeOnly ? 1 : builders.filter(isUsable).length;
+  const usable = isHomeOnly ? 1 : builders.filter(({ facts }) => isUsable(facts)).length;
   const of = name === "" ? "" : ` of the pool "${name}"`;
   const [are, none] = usable === 1
     ? [`The builder${isHomeOnly ? ` of ${project}` : ""}${of} is`, "it had no room"]
@@ -27,6 +27,11 @@ export function fullText(
   const plural = maxSessionsPerReplica === 1 ? "" : "s";
   return `${are} full (${maxSessionsPerReplica} session${plural}${each}); ${none} in ` +
     `${formatDurationMs(queueTimeoutMs)} (--queue-timeout)`;
+}
+
+/** Why nobody may wait for a builder that is there, for clients. */
+export function cordonedText(name: string): string {
+  return `the builder "${name}" takes no new sessions (--cordoned)`;
 }
 
 /** Who waits for a seat, and how long the oldest of those that are queued has been. */

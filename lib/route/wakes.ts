@@ -8,8 +8,9 @@
  */
 import type { CancelTimer } from "../base/clock.ts";
 import type { Outlook, Waking } from "../target/seats.ts";
-import { plan } from "./plan.ts";
+import { isUsable, plan } from "./plan.ts";
 import type { PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
+import { cordonedText } from "./pool_texts.ts";
 import { rankBy } from "./rank.ts";
 
 /** From so many requests on, a look takes long enough to let further changes come first, for so many ms. */
@@ -115,9 +116,7 @@ export class Wakes {
       state: builder.facts.state,
       keptForMs: kept === undefined ? 0 : Math.max(0, kept.untilMs - this.#ports.clock.nowMs()),
       explain: (signal) =>
-        builder.isCordoned
-          ? Promise.resolve(`the builder "${builder.name}" takes no new sessions (--cordoned)`)
-          : builder.seats.explainWait(signal),
+        builder.isCordoned ? Promise.resolve(cordonedText(builder.name)) : builder.seats.explainWait(signal),
     };
   }
 
@@ -130,7 +129,8 @@ export class Wakes {
     const builders = this.#builders.map(({ facts }) => facts);
     const name = plan([waiting], builders, { placement, overflow, turn: 0 }).get(0)?.builder;
     // All that can be used are full: a build would queue.
-    return ranked.find((builder) => builder.name === name) ?? ranked.find(isUsable) ?? ranked[0]!;
+    return ranked.find((builder) => builder.name === name) ?? ranked.find(({ facts }) => isUsable(facts)) ??
+      ranked[0]!;
   }
 
   #changed(): void {
@@ -208,9 +208,4 @@ export class Wakes {
   #newId(): number {
     return --this.#lastId;
   }
-}
-
-/** Whether builds may go there. */
-function isUsable({ facts: { state } }: RoutedBuilder): boolean {
-  return state !== "missing" && state !== "stuck";
 }

@@ -263,7 +263,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   "stuck-is-usable": {
     what: "a session may go to a builder whose start makes no progress",
     file: "route/plan.ts",
-    change: [['isUsable: state !== "stuck" && state', "isUsable: state"]],
+    change: [['return state !== "stuck" && state', "return state"]],
     run: ["--builders", "3"],
   },
   "no-hard-limit": {
