@@ -5,7 +5,8 @@
  * Sessions are taken in the order of their tags, and each takes its seat off the builder that it is given, so that the
  * next one sees what is left. For each session:
  *
- * 1. its sibling's builder, if that is ready, whatever its limits: otherwise a client could wait for itself;
+ * 1. its sibling's builder, if that is ready: whatever its limits while the sibling runs, since a client could wait for
+ *    itself otherwise, and below the hard limit when it has ended;
  * 2. the first builder in its order that has a pod with a seat below the target now, otherwise the first that would have
  *    one with all its replicas. A patient session does not look for the former: it waits for its home. A late one does
  *    not look for the latter if a pod runs that is below the hard limit: it may not live to see another one start;
@@ -29,6 +30,8 @@ export interface Waiting {
   readonly project?: string | undefined;
   /** The builder on which another connection of the same client runs, or ran until a moment ago. */
   readonly sibling?: string | undefined;
+  /** Whether that other connection still runs. */
+  readonly siblingRuns?: boolean | undefined;
   /** Its turn among all that wait, by `FairQueue`: lower ones first, then lower ids. */
   readonly tag: number;
   /** Whether it waits for its home to start instead of going to where there is room now. */
@@ -138,7 +141,9 @@ class Seating {
 
   #choose(session: Waiting): Choice {
     const sibling = session.sibling === undefined ? undefined : this.#byName.get(session.sibling);
-    if (sibling?.isReady) return { slot: sibling, why: "sibling" };
+    if (sibling?.isReady && (session.siblingRuns || sibling.limit > 0)) {
+      return { slot: sibling, why: "sibling" };
+    }
 
     const order = this.#order(session.project);
     const home = order[0];
@@ -204,7 +209,7 @@ function slotOf({ name, state, load, room, reach, limit, open }: Builder): Slot 
   };
 }
 
-/** A seat may be taken where there is none: a sibling's. */
+/** A seat may be taken where there is none: beside a sibling that runs. */
 function take(slot: Slot): void {
   slot.load++;
   slot.room--;

@@ -350,16 +350,14 @@ export class Pool {
       // All that it may use is broken: it is told so, or that mends itself.
       if (route.why === "unusable") continue;
       const sibling = this.#siblingOf(session);
-      if (sibling !== undefined && sibling !== builder.name && route.why !== "sibling") {
-        // Its sibling was seated a moment ago, or is on a builder that is not ready.
-        isOutdated ||= this.#byName.get(sibling)?.facts.state === "ready";
+      if (sibling?.runs && sibling.builder !== builder.name && route.why !== "sibling") {
+        // It was seated a moment ago, or is on a builder that is not ready.
+        isOutdated ||= this.#byName.get(sibling.builder)?.facts.state === "ready";
         if (isOutdated) continue;
       }
       const beyond = this.#beyond(session, route);
       const seat = builder.seats.seat(session.id, true, beyond);
       if (seat !== undefined) this.#give(session, builder, route.why, seat);
-      // A session before it has taken the last seat, and its sibling has ended.
-      else if (route.why === "sibling" && builder.facts.limit <= 0) isOutdated = true;
       // Then no other session finds a place there.
       else if (beyond === "limit") full.add(builder);
     }
@@ -376,7 +374,7 @@ export class Pool {
   #seatAtOnce(session: Session, route: Route): boolean {
     const builder = route.why === "home" ? this.#byName.get(route.builder!) : undefined;
     if (builder === undefined || !session.isWarm || session.take === undefined) return false;
-    if (this.#siblingOf(session) !== undefined || this.#yields(session, builder, route.why)) return false;
+    if (this.#siblingOf(session)?.runs || this.#yields(session, builder, route.why)) return false;
     const seat = builder.seats.seat(session.id, true, "nothing");
     if (seat !== undefined) this.#give(session, builder, route.why, seat);
     return seat !== undefined;
@@ -417,7 +415,7 @@ export class Pool {
       id,
       tag: this.#queue.tag(id) ?? 0,
       ...(project === undefined ? {} : { project }),
-      ...(sibling === undefined ? {} : { sibling }),
+      ...(sibling === undefined ? {} : { sibling: sibling.builder, siblingRuns: sibling.runs }),
       patient: placement === "affinity" && project !== undefined && caller?.isPatient === true && !isOver,
       ...(late ? { late } : {}),
     };
@@ -432,20 +430,17 @@ export class Pool {
     return arrivedMs + queuedMs + this.policy.readyWaitTimeoutMs / 2;
   }
 
-  /** Where another connection of the same client is. One that has ended is no reason to exceed the hard limit. */
-  #siblingOf({ caller }: Session): string | undefined {
+  /** Where another connection of the same client is, or was until a moment ago, and whether it runs. */
+  #siblingOf({ caller }: Session): { readonly builder: string; readonly runs: boolean } | undefined {
     const found = this.#siblings.find(caller?.traceId);
     if (found === undefined || found.sessions >= SIBLINGS_BEYOND) return undefined;
-    const { builder, sessions } = found;
-    return sessions > 0 || this.#byName.get(builder)!.facts.limit > 0 ? builder : undefined;
+    return { builder: found.builder, runs: found.sessions > 0 };
   }
 
-  /** A client must not wait for itself: for a connection of its own that still runs. */
-  #beyond({ caller }: Session, { why }: Route): Beyond {
-    if (why === "sibling") {
-      return (this.#siblings.find(caller?.traceId)?.sessions ?? 0) > 0 ? "limit" : "target";
-    }
-    return why === "shared" ? "target" : "nothing";
+  /** How far a session may go beyond the limits of a pod, where its route leads. */
+  #beyond(session: Session, { why }: Route): Beyond {
+    if (why === "sibling" && this.#siblingOf(session)?.runs) return "limit";
+    return why === "shared" || why === "sibling" ? "target" : "nothing";
   }
 
   /** The session waits where its route says. Returns where that is; undefined if it is queued. */

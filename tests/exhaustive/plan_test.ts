@@ -36,13 +36,13 @@ function buildersOf(name: string, load: number): Builder[] {
   return builders;
 }
 
-type Kind = Pick<Waiting, "patient" | "sibling" | "late">;
+type Kind = Pick<Waiting, "patient" | "sibling" | "siblingRuns" | "late">;
 
 const KINDS: readonly Kind[] = [
   { patient: false },
   { patient: true },
   { patient: false, late: true },
-  { patient: false, sibling: FIRST },
+  { patient: false, sibling: FIRST, siblingRuns: true },
   { patient: true, sibling: SECOND },
 ];
 
@@ -67,7 +67,7 @@ function harmOf(
   const usable = builders.filter(isUsable);
   for (const { name, limit } of builders) {
     const sent = waiting.filter(({ id }) => routes.get(id)!.builder === name);
-    const mayExceed = sent.some(({ sibling }) => sibling === name);
+    const mayExceed = sent.some(({ sibling, siblingRuns }) => siblingRuns && sibling === name);
     if (usable.length > 0 && sent.length > 0 && !usable.some((builder) => builder.name === name)) {
       return `${name} gets sessions though it is not usable`;
     }

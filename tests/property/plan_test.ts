@@ -38,6 +38,7 @@ const projects = fc.constantFrom("team-a.ci", "team-b.ci", "team-c.ci", "team-h.
 const session = fc.record({
   project: fc.option(projects, { nil: undefined }),
   sibling: fc.option(fc.constantFrom(...NAMES, "gone"), { nil: undefined, freq: 4 }),
+  siblingRuns: fc.boolean(),
   tag: fc.integer({ min: 1, max: 4 }),
   patient: fc.boolean(),
   late: fc.boolean(),

@@ -74,11 +74,14 @@ function faultOfRoute(
   );
   if (why === "sibling") {
     if (session.sibling !== builder) return "its sibling is elsewhere";
-    return left.get(builder ?? "")?.isReady ? undefined : "its sibling's builder is not ready";
+    const there = left.get(builder ?? "");
+    if (!there?.isReady) return "its sibling's builder is not ready";
+    return session.siblingRuns || there.limit > 0
+      ? undefined
+      : "its sibling has ended, and its builder is full";
   }
-  if (session.sibling !== undefined && left.get(session.sibling)?.isReady) {
-    return "its sibling's builder is ready";
-  }
+  const sibling = left.get(session.sibling ?? "");
+  if (sibling?.isReady && (session.siblingRuns || sibling.limit > 0)) return "its sibling's builder is ready";
   if (usable.length === 0) return why === "unusable" ? undefined : "no builder is usable";
   if (why === "unusable") return "a builder is usable";
   if (why === "queued") {

@@ -20,6 +20,7 @@ const policy = fc.record<RoutePolicy>({
 const session = fc.record({
   project: fc.constantFrom("a", "b", undefined),
   sibling: fc.constantFrom("b1", undefined, undefined),
+  siblingRuns: fc.boolean(),
   patient: fc.boolean(),
   late: fc.boolean(),
 });
@@ -121,7 +122,11 @@ Deno.test("ruleBrokenBy() finds a queue in which nobody has to be, or that is no
 
 Deno.test("ruleBrokenBy() keeps siblings together", () => {
   const there = { builder: "b2", why: "sibling" } as const;
-  assert.equal(broken(buildersOf({}, { limit: 0 }), [{ sibling: "b2" }], [there]), "");
+  assert.equal(broken(buildersOf({}, { limit: 0 }), [{ sibling: "b2", siblingRuns: true }], [there]), "");
+  assert.match(
+    broken(buildersOf({}, { limit: 0 }), [{ sibling: "b2" }], [there]),
+    /has ended, and its builder is full/,
+  );
   assert.match(broken(buildersOf({}, {}), [{ sibling: "b2" }], [{ builder: "b1", why: "home" }]), /is ready/);
   assert.match(broken(buildersOf({}, { state: "asleep" }), [{ sibling: "b2" }], [there]), /is not ready/);
 });

@@ -82,14 +82,14 @@ const UNUSABLE = 6;
 
 /** The kind of seat that the builder has for the session, from 0 (best), and what decides between seats of that kind. */
 function costOf(
-  { sibling, patient, late }: Waiting,
+  { sibling, siblingRuns, patient, late }: Waiting,
   builder: Builder,
   place: number,
   { placement, overflow }: RoutePolicy,
 ): readonly number[] {
   const { name, state, load, limit } = builder;
   const hasHome = placement === "affinity" || placement === "packed";
-  if (name === sibling && state === "ready") return [0];
+  if (name === sibling && state === "ready" && (siblingRuns || limit > 0)) return [0];
   if (!isUsable(builder) || (overflow === "never" && hasHome && place > 0)) return [UNUSABLE, place];
   const reach = Math.min(builder.reach, limit);
   if ((!patient || late) && Math.min(builder.room, reach) > 0) return [1, place];

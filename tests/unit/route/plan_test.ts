@@ -130,14 +130,18 @@ Deno.test("plan() lets sessions above the target wait for a builder only if no r
 Deno.test("plan() sends siblings to the builder of the other connection, even at its hard limit", () => {
   const builders = [ready("b1"), full("b2", 0)];
   const waiting = [
-    session(1, { sibling: "b2" }),
-    session(2, { sibling: "b2" }),
+    session(1, { sibling: "b2", siblingRuns: true }),
+    session(2, { sibling: "b2", siblingRuns: true }),
     session(3),
   ];
   assert.deepEqual(routesOf(waiting, builders), ["b2 sibling", "b2 sibling", "b1 home"]);
-  assert.deepEqual(routesOf([session(1, { sibling: "b2" })], builders, { overflow: "never" }), [
-    "b2 sibling",
-  ]);
+  assert.deepEqual(routesOf(waiting.slice(0, 1), builders, { overflow: "never" }), ["b2 sibling"]);
+});
+
+Deno.test("plan() sends a session to where its sibling has ended only below the hard limit", () => {
+  const builders = [ready("b1"), full("b2", 1)];
+  const waiting = [session(1, { sibling: "b2" }), session(2, { sibling: "b2" })];
+  assert.deepEqual(routesOf(waiting, builders), ["b2 sibling", "b1 home"]);
 });
 
 Deno.test("plan() takes seats off for siblings, too", () => {
