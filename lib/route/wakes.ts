@@ -167,7 +167,7 @@ export class Wakes {
       if (builder.isCordoned || this.#calls.has(builder)) continue;
       const id = this.#newId();
       this.#calls.set(builder, id);
-      builder.seats.hold(id, true);
+      builder.seats.callFor(id);
     }
     for (const [builder, id] of this.#calls) {
       if (wanted.has(builder)) continue;

@@ -221,6 +221,8 @@ export interface BuilderSeats {
   watchNoMore(id: number): boolean;
   /** Whether the pod of a seated session is there, and not about to go by the count last seen. */
   keeps(id: number): boolean;
+  /** Calls for a pod without a session, as a held one does, until `end`. */
+  callFor(id: number): void;
   /**
    * Uses the lowest pod without a connection, like a session that is silent, until `end`. Called again, it moves to a pod
    * that is lower. False, and nothing has changed, if no pod may be used.

@@ -12,6 +12,7 @@ import { Proxies } from "../ha/proxies.ts";
 import { Standing } from "../ha/standing.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { statefulSetScale } from "../kube/scale.ts";
+import type { Agreement } from "../scaler/agreement.ts";
 import { type Capacity, type Room, sum } from "../scaler/capacity.ts";
 import { ColdStart } from "../scaler/cold_start.ts";
 import { CountOwners } from "../scaler/count_owners.ts";
@@ -52,6 +53,15 @@ export interface TargetFacts extends Room {
   readonly state: BuilderState;
 }
 
+/** Facts, and how long they hold. */
+interface Known {
+  readonly facts: TargetFacts;
+  /** What they rest on: a promise changes it, and tells nobody. */
+  readonly agreement: Agreement;
+  /** When they may change without any event, monotonic ms. */
+  readonly untilMs: number;
+}
+
 /** One StatefulSet, and this proxy's part in it. */
 export class Target {
   /** What sessions see of it. */
@@ -75,11 +85,8 @@ export class Target {
   readonly #countOwners: CountOwners;
   readonly #podHealth: PodHealthChecks;
   readonly #state: StateRunner;
-  /** What `facts` remembers; undefined when something has changed since. */
-  #facts: TargetFacts | undefined;
-  #factsUntilMs = -Infinity;
-  /** The agreement that they rest on: a promise changes it, and tells nobody. */
-  #factsOf: unknown;
+  /** What is remembered for `facts`; undefined when something has changed since. */
+  #known: Known | undefined;
   readonly #explainWait: (signal: AbortSignal) => Promise<string>;
 
   /** Starts nothing: `start` does. No session is seated before this proxy has joined the others. */
@@ -100,7 +107,7 @@ export class Target {
     const standing = new Standing(clock, settings);
     const placement = this.placement = new Placement(clock, capacity, settings.readiness, standing);
     // Before anybody else hears of the change, and reads them.
-    placement.subscribe(() => this.#facts = undefined);
+    placement.subscribe(() => this.#known = undefined);
     const coldStart = new ColdStart(ports);
     const scale = statefulSetScale(client, this.#at.namespace, this.#at.name);
     const count = this.#count = new ReplicaCount({ scale, placement, log, metrics, identity });
@@ -137,7 +144,7 @@ export class Target {
       presence,
     });
     this.#state.subscribe(() => {
-      this.#facts = undefined;
+      this.#known = undefined;
       this.#tellState();
     });
     this.#tellState();
@@ -162,14 +169,13 @@ export class Target {
    * taken on what is true then.
    */
   get facts(): TargetFacts {
+    const { agreement, pods } = this.placement;
     const nowMs = this.#ports.clock.nowMs();
-    const { placement } = this;
-    if (this.#facts === undefined || this.#factsOf !== placement.agreement || nowMs >= this.#factsUntilMs) {
-      this.#factsOf = placement.agreement;
-      this.#facts = { name: this.#at.name, state: this.state, ...placement.room };
-      this.#factsUntilMs = Math.min(placement.pods.nextVerifiedMs, this.#state.nextChangeMs);
+    if (this.#known === undefined || this.#known.agreement !== agreement || nowMs >= this.#known.untilMs) {
+      const facts = { name: this.#at.name, state: this.state, ...this.placement.room };
+      this.#known = { facts, agreement, untilMs: Math.min(pods.nextVerifiedMs, this.#state.nextChangeMs) };
     }
-    return this.#facts;
+    return this.#known.facts;
   }
 
   /** Calls `listener` when its state or its room may have changed. It must be quick and must not throw. */

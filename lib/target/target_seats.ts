@@ -46,8 +46,7 @@ export class TargetSeats implements BuilderSeats {
     const { placement, coldStart } = this.#ports;
     const wakes = needs && !this.needs(id);
     placement.hold(id, needs);
-    // The ids of requests that only wake are negative: none of them gets a byte.
-    if (wakes) coldStart.begin(id > 0);
+    if (wakes) coldStart.begin();
   }
 
   seatWatcher(id: number): Seat | undefined {
@@ -64,6 +63,12 @@ export class TargetSeats implements BuilderSeats {
 
   keeps(id: number): boolean {
     return this.#ports.placement.keeps(id);
+  }
+
+  callFor(id: number): void {
+    const { placement, coldStart } = this.#ports;
+    placement.hold(id, true);
+    coldStart.begin(false);
   }
 
   keepAwake(id: number): boolean {

@@ -47,6 +47,7 @@ function builder(name: string, others: number): RoutedBuilder {
     end: (id) => placement.end(id),
     needs: (id) => placement.usage.needs(id),
     seatWatcher: unused,
+    callFor: unused,
     keepAwake: unused,
     watch: unused,
     watchNoMore: unused,
