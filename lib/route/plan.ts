@@ -9,7 +9,7 @@
  *    itself otherwise, and below the hard limit when it has ended;
  * 2. the first builder in its order that has a pod with a seat below the target now, otherwise the first that would have
  *    one with all its replicas. A patient session does not look for the former: it waits for its home. A late one does
- *    not look for the latter if a pod runs that is below the hard limit: it may not live to see another one start;
+ *    not look for the latter if a pod runs that is below the hard limit: its time may be up before another one has started;
  * 3. the ready builder of least load that is below the hard limit, otherwise the first one below it;
  * 4. the queue.
  *
