@@ -28,8 +28,8 @@ function requests(
     const victim = random.chance(0.3) ? world.pick(random) : undefined;
     const method = random.chance(0.3) ? random.pick(["PUT", "PATCH", "GET", "POST"]) : undefined;
     const resource = random.chance(0.3) ? random.pick(["/leases", "/scale", ...WATCHED]) : "";
-    const victims = victim === undefined ? world.alive : [victim];
-    const mend = hides ? victims.map((proxy) => world.impair(proxy)) : [];
+    const hide = () => victim === undefined ? world.impairAll() : world.impair(victim);
+    const mend = hides ? hide() : () => {};
     note(`${part} of requests ${method ?? ""} ${resource} ${victim?.machine.name ?? ""}`);
     const fate = (proxy: ProxyProcess, verb: string, path: string) => {
       const hit = (victim === undefined || victim === proxy) && (method === undefined || method === verb) &&
@@ -39,7 +39,7 @@ function requests(
     world.weather.fates.add(fate);
     await lasts(1 * S, 25 * S);
     world.weather.fates.delete(fate);
-    for (const end of mend) end();
+    mend();
   };
 }
 

@@ -72,6 +72,8 @@ export class World {
   outage: PathState = "open";
   /** The clock rate of the next proxy. */
   rate: () => number = () => 1;
+  /** What impairs all proxies now: for each, what ends it for one proxy. */
+  readonly #impairsAll = new Set<(() => void)[]>();
   #byHand = false;
   #clients = 0;
   #born = 0;
@@ -196,6 +198,7 @@ export class World {
     };
     path.set(this.outage);
     this.proxies.push(proxy);
+    for (const ends of this.#impairsAll) ends.push(this.impair(proxy));
     this.trace(name, `starts in ${proxy.podUid}`);
     this.#run(proxy);
     this.moments.happens("join", proxy);
@@ -229,6 +232,16 @@ export class World {
     proxy.impairedUntilMs = Infinity;
     return () => {
       if (--proxy.impairments === 0) proxy.impairedUntilMs = this.time.nowMs();
+    };
+  }
+
+  /** The same for all proxies that live, and for those that start until then. */
+  impairAll(): () => void {
+    const ends = this.alive.map((proxy) => this.impair(proxy));
+    this.#impairsAll.add(ends);
+    return () => {
+      this.#impairsAll.delete(ends);
+      for (const end of ends) end();
     };
   }
 
