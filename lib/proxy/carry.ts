@@ -4,15 +4,15 @@
  *
  * @module
  */
-import type { Clock } from "../base/clock.ts";
-import { messageOf } from "../base/errors.ts";
+import type { CancelTimer, Clock } from "../base/clock.ts";
 import type { Outcome } from "../base/metrics.ts";
 import type { Conn } from "../base/network.ts";
 import { formatDurationMs } from "../config/duration.ts";
-import type { Caller } from "../target/seats.ts";
+import type { Seats } from "../target/seats.ts";
 import { callerOf } from "./callers.ts";
+import type { CallTap } from "./call_tap.ts";
 import type { HandOver } from "./hand_over.ts";
-import { relay, type Traffic } from "./relay.ts";
+import { Relay, type RelayEnd, type RelayEvents, type Traffic } from "./relay.ts";
 import { onSilence } from "./silence.ts";
 
 /**
@@ -34,19 +34,10 @@ export interface CarryLimits {
   readonly sessionIdleTimeoutMs: number;
   /** Ends it at once. */
   readonly cut: AbortSignal;
-  /** Ends it when it only watches, and its pod goes or this proxy drains. */
-  readonly watchEnded: AbortSignal;
 }
 
-/** Told of the first bytes. */
-export interface FirstBytes {
-  /** Some have gone from the client to buildkitd. */
-  upstream(): void;
-  /** Some have gone from buildkitd to the client. */
-  downstream(): void;
-  /** It is known what the client is, or it is not any more what it was. False if it must not go on here. */
-  identified(caller: Caller | undefined): boolean;
-}
+/** Told of a session's first bytes, and of what is known of its client. */
+export type Listeners = Pick<Seats, "used" | "answered" | "identify">;
 
 /** How a relayed session has ended. */
 export interface Carried {
@@ -58,56 +49,104 @@ export interface Carried {
   readonly upstreamLeft: boolean;
 }
 
-/** Relays to the end, and closes both connections. @throws the reason of `cut` */
-export async function carry(
-  downstream: Conn,
-  upstream: Conn,
-  first: HandOver,
-  traffic: Traffic,
-  firstBytes: FirstBytes,
-  { clock, sessionIdleTimeoutMs, cut, watchEnded }: CarryLimits,
-): Promise<Carried> {
-  const stop = new AbortController();
-  const endRelay = () => stop.abort();
-  for (const end of [cut, watchEnded]) {
-    end.addEventListener("abort", endRelay, { once: true });
-    // It may have been aborted since the session was connected.
-    if (end.aborted) endRelay();
+/** Relays one session. */
+export class Carrier implements RelayEvents {
+  readonly #id: number;
+  readonly #seats: Listeners;
+  readonly #traffic: Traffic;
+  readonly #limits: CarryLimits;
+  readonly #relay: Relay;
+  /** Listens to the client's calls as long as there is something to learn. */
+  #tap: CallTap | undefined;
+  #cancelIdle: CancelTimer | undefined;
+  #cancelHalf: CancelTimer | undefined;
+  /** Why it was ended, if it was. */
+  #silence: string | undefined;
+  #watchEnded: string | undefined;
+  #isLost = false;
+  #upstreamLeft = false;
+  readonly #stop = () => this.#relay.stop();
+
+  /** Takes over both connections of the session `id`. */
+  constructor(
+    id: number,
+    downstream: Conn,
+    upstream: Conn,
+    traffic: Traffic,
+    seats: Listeners,
+    limits: CarryLimits,
+  ) {
+    this.#id = id;
+    this.#seats = seats;
+    this.#traffic = traffic;
+    this.#limits = limits;
+    this.#relay = new Relay(downstream, upstream, traffic, this);
   }
-  let silence: string | undefined;
-  const endAfter = (timeoutMs: number, why: string) =>
-    onSilence(clock, traffic, timeoutMs, () => {
-      silence = `Silent for ${formatDurationMs(timeoutMs)} ${why}`;
-      endRelay();
-    });
-  const cancelWatch = endAfter(sessionIdleTimeoutMs, "(--session-idle-timeout)");
-  let cancelHalf = () => {};
-  let upstreamLeft = false;
-  let isLost = false;
-  const called = () => {
-    const words = first.tap && callerOf(first.tap);
-    isLost = !firstBytes.identified(words === "none" ? undefined : words);
-    return !isLost;
-  };
-  try {
-    const outcome = await relay(downstream, upstream, first, traffic, {
-      ...firstBytes,
-      called,
-      upstreamLeft: () => upstreamLeft = true,
-      halfClosed: () => {
-        cancelHalf = endAfter(HALF_CLOSED_MS, "after one side had ended");
-      },
-    }, stop.signal);
-    cut.throwIfAborted();
-    if (silence !== undefined) return { outcome: "idle_timeout", reason: silence, upstreamLeft };
-    if (isLost) return { outcome: "watch_ended", reason: LOST, upstreamLeft: false };
-    if (watchEnded.aborted) {
-      return { outcome: "watch_ended", reason: messageOf(watchEnded.reason), upstreamLeft: false };
+
+  /** Relays to the end, and closes both connections. @throws the reason of `cut` */
+  run(first: HandOver): Promise<Carried> {
+    const { cut, sessionIdleTimeoutMs } = this.#limits;
+    this.#tap = first.tap;
+    cut.addEventListener("abort", this.#stop);
+    // It may have been aborted since the session was connected.
+    if (cut.aborted) this.#stop();
+    this.#cancelIdle = this.#endAfter(sessionIdleTimeoutMs, "(--session-idle-timeout)");
+    return this.#result(this.#relay.run(first));
+  }
+
+  /** Ends it, because it only watches, and its pod goes or this proxy drains. Harmless when called twice. */
+  endWatch(why: string): void {
+    this.#watchEnded ??= why;
+    this.#stop();
+  }
+
+  async #result(relayed: Promise<RelayEnd>): Promise<Carried> {
+    const { cut } = this.#limits;
+    try {
+      const outcome = await relayed;
+      cut.throwIfAborted();
+      if (this.#silence !== undefined) return this.#ended("idle_timeout", this.#silence);
+      if (this.#isLost) return { outcome: "watch_ended", reason: LOST, upstreamLeft: false };
+      if (this.#watchEnded === undefined) return this.#ended(outcome);
+      return { outcome: "watch_ended", reason: this.#watchEnded, upstreamLeft: false };
+    } finally {
+      this.#cancelIdle?.();
+      this.#cancelHalf?.();
+      cut.removeEventListener("abort", this.#stop);
     }
-    return { outcome, upstreamLeft };
-  } finally {
-    cancelWatch();
-    cancelHalf();
-    for (const end of [cut, watchEnded]) end.removeEventListener("abort", endRelay);
+  }
+
+  #ended(outcome: Outcome, reason?: string): Carried {
+    return { outcome, ...(reason === undefined ? {} : { reason }), upstreamLeft: this.#upstreamLeft };
+  }
+
+  #endAfter(timeoutMs: number, why: string): CancelTimer {
+    return onSilence(this.#limits.clock, this.#traffic, timeoutMs, () => {
+      this.#silence = `Silent for ${formatDurationMs(timeoutMs)} ${why}`;
+      this.#stop();
+    });
+  }
+
+  upstream(): void {
+    this.#seats.used(this.#id);
+  }
+
+  downstream(): void {
+    this.#seats.answered(this.#id);
+  }
+
+  called(): boolean {
+    const words = this.#tap && callerOf(this.#tap);
+    if (this.#tap?.done) this.#tap = undefined;
+    this.#isLost = !this.#seats.identify(this.#id, words === "none" ? undefined : words);
+    return !this.#isLost;
+  }
+
+  upstreamLeft(): void {
+    this.#upstreamLeft = true;
+  }
+
+  halfClosed(): void {
+    this.#cancelHalf = this.#endAfter(HALF_CLOSED_MS, "after one side had ended");
   }
 }

@@ -81,11 +81,13 @@ export interface HoldEvents {
   malformed(what: Malformed): void;
 }
 
+const NO_EVENTS: HoldEvents = { bytes: () => {}, left: () => {}, malformed: () => {} };
+
 /** The hold of one session. */
 export class Hold {
   readonly #conn: Conn;
   readonly #budget: HoldBudget;
-  readonly #events: HoldEvents;
+  #events: HoldEvents;
   #buffer = new Uint8Array(READ_BYTES);
   readonly #opening = new Http2Opening();
   readonly #hello = new TlsGreeting();
@@ -98,7 +100,9 @@ export class Hold {
   #written = Promise.resolve();
   /** A reply could not be written; no further one is tried. */
   #deaf = false;
-  readonly #gone = new AbortController();
+  /** Made when it is asked for: most holds end well. */
+  #gone: AbortController | undefined;
+  #goneWhy: Error | undefined;
   #left: Leaving | undefined;
   /** Bytes are parsed as they come; otherwise they are kept unparsed. */
   #parses = false;
@@ -126,6 +130,8 @@ export class Hold {
 
   /** Aborted when the client has left, or cannot be told anything because it does not speak HTTP/2. */
   get gone(): AbortSignal {
+    this.#gone ??= new AbortController();
+    if (this.#goneWhy !== undefined) this.#gone.abort(this.#goneWhy);
     return this.#gone.signal;
   }
 
@@ -208,7 +214,7 @@ export class Hold {
     this.#refuses = true;
     this.#reply(this.#opening.refuse(refusal));
     this.#forget();
-    if (this.#opening.kind === "other") this.#gone.abort(new Error("The client cannot receive a message"));
+    if (this.#opening.kind === "other") this.#go("The client cannot receive a message");
     if (this.#stopped) this.#read();
   }
 
@@ -224,8 +230,9 @@ export class Hold {
     this.#budget.forget(this.#onRoom);
     this.#forget();
     this.#unparsed.take();
-    // The session keeps a reference to its hold; only a read that is under way still needs the buffer.
+    // A read that is under way refers to this hold, maybe for as long as the session runs, but to nothing else.
     this.#buffer = NO_BYTES;
+    this.#events = NO_EVENTS;
   }
 
   #forget(): void {
@@ -287,7 +294,7 @@ export class Hold {
     if (malformed !== undefined) replies.push(goAway(malformed.code));
     this.#reply(replies);
     if (this.#refuses && this.#opening.kind === "other") {
-      this.#gone.abort(new Error("The client cannot receive a message"));
+      this.#go("The client cannot receive a message");
     }
     if (malformed === undefined) return true;
     this.#events.malformed(malformed);
@@ -319,6 +326,11 @@ export class Hold {
     this.#pending = undefined;
     this.#left = how;
     this.#events.left(how);
-    this.#gone.abort(new Error("The client has left"));
+    this.#go("The client has left");
+  }
+
+  #go(why: string): void {
+    this.#goneWhy ??= new Error(why);
+    this.#gone?.abort(this.#goneWhy);
   }
 }

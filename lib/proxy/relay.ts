@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { close, writeAll } from "../base/conn.ts";
+import { close } from "../base/conn.ts";
 import type { Conn } from "../base/network.ts";
 import type { CallTap } from "./call_tap.ts";
 import type { HandOver } from "./hand_over.ts";
@@ -57,183 +57,207 @@ export type RelayEnd = "completed" | "downstream_reset" | "upstream_reset";
 type End = "fin" | { readonly broken: Conn; readonly while: "reading" | "writing" };
 
 /**
- * Relays until both directions have ended; closes both connections.
+ * Relays one session until both directions have ended; closes both connections.
  *
  * A reset while reading ends both directions at once (Deno has no way to send an RST, so the other side sees the
  * connection close). A connection that breaks while it is written to may still have sent something before: the other
  * direction is read to its end.
  *
- * `stop` ends it at once. Closing the connections from outside does not: on Deno 2.6 a write that is under way goes on
- * until the peer takes it or is gone.
+ * There may be thousands of relays, which wait for most of their time: what one keeps meanwhile is two reads.
  */
-export async function relay(
-  downstream: Conn,
-  upstream: Conn,
-  first: HandOver,
-  traffic: Traffic,
-  events: RelayEvents,
-  stop?: AbortSignal,
-): Promise<RelayEnd> {
-  const closeBoth = () => {
-    close(downstream);
-    close(upstream);
-  };
-  const stopped = Promise.withResolvers<void>();
-  // From then on nothing is reported or counted: a write may still be under way.
-  let over = false;
-  const onStop = () => {
-    over = true;
-    closeBoth();
-    stopped.resolve();
-  };
-  stop?.addEventListener("abort", onStop, { once: true });
-  if (stop?.aborted) onStop();
-  let half = false;
-  const sideEnded = () => {
-    if (half || over) return;
-    half = true;
-    events.halfClosed?.();
-  };
-  // The first connection that broke is the cause. What breaks after that, also by our own close, is a consequence.
-  let broken: Conn | undefined;
-  const onEnd = (end: End): void => {
-    if (end !== "fin") broken ??= end.broken;
-    if (end !== "fin" && end.while === "reading") closeBoth();
-    else sideEnded();
-  };
-  const countUpstream = (n: number) => {
-    if (over) return;
-    if (traffic.upstreamBytes === 0) events.upstream();
-    traffic.upstreamBytes += n;
-  };
-  const countDownstream = (n: number) => {
-    if (over) return;
-    if (traffic.downstreamBytes === 0) events.downstream();
-    traffic.downstreamBytes += n;
-  };
-  // The client may have ended, and what was held may still wait to be written.
-  if (first.ended) sideEnded();
-  first.pending?.then((bytes) => bytes === null && sideEnded(), sideEnded);
-  let clientEnded = false;
-  const mayCall = () => events.called?.() ?? true;
-  const sent = sendFirst(downstream, upstream, first, countUpstream, mayCall);
-  const listening = first.tap && { tap: first.tap, mayCall };
-  const ends = Promise.all([
-    copy(sent, downstream, upstream, countUpstream, listening).then((end) => {
-      clientEnded = true;
-      onEnd(end);
-    }),
-    copy(first.written, upstream, downstream, countDownstream).then((end) => {
-      if (end === "fin" && !clientEnded && !over) events.upstreamLeft?.();
-      onEnd(end);
-    }),
-  ]);
-  await Promise.race([ends, stopped.promise]);
-  over = true;
-  stop?.removeEventListener("abort", onStop);
-  closeBoth();
-  if (broken === undefined) return "completed";
-  return broken === downstream ? "downstream_reset" : "upstream_reset";
-}
+export class Relay {
+  readonly #downstream: Conn;
+  readonly #upstream: Conn;
+  readonly #traffic: Traffic;
+  readonly #events: RelayEvents;
+  /** Listens to the client's calls as long as there is something to learn. */
+  #tap: CallTap | undefined;
+  #tellEnd: (how: RelayEnd) => void = () => {};
+  /** Directions that run. */
+  #directions = 2;
+  /** From then on nothing is reported or counted: a write may still be under way. */
+  #over = false;
+  #isHalf = false;
+  #clientEnded = false;
+  /** The first connection that broke is the cause. What breaks after that, also by our own close, is a consequence. */
+  #broken: Conn | undefined;
 
-/** Sends what the hold has kept, then what must be parsed before the rest can be copied. Returns how it ended, if it has. */
-async function sendFirst(
-  downstream: Conn,
-  upstream: Conn,
-  { chunks, pending, ended, opening, tap }: HandOver,
-  count: (bytes: number) => void,
-  mayCall: () => boolean,
-): Promise<End | undefined> {
-  if (tap?.first !== undefined && !mayCall()) return lost(upstream);
-  // Taken out one by one: the hand-over stays referenced as long as the session runs, and kept bytes are large.
-  try {
-    for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {
-      await writeAll(upstream, chunk, count);
-    }
-  } catch {
-    return { broken: upstream, while: "writing" };
+  /** Takes over both connections; `traffic` counts what goes through them. */
+  constructor(downstream: Conn, upstream: Conn, traffic: Traffic, events: RelayEvents) {
+    this.#downstream = downstream;
+    this.#upstream = upstream;
+    this.#traffic = traffic;
+    this.#events = events;
   }
-  if (ended) return await finish(upstream);
-  // First the read that was under way, then more until nothing has to be removed any more.
-  for (let reading = pending; reading !== undefined || !opening.blind; reading = undefined) {
-    let bytes: Uint8Array | null;
+
+  /** Sends what the hold has kept, and then all that comes. Resolves when both connections are closed; never rejects. */
+  run(first: HandOver): Promise<RelayEnd> {
+    if (this.#over) return Promise.resolve("completed");
+    return new Promise((resolve) => {
+      this.#tellEnd = resolve;
+      this.#begin(first);
+    });
+  }
+
+  /**
+   * Ends it at once. Closing the connections from outside does not: on Deno 2.6 a write that is under way goes on until the
+   * peer takes it or is gone.
+   */
+  stop(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#closeBoth();
+    if (this.#broken === undefined) return this.#tellEnd("completed");
+    this.#tellEnd(this.#broken === this.#downstream ? "downstream_reset" : "upstream_reset");
+  }
+
+  #begin(first: HandOver): void {
+    this.#tap = first.tap;
+    // The client may have ended, and what was held may still wait to be written.
+    const clientEnds = () => this.#sideEnded();
+    if (first.ended) clientEnds();
+    first.pending?.then((bytes) => bytes === null && clientEnds(), clientEnds);
+    this.#copy(this.#sendFirst(first), this.#downstream, this.#upstream).then((end) => {
+      this.#clientEnded = true;
+      this.#directionEnded(end);
+    });
+    this.#copy(first.written, this.#upstream, this.#downstream).then((end) => {
+      if (end === "fin" && !this.#clientEnded && !this.#over) this.#events.upstreamLeft?.();
+      this.#directionEnded(end);
+    });
+  }
+
+  #directionEnded(end: End): void {
+    if (end !== "fin") this.#broken ??= end.broken;
+    if (--this.#directions === 0) this.stop();
+    else if (end !== "fin" && end.while === "reading") this.#closeBoth();
+    else this.#sideEnded();
+  }
+
+  #sideEnded(): void {
+    if (this.#isHalf || this.#over) return;
+    this.#isHalf = true;
+    this.#events.halfClosed?.();
+  }
+
+  #closeBoth(): void {
+    close(this.#downstream);
+    close(this.#upstream);
+  }
+
+  /** Whether the client may go on after what its tap has just learnt. If not, the session has lost its pod. */
+  #mayGoOn(): boolean {
+    if (this.#events.called?.() !== false) return true;
+    this.stop();
+    return false;
+  }
+
+  /** Sends what the hold has kept, then what must be parsed before the rest can be copied. Returns how it ended, if it has. */
+  async #sendFirst({ chunks, pending, ended, opening, tap }: HandOver): Promise<End | undefined> {
+    const downstream = this.#downstream, upstream = this.#upstream;
+    if (tap?.first !== undefined && !this.#mayGoOn()) return "fin";
     try {
-      bytes = await (reading ?? readSome(downstream));
-    } catch {
-      return { broken: downstream, while: "reading" };
-    }
-    if (bytes === null) return await finish(upstream);
-    const knew = tap?.first;
-    const watched = tap?.watches;
-    const { kept } = opening.take(bytes);
-    if ((tap?.first !== knew || tap?.watches !== watched) && !mayCall()) return lost(upstream);
-    try {
-      for (const part of kept) await writeAll(upstream, part, count);
+      // Taken out one by one: the next read may be long in coming, and kept bytes are large.
+      for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {
+        await this.#write(upstream, chunk);
+      }
     } catch {
       return { broken: upstream, while: "writing" };
     }
+    if (ended) return await finish(upstream);
+    // First the read that was under way, then more until nothing has to be removed any more.
+    for (let reading = pending; reading !== undefined || !opening.blind; reading = undefined) {
+      let bytes: Uint8Array | null;
+      try {
+        bytes = await (reading ?? readSome(downstream));
+      } catch {
+        return { broken: downstream, while: "reading" };
+      }
+      if (bytes === null) return await finish(upstream);
+      const knew = tap?.first;
+      const watched = tap?.watches;
+      const { kept } = opening.take(bytes);
+      if ((tap?.first !== knew || tap?.watches !== watched) && !this.#mayGoOn()) return "fin";
+      try {
+        for (const part of kept) await this.#write(upstream, part);
+      } catch {
+        return { broken: upstream, while: "writing" };
+      }
+    }
+    return undefined;
   }
-  return undefined;
+
+  /** Copies after `before`, unless that has ended the direction. */
+  async #copy(before: Promise<End | undefined | void>, from: Conn, to: Conn): Promise<End> {
+    const end = await before;
+    if (end !== undefined) return end;
+    const waiting = new Uint8Array(WAITING_BUFFER_BYTES);
+    let sizeBytes = SMALLEST_BUFFER_BYTES;
+    let filled = false;
+    for (;;) {
+      const buffer: Uint8Array = filled ? borrow(sizeBytes) : waiting;
+      let n: number | null;
+      try {
+        n = await from.read(buffer);
+      } catch {
+        return { broken: from, while: "reading" };
+      }
+      if (n === null) {
+        if (buffer !== waiting) giveBack(buffer);
+        return await finish(to);
+      }
+      filled = n === buffer.byteLength;
+      const bytes = filled ? buffer : buffer.subarray(0, n);
+      if (this.#tap !== undefined && from === this.#downstream && !this.#listen(this.#tap, bytes)) {
+        return "fin";
+      }
+      try {
+        const written = await to.write(bytes);
+        this.#count(to, written);
+        if (written < n) await this.#write(to, bytes.subarray(written));
+      } catch {
+        return { broken: to, while: "writing" };
+      }
+      if (buffer === waiting) continue;
+      giveBack(buffer);
+      sizeBytes = nextBufferBytes(sizeBytes, n);
+    }
+  }
+
+  /** Hears what the client sends. False if it must not be sent. */
+  #listen(tap: CallTap, bytes: Uint8Array): boolean {
+    const mayGoOn = !tap.take(bytes) || this.#mayGoOn();
+    if (tap.done) this.#tap = undefined;
+    return mayGoOn;
+  }
+
+  /** Writes all of it, and counts each part. */
+  async #write(to: Conn, bytes: Uint8Array): Promise<void> {
+    for (let rest = bytes;;) {
+      const n = await to.write(rest);
+      this.#count(to, n);
+      if (n === rest.byteLength) return;
+      rest = rest.subarray(n);
+    }
+  }
+
+  #count(to: Conn, bytes: number): void {
+    if (this.#over) return;
+    const traffic = this.#traffic;
+    if (to === this.#upstream) {
+      if (traffic.upstreamBytes === 0) this.#events.upstream();
+      traffic.upstreamBytes += bytes;
+    } else {
+      if (traffic.downstreamBytes === 0) this.#events.downstream();
+      traffic.downstreamBytes += bytes;
+    }
+  }
 }
 
 async function readSome(from: Conn): Promise<Uint8Array | null> {
   const buffer = new Uint8Array(WAITING_BUFFER_BYTES);
   const n = await from.read(buffer);
   return n === null ? null : buffer.subarray(0, n);
-}
-
-/** Listens to the client's calls while its bytes are copied. */
-interface Listening {
-  readonly tap: CallTap;
-  /** What the tap has just learnt permits to send the bytes. */
-  readonly mayCall: () => boolean;
-}
-
-/** The session has lost its pod, and nothing more may be sent there. */
-function lost(upstream: Conn): End {
-  return { broken: upstream, while: "reading" };
-}
-
-/** Copies after `before`, unless that has ended the direction. */
-async function copy(
-  before: Promise<End | undefined | void>,
-  from: Conn,
-  to: Conn,
-  count: (bytes: number) => void,
-  listening?: Listening,
-): Promise<End> {
-  const end = await before;
-  if (end !== undefined) return end;
-  const waiting = new Uint8Array(WAITING_BUFFER_BYTES);
-  let sizeBytes = SMALLEST_BUFFER_BYTES;
-  let filled = false;
-  for (;;) {
-    const buffer: Uint8Array = filled ? borrow(sizeBytes) : waiting;
-    let n: number | null;
-    try {
-      n = await from.read(buffer);
-    } catch {
-      return { broken: from, while: "reading" };
-    }
-    if (n === null) {
-      if (buffer !== waiting) giveBack(buffer);
-      return await finish(to);
-    }
-    filled = n === buffer.byteLength;
-    if (listening !== undefined) {
-      const { tap, mayCall } = listening;
-      if (tap.take(buffer.subarray(0, n)) && !mayCall()) return lost(to);
-      if (tap.done) listening = undefined;
-    }
-    try {
-      await writeAll(to, filled ? buffer : buffer.subarray(0, n), count);
-    } catch {
-      return { broken: to, while: "writing" };
-    }
-    if (buffer === waiting) continue;
-    giveBack(buffer);
-    sizeBytes = nextBufferBytes(sizeBytes, n);
-  }
 }
 
 /** The size of the next buffer, after a read of `n` bytes into one of `sizeBytes`. */

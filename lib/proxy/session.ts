@@ -10,8 +10,9 @@ import { messageOf } from "../base/errors.ts";
 import type { Outcome } from "../base/metrics.ts";
 import { type Conn, formatAddress } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
-import type { Caller, Routed, Seat } from "../target/seats.ts";
-import { type Carried, carry } from "./carry.ts";
+import type { Arrival, Door, Routed, Seat, WaitsFor } from "../target/seats.ts";
+import { type Carried, Carrier } from "./carry.ts";
+import type { HandOver } from "./hand_over.ts";
 import { HoldEnded, sayGoodbye, timedOut } from "./goodbye.ts";
 import type { Traffic } from "./relay.ts";
 import { type Client, type SessionEnds, Wait, type WaitPorts, type WaitSettings } from "./wait.ts";
@@ -42,10 +43,12 @@ export function runSession(
   return new Session(id, start, settings, ports, ends).run();
 }
 
-/** One session, and what its log line will say. */
-class Session {
+/** One session, and what its log line will say. The wait is given up when it is over: most sessions are relayed for long. */
+class Session implements Arrival {
+  readonly door: Door;
+  readonly counts: boolean;
   readonly #id: number;
-  readonly #client: SessionStart;
+  readonly #silentForMs: number | undefined;
   readonly #downstream: Conn;
   readonly #traffic: Traffic;
   readonly #settings: SessionSettings;
@@ -56,6 +59,11 @@ class Session {
   #outcome: Outcome = "completed";
   #reason: string | undefined;
   #seat: Seat | undefined;
+  #upstream: Conn | undefined;
+  #wait: Wait | undefined;
+  #carrier: Carrier | undefined;
+  /** Why it shall end, if it only watches and shall. */
+  #watchEnded: string | undefined;
   /** The daemon has sent its FIN before the client did. */
   #upstreamLeft = false;
   #heldMs: number | undefined;
@@ -69,7 +77,9 @@ class Session {
     ends: SessionEnds,
   ) {
     this.#id = id;
-    this.#client = start;
+    this.door = start.door;
+    this.counts = settings.wakeOn === "connect";
+    this.#silentForMs = start.silentForMs;
     this.#downstream = start.downstream;
     this.#traffic = start.traffic;
     this.#settings = settings;
@@ -86,7 +96,11 @@ class Session {
     log.debug("session_opened", session);
     try {
       tune(this.#downstream);
-      await this.#serve();
+      // Nothing that only the wait needs is kept by this function while the session is relayed.
+      const { outcome, reason, upstreamLeft } = await (await this.#connect()).carried;
+      this.#outcome = outcome;
+      this.#reason = reason;
+      this.#upstreamLeft = upstreamLeft;
     } catch (error) {
       this.#reason = messageOf(error);
       if (this.#ends.cut.aborted) this.#outcome = "drain_timeout";
@@ -97,36 +111,47 @@ class Session {
       }
     } finally {
       close(this.#downstream);
+      if (this.#upstream !== undefined) close(this.#upstream);
       this.#leave();
     }
     this.#tellEnd();
   }
 
-  /** Waits for a pod, and relays. @throws HoldEnded once the client was told why there is no pod, or the reason of `cut` */
-  async #serve(): Promise<void> {
-    const { clock, metrics, seats } = this.#ports;
+  /** What it waits for has changed. */
+  onWait(waitsFor: WaitsFor): void {
+    this.#wait?.waitFor(waitsFor);
+  }
+
+  /** It only watches, and shall end. */
+  onEnd(why: string): void {
+    this.#watchEnded ??= why;
+    this.#wait?.end(new HoldEnded("watch_ended", why));
+    this.#carrier?.endWatch(why);
+  }
+
+  /**
+   * Waits for a pod, and starts to relay; gives how that ends.
+   *
+   * @throws HoldEnded once the client was told why there is no pod, or the reason of `cut`
+   */
+  async #connect(): Promise<{ readonly carried: Promise<Carried> }> {
+    const { clock, seats } = this.#ports;
     const { cut } = this.#ends;
-    const wait = new Wait(this.#id, this.#client, this.#settings, this.#ports, this.#ends);
-    let upstream: Conn | undefined;
+    const client = { downstream: this.#downstream, door: this.door, silentForMs: this.#silentForMs };
+    const wait = this.#wait = new Wait(this.#id, client, this.#settings, this.#ports, this.#ends);
     try {
-      const connected = await wait.connect();
-      upstream = connected.upstream;
-      this.#seat = connected.seat;
+      const { seat, upstream } = await wait.connect(this);
+      this.#seat = seat;
+      this.#upstream = upstream;
       wait.over();
-      this.#heldMs = Math.round(clock.nowMs() - this.#startedMs);
-      const seconds = (clock.nowMs() - this.#startedMs) / 1000;
-      metrics.record("hold_seconds", seconds, {});
-      if (seats.routeOf(this.#id).isWarm) metrics.record("connect_seconds", seconds, {});
-      const carried = await this.#carry(upstream, wait);
-      this.#outcome = carried.outcome;
-      this.#reason = carried.reason;
-      this.#upstreamLeft = carried.upstreamLeft;
+      this.#tellHold();
+      return { carried: this.#carry(upstream, wait.hold.handOver()) };
     } catch (error) {
       if (!(error instanceof HoldEnded) || cut.aborted) throw error;
       this.#heldMs = Math.round(clock.nowMs() - this.#startedMs);
       const isPodLate = error.outcome === "timed_out" && error.message === "";
       const why = isPodLate ? seats.explainWait(this.#id, cut) : undefined;
-      const { readyWaitTimeoutMs } = seats.limitsOf(this.#client.door);
+      const { readyWaitTimeoutMs } = seats.limitsOf(this.door);
       // From here on it calls for no pod, however long the client still stays.
       this.#leave();
       const told = why === undefined ? error : await timedOut(error, why, readyWaitTimeoutMs, wait.hold);
@@ -135,8 +160,17 @@ class Session {
     } finally {
       wait.over();
       wait.hold.end();
-      if (upstream !== undefined) close(upstream);
+      this.#wait = undefined;
     }
+  }
+
+  /** The hold is over: there is a pod. */
+  #tellHold(): void {
+    const { clock, metrics, seats } = this.#ports;
+    const heldMs = clock.nowMs() - this.#startedMs;
+    this.#heldMs = Math.round(heldMs);
+    metrics.record("hold_seconds", heldMs / 1000, {});
+    if (seats.routeOf(this.#id).isWarm) metrics.record("connect_seconds", heldMs / 1000, {});
   }
 
   /** Gives the seat up, or the wait for one. Harmless when called twice. */
@@ -146,16 +180,14 @@ class Session {
     seats.end(this.#id);
   }
 
-  #carry(upstream: Conn, { hold, watchEnded }: Wait): Promise<Carried> {
+  #carry(upstream: Conn, first: HandOver): Promise<Carried> {
     const { clock, seats } = this.#ports;
     const { sessionIdleTimeoutMs } = this.#settings;
-    const firstBytes = {
-      upstream: () => seats.used(this.#id),
-      downstream: () => seats.answered(this.#id),
-      identified: (caller: Caller | undefined) => seats.identify(this.#id, caller),
-    };
-    const limits = { clock, sessionIdleTimeoutMs, cut: this.#ends.cut, watchEnded };
-    return carry(this.#downstream, upstream, hold.handOver(), this.#traffic, firstBytes, limits);
+    const limits = { clock, sessionIdleTimeoutMs, cut: this.#ends.cut };
+    const carrier = new Carrier(this.#id, this.#downstream, upstream, this.#traffic, seats, limits);
+    this.#carrier = carrier;
+    if (this.#watchEnded !== undefined) carrier.endWatch(this.#watchEnded);
+    return carrier.run(first);
   }
 
   /** Counts the end, and writes the session's line. If the pod broke the session, the line waits until it is known why. */

@@ -11,7 +11,7 @@ import { close, tune } from "../base/conn.ts";
 import type { CauseLog } from "../base/log.ts";
 import type { Conn } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
-import { DialError, type Door, type Seat, type Seats, type WaitsFor } from "../target/seats.ts";
+import { type Arrival, DialError, type Door, type Seat, type Seats, type WaitsFor } from "../target/seats.ts";
 import { clientLeft, HoldEnded, silentWhileHeld } from "./goodbye.ts";
 import { Hold, type HoldBudget } from "./hold.ts";
 import { GRPC_STATUS } from "./http2_errors.ts";
@@ -70,14 +70,14 @@ export class Wait {
   readonly #ends: SessionEnds;
   /** Ends the wait for a seat. */
   readonly #waiting = new AbortController();
-  /** Ends a dial, too. A FIN does not: then it is a half-close, which the relay passes on. */
-  readonly #dialling = new AbortController();
+  /** Ends the dial that is under way, too. A FIN does not: then it is a half-close, which the relay passes on. */
+  #dialling: AbortController | undefined;
+  #ended: { readonly reason: unknown } | undefined;
   readonly #door: Door;
   readonly #limit: WaitLimit;
   readonly #introduction: Introduction;
   #waitsFor: WaitsFor = "pod";
-  readonly #watchEnded = new AbortController();
-  readonly #onCut = () => this.#end(this.#ends.cut.reason);
+  readonly #onCut = () => this.end(this.#ends.cut.reason);
   readonly #onRefuse = () => this.#waiting.abort(this.#ends.refuse.reason);
 
   /** Starts the clock of the wait. */
@@ -107,7 +107,7 @@ export class Wait {
         this.#waiting.abort(clientLeft(how, this.hold, clock.nowMs() - startedMs));
       },
       malformed: ({ why }) => {
-        this.#end(new HoldEnded("protocol_error", `The client breaks the HTTP/2 protocol: ${why}`));
+        this.end(new HoldEnded("protocol_error", `The client breaks the HTTP/2 protocol: ${why}`));
       },
     });
     this.#limit = new WaitLimit(clock, seats.limitsOf(door), (waitsFor) => this.#timeIsUp(waitsFor));
@@ -123,26 +123,12 @@ export class Wait {
    *
    * @throws HoldEnded, or the reason why all sessions are cut
    */
-  async connect(): Promise<{ readonly seat: Seat; readonly upstream: Conn }> {
+  async connect(arrival: Arrival): Promise<{ readonly seat: Seat; readonly upstream: Conn }> {
     const { clock, random, seats } = this.#ports;
     const id = this.#id;
     const waiting = this.#waiting.signal;
-    const dialling = this.#dialling.signal;
     this.hold.start();
-    let seat = seats.open(id, {
-      door: this.#door,
-      counts: this.#settings.wakeOn === "connect",
-      onWait: (waitsFor) => {
-        this.#limit.waitFor(waitsFor);
-        this.#waitsFor = waitsFor;
-        this.#decline();
-      },
-      onEnd: (why) => {
-        const ended = new HoldEnded("watch_ended", why);
-        this.#watchEnded.abort(ended);
-        this.#end(ended);
-      },
-    });
+    let seat = seats.open(id, arrival);
     if (seat === undefined) {
       this.#startParsing();
       this.#refuseBeyondLimit();
@@ -150,6 +136,7 @@ export class Wait {
     for (let attempt = 0;; attempt++) {
       seat ??= await seats.wait(id, waiting);
       this.hold.stopParsing();
+      const dialling = this.#startDial();
       try {
         const upstream = await seats.dial(seat, dialling);
         // The seat may have been lost meanwhile: then this connection must not carry a byte.
@@ -169,9 +156,18 @@ export class Wait {
     }
   }
 
-  /** Aborted, also after the wait, when the session only watches and shall end. Its reason is a {@link HoldEnded}. */
-  get watchEnded(): AbortSignal {
-    return this.#watchEnded.signal;
+  /** It waits for this from now on. */
+  waitFor(waitsFor: WaitsFor): void {
+    this.#limit.waitFor(waitsFor);
+    this.#waitsFor = waitsFor;
+    this.#decline();
+  }
+
+  /** Ends the wait, and a dial that is under way. `connect` throws the reason. */
+  end(reason: unknown): void {
+    this.#ended ??= { reason };
+    this.#dialling?.abort(reason);
+    this.#waiting.abort(reason);
   }
 
   /** Stops the clock of the wait, and removes its listeners. Harmless when called twice. */
@@ -200,18 +196,19 @@ export class Wait {
     const { seats } = this.#ports;
     const id = this.#id;
     if (waitsFor === "room") {
-      return this.#end(new HoldEnded("queue_timeout", seats.explainQueue(id), GRPC_STATUS.resourceExhausted));
+      return this.end(new HoldEnded("queue_timeout", seats.explainQueue(id), GRPC_STATUS.resourceExhausted));
     }
-    this.#end(
+    this.end(
       seats.needs(id)
         ? new HoldEnded("timed_out", "", GRPC_STATUS.deadlineExceeded)
         : silentWhileHeld(seats.limitsOf(this.#door).readyWaitTimeoutMs),
     );
   }
 
-  #end(reason: unknown): void {
-    this.#dialling.abort(reason);
-    this.#waiting.abort(reason);
+  #startDial(): AbortSignal {
+    this.#dialling = new AbortController();
+    if (this.#ended !== undefined) this.#dialling.abort(this.#ended.reason);
+    return this.#dialling.signal;
   }
 
   #refuseBeyondLimit(): void {

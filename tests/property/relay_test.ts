@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { nextBufferBytes, relay } from "../../lib/proxy/relay.ts";
+import { nextBufferBytes, Relay } from "../../lib/proxy/relay.ts";
 import { handOver, zerosTakenOut } from "../support/hand_over.ts";
 import { concat, MemoryConn, readAll, writeAll } from "../support/memory_network.ts";
 
@@ -19,7 +19,7 @@ function cycle(sizes: readonly number[]): () => number {
   return () => sizes[at++ % sizes.length]!;
 }
 
-Deno.test("relay() gives out what it was given, whatever the slicing, and counts it", async () => {
+Deno.test("Relay gives out what it was given, whatever the slicing, and counts it", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.record({
@@ -45,10 +45,10 @@ Deno.test("relay() gives out what it was given, whatever the slicing, and counts
         });
         const traffic = { upstreamBytes: 0, downstreamBytes: 0 };
         const counted = { upstream: 0, downstream: 0 };
-        const running = relay(downstream, upstream, first, traffic, {
+        const running = new Relay(downstream, upstream, traffic, {
           upstream: () => counted.upstream++,
           downstream: () => counted.downstream++,
-        });
+        }).run(first);
         const send = async (conn: MemoryConn, all: readonly Uint8Array[], after?: Promise<unknown>) => {
           for (const bytes of all) await writeAll(conn, bytes);
           await after;
@@ -80,7 +80,7 @@ Deno.test("relay() gives out what it was given, whatever the slicing, and counts
   );
 });
 
-Deno.test("relay() ends, with both sides closed, at whatever moment either side resets", async () => {
+Deno.test("Relay ends, with both sides closed, at whatever moment either side resets", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.record({
@@ -96,16 +96,10 @@ Deno.test("relay() ends, with both sides closed, at whatever moment either side 
         const [client, downstream] = MemoryConn.pair(options(), options());
         const [upstream, server] = MemoryConn.pair(options(), options());
         const traffic = { upstreamBytes: 0, downstreamBytes: 0 };
-        const running = relay(
-          downstream,
-          upstream,
-          handOver(),
-          traffic,
-          {
-            upstream: () => {},
-            downstream: () => {},
-          },
-        );
+        const running = new Relay(downstream, upstream, traffic, {
+          upstream: () => {},
+          downstream: () => {},
+        }).run(handOver());
         const send = async (conn: MemoryConn, all: readonly Uint8Array[]) => {
           for (const bytes of all) await writeAll(conn, bytes);
         };

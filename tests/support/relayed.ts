@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type { HandOver } from "../../lib/proxy/hand_over.ts";
-import { relay, type RelayEnd } from "../../lib/proxy/relay.ts";
+import { Relay, type RelayEnd } from "../../lib/proxy/relay.ts";
 import { handOver } from "./hand_over.ts";
 import { MemoryConn, type MemoryOptions } from "./memory_network.ts";
 
@@ -14,12 +14,12 @@ export function takesNothing(conn: MemoryConn): void {
   conn.write = () => Promise.reject(new Deno.errors.BrokenPipe("Broken pipe"));
 }
 
-/** Starts a relay; `prepare` has the daemon's end before it. */
+/** Starts a relay; `prepare` has the daemon's end before it, and `before` the relay. */
 export function relayed(
   given: Partial<HandOver> = {},
   options: MemoryOptions = {},
   prepare: (upstream: MemoryConn) => void = () => {},
-  stop?: AbortSignal,
+  before: (relay: Relay) => void = () => {},
 ) {
   const [client, downstream] = MemoryConn.pair(options);
   const [upstream, server] = MemoryConn.pair(options);
@@ -29,17 +29,19 @@ export function relayed(
   const ended: { how?: RelayEnd } = {};
   const halves = { count: 0 };
   const left = { count: 0 };
-  const running = relay(downstream, upstream, handOver(given), traffic, {
+  const relay = new Relay(downstream, upstream, traffic, {
     upstream: () => firsts.push("upstream"),
     downstream: () => firsts.push("downstream"),
     halfClosed: () => halves.count++,
     upstreamLeft: () => left.count++,
-  }, stop).then((how) => {
+  });
+  before(relay);
+  const running = relay.run(handOver(given)).then((how) => {
     ended.how = how;
     assert.ok(downstream.closed && upstream.closed, "both are closed in the end");
     return how;
   });
-  return { client, downstream, upstream, server, traffic, firsts, ended, halves, left, running };
+  return { client, downstream, upstream, server, traffic, firsts, ended, halves, left, relay, running };
 }
 
 /** Has every write to this end wait, even when it is closed, as Deno 2.6 has it. */

@@ -42,7 +42,7 @@ class Turns {
 }
 
 for (const seed of [1, 2, 3, 4, 5]) {
-  Deno.test(`relay() keeps the bytes of sessions with shared buffers apart, in the order of seed ${seed}`, async () => {
+  Deno.test(`Relay keeps the bytes of sessions with shared buffers apart, in the order of seed ${seed}`, async () => {
     const turns = new Turns();
     const sessions = Array.from({ length: 20 }, (_, i) => {
       const parts = relayed({}, { capacityBytes: 300_000 }, (upstream) => turns.queue(upstream));
@@ -73,7 +73,7 @@ for (const seed of [1, 2, 3, 4, 5]) {
   });
 }
 
-Deno.test("relay() grows its buffer for a stream and gives it back when the stream is over", async () => {
+Deno.test("Relay grows its buffer for a stream and gives it back when the stream is over", async () => {
   const { client, downstream, server, running } = relayed({}, { capacityBytes: 4 * 1024 * 1024 });
   const reading = readAll(server);
   await writeAll(client, new Uint8Array(3 * 1024 * 1024));

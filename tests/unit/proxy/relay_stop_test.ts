@@ -12,37 +12,33 @@ import { settle } from "../../support/virtual_clock.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("relay() ends when it is told to, although closing a connection does not end a write", async () => {
-  const stop = new AbortController();
-  const { client, server, upstream, downstream, traffic, ended, running } = relayed(
+Deno.test("Relay ends when it is told to, although closing a connection does not end a write", async () => {
+  const { client, server, upstream, downstream, traffic, ended, relay, running } = relayed(
     {},
     {},
     standsStill,
-    stop.signal,
   );
   standsStill(downstream);
   await writeAll(client, bytes("question"));
   await writeAll(server, bytes("answer"));
   await settle();
   assert.equal(ended.how, undefined);
-  stop.abort();
+  relay.stop();
   await within(running, "the end of the relay");
   assert.ok(upstream.closed && downstream.closed);
   assert.deepEqual(traffic, { upstreamBytes: 0, downstreamBytes: 0 });
 });
 
-Deno.test("relay() neither counts nor tells what ends after it was told to end", async () => {
-  const stop = new AbortController();
+Deno.test("Relay neither counts nor tells what ends after it was told to end", async () => {
   const late = Promise.withResolvers<number>();
-  const { client, traffic, firsts, running } = relayed(
+  const { client, traffic, firsts, relay, running } = relayed(
     {},
     {},
     (upstream) => upstream.write = () => late.promise,
-    stop.signal,
   );
   await writeAll(client, bytes("question"));
   await settle();
-  stop.abort();
+  relay.stop();
   await within(running, "the end of the relay");
   late.resolve(8);
   await settle();
@@ -50,8 +46,8 @@ Deno.test("relay() neither counts nor tells what ends after it was told to end",
   assert.deepEqual(firsts, []);
 });
 
-Deno.test("relay() ends at once when it was told to before it began", async () => {
-  const { running } = relayed({}, {}, standsStill, AbortSignal.abort());
+Deno.test("Relay ends at once when it was told to before it began", async () => {
+  const { running } = relayed({}, {}, standsStill, (relay) => relay.stop());
   await within(running, "the end of the relay");
 });
 
@@ -84,9 +80,8 @@ const ENDS: Readonly<
 };
 
 for (const [what, { first, end }] of Object.entries(ENDS)) {
-  Deno.test(`relay() says once that one side has ended while a write to the server waits: ${what}`, async () => {
-    const stop = new AbortController();
-    const parts = relayed(first(), {}, standsStill, stop.signal);
+  Deno.test(`Relay says once that one side has ended while a write to the server waits: ${what}`, async () => {
+    const parts = relayed(first(), {}, standsStill);
     if (end !== undefined) {
       await settle();
       assert.equal(parts.halves.count, 0);
@@ -95,16 +90,15 @@ for (const [what, { first, end }] of Object.entries(ENDS)) {
     await settle();
     assert.equal(parts.halves.count, 1);
     assert.equal(parts.ended.how, undefined);
-    stop.abort();
+    parts.relay.stop();
     await within(parts.running, "the end of the relay");
     await settle();
     assert.equal(parts.halves.count, 1);
   });
 }
 
-Deno.test("relay() says that the client has sent a FIN while a write to it waits", async () => {
-  const stop = new AbortController();
-  const { client, server, downstream, halves, running } = relayed({}, {}, () => {}, stop.signal);
+Deno.test("Relay says that the client has sent a FIN while a write to it waits", async () => {
+  const { client, server, downstream, halves, relay, running } = relayed();
   standsStill(downstream);
   await writeAll(server, bytes("answer"));
   await settle();
@@ -112,6 +106,6 @@ Deno.test("relay() says that the client has sent a FIN while a write to it waits
   await client.closeWrite();
   await settle();
   assert.equal(halves.count, 1);
-  stop.abort();
+  relay.stop();
   await within(running, "the end of the relay");
 });

@@ -13,7 +13,7 @@ import { settle } from "../../support/virtual_clock.ts";
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("relay() carries bytes both ways and counts them", async () => {
+Deno.test("Relay carries bytes both ways and counts them", async () => {
   const { client, server, traffic, firsts, running } = relayed();
   await writeAll(client, bytes("question"));
   await client.closeWrite();
@@ -26,7 +26,7 @@ Deno.test("relay() carries bytes both ways and counts them", async () => {
   assert.deepEqual(firsts, ["upstream", "downstream"]);
 });
 
-Deno.test("relay() passes a FIN on at once, and lets the other direction go on", async () => {
+Deno.test("Relay passes a FIN on at once, and lets the other direction go on", async () => {
   for (const half of ["client", "server"] as const) {
     const { client, server, ended, running } = relayed();
     const [first, other] = half === "client" ? [client, server] : [server, client];
@@ -41,7 +41,7 @@ Deno.test("relay() passes a FIN on at once, and lets the other direction go on",
   }
 });
 
-Deno.test("relay() sends what was held before all else, then the read under way, then the rest", async () => {
+Deno.test("Relay sends what was held before all else, then the read under way, then the rest", async () => {
   const pending = Promise.withResolvers<Uint8Array | null>();
   const { client, server, traffic, running } = relayed({
     chunks: [bytes("one "), bytes("two ")],
@@ -57,7 +57,7 @@ Deno.test("relay() sends what was held before all else, then the read under way,
   assert.equal(traffic.upstreamBytes, 18);
 });
 
-Deno.test("relay() has the opening take out what was not meant for the server, and then looks no more", async () => {
+Deno.test("Relay has the opening take out what was not meant for the server, and then looks no more", async () => {
   const pending = Promise.resolve(Uint8Array.of(1, 0, 2));
   const { client, server, traffic, running } = relayed({ pending, opening: zerosTakenOut(6) });
   for (const byte of [0, 3, 0, 0, 4]) await writeAll(client, Uint8Array.of(byte));
@@ -68,7 +68,7 @@ Deno.test("relay() has the opening take out what was not meant for the server, a
   assert.equal(traffic.upstreamBytes, 5);
 });
 
-Deno.test("relay() sends the server's bytes only after what the hold had to say", async () => {
+Deno.test("Relay sends the server's bytes only after what the hold had to say", async () => {
   const said = Promise.withResolvers<void>();
   const { client, server, downstream, running } = relayed({ written: said.promise });
   await writeAll(server, bytes("from the server"));
@@ -81,7 +81,7 @@ Deno.test("relay() sends the server's bytes only after what the hold had to say"
   assert.equal(await running, "completed");
 });
 
-Deno.test("relay() passes on a FIN that came during the hold, after what was held", async () => {
+Deno.test("Relay passes on a FIN that came during the hold, after what was held", async () => {
   for (
     const first of [{ ended: true, pending: undefined }, { ended: false, pending: Promise.resolve(null) }]
   ) {
@@ -94,7 +94,7 @@ Deno.test("relay() passes on a FIN that came during the hold, after what was hel
   }
 });
 
-Deno.test("relay() ends both sides when one resets, and says which", async () => {
+Deno.test("Relay ends both sides when one resets, and says which", async () => {
   for (const side of ["downstream", "upstream"] as const) {
     const parts = relayed();
     await writeAll(parts.client, bytes("hello"));
@@ -106,7 +106,7 @@ Deno.test("relay() ends both sides when one resets, and says which", async () =>
   }
 });
 
-Deno.test("relay() blames the client whose reset ended the read under way since the hold", async () => {
+Deno.test("Relay blames the client whose reset ended the read under way since the hold", async () => {
   const pending = Promise.reject(new Deno.errors.ConnectionReset("Connection reset by peer"));
   pending.catch(() => {});
   const { server, running } = relayed({ chunks: [], pending, ended: false });
@@ -114,7 +114,7 @@ Deno.test("relay() blames the client whose reset ended the read under way since 
   assert.equal((await readAll(server)).byteLength, 0);
 });
 
-Deno.test("relay() still delivers what a server had sent before it stopped taking bytes", async () => {
+Deno.test("Relay still delivers what a server had sent before it stopped taking bytes", async () => {
   const { client, server, upstream, running } = relayed();
   await writeAll(server, bytes("refused: too large"));
   // The server reads no more: writes to it break, and what it has sent is there to be read.
@@ -125,7 +125,7 @@ Deno.test("relay() still delivers what a server had sent before it stopped takin
   assert.equal(await running, "upstream_reset");
 });
 
-Deno.test("relay() delivers what a server sends after it has stopped taking bytes", async () => {
+Deno.test("Relay delivers what a server sends after it has stopped taking bytes", async () => {
   const { client, server, upstream, ended, running } = relayed();
   takesNothing(upstream);
   await writeAll(client, bytes("a large body"));
@@ -137,7 +137,7 @@ Deno.test("relay() delivers what a server sends after it has stopped taking byte
   assert.equal(await running, "upstream_reset");
 });
 
-Deno.test("relay() delivers what a client sends after it has stopped taking bytes", async () => {
+Deno.test("Relay delivers what a client sends after it has stopped taking bytes", async () => {
   const { client, server, downstream, ended, running } = relayed();
   takesNothing(downstream);
   await writeAll(server, bytes("an answer that nobody wants"));
@@ -149,14 +149,14 @@ Deno.test("relay() delivers what a client sends after it has stopped taking byte
   assert.equal(await running, "downstream_reset");
 });
 
-Deno.test("relay() blames the server when what was held cannot be written to it", async () => {
+Deno.test("Relay blames the server when what was held cannot be written to it", async () => {
   const held = { chunks: [bytes("held")], pending: undefined, ended: false };
   const { server, running } = relayed(held, {}, takesNothing);
   await server.closeWrite();
   assert.equal(await running, "upstream_reset");
 });
 
-Deno.test("relay() reads no more than it can write on", async () => {
+Deno.test("Relay reads no more than it can write on", async () => {
   const { client, traffic, running, server } = relayed({}, { capacityBytes: 1_000 });
   let sent = 0;
   const sending = (async () => {
@@ -181,7 +181,7 @@ const FIRST: Readonly<Record<string, () => Partial<HandOver>>> = {
 };
 
 for (const [what, first] of Object.entries(FIRST)) {
-  Deno.test(`relay() sends nothing after a gap, when ${what} could not be written`, async () => {
+  Deno.test(`Relay sends nothing after a gap, when ${what} could not be written`, async () => {
     const sent: string[] = [];
     const { client, server, running } = relayed(first(), {}, (upstream) => {
       let writes = 0;
@@ -201,7 +201,7 @@ for (const [what, first] of Object.entries(FIRST)) {
   });
 }
 
-Deno.test("relay() tells that the server has left when its FIN comes before the client's end, and only then", async () => {
+Deno.test("Relay tells that the server has left when its FIN comes before the client's end, and only then", async () => {
   const order = {
     "server first": { ends: ["server", "client"], left: 1 },
     "client first": { ends: ["client", "server"], left: 0 },
@@ -220,12 +220,11 @@ Deno.test("relay() tells that the server has left when its FIN comes before the 
   assert.equal(await reset.running, "upstream_reset");
   assert.equal(reset.left.count, 0, "a reset says so itself");
 
-  const stop = new AbortController();
-  const stopped = relayed({}, {}, () => {}, stop.signal);
+  const stopped = relayed();
   const reading = Promise.withResolvers<number | null>();
   stopped.upstream.read = () => reading.promise;
   await settle();
-  stop.abort();
+  stopped.relay.stop();
   await stopped.running;
   reading.resolve(null);
   await settle();
