@@ -90,10 +90,25 @@ async function bundle(folder: string, commit: string): Promise<Bundle> {
     cwd: source,
   });
   const file = join(out, "main.js");
-  await Deno.writeTextFile(file, OWN_REQUIRE + await Deno.readTextFile(file));
+  const text = OWN_REQUIRE + await Deno.readTextFile(file);
+  rejectWideText(text);
+  await Deno.writeTextFile(file, text);
   // The file's time goes into the program: with a fixed one the same sources always give the same program.
   await Deno.utime(file, 0, 0);
   return { folder: out, version: config.version, commit, flags: flagsOf(config.tasks.start.command) };
+}
+
+/**
+ * One character beyond ASCII, and V8 keeps the whole bundle with two bytes a character, for as long as the program runs.
+ * The bundler escapes those in strings, but not those in tagged templates.
+ */
+export function rejectWideText(text: string): void {
+  const found = /.{0,30}[^\0-\x7f].{0,30}/.exec(text)?.[0];
+  if (found !== undefined) {
+    throw new Error(
+      `Found a character beyond ASCII in the bundle, at "${found}": move it out of the tagged template`,
+    );
+  }
 }
 
 async function copy(name: string, to: string): Promise<void> {

@@ -83,15 +83,15 @@ export class Carrier implements RelayEvents {
     this.#relay = new Relay(downstream, upstream, traffic, this);
   }
 
-  /** Relays to the end, and closes both connections. @throws the reason of `cut` */
-  run(first: HandOver): Promise<Carried> {
+  /** Relays to the end, and closes both connections. Give what it resolves with to `over`. Never rejects. */
+  run(first: HandOver): Promise<RelayEnd> {
     const { cut, sessionIdleTimeoutMs } = this.#limits;
     this.#tap = first.tap;
     cut.addEventListener("abort", this.#stop);
     // It may have been aborted since the session was connected.
     if (cut.aborted) this.#stop();
     this.#cancelIdle = this.#endAfter(sessionIdleTimeoutMs, "(--session-idle-timeout)");
-    return this.#result(this.#relay.run(first));
+    return this.#relay.run(first);
   }
 
   /** Ends it, because it only watches, and its pod goes or this proxy drains. Harmless when called twice. */
@@ -100,20 +100,17 @@ export class Carrier implements RelayEvents {
     this.#stop();
   }
 
-  async #result(relayed: Promise<RelayEnd>): Promise<Carried> {
+  /** The relay has ended like this: gives why. @throws the reason of `cut` */
+  over(outcome: RelayEnd): Carried {
     const { cut } = this.#limits;
-    try {
-      const outcome = await relayed;
-      cut.throwIfAborted();
-      if (this.#silence !== undefined) return this.#ended("idle_timeout", this.#silence);
-      if (this.#isLost) return { outcome: "watch_ended", reason: LOST, upstreamLeft: false };
-      if (this.#watchEnded === undefined) return this.#ended(outcome);
-      return { outcome: "watch_ended", reason: this.#watchEnded, upstreamLeft: false };
-    } finally {
-      this.#cancelIdle?.();
-      this.#cancelHalf?.();
-      cut.removeEventListener("abort", this.#stop);
-    }
+    this.#cancelIdle?.();
+    this.#cancelHalf?.();
+    cut.removeEventListener("abort", this.#stop);
+    cut.throwIfAborted();
+    if (this.#silence !== undefined) return this.#ended("idle_timeout", this.#silence);
+    if (this.#isLost) return { outcome: "watch_ended", reason: LOST, upstreamLeft: false };
+    if (this.#watchEnded === undefined) return this.#ended(outcome);
+    return { outcome: "watch_ended", reason: this.#watchEnded, upstreamLeft: false };
   }
 
   #ended(outcome: Outcome, reason?: string): Carried {

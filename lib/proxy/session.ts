@@ -11,10 +11,9 @@ import type { Outcome } from "../base/metrics.ts";
 import { type Conn, formatAddress } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
 import type { Arrival, Door, Routed, Seat, WaitsFor } from "../target/seats.ts";
-import { type Carried, Carrier } from "./carry.ts";
-import type { HandOver } from "./hand_over.ts";
+import { Carrier } from "./carry.ts";
 import { HoldEnded, sayGoodbye, timedOut } from "./goodbye.ts";
-import type { Traffic } from "./relay.ts";
+import type { RelayEnd, Traffic } from "./relay.ts";
 import { type Client, type SessionEnds, Wait, type WaitPorts, type WaitSettings } from "./wait.ts";
 
 /** The settings that matter. */
@@ -97,7 +96,8 @@ class Session implements Arrival {
     try {
       tune(this.#downstream);
       // Nothing that only the wait needs is kept by this function while the session is relayed.
-      const { outcome, reason, upstreamLeft } = await (await this.#connect()).carried;
+      const { carrier, relayed } = await this.#connect();
+      const { outcome, reason, upstreamLeft } = carrier.over(await relayed);
       this.#outcome = outcome;
       this.#reason = reason;
       this.#upstreamLeft = upstreamLeft;
@@ -130,11 +130,11 @@ class Session implements Arrival {
   }
 
   /**
-   * Waits for a pod, and starts to relay; gives how that ends.
+   * Waits for a pod, and starts to relay.
    *
    * @throws HoldEnded once the client was told why there is no pod, or the reason of `cut`
    */
-  async #connect(): Promise<{ readonly carried: Promise<Carried> }> {
+  async #connect(): Promise<{ readonly carrier: Carrier; readonly relayed: Promise<RelayEnd> }> {
     const { clock, seats } = this.#ports;
     const { cut } = this.#ends;
     const client = { downstream: this.#downstream, door: this.door, silentForMs: this.#silentForMs };
@@ -145,7 +145,8 @@ class Session implements Arrival {
       this.#upstream = upstream;
       wait.over();
       this.#tellHold();
-      return { carried: this.#carry(upstream, wait.hold.handOver()) };
+      const carrier = this.#newCarrier(upstream);
+      return { carrier, relayed: carrier.run(wait.hold.handOver()) };
     } catch (error) {
       if (!(error instanceof HoldEnded) || cut.aborted) throw error;
       this.#heldMs = Math.round(clock.nowMs() - this.#startedMs);
@@ -180,14 +181,14 @@ class Session implements Arrival {
     seats.end(this.#id);
   }
 
-  #carry(upstream: Conn, first: HandOver): Promise<Carried> {
+  #newCarrier(upstream: Conn): Carrier {
     const { clock, seats } = this.#ports;
     const { sessionIdleTimeoutMs } = this.#settings;
     const limits = { clock, sessionIdleTimeoutMs, cut: this.#ends.cut };
     const carrier = new Carrier(this.#id, this.#downstream, upstream, this.#traffic, seats, limits);
     this.#carrier = carrier;
     if (this.#watchEnded !== undefined) carrier.endWatch(this.#watchEnded);
-    return carrier.run(first);
+    return carrier;
   }
 
   /** Counts the end, and writes the session's line. If the pod broke the session, the line waits until it is known why. */

@@ -9,6 +9,9 @@ import type { Traffic } from "./relay.ts";
 /** Checks this many times within the timeout, so a silence is noticed at most this fraction of it late. */
 const LOOKS = 10;
 
+/** One for all: a function of its own would keep what `onSilence` was called with, for as long as the session runs. */
+const cancelNothing: CancelTimer = () => {};
+
 /** Calls `onSilent` once when `traffic` has not changed for `timeoutMs`; never when that is 0. */
 export function onSilence(
   clock: Clock,
@@ -16,7 +19,7 @@ export function onSilence(
   timeoutMs: number,
   onSilent: () => void,
 ): CancelTimer {
-  if (timeoutMs === 0) return () => {};
+  if (timeoutMs === 0) return cancelNothing;
   let lastBytes = -1;
   let changedMs = clock.nowMs();
   let cancel: CancelTimer;

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { check, flagsOf, TARGETS } from "../../.ci/compile.ts";
+import { check, flagsOf, rejectWideText, TARGETS } from "../../.ci/compile.ts";
 
 const MADE = { version: "1.2.3", commit: "0123456789ab" };
 
@@ -76,4 +76,9 @@ Deno.test("flagsOf() gives a command's flags", () => {
     "--no-prompt",
     "--allow-sys=a,b",
   ]);
+});
+
+Deno.test("rejectWideText() names the place of a character beyond ASCII, which would double the bundle in memory", () => {
+  rejectWideText('const arrow = "\\u2192";\n');
+  assert.throws(() => rejectWideText("html`from → to`"), /at "html`from → to`"/);
 });

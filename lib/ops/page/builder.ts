@@ -11,6 +11,9 @@ import { table } from "./table.ts";
 import { timeline, WINDOWS } from "./timeline.ts";
 import { amount, count, money, PHASES, STATES, time } from "./words.ts";
 
+/** Not within markup, where the bundler would leave it as it is (see `.ci/compile.ts`). */
+const ARROW = "→";
+
 /** What it looks like now. */
 export function nowPart(builder: BuilderFacts): Html {
   const { replicas, settings: { maxReplicas }, because, sessions, held, pods } = builder;
@@ -100,7 +103,7 @@ function decisionTable(decisions: BuilderFacts["decisions"], caption: string): H
     {
       head: "What",
       cell: ({ text, from, to }) =>
-        to === undefined ? text : html`${text} <span class="change">${from ?? "?"} → ${to}</span>`,
+        to === undefined ? text : html`${text} <span class="change">${from ?? "?"} ${ARROW} ${to}</span>`,
     },
     { head: "Why", kind: "free", cell: ({ because }) => because },
   ]);
