@@ -4,21 +4,14 @@
  * @module
  */
 import { logWith } from "../base/log.ts";
-import {
-  type BuilderSettings,
-  DEFAULT_POOL,
-  type PoolSettings,
-  poolsOf,
-  sharesOf,
-  warmOf,
-} from "../config/builders.ts";
+import { DEFAULT_POOL, poolsOf } from "../config/builders.ts";
 import type { Settings } from "../config/settings.ts";
 import { projectOf } from "../route/project.ts";
 import type { PoolPorts, RoutedBuilder } from "../route/pool_parts.ts";
 import { Router } from "../route/router.ts";
 import { SharedParts } from "../target/shared_parts.ts";
 import { Target, type TargetPorts } from "../target/target.ts";
-import type { TargetSettings } from "../target/target_settings.ts";
+import { type TargetSettings, targetSettingsOf } from "../target/target_settings.ts";
 
 /** What builders are made with. */
 export type BuildersPorts = Omit<TargetPorts, "shared"> & Pick<PoolPorts, "onPlan">;
@@ -53,7 +46,7 @@ export interface Builders {
 export function makeBuilders(settings: Settings, ports: BuildersPorts): Builders {
   const pools = poolsOf(settings);
   const planned = pools.flatMap((pool) =>
-    pool.builders.map((builder) => ({ pool, builder, own: targetSettings(settings, pool, builder) }))
+    pool.builders.map((builder) => ({ pool, builder, own: targetSettingsOf(settings, pool, builder) }))
   );
   const [first, ...others] = planned.map(({ own }) => own);
   const shared = new SharedParts([first!, ...others], settings, ports);
@@ -83,25 +76,6 @@ export function projectNames(
   { stsNamespace, clusterDomain }: Pick<Settings, "stsNamespace" | "clusterDomain">,
 ): { readonly namespace: string; readonly clusterDomain: string } {
   return { namespace: stsNamespace, clusterDomain };
-}
-
-function targetSettings(
-  settings: Settings,
-  pool: PoolSettings,
-  { name, service, isCordoned }: BuilderSettings,
-): TargetSettings {
-  const { maxReplicas } = settings;
-  return {
-    ...settings,
-    ...pool,
-    maxReplicas,
-    minReplicas: sharesOf(pool.minReplicas, pool.builders, maxReplicas).get(name)!,
-    stsName: name,
-    headlessServiceName: service,
-    isCordoned,
-    isOnly: pool.builders.length === 1,
-    warm: warmOf(pool, name, maxReplicas),
-  };
 }
 
 function routed({ name, isCordoned, target }: PooledTarget): RoutedBuilder {

@@ -13,7 +13,7 @@ import type { Pod } from "../kube/types.ts";
 /** What it is asked with. */
 export interface PodInquiryPorts extends Pick<BasePorts, "clock"> {
   /** Asks. */
-  readonly client: KubeClient;
+  readonly client: Pick<KubeClient, "json">;
 }
 
 /** How long an answer may take, in ms: somebody waits for it. */

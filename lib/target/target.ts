@@ -13,7 +13,7 @@ import { Standing } from "../ha/standing.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { statefulSetScale } from "../kube/scale.ts";
 import type { Agreement } from "../scaler/agreement.ts";
-import { type Capacity, type Room, sum } from "../scaler/capacity.ts";
+import { type Room, sum } from "../scaler/capacity.ts";
 import { ColdStart } from "../scaler/cold_start.ts";
 import { CountOwners } from "../scaler/count_owners.ts";
 import { waitExplainer } from "../scaler/explain.ts";
@@ -31,7 +31,7 @@ import { PodHealthChecks } from "./pod_health.ts";
 import type { BuilderSeats } from "./seats.ts";
 import type { SharedParts } from "./shared_parts.ts";
 import { TargetSeats } from "./target_seats.ts";
-import type { TargetSettings } from "./target_settings.ts";
+import { capacityOf, type TargetSettings } from "./target_settings.ts";
 import { Upstream } from "./upstream.ts";
 import type { UpstreamTls } from "./upstream_tls.ts";
 
@@ -222,12 +222,4 @@ function cordoned(observer: Observer): Presence {
     onPresence: (listener) => observer.onPresence(listener),
     podName: (ordinal) => observer.podName(ordinal),
   };
-}
-
-/** How sessions spread over the pods of a builder follows from how they spread over builders. */
-function capacityOf(
-  { maxReplicas, sessionsPerReplica, maxSessionsPerReplica, placement }: TargetSettings,
-): Capacity {
-  const spread = placement === "least-sessions" ? "least" : placement === "round-robin" ? "turn" : "lowest";
-  return { maxReplicas, sessionsPerReplica, maxSessionsPerReplica, spread };
 }

@@ -11,7 +11,7 @@ import { ONE_POD } from "../../support/capacity.ts";
 import { BUSY, EXPIRY_MS, IDLE, leaseOf, readyPod, TARGET } from "../../support/ha.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { arrive } from "../../support/seating.ts";
-import { soleProxy } from "../../support/sole_proxy.ts";
+import { soleProxy } from "../../../lib/scaler/sole_proxy.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const SIGNAL = new AbortController().signal;

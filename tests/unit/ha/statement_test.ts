@@ -9,7 +9,7 @@ import { Usage } from "../../../lib/scaler/usage.ts";
 import { ONE_POD } from "../../support/capacity.ts";
 import { arrive } from "../../support/seating.ts";
 import { BACKEND } from "../../support/session.ts";
-import { soleProxy } from "../../support/sole_proxy.ts";
+import { soleProxy } from "../../../lib/scaler/sole_proxy.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const NOBODY: LastUse = { lastUsedMs: new Map(), lastNeededMs: -Infinity };

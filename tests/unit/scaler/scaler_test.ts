@@ -9,7 +9,7 @@ import { ONE_POD } from "../../support/capacity.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { arrive, awaitSeat } from "../../support/seating.ts";
-import { soleProxy } from "../../support/sole_proxy.ts";
+import { soleProxy } from "../../../lib/scaler/sole_proxy.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const IDLE_MS = 60_000;

@@ -14,7 +14,7 @@ import { Scaler, type ScalerPolicy } from "../../../lib/scaler/scaler.ts";
 import { ONE_POD } from "../../support/capacity.ts";
 import { FakeScale } from "../../support/fake_scale.ts";
 import { recordingLog } from "../../support/recording_log.ts";
-import { soleProxy } from "../../support/sole_proxy.ts";
+import { soleProxy } from "../../../lib/scaler/sole_proxy.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 /** The idle timeout. */

@@ -1,12 +1,12 @@
 /**
- * The other proxies of a proxy that is alone.
+ * The other proxies of a proxy that is alone, for replays and tests: no record is read or written.
  *
  * @module
  */
-import type { Peers, PeerUse } from "../../lib/scaler/peers.ts";
-import type { Placement } from "../../lib/scaler/placement.ts";
+import type { Peers, PeerUse } from "./peers.ts";
+import type { Placement } from "./placement.ts";
 
-/** No other proxies: the promise is this proxy's own. */
+/** No other proxies: the promise is this proxy's own. Everything in use is known since `startedMs`, monotonic ms. */
 export function soleProxy(placement: Placement, startedMs: number): Peers {
   const use: PeerUse = {
     highestBusy: -1,
