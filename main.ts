@@ -37,6 +37,8 @@ async function main(stop: StopSignals): Promise<number> {
       }
       case "check":
         return await check(request, stop);
+      case "advise":
+        return await advise(request, stop);
       case "run":
         return await run(request, stop);
     }
@@ -163,10 +165,7 @@ async function check(
   const { runCheck } = await import("./lib/app/check_command.ts");
   // The findings say what matters.
   const log = logTo(() => {});
-  const { PROGRAM } = await import("./lib/config/commands.ts");
-  for (const { flag, variable } of overridden) {
-    await complain(`${PROGRAM}: "${flag}" has no effect: the variable ${variable} overrides it\n`);
-  }
+  await complainOfOverridden(overridden);
   const findings = await runCheck(settings, {
     clock,
     random,
@@ -179,6 +178,49 @@ async function check(
   }, stop.drain);
   await print(output === "json" ? reportJson(findings) : reportText(findings));
   return isHealthy(findings) ? 0 : 1;
+}
+
+/** Prints what other settings would have done. */
+async function advise(
+  request: import("./lib/config/advise_request.ts").AdviseRequest,
+  stop: StopSignals,
+): Promise<number> {
+  const { setImmediate } = await import("node:timers");
+  const { runAdvise } = await import("./lib/app/advise_command.ts");
+  const { settings, overridden, file } = request;
+  await complainOfOverridden(overridden);
+  if (settings.warm !== undefined) await (await import("./lib/base/temporal.ts")).loadZonedTimes();
+  const text = await runAdvise(request, {
+    bytes: bytesOf(file, stop.drain),
+    turn: () => {
+      stop.drain.throwIfAborted();
+      return new Promise((resolve) => setImmediate(resolve));
+    },
+  });
+  await print(text);
+  return 0;
+}
+
+/** What is in a file; `-` is standard input. Ends with the signal's reason. */
+async function* bytesOf(file: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  try {
+    const source = file === "-" ? Deno.stdin : await Deno.open(file);
+    signal.addEventListener("abort", () => source.close());
+    yield* source.readable;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new Error(`Cannot read "${file}"`, { cause: error });
+  }
+}
+
+/** Says which flags have no effect. */
+async function complainOfOverridden(
+  overridden: readonly import("./lib/config/parse_settings.ts").OverriddenFlag[],
+): Promise<void> {
+  const { PROGRAM } = await import("./lib/config/commands.ts");
+  for (const { flag, variable } of overridden) {
+    await complain(`${PROGRAM}: "${flag}" has no effect: the variable ${variable} overrides it\n`);
+  }
 }
 
 /** Tells whoever sits at the terminal what to type. */

@@ -10,13 +10,16 @@
  */
 import { Command, CommanderError, Option } from "@commander-js/extra-typings";
 import { UsageError } from "../base/errors.ts";
+import { type AdviseRequest, adviseRequest } from "./advise_request.ts";
 import {
-  CHECK_FLAG,
-  CHECK_OUTPUTS,
-  type CheckOutput,
+  ADVISE_FLAGS,
+  type AdviseFlag,
   COMMANDS,
   DEMO_FLAGS,
+  OUTPUT_FLAG,
   PROGRAM,
+  REPORT_OUTPUTS,
+  type ReportOutput,
   type Shell,
   SHELLS,
 } from "./commands.ts";
@@ -28,6 +31,7 @@ import { type SettingKey, settingRows, SETTINGS, TOPICS } from "./settings.ts";
 export type Request =
   | RunRequest
   | CheckRequest
+  | AdviseRequest
   /** `stub`: without real buildkitd. `laptop`: without a route to the pods. */
   | { readonly command: "demo"; readonly stub: boolean; readonly laptop: boolean }
   | { readonly command: "help"; readonly text: string }
@@ -41,7 +45,7 @@ export interface CheckRequest extends Omit<RunRequest, "command"> {
   /** Distinguishes it from the other commands. */
   readonly command: "check";
   /** How to print the report. */
-  readonly output: CheckOutput;
+  readonly output: ReportOutput;
 }
 
 /**
@@ -64,41 +68,60 @@ export function parseCommandLine(args: readonly string[], variables: SettingsInp
   const problems: string[] = [];
   if (command === undefined) problems.push(unknownCommand(name, program));
   const flags = flagsOf(given);
+  const own = (flag: AdviseFlag) =>
+    given[new Option(ADVISE_FLAGS[flag].flag).attributeName()] as string | undefined;
+  const ownFlags = adviseFlags().filter((flag) => own(flag) !== undefined).map((flag) =>
+    ADVISE_FLAGS[flag].flag
+  );
   if (name === "demo") {
-    const outputs = output === undefined ? [] : [CHECK_FLAG.flag];
-    return demoRequest([...flags.keys()], [...rest, ...unknown, ...outputs], problem);
+    const outputs = output === undefined ? [] : [OUTPUT_FLAG.flag];
+    return demoRequest([...flags.keys()], [...rest, ...unknown, ...outputs, ...ownFlags], problem);
   }
   problems.push(...unknownFlags(unknown, program));
   if (problem !== undefined) problems.push(problem);
-  if (output !== undefined && command !== undefined && name !== "check") {
-    problems.push(`Cannot use "${CHECK_FLAG.flag}" with "${name}": only "check" prints a report`);
+  const reports = name === "check" || name === "advise";
+  if (output !== undefined && command !== undefined && !reports) {
+    problems.push(
+      `Cannot use "${OUTPUT_FLAG.flag}" with "${name}": only "check" and "advise" print a report`,
+    );
+  }
+  if (command !== undefined && name !== "advise") {
+    problems.push(...ownFlags.map((flag) => `Cannot use "${flag}" with "${name}": only "advise" replays`));
   }
   const shell = name === "completions" ? rest.shift() : undefined;
   if (name === "completions" && !isShell(shell)) {
     const found = shell === undefined ? "no shell" : `"${shell}"`;
     problems.push(`Cannot make completions: found ${found}, want one of ${SHELLS.join(", ")}`);
   }
+  const file = name === "advise" ? rest.shift() : undefined;
   if (command !== undefined) problems.push(...rest.map((each) => `Unexpected argument "${each}"`));
 
   if (name === "version" || name === "completions") {
     if (problems.length > 0) throw new UsageError(problems, { preventsStart: false });
     return isShell(shell) ? { command: "completions", shell } : { command: "version" };
   }
-  if (name === "check") return checkRequest({ flags, variables, problems }, output ?? CHECK_OUTPUTS[0]);
-  return runRequest({ flags, variables, problems });
+  const report = reports ? outputOf(output ?? REPORT_OUTPUTS[0], problems) : undefined;
+  const input = { flags, variables, problems };
+  if (name === "advise") return adviseRequest(input, file, report, own);
+  if (name === "check") return { ...runRequest(input), command: "check", output: report! };
+  return runRequest(input);
 }
 
-function checkRequest(input: SettingsInput, output: string | boolean): CheckRequest {
-  const known = CHECK_OUTPUTS.find((each) => each === output);
-  const problems = [...input.problems ?? []];
+/** How to print a report. Without a known way there is a problem more. */
+function outputOf(output: string | boolean, problems: string[]): ReportOutput | undefined {
+  const known = REPORT_OUTPUTS.find((each) => each === output);
   if (known === undefined) {
     problems.push(
-      `Cannot parse "${CHECK_FLAG.flag}": found ${JSON.stringify(output)}, want one of ${
-        CHECK_OUTPUTS.join(", ")
+      `Cannot parse "${OUTPUT_FLAG.flag}": found ${JSON.stringify(output)}, want one of ${
+        REPORT_OUTPUTS.join(", ")
       }`,
     );
   }
-  return { ...runRequest({ ...input, problems }), command: "check", output: known! };
+  return known;
+}
+
+function adviseFlags(): readonly AdviseFlag[] {
+  return Object.keys(ADVISE_FLAGS) as AdviseFlag[];
 }
 
 interface Split {
@@ -194,7 +217,7 @@ function commandTree(): Command {
       new Option(`${flag} <${type.placeholder}>`, help).helpGroup(`${TOPICS[topic]}:`),
     );
   }
-  program.addOption(outputOption().hideHelp());
+  for (const option of [outputOption(), ...adviseOptions()]) program.addOption(option.hideHelp());
   program.addOption(new Option("-h, --help", "show this").helpGroup("Other:"));
   program.addOption(new Option("--version", "show the version").helpGroup("Other:"));
   for (const [name, { help }] of COMMANDS) {
@@ -202,6 +225,10 @@ function commandTree(): Command {
     if (name === "demo") { for (const [flag, help] of DEMO_FLAGS) command.option(flag, help); }
     if (name === "check") {
       command.usage("[flags]").addOption(outputOption()).summary(help).description(CHECK_HELP);
+    }
+    if (name === "advise") {
+      command.usage("FILE [flags]").addOption(outputOption()).summary(help).description(ADVISE_HELP);
+      for (const option of adviseOptions()) command.addOption(option);
     }
     if (name === "completions") {
       command.addArgument(program.createArgument("<shell>", "the shell to make it for").choices(SHELLS));
@@ -212,9 +239,22 @@ function commandTree(): Command {
 }
 
 function outputOption(): Option {
-  const { flag, help } = CHECK_FLAG;
-  return new Option(`${flag} <how>`, `${help}: ${CHECK_OUTPUTS.join(", ")}\n[default ${CHECK_OUTPUTS[0]}]`);
+  const { flag, help } = OUTPUT_FLAG;
+  return new Option(`${flag} <how>`, `${help}: ${REPORT_OUTPUTS.join(", ")}\n[default ${REPORT_OUTPUTS[0]}]`);
 }
+
+function adviseOptions(): readonly Option[] {
+  return Object.values(ADVISE_FLAGS).map(({ flag, placeholder, help }) =>
+    new Option(`${flag} <${placeholder}>`, help)
+  );
+}
+
+const ADVISE_HELP =
+  `Replays past sessions with other idle timeouts and other numbers of builders, and prints for each pair the pod-hours, ` +
+  `the cold starts and the minutes that clients would have waited. FILE is the program's own log (--log-format json), or ` +
+  `CSV with the columns start, and end or duration; "-" is standard input. Takes the flags and variables of "run", and ` +
+  `replays with them: --max-replicas, --max-sessions-per-replica, --price-per-hour and others. Needs no cluster. Exit ` +
+  `codes: 0 done, 1 the file cannot be read, 2 wrong usage or wrong lines.`;
 
 const CHECK_HELP =
   `Looks for faults in the cluster and the settings: the API server, the rights, the StatefulSets with their Services, ` +
@@ -244,6 +284,7 @@ Examples:
   ${PROGRAM} --kubeconfig ~/.kube/config --context staging
   SCALE_DOWN_IDLE_TIMEOUT=30s ${PROGRAM} --log-format json
   ${PROGRAM} check --sts-namespace ci
+  ${PROGRAM} advise proxy.log
   ${PROGRAM} demo
   source <(${PROGRAM} completions bash)
 

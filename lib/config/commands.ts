@@ -18,18 +18,40 @@ export const DEMO_FLAGS = [
   ["--laptop", "as on a laptop, without a route to the pods: through the API server"],
 ] as const;
 
-/** How `check` can print its report. */
-export const CHECK_OUTPUTS = ["text", "json"] as const;
-/** One of {@link CHECK_OUTPUTS}. */
-export type CheckOutput = typeof CHECK_OUTPUTS[number];
+/** How `check` and `advise` can print their reports. */
+export const REPORT_OUTPUTS = ["text", "json"] as const;
+/** One of {@link REPORT_OUTPUTS}. */
+export type ReportOutput = typeof REPORT_OUTPUTS[number];
 
-/** What `check` takes beside the flags and variables of `run`. */
-export const CHECK_FLAG = { flag: "--output", help: "how to print the report" } as const;
+/** What `check` and `advise` take beside the flags and variables of `run`. */
+export const OUTPUT_FLAG = { flag: "--output", help: "how to print the report" } as const;
+
+/** What else `advise` takes. */
+export const ADVISE_FLAGS = {
+  idleTimeouts: {
+    flag: "--idle-timeouts",
+    placeholder: "durations",
+    help: "idle timeouts to try\n[default 1m,2m,5m,10m,30m and --idle-timeout]",
+  },
+  builderCounts: {
+    flag: "--builder-counts",
+    placeholder: "numbers",
+    help: "numbers of builders to try\n[default from 1 to as many as there are, up to 8]",
+  },
+  startTime: {
+    flag: "--start-time",
+    placeholder: "duration",
+    help: "how long a pod takes to start\n[default the median of the log, else 30s]",
+  },
+} as const;
+/** A key of {@link ADVISE_FLAGS}. */
+export type AdviseFlag = keyof typeof ADVISE_FLAGS;
 
 /** All commands with their help, in the order of `--help`. */
 export const COMMANDS: ReadonlyMap<string, { readonly help: string }> = new Map([
   ["run", { help: "proxy and scale (the default)" }],
   ["check", { help: "look for faults, and name the commands that fix them" }],
+  ["advise", { help: "replay past sessions with other idle timeouts and builders" }],
   ["demo", { help: "demonstrate it on a miniature cluster inside this process" }],
   ["version", { help: "show the version" }],
   ["completions", { help: "print a script that completes commands and flags" }],

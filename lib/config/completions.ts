@@ -4,7 +4,16 @@
  *
  * @module
  */
-import { CHECK_FLAG, CHECK_OUTPUTS, COMMANDS, DEMO_FLAGS, PROGRAM, type Shell, SHELLS } from "./commands.ts";
+import {
+  ADVISE_FLAGS,
+  COMMANDS,
+  DEMO_FLAGS,
+  OUTPUT_FLAG,
+  PROGRAM,
+  REPORT_OUTPUTS,
+  type Shell,
+  SHELLS,
+} from "./commands.ts";
 import { settingRows } from "./settings.ts";
 
 /** Prints the completion script for a shell. */
@@ -19,9 +28,15 @@ export async function printCompletions(words: readonly string[]): Promise<void> 
   const root = new RootCommand();
   for (const [name, { help }] of COMMANDS) {
     const command = root.command(name, help);
-    if (name === "run" || name === "check") addSettings(command);
-    if (name === "check") {
-      command.option(CHECK_FLAG.flag.slice(2), CHECK_FLAG.help, choices(CHECK_OUTPUTS));
+    const reports = name === "check" || name === "advise";
+    if (name === "run" || reports) addSettings(command);
+    if (name === "advise") {
+      for (const { flag, help } of Object.values(ADVISE_FLAGS)) {
+        command.option(flag.slice(2), help.split("\n")[0]!, choices([]));
+      }
+    }
+    if (reports) {
+      command.option(OUTPUT_FLAG.flag.slice(2), OUTPUT_FLAG.help, choices(REPORT_OUTPUTS));
     }
     if (name === "demo") { for (const [flag, help] of DEMO_FLAGS) command.option(flag.slice(2), help); }
     if (name === "completions") command.argument("shell", choices(SHELLS));

@@ -27,6 +27,8 @@ export interface Options {
   readonly builders?: number;
   readonly replicas?: number;
   readonly durationMs?: number;
+  /** How likely a client comes at a moment in which a scale-down is about to happen. */
+  readonly aim?: number;
   /** Is given each line of the trace. */
   readonly print?: (line: string) => void;
 }
@@ -62,7 +64,7 @@ export const BLINDING: ReadonlySet<string> = new Set([
 
 /** What the seed says. */
 export function draw(options: Options): { plan: Plan; faults: FaultName[] } {
-  const { seed, without, proxies, clients, durationMs } = options;
+  const { seed, without, proxies, clients, durationMs, aim } = options;
   const random = seededRandom(seed);
   const count = random.pick([1, 2, 2, 2, 3, 3, 4]);
   const drawnMs = random.integer(60, 240) * SECOND;
@@ -99,6 +101,7 @@ export function draw(options: Options): { plan: Plan; faults: FaultName[] } {
       durationMs: durationMs ?? drawnMs,
       clients: clients ?? drawnClients,
       ...style,
+      ...(aim === undefined ? {} : { aim }),
       ...inNumbers,
       settings: {
         ...settings,

@@ -91,7 +91,7 @@ Deno.test("parseCommandLine() names the nearest of unknown flags, commands and a
     assert.deepEqual(problemsOf(`${flag}=foo`), [`Cannot use "${flag}=foo": "${flag}" takes no value`]);
   }
   assert.deepEqual(problemsOf("deploy"), [
-    'Unknown command "deploy": want one of run, check, demo, version, completions',
+    'Unknown command "deploy": want one of run, check, advise, demo, version, completions',
   ]);
 });
 
@@ -139,7 +139,7 @@ Deno.test("parseCommandLine() gives check the settings of run, and an output", (
   ]);
   for (const name of ["run", "version"]) {
     assert.deepEqual(problemsOf(name, "--output=json"), [
-      `Cannot use "--output" with "${name}": only "check" prints a report`,
+      `Cannot use "--output" with "${name}": only "check" and "advise" print a report`,
     ]);
   }
   assert.deepEqual(problemsOf("demo", "--output=json"), [
@@ -161,7 +161,7 @@ Deno.test("parseCommandLine() knows version, completions and their arguments", (
   assert.deepEqual(parse("completions", "fish"), { command: "completions", shell: "fish" });
   assert.deepEqual(parse("complete", "--", "--lo"), { command: "complete", words: ["--lo"] });
   assert.deepEqual(problemsOf("complete"), [
-    'Unknown command "complete": want one of run, check, demo, version, completions',
+    'Unknown command "complete": want one of run, check, advise, demo, version, completions',
   ]);
   assert.deepEqual(problemsOf("completions", "tcsh"), [
     'Cannot make completions: found "tcsh", want one of bash, zsh, fish, powershell',
@@ -254,7 +254,7 @@ Deno.test("--help keeps the order of topics, and says how to write values", () =
   assert.match(help, /-h, --help +show this\n +--version +show the version\n/);
   assert.match(
     help,
-    /\n {2}run +proxy and scale \(the default\)\n {2}check .*\n.*\n? {2}demo .*\n.*\n? {2}version/,
+    /\n {2}run +proxy and scale \(the default\)\n {2}check .*\n.*\n? {2}advise .*\n.*\n? {2}demo .*\n.*\n? {2}version/,
   );
   assert.equal(help.match(/--help/g)!.length, 1);
 });

@@ -1,0 +1,128 @@
+/**
+ * What other idle timeouts and other numbers of builders would have cost and saved: replays a history with each of them.
+ *
+ * @module
+ */
+import { DEFAULT_POOL, poolsOf } from "../config/builders.ts";
+import type { Settings } from "../config/settings.ts";
+import { CANDIDATES_MS } from "../ops/savings.ts";
+import type { History } from "./history.ts";
+import { type Replayed, replaySessions } from "./replay.ts";
+
+/** Without any cold start in the history, a pod takes so long to start, in ms. */
+export const DEFAULT_START_MS = 30_000;
+
+/** More builders than this are not replayed unless asked for: each more takes longer, and says less. */
+const MOST_BUILDERS = 8;
+
+/** What to replay with. */
+export interface AdviceOptions {
+  /** What is in force, or would be. They describe one pool. */
+  readonly settings: Settings;
+  /** Idle timeouts to try, in ms; without it, those that the status page shows, and the one that is set. */
+  readonly idleTimeoutsMs?: readonly number[] | undefined;
+  /** Numbers of builders to try; without it, up to as many as there are. */
+  readonly builderCounts?: readonly number[] | undefined;
+  /** How long a pod takes to start, in ms; without it, the median of the history. */
+  readonly startMs?: number | undefined;
+}
+
+/** One row: what these settings would have done. */
+export interface Trial extends Replayed {
+  /** How many builders there are. */
+  readonly builders: number;
+  /** The idle timeout, in ms. */
+  readonly idleTimeoutMs: number;
+  /** These are the settings in force. */
+  readonly isSet: boolean;
+}
+
+/** All rows, and what they rest on. */
+export interface Advice {
+  /** From the first connection, in ms since the epoch. */
+  readonly fromMs: number;
+  /** To the end of the last session and the longest idle timeout after it, in ms since the epoch. */
+  readonly untilMs: number;
+  /** How long a pod takes to start, in ms. */
+  readonly startMs: number;
+  /** Where that is from. */
+  readonly startFrom: "flag" | "history" | "default";
+  /** By the number of builders, then by idle timeout. */
+  readonly trials: readonly Trial[];
+}
+
+/** Replays the history with every pair of the settings to try. `turn` as in `replaySessions`. */
+export async function advise(
+  history: History,
+  options: AdviceOptions,
+  turn: () => Promise<void>,
+): Promise<Advice> {
+  const { settings } = options;
+  const { sessions } = history;
+  const [pool] = poolsOf(settings);
+  const setMs = pool!.idleTimeoutMs;
+  const timeoutsMs = ascending(options.idleTimeoutsMs ?? [...CANDIDATES_MS, setMs]);
+  const names = namesOf(settings, history);
+  const counts = ascending(
+    options.builderCounts ?? Array.from({ length: Math.min(names.length, MOST_BUILDERS) }, (_, i) => i + 1),
+  );
+  const fromMs = sessions[0]!.startMs;
+  const lastMs = sessions.reduce((last, each) => Math.max(last, each.startMs + each.durationMs), fromMs);
+  const untilMs = lastMs + timeoutsMs.at(-1)!;
+  const { startMs, startFrom } = startOf(history, options.startMs);
+  const trials: Trial[] = [];
+  for (const builders of counts) {
+    for (const idleTimeoutMs of timeoutsMs) {
+      const replayed = await replaySessions({
+        sessions,
+        settings: settingsWith(settings, namesFor(names, builders), idleTimeoutMs),
+        startMs: () => startMs,
+        untilMs,
+        turn,
+      });
+      const isSet = idleTimeoutMs === setMs && builders === names.length;
+      trials.push({ builders, idleTimeoutMs, isSet, ...replayed });
+    }
+  }
+  return { fromMs, untilMs, startMs, startFrom, trials };
+}
+
+/** The same settings with these builders, none of them cordoned, and this idle timeout. */
+export function settingsWith(settings: Settings, names: readonly string[], idleTimeoutMs: number): Settings {
+  const pool = poolsOf(settings)[0]?.name ?? DEFAULT_POOL;
+  return {
+    ...settings,
+    builders: names.map((name) => ({ pool, name, service: name })),
+    cordoned: undefined,
+    idleTimeoutMs: { base: idleTimeoutMs, pools: new Map() },
+  };
+}
+
+/** The builders that there are: as declared, else as the history has them. */
+function namesOf(settings: Settings, { builders }: History): readonly string[] {
+  if (settings.builders !== undefined) return settings.builders.map(({ name }) => name);
+  return builders.length > 0 ? builders : [settings.stsName];
+}
+
+/** So many names: those that there are, then others as the chart would make them. */
+function namesFor(names: readonly string[], count: number): readonly string[] {
+  const more = Array.from({ length: count }, (_, i) => `${names[0]}-b${i + 1}`)
+    .filter((name) => !names.includes(name));
+  return [...names, ...more].slice(0, count);
+}
+
+function startOf(
+  { coldStartsMs }: History,
+  givenMs: number | undefined,
+): Pick<Advice, "startMs" | "startFrom"> {
+  if (givenMs !== undefined) return { startMs: givenMs, startFrom: "flag" };
+  const sorted = coldStartsMs.toSorted((a, b) => a - b);
+  const median = sorted[Math.floor(sorted.length / 2)];
+  return median === undefined
+    ? { startMs: DEFAULT_START_MS, startFrom: "default" }
+    : { startMs: median, startFrom: "history" };
+}
+
+function ascending(values: readonly number[]): readonly number[] {
+  return [...new Set(values)].sort((a, b) => a - b);
+}

@@ -1,0 +1,76 @@
+/**
+ * Sessions in the program's own log: the records `session_ended` of `--log-format json`. What stands before a record on its
+ * line, such as the pod's name by `kubectl logs --prefix`, is ignored. The text format has no dates, so it is not read. Pure.
+ *
+ * @module
+ */
+import type { EventCode } from "../base/events.ts";
+import { readTime } from "./read_time.ts";
+import type { Found, HistoryReader } from "./history.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const SESSION: EventCode = "session_ended";
+const COLD_START: EventCode = "cold_start_ended";
+
+/** Reads a log. */
+export class LogReader implements HistoryReader {
+  readonly format = "log";
+
+  read(line: string): Found {
+    const record = recordIn(line);
+    if (record === undefined) return "skipped";
+    switch (record.code) {
+      case SESSION:
+        return sessionOf(record);
+      case COLD_START:
+        return isDuration(record.readyMs) ? { coldStartMs: record.readyMs } : "nothing";
+      default:
+        return "nothing";
+    }
+  }
+}
+
+function recordIn(line: string): Fields | undefined {
+  const at = line.indexOf("{");
+  if (at < 0) return undefined;
+  try {
+    const record: unknown = JSON.parse(line.slice(at));
+    const isRecord = typeof record === "object" && record !== null && "code" in record && "time" in record;
+    return isRecord ? record as Fields : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The record is written when the session has ended; its `durationMs` begins with the connection and includes `heldMs`. */
+function sessionOf({ time, durationMs, heldMs, pod, project, builder }: Fields): Found {
+  const problems: string[] = [];
+  const endMs = typeof time === "string" ? readTime(time) : undefined;
+  if (endMs === undefined) {
+    problems.push(`cannot read "time": found ${quote(time)}, want a time as the program writes it`);
+  }
+  for (const [name, value] of [["durationMs", durationMs], ["heldMs", heldMs]] as const) {
+    if (!isDuration(value)) {
+      problems.push(`cannot read "${name}": found ${quote(value)}, want a number of milliseconds`);
+    }
+  }
+  if (endMs === undefined || !isDuration(durationMs) || !isDuration(heldMs)) return { problems };
+  const session = {
+    startMs: endMs - durationMs,
+    durationMs,
+    // Both are rounded.
+    heldMs: Math.min(heldMs, durationMs),
+    wasServed: typeof pod === "string",
+    ...(typeof project === "string" ? { project } : {}),
+  };
+  return { session, builder: typeof builder === "string" ? builder : undefined };
+}
+
+function isDuration(value: unknown): value is number {
+  return typeof value === "number" && value >= 0;
+}
+
+function quote(value: unknown): string {
+  return value === undefined ? "nothing" : JSON.stringify(value).slice(0, 80);
+}

@@ -1,0 +1,100 @@
+/**
+ * Reads past sessions from the lines of a file: the program's own log in JSON, or CSV with a header. The first line that is
+ * not empty says which. Keeps nothing of a line but its session.
+ *
+ * @module
+ */
+import { UsageError } from "../base/errors.ts";
+import { CsvReader } from "./csv_history.ts";
+import type { History, HistoryReader, PastSession } from "./history.ts";
+import { LogReader } from "./log_history.ts";
+
+/** More sessions than this are refused: each takes some 100 bytes. */
+export const MOST_SESSIONS = 1_000_000;
+
+/** So many problems are told; of the others, how many there are. */
+const MOST_PROBLEMS = 20;
+
+/**
+ * Reads all lines. `undefined` is a line that is too long to be kept.
+ *
+ * @throws UsageError with the problems of all lines, or if there is no session
+ */
+export async function readHistory(lines: AsyncIterable<string | undefined>): Promise<History> {
+  const problems = new Problems();
+  const sessions: PastSession[] = [];
+  const builders = new Set<string>();
+  const projects = new Map<string, string>();
+  const coldStartsMs: number[] = [];
+  let reader: HistoryReader | undefined;
+  let skippedLines = 0;
+  let number = 0;
+  for await (const line of lines) {
+    number++;
+    if (line?.trim() === "") continue;
+    if (reader === undefined && line !== undefined) {
+      const csv = CsvReader.ofHeader(line);
+      reader = csv ?? new LogReader();
+      if (csv !== undefined) {
+        problems.add(number, csv.problems);
+        continue;
+      }
+    }
+    const found = line === undefined ? "skipped" : reader!.read(line);
+    if (found === "nothing") continue;
+    if (found === "skipped") skippedLines++;
+    else if ("problems" in found) problems.add(number, found.problems);
+    else if ("coldStartMs" in found) coldStartsMs.push(found.coldStartMs);
+    else {
+      const { session, builder } = found;
+      if (sessions.length === MOST_SESSIONS) throw tooMany();
+      // One string for each project, however many sessions it has.
+      const { project } = session;
+      if (project !== undefined && !projects.has(project)) projects.set(project, project);
+      sessions.push(project === undefined ? session : { ...session, project: projects.get(project) });
+      if (builder !== undefined) builders.add(builder);
+    }
+  }
+  const told = problems.all;
+  if (told.length > 0) throw new UsageError(told, { preventsStart: false });
+  if (sessions.length === 0) throw noSession(number);
+  return {
+    format: reader!.format,
+    sessions: sessions.sort((a, b) => a.startMs - b.startMs),
+    skippedLines,
+    builders: [...builders].sort(),
+    coldStartsMs,
+  };
+}
+
+function tooMany(): UsageError {
+  const problem =
+    `Cannot replay: found more than ${MOST_SESSIONS} sessions, want fewer: split the file by time`;
+  return new UsageError([problem], { preventsStart: false });
+}
+
+function noSession(lines: number): UsageError {
+  const problem =
+    `Cannot replay: found no session in ${lines} ${lines === 1 ? "line" : "lines"}, want the log ` +
+    `of "--log-format json" with its "session_ended" records, or CSV whose first line names "start" and "end" ` +
+    `or "duration"`;
+  return new UsageError([problem], { preventsStart: false });
+}
+
+/** What is wrong with lines, bounded. */
+class Problems {
+  readonly #first: string[] = [];
+  #more = 0;
+
+  add(line: number, problems: readonly string[]): void {
+    for (const problem of problems) {
+      if (this.#first.length < MOST_PROBLEMS) this.#first.push(`Line ${line}: ${problem}`);
+      else this.#more++;
+    }
+  }
+
+  get all(): readonly string[] {
+    if (this.#more === 0) return this.#first;
+    return [...this.#first, `… and ${this.#more} more ${this.#more === 1 ? "problem" : "problems"}`];
+  }
+}
