@@ -26,7 +26,7 @@ export interface ReplayOptions {
   /** They describe one pool of builders. */
   readonly settings: Settings;
   /** How long a pod takes from the write of the count until it takes sessions, in ms. Asked at each start. */
-  startMs(): number;
+  startMs(pod: string): number;
   /** Pods are counted until then, in ms since the epoch; from the first session on. */
   readonly untilMs: number;
   /** Resolves when everything has run that can run without time passing. */

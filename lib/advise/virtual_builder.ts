@@ -43,7 +43,7 @@ export interface VirtualBuilderPorts {
   /** Virtual time. */
   readonly time: VirtualTime;
   /** How long a pod takes from the write of the count until it takes sessions, in ms. Asked at each start. */
-  startMs(): number;
+  startMs(pod: string): number;
   /** Told of each change of the count. */
   onCount(change: CountChange): void;
 }
@@ -182,7 +182,7 @@ export class VirtualBuilder implements RoutedBuilder {
       },
     };
     this.#alive.push(pod);
-    this.#time.setTimer(this.#ports.startMs(), () => {
+    this.#time.setTimer(this.#ports.startMs(pod.backend.pod), () => {
       pod.isReady = true;
       if (this.#alive.includes(pod)) this.#showPods();
     });

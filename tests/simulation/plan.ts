@@ -34,6 +34,8 @@ export interface Plan {
   readonly pauseMs: number;
   /** Daemons that are told to stop cancel their sessions. */
   readonly daemonsCancel: boolean;
+  /** Connections say which of them belong to one run of a client. */
+  readonly traces: boolean;
   readonly settings: Readonly<Partial<Record<SettingKey, string>>>;
 }
 

@@ -29,6 +29,10 @@ export interface Options {
   readonly durationMs?: number;
   /** How likely a client comes at a moment in which a scale-down is about to happen. */
   readonly aim?: number;
+  /** Settings that are not drawn. */
+  readonly settings?: Plan["settings"];
+  /** False: no connections belong to one run of a client. */
+  readonly traces?: boolean;
   /** Is given each line of the trace. */
   readonly print?: (line: string) => void;
 }
@@ -103,9 +107,11 @@ export function draw(options: Options): { plan: Plan; faults: FaultName[] } {
       ...style,
       ...(aim === undefined ? {} : { aim }),
       ...inNumbers,
+      traces: options.traces ?? true,
       settings: {
         ...settings,
         ...builderSettings(inNumbers, seededRandom(seed ^ hash("builder settings"))),
+        ...options.settings,
       },
     },
     faults,

@@ -295,7 +295,8 @@ export class World {
     first?: ProxyProcess,
   ): Promise<void> {
     let served = false, next = first;
-    for (const plan of connectionsOf(pattern, this.plan.pauseMs, random, () => served)) {
+    for (const drawn of connectionsOf(pattern, this.plan.pauseMs, random, () => served)) {
+      const plan = this.plan.traces ? drawn : { ...drawn, headers: { ...drawn.headers, traceId: undefined } };
       for (let attempt = 0;; attempt++) {
         const proxy = next?.ended === false ? next : this.pick(random);
         next = undefined;
