@@ -41,7 +41,7 @@ export interface Trial extends Replayed {
 export interface Advice {
   /** From the first connection, in ms since the epoch. */
   readonly fromMs: number;
-  /** To the end of the last session and the longest idle timeout after it, in ms since the epoch. */
+  /** To the end of the last session, with the start of a pod and the longest idle timeout after it, in ms since the epoch. */
   readonly untilMs: number;
   /** How long a pod takes to start, in ms. */
   readonly startMs: number;
@@ -68,8 +68,9 @@ export async function advise(
   );
   const fromMs = sessions[0]!.startMs;
   const lastMs = sessions.reduce((last, each) => Math.max(last, each.startMs + each.durationMs), fromMs);
-  const untilMs = lastMs + timeoutsMs.at(-1)!;
   const { startMs, startFrom } = startOf(history, options.startMs);
+  // A session may end later than it did, by the start of a pod.
+  const untilMs = lastMs + startMs + timeoutsMs.at(-1)!;
   const trials: Trial[] = [];
   for (const builders of counts) {
     for (const idleTimeoutMs of timeoutsMs) {

@@ -79,6 +79,15 @@ function readDuration(text: string): number | undefined {
 
 /** The fields of a line, without their quotes and without blanks around them. No field has several lines. */
 function fieldsOf(line: string): readonly string[] {
-  return [...line.trim().matchAll(/(?:^|,)\s*(?:"((?:[^"]|"")*)"\s*(?=,|$)|([^,]*))/g)]
-    .map(([, quoted, plain = ""]) => quoted?.replaceAll('""', '"') ?? plain.trim());
+  const fields: string[] = [];
+  for (let rest = line.trim(), more = true; more;) {
+    const [whole, quoted, plain = "", comma] = FIELD.exec(rest)!;
+    fields.push(quoted?.replaceAll('""', '"') ?? plain.trim());
+    rest = rest.slice(whole.length);
+    more = comma !== "";
+  }
+  return fields;
 }
+
+/** A field at the beginning of a text, and the comma after it. Matches any text. */
+const FIELD = /^\s*(?:"((?:[^"]|"")*)"\s*|([^,]*))(,|$)/;

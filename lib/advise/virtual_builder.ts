@@ -62,7 +62,7 @@ export class VirtualBuilder implements RoutedBuilder {
   readonly name: string;
   readonly isCordoned = false;
   readonly seats: BuilderSeats;
-  readonly othersQueuedSinceMs = undefined;
+  readonly othersQueuedSinceMs: undefined;
   readonly #time: VirtualTime;
   readonly #ports: VirtualBuilderPorts;
   readonly #placement: Placement;

@@ -155,6 +155,81 @@ Deno.test("check --help says what it looks at, its own flag, and what the exit c
   assert.match(help.replace(/\s+/g, " "), /Exit codes: 0 no fault, 1 at least one, 2 wrong usage\./);
 });
 
+Deno.test("parseCommandLine() gives advise its file, the settings of run, and what to try", () => {
+  const defaults = {
+    command: "advise",
+    file: "proxy.log",
+    idleTimeoutsMs: undefined,
+    builderCounts: undefined,
+    startMs: undefined,
+    output: "text",
+  };
+  assert.deepEqual(parse("advise", "proxy.log"), { ...parse("run"), ...defaults });
+  const request = parse(
+    "--idle-timeouts=90s, 5m",
+    "advise",
+    "-",
+    "--builder-counts",
+    "1,4",
+    "--start-time=20s",
+    "--output=json",
+    "--idle-timeout",
+    "3m",
+  );
+  assert.ok(request.command === "advise");
+  const { file, idleTimeoutsMs, builderCounts, startMs, output, settings } = request;
+  assert.deepEqual([file, idleTimeoutsMs, builderCounts, startMs, output], [
+    "-",
+    [90_000, 300_000],
+    [1, 4],
+    20_000,
+    "json",
+  ]);
+  assert.equal(settings.idleTimeoutMs.base, 180_000);
+});
+
+Deno.test("parseCommandLine() reports what is wrong with advise, all together", () => {
+  assert.deepEqual(
+    problemsOf(
+      "advise",
+      "--idle-timeouts=1m,soon",
+      "--builder-counts=0",
+      "--start-time=-1s",
+      "--output=yaml",
+    ),
+    [
+      'Cannot parse "--output": found "yaml", want one of text, json',
+      'Cannot replay: found no file, want the program\'s log or CSV as one argument, "-" for standard input',
+      'Cannot parse "--idle-timeouts": found "1m,soon", want a list such as "1m,5m,30m"',
+      'Cannot parse "--builder-counts": found "0", want a list such as "1,2,4"',
+      'Cannot parse "--start-time": found "-1s", want a duration from 0s to 8760h0m0s',
+    ],
+  );
+  assert.deepEqual(problemsOf("advise", "a.log", "b.log"), ['Unexpected argument "b.log"']);
+  assert.deepEqual(problemsOf("advise", "a.log", "--builders=x,arm64/y"), [
+    'Cannot replay several pools at once: found "", "arm64" in "--builders", want the builders of one, and a file ' +
+    "with its sessions only",
+  ]);
+  for (const name of ["run", "check", "version"]) {
+    assert.deepEqual(problemsOf(name, "--start-time=1s"), [
+      `Cannot use "--start-time" with "${name}": only "advise" replays`,
+    ]);
+  }
+  assert.deepEqual(problemsOf("demo", "--idle-timeouts=1m"), [
+    'Cannot use "--idle-timeouts" with "demo": want nothing, "--stub" or "--laptop"',
+  ]);
+});
+
+Deno.test("advise --help says what it reads, its own flags, and what the exit codes mean", () => {
+  const help = helpOf("advise", "--help");
+  for (const line of help.split("\n")) assert.ok(line.length <= 80, line);
+  assert.match(help, /^Usage: buildkitd-autoscaler advise FILE \[flags\]\n/);
+  for (const flag of ["--output", "--idle-timeouts", "--builder-counts", "--start-time"]) {
+    assert.ok(help.includes(`\n  ${flag} <`), flag);
+  }
+  assert.match(help.replace(/\s+/g, " "), /Exit codes: 0 done, 1 the file cannot be read, 2 wrong usage/);
+});
+
 Deno.test("parseCommandLine() knows version, completions and their arguments", () => {
   assert.deepEqual(parse("version"), { command: "version" });
   assert.deepEqual(parse("--version"), { command: "version" });
@@ -378,5 +453,34 @@ Deno.test("main.ts prints completion scripts and completions", async () => {
   for (const before of [[], ["run"]]) {
     assert.match((await program(["complete", "--", ...before, "--ad"])).stdout, /^--admin-addr\t/);
   }
+  assert.match(
+    (await program(["complete", "--", "advise", "--idle-timeouts"])).stdout,
+    /^--idle-timeouts\t/m,
+  );
   assert.match((await program(["complete", "--", "--wake-on", ""])).stdout, /^connect\t[\s\S]*^data\t/m);
+});
+
+Deno.test("main.ts advise prints a table, and exits with 2 for wrong lines and 1 without the file", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const [good, bad] = [`${folder}/good.csv`, `${folder}/bad.csv`];
+    await Deno.writeTextFile(good, "start,duration\n2026-11-26T08:00:00Z,10m\n");
+    await Deno.writeTextFile(bad, "start,duration\nnow,10m\n");
+    const { code, stdout, stderr } = await program(["advise", good, "--idle-timeouts=1m", "--start-time=0"]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.match(stdout, /\n +1 +1m0s +0\.18 +100\.0% +1 +0\.0 /);
+    const wrong = await program(["advise", bad]);
+    assert.deepEqual([wrong.code, wrong.stdout], [2, ""]);
+    assert.match(
+      wrong.stderr,
+      /^buildkitd-autoscaler: 1 problem\n {2}Line 2: cannot read "start": found "now"/,
+    );
+    for (const path of [`${folder}/none.csv`, folder]) {
+      const none = await program(["advise", path]);
+      assert.deepEqual([none.code, none.stdout], [1, ""]);
+      assert.ok(none.stderr.startsWith(`buildkitd-autoscaler: Cannot read "${path}": `), none.stderr);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

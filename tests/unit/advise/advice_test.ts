@@ -1,0 +1,134 @@
+/**
+ * Tests of the table of `advise`: which settings it tries, and how it prints them.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { type AdviceOptions, advise, DEFAULT_START_MS } from "../../../lib/advise/advice.ts";
+import type { History } from "../../../lib/advise/history.ts";
+import { adviceJson, adviceText } from "../../../lib/advise/report.ts";
+import { runAdvise } from "../../../lib/app/advise_command.ts";
+import { UsageError } from "../../../lib/base/errors.ts";
+import { MINUTE_MS, past, SECOND_MS, settingsOf, turn } from "../../support/replays.ts";
+
+/** A session a quarter of an hour, four times, on the first of January. */
+const HISTORY: History = {
+  format: "log",
+  sessions: [0, 15, 30, 45].map((minutes) =>
+    past(Date.UTC(2026, 0, 1) + minutes * MINUTE_MS, 60 * SECOND_MS, { heldMs: 3 * SECOND_MS })
+  ),
+  skippedLines: 2,
+  builders: [],
+  coldStartsMs: [9_000, 3_000, 4_000],
+};
+
+const advised = (own: Partial<AdviceOptions> = {}, history: Partial<History> = {}) =>
+  advise({ ...HISTORY, ...history }, { settings: settingsOf(), ...own }, turn);
+
+Deno.test("advise() tries the timeouts of the status page and the one that is set", async () => {
+  const { trials, fromMs, untilMs } = await advised({ settings: settingsOf({ idleTimeoutMs: "7m" }) });
+  assert.deepEqual(
+    trials.map(({ idleTimeoutMs, isSet, builders }) => [idleTimeoutMs / MINUTE_MS, isSet, builders]),
+    [[1, false, 1], [2, false, 1], [5, false, 1], [7, true, 1], [10, false, 1], [30, false, 1]],
+  );
+  assert.equal(untilMs - fromMs, (46 + 30) * MINUTE_MS + 4 * SECOND_MS);
+});
+
+Deno.test("advise() tries as many builders as sessions were on, or as are declared", async () => {
+  const countsOf = async (own: Partial<AdviceOptions>, builders: readonly string[]) =>
+    (await advised({ idleTimeoutsMs: [MINUTE_MS], ...own }, { builders })).trials.map((each) =>
+      each.builders
+    );
+  assert.deepEqual(await countsOf({}, ["b1", "b2", "b3"]), [1, 2, 3]);
+  assert.deepEqual(await countsOf({ settings: settingsOf({ builders: "x,y" }) }, ["b1", "b2", "b3"]), [1, 2]);
+  assert.deepEqual(await countsOf({ builderCounts: [4, 2, 2] }, []), [2, 4]);
+});
+
+Deno.test("advise() takes the start time that is given, else the median of the history, else an assumed one", async () => {
+  const idleTimeoutsMs = [MINUTE_MS];
+  const given = await advised({ idleTimeoutsMs, startMs: 0 });
+  assert.deepEqual([given.startMs, given.startFrom, given.trials[0]!.waitedMs], [0, "flag", 0]);
+  const median = await advised({ idleTimeoutsMs });
+  assert.deepEqual([median.startMs, median.startFrom, median.trials[0]!.waitedMs], [
+    4_000,
+    "history",
+    16_000,
+  ]);
+  const assumed = await advised({ idleTimeoutsMs }, { coldStartsMs: [] });
+  assert.deepEqual([assumed.startMs, assumed.startFrom], [DEFAULT_START_MS, "default"]);
+});
+
+Deno.test("advise() replays with the other settings", async () => {
+  const { trials } = await advised({
+    idleTimeoutsMs: [MINUTE_MS, 30 * MINUTE_MS],
+    settings: settingsOf({ minReplicas: "1" }),
+  });
+  assert.deepEqual(trials.map(({ coldStarts, waitedMs }) => [coldStarts, waitedMs]), [[0, 4_000], [
+    0,
+    4_000,
+  ]]);
+});
+
+Deno.test("adviceText() prints a table of which each row is a pair of settings", async () => {
+  const settings = settingsOf({ pricePerHour: "0.34 EUR" });
+  const advice = await advised({ settings, idleTimeoutsMs: [2, 30].map((minutes) => minutes * MINUTE_MS) });
+  assert.deepEqual(adviceText({ history: HISTORY, advice, price: settings.pricePerHour }).split("\n"), [
+    "Read:        4 sessions from a log; 2 lines skipped",
+    "Time:        2026-01-01 00:00 UTC to 2026-01-01 01:16 UTC, 1.27 hours",
+    "Waited then: 0.2 minutes",
+    "Pod start:   4s (the median of 3 cold starts in the log)",
+    "",
+    "builders  idle timeout  pod-hours  of always on   EUR  cold starts  minutes waited  95% waited up to  longest wait",
+    "       1          2m0s       0.20         15.9%  0.07            4             0.3                4s            4s  (set)",
+    "       1         30m0s       1.27         99.8%  0.43            1             0.1                4s            4s",
+    "",
+  ]);
+});
+
+Deno.test("adviceText() says how many sessions would not be served, where there are some", async () => {
+  const sessions = [past(0, 5_000, { heldMs: 5_000, wasServed: false })];
+  const advice = await advised({ idleTimeoutsMs: [0], startMs: 10_000 }, { sessions });
+  const text = adviceText({ history: { ...HISTORY, sessions, format: "csv" }, advice, price: undefined });
+  assert.match(text, /^Read: +1 session from CSV/);
+  assert.match(text, /longest wait {2}not served\n.* 1\n\nnot served: the client left/);
+});
+
+Deno.test("adviceJson() has the same for programs", async () => {
+  const settings = settingsOf({ pricePerHour: "2" });
+  const advice = await advised({ settings, idleTimeoutsMs: [2 * MINUTE_MS] });
+  assert.deepEqual(JSON.parse(adviceJson({ history: HISTORY, advice, price: settings.pricePerHour })), {
+    format: "log",
+    sessions: 4,
+    skippedLines: 2,
+    from: "2026-01-01T00:00:00.000Z",
+    until: "2026-01-01T00:48:04.000Z",
+    startMs: 4_000,
+    startFrom: "history",
+    trials: [{
+      builders: 1,
+      idleTimeoutMs: 120_000,
+      isSet: true,
+      podMs: 4 * (4_000 + 57_000 + 120_000),
+      alwaysOnMs: 48 * MINUTE_MS + 4 * SECOND_MS,
+      coldStarts: 4,
+      waitedMs: 16_000,
+      p95WaitMs: 4_000,
+      longestWaitMs: 4_000,
+      unserved: 0,
+      cost: 0.4,
+      currency: "",
+    }],
+  });
+});
+
+Deno.test("runAdvise() reads, replays and prints, or throws the problems of the file", async () => {
+  const bytes = async function* (text: string) {
+    yield new TextEncoder().encode(text);
+  };
+  const command = { settings: settingsOf(), idleTimeoutsMs: [MINUTE_MS], startMs: 0 } as const;
+  const run = (text: string, output: "text" | "json") =>
+    runAdvise({ ...command, output }, { bytes: bytes(text), turn });
+  assert.match(await run("start,duration\n0,10s\n", "text"), /^Read: +1 session from CSV\n/);
+  assert.equal(JSON.parse(await run("start,duration\n0,10s\n", "json")).trials[0].podMs, 70_000);
+  await assert.rejects(run("start,duration\nx,10s\n", "text"), UsageError);
+});

@@ -1,0 +1,213 @@
+/**
+ * Tests of reading past sessions from logs and CSV, and of what is said of lines that cannot be read.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { linesOf } from "../../../lib/advise/lines.ts";
+import { readHistory } from "../../../lib/advise/read_history.ts";
+import { readTime } from "../../../lib/advise/read_time.ts";
+import { UsageError } from "../../../lib/base/errors.ts";
+import { openLog } from "../../../lib/ops/log_output.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
+
+async function* bytesOf(text: string, pieceBytes = 7): AsyncGenerator<Uint8Array> {
+  const bytes = new TextEncoder().encode(text);
+  for (let at = 0; at < bytes.byteLength; at += pieceBytes) yield bytes.slice(at, at + pieceBytes);
+}
+
+function read(text: string) {
+  return readHistory(linesOf(bytesOf(text)));
+}
+
+async function problemsOf(text: string): Promise<readonly string[]> {
+  try {
+    await read(text);
+  } catch (error) {
+    assert.ok(error instanceof UsageError);
+    assert.equal(error.preventsStart, false);
+    return error.problems;
+  }
+  return assert.fail("no error");
+}
+
+const ended = (time: string, more: Record<string, unknown> = {}) =>
+  JSON.stringify({
+    time,
+    level: "info",
+    code: "session_ended",
+    outcome: "completed",
+    pod: "buildkitd-0",
+    heldMs: 4_740,
+    durationMs: 5_105,
+    ...more,
+  });
+
+Deno.test("readHistory() finds a session's start from the end of its record: the duration includes the wait", async () => {
+  const { sessions, format } = await read(ended("2026-11-24T11:02:04.382Z"));
+  assert.equal(format, "log");
+  assert.deepEqual(sessions, [{
+    startMs: Date.UTC(2026, 10, 24, 11, 1, 59, 277),
+    durationMs: 5_105,
+    heldMs: 4_740,
+    wasServed: true,
+  }]);
+});
+
+Deno.test("readHistory() reads what the program writes", async () => {
+  let text = "";
+  const clock = new VirtualClock();
+  const { log, flush } = await openLog({
+    level: "info",
+    format: "json",
+    terminal: false,
+    colors: false,
+    clock,
+    writer: {
+      write: (bytes: Uint8Array) => {
+        text += new TextDecoder().decode(bytes);
+        return Promise.resolve(bytes.byteLength);
+      },
+    },
+  });
+  await clock.advance(60_000);
+  log.info("session_ended", {
+    session: 1,
+    pod: "b-0",
+    project: "team-a.ci",
+    builder: "b",
+    heldMs: 5,
+    durationMs: 9,
+  });
+  log.info("cold_start_ended", { raisedMs: 3, readyMs: 2_000 });
+  log.info("ready");
+  await flush(1_000);
+  const history = await read(text);
+  assert.deepEqual(history, {
+    format: "log",
+    sessions: [{
+      startMs: clock.wallMs() - 9,
+      durationMs: 9,
+      heldMs: 5,
+      wasServed: true,
+      project: "team-a.ci",
+    }],
+    skippedLines: 0,
+    builders: ["b"],
+    coldStartsMs: [2_000],
+  });
+});
+
+Deno.test("readHistory() reads logs of several proxies, with prefixes, and counts the lines that are no records", async () => {
+  const { sessions, skippedLines, coldStartsMs } = await read([
+    "Defaulted container",
+    `[pod/autoscaler-0/autoscaler] ${ended("2026-11-24T11:00:10.000Z", { durationMs: 2_000, heldMs: 0 })}`,
+    "",
+    `2026-11-24T11:00:09Z ${
+      ended("2026-11-24T11:00:09.000Z", { durationMs: 5_000, heldMs: 0, pod: undefined })
+    }`,
+    '{"time":"2026-11-24T11:00:09.000Z","code":"ready"}',
+    '{"time":"2026-11-24T11:00:11.000Z","level":"info","code":"session_en',
+    "[]",
+  ].join("\r\n"));
+  assert.deepEqual(sessions.map(({ durationMs, wasServed }) => [durationMs, wasServed]), [[5_000, false], [
+    2_000,
+    true,
+  ]]);
+  assert.equal(skippedLines, 3);
+  assert.deepEqual(coldStartsMs, []);
+});
+
+Deno.test("readHistory() reads CSV with an end or a duration, in any order, quoted or not", async () => {
+  const withEnd = await read(
+    '\ufeffBuilder,Start,"end",note\nb2,2026-11-24T11:00:00Z,2026-11-24T12:01:00.5+01:00,"a, ""b"""\n' +
+      " b1 , 1795518000 ,1795518060.25,\n",
+  );
+  assert.equal(withEnd.format, "csv");
+  assert.deepEqual(withEnd.sessions.map(({ durationMs }) => durationMs), [60_500, 60_250]);
+  assert.deepEqual(withEnd.builders, ["b1", "b2"]);
+  const withDuration = await read("project,duration,start,held\nteam-a,1m30s,100,10s\n,5s,50,\n");
+  assert.deepEqual(withDuration.sessions, [
+    { startMs: 50_000, durationMs: 5_000, heldMs: 0, wasServed: true },
+    { startMs: 100_000, durationMs: 90_000, heldMs: 10_000, wasServed: true, project: "team-a" },
+  ]);
+});
+
+Deno.test("readHistory() tells all wrong lines at once, with their numbers, up to 20", async () => {
+  assert.deepEqual(
+    await problemsOf("start,end,held\n1,2,0\nyesterday,3,x\n\n9,4,1s\n1,2,1m\n1"),
+    [
+      'Line 3: cannot read "start": found "yesterday", want RFC 3339 such as "2026-11-26T08:00:00Z", or seconds since 1970',
+      'Line 3: cannot read "held": found "x", want a duration such as "2m0s"',
+      "Line 5: the session ends before it starts",
+      "Line 6: the session was held for longer than it lasted",
+      'Line 7: cannot read "end": found "", want RFC 3339 such as "2026-11-26T08:00:00Z", or seconds since 1970',
+    ],
+  );
+  const many = await problemsOf(`start,end\n${"x,1\n".repeat(30)}`);
+  assert.equal(many.length, 21);
+  assert.equal(many.at(-1), "… and 10 more problems");
+});
+
+Deno.test("readHistory() tells what is wrong with a header, and with a record", async () => {
+  assert.deepEqual(await problemsOf("start,project\n1,x"), [
+    "Line 1: cannot read the header: found start,project, want start, and end or duration",
+  ]);
+  assert.deepEqual(await problemsOf("start,end,duration\n1,2,1s"), [
+    "Line 1: cannot read the header: found start,end,duration, want start, and end or duration",
+  ]);
+  assert.deepEqual(
+    await problemsOf(
+      `${ended("today", { durationMs: "5s" })}\n${ended("2026-11-24T11:00:10Z", { heldMs: -1 })}`,
+    ),
+    [
+      'Line 1: cannot read "time": found "today", want a time as the program writes it',
+      'Line 1: cannot read "durationMs": found "5s", want a number of milliseconds',
+      'Line 2: cannot read "heldMs": found -1, want a number of milliseconds',
+    ],
+  );
+});
+
+Deno.test("readHistory() says what it wants if there is no session", async () => {
+  for (
+    const text of ["", "hello\nworld\n", "start,end\n", '{"time":"2026-11-24T11:00:09.000Z","code":"ready"}']
+  ) {
+    const [problem, ...more] = await problemsOf(text);
+    assert.match(
+      problem!,
+      /^Cannot replay: found no session in \d lines?, want the log of "--log-format json"/,
+    );
+    assert.deepEqual(more, []);
+  }
+});
+
+Deno.test("linesOf() keeps no line that is too long, and finds the next one", async () => {
+  const found: (string | undefined)[] = [];
+  const long = "ü".repeat(70_000);
+  for await (const line of linesOf(bytesOf(`a\n${long}\n\nb${long}\nüc`, 1_000))) found.push(line);
+  assert.deepEqual(found, ["a", undefined, "", undefined, "üc"]);
+  const { sessions, skippedLines } = await readHistory(
+    linesOf(bytesOf(`${ended("2026-11-24T11:00:10Z")}\n${long}`, 1_000)),
+  );
+  assert.deepEqual([sessions.length, skippedLines], [1, 1]);
+});
+
+Deno.test("readTime() reads RFC 3339 and seconds, and nothing else", () => {
+  assert.equal(readTime("1970-01-01T00:00:01Z"), 1_000);
+  assert.equal(readTime("1970-01-01T01:00:01.25+01:00"), 1_250);
+  assert.equal(readTime("1970-01-01 00:00:01z"), 1_000);
+  assert.equal(readTime("12.5"), 12_500);
+  for (
+    const text of [
+      "",
+      "x",
+      "1970-01-01",
+      "1970-13-01T00:00:00Z",
+      "1970-01-01T00:00:00",
+      "1795518000000",
+      "-1",
+    ]
+  ) {
+    assert.equal(readTime(text), undefined, text);
+  }
+});
