@@ -22,7 +22,8 @@ export class LogReader implements HistoryReader {
     if (record === undefined) return "skipped";
     switch (record.code) {
       case SESSION:
-        return sessionOf(record);
+        // One that only watched needed no pod.
+        return record.watched === true ? "nothing" : sessionOf(record);
       case COLD_START:
         return isDuration(record.readyMs) ? { coldStartMs: record.readyMs } : "nothing";
       default:

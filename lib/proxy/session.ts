@@ -198,7 +198,7 @@ class Session implements Arrival {
     const seat = this.#seat;
     const durationMs = Math.round(clock.nowMs() - this.#startedMs);
     const heldMs = this.#heldMs ?? durationMs;
-    const { builder, project, why, queuedMs } = this.#routed;
+    const { builder, project, why, queuedMs, isWatcher } = this.#routed;
     // Where there is one builder for all, nothing was routed.
     const route = why === undefined ? {} : { builder, project, routed: why, queuedMs };
     metrics.record("sessions_ended_total", 1, { outcome });
@@ -213,6 +213,7 @@ class Session implements Arrival {
         pod: seat?.backend.pod,
         ordinal: seat?.backend.ordinal,
         ...route,
+        ...(isWatcher === true ? { watched: true } : {}),
         heldMs,
         durationMs,
         upstreamBytes: this.#traffic.upstreamBytes,

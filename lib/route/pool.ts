@@ -270,11 +270,18 @@ export class Pool {
   routeOf(id: number): Routed {
     const session = this.#sessions.get(id);
     if (session === undefined) return {};
-    const { builder, project, why, queuedSinceMs, queuedMs, isWarm } = session;
-    if (this.#isTrivial) return { isWarm };
+    const { builder, project, why, queuedSinceMs, queuedMs, isWarm, isWatcher } = session;
+    if (this.#isTrivial) return { isWarm, isWatcher };
     const nowMs = this.#ports.clock.nowMs();
     const queued = queuedSinceMs === undefined ? queuedMs : (queuedMs ?? 0) + nowMs - queuedSinceMs;
-    return { builder: builder?.name, project, why, isWarm, queuedMs: queued && Math.round(queued) };
+    return {
+      builder: builder?.name,
+      project,
+      why,
+      isWarm,
+      isWatcher,
+      queuedMs: queued && Math.round(queued),
+    };
   }
 
   /** As `Seats.explainWait`. */

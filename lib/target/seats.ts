@@ -102,6 +102,8 @@ export interface Routed {
   readonly queuedMs?: number | undefined;
   /** It had a seat as soon as it was known where it belongs. */
   readonly isWarm?: boolean | undefined;
+  /** It only watches, or hands over traces: it needs no builder. */
+  readonly isWatcher?: boolean | undefined;
 }
 
 /** The builder that a build would go to, for whoever asks about it without building. */

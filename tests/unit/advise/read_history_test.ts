@@ -107,6 +107,7 @@ Deno.test("readHistory() reads logs of several proxies, with prefixes, and count
       ended("2026-11-24T11:00:09.000Z", { durationMs: 5_000, heldMs: 0, pod: undefined })
     }`,
     '{"time":"2026-11-24T11:00:09.000Z","code":"ready"}',
+    ended("2026-11-24T11:00:12.000Z", { watched: true }),
     '{"time":"2026-11-24T11:00:11.000Z","level":"info","code":"session_en',
     "[]",
   ].join("\r\n"));

@@ -40,6 +40,7 @@ for (const size of [1, 9, 10_000]) {
     await finish(session);
     session.assertOver();
     assert.equal(session.line?.["outcome"], "completed");
+    assert.equal(session.line?.["watched"], true);
   });
 
   Deno.test(`runSession() counts a watcher again before its next call reaches the pod, in pieces of ${size} bytes`, async () => {
@@ -52,6 +53,7 @@ for (const size of [1, 9, 10_000]) {
     assert.deepEqual(callsOf(session.daemons[0]!.bytes), [1, 3]);
     await finish(session);
     session.assertOver();
+    assert.equal(session.line?.["watched"], undefined);
   });
 
   Deno.test(`runSession() ends a watcher that makes a call after its pod was given up, in pieces of ${size} bytes`, async () => {
