@@ -12,16 +12,13 @@ import { type Replayed, replaySessions } from "./replay.ts";
 /** Without any cold start in the history, a pod takes so long to start, in ms. */
 export const DEFAULT_START_MS = 30_000;
 
-/** More builders than this are not replayed unless asked for: each more takes longer, and says less. */
-const MOST_BUILDERS = 8;
-
 /** What to replay with. */
 export interface AdviceOptions {
   /** What is in force, or would be. They describe one pool. */
   readonly settings: Settings;
   /** Idle timeouts to try, in ms; without it, those that the status page shows, and the one that is set. */
   readonly idleTimeoutsMs?: readonly number[] | undefined;
-  /** Numbers of builders to try; without it, up to as many as there are. */
+  /** Numbers of builders to try; without it, 1, 2, 4 and so on up to as many as there are. */
   readonly builderCounts?: readonly number[] | undefined;
   /** How long a pod takes to start, in ms; without it, the median of the history. */
   readonly startMs?: number | undefined;
@@ -63,9 +60,7 @@ export async function advise(
   const setMs = pool!.idleTimeoutMs;
   const timeoutsMs = ascending(options.idleTimeoutsMs ?? [...CANDIDATES_MS, setMs]);
   const names = namesOf(settings, history);
-  const counts = ascending(
-    options.builderCounts ?? Array.from({ length: Math.min(names.length, MOST_BUILDERS) }, (_, i) => i + 1),
-  );
+  const counts = ascending(options.builderCounts ?? upTo(names.length));
   const fromMs = sessions[0]!.startMs;
   const lastMs = sessions.reduce((last, each) => Math.max(last, each.startMs + each.durationMs), fromMs);
   const { startMs, startFrom } = startOf(history, options.startMs);
@@ -103,6 +98,11 @@ export function settingsWith(settings: Settings, names: readonly string[], idleT
 function namesOf(settings: Settings, { builders }: History): readonly string[] {
   if (settings.builders !== undefined) return settings.builders.map(({ name }) => name);
   return builders.length > 0 ? builders : [settings.stsName];
+}
+
+/** 1, 2, 4 and so on, and the number itself. */
+function upTo(count: number): readonly number[] {
+  return Array.from({ length: 1 + Math.ceil(Math.log2(count)) }, (_, i) => Math.min(2 ** i, count));
 }
 
 /** So many names: those that there are, then others as the chart would make them. */

@@ -36,7 +36,7 @@ export const ADVISE_FLAGS = {
   builderCounts: {
     flag: "--builder-counts",
     placeholder: "numbers",
-    help: "numbers of builders to try\n[default from 1 to as many as there are, up to 8]",
+    help: "numbers of builders to try\n[default 1, 2, 4 and so on up to as many as there are]",
   },
   startTime: {
     flag: "--start-time",

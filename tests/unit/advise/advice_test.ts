@@ -40,6 +40,7 @@ Deno.test("advise() tries as many builders as sessions were on, or as are declar
       each.builders
     );
   assert.deepEqual(await countsOf({}, ["b1", "b2", "b3"]), [1, 2, 3]);
+  assert.deepEqual(await countsOf({}, ["b1", "b2", "b3", "b4"]), [1, 2, 4]);
   assert.deepEqual(await countsOf({ settings: settingsOf({ builders: "x,y" }) }, ["b1", "b2", "b3"]), [1, 2]);
   assert.deepEqual(await countsOf({ builderCounts: [4, 2, 2] }, []), [2, 4]);
 });
