@@ -161,7 +161,6 @@ export class VirtualBuilder implements RoutedBuilder {
     const from = this.#replicas;
     this.#replicas = replicas;
     this.#version++;
-    if (replicas === from) return;
     const floor = this.#scaler.floor;
     this.#ports.onCount({ atMs: this.#time.nowMs(), builder: this.name, from, to: replicas, floor });
     this.#alive.splice(replicas);

@@ -20,7 +20,19 @@ import { folderOf, importGraph, testsOf } from "./import_graph.ts";
 import { diffOf, type Mutant, mutantsOf } from "./operators.ts";
 import { tableOf } from "./report.ts";
 
-const FOLDERS = ["proxy", "route", "target", "scaler", "ha", "kube", "config", "ops", "check", "app"];
+const FOLDERS = [
+  "proxy",
+  "route",
+  "target",
+  "scaler",
+  "ha",
+  "kube",
+  "config",
+  "ops",
+  "check",
+  "advise",
+  "app",
+];
 
 /** Whether mutants of this file are made. */
 export function isMutated(path: string): boolean {

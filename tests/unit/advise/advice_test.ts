@@ -94,6 +94,16 @@ Deno.test("adviceText() says how many sessions would not be served, where there 
   assert.match(text, /longest wait {2}not served\n.* 1\n\nnot served: the client left/);
 });
 
+Deno.test("adviceText() shows these sessions also if other rows have none", async () => {
+  const sessions = [past(0, 60_000), past(0, 60_000)];
+  const settings = settingsOf({ sessionsPerReplica: "1", maxSessionsPerReplica: "1", queueTimeoutMs: "10s" });
+  const own = { settings, idleTimeoutsMs: [0], startMs: 0, builderCounts: [1, 2] };
+  const advice = await advised(own, { sessions });
+  assert.deepEqual(advice.trials.map(({ unserved }) => unserved), [1, 0]);
+  const text = adviceText({ history: { ...HISTORY, sessions }, advice, price: undefined });
+  assert.match(text, /not served\n.* 1\n.* 0\n\nnot served: /);
+});
+
 Deno.test("adviceJson() has the same for programs", async () => {
   const settings = settingsOf({ pricePerHour: "2" });
   const advice = await advised({ settings, idleTimeoutsMs: [2 * MINUTE_MS] });

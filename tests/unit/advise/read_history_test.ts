@@ -145,6 +145,9 @@ Deno.test("readHistory() tells all wrong lines at once, with their numbers, up t
       'Line 7: cannot read "end": found "", want RFC 3339 such as "2026-11-26T08:00:00Z", or seconds since 1970',
     ],
   );
+  assert.deepEqual(await problemsOf("start,duration\n1,-5s"), [
+    'Line 2: cannot read "duration": found "-5s", want a duration such as "2m0s"',
+  ]);
   const many = await problemsOf(`start,end\n${"x,1\n".repeat(30)}`);
   assert.equal(many.length, 21);
   assert.equal(many.at(-1), "… and 10 more problems");
