@@ -105,8 +105,8 @@ function upTo(count: number): readonly number[] {
   return Array.from({ length: 1 + Math.ceil(Math.log2(count)) }, (_, i) => Math.min(2 ** i, count));
 }
 
-/** So many names: those that there are, then others as the chart would make them. */
-function namesFor(names: readonly string[], count: number): readonly string[] {
+/** So many names of builders: those that there are, then others as the chart would make them. */
+export function namesFor(names: readonly string[], count: number): readonly string[] {
   const more = Array.from({ length: count }, (_, i) => `${names[0]}-b${i + 1}`)
     .filter((name) => !names.includes(name));
   return [...names, ...more].slice(0, count);

@@ -5,6 +5,7 @@
  * @module
  */
 import { UsageError } from "../base/errors.ts";
+import { onOneLine } from "../ops/log_output.ts";
 import { CsvReader } from "./csv_history.ts";
 import type { History, HistoryReader, PastSession } from "./history.ts";
 import { LogReader } from "./log_history.ts";
@@ -88,7 +89,7 @@ class Problems {
 
   add(line: number, problems: readonly string[]): void {
     for (const problem of problems) {
-      if (this.#first.length < MOST_PROBLEMS) this.#first.push(`Line ${line}: ${problem}`);
+      if (this.#first.length < MOST_PROBLEMS) this.#first.push(`Line ${line}: ${onOneLine(problem)}`);
       else this.#more++;
     }
   }

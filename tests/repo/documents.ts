@@ -5,6 +5,7 @@
  * @module
  */
 import { METRICS } from "../../lib/base/metrics.ts";
+import { ADVISE_FLAGS } from "../../lib/config/commands.ts";
 import { settingRows } from "../../lib/config/settings.ts";
 import { PROCESS_METRICS } from "../../lib/ops/prometheus.ts";
 
@@ -91,6 +92,7 @@ const OTHER_FLAGS = [
   ...["--minify", "--no-fallback", "--compiled", "--allow-all"], // deno, and tasks of this repository
   ...["--file", "--sample", "--id"],
   ...["--help", "--version", "--stub", "--laptop"],
+  ...Object.values(ADVISE_FLAGS).map(({ flag }) => flag),
   "--idle-timout",
 ];
 

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type AdviceOptions, advise, DEFAULT_START_MS } from "../../../lib/advise/advice.ts";
+import { type AdviceOptions, advise, DEFAULT_START_MS, namesFor } from "../../../lib/advise/advice.ts";
 import type { History } from "../../../lib/advise/history.ts";
 import { adviceJson, adviceText } from "../../../lib/advise/report.ts";
 import { runAdvise } from "../../../lib/app/advise_command.ts";
@@ -43,6 +43,12 @@ Deno.test("advise() tries as many builders as sessions were on, or as are declar
   assert.deepEqual(await countsOf({}, ["b1", "b2", "b3", "b4"]), [1, 2, 4]);
   assert.deepEqual(await countsOf({ settings: settingsOf({ builders: "x,y" }) }, ["b1", "b2", "b3"]), [1, 2]);
   assert.deepEqual(await countsOf({ builderCounts: [4, 2, 2] }, []), [2, 4]);
+});
+
+Deno.test("namesFor() adds builders as the chart would name them", () => {
+  assert.deepEqual(namesFor(["b"], 3), ["b", "b-b2", "b-b3"]);
+  assert.deepEqual(namesFor(["b", "b-b2", "b-b3"], 2), ["b", "b-b2"]);
+  assert.deepEqual(namesFor(["x", "y"], 4), ["x", "y", "x-b3", "x-b4"]);
 });
 
 Deno.test("advise() takes the start time that is given, else the median of the history, else an assumed one", async () => {

@@ -148,6 +148,7 @@ Deno.test("readHistory() tells all wrong lines at once, with their numbers, up t
   assert.deepEqual(await problemsOf("start,duration\n1,-5s"), [
     'Line 2: cannot read "duration": found "-5s", want a duration such as "2m0s"',
   ]);
+  assert.match((await problemsOf("start,end\n\u001b[2J,1"))[0]!, /found "\\u001b\[2J"/);
   const many = await problemsOf(`start,end\n${"x,1\n".repeat(30)}`);
   assert.equal(many.length, 21);
   assert.equal(many.at(-1), "… and 10 more problems");
@@ -170,6 +171,14 @@ Deno.test("readHistory() tells what is wrong with a header, and with a record", 
       'Line 2: cannot read "heldMs": found -1, want a number of milliseconds',
     ],
   );
+});
+
+Deno.test("readHistory() quotes no more than 80 characters", async () => {
+  const long = "x".repeat(1_000);
+  for (const text of [`start,end\n${long},1`, ended(long)]) {
+    const [problem] = await problemsOf(text);
+    assert.ok(problem!.length < 200, problem);
+  }
 });
 
 Deno.test("readHistory() says what it wants if there is no session", async () => {

@@ -8,6 +8,7 @@ import fc from "fast-check";
 import type { PastSession } from "../../../lib/advise/history.ts";
 import { replay as replayUses, UseHistory } from "../../../lib/ops/savings.ts";
 import { loadZonedTimes } from "../../../lib/base/temporal.ts";
+import { rank } from "../../../lib/route/rank.ts";
 import { MINUTE_MS, past, replay, SECOND_MS } from "../../support/replays.ts";
 
 const S = SECOND_MS;
@@ -70,6 +71,18 @@ Deno.test("replaySessions() keeps a project on its builder", async () => {
   const sessions = [0, 100, 200, 300].map((at) => past(at * S, S, { project: "team-a" }));
   const { timeline } = await replay(sessions, { builders: ["b1", "b2", "b3"] });
   assert.equal(new Set(timeline.map((change) => change.split(" ")[1])).size, 1);
+});
+
+Deno.test("replaySessions() has a project wait for its own builder, although another one has room", async () => {
+  const builders = ["b1", "b2"];
+  const projectOf = (home: string) =>
+    Array.from({ length: 100 }, (_, i) => `team-${i}`).find((name) => rank(builders, name)[0] === home)!;
+  const sessions = [
+    past(0, 30 * S, { project: projectOf("b1") }),
+    past(10 * S, 30 * S, { project: projectOf("b2") }),
+  ];
+  const { timeline } = await replay(sessions, { builders, startMs: 5 * S });
+  assert.deepEqual(timeline, ["0s b1 0->1", "10s b2 0->1", "95s b1 1->0", "105s b2 1->0"]);
 });
 
 Deno.test("replaySessions() queues sessions at the hard limit, and gives their time up after --queue-timeout", async () => {
