@@ -107,7 +107,7 @@ function upTo(count: number): readonly number[] {
 
 /** So many names of builders: those that there are, then others as the chart would make them. */
 export function namesFor(names: readonly string[], count: number): readonly string[] {
-  const more = Array.from({ length: count }, (_, i) => `${names[0]}-b${i + 1}`)
+  const more = Array.from({ length: count }, (_, i) => `${names[0]}-b${i + 2}`)
     .filter((name) => !names.includes(name));
   return [...names, ...more].slice(0, count);
 }

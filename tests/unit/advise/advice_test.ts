@@ -48,7 +48,7 @@ Deno.test("advise() tries as many builders as sessions were on, or as are declar
 Deno.test("namesFor() adds builders as the chart would name them", () => {
   assert.deepEqual(namesFor(["b"], 3), ["b", "b-b2", "b-b3"]);
   assert.deepEqual(namesFor(["b", "b-b2", "b-b3"], 2), ["b", "b-b2"]);
-  assert.deepEqual(namesFor(["x", "y"], 4), ["x", "y", "x-b3", "x-b4"]);
+  assert.deepEqual(namesFor(["b", "b-b3"], 4), ["b", "b-b3", "b-b2", "b-b4"]);
 });
 
 Deno.test("advise() takes the start time that is given, else the median of the history, else an assumed one", async () => {
@@ -63,6 +63,7 @@ Deno.test("advise() takes the start time that is given, else the median of the h
   ]);
   const assumed = await advised({ idleTimeoutsMs }, { coldStartsMs: [] });
   assert.deepEqual([assumed.startMs, assumed.startFrom], [DEFAULT_START_MS, "default"]);
+  assert.equal(DEFAULT_START_MS, 30_000, "--help and the docs say so");
 });
 
 Deno.test("advise() replays with the other settings", async () => {
