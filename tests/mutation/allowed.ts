@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { ADVISE } from "./allowed/advise.ts";
 import { APP } from "./allowed/app.ts";
 import { CONFIG } from "./allowed/config.ts";
 import type { Allowed } from "./allowed/entry.ts";
@@ -25,6 +26,7 @@ export const ALLOWED: readonly Allowed[] = [
   ...KUBE,
   ...CONFIG,
   ...OPS,
+  ...ADVISE,
   ...APP,
 ];
 
