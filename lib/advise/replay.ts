@@ -59,7 +59,6 @@ export async function replaySessions(options: ReplayOptions): Promise<Replayed> 
   const replay = new Replay(options);
   const over = new AbortController();
   const run = replay.run(over.signal);
-  await turn();
   const { time } = replay;
   for (let next = 0;;) {
     const arrivesMs = sessions[next]?.startMs ?? Infinity;

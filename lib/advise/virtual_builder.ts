@@ -165,7 +165,7 @@ export class VirtualBuilder implements RoutedBuilder {
     this.#ports.onCount({ atMs: this.#time.nowMs(), builder: this.name, from, to: replicas, floor });
     this.#alive.splice(replicas);
     while (this.#alive.length < replicas) this.#start(this.#alive.length);
-    if (replicas < from) this.#showPods();
+    this.#showPods();
   }
 
   #start(ordinal: number): void {

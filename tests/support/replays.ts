@@ -31,7 +31,7 @@ export function past(startMs: number, durationMs: number, more: Partial<PastSess
 /** How to replay. */
 export interface ReplayWith {
   readonly idleTimeoutMs?: number;
-  readonly startMs?: number;
+  readonly startMs?: number | ((pod: string) => number);
   readonly untilMs?: number;
   readonly builders?: readonly string[];
   readonly settings?: Partial<Record<SettingKey, string>>;
@@ -47,7 +47,7 @@ export async function replay(
   const replayed = await replaySessions({
     sessions,
     settings: settingsWith(settingsOf(settings), builders, idleTimeoutMs),
-    startMs: () => startMs,
+    startMs: typeof startMs === "number" ? () => startMs : startMs,
     untilMs,
     turn,
     onCount: ({ atMs, builder, from, to }) => timeline.push(`${atMs / SECOND_MS}s ${builder} ${from}->${to}`),

@@ -93,6 +93,24 @@ Deno.test("adviceText() prints a table of which each row is a pair of settings",
   ]);
 });
 
+Deno.test("adviceText() says where the start time is from, and what a price without a currency comes to", async () => {
+  const settings = settingsOf({ pricePerHour: "2" });
+  const own = { settings, idleTimeoutsMs: [2 * MINUTE_MS] };
+  const textOf = async (options: Partial<AdviceOptions>, coldStartsMs: readonly number[]) => {
+    const history = { ...HISTORY, coldStartsMs };
+    return adviceText({
+      history,
+      advice: await advised({ ...own, ...options }, history),
+      price: settings.pricePerHour,
+    });
+  };
+  const given = await textOf({ startMs: 4_000 }, []);
+  assert.match(given, /\nPod start: +4s \(--start-time\)\n/);
+  assert.match(given, / {2}cost {2}cold starts .*\n.* 0\.40 /);
+  assert.match(await textOf({}, []), /\nPod start: +30s \(assumed; --start-time sets it\)\n/);
+  assert.match(await textOf({}, [5_000]), /\nPod start: +5s \(the median of 1 cold start in the log\)\n/);
+});
+
 Deno.test("adviceText() says how many sessions would not be served, where there are some", async () => {
   const sessions = [past(0, 5_000, { heldMs: 5_000, wasServed: false })];
   const advice = await advised({ idleTimeoutsMs: [0], startMs: 10_000 }, { sessions });

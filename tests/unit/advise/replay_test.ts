@@ -67,6 +67,16 @@ Deno.test("replaySessions() adds replicas up to --max-replicas", async () => {
   assert.deepEqual(timeline, ["0s b1 0->1", "1s b1 1->2", "91s b1 2->1", "92s b1 1->0"]);
 });
 
+Deno.test("replaySessions() asks how long each pod takes to start", async () => {
+  const starts: Readonly<Record<string, number>> = { "b1-0": 20 * S, "b1-1": 1 * S };
+  const { waitedMs, longestWaitMs } = await replay([past(0, 30 * S), past(1 * S, 30 * S)], {
+    startMs: (pod) => starts[pod]!,
+    settings: { maxReplicas: "2", sessionsPerReplica: "1" },
+  });
+  // The second pod is ready at 2 s, and takes the first session. The other one waits for the first pod.
+  assert.deepEqual([waitedMs, longestWaitMs], [2 * S + 19 * S, 19 * S]);
+});
+
 Deno.test("replaySessions() keeps a project on its builder", async () => {
   const sessions = [0, 100, 200, 300].map((at) => past(at * S, S, { project: "team-a" }));
   const { timeline } = await replay(sessions, { builders: ["b1", "b2", "b3"] });
