@@ -99,14 +99,14 @@ async function bundle(folder: string, commit: string): Promise<Bundle> {
 }
 
 /**
- * One character beyond ASCII, and V8 keeps the whole bundle with two bytes a character, for as long as the program runs.
- * The bundler escapes those in strings, but not those in tagged templates.
+ * One arrow, or any other character beyond Latin-1, and V8 keeps the whole bundle with two bytes a character, for as long
+ * as the program runs. The bundler escapes what is beyond ASCII in strings, but not in tagged templates.
  */
 export function rejectWideText(text: string): void {
   const found = /.{0,30}[^\0-\x7f].{0,30}/.exec(text)?.[0];
   if (found !== undefined) {
     throw new Error(
-      `Found a character beyond ASCII in the bundle, at "${found}": move it out of the tagged template`,
+      `Found a character beyond ASCII in the bundle, at "${found}": move it out of the tagged template, or, in a dependency, escape it`,
     );
   }
 }

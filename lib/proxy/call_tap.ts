@@ -15,6 +15,7 @@ export class CallTap {
   #calls: ClientCalls | undefined = new ClientCalls();
   #first: FirstCall | "none" | undefined;
   #hasWatched = false;
+  #changes = 0;
 
   /** The first call; `none` if it will never be known; undefined if it is not known yet. */
   get first(): FirstCall | "none" | undefined {
@@ -31,6 +32,11 @@ export class CallTap {
     return this.#calls === undefined;
   }
 
+  /** How often `first`, `watches` or `done` has changed. */
+  get changes(): number {
+    return this.#changes;
+  }
+
   /** Takes the client's next bytes, from its very first on. Returns whether `first`, `watches` or `done` has changed. */
   take(bytes: Uint8Array): boolean {
     if (this.#calls === undefined) return false;
@@ -42,7 +48,9 @@ export class CallTap {
     if (this.#calls.over || !calls.every(mayWatch)) {
       this.#calls = undefined;
     }
-    return this.done || this.first !== first || this.watches !== watches;
+    const hasChanged = this.done || this.first !== first || this.watches !== watches;
+    if (hasChanged) this.#changes++;
+    return hasChanged;
   }
 }
 

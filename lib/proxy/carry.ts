@@ -83,7 +83,7 @@ export class Carrier implements RelayEvents {
     this.#relay = new Relay(downstream, upstream, traffic, this);
   }
 
-  /** Relays to the end, and closes both connections. Give what it resolves with to `over`. Never rejects. */
+  /** Relays to the end, and closes both connections; then call `release` and `result`. @throws as `Relay.run` does */
   run(first: HandOver): Promise<RelayEnd> {
     const { cut, sessionIdleTimeoutMs } = this.#limits;
     this.#tap = first.tap;
@@ -100,12 +100,16 @@ export class Carrier implements RelayEvents {
     this.#stop();
   }
 
-  /** The relay has ended like this: gives why. @throws the reason of `cut` */
-  over(outcome: RelayEnd): Carried {
-    const { cut } = this.#limits;
+  /** Removes its timers and listeners. Harmless when called twice. */
+  release(): void {
     this.#cancelIdle?.();
     this.#cancelHalf?.();
-    cut.removeEventListener("abort", this.#stop);
+    this.#limits.cut.removeEventListener("abort", this.#stop);
+  }
+
+  /** How the session has ended, of which the relay has ended like this. @throws the reason of `cut` */
+  result(outcome: RelayEnd): Carried {
+    const { cut } = this.#limits;
     cut.throwIfAborted();
     if (this.#silence !== undefined) return this.#ended("idle_timeout", this.#silence);
     if (this.#isLost) return { outcome: "watch_ended", reason: LOST, upstreamLeft: false };

@@ -230,7 +230,7 @@ export class Hold {
     this.#budget.forget(this.#onRoom);
     this.#forget();
     this.#unparsed.take();
-    // A read that is under way refers to this hold, maybe for as long as the session runs, but to nothing else.
+    // A read that is under way refers to this hold, maybe for as long as the session runs: not to the buffer and the wait.
     this.#buffer = NO_BYTES;
     this.#events = NO_EVENTS;
   }

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { close } from "../base/conn.ts";
+import { close, writeAll } from "../base/conn.ts";
 import type { Conn } from "../base/network.ts";
 import type { CallTap } from "./call_tap.ts";
 import type { HandOver } from "./hand_over.ts";
 
 /**
- * The read buffer of an idle connection, each way: all that an idle session costs. One byte above a round size, so that a
+ * The read buffer of an idle connection, each way. One byte above a round size, so that a
  * message of that size does not fill it.
  */
 const WAITING_BUFFER_BYTES = 1024 + 1;
@@ -73,6 +73,7 @@ export class Relay {
   /** Listens to the client's calls as long as there is something to learn. */
   #tap: CallTap | undefined;
   #tellEnd: (how: RelayEnd) => void = () => {};
+  #tellFault: (error: unknown) => void = () => {};
   /** Directions that run. */
   #directions = 2;
   /** From then on nothing is reported or counted: a write may still be under way. */
@@ -90,11 +91,16 @@ export class Relay {
     this.#events = events;
   }
 
-  /** Sends what the hold has kept, and then all that comes. Resolves when both connections are closed; never rejects. */
+  /**
+   * Sends what the hold has kept, and then all that comes. Settles when both connections are closed.
+   *
+   * @throws what an event or the parsing of the client's bytes has thrown, which would be a bug
+   */
   run(first: HandOver): Promise<RelayEnd> {
     if (this.#over) return Promise.resolve("completed");
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       this.#tellEnd = resolve;
+      this.#tellFault = reject;
       this.#begin(first);
     });
   }
@@ -113,18 +119,26 @@ export class Relay {
 
   #begin(first: HandOver): void {
     this.#tap = first.tap;
+    const fail = (error: unknown) => this.#fail(error);
     // The client may have ended, and what was held may still wait to be written.
     const clientEnds = () => this.#sideEnded();
     if (first.ended) clientEnds();
-    first.pending?.then((bytes) => bytes === null && clientEnds(), clientEnds);
+    first.pending?.then((bytes) => bytes === null && clientEnds(), clientEnds).catch(fail);
     this.#copy(this.#sendFirst(first), this.#downstream, this.#upstream).then((end) => {
       this.#clientEnded = true;
       this.#directionEnded(end);
-    });
+    }).catch(fail);
     this.#copy(first.written, this.#upstream, this.#downstream).then((end) => {
       if (end === "fin" && !this.#clientEnded && !this.#over) this.#events.upstreamLeft?.();
       this.#directionEnded(end);
-    });
+    }).catch(fail);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#closeBoth();
+    this.#tellFault(error);
   }
 
   #directionEnded(end: End): void {
@@ -155,11 +169,12 @@ export class Relay {
   /** Sends what the hold has kept, then what must be parsed before the rest can be copied. Returns how it ended, if it has. */
   async #sendFirst({ chunks, pending, ended, opening, tap }: HandOver): Promise<End | undefined> {
     const downstream = this.#downstream, upstream = this.#upstream;
+    const count = (bytes: number) => this.#count(upstream, bytes);
     if (tap?.first !== undefined && !this.#mayGoOn()) return "fin";
     try {
       // Taken out one by one: the next read may be long in coming, and kept bytes are large.
       for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {
-        await this.#write(upstream, chunk);
+        await writeAll(upstream, chunk, count);
       }
     } catch {
       return { broken: upstream, while: "writing" };
@@ -174,12 +189,11 @@ export class Relay {
         return { broken: downstream, while: "reading" };
       }
       if (bytes === null) return await finish(upstream);
-      const knew = tap?.first;
-      const watched = tap?.watches;
+      const changes = tap?.changes;
       const { kept } = opening.take(bytes);
-      if ((tap?.first !== knew || tap?.watches !== watched) && !this.#mayGoOn()) return "fin";
+      if (tap?.changes !== changes && !this.#mayGoOn()) return "fin";
       try {
-        for (const part of kept) await this.#write(upstream, part);
+        for (const part of kept) await writeAll(upstream, part, count);
       } catch {
         return { broken: upstream, while: "writing" };
       }
@@ -214,7 +228,7 @@ export class Relay {
       try {
         const written = await to.write(bytes);
         this.#count(to, written);
-        if (written < n) await this.#write(to, bytes.subarray(written));
+        if (written < n) await writeAll(to, bytes.subarray(written), (rest) => this.#count(to, rest));
       } catch {
         return { broken: to, while: "writing" };
       }
@@ -229,16 +243,6 @@ export class Relay {
     const mayGoOn = !tap.take(bytes) || this.#mayGoOn();
     if (tap.done) this.#tap = undefined;
     return mayGoOn;
-  }
-
-  /** Writes all of it, and counts each part. */
-  async #write(to: Conn, bytes: Uint8Array): Promise<void> {
-    for (let rest = bytes;;) {
-      const n = await to.write(rest);
-      this.#count(to, n);
-      if (n === rest.byteLength) return;
-      rest = rest.subarray(n);
-    }
   }
 
   #count(to: Conn, bytes: number): void {

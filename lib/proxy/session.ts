@@ -97,7 +97,7 @@ class Session implements Arrival {
       tune(this.#downstream);
       // Nothing that only the wait needs is kept by this function while the session is relayed.
       const { carrier, relayed } = await this.#connect();
-      const { outcome, reason, upstreamLeft } = carrier.over(await relayed);
+      const { outcome, reason, upstreamLeft } = carrier.result(await relayed);
       this.#outcome = outcome;
       this.#reason = reason;
       this.#upstreamLeft = upstreamLeft;
@@ -112,6 +112,7 @@ class Session implements Arrival {
     } finally {
       close(this.#downstream);
       if (this.#upstream !== undefined) close(this.#upstream);
+      this.#carrier?.release();
       this.#leave();
     }
     this.#tellEnd();

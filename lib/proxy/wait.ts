@@ -163,7 +163,7 @@ export class Wait {
     this.#decline();
   }
 
-  /** Ends the wait, and a dial that is under way. `connect` throws the reason. */
+  /** Ends the wait, and a dial that is under way: `connect` throws the reason, unless it has its connection already. */
   end(reason: unknown): void {
     this.#ended ??= { reason };
     this.#dialling?.abort(reason);

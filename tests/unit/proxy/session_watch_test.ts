@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { LOOK_UP, SOLVE, WATCH } from "../../support/calls.ts";
+import { EXPORT, LOOK_UP, SOLVE, WATCH } from "../../support/calls.ts";
 import { bytesOf, call, framesOf, OPENING, SETTINGS_ACK } from "../../support/http2_client.ts";
 import { begun, finish, TestSession } from "../../support/session.ts";
 import { FRAME } from "../../../lib/miniature/stub_http2.ts";
@@ -150,4 +150,62 @@ Deno.test("runSession() serves a watcher that builds while its pod is dialled an
   assert.equal(session.placement.usage.on(0), 1);
   await finish(session);
   session.assertOver();
+});
+
+for (const [what, path] of [["delivers traces", EXPORT], ["watches", WATCH]] as const) {
+  Deno.test(`runSession() counts a client that ${what} while it is held, and builds on the pod of somebody else`, async () => {
+    const session = await begun(bytesOf(OPENING, SETTINGS_ACK, ...call(1, "", { path })), { ready: false });
+    await session.pass(1_000);
+    session.show({ ready: true });
+    await session.pass(3_000);
+    assert.equal(session.placement.usage.on(0), 0);
+    await session.client.send(BUILDING);
+    await session.pass(0);
+    assert.deepEqual(callsOf(session.daemons[0]!.bytes), [1, 3]);
+    assert.equal(session.placement.usage.on(0), 1);
+    assert.equal(session.placement.promise({ below: 0, version: "9" }), false, "nobody may scale down");
+    await finish(session);
+    session.assertOver();
+  });
+}
+
+for (const ready of [true, false]) {
+  Deno.test(`runSession() ends a watcher that shall end, when it is ${ready ? "relayed" : "held"}`, async () => {
+    const session = await begun(WATCHING, { ready });
+    session.ports.seats.endWatchers("The proxy is shutting down");
+    await session.pass(6_000);
+    session.assertOver();
+    assert.equal(session.line?.["outcome"], "watch_ended");
+    assert.equal(session.line["reason"], "The proxy is shutting down");
+  });
+}
+
+Deno.test("runSession() ends a watcher that shall end, whenever exactly that is after the dial", async () => {
+  for (let turns = 0; turns < 26; turns++) {
+    const session = await begun(WATCHING, { ready: false });
+    session.dial = () => {
+      void (async () => {
+        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+        session.ports.seats.endWatchers("The proxy is shutting down");
+      })();
+      return Promise.resolve(session.connected());
+    };
+    session.show({ ready: true });
+    await session.pass(6_000);
+    session.assertOver();
+    assert.equal(session.line?.["outcome"], "watch_ended", `${turns} turns`);
+  }
+});
+
+Deno.test("runSession() logs unexpected errors while it is relayed, and ends", async () => {
+  const session = await begun(WATCHING);
+  session.ports.seats.identify = () => {
+    throw new Error("a bug");
+  };
+  await session.client.send(BUILDING);
+  await session.pass(0);
+  session.assertOver();
+  assert.equal(session.line?.["outcome"], "failed");
+  assert.equal(session.line["reason"], "a bug");
+  assert.equal(session.log.of("session_failed").length, 1);
 });
