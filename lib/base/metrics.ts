@@ -175,6 +175,11 @@ export const METRICS = {
       "Connections that ended before they were sessions, in the TLS handshake or the PROXY header, by cause.",
     labels: { cause: ENTRANCE_FAULTS },
   },
+  buildkitd_autoscaler_certificate_expiry_seconds: {
+    type: "gauge",
+    help: "When the certificate for clients with TLS expires, in seconds since the epoch; 0 without TLS.",
+    labels: {},
+  },
   buildkitd_autoscaler_http_requests_total: {
     type: "counter",
     help:
@@ -185,6 +190,11 @@ export const METRICS = {
     type: "counter",
     help: "Writes of the replica count that the API server took, by direction and reason.",
     labels: { builder: BUILDER, direction: ["up", "same", "down"], reason: SCALE_REASONS },
+  },
+  buildkitd_autoscaler_replicas_changed_externally_total: {
+    type: "counter",
+    help: "Changes of the replica count that no proxy has written, as this proxy has seen it.",
+    labels: { builder: BUILDER },
   },
   buildkitd_autoscaler_replicas_desired: {
     type: "gauge",

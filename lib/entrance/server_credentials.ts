@@ -37,7 +37,7 @@ export interface CredentialFiles {
 }
 
 /** What {@link ReloadedCredentials} reads files through. */
-export type CredentialPorts = Pick<BasePorts, "clock" | "log"> & {
+export type CredentialPorts = Pick<BasePorts, "clock" | "log" | "metrics"> & {
   /** Where the files are. */
   readonly machine: Pick<Machine, "readText">;
 };
@@ -62,7 +62,7 @@ export class ReloadedCredentials {
     this.#ports = ports;
     this.#faults = new CauseLog(ports.log, "tls_files_invalid");
     this.#current = current;
-    this.#warnOfExpiry();
+    this.#tellExpiry();
   }
 
   /**
@@ -100,6 +100,12 @@ export class ReloadedCredentials {
       this.#current = loaded.credentials;
       this.#ports.log.info("tls_files_reloaded", { expires: expiryOf(pair.cert) });
     }
+    this.#tellExpiry();
+  }
+
+  #tellExpiry(): void {
+    const ms = notAfterMs(this.#current.pair.cert);
+    if (ms !== undefined) this.#ports.metrics.record("certificate_expiry_seconds", ms / 1000, {});
     this.#warnOfExpiry();
   }
 

@@ -5,6 +5,7 @@
  */
 import type { Log } from "../base/log.ts";
 import { CauseLog } from "../base/log.ts";
+import type { BuilderMetrics } from "../base/metrics.ts";
 import { Listeners } from "../base/listeners.ts";
 import { Notifier } from "../base/notifier.ts";
 import { orAborted } from "../base/or_aborted.ts";
@@ -32,6 +33,8 @@ export interface ScaleTarget {
 
 /** What the observer is made of. */
 export interface ObserverPorts extends ReflectorPorts {
+  /** Where changes of the count by others are counted. */
+  readonly metrics: BuilderMetrics;
   /** Watches the pods of all scale targets: see {@link watchSlices}. */
   readonly slices: SharedWatch<EndpointSlice>;
   /** Told of versions, counts and pods. */
@@ -271,6 +274,7 @@ export class Observer {
     const { placement } = this.#ports;
     const wanted = Math.max(placement.usage.highest + 1, placement.needed);
     this.#log.info("replicas_changed_externally", { ...fields, ...(to < wanted && { wanted }) });
+    this.#ports.metrics.record("replicas_changed_externally_total", 1, {});
     if (to > seen.replicas) placement.raisedByOther(to);
   }
 

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { RELOAD_PERIOD_MS, ReloadedCredentials } from "../../../lib/entrance/server_credentials.ts";
 import { makeCa } from "../../integration/kube/certificates.ts";
+import { countedMetrics } from "../../support/counted_metrics.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
@@ -20,6 +21,7 @@ function stage(
 ) {
   const log = recordingLog();
   const clock = new VirtualClock();
+  const metrics = countedMetrics(() => {});
   const machine = {
     readText: (path: string) => {
       const text = files[path];
@@ -32,9 +34,10 @@ function stage(
     ReloadedCredentials.load({ tlsCert: "tls.crt", tlsKey: "tls.key", tlsClientCa: undefined, ...names }, {
       log,
       clock,
+      metrics,
       machine,
     });
-  return { files, log, clock, load };
+  return { files, log, clock, metrics, load };
 }
 
 async function problemsOf(loading: Promise<unknown>): Promise<readonly string[]> {
@@ -142,4 +145,16 @@ Deno.test("ReloadedCredentials.watch() takes a new pair, and keeps the old one w
   assert.equal(credentials.current.clientCa, ca.cert + first.cert);
   stop.abort(new Error("the end"));
   await watching;
+});
+
+Deno.test("ReloadedCredentials tells in the metrics when the certificate expires, also after a new one came", async () => {
+  const [soon, later] = [1_800_000_000, 1_900_000_000];
+  const until = (seconds: number) => ca.issue({ commonName: "builds", notAfter: new Date(seconds * 1000) });
+  const [before, after] = [await until(soon), await until(later)];
+  const { files, metrics, load } = stage({ "tls.crt": before.cert, "tls.key": before.key });
+  const credentials = await load({});
+  assert.equal(metrics.value("certificate_expiry_seconds"), soon);
+  Object.assign(files, { "tls.crt": after.cert, "tls.key": after.key });
+  await credentials.reload();
+  assert.equal(metrics.value("certificate_expiry_seconds"), later);
 });

@@ -173,7 +173,7 @@ const WRITTEN: readonly (readonly [what: string, Written, code: EventCode | unde
 
 for (const [what, { from, to, managers, below, writing }, code] of WRITTEN) {
   Deno.test(`Observer, the count is ${what}: it logs ${code ?? "nothing"}`, async () => {
-    const { log, placement, writing: underWay, statefulsets, start, stop, change } = setUp();
+    const { log, metrics, placement, writing: underWay, statefulsets, start, stop, change } = setUp();
     statefulsets.items = [statefulSet({ replicas: from })];
     await start();
     if (below !== undefined) assert.ok(placement.promise({ below, version: "10" }));
@@ -182,6 +182,7 @@ for (const [what, { from, to, managers, below, writing }, code] of WRITTEN) {
     const logged = ([SOMEBODY, OTHER_PROXY] as const).flatMap((each) => log.of(each));
     const level = code === SOMEBODY ? "info" : "debug";
     assert.deepEqual(logged, code === undefined ? [] : [{ code, level, fields: { from, to } }]);
+    assert.equal(metrics.value("replicas_changed_externally_total"), code === SOMEBODY ? 1 : 0);
     assert.equal(placement.changes.raised?.to, code === SOMEBODY && to > from ? to : undefined);
     await stop();
   });

@@ -4,12 +4,13 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { noMetrics } from "../../../lib/base/metrics.ts";
+import { builderMetrics } from "../../../lib/base/metrics.ts";
 import type { Cluster } from "../../../lib/kube/cluster.ts";
 import type { EndpointSlice, StatefulSet } from "../../../lib/kube/types.ts";
 import { Observer, watchSlices } from "../../../lib/scaler/observer.ts";
 import { Placement } from "../../../lib/scaler/placement.ts";
 import { ONE_POD } from "../../support/capacity.ts";
+import { countedMetrics } from "../../support/counted_metrics.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { Collection, scriptedHttp } from "../../support/scripted_api.ts";
 import { testClient } from "../../support/test_client.ts";
@@ -95,10 +96,12 @@ export function setUp(cluster: Partial<Cluster> = {}) {
     onRegressed: (listener: () => void) => void (onRegressed = listener),
   };
   const client = testClient(http, { clock, log }, cluster);
-  const ports = { client, clock, random: () => 0.5, log, metrics: noMetrics };
+  const metrics = countedMetrics(() => {});
+  const ports = { client, clock, random: () => 0.5, log, metrics };
   const sliceWatch = watchSlices("n", ["b-headless"], ports);
   const observer = new Observer({ namespace: "n", name: "b", service: "b-headless", port: 8372 }, {
     ...ports,
+    metrics: builderMetrics(metrics, "b"),
     slices: sliceWatch,
     placement,
     count,
@@ -137,6 +140,7 @@ export function setUp(cluster: Partial<Cluster> = {}) {
   return {
     clock,
     log,
+    metrics,
     observer,
     placement,
     writing,
