@@ -23,8 +23,8 @@ export function metricsDocument(): string {
   ) => [`\`${name}\``, type, help]);
   return `# Metrics
 
-The admin port (\`--admin-addr\`) serves these metrics on \`/metrics\` in the text format of Prometheus. [operations.md](operations.md#alerts-worth-having)
-has alerts. \`deno task generate\` writes this page from the code.
+The admin port (\`--admin-addr\`) serves these metrics on \`/metrics\` in the text format of Prometheus. [alerts.md](alerts.md)
+has alerts, and [dashboard.md](dashboard.md) a dashboard. \`deno task generate\` writes this page from the code.
 
 The label \`builder\` is the name of a StatefulSet. With [many builders](many-builders.md) there is one series for each: for
 the whole installation, add them up. The numbers of sessions are those of one proxy: add them up over all proxies. No metric

@@ -287,13 +287,18 @@ Deno.test("chart: alerts are about single builders, and wait for the pool that k
     find("BuildkitdBuilderUnusable").expr.includes(`builder!~"${FIRST}-arm64|${FIRST}"`),
     "a cordoned builder may be away",
   );
-  assert.ok(find("BuildkitdClientsQueue") !== undefined);
   const names = async (values: Tree) => (await alerts(values)).map(({ alert }) => alert);
-  const one = await names({});
-  assert.deepEqual(all.map(({ alert }) => alert).filter((name) => !one.includes(name)), [
-    "BuildkitdBuilderUnusable",
-    "BuildkitdClientsQueue",
-  ]);
+  assert.deepEqual(await names({}), all.map(({ alert }) => alert));
+  const oneKept = await alerts({ autoscaler: { autoscalerConfig: { minReplicas: 2 } } });
+  assert.match(
+    oneKept.find(({ alert }) => alert === "BuildkitdIdle").expr,
+    /replicas_observed\{[^}]*\}\) > 2 and on/,
+  );
+  assert.ok(
+    !(await names({ autoscaler: { autoscalerConfig: { warm: "Mon-Fri 07:00-19:00 UTC=1" } } }))
+      .includes("BuildkitdIdle"),
+    "it is kept on purpose",
+  );
   for (const kept of [{ minReplicas: 1 }, { warm: "Mon-Fri 07:00-19:00 UTC=1" }]) {
     assert.ok(!(await names({ pools: { arm64: kept } })).includes("BuildkitdIdle"), "it is kept on purpose");
     assert.ok(

@@ -55,6 +55,7 @@ const FAMILIES = {
   },
   registry: { programs: { "registry": "github.com/distribution/distribution/v3/cmd/registry" } },
   streaming: { programs: { "kubelet-streaming": "." } },
+  grafana: { programs: { "check-dashboard": "." } },
   seccomp: { programs: { "seccomp-profile": "." } },
   actionlint: { programs: { "actionlint": "github.com/rhysd/actionlint/cmd/actionlint" } },
 } as const satisfies Record<string, Family>;

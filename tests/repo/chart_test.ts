@@ -160,9 +160,9 @@ Deno.test("repo: every setting of the program is a value of the chart, or set by
 });
 
 Deno.test("repo: the chart's alerts name metrics that exist", () => {
-  const alerts = templates.get("_alerts.tpl")!;
+  const alerts = templates.get("_alert_rules.tpl")!;
   assert.ok(alerts.includes("buildkitd_autoscaler_"));
-  assert.deepEqual(metricViolations({ path: "_alerts.tpl", text: alerts }), []);
+  assert.deepEqual(metricViolations({ path: "_alert_rules.tpl", text: alerts }), []);
 });
 
 Deno.test("repo: the chart's Role has the rules that the end-to-end suite grants, and the optional one", async () => {

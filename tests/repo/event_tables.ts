@@ -70,13 +70,16 @@ export function eventViolations(
   return [...unknown, ...wrong];
 }
 
+/** Words of Tilt, Prometheus and Grafana. */
+const OTHER_WORDS = ["live_update", "runbook_url", "grafana_dashboard", "grafana_folder"];
+
 /**
  * Words such as `held_session` in a document's code that are neither a code of an event nor the value of a metric's
  * label. Names of other systems are listed here.
  */
 export function wordViolations({ path, text }: { readonly path: string; readonly text: string }): string[] {
   const labels = Object.values(METRICS).flatMap(({ labels }) => Object.values(labels).flat());
-  const known = new Set<string>([...Object.keys(EVENTS), ...labels, "live_update"]);
+  const known = new Set<string>([...Object.keys(EVENTS), ...labels, ...OTHER_WORDS]);
   return [...text.matchAll(/[`"]([a-z]+(?:_[a-z]+)+)[`"]/g)].map(([, word]) => word!)
     .filter((word) => !known.has(word) && !/^(?:buildkitd_autoscaler|process)_/.test(word))
     .map((word) => `${path} names "${word}", which is neither the code of an event nor a value of a label`);

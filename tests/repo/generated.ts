@@ -4,8 +4,17 @@
  *
  * @module
  */
+import { dump } from "js-yaml";
 import { CONFIG_MARKERS, configValues, settingsTemplate } from "../../lib/config/chart_fragments.ts";
 import { replaceBetween, SETTINGS_MARKERS, settingsTable } from "../../lib/config/settings_table.ts";
+import {
+  ALERT_MARKERS,
+  alertGroups,
+  alertsDocument,
+  alertsTemplate,
+  DEFAULT_SITE,
+} from "../../lib/ops/alert_files.ts";
+import { dashboard } from "../../lib/ops/dashboard_file.ts";
 import { metricsDocument } from "../../lib/ops/metrics_table.ts";
 import { VALUES_MARKERS, valuesLists } from "./chart_readme.ts";
 import { EVENT_MARKERS, eventTables } from "./event_tables.ts";
@@ -17,10 +26,15 @@ export const ROOT = new URL("../../", import.meta.url);
 
 const CHART = "helm/buildkitd-stack";
 
+const ALERTS_HEAD =
+  "# Alerts for Prometheus without the chart. Change `job` to the name of your scrape job. `deno task " +
+  "generate` writes this file.\n";
+
 /** Each file's path to its right content, formatted as `deno fmt` does. */
 export async function generatedFiles(): Promise<ReadonlyMap<string, string>> {
   const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));
   const settings = await read("docs/settings.md");
+  const alerts = await read("docs/alerts.md");
   const operations = await read("docs/operations.md");
   const values = replaceBetween(await read(`${CHART}/values.yaml`), CONFIG_MARKERS, configValues(), "\n");
   const entries = chartValues(values);
@@ -29,6 +43,16 @@ export async function generatedFiles(): Promise<ReadonlyMap<string, string>> {
     ["docs/settings.md", await format("md", replaceBetween(settings, SETTINGS_MARKERS, settingsTable()))],
     ["docs/operations.md", await format("md", replaceBetween(operations, EVENT_MARKERS, eventTables()))],
     ["docs/metrics.md", await format("md", metricsDocument())],
+    ["docs/alerts.md", await format("md", replaceBetween(alerts, ALERT_MARKERS, alertsDocument()))],
+    [
+      "docs/examples/prometheus/alerts.yaml",
+      await format("yaml", ALERTS_HEAD + dump(alertGroups(DEFAULT_SITE), { lineWidth: -1 })),
+    ],
+    [`${CHART}/templates/_alert_rules.tpl`, alertsTemplate()],
+    [
+      `${CHART}/dashboards/buildkitd-autoscaler.json`,
+      await format("json", JSON.stringify(dashboard(), null, 2)),
+    ],
     [`${CHART}/templates/_settings.tpl`, settingsTemplate()],
     [`${CHART}/values.yaml`, await format("yaml", values)],
     [`${CHART}/values.schema.json`, await format("json", JSON.stringify(chartSchema(entries), null, 2))],
