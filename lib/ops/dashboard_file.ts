@@ -127,7 +127,7 @@ function sizeOf(panel: Panel): { readonly w: number; readonly h: number } {
 }
 
 function panelJson(panel: Panel): Json {
-  const { title, description, unit, warnFrom } = panel;
+  const { title, description, unit, warnFrom, decimals } = panel;
   const warning = warnFrom === undefined ? [] : [{ color: "orange", value: warnFrom }];
   return {
     type: isNumber(panel) ? "stat" : "timeseries",
@@ -142,7 +142,7 @@ function panelJson(panel: Panel): Json {
         unit,
         thresholds: { mode: "absolute", steps: [{ color: "green", value: null }, ...warning] },
         ...(!isNumber(panel) && { min: 0, custom: lineStyle(panel) }),
-        ...(panel.kind === "total" && { decimals: 2 }),
+        ...(decimals !== undefined && { decimals }),
       },
       overrides: [],
     },

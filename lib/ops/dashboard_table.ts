@@ -31,6 +31,8 @@ export interface Panel {
   readonly queries: readonly Query[];
   /** From which value on a stat is orange. */
   readonly warnFrom?: number;
+  /** Digits after the point; as many as Grafana finds right unless said otherwise. */
+  readonly decimals?: number;
   /** Columns of 24; a stat has 4 and others 12 unless said otherwise. */
   readonly width?: number;
   /** Areas on top of each other instead of lines. */
@@ -203,6 +205,7 @@ const SAVINGS: DashboardRow = {
       description: "Pod hours asleep, times --price-per-hour, in its currency. 0 without a price.",
       kind: "total",
       unit: "none",
+      decimals: 2,
       queries: one(
         `${total("pod_asleep_seconds_total")} / 3600 * scalar(${largest("price_per_hour")})`,
         "saved",
@@ -213,6 +216,7 @@ const SAVINGS: DashboardRow = {
       description: "Pods that were started for clients in the time range.",
       kind: "total",
       unit: "none",
+      decimals: 0,
       queries: one(total("cold_starts_total"), "cold starts"),
     },
     {

@@ -6,34 +6,15 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { dump } from "js-yaml";
 import { alertGroups, DEFAULT_SITE } from "../../lib/ops/alert_files.ts";
 import { alertRules, ALERTS } from "../../lib/ops/alert_table.ts";
 import { Helm } from "./helm.ts";
+import { promtool } from "./promtool.ts";
 import { VALUE_SETS } from "./value_sets.ts";
 
 const EXAMPLE = fileURLToPath(new URL("../../docs/examples/prometheus/alerts.yaml", import.meta.url));
 const PREFIX = "buildkitd_autoscaler_";
-
-/** Runs promtool in a folder of its own with these files. */
-async function promtool(files: Readonly<Record<string, unknown>>, ...args: string[]): Promise<void> {
-  const folder = await Deno.makeTempDir({ prefix: "alerts-" });
-  try {
-    for (const [name, content] of Object.entries(files)) {
-      await Deno.writeTextFile(join(folder, name), dump(content, { noRefs: true }));
-    }
-    const run = new Deno.Command("promtool", { args, cwd: folder }).output();
-    const { success, stdout, stderr } = await run.catch((error) => {
-      throw new Error(`Cannot run "promtool": install it (Debian package "prometheus")`, { cause: error });
-    });
-    const text = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("\n");
-    assert.ok(success, text);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 Deno.test("alerts: promtool reads the rules of the documents, and refuses wrong ones", async () => {
   await promtool({}, "check", "rules", EXAMPLE);

@@ -289,7 +289,10 @@ Deno.test("chart: alerts are about single builders, and wait for the pool that k
   );
   const names = async (values: Tree) => (await alerts(values)).map(({ alert }) => alert);
   assert.deepEqual(await names({}), all.map(({ alert }) => alert));
-  const oneKept = await alerts({ autoscaler: { autoscalerConfig: { minReplicas: 2 } } });
+  const oneKept = await alerts({
+    autoscaler: { autoscalerConfig: { minReplicas: 2 } },
+    buildkitd: { maxReplicas: 2 },
+  });
   assert.match(
     oneKept.find(({ alert }) => alert === "BuildkitdIdle").expr,
     /replicas_observed\{[^}]*\}\) > 2 and on/,

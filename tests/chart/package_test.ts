@@ -31,12 +31,15 @@ for (const [name, helm] of Object.entries(HELMS)) {
           "values.yaml",
           "values.schema.json",
           "templates/NOTES.txt",
+          "dashboards/buildkitd-autoscaler.json",
         ]
       ) {
         assert.ok(files.includes(`buildkitd-stack/${wanted}`), wanted);
       }
       assert.deepEqual(
-        files.filter((path) => !/\/(templates\/|Chart\.yaml|README\.md|values\.|\.helmignore)/.test(path)),
+        files.filter((path) =>
+          !/\/(templates\/|dashboards\/|Chart\.yaml|README\.md|values\.|\.helmignore)/.test(path)
+        ),
         [],
       );
     } finally {

@@ -77,6 +77,8 @@ const CONTEXTS: Readonly<Record<string, Tree>> = {
   "autoscaler.metrics.service.enabled": {
     autoscaler: { metrics: { serviceMonitor: { enabled: false }, prometheusRule: { enabled: false } } },
   },
+  "autoscaler.metrics.dashboard": { autoscaler: { metrics: { dashboard: { enabled: true } } } },
+  "autoscaler.metrics.dashboard.enabled": { autoscaler: { metrics: { dashboard: { enabled: false } } } },
   "autoscaler.service.nodePort": { autoscaler: { service: { type: "NodePort" } } },
   "autoscaler.service.externalTrafficPolicy": { autoscaler: { service: { type: "NodePort" } } },
   "autoscaler.service.loadBalancerSourceRanges": { autoscaler: { service: { type: "LoadBalancer" } } },

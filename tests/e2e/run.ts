@@ -109,6 +109,7 @@ async function main(): Promise<number> {
     busybox,
     libfaketime: await findLibrary("libfaketime.so.1"),
     "qemu-aarch64-static": await find("qemu-aarch64-static", "qemu-user-static"),
+    prometheus: await find("prometheus", "prometheus"),
   };
   for (const family of FAMILY_NAMES) {
     const bin = await ensureBuilt(family, say);

@@ -58,9 +58,9 @@ export class TlsFiles {
   }
 
   /** Gives the program another certificate of the same authority. */
-  async replaceServer(): Promise<void> {
+  async replaceServer(options: Partial<IssueOptions> = {}): Promise<void> {
     const dnsNames = [...SERVER.dnsNames, ...this.#names];
-    const { cert, key } = await this.#ca.issue({ ...SERVER, dnsNames });
+    const { cert, key } = await this.#ca.issue({ ...SERVER, dnsNames, ...options });
     await this.#write("server.crt", cert);
     await this.#write("server.key", key);
   }
