@@ -47,10 +47,15 @@ export interface Alert {
 
 /** A rule of Prometheus. */
 export interface AlertRule {
+  /** The alert's name. */
   readonly alert: string;
+  /** The condition in PromQL. */
   readonly expr: string;
+  /** For how long it has to hold. */
   readonly for?: string;
+  /** Labels of the alert. */
   readonly labels: Readonly<Record<string, string>>;
+  /** What people are told. */
   readonly annotations: Readonly<Record<"summary" | "description" | "runbook_url", string>>;
 }
 

@@ -18,7 +18,7 @@ const DOCS = "https://github.com/EarthBuild/buildkitd-autoscaler/blob/main/docs"
 export const VARIABLES = ["namespace", "job", "instance", "builder"] as const;
 
 /** The whole dashboard. */
-export function dashboard(): Json {
+export function dashboard(): Readonly<Record<string, unknown>> {
   return {
     uid: "buildkitd-autoscaler",
     title: "buildkitd-autoscaler",

@@ -27,7 +27,9 @@ export interface Panel {
   readonly description: string;
   /** `stat`: one present number. `total`: one number about the whole time range. `lines`, `bars`: over time. */
   readonly kind: "stat" | "total" | "lines" | "bars";
+  /** What the values are. */
   readonly unit: Unit;
+  /** Its series. */
   readonly queries: readonly Query[];
   /** From which value on a stat is orange. */
   readonly warnFrom?: number;
@@ -41,7 +43,9 @@ export interface Panel {
 
 /** A row of the dashboard, which can be folded. */
 export interface DashboardRow {
+  /** Shown above the panels. */
   readonly title: string;
+  /** From left to right, line by line. */
   readonly panels: readonly Panel[];
 }
 

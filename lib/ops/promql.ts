@@ -17,7 +17,7 @@ export type Matchers<Name extends MetricName> = {
 };
 
 /** Names of metrics of one type. */
-type Of<Type extends string> = {
+export type Of<Type extends string> = {
   [Name in MetricName]: typeof METRICS[`buildkitd_autoscaler_${Name}`]["type"] extends Type ? Name : never;
 }[MetricName];
 
