@@ -123,6 +123,7 @@ export async function runApp(settings: Settings, given: AppPorts): Promise<void>
     cluster: `${cluster.server.host} (${cluster.source})`,
     version,
   });
+  if (settings.observe) log.info("observing", { then: "no replica count is written, and nothing is woken" });
   log.debug("settings_loaded", settingsAsText(settings));
   warnOfShortToken(await cluster.tokenTimes?.(), settings, log);
 

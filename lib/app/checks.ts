@@ -12,7 +12,7 @@ import type { Proxy } from "../proxy/proxy.ts";
 import type { Router } from "../route/router.ts";
 import type { Observer } from "../scaler/observer.ts";
 import type { Placement } from "../scaler/placement.ts";
-import type { Scaler } from "../scaler/scaler.ts";
+import type { Scaling } from "../scaler/scaling.ts";
 import type { Joining } from "../target/joining.ts";
 import type { Ending } from "./shutdown.ts";
 
@@ -49,7 +49,7 @@ export interface CheckedTarget {
   /** How far it can be used. */
   readonly state: BuilderState;
   /** The count. */
-  readonly scaler: Pick<Scaler, "because" | "fault">;
+  readonly scaler: Pick<Scaling, "because" | "fault">;
   /** The watches. */
   readonly observer: Pick<Observer, "fault" | "unlisted" | "portDoubt">;
   /** What was seen of the count. */
@@ -175,7 +175,10 @@ function describeProxies({ identity, leader, membership, others }: DescribedProx
     const busy = (body?.inUse ?? []).filter(({ busy }) => busy).map(({ ordinal }) => ordinal);
     const held = body !== undefined && body.needing > 0 ? `, ${body.needing} held` : "";
     const use = busy.length === 0 ? "idle" : `busy on ${busy.join(", ")}`;
-    parts.push(`${other} is alive: ${body === undefined ? "its record cannot be read" : use + held}`);
+    const observes = body?.observes ? ", only observes, so nothing is scaled down beside it" : "";
+    parts.push(
+      `${other} is alive: ${body === undefined ? "its record cannot be read" : use + held + observes}`,
+    );
   }
   return parts.join("; ");
 }

@@ -118,6 +118,29 @@ export const EVENT_TOPICS = {
   },
   "Scaling and pods": {
     scaled: { level: "info", text: "scaled", meaning: "a write of the count, see [above](#the-scale-line)" },
+    observing: {
+      level: "info",
+      text: "observing only",
+      meaning: "at start with [`--observe`](observe.md): this proxy writes no count and wakes nothing",
+    },
+    would_scale: {
+      level: "info",
+      text: "would scale",
+      meaning:
+        "with [`--observe`](observe.md): a change of the count that was not made, with the fields of `scaled`",
+    },
+    wake_withheld: {
+      level: "warn",
+      text: "builder not woken in observe mode",
+      recovered: "builder called for no more, or running",
+      meaning: "with `--observe`: clients wait for a pod that nobody starts; `cause` says what to do",
+    },
+    observer_waits: {
+      level: "info",
+      text: "observer waits for a proxy that scales",
+      meaning:
+        "with `--observe`: at most `forMs`, until the `proxies` that scale have gone or the StatefulSet has changed",
+    },
     scaling_failed: {
       level: "warn",
       text: "scaling failed",

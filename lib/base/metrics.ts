@@ -48,6 +48,8 @@ export const SCALE_REASONS = [
   "join",
   "idle",
 ] as const;
+/** Why observe mode would have changed it; the label `reason`. */
+export const OBSERVE_REASONS = ["held_session", "min_replicas", "warm_window", "idle"] as const;
 /** One of {@link SCALE_REASONS}. */
 export type ScaleReason = typeof SCALE_REASONS[number];
 
@@ -236,6 +238,43 @@ export const METRICS = {
   buildkitd_autoscaler_waited_seconds_total: {
     type: "counter",
     help: "Seconds that clients of this proxy have waited for pods, added up, those that wait now included.",
+    labels: { builder: BUILDER },
+  },
+  buildkitd_autoscaler_observes: {
+    type: "gauge",
+    help: "1 if this proxy only observes (--observe): it writes no replica count.",
+    labels: {},
+  },
+  buildkitd_autoscaler_observe_replicas: {
+    type: "gauge",
+    help: "With --observe: the replicas that there would be without it.",
+    labels: { builder: BUILDER },
+  },
+  buildkitd_autoscaler_observe_scalings_total: {
+    type: "counter",
+    help: "With --observe: changes of the replica count that would have been made, by direction and reason.",
+    labels: { builder: BUILDER, direction: ["up", "down"], reason: OBSERVE_REASONS },
+  },
+  buildkitd_autoscaler_observe_pod_asleep_seconds_total: {
+    type: "counter",
+    help: "With --observe: what pod_asleep_seconds_total would be without it.",
+    labels: { builder: BUILDER },
+  },
+  buildkitd_autoscaler_observe_cold_starts_total: {
+    type: "counter",
+    help: "With --observe: what cold_starts_total would be without it.",
+    labels: { builder: BUILDER },
+  },
+  buildkitd_autoscaler_observe_waited_seconds_total: {
+    type: "counter",
+    help:
+      "With --observe: estimated seconds that clients would have waited: each of those cold starts times observe_start_seconds.",
+    labels: { builder: BUILDER },
+  },
+  buildkitd_autoscaler_observe_start_seconds: {
+    type: "gauge",
+    help:
+      "With --observe: how long a pod took from its creation until it was ready; 30 while that is not known.",
     labels: { builder: BUILDER },
   },
   buildkitd_autoscaler_price_per_hour: {

@@ -131,7 +131,7 @@ async function readCommon(reader: ClusterReader, namespace: string): Promise<Com
 
 async function checkRights(
   reader: ClusterReader,
-  { stsNamespace: namespace, upstream, maxReplicas, events }: Settings,
+  { stsNamespace: namespace, upstream, maxReplicas, events, observe }: Settings,
   { cluster }: KubeClient,
   builders: readonly { readonly builder: Builder; readonly set: Read<StatefulSet> }[],
   user: Read<string>,
@@ -145,6 +145,7 @@ async function checkRights(
       return { name, pods: ordinals.map((ordinal) => `${name}-${ordinal}`) };
     }),
     events,
+    observe,
     portForward: upstream === "port-forward"
       ? "always"
       : upstream === "auto" && outside

@@ -37,13 +37,18 @@ export interface RightsNeeded {
   readonly portForward: "always" | "fallback" | "never";
   /** Whether Events are written. */
   readonly events: boolean;
+  /** It only observes: it writes no count. */
+  readonly observe?: boolean;
 }
 
 /** What the program uses. */
-export function rightsNeeded({ builders, portForward, events }: RightsNeeded): readonly RightsTo[] {
+export function rightsNeeded(
+  { builders, portForward, events, observe = false }: RightsNeeded,
+): readonly RightsTo[] {
+  const ofCount = observe ? ["get"] as const : ["get", "update", "patch"] as const;
   return [
     ...builders.map(({ name }) => to(["list", "watch"], "apps", "statefulsets", name)),
-    ...builders.map(({ name }) => to(["get", "update", "patch"], "apps", "statefulsets/scale", name)),
+    ...builders.map(({ name }) => to(ofCount, "apps", "statefulsets/scale", name)),
     to(["list", "watch"], "discovery.k8s.io", "endpointslices"),
     {
       ...to(["get", "list", "watch", "create", "update", "delete"], LEASE_GROUP, "leases"),

@@ -308,6 +308,15 @@ export const SETTINGS = {
     help: "longest time for which POST /wake?for= keeps buildkitd awake; 0 means that it does not",
     chart: { key: "maxWakeFor" },
   }),
+  observe: row({
+    flag: "--observe",
+    variable: "AUTOSCALER_OBSERVE",
+    type: boolean,
+    default: "false",
+    topic: "scaling",
+    help: "write no replica count: carry connections to what runs, and tell what would be done and saved",
+    chart: { key: "observe" },
+  }),
   readiness: row({
     flag: "--readiness",
     variable: "AUTOSCALER_READINESS",

@@ -10,7 +10,7 @@ import type { BasePorts } from "../base/ports.ts";
 import { type ApiError, isForbidden } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Lease } from "../kube/types.ts";
-import type { ReplicaCount } from "../scaler/replica_count.ts";
+import type { CountReader } from "../scaler/count_reader.ts";
 import type { OwnRecord } from "./own_record.ts";
 import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
 
@@ -88,7 +88,7 @@ export async function isAlone(
  */
 export async function untilAllowed(
   { clock, record, count }: Pick<RightsPorts, "clock" | "record"> & {
-    readonly count: Pick<ReplicaCount, "read">;
+    readonly count: Pick<CountReader, "read">;
   },
   signal: AbortSignal,
 ): Promise<void> {

@@ -9,7 +9,7 @@ import { Notifier } from "../base/notifier.ts";
 import type { BasePorts } from "../base/ports.ts";
 import type { ScalePromise } from "../scaler/agreement.ts";
 import type { Placement } from "../scaler/placement.ts";
-import type { ReplicaCount } from "../scaler/replica_count.ts";
+import type { CountReader } from "../scaler/count_reader.ts";
 import type { KnownRecords } from "./known_records.ts";
 import type { OwnRecord } from "./own_record.ts";
 import type { SeenRecord } from "./record_expiry.ts";
@@ -32,7 +32,7 @@ export interface ConsentPorts extends Pick<BasePorts, "clock" | "log"> {
   /** Only a proxy that has joined makes promises to others, and one that is alone asks nobody. */
   readonly standing: Pick<Standing, "state" | "mayPromise">;
   /** Says when the resourceVersions have regressed. */
-  readonly count: Pick<ReplicaCount, "onRegressed">;
+  readonly count: Pick<CountReader, "onRegressed">;
 }
 
 /** How long the others have for an answer, in ms. Then the attempt is given up, and made again later. */

@@ -13,7 +13,7 @@ import type { ReflectorPorts } from "../kube/reflector.ts";
 import { SharedWatch } from "../kube/shared_watch.ts";
 import type { Lease } from "../kube/types.ts";
 import type { PeerUse } from "../scaler/peers.ts";
-import type { ReplicaCount } from "../scaler/replica_count.ts";
+import type { CountReader } from "../scaler/count_reader.ts";
 import { type LastUse, PeerMemory } from "./peer_memory.ts";
 import { recordKey, recordKeyOf, recordSelector, recordsSelector, type RecordTarget } from "./record.ts";
 import type { RecordLists } from "./record_lists.ts";
@@ -30,7 +30,7 @@ export interface KnownRecordsPorts extends Pick<BuilderPorts, "clock" | "metrics
   /** This process, whose own record is among them. */
   readonly identity: string;
   /** Says when what was seen is not to be compared with what comes. */
-  readonly count: Pick<ReplicaCount, "onRegressed">;
+  readonly count: Pick<CountReader, "onRegressed">;
 }
 
 /** One watch of the records of several scale targets. */

@@ -1,6 +1,6 @@
 /**
  * How this proxy joins the others and remains a member: it writes its record, promises to place nothing until the
- * version of the count has moved on, claims the count, renews the record, and joins again when the record was lost.
+ * version of the count has moved on, claims the count (or waits, if it only observes: `outwait.ts`), renews the record, and joins again when the record was lost.
  * `standing.ts` says what the proxy may do in which state.
  *
  * @module
@@ -8,14 +8,18 @@
 import { anySignal } from "../base/any_signal.ts";
 import { sleep } from "../base/clock.ts";
 import { FatalError } from "../base/errors.ts";
+import { Listeners } from "../base/listeners.ts";
 import { CauseLog } from "../base/log.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { isConflict, isForbidden } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import type { LeaseApi } from "../kube/leases.ts";
 import type { Placement } from "../scaler/placement.ts";
+import type { CountReader } from "../scaler/count_reader.ts";
 import type { ReplicaCount } from "../scaler/replica_count.ts";
 import { removePredecessor } from "./dead_records.ts";
+import type { KnownRecords } from "./known_records.ts";
+import { outwait } from "./outwait.ts";
 import { type OwnRecord, RecordGone, RecordLapsed, RENEWALS } from "./own_record.ts";
 import type { RecordTarget } from "./record.ts";
 import { isAlone, untilAllowed } from "./alone.ts";
@@ -25,8 +29,12 @@ import type { MemberState, Standing, StandingSettings } from "./standing.ts";
 export interface MembershipPorts extends Pick<BasePorts, "clock" | "random" | "log"> {
   /** Looks for others and for a predecessor. */
   readonly leases: LeaseApi;
-  /** Read, and claimed once joined, so that its version moves on. */
-  readonly count: Pick<ReplicaCount, "read" | "claimPresent" | "onRegressed">;
+  /** Read. */
+  readonly count: Pick<CountReader, "read" | "onRegressed">;
+  /** Claims the count once joined, so that its version moves on; undefined if this proxy only observes. */
+  readonly writer: Pick<ReplicaCount, "claimPresent"> | undefined;
+  /** Lists the records. */
+  readonly records: Pick<KnownRecords, "list">;
   /** Gets the promise of a proxy that joins. */
   readonly placement: Placement;
   /** This proxy's record. */
@@ -61,7 +69,10 @@ export class Membership {
   #ready = false;
   readonly #whenReady = Promise.withResolvers<void>();
   readonly #whenRecorded = Promise.withResolvers<void>();
+  readonly #unclaimed = new Listeners();
   #failedMs = -Infinity;
+  /** The version that the promise made when joining is on. */
+  #joinedAt = "";
 
   /** Starts nothing: `run` does. */
   constructor(settings: StandingSettings, ports: MembershipPorts) {
@@ -91,6 +102,14 @@ export class Membership {
   /** Resolves when it has joined with a record for the first time: the others can see it. Never while it is alone. */
   get whenRecorded(): Promise<void> {
     return this.#whenRecorded.promise;
+  }
+
+  /**
+   * Calls `listener` when it has joined and will not claim the count: no new version of the StatefulSet will come of it, from
+   * which could be seen whether the present count is settled.
+   */
+  onUnclaimed(listener: () => void): void {
+    this.#unclaimed.add(listener);
   }
 
   /** Why the others cannot see this proxy; undefined if they can. */
@@ -186,6 +205,7 @@ export class Membership {
       throw new Error("The StatefulSet was made anew, and that was not seen yet");
     }
     placement.bind(version);
+    this.#joinedAt = version;
     // The count may have fallen and risen unseen while this proxy was no member, so the pods that it knows may
     // be going.
     placement.pods.countsMissed();
@@ -211,15 +231,12 @@ export class Membership {
     }
   }
 
-  /** Moves the version of the count on: that ends the promise made when joining, and this proxy is ready. */
+  /** Ends the promise made when joining, and this proxy is ready. */
   async #claimPresent(signal: AbortSignal): Promise<void> {
-    const { clock, random, log, count, identity } = this.#ports;
+    const { clock, random, log, identity } = this.#ports;
     for (let failures = 0;;) {
       try {
-        await count.claimPresent(signal).catch(async (error) => {
-          if (!isConflict(error)) throw error;
-          await count.read(signal);
-        });
+        await this.#endPromise(signal);
         break;
       } catch (error) {
         signal.throwIfAborted();
@@ -231,6 +248,21 @@ export class Membership {
     if (!this.#ready) log.info("proxy_joined", { identity, state: this.state });
     this.#ready = true;
     this.#whenReady.resolve();
+  }
+
+  /** By moving the version of the count on; if this proxy only observes, by waiting. */
+  async #endPromise(signal: AbortSignal): Promise<void> {
+    const { count, writer, standing } = this.#ports;
+    if (writer !== undefined) {
+      return await writer.claimPresent(signal).catch(async (error) => {
+        if (!isConflict(error)) throw error;
+        await count.read(signal);
+      });
+    }
+    this.#unclaimed.tell();
+    // One that is alone has found nobody, and may not list the records.
+    const records = standing.state === "alone" ? { list: () => Promise.resolve([]) } : this.#ports.records;
+    await outwait(this.#joinedAt, this.#settings.recordExpiryMs, { ...this.#ports, records }, signal);
   }
 
   /**

@@ -12,7 +12,7 @@ import type { LeaseApi } from "../kube/leases.ts";
 import { microTime } from "../kube/micro_time.ts";
 import type { Lease } from "../kube/types.ts";
 import { isNewer } from "../scaler/agreement.ts";
-import type { ReplicaCount } from "../scaler/replica_count.ts";
+import type { CountReader } from "../scaler/count_reader.ts";
 import type { CountWrites } from "./count_writes.ts";
 import type { KnownRecords } from "./known_records.ts";
 import { recordLease, type RecordTarget } from "./record.ts";
@@ -53,7 +53,7 @@ export interface OwnRecordPorts extends Pick<BasePorts, "clock"> {
   /** Tell when a Lease is gone. */
   readonly records: Pick<KnownRecords, "onGone">;
   /** Told when the record's version is older than before: the API's data was restored from a backup. */
-  readonly count: Pick<ReplicaCount, "regressed">;
+  readonly count: Pick<CountReader, "regressed">;
 }
 
 /** The record is renewed at least this many times within its expiry: every 30 s of 5 min. */

@@ -15,6 +15,7 @@ import type { Lease } from "../kube/types.ts";
 import type { ScalePromise } from "../scaler/agreement.ts";
 import type { Peers, PeerUse } from "../scaler/peers.ts";
 import type { Placement } from "../scaler/placement.ts";
+import type { CountReader } from "../scaler/count_reader.ts";
 import type { ReplicaCount } from "../scaler/replica_count.ts";
 import { Consent } from "./consent.ts";
 import type { CountWrites } from "./count_writes.ts";
@@ -42,8 +43,10 @@ export interface ProxiesPorts extends Omit<BuilderPorts, "network"> {
   readonly placement: Placement;
   /** Where this proxy stands: the placement's gate. */
   readonly standing: Standing;
-  /** Reads the count, claims it, and notices when the resourceVersions regress. */
-  readonly count: ReplicaCount;
+  /** Reads the count, and notices when the resourceVersions regress. */
+  readonly count: CountReader;
+  /** The same if it may claim the count; undefined if this proxy only observes. */
+  readonly writer: ReplicaCount | undefined;
   /** Lists the records of all proxies, for those who need no list of their moment. */
   readonly lists: Pick<RecordLists, "get">;
   /** Paces the writes for changed numbers alone, of this process. */
@@ -86,7 +89,7 @@ export class Proxies implements Peers {
     const records = this.#records = new KnownRecords(ports);
     const statement = this.#statement = new Statement({ ...ports, records });
     const record = this.#record = new OwnRecord({ ...ports, recordExpiryMs, lifetime, records, statement });
-    this.#membership = new Membership(settings, { ...ports, record });
+    this.#membership = new Membership(settings, { ...ports, records, record });
     this.#consent = new Consent(recordExpiryMs, { ...ports, records, record, statement });
     for (const part of [standing, election, records]) part.subscribe(() => this.#tell());
     election.add(this);
@@ -123,7 +126,10 @@ export class Proxies implements Peers {
   }
 
   /** This proxy's membership, for health and explanations. */
-  get membership(): Pick<Membership, "state" | "ready" | "whenReady" | "fault" | "holding"> {
+  get membership(): Pick<
+    Membership,
+    "state" | "ready" | "whenReady" | "onUnclaimed" | "fault" | "holding"
+  > {
     return this.#membership;
   }
 

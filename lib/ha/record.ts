@@ -45,6 +45,8 @@ export interface RecordBody {
   readonly sessions?: Readonly<Record<string, number>>;
   /** For how long the oldest session waits that is queued for one of the interchangeable builders; absent if none is. */
   readonly queuedMs?: number;
+  /** This proxy only observes: it never answers. */
+  readonly observes?: true;
   /** This proxy's own announcement, while it leads and wants to lower the count. */
   readonly announcement: Announcement | null;
 }

@@ -25,6 +25,8 @@ export interface StandingSettings {
   readonly recordExpiryMs: number;
   /** What to do with new sessions while cut off for longer than that. */
   readonly whenCutOff: "serve" | "hold";
+  /** It writes no count and consents to nothing. */
+  readonly observe?: boolean | undefined;
 }
 
 /** A write of this proxy's record that has succeeded. */
@@ -126,9 +128,17 @@ export class Standing implements Gate {
     return this.lapsed && this.#renewal !== undefined;
   }
 
-  /** Whether this proxy may promise the others anything: they rely on its promises only while its record is valid. */
+  /** It writes no count and consents to nothing. */
+  get observes(): boolean {
+    return this.#settings.observe ?? false;
+  }
+
+  /**
+   * Whether this proxy may promise the others anything: they rely on its promises only while its record is valid. One that
+   * observes never does, so nobody lowers the count beside it.
+   */
   get mayPromise(): boolean {
-    return this.#state === "joined" && !this.lapsed;
+    return !this.observes && this.#state === "joined" && !this.lapsed;
   }
 
   /** Whether this proxy places sessions, as it stands. Looks at the clocks anew each time. */

@@ -20,7 +20,7 @@ export interface StatementPorts extends Pick<BasePorts, "clock"> {
   /** Know the others, and what those used that have gone. */
   readonly records: Pick<KnownRecords, "others" | "inherited" | "use" | "subscribe">;
   /** Answers bind only a proxy that has joined. */
-  readonly standing: Pick<Standing, "state">;
+  readonly standing: Pick<Standing, "state"> & Partial<Pick<Standing, "observes">>;
 }
 
 /** One proxy's statement. */
@@ -65,6 +65,7 @@ export class Statement {
     return {
       ...describeUse({ usage, replicas, inherited, knownSinceMs }, clock.nowMs()),
       ...(this.#queuedSinceMs !== undefined && { queuedMs: clock.nowMs() - this.#queuedSinceMs }),
+      ...(standing.observes && { observes: true as const }),
       // Of what it promised before it lapsed nothing need bind it any more.
       answers: standing.state === "joined" ? this.answers : {},
       announcement: this.#announcement,

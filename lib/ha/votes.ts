@@ -36,12 +36,13 @@ export function hasAnswered(
 }
 
 /**
- * Whether a record says that its proxy will not answer, because its sessions block the scale-down. False for one that
- * cannot be read.
+ * Whether a record says that its proxy will not answer: its sessions block the scale-down, or it only observes. False for
+ * one that cannot be read.
  */
 export function objects(record: Pick<ProxyRecord, "body"> | undefined, below: number): boolean {
   if (record?.body === undefined) return false;
-  const { inUse, needing } = record.body;
+  const { inUse, needing, observes } = record.body;
+  if (observes) return true;
   const highest = Math.max(-1, ...inUse.filter(({ busy }) => busy).map(({ ordinal }) => ordinal));
   // How many pods they need is known to their proxy alone, but it is one at least.
   return blocks({ highest, needed: Math.min(1, needing) }, below);

@@ -25,10 +25,14 @@ export interface WriteOptions {
   readonly dryRun?: boolean;
 }
 
-/** The replica count of a StatefulSet as an interface, so that the scaler can be tested without HTTP. */
-export interface ScaleApi {
+/** Reads the replica count of a StatefulSet, and has no means to write it. */
+export interface ScaleReader {
   /** Reads the count consistently, never from a cache. */
   read(signal: AbortSignal): Promise<Count>;
+}
+
+/** The replica count of a StatefulSet as an interface, so that the scaler can be tested without HTTP. */
+export interface ScaleApi extends ScaleReader {
   /**
    * Replaces the count, if the StatefulSet still has the version of `count`.
    *
@@ -55,15 +59,17 @@ export interface ScaleApi {
 /** Field manager of updates. A claim appends a random suffix. */
 export const MANAGER = "buildkitd-autoscaler";
 
+/** The real {@link ScaleReader} of one StatefulSet. */
+export function statefulSetScaleReader(client: KubeClient, namespace: string, name: string): ScaleReader {
+  const target = targetOf(namespace, name, "get");
+  return {
+    read: async (signal) => countOf(await client.json<Scale>({ target, method: "GET" }, signal)),
+  };
+}
+
 /** The real {@link ScaleApi} of one StatefulSet. */
 export function statefulSetScale(client: KubeClient, namespace: string, name: string): ScaleApi {
-  const target = (verb: ApiVerb): ApiTarget => ({
-    verb,
-    group: "apps",
-    resource: "statefulsets/scale",
-    namespace,
-    name,
-  });
+  const target = (verb: ApiVerb) => targetOf(namespace, name, verb);
   const bare = ({ version }: Count): Scale => ({
     apiVersion: "autoscaling/v1",
     kind: "Scale",
@@ -82,9 +88,7 @@ export function statefulSetScale(client: KubeClient, namespace: string, name: st
   };
   const dry = (options?: WriteOptions) => (options?.dryRun ? { dryRun: "All" } : {});
   return {
-    async read(signal) {
-      return countOf(await client.json<Scale>({ target: target("get"), method: "GET" }, signal));
-    },
+    ...statefulSetScaleReader(client, namespace, name),
     async update(count, signal, options) {
       const query = { fieldManager: MANAGER, ...dry(options) };
       const request = { target: target("update"), method: "PUT", query, body: body(count) } as const;
@@ -94,6 +98,10 @@ export function statefulSetScale(client: KubeClient, namespace: string, name: st
     // Without `spec`: with an empty one the ownership stays (observed on kube-apiserver 1.36).
     giveUp: (count, manager, signal, options) => apply(manager, bare(count), signal, options),
   };
+}
+
+function targetOf(namespace: string, name: string, verb: ApiVerb): ApiTarget {
+  return { verb, group: "apps", resource: "statefulsets/scale", namespace, name };
 }
 
 function countOf(scale: Scale): Count {

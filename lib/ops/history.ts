@@ -13,6 +13,8 @@ export type PodPhase = "wanted" | "starting" | "ready" | "terminating";
 export interface Moment {
   /** The replica count; undefined before it was read. */
   readonly replicas: number | undefined;
+  /** In observe mode, the count that there would be without it. */
+  readonly virtual?: number | undefined;
   /** The pods by ordinal, the first {@link MOST_PODS}; undefined where there is none. */
   readonly pods: readonly (PodPhase | undefined)[];
   /** Sessions on its pods. */
@@ -110,7 +112,8 @@ export function busier(
 }
 
 function isSame(a: Moment, b: Moment): boolean {
-  return a.replicas === b.replicas && a.sessions === b.sessions && a.held === b.held &&
+  return a.replicas === b.replicas && a.virtual === b.virtual && a.sessions === b.sessions &&
+    a.held === b.held &&
     a.queued === b.queued && a.pods.length === b.pods.length &&
     a.pods.every((phase, ordinal) => phase === b.pods[ordinal]);
 }

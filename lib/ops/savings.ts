@@ -49,6 +49,49 @@ export function advance(saved: Saved, before: Present, now: Present): Saved {
   };
 }
 
+/** What an {@link Account} is told of the present. */
+export interface Moment extends Omit<Present, "peak"> {
+  /** How many replicas run that count for the peak. */
+  readonly most: number;
+}
+
+/** Adds up what was saved. */
+export class Account {
+  #saved: Saved = NOTHING_SAVED;
+  #told: Saved = NOTHING_SAVED;
+  #present: Present;
+
+  /** Nothing is known of the time before. */
+  constructor(atMs: number) {
+    this.#present = { atMs, replicas: undefined, peak: 1, floor: 0, waiting: 0 };
+  }
+
+  /** What was saved until the last `advance`. */
+  get saved(): Saved {
+    return this.#saved;
+  }
+
+  /** The present is another one; an unknown count stays as it was. Each cold start costs so much waiting, in ms. */
+  advance({ most, ...now }: Moment, perStartMs = 0): void {
+    const before = this.#present;
+    this.#present = { ...now, replicas: now.replicas ?? before.replicas, peak: Math.max(before.peak, most) };
+    const saved = advance(this.#saved, before, this.#present);
+    const starts = saved.coldStarts - this.#saved.coldStarts;
+    this.#saved = { ...saved, waitedMs: saved.waitedMs + starts * perStartMs };
+  }
+
+  /** What was saved since the last call. */
+  news(): Saved {
+    const { asleepMs, coldStarts, waitedMs } = this.#told;
+    const now = this.#told = this.#saved;
+    return {
+      asleepMs: now.asleepMs - asleepMs,
+      coldStarts: now.coldStarts - coldStarts,
+      waitedMs: now.waitedMs - waitedMs,
+    };
+  }
+}
+
 /** How many pods something wants. */
 export interface Use {
   /** Clients: those with a session, and those that wait. */
@@ -163,18 +206,20 @@ export interface WhatIf extends Replayed {
   readonly idleTimeoutMs: number;
   /** It is the one that is set. */
   readonly isSet: boolean;
-  /** How long clients would have waited, by what a cold start has cost them so far; undefined before the first. */
+  /** How long clients would have waited, by what a cold start costs them; undefined while that is not known. */
   readonly waitedMs: number | undefined;
 }
 
-/** What each idle timeout would have done, the one that is set among them, shortest first. */
+/**
+ * What each idle timeout would have done, the one that is set among them, shortest first. `perStartMs`: how long clients
+ * wait in a cold start, if that is known.
+ */
 export function whatIf(
   points: readonly UsePoint[],
   untilMs: number,
   setMs: number,
-  { coldStarts, waitedMs }: Saved,
+  perStartMs: number | undefined,
 ): readonly WhatIf[] {
-  const perStartMs = coldStarts === 0 ? undefined : waitedMs / coldStarts;
   const timeouts = [...new Set([...CANDIDATES_MS, setMs])].sort((a, b) => a - b);
   return timeouts.map((idleTimeoutMs) => {
     const replayed = replay(points, untilMs, idleTimeoutMs);

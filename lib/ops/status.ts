@@ -73,6 +73,7 @@ export class Status {
   /** Counts what was saved. Call it before metrics are read. */
   report(metrics: Metrics): void {
     for (const builder of this.#builders) builder.report(metrics);
+    metrics.record("observes", this.#builders.some(({ wouldSave }) => wouldSave !== undefined) ? 1 : 0, {});
     metrics.record("price_per_hour", this.#watched.price?.perHour ?? 0, {});
   }
 
@@ -88,6 +89,7 @@ export class Status {
     const { version, price, clock, health, proxy, log } = this.#watched;
     const ready = health.report("ready");
     const saved = this.#builders.map((builder) => builder.saved);
+    const would = this.#builders.flatMap(({ wouldSave }) => wouldSave === undefined ? [] : [wouldSave]);
     const waiting = [...this.#waiting()].sort((a, b) => a.session - b.session);
     return {
       version,
@@ -96,12 +98,10 @@ export class Status {
       ready: ready.ok,
       ...(ready.ok ? {} : { notReadyBecause: ready.brief }),
       sessions: { open: proxy.open, held: proxy.held },
+      observes: would.length > 0,
       ...(price && { price }),
-      saved: this.#saved({
-        asleepMs: total(saved, "asleepMs"),
-        coldStarts: total(saved, "coldStarts"),
-        waitedMs: total(saved, "waitedMs"),
-      }),
+      saved: this.#saved(total(saved)),
+      ...(would.length > 0 && { wouldSave: this.#saved(total(would)) }),
       builders: this.#builders.map((builder) => this.#builder(builder)),
       queues: this.#pools.map((pool) => ({
         pool: pool.policy.name,
@@ -143,6 +143,7 @@ export class Status {
         maxReplicas: settings.maxReplicas,
       },
       saved: this.#saved(watch.saved),
+      ...this.#observed(watch),
       whatIf: watch.whatIf.map((row): WhatIfFacts => {
         const { secondsWaited, ...saved } = this.#saved({ ...row, waitedMs: row.waitedMs ?? 0 });
         return {
@@ -159,14 +160,27 @@ export class Status {
     };
   }
 
+  #observed({ builder: { target: { shadow } }, wouldSave }: BuilderWatch): Pick<BuilderFacts, "observed"> {
+    if (shadow === undefined || wouldSave === undefined) return {};
+    return {
+      observed: {
+        ...(shadow.replicas !== undefined && { replicas: shadow.replicas }),
+        saved: this.#saved(wouldSave),
+        startSeconds: seconds(shadow.start.ms),
+        isStartMeasured: shadow.start.isMeasured,
+      },
+    };
+  }
+
   /** Points stay what they are, and there may be many. */
   #point(point: Point): PointFacts {
     const known = this.#points.get(point);
     if (known !== undefined) return known;
-    const { atMs, replicas, pods, ...counts } = point;
+    const { atMs, replicas, virtual, pods, ...counts } = point;
     const facts = {
       at: this.#at(atMs),
       ...(replicas !== undefined && { replicas }),
+      ...(virtual !== undefined && { virtualReplicas: virtual }),
       pods: Array.from(pods, (phase) => phase ?? null),
       ...counts,
     };
@@ -257,8 +271,9 @@ export class Status {
   }
 }
 
-function total(saved: readonly Saved[], key: keyof Saved): number {
-  return saved.reduce((sum, each) => sum + each[key], 0);
+function total(saved: readonly Saved[]): Saved {
+  const sum = (key: keyof Saved) => saved.reduce((sum, each) => sum + each[key], 0);
+  return { asleepMs: sum("asleepMs"), coldStarts: sum("coldStarts"), waitedMs: sum("waitedMs") };
 }
 
 /** Seconds with milliseconds. */

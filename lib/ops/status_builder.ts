@@ -13,16 +13,7 @@ import { sum } from "../scaler/capacity.ts";
 import type { Target } from "../target/target.ts";
 import type { TargetSettings } from "../target/target_settings.ts";
 import { History, type Moment, MOST_PODS, type PodPhase, type Point } from "./history.ts";
-import {
-  advance,
-  NOTHING_SAVED,
-  type Present,
-  type Saved,
-  shortestPauseMs,
-  UseHistory,
-  type WhatIf,
-  whatIf,
-} from "./savings.ts";
+import { Account, type Saved, shortestPauseMs, UseHistory, type WhatIf, whatIf } from "./savings.ts";
 import type { PodFacts } from "./status_facts.ts";
 
 /** What is looked at of a builder. */
@@ -36,7 +27,7 @@ export interface WatchedBuilder {
   /** Its parts. */
   readonly target: Pick<
     Target,
-    "state" | "placement" | "scaler" | "observer" | "proxies" | "seats" | "subscribe"
+    "state" | "placement" | "scaler" | "shadow" | "observer" | "proxies" | "seats" | "subscribe"
   >;
 }
 
@@ -53,9 +44,9 @@ export class BuilderWatch {
   readonly #uses: UseHistory;
   /** As last looked at. */
   #queued = 0;
-  #saved: Saved = NOTHING_SAVED;
-  #reported: Saved = NOTHING_SAVED;
-  #present: Present;
+  readonly #real: Account;
+  /** What would be saved, in observe mode. */
+  readonly #virtual: Account | undefined;
   #asking: Promise<void> | undefined;
   #reason: string | undefined;
 
@@ -66,9 +57,11 @@ export class BuilderWatch {
     this.#clock = clock;
     this.#changed = changed;
     this.#uses = new UseHistory(shortestPauseMs(settings.idleTimeoutMs));
-    this.#present = { atMs: clock.nowMs(), replicas: undefined, peak: 1, floor: 0, waiting: 0 };
+    this.#real = new Account(clock.nowMs());
+    this.#virtual = target.shadow && new Account(clock.nowMs());
     const look = () => this.#look();
     target.subscribe(look);
+    target.shadow?.subscribe(look);
     target.proxies.subscribe(look);
     // Its held sessions change far more often, and concern all of its builders.
     pool.subscribe(() => {
@@ -87,13 +80,22 @@ export class BuilderWatch {
   /** What was saved until now. */
   get saved(): Saved {
     this.#account();
-    return this.#saved;
+    return this.#real.saved;
+  }
+
+  /** What would have been saved without observe mode; undefined outside it. */
+  get wouldSave(): Saved | undefined {
+    this.#account();
+    return this.#virtual?.saved;
   }
 
   /** What each idle timeout would have saved. */
   get whatIf(): readonly WhatIf[] {
-    const { settings: { idleTimeoutMs } } = this.builder;
-    return whatIf(this.#uses.points, this.#clock.nowMs(), idleTimeoutMs, this.saved);
+    const { settings: { idleTimeoutMs }, target: { shadow } } = this.builder;
+    const { coldStarts, waitedMs } = this.saved;
+    const measuredMs = coldStarts === 0 ? undefined : waitedMs / coldStarts;
+    const perStartMs = shadow === undefined ? measuredMs : shadow.start.ms;
+    return whatIf(this.#uses.points, this.#clock.nowMs(), idleTimeoutMs, perStartMs);
   }
 
   /** Since when sessions are known, monotonic ms; undefined before the count was read. */
@@ -119,8 +121,8 @@ export class BuilderWatch {
 
   /** When the next scale-down is due unless a client comes, monotonic ms; undefined if none is. */
   get scaleDownAtMs(): number | undefined {
-    const { scaler: { decision } } = this.builder.target;
-    const replicas = this.#replicas;
+    const { scaler: { decision }, shadow } = this.builder.target;
+    const replicas = shadow === undefined ? this.#replicas : shadow.replicas;
     if (decision === undefined || replicas === undefined || replicas === 0) return undefined;
     if (decision.desired < replicas) return this.#clock.nowMs();
     return decision.fallsAtMs === Infinity ? undefined : decision.fallsAtMs;
@@ -153,12 +155,18 @@ export class BuilderWatch {
   /** Counts what was saved since the last time. */
   report(metrics: Metrics): void {
     const { name: builder } = this.builder;
-    const { asleepMs, coldStarts, waitedMs } = this.saved;
-    const before = this.#reported;
-    this.#reported = this.#saved;
-    metrics.record("pod_asleep_seconds_total", (asleepMs - before.asleepMs) / 1000, { builder });
-    metrics.record("cold_starts_total", coldStarts - before.coldStarts, { builder });
-    metrics.record("waited_seconds_total", (waitedMs - before.waitedMs) / 1000, { builder });
+    this.#account();
+    const { asleepMs, coldStarts, waitedMs } = this.#real.news();
+    metrics.record("pod_asleep_seconds_total", asleepMs / 1000, { builder });
+    metrics.record("cold_starts_total", coldStarts, { builder });
+    metrics.record("waited_seconds_total", waitedMs / 1000, { builder });
+    const { shadow } = this.builder.target;
+    if (this.#virtual === undefined || shadow === undefined) return;
+    const would = this.#virtual.news();
+    metrics.record("observe_pod_asleep_seconds_total", would.asleepMs / 1000, { builder });
+    metrics.record("observe_cold_starts_total", would.coldStarts, { builder });
+    metrics.record("observe_waited_seconds_total", would.waitedMs / 1000, { builder });
+    metrics.record("observe_start_seconds", shadow.start.ms / 1000, { builder });
   }
 
   get #replicas(): number | undefined {
@@ -182,18 +190,16 @@ export class BuilderWatch {
 
   /** Brings what was saved up to now. */
   #account(): void {
-    const { settings: { maxReplicas }, target: { placement: { usage }, scaler } } = this.builder;
-    const before = this.#present;
-    const replicas = this.#replicas ?? before.replicas;
-    this.#present = {
-      atMs: this.#clock.nowMs(),
-      replicas,
-      // A count that somebody else has written by mistake saves nothing when it is gone.
-      peak: Math.max(before.peak, Math.min(maxReplicas, replicas ?? 0)),
-      floor: scaler.floor,
-      waiting: usage.needing,
-    };
-    this.#saved = advance(this.#saved, before, this.#present);
+    const { settings: { maxReplicas }, target: { placement: { usage }, scaler: { floor }, shadow } } =
+      this.builder;
+    const atMs = this.#clock.nowMs();
+    const replicas = this.#replicas;
+    // A count that somebody else has written by mistake saves nothing when it is gone.
+    const most = Math.min(maxReplicas, replicas ?? 0);
+    this.#real.advance({ atMs, replicas, most, floor, waiting: usage.needing });
+    if (shadow === undefined) return;
+    // Nobody waits for a pod that would not be there: what it would cost is estimated.
+    this.#virtual?.advance({ atMs, replicas: shadow.replicas, most, floor, waiting: 0 }, shadow.start.ms);
   }
 
   /** How many pods clients use or wait for, those of other proxies included. */
@@ -221,8 +227,10 @@ export class BuilderWatch {
       if (terminating && phases[ordinal] !== undefined && phases[ordinal] !== "wanted") continue;
       phases[ordinal] = this.#phaseOf(backend);
     }
+    const { shadow } = this.builder.target;
     return {
       replicas: this.#replicas,
+      ...(shadow !== undefined && { virtual: shadow.replicas }),
       pods: Array.from(phases),
       sessions: sum(usage.load.values()),
       held: usage.needing,

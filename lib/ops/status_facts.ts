@@ -49,6 +49,8 @@ export interface PointFacts {
   readonly at: string;
   /** The replica count. */
   readonly replicas?: number;
+  /** In observe mode, the replica count that there would be without it. */
+  readonly virtualReplicas?: number;
   /** The phases of its pods by ordinal; null where there is none. */
   readonly pods: readonly (PodPhase | null)[];
   /** Sessions on its pods. */
@@ -73,6 +75,18 @@ export interface DecisionFacts {
   readonly to?: number;
   /** Why. */
   readonly because?: string;
+}
+
+/** In observe mode, what there would be without it. */
+export interface ObservedFacts {
+  /** The replica count that there would be; absent while the real one is not known. */
+  readonly replicas?: number;
+  /** What would have been saved since this proxy started; the seconds waited are estimated. */
+  readonly saved: SavedFacts;
+  /** How long a cold start takes in the estimate. */
+  readonly startSeconds: number;
+  /** A pod has shown that; otherwise it is an assumption. */
+  readonly isStartMeasured: boolean;
 }
 
 /** One builder. */
@@ -109,6 +123,8 @@ export interface BuilderFacts {
   };
   /** Since this proxy started. */
   readonly saved: SavedFacts;
+  /** What there would be without observe mode; only in it. */
+  readonly observed?: ObservedFacts;
   /** Since `whatIfSince`. */
   readonly whatIf: readonly WhatIfFacts[];
   /** Since when sessions are known for `whatIf`. */
@@ -201,6 +217,10 @@ export interface StatusFacts {
   readonly notReadyBecause?: string;
   /** Sessions of this proxy now. */
   readonly sessions: { readonly open: number; readonly held: number };
+  /** This proxy writes no count (`--observe`). */
+  readonly observes: boolean;
+  /** What would have been saved without observe mode, of all builders; only in it. */
+  readonly wouldSave?: SavedFacts;
   /** What a pod costs, with `--price-per-hour`. */
   readonly price?: { readonly perHour: number; readonly currency: string };
   /** Of all builders. */

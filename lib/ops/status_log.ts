@@ -31,6 +31,7 @@ export type Client = Partial<Pick<LogFields, "client" | "clientName">>;
  */
 const DECISIONS: ReadonlySet<EventCode> = new Set<EventCode>([
   "scaled",
+  "would_scale",
   "replicas_changed_externally",
   "replicas_changed_by_proxy",
 ]);

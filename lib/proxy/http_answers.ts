@@ -16,7 +16,7 @@ import { messageOf } from "../base/errors.ts";
 import type { HTTP_WISHES, Outcome } from "../base/metrics.ts";
 import { type Conn, formatAddress } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
-import type { Door } from "../target/seats.ts";
+import { asleepText, type Door } from "../target/seats.ts";
 import { HoldEnded } from "./goodbye.ts";
 import { keepFor, lookJson, lookText, problemText, stepJson, stepText, wantsJson } from "./http_texts.ts";
 import type { SessionEnds } from "./wait.ts";
@@ -40,6 +40,8 @@ export interface AnswerSettings {
   readonly answerHttp?: boolean | undefined;
   /** The longest time for which a builder is kept awake by request, in ms; 0: none is. */
   readonly maxWakeForMs?: number | undefined;
+  /** Whether this proxy only observes, and wakes nothing. */
+  readonly observe?: boolean | undefined;
   /** Those that may wait for a builder at a time, sessions included. */
   readonly maxHeld: number;
 }
@@ -171,21 +173,27 @@ export class HttpAnswers {
     const reason = method === "GET" && path === "/"
       ? await reasonOf(outlook, clock, this.#ends.cut)
       : undefined;
-    const text = isJson ? lookJson(outlook, reason) : lookText(outlook, reason, { host, isTls });
+    const { observe = false } = this.#settings;
+    const text = isJson ? lookJson(outlook, reason) : lookText(outlook, reason, { host, isTls }, observe);
     return answer(200, text, isJson, method === "OPTIONS" ? { allow: "GET, HEAD, OPTIONS" } : {});
   }
 
   #wake(asked: Asked, connection: Http1Connection, left: AbortController): ResponseParts {
     const { head: { isHttp10, headers }, door, query, isJson, client } = asked;
-    const { maxHeld, maxWakeForMs = 0 } = this.#settings;
-    const { log } = this.#ports;
+    const { maxHeld, maxWakeForMs = 0, observe = false } = this.#settings;
+    const { log, seats } = this.#ports;
     const { cut, refuse } = this.#ends;
     if (isHttp10) return problem(505, "Cannot show the steps in HTTP/1.0: want HTTP/1.1", isJson);
     // Pages of browsers send it, also to addresses that only the browser can reach.
     if (headers.has("origin")) return problem(403, "Cannot wake the builder for a web page", isJson);
     const keepForMs = keepFor(query, maxWakeForMs);
     if (typeof keepForMs === "object") return problem(400, keepForMs.problem, isJson);
-    const wish = { door, host: headers.get("host") ?? undefined, keepForMs };
+    const host = headers.get("host") ?? undefined;
+    const { builder, state } = seats.outlook(door, host);
+    if (observe && state === "asleep") {
+      return problem(503, `Cannot wake the builder: ${asleepText(builder)}`, isJson);
+    }
+    const wish = { door, host, keepForMs };
     let wait: WakeWait;
     try {
       refuse.throwIfAborted();

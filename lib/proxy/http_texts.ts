@@ -37,15 +37,19 @@ export function lookText(
   { builder, project, state, keptForMs }: Outlook,
   reason: string | undefined,
   { host, isTls }: Place,
+  observe = false,
 ): string {
   const address = addressOf(host, isTls);
   const kept = keptForMs === 0 ? "" : `, kept awake for another ${seconds(keptForMs)}`;
   const [tlsOption, tlsFlag] = isTls ? [" --driver-opt cacert=ca.pem", " --tlscacert ca.pem"] : ["", ""];
+  const [starts, stateText] = observe
+    ? ["buildkitd-autoscaler only observes here, and starts nothing.", state]
+    : ["buildkitd starts when they need it (buildkitd-autoscaler).", STATES[state]];
   const curl = isTls ? `curl -fsSN --http1.1 -X POST https://` : `curl -fsSN -X POST http://`;
   return [
-    "BuildKit clients connect to this address. buildkitd starts when they need it (buildkitd-autoscaler).",
+    `BuildKit clients connect to this address. ${starts}`,
     "",
-    `Builder ${builder}${project === undefined ? "" : ` (of ${project})`}: ${STATES[state]}${
+    `Builder ${builder}${project === undefined ? "" : ` (of ${project})`}: ${stateText}${
       because(reason)
     }${kept}`,
     "",
@@ -53,9 +57,9 @@ export function lookText(
     `  docker buildx create --name remote --driver remote${tlsOption} --use tcp://${address}`,
     `  buildctl --addr tcp://${address}${tlsFlag} build --frontend dockerfile.v0 --local context=. --local dockerfile=.`,
     "",
-    "To wake the builder before a build, and see each step:",
-    `  ${curl}${address}/wake`,
-    "",
+    ...(observe
+      ? []
+      : ["To wake the builder before a build, and see each step:", `  ${curl}${address}/wake`, ""]),
   ].join("\n");
 }
 

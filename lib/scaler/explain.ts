@@ -10,7 +10,7 @@ import type { Observer, ScaleTarget } from "./observer.ts";
 import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
 import { askForPod, type PodInquiryPorts } from "./pod_inquiry.ts";
-import type { Scaler } from "./scaler.ts";
+import type { Scaling } from "./scaling.ts";
 
 /** What the explanation is drawn from. */
 export interface ExplainPorts extends PodInquiryPorts {
@@ -19,7 +19,7 @@ export interface ExplainPorts extends PodInquiryPorts {
   /** Knows why nothing is seen, and what pods are called. */
   readonly observer: Pick<Observer, "fault" | "podName" | "portDoubt">;
   /** Knows why nothing is written. */
-  readonly scaler: Pick<Scaler, "fault">;
+  readonly scaler: Pick<Scaling, "fault">;
   /** Knows why no pod can be reached from here, where the pods are not the cause. */
   readonly upstream: { readonly fault: string | undefined };
   /** Knows why this proxy sends nobody to a pod that is ready. */

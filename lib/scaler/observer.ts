@@ -15,9 +15,9 @@ import { selectorOf, SharedWatch, type Subscription } from "../kube/shared_watch
 import type { EndpointSlice, StatefulSet } from "../kube/types.ts";
 import type { Agreement } from "./agreement.ts";
 import { backendsOf } from "./backends.ts";
+import type { CountReader } from "./count_reader.ts";
 import { type CountOwners, isSetByProxy, type ManagedFields } from "./count_owners.ts";
 import type { Placement } from "./placement.ts";
-import type { ReplicaCount } from "./replica_count.ts";
 
 /** What is watched. */
 export interface ScaleTarget {
@@ -40,9 +40,9 @@ export interface ObserverPorts extends ReflectorPorts {
   /** Told of versions, counts and pods. */
   readonly placement: Placement;
   /** Told who owns the count in which version. */
-  readonly countOwners: Pick<CountOwners, "see">;
+  readonly countOwners: Pick<CountOwners, "see"> | undefined;
   /** Knows which counts this proxy is writing, and when everything must be listed anew. */
-  readonly count: Pick<ReplicaCount, "isWriting" | "onRegressed">;
+  readonly count: Pick<CountReader, "isWriting" | "onRegressed">;
 }
 
 /** How long the EndpointSlices of a new Service may take to appear, in ms. */
@@ -209,6 +209,11 @@ export class Observer {
     this.#ofPods.urgent = urgent;
   }
 
+  /** Lists the StatefulSet anew: where no write of our own moves its version on, nothing else says whether the count is settled. */
+  relist(): void {
+    this.#statefulSets.relist();
+  }
+
   /** The resourceVersions have regressed: lists everything anew. */
   #relist(): void {
     this.#statefulSets.relist();
@@ -222,7 +227,7 @@ export class Observer {
     if (metadata?.resourceVersion === undefined) return;
     this.#found.resolve();
     this.#missing.succeeded();
-    this.#ports.countOwners.see(metadata.resourceVersion, metadata.managedFields);
+    this.#ports.countOwners?.see(metadata.resourceVersion, metadata.managedFields);
     this.#lookForGap(statefulSet, change.type === "list");
     const isFirst = this.#uid === undefined;
     const uid = this.uid;

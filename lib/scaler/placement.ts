@@ -11,6 +11,7 @@ import {
   type Agreement,
   blocks,
   closedFrom,
+  isNewer,
   NOTHING_SEEN,
   placeableBelow,
   promise,
@@ -159,6 +160,13 @@ export class Placement {
   /** Places nothing until a version newer than this is seen: the promise of a proxy that has just joined. */
   bind(version: string): void {
     this.#agreement = promise(this.#agreement, { below: 0, version });
+  }
+
+  /** Nothing that is conditioned on this version or an older one can land any more: ends the promises on those. */
+  release(version: string): void {
+    const promises = this.#agreement.promises.filter((made) => isNewer(made.version, version));
+    this.#agreement = { ...this.#agreement, promises };
+    this.#notify();
   }
 
   /** Forgets all promises: this proxy was cut off for so long that no leader relies on them any more. */

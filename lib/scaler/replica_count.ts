@@ -1,27 +1,21 @@
 /**
- * The replica count at the API server: read consistently, written on condition of its version, and each write that
- * succeeds is logged, counted, and seen by the placement. When to write, and what, is decided by `scaler.ts`.
- *
- * A consistent read is never older than what was seen before it was sent, unless the API server's data was restored from
- * a backup: the resourceVersions have regressed. Then nothing that was seen or promised before means anything, and this
- * proxy has to join the others anew.
+ * The replica count at the API server: read as in `count_reader.ts`, written on condition of its version, and each write
+ * that succeeds is logged, counted, and seen by the placement. When to write, and what, is decided by `scaler.ts`. With
+ * `--observe` there is none of these.
  *
  * @module
  */
-import { Listeners } from "../base/listeners.ts";
 import type { ScaleReason } from "../base/metrics.ts";
 import type { BuilderPorts } from "../base/ports.ts";
 import { isConflict } from "../kube/api_error.ts";
 import { type Count, MANAGER, type ScaleApi } from "../kube/scale.ts";
-import { claimOf, isNewer } from "./agreement.ts";
-import type { Placement } from "./placement.ts";
+import { claimOf } from "./agreement.ts";
+import { CountReader, type CountReaderPorts } from "./count_reader.ts";
 
 /** What it reads and writes with. */
-export interface ReplicaCountPorts extends Pick<BuilderPorts, "log" | "metrics"> {
+export interface ReplicaCountPorts extends CountReaderPorts, Pick<BuilderPorts, "metrics"> {
   /** The API. */
   readonly scale: ScaleApi;
-  /** Told what was read and written. */
-  readonly placement: Placement;
   /** New with every process: makes the field managers of its claims. */
   readonly identity: string;
 }
@@ -35,59 +29,20 @@ export interface Purpose {
 }
 
 /** Reads and writes the count. */
-export class ReplicaCount {
+export class ReplicaCount extends CountReader {
   readonly #ports: ReplicaCountPorts;
   readonly #writing = new Set<number>();
-  readonly #onRegressed = new Listeners();
   #claims = 0;
 
   /** Asks nothing yet. */
   constructor(ports: ReplicaCountPorts) {
+    super(ports);
     this.#ports = ports;
   }
 
-  /** Calls `listener` when the resourceVersions have regressed, after the placement has forgotten what it saw. */
-  onRegressed(listener: () => void): void {
-    this.#onRegressed.add(listener);
-  }
-
-  /** Whether a write of this proxy may set this count at any moment: it is under way. */
-  isWriting(replicas: number): boolean {
+  /** See {@link CountReader.isWriting}. */
+  override isWriting(replicas: number): boolean {
     return this.#writing.has(replicas);
-  }
-
-  /**
-   * Reads the count and takes note of it. Versions before what was read may have been skipped.
-   *
-   * @throws what the API says
-   */
-  async read(signal: AbortSignal): Promise<Count> {
-    const { scale, placement } = this.#ports;
-    const before = placement.agreement.seen?.version ?? "";
-    const isOlder = ({ version }: Count) => isNewer(before, version);
-    let count = await scale.read(signal);
-    // One old answer is not enough proof to forget everything.
-    if (isOlder(count)) count = await scale.read(signal);
-    if (isOlder(count)) {
-      this.regressed(before, count.version);
-      // Bound as when it joins, which it will soon. `see` then takes over the count, so no claim names a
-      // version that is gone.
-      placement.bind(count.version);
-    }
-    placement.see(count);
-    return count;
-  }
-
-  /** An object that had version `from` has the older version `to` now. */
-  regressed(from: string, to: string): void {
-    const { log, placement } = this.#ports;
-    log.error("resource_versions_regressed", {
-      from,
-      to,
-      then: "this proxy joins the others again; running sessions continue",
-    });
-    placement.startAnew();
-    this.#onRegressed.tell();
   }
 
   /**
@@ -96,7 +51,7 @@ export class ReplicaCount {
    *
    * @throws what the API says
    */
-  async checkRights(signal: AbortSignal): Promise<void> {
+  override async checkRights(signal: AbortSignal): Promise<void> {
     const { scale } = this.#ports;
     const count = await this.read(signal);
     for (

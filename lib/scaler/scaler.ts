@@ -12,9 +12,11 @@ import { ApiError, isConflict } from "../kube/api_error.ts";
 import { Attempt, NoConsent, OutOfDate } from "./attempt.ts";
 import type { ColdStart } from "./cold_start.ts";
 import { decide, type Decision, type Facts, type Policy } from "./decide.ts";
+import { factsOf } from "./facts.ts";
 import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
 import type { ReplicaCount } from "./replica_count.ts";
+import type { Scaling } from "./scaling.ts";
 import { keptForMs, NO_SURPLUS, note } from "./surplus.ts";
 import type { Warmth } from "./warm.ts";
 import { WarmMinimum } from "./warm_minimum.ts";
@@ -46,7 +48,7 @@ export const CLAIM_PATIENCE_MS = 5_000;
 const LOWER_PATIENCE_MS = 60_000;
 
 /** Has the count written. */
-export class Scaler {
+export class Scaler implements Scaling {
   readonly #ports: ScalerPorts;
   readonly #policy: ScalerPolicy;
   readonly #warm: WarmMinimum;
@@ -148,34 +150,16 @@ export class Scaler {
   }
 
   #facts(): Facts {
-    const { placement: { agreement, usage, roseMs, load, changes }, peers } = this.#ports;
-    const { idleTimeoutMs } = this.#policy;
-    const others = peers.use();
-    const replicas = agreement.seen?.replicas;
-    const lastUsedMs = new Map(usage.lastUsedMs);
-    for (const [ordinal, usedMs] of others.lastUsedMs) {
-      lastUsedMs.set(ordinal, Math.max(usedMs, lastUsedMs.get(ordinal) ?? -Infinity));
-    }
-    // A record that cannot be read counts as busy on every ordinal (Infinity).
-    const highestBusy = Math.max(usage.highest, Math.min(others.highestBusy, (replicas ?? 0) - 1));
-    this.#noteChanges(highestBusy);
+    const { placement, peers } = this.#ports;
+    const { changes } = placement;
+    const facts = factsOf(placement, peers, this.#warm.now);
+    this.#noteChanges(facts.highestBusy);
     const surplus = changes.raised === undefined || this.#surplus.times === 0 ? undefined : {
       highest: changes.raised.to - 1,
       raisedMs: changes.raised.atMs,
-      keptForMs: keptForMs(this.#surplus, idleTimeoutMs),
+      keptForMs: keptForMs(this.#surplus, this.#policy.idleTimeoutMs),
     };
-    return {
-      replicas,
-      startedMs: others.knownSinceMs,
-      highestBusy,
-      needing: usage.needing + others.needing,
-      load,
-      lastNeededMs: Math.max(usage.lastNeededMs, others.lastNeededMs),
-      lastUsedMs,
-      roseMs,
-      warm: this.#warm.now,
-      ...(surplus && { surplus }),
-    };
+    return surplus === undefined ? facts : { ...facts, surplus };
   }
 
   #noteChanges(highestBusy: number): void {

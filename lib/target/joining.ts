@@ -14,7 +14,7 @@ import type { Proxies } from "../ha/proxies.ts";
 import { ApiError } from "../kube/api_error.ts";
 import { retryDelayMs } from "../kube/client.ts";
 import type { Observer, ScaleTarget } from "../scaler/observer.ts";
-import type { ReplicaCount } from "../scaler/replica_count.ts";
+import type { CountReader } from "../scaler/count_reader.ts";
 import type { JoinPlaces } from "./join_places.ts";
 
 /** How far this proxy has joined the others in front of one StatefulSet. */
@@ -83,7 +83,7 @@ export async function runProxies(
  * proxy is ready. Retries without limit. Rejects only with the signal's reason.
  */
 export async function untilJoined(
-  count: Pick<ReplicaCount, "checkRights">,
+  count: Pick<CountReader, "checkRights">,
   proxies: { readonly membership: Pick<Proxies["membership"], "whenReady"> },
   observer: Pick<Observer, "whenSynced" | "whenListed">,
   { clock, random, log, access, places }: JoinPorts,
@@ -116,7 +116,7 @@ export async function untilJoined(
 
 /** Takes a place only for as long as the requests take: a target that is forbidden or absent is tried again and again. */
 async function checkRights(
-  count: Pick<ReplicaCount, "checkRights">,
+  count: Pick<CountReader, "checkRights">,
   places: Pick<JoinPlaces, "take">,
   signal: AbortSignal,
 ): Promise<void> {

@@ -2,7 +2,7 @@
  * What sessions know of the pods: through the port {@link Seats} they get a seat on one, dial it, and give it up. They know
  * nothing of replicas, promises or StatefulSets. `lib/route/router.ts` implements the port over all builders, each of
  * which has the port {@link BuilderSeats} (`target_seats.ts`). Sessions are known by id, so that ending one twice is
- * harmless. Types, and the error of a dial.
+ * harmless. Types, the error of a dial, and why observe mode wakes nobody.
  *
  * @module
  */
@@ -12,6 +12,7 @@ import type { Beyond } from "../scaler/capacity.ts";
 import type { Seat } from "../scaler/placement.ts";
 
 export type { Beyond, Seat };
+export { asleepText } from "../scaler/asleep_text.ts";
 
 /** What else is known of a failed dial. */
 export interface DialErrorOptions extends ErrorOptions {

@@ -11,20 +11,18 @@ import type { TaskGroup } from "../base/task_group.ts";
 import { Proxies } from "../ha/proxies.ts";
 import { Standing } from "../ha/standing.ts";
 import type { KubeClient } from "../kube/client.ts";
-import { statefulSetScale } from "../kube/scale.ts";
 import type { Agreement } from "../scaler/agreement.ts";
 import { type Room, sum } from "../scaler/capacity.ts";
 import { ColdStart } from "../scaler/cold_start.ts";
-import { CountOwners } from "../scaler/count_owners.ts";
 import { waitExplainer } from "../scaler/explain.ts";
 import { Observer, type ScaleTarget } from "../scaler/observer.ts";
 import { Placement } from "../scaler/placement.ts";
-import { ReplicaCount } from "../scaler/replica_count.ts";
 import { ResetExplainer } from "../scaler/reset_explainer.ts";
-import { Scaler } from "../scaler/scaler.ts";
+import type { Scaling } from "../scaler/scaling.ts";
 import { type Presence, StateRunner } from "../scaler/state_runner.ts";
 import { verifySuspects } from "../scaler/verification.ts";
 import { warmAt } from "../scaler/warm.ts";
+import { type Counting, type Deciding, makeCount, makeScaler, type ShadowParts } from "./counting.ts";
 import { type Joining, joiningAtStart, runProxies, untilJoined } from "./joining.ts";
 import { tellLatePods } from "./late_pods.ts";
 import { PodHealthChecks } from "./pod_health.ts";
@@ -74,15 +72,17 @@ export class Target {
   readonly proxies: Proxies;
   /** Watches. */
   readonly observer: Observer;
-  /** Decides about the count, and has it written. */
-  readonly scaler: Scaler;
+  /** Decides about the count, and has it written unless this proxy observes. */
+  readonly scaler: Scaling;
+  /** What would be done to the count; only with `--observe`. */
+  readonly shadow: ShadowParts | undefined;
   /** Finds out how the containers ended that have reset sessions. */
   readonly resets: ResetExplainer;
   readonly #settings: TargetSettings;
   readonly #ports: TargetPorts & BuilderPorts;
   readonly #at: ScaleTarget;
-  readonly #count: ReplicaCount;
-  readonly #countOwners: CountOwners;
+  readonly #count: Counting["count"];
+  readonly #countOwners: Deciding["countOwners"];
   readonly #podHealth: PodHealthChecks;
   readonly #state: StateRunner;
   /** What is remembered for `facts`; undefined when something has changed since. */
@@ -91,7 +91,7 @@ export class Target {
 
   /** Starts nothing: `start` does. No session is seated before this proxy has joined the others. */
   constructor(settings: TargetSettings, given: TargetPorts) {
-    const { client, clock, log, shared } = given;
+    const { client, clock, shared } = given;
     const { identity, election } = shared;
     const metrics = builderMetrics(given.metrics, settings.stsName);
     const ports = { ...given, metrics };
@@ -109,23 +109,25 @@ export class Target {
     // Before anybody else hears of the change, and reads them.
     placement.subscribe(() => this.#known = undefined);
     const coldStart = new ColdStart(ports);
-    const scale = statefulSetScale(client, this.#at.namespace, this.#at.name);
-    const count = this.#count = new ReplicaCount({ scale, placement, log, metrics, identity });
+    const counting = makeCount(settings.observe, this.#at, { ...ports, placement, identity });
+    const count = this.#count = counting.count;
     const peers = this.proxies = new Proxies(this.#at, settings, {
       ...ports,
       ...shared.ofProxies,
       placement,
       standing,
       count,
+      writer: counting.writing?.count,
     });
-    const { access } = client;
-    const scaler = this.scaler = new Scaler({ ...ports, access, count, placement, peers, coldStart }, {
+    const deciding = makeScaler(counting, this.#at, { ...ports, identity, placement, peers, coldStart }, {
       minReplicas: settings.minReplicas,
       capacity,
       idleTimeoutMs: settings.idleTimeoutMs,
       warmAt: settings.warm.length === 0 ? undefined : (wallMs) => warmAt(settings.warm, wallMs),
     });
-    const countOwners = this.#countOwners = new CountOwners({ ...ports, scale, placement, peers, scaler });
+    const scaler = this.scaler = deciding.scaler;
+    const countOwners = this.#countOwners = deciding.countOwners;
+    this.shadow = deciding.shadow;
     const observer = this.observer = new Observer(this.#at, {
       ...ports,
       slices: shared.slices,
@@ -133,6 +135,7 @@ export class Target {
       count,
       countOwners,
     });
+    peers.membership.onUnclaimed(() => observer.relist());
     observer.onPresence(() => election.see(this.#at.name, observer.uid));
     const presence = settings.isCordoned ? cordoned(observer) : observer;
     const { namespace } = this.#at;
@@ -196,7 +199,10 @@ export class Target {
     const late = { ...ports, access, state: this.#state, explainWait: this.#explainWait };
     tasks.run("late pods", (signal) => tellLatePods(late, signal));
     tasks.run("verification", (signal) => verifySuspects(this.#at.namespace, verification, signal));
-    tasks.run("count owners", (signal) => this.#countOwners.run(signal));
+    const { shadow } = this;
+    const countOwners = this.#countOwners;
+    if (countOwners !== undefined) tasks.run("count owners", (signal) => countOwners.run(signal));
+    if (shadow !== undefined) tasks.run("pod start", (signal) => shadow.start.run(signal));
     if (this.#settings.readiness !== "pod") {
       tasks.run("pod health", (signal) => this.#podHealth.run(signal));
     }

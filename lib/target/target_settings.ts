@@ -20,6 +20,7 @@ export type CommonSettings = Pick<
   | "readiness"
   | "recordExpiryMs"
   | "whenCutOff"
+  | "observe"
 >;
 
 /** The settings of one target. */

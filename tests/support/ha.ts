@@ -11,6 +11,7 @@ import { CountWrites } from "../../lib/ha/count_writes.ts";
 import { Membership } from "../../lib/ha/membership.ts";
 import { OwnRecord } from "../../lib/ha/own_record.ts";
 import { type RecordBody, recordLease, type RecordTarget } from "../../lib/ha/record.ts";
+import type { SeenRecord } from "../../lib/ha/record_expiry.ts";
 import { Standing, type StandingSettings } from "../../lib/ha/standing.ts";
 import type { Lease } from "../../lib/kube/types.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
@@ -95,6 +96,8 @@ export interface Member {
   readonly gone: (lease: Lease) => void;
   /** What its record says. */
   content: RecordBody;
+  /** The records of all proxies, as a list has them. */
+  others: () => readonly SeenRecord[];
   /** How often it has claimed the present count. */
   claims: number;
   /** Starts it. The promise settles when it ends. */
@@ -163,6 +166,8 @@ export function member(clock: Clock, leases: FakeLeases, options: MemberOptions 
     log,
     leases,
     count,
+    writer: settings.observe ? undefined : count,
+    records: { list: () => Promise.resolve(made.others()) },
     placement,
     record,
     standing,
@@ -179,6 +184,7 @@ export function member(clock: Clock, leases: FakeLeases, options: MemberOptions 
     regressed: () => onRegressed(),
     gone: (lease) => onGone(lease),
     content: IDLE,
+    others: () => [],
     claims: 0,
     run: () =>
       membership.run(TARGET, controller.signal).catch((error) => {

@@ -60,6 +60,7 @@ export const FACTS: StatusFacts = {
   now: "2026-03-01T10:30:00.000Z",
   started: "2026-03-01T10:00:00.000Z",
   ready: true,
+  observes: false,
   sessions: { open: 0, held: 0 },
   saved: SAVED,
   builders: [BUILDER],

@@ -48,6 +48,10 @@
 - name: AUTOSCALER_MAX_WAKE_FOR
   value: {{ .Values.autoscaler.autoscalerConfig.maxWakeFor | quote }}
 {{- end }}
+{{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.observe) }}
+- name: AUTOSCALER_OBSERVE
+  value: {{ .Values.autoscaler.autoscalerConfig.observe | quote }}
+{{- end }}
 {{- if not (kindIs "invalid" .Values.autoscaler.autoscalerConfig.readiness) }}
 - name: AUTOSCALER_READINESS
   value: {{ .Values.autoscaler.autoscalerConfig.readiness | quote }}
@@ -148,6 +152,7 @@ readyWaitTimeout: { flag: --ready-wait-timeout, min: 1ms, max: 8760h0m0s }
 minReplicas: { flag: --min-replicas }
 wakeOn: { flag: --wake-on }
 maxWakeFor: { flag: --max-wake-for, min: 0s, max: 8760h0m0s }
+observe: { flag: --observe }
 readiness: { flag: --readiness }
 warm: { flag: --warm }
 sessionsPerReplica: { flag: --sessions-per-replica }
@@ -200,6 +205,7 @@ pricePerHour: { flag: --price-per-hour }
 --min-replicas: AUTOSCALER_MIN_REPLICAS
 --wake-on: AUTOSCALER_WAKE_ON
 --max-wake-for: AUTOSCALER_MAX_WAKE_FOR
+--observe: AUTOSCALER_OBSERVE
 --readiness: AUTOSCALER_READINESS
 --warm: AUTOSCALER_WARM
 --builders: AUTOSCALER_BUILDERS

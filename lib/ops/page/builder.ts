@@ -5,7 +5,7 @@
  * @module
  */
 import { formatDurationMs } from "../../config/duration.ts";
-import type { BuilderFacts, PointFacts, StatusFacts, WhatIfFacts } from "../status_facts.ts";
+import type { BuilderFacts, ObservedFacts, PointFacts, StatusFacts, WhatIfFacts } from "../status_facts.ts";
 import { folded, type Html, html } from "./html.ts";
 import { table } from "./table.ts";
 import { timeline, WINDOWS } from "./timeline.ts";
@@ -16,7 +16,7 @@ const ARROW = "→";
 
 /** What it looks like now. */
 export function nowPart(builder: BuilderFacts): Html {
-  const { replicas, settings: { maxReplicas }, because, sessions, held, pods } = builder;
+  const { replicas, observed, settings: { maxReplicas }, because, sessions, held, pods } = builder;
   const row = (name: string, value: string | Html) =>
     html`
       <div>
@@ -27,9 +27,10 @@ export function nowPart(builder: BuilderFacts): Html {
   return html`<dl class="facts">
 ${row("State", badge(builder))}
 ${row("Replicas", replicas === undefined ? "not known yet" : `${replicas} of ${maxReplicas}`)}
+${observed !== undefined && row("Without observe mode", `${observed.replicas ?? "not known yet"}`)}
 ${row("Why", because)}
 ${row("Sessions", `${sessions} running, ${held} held`)}
-${row("Next scale-down", scaleDown(builder))}
+${row(observed === undefined ? "Next scale-down" : "Would scale down", scaleDown(builder))}
 </dl>
 ${builder.waitsBecause !== undefined && html`<p class="notice">Clients wait: ${builder.waitsBecause}.</p>`}
 ${builder.faults.map((fault) => html`<p class="notice fault">${fault}</p>`)}
@@ -42,10 +43,11 @@ export function badge({ state }: Pick<BuilderFacts, "state">): Html {
 }
 
 /** When the next scale-down is due. */
-function scaleDown({ scaleDownAt, replicas = 0, sessions, settings }: BuilderFacts): Html {
+function scaleDown({ scaleDownAt, observed, replicas: real = 0, sessions, settings }: BuilderFacts): Html {
+  const replicas = observed === undefined ? real : observed.replicas ?? 0;
   const timeout = formatDurationMs(settings.idleTimeoutSeconds * 1_000);
   if (scaleDownAt !== undefined) return html`at ${time(scaleDownAt)} UTC, unless a client comes before`;
-  if (replicas === 0) return html`none: there is no pod`;
+  if (replicas === 0) return html`none: there ${observed === undefined ? "is" : "would be"} no pod`;
   if (sessions === 0 && settings.floor >= replicas) {
     return html`none: ${count(settings.floor, "replica stays", "replicas stay")} without clients`;
   }
@@ -78,9 +80,15 @@ const MOST_ROWS = 20;
 
 function pointTable(points: readonly PointFacts[]): Html {
   const newest = points.slice(-MOST_ROWS).reverse();
+  const isObserved = points.some(({ virtualReplicas }) => virtualReplicas !== undefined);
   return table("What it has looked like, the newest first (UTC)", newest, [
     { head: "From", cell: ({ at }) => time(at) },
     { head: "Replicas", kind: "number", cell: ({ replicas }) => replicas ?? "unknown" },
+    isObserved && {
+      head: "Without observe mode",
+      kind: "number" as const,
+      cell: ({ virtualReplicas }: PointFacts) => virtualReplicas ?? "unknown",
+    },
     { head: "Pods", cell: ({ pods }) => pods.map((phase) => phase ?? "none").join(", ") || "none" },
     { head: "Sessions", kind: "number", cell: ({ sessions }) => sessions },
     { head: "Held", kind: "number", cell: ({ held }) => held },
@@ -111,9 +119,13 @@ function decisionTable(decisions: BuilderFacts["decisions"], caption: string): H
 
 /** What was saved, and what other idle timeouts would have saved. */
 export function savingsPart(
-  { saved, whatIf, whatIfSince, settings }: BuilderFacts,
+  { saved, observed, whatIf, whatIfSince, settings }: BuilderFacts,
   price: StatusFacts["price"],
 ): Html {
+  if (observed !== undefined) {
+    return html`${wouldSave(observed, settings, price)}
+${whatIfSince !== undefined && whatIfTable(whatIf, whatIfSince, price)}`;
+  }
   const inMoney = saved.money === undefined ? "" : `, worth ${money(saved.money, price)}`;
   const timeout = formatDurationMs(settings.idleTimeoutSeconds * 1_000);
   return html`<p>Pods have slept for <strong>${
@@ -122,6 +134,25 @@ export function savingsPart(
     amount(saved.secondsWaited)
   } in all. The idle timeout is ${timeout}.</p>
 ${whatIfSince !== undefined && whatIfTable(whatIf, whatIfSince, price)}`;
+}
+
+/** What would have been saved, and at which price, as far as that can be estimated. */
+function wouldSave(
+  { saved, startSeconds, isStartMeasured }: ObservedFacts,
+  { idleTimeoutSeconds }: BuilderFacts["settings"],
+  price: StatusFacts["price"],
+): Html {
+  const inMoney = saved.money === undefined ? "" : `, worth ${money(saved.money, price)}`;
+  const how = isStartMeasured
+    ? `as the last pod that was seen to start took from its creation until it was ready`
+    : `which is assumed: no pod has told how long its start took`;
+  return html`<p>Without observe mode, pods would have slept for <strong>${
+    amount(saved.podSecondsAsleep)
+  }</strong>${inMoney}. The price: ${
+    count(saved.coldStarts, "cold start")
+  }; clients would have waited about ${amount(saved.secondsWaited)} in all. The idle timeout is ${
+    formatDurationMs(idleTimeoutSeconds * 1_000)
+  }. A cold start counts ${amount(startSeconds)}, ${how}.</p>`;
 }
 
 function whatIfTable(rows: readonly WhatIfFacts[], since: string, price: StatusFacts["price"]): Html {

@@ -94,7 +94,11 @@ export function page(facts: StatusFacts, window: string, parts: Parts): string {
   `.markup;
 }
 
-function builderSection({ name, pool }: BuilderFacts, at: number, part: (id: string) => Html): Html {
+function builderSection(
+  { name, pool, observed }: BuilderFacts,
+  at: number,
+  part: (id: string) => Html,
+): Html {
   const title = `b${at}-title`;
   return html`<section class="builder" id="b${at}" aria-labelledby="${title}">
 <h2 id="${title}">${name}${
@@ -104,7 +108,7 @@ function builderSection({ name, pool }: BuilderFacts, at: number, part: (id: str
   }</h2>
 ${part(`b${at}-now`)}
 <h3>Timeline</h3>
-${legend()}
+${legend(observed !== undefined)}
 ${part(`b${at}-timeline`)}
 <div class="columns">
 <div><h3>Decisions</h3>${part(`b${at}-decisions`)}</div>
@@ -128,7 +132,7 @@ function windows(window: string): Html {
   `;
 }
 
-function legend(): Html {
+function legend(observes: boolean): Html {
   const bar = (kind: string, height: number, text: string) =>
     html`<li><svg viewBox="0 0 18 14" class="swatch" aria-hidden="true"><rect class="${kind}" x="1" y="${
       7 - height / 2
@@ -141,22 +145,25 @@ function legend(): Html {
     bar("sessions", 12, "sessions"),
     bar("held", 12, "held"),
     bar("queued", 12, "queued"),
+    observes && bar("virtual", 3, "would run without observe mode"),
   ]}</ul>`;
 }
 
 /** What matters most, in one sentence: it is read out when it changes. */
-function newsOf({ ready, builders, sessions }: StatusFacts): string {
+function newsOf({ ready, observes, builders, sessions }: StatusFacts): string {
   const states = Map.groupBy(builders, ({ state }) => state);
   const all = builders.length === 1
     ? `${builders[0]!.name} is ${STATES[builders[0]!.state].toLowerCase()}`
     : [...states].map(([state, each]) => `${each.length} ${STATES[state].toLowerCase()}`).join(", ");
   const waits = sessions.held === 0 ? "nobody waits" : `${count(sessions.held, "session")} held`;
-  return `${ready ? "" : "Not ready. "}${all}; ${waits}.`;
+  return `${ready ? "" : "Not ready. "}${observes ? "Observe mode. " : ""}${all}; ${waits}.`;
 }
 
 function summaryPart(
-  { ready, notReadyBecause, builders, sessions, saved, price, queues }: StatusFacts,
+  { ready, notReadyBecause, observes, builders, sessions, saved: really, wouldSave, price, queues }:
+    StatusFacts,
 ): Html {
+  const saved = wouldSave ?? really;
   const queued = queues.reduce((sum, queue) => sum + queue.queued, 0);
   const usable = builders.filter(({ state }) => state === "ready").length;
   const card = (name: string, value: string | number | Html, more: string) =>
@@ -167,6 +174,14 @@ function summaryPart(
       </div>
     `;
   return html`${!ready && html`<p class="notice fault">This proxy is not ready: ${notReadyBecause}</p>`}
+${
+    observes &&
+    html`
+      <p
+        class="notice"><strong>Observe mode:</strong> this proxy writes no replica count and wakes nothing. Below is
+      what it would have done and saved.</p>
+    `
+  }
 <dl class="cards">
 ${
     builders.length === 1
@@ -177,28 +192,45 @@ ${card("Sessions", sessions.open, "open")}
 ${card("Waiting", sessions.held, queued === 0 ? "held" : `held, ${queued} queued`)}
 ${
     card(
-      "Saved",
+      observes ? "Would have saved" : "Saved",
       savedText(saved, price),
-      price === undefined ? "of pods asleep" : `pods slept ${amount(saved.podSecondsAsleep)}`,
+      price === undefined
+        ? "of pods asleep"
+        : `${observes ? "pods would have slept" : "pods slept"} ${amount(saved.podSecondsAsleep)}`,
     )
   }
-${card("Cost", count(saved.coldStarts, "cold start"), `clients waited ${amount(saved.secondsWaited)}`)}
+${
+    card(
+      observes ? "Would have cost" : "Cost",
+      count(saved.coldStarts, "cold start"),
+      `${observes ? "clients would have waited about" : "clients waited"} ${amount(saved.secondsWaited)}`,
+    )
+  }
 </dl>`;
 }
 
-function overviewPart({ builders, price }: StatusFacts): Html {
+function overviewPart({ builders, observes, price }: StatusFacts): Html {
   return table("All builders", builders, [
     { head: "Builder", cell: ({ name }, at) => html`<a href="#b${at}">${name}</a>` },
     { head: "Pool", cell: ({ pool }) => pool || "default" },
     { head: "State", cell: badge },
     { head: "Replicas", kind: "number", cell: ({ replicas }) => replicas ?? "unknown" },
+    observes && {
+      head: "Without observe mode",
+      kind: "number" as const,
+      cell: ({ observed }: BuilderFacts) => observed?.replicas ?? "unknown",
+    },
     { head: "Sessions", kind: "number", cell: ({ sessions }) => sessions },
     { head: "Held", kind: "number", cell: ({ held }) => held },
     {
       head: "Next scale-down",
       cell: ({ scaleDownAt }) => scaleDownAt === undefined ? "none due" : time(scaleDownAt),
     },
-    { head: "Saved", kind: "number", cell: ({ saved }) => savedText(saved, price) },
+    {
+      head: observes ? "Would have saved" : "Saved",
+      kind: "number",
+      cell: ({ saved, observed }) => savedText(observed?.saved ?? saved, price),
+    },
   ]);
 }
 

@@ -97,6 +97,7 @@ svg .middle { text-anchor: middle; }
 .pod.starting { fill: var(--starting); }
 .pod.wanted { fill: var(--card); stroke: var(--wanted); stroke-width: 1.5; }
 .pod.terminating { fill: var(--asleep); }
+rect.virtual { fill: var(--link); }
 path.sessions, rect.sessions { fill: var(--sessions); }
 path.held, rect.held { fill: var(--held); }
 path.queued, rect.queued { fill: var(--queued); }

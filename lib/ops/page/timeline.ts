@@ -94,7 +94,12 @@ export function columnsOf(
     const end = next === undefined ? COLUMNS : Math.ceil((Date.parse(next.at) - startMs) / stepMs);
     for (let at = first; at < Math.min(COLUMNS, end); at++) {
       const before = columns[at];
-      columns[at] = { pods: point.pods, ...busier(before ?? point, point) };
+      const { pods, virtualReplicas } = point;
+      columns[at] = {
+        pods,
+        ...(virtualReplicas !== undefined && { virtualReplicas }),
+        ...busier(before ?? point, point),
+      };
     }
   }
   return columns;
@@ -113,6 +118,8 @@ function laneMarks(columns: readonly (Column | undefined)[], lanes: number): rea
   return Array.from({ length: lanes }, (_, ordinal) => {
     const top = TOP + ordinal * LANE;
     const phases = columns.map((column) => column?.pods[ordinal] ?? undefined);
+    // In observe mode: what would be there without it.
+    const virtual = runsOf(columns.map((column) => ordinal < (column?.virtualReplicas ?? 0)));
     return html`
       <text x="${LEFT - 8}" y="${top + 11}" class="end">pod ${ordinal}</text>
       <line class="lane" x1="${LEFT}" x2="${x(COLUMNS)}" y1="${top + 7}" y2="${top + 7}" />
@@ -122,6 +129,13 @@ function laneMarks(columns: readonly (Column | undefined)[], lanes: number): rea
           <rect class="pod ${value}" x="${x(from)}" y="${top + 7 - HEIGHTS[value] / 2}" width="${round(
             (to - from) * COLUMN_WIDTH,
           )}" height="${HEIGHTS[value]}" />
+        `
+      )}
+      ${virtual.map(({ value, from, to }) =>
+        value && html`
+          <rect class="virtual" x="${x(from)}" y="${top + 15}" width="${round(
+            (to - from) * COLUMN_WIDTH,
+          )}" height="3" />
         `
       )}
     `;
@@ -179,6 +193,8 @@ function titleOf(columns: readonly (Column | undefined)[], most: number): string
   if (last === undefined) return "Nothing was seen yet.";
   const phases = last.pods.filter((phase) => phase !== null);
   const pods = phases.length === 0 ? "no pod" : `pods ${phases.join(", ")}`;
-  return `Timeline. Now: ${pods}; ${last.sessions} sessions, ${last.held} held, ${last.queued} queued. ` +
+  const { virtualReplicas } = last;
+  const would = virtualReplicas === undefined ? "" : ` (without observe mode ${virtualReplicas})`;
+  return `Timeline. Now: ${pods}${would}; ${last.sessions} sessions, ${last.held} held, ${last.queued} queued. ` +
     `At most ${most} at once in this time.`;
 }

@@ -78,6 +78,7 @@ Deno.test("parseSettings() gives the defaults when nothing is given", () => {
     sessionsPerReplica: forAll(4),
     maxSessionsPerReplica: forAll(0),
     queueTimeoutMs: forAll(3_600_000),
+    observe: false,
     placement: "affinity",
     affinityPatienceMs: 0,
     overflow: "full",

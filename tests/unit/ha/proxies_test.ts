@@ -92,6 +92,7 @@ function stage() {
       placement,
       standing,
       count,
+      writer: count,
       identity,
     });
     /** As its process runs it. */

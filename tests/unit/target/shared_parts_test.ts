@@ -33,6 +33,7 @@ function settingsOf(stsName: string): TargetSettings {
     clusterDomain: "cluster.local",
     connectTimeoutMs: 5_000,
     readiness: "pod",
+    observe: false,
     recordExpiryMs: 300_000,
     whenCutOff: "serve",
     idleTimeoutMs: 60_000,
