@@ -196,7 +196,9 @@ export const ALERTS: Readonly<Record<string, Alert>> = {
   BuildkitdScalingStuck: {
     expr: ({ targets }) =>
       `(${series("replicas_desired", targets)} != ${series("replicas_observed", targets)}) ` +
-      `and ignoring(builder) ${series("leader", targets)} == 1`,
+      `and ignoring(builder) ${series("leader", targets)} == 1 ` +
+      // Nothing follows from what an observer wants.
+      `unless ignoring(builder) ${series("observes", targets)} == 1`,
     for: "10m",
     severity: "warning",
     summary: "The number of builders is not the one that is wanted",
@@ -214,7 +216,9 @@ export const ALERTS: Readonly<Record<string, Alert>> = {
   BuildkitdIdle: {
     expr: ({ targets, minReplicas }) =>
       `max by (builder) (${series("replicas_observed", targets)}) > ${minReplicas} ` +
-      `and on (builder) sum by (builder) (${series("builder_sessions", targets)}) == 0`,
+      `and on (builder) sum by (builder) (${series("builder_sessions", targets)}) == 0 ` +
+      // Nobody stops what is only observed.
+      `unless on () max(${series("observes", targets)}) == 1`,
     for: ({ idleFor }) => idleFor,
     severity: "warning",
     summary: "A builder costs money, and nobody builds there",

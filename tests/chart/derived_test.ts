@@ -111,3 +111,21 @@ Deno.test("chart: the right to Events is granted unless the program is told to w
     assert.deepEqual(found, isGranted ? [rule] : [], `${events}`);
   }
 });
+
+Deno.test("chart: a proxy that only observes has no right to write the count, and a new builder runs", async () => {
+  for (
+    const [observe, verbs, replicas] of [
+      [false, ["get", "update", "patch"], 0],
+      [null, ["get", "update", "patch"], 0],
+      [true, ["get"], 1],
+    ] as const
+  ) {
+    const objects = await helm.objects({ autoscaler: { autoscalerConfig: { observe } } });
+    const { rules } = only(objects, "Role") as Tree;
+    const found = rules.find(({ resources }: Tree) => resources.includes("statefulsets/scale"));
+    assert.deepEqual(found.verbs, verbs, `${observe}`);
+    assert.equal(only(objects, "StatefulSet").spec.replicas, replicas, `${observe}`);
+  }
+  const more = { buildkitd: { replicaCount: 2 }, autoscaler: { autoscalerConfig: { observe: true } } };
+  assert.equal(only(await helm.objects(more), "StatefulSet").spec.replicas, 2);
+});

@@ -118,17 +118,25 @@ everywhere("helm test runs the proxy's program with its settings, its rights and
   }
 });
 
-Deno.test("chart: helm test asks for each right that the Role grants, and for no other", () => {
-  const { rules } = only(SETS.get("defaults")!, "Role") as unknown as { rules: readonly Tree[] };
-  const granted = rules.flatMap(({ apiGroups: [group], resources: [resource], verbs }) =>
-    verbs.map((verb: string) => `${verb} ${group}/${resource}`)
-  );
-  const builders = [{ name: "ci-buildkitd-stack-buildkitd", pods: [] }];
-  const asked = rightsNeeded({ builders, portForward: "never", events: true }).flatMap(({ rights }) =>
-    rights.map(({ verb, group, resource }) => `${verb} ${group}/${resource}`)
-  );
-  assert.deepEqual(asked.sort(), granted.sort());
-});
+for (
+  const [set, name, observe] of [["defaults", "ci-buildkitd-stack-buildkitd", false], [
+    "observe",
+    "buildkitd",
+    true,
+  ]] as const
+) {
+  Deno.test(`chart ${set}: helm test asks for each right that the Role grants, and for no other`, () => {
+    const { rules } = only(SETS.get(set)!, "Role") as unknown as { rules: readonly Tree[] };
+    const granted = rules.flatMap(({ apiGroups: [group], resources: [resource], verbs }) =>
+      verbs.map((verb: string) => `${verb} ${group}/${resource}`)
+    );
+    const builders = [{ name, pods: [] }];
+    const asked = rightsNeeded({ builders, portForward: "never", events: true, observe }).flatMap((
+      { rights },
+    ) => rights.map(({ verb, group, resource }) => `${verb} ${group}/${resource}`));
+    assert.deepEqual(asked.sort(), granted.sort());
+  });
+}
 
 everywhere("ports that are named exist, and a mesh takes those of buildkit for TCP", (objects) => {
   const ports = (workload: KubeObject) =>

@@ -60,6 +60,11 @@ cannot take it away from one that runs.
 buildkitd-autoscaler.earthbuild.dev/access
 {{- end -}}
 
+{{/* Not empty if the proxy only observes: it may not write the count then. */}}
+{{- define "buildkitd-stack.autoscaler.observes" -}}
+{{- if eq (toString .Values.autoscaler.autoscalerConfig.observe) "true" }}true{{ end -}}
+{{- end -}}
+
 {{/* What the program needs in the namespace of the StatefulSet. */}}
 {{- define "buildkitd-stack.autoscaler.rules" -}}
 - apiGroups: [apps]
@@ -69,7 +74,11 @@ buildkitd-autoscaler.earthbuild.dev/access
 - apiGroups: [apps]
   resources: [statefulsets/scale]
   resourceNames: [{{ fromYamlArray (include "buildkitd-stack.target.statefulSets" .) | join ", " }}]
+{{- if include "buildkitd-stack.autoscaler.observes" . }}
+  verbs: [get]
+{{- else }}
   verbs: [get, update, patch]
+{{- end }}
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch]

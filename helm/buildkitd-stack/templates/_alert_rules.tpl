@@ -206,7 +206,7 @@
       https://github.com/EarthBuild/buildkitd-autoscaler/blob/main/docs/alerts.md#buildkitdcoldstartslow
 - alert: BuildkitdScalingStuck
   expr: >-
-    (buildkitd_autoscaler_replicas_desired{ {{- .targets -}} } != buildkitd_autoscaler_replicas_observed{ {{- .targets -}} }) and ignoring(builder) buildkitd_autoscaler_leader{ {{- .targets -}} } == 1
+    (buildkitd_autoscaler_replicas_desired{ {{- .targets -}} } != buildkitd_autoscaler_replicas_observed{ {{- .targets -}} }) and ignoring(builder) buildkitd_autoscaler_leader{ {{- .targets -}} } == 1 unless ignoring(builder) buildkitd_autoscaler_observes{ {{- .targets -}} } == 1
   for: 10m
   labels:
     severity: >-
@@ -234,7 +234,7 @@
 {{- if not .kept }}
 - alert: BuildkitdIdle
   expr: >-
-    max by (builder) (buildkitd_autoscaler_replicas_observed{ {{- .targets -}} }) > {{ .minReplicas }} and on (builder) sum by (builder) (buildkitd_autoscaler_builder_sessions{ {{- .targets -}} }) == 0
+    max by (builder) (buildkitd_autoscaler_replicas_observed{ {{- .targets -}} }) > {{ .minReplicas }} and on (builder) sum by (builder) (buildkitd_autoscaler_builder_sessions{ {{- .targets -}} }) == 0 unless on () max(buildkitd_autoscaler_observes{ {{- .targets -}} }) == 1
   for: {{ .idleFor }}
   labels:
     severity: >-
