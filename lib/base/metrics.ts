@@ -265,10 +265,10 @@ export const METRICS = {
     help: "With --observe: what cold_starts_total would be without it.",
     labels: { builder: BUILDER },
   },
-  buildkitd_autoscaler_observe_waited_seconds_total: {
-    type: "counter",
+  buildkitd_autoscaler_observe_waited_seconds: {
+    type: "gauge",
     help:
-      "With --observe: estimated seconds that clients would have waited: each of those cold starts times observe_start_seconds.",
+      "With --observe: estimated seconds that clients would have waited so far: cold starts times observe_start_seconds.",
     labels: { builder: BUILDER },
   },
   buildkitd_autoscaler_observe_start_seconds: {

@@ -71,13 +71,11 @@ export class Account {
     return this.#saved;
   }
 
-  /** The present is another one; an unknown count stays as it was. Each cold start costs so much waiting, in ms. */
-  advance({ most, ...now }: Moment, perStartMs = 0): void {
+  /** The present is another one; an unknown count stays as it was. */
+  advance({ most, ...now }: Moment): void {
     const before = this.#present;
     this.#present = { ...now, replicas: now.replicas ?? before.replicas, peak: Math.max(before.peak, most) };
-    const saved = advance(this.#saved, before, this.#present);
-    const starts = saved.coldStarts - this.#saved.coldStarts;
-    this.#saved = { ...saved, waitedMs: saved.waitedMs + starts * perStartMs };
+    this.#saved = advance(this.#saved, before, this.#present);
   }
 
   /** What was saved since the last call. */

@@ -86,7 +86,9 @@ export class BuilderWatch {
   /** What would have been saved without observe mode; undefined outside it. */
   get wouldSave(): Saved | undefined {
     this.#account();
-    return this.#virtual?.saved;
+    const { shadow } = this.builder.target;
+    const saved = this.#virtual?.saved;
+    return saved && shadow && { ...saved, waitedMs: saved.coldStarts * shadow.start.ms };
   }
 
   /** What each idle timeout would have saved. */
@@ -165,8 +167,8 @@ export class BuilderWatch {
     const would = this.#virtual.news();
     metrics.record("observe_pod_asleep_seconds_total", would.asleepMs / 1000, { builder });
     metrics.record("observe_cold_starts_total", would.coldStarts, { builder });
-    metrics.record("observe_waited_seconds_total", would.waitedMs / 1000, { builder });
     metrics.record("observe_start_seconds", shadow.start.ms / 1000, { builder });
+    metrics.record("observe_waited_seconds", (this.wouldSave?.waitedMs ?? 0) / 1000, { builder });
   }
 
   get #replicas(): number | undefined {
@@ -199,7 +201,7 @@ export class BuilderWatch {
     this.#real.advance({ atMs, replicas, most, floor, waiting: usage.needing });
     if (shadow === undefined) return;
     // Nobody waits for a pod that would not be there: what it would cost is estimated.
-    this.#virtual?.advance({ atMs, replicas: shadow.replicas, most, floor, waiting: 0 }, shadow.start.ms);
+    this.#virtual?.advance({ atMs, replicas: shadow.replicas, most, floor, waiting: 0 });
   }
 
   /** How many pods clients use or wait for, those of other proxies included. */

@@ -106,7 +106,7 @@ Deno.test("program --observe: metrics, the page and the checks say what the log 
     Math.abs(metrics.value("observe_pod_asleep_seconds_total", { builder }) - wouldSave!.podSecondsAsleep) <
       1,
   );
-  assert.equal(metrics.value("observe_waited_seconds_total", { builder }), wouldSave!.secondsWaited);
+  assert.equal(metrics.value("observe_waited_seconds", { builder }), wouldSave!.secondsWaited);
   assert.ok(wouldSave!.secondsWaited > 0);
   const page = program.admin("/");
   await program.pass(1_000);
