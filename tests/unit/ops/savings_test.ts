@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  Account,
   advance,
   CANDIDATES_MS,
   MOST_USES,
@@ -207,4 +208,21 @@ Deno.test("whatIf() does not know what clients would have waited while it is not
 
 Deno.test("shortestPauseMs() is the shortest timeout of interest", () => {
   assert.deepEqual([0, 6_000, 120_000].map(shortestPauseMs), [1, 6_000, 60_000]);
+});
+
+Deno.test("Account adds up what advance() says, and tells the news since the last time", () => {
+  const account = new Account(0);
+  const at = (atMs: number, replicas: number | undefined, most = 1) =>
+    account.advance({ atMs, replicas, most, floor: 0, waiting: 0 });
+  at(1_000, 1);
+  at(11_000, 0);
+  at(21_000, undefined);
+  assert.deepEqual(account.saved, { asleepMs: 10_000, coldStarts: 0, waitedMs: 0 });
+  assert.deepEqual(account.news(), account.saved);
+  at(31_000, 2, 2);
+  assert.deepEqual(account.news(), { asleepMs: 10_000, coldStarts: 2, waitedMs: 0 });
+  at(41_000, 1, 1);
+  at(51_000, 1, 1);
+  assert.deepEqual(account.news(), { asleepMs: 10_000, coldStarts: 0, waitedMs: 0 }, "of two at most");
+  assert.deepEqual(account.news(), NOTHING_SAVED);
 });
