@@ -268,16 +268,18 @@ const PROJECT: Column<Pick<WaitFacts, "project">> = {
   cell: ({ project }) => project ?? "none",
 };
 
-function proxiesPart({ proxies }: StatusFacts): Html {
+function proxiesPart({ proxies, observes }: StatusFacts): Html {
   return table("All proxies in front of the builders that are alive", proxies, [
     { head: "Proxy", cell: ({ identity }) => identity },
-    { head: "Role", cell: rolesOf },
+    { head: "Role", cell: (proxy) => rolesOf(proxy, observes) },
     { head: "In use", cell: useOf },
   ]);
 }
 
-function rolesOf({ isThis, leads }: ProxyFacts): string {
-  return [isThis && "this one", leads && "leads: it scales down"].filter(Boolean).join("; ") || "another one";
+function rolesOf({ isThis, leads }: ProxyFacts, observes: boolean): string {
+  return [isThis && "this one", leads && (observes ? "leads" : "leads: it scales down")].filter(Boolean).join(
+    "; ",
+  ) || "another one";
 }
 
 function useOf({ uses }: ProxyFacts): string {

@@ -112,3 +112,8 @@ Deno.test("rightsFinding() has checked nothing where the API server does not tel
   assert.equal(rightsFinding(needed("endpointslices"), [no, unread], to).result, "failed");
   assert.equal(rightsFinding(needed("endpointslices"), [yes, { is: "absent" }], to).result, "unchecked");
 });
+
+Deno.test("rightsNeeded() of a proxy that only observes has no write of the count", () => {
+  const scale = texts(rightsNeeded({ ...ONE, observe: true })).filter((text) => text.includes("/scale"));
+  assert.deepEqual(scale, ["get apps/statefulsets/scale builder"]);
+});

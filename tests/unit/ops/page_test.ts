@@ -191,3 +191,52 @@ Deno.test("partsOf() gives others a turn before each builder", async () => {
   await partsOf({ ...FACTS, builders: [BUILDER, BUILDER, BUILDER] }, "1h", turn);
   assert.equal(turns, 3);
 });
+
+const OBSERVED: Partial<BuilderFacts> = {
+  state: "ready",
+  replicas: 1,
+  observed: {
+    replicas: 0,
+    saved: { podSecondsAsleep: 3_600, coldStarts: 3, secondsWaited: 90 },
+    startSeconds: 30,
+    isStartMeasured: false,
+  },
+  timeline: [
+    { ...BUILDER.timeline[0]!, virtualReplicas: 1 },
+    { ...BUILDER.timeline[0]!, at: "2026-03-01T10:20:00.000Z", virtualReplicas: 0 },
+  ],
+};
+const WOULD = { observes: true, wouldSave: OBSERVED.observed!.saved };
+
+Deno.test("page(): observe mode says so, and what would be there, saved and waited, with how that is known", async () => {
+  const text = await pageOf(OBSERVED, WOULD);
+  assert.match(text, /Observe mode: this proxy writes no replica count and wakes nothing\./);
+  assert.match(text, /Would have saved 60 min of pods asleep/);
+  assert.match(text, /Would have cost 3 cold starts clients would have waited about 90 s/);
+  assert.match(text, /Replicas 1 of 1 Without observe mode 0 /);
+  assert.match(text, /Would scale down none: there would be no pod/);
+  assert.match(text, /A cold start counts 30 s, which is assumed: no pod has told how long its start took\./);
+  const measured = { ...OBSERVED.observed!, startSeconds: 12, isStartMeasured: true };
+  assert.match(
+    await pageOf({ ...OBSERVED, observed: measured }, WOULD),
+    /A cold start counts 12 s, as the last pod that was seen to start took/,
+  );
+  const markup = await draw({ ...FACTS, ...WOULD, builders: [{ ...BUILDER, ...OBSERVED }] });
+  assert.deepEqual(malformations(markup), []);
+  assert.equal(
+    markup.match(/<rect class="virtual" x="\d/g)?.length,
+    2,
+    "the legend's, and that of the first 20 minutes",
+  );
+  assert.doesNotMatch(await pageOf(), /[Oo]bserve|Would/);
+});
+
+Deno.test("page(): observe mode with several builders has what there would be in the overview", async () => {
+  const builders = ["a", "b"].map((name): BuilderFacts => ({ ...BUILDER, ...OBSERVED, name }));
+  const markup = await draw({ ...FACTS, ...WOULD, builders });
+  assert.match(
+    textOf(markup),
+    /Replicas Without observe mode Sessions Held Next scale-down Would have saved/,
+  );
+  assert.deepEqual(malformations(markup), []);
+});

@@ -178,3 +178,13 @@ Deno.test("keepFor() takes a duration up to the limit", () => {
   });
   assert.equal(of("", 0), 0);
 });
+
+Deno.test("lookText() of a proxy that only observes promises no start", () => {
+  const text = lookText(outlook(), undefined, PLACE, true);
+  assert.match(
+    text,
+    /buildkitd-autoscaler only observes here, and starts nothing\.\n\nBuilder buildkitd: asleep\n/,
+  );
+  assert.match(text, /To build here:/);
+  assert.doesNotMatch(text, /wake/);
+});
