@@ -26,6 +26,7 @@ import {
 import { nearest } from "./nearest.ts";
 import { type RunRequest, runRequest, type SettingsInput } from "./parse_settings.ts";
 import { type SettingKey, settingRows, SETTINGS, TOPICS } from "./settings.ts";
+import { boolean } from "./value_types.ts";
 
 /** What a command line asks for. */
 export type Request =
@@ -146,7 +147,7 @@ function flagsOf(given: Readonly<Record<string, string | boolean | undefined>>):
   const flags = new Map<SettingKey, string>();
   for (const [key, { flag }] of settingRows()) {
     const text = given[new Option(flag).attributeName()];
-    if (typeof text === "string") flags.set(key, text);
+    if (text !== undefined) flags.set(key, String(text));
   }
   return flags;
 }
@@ -213,9 +214,11 @@ function commandTree(): Command {
     })
     .configureHelp({ optionDescription });
   for (const [, { flag, type, help, topic }] of settingRows()) {
-    program.addOption(
-      new Option(`${flag} <${type.placeholder}>`, help).helpGroup(`${TOPICS[topic]}:`),
-    );
+    // A boolean alone is true.
+    const value = type.placeholder === boolean.placeholder
+      ? `[${type.placeholder}]`
+      : `<${type.placeholder}>`;
+    program.addOption(new Option(`${flag} ${value}`, help).helpGroup(`${TOPICS[topic]}:`));
   }
   for (const option of [outputOption(), ...adviseOptions()]) program.addOption(option.hideHelp());
   program.addOption(new Option("-h, --help", "show this").helpGroup("Other:"));

@@ -255,7 +255,7 @@ Deno.test("parseCommandLine() quotes at most 80 characters of a wrong value", ()
 Deno.test("--help has the flags of a topic together, the choices of each, and itself and the commands at the end", () => {
   const shown = helpOf("--help").replace(/\s+/g, " ");
   const end =
-    "JSON lines elsewhere: auto, text, json [AUTOSCALER_LOG_FORMAT, default auto] --events <boolean> write Kubernetes " +
+    "JSON lines elsewhere: auto, text, json [AUTOSCALER_LOG_FORMAT, default auto] --events [boolean] write Kubernetes " +
     "Events about the StatefulSets: true, false [AUTOSCALER_EVENTS, default true] --admin-addr <address> " +
     "where the status page, /livez, /readyz and /metrics are served [AUTOSCALER_ADMIN_ADDR, default :8081] " +
     "--price-per-hour <price> what a pod of buildkitd costs in an hour, as 0.34 or 0.34 EUR, to show what was saved " +
@@ -270,7 +270,7 @@ Deno.test("--help says what each kind of flag takes", () => {
     "--cluster-domain <name>",
     "--connect-timeout <duration>",
     "--context <name>",
-    "--events <boolean>",
+    "--events [boolean]",
     "--kubeconfig <file>",
     "--log-level <level>",
     "--max-held <number>",
@@ -288,7 +288,8 @@ Deno.test("--help fits 80 columns and shows every flag with its variable and def
   const help = helpOf("--help");
   for (const line of help.split("\n")) assert.ok(line.length <= 80, line);
   for (const [, { flag, variable, type, default: preset }] of settingRows()) {
-    const shown = help.slice(help.indexOf(`  ${flag} `)).split("]")[0]!.replace(/\s+/g, " ");
+    const shown = help.slice(help.indexOf(`  ${flag} `)).replace("[boolean]", "").split("]")[0]!
+      .replace(/\s+/g, " ");
     const perPool = type.range.endsWith("; per pool") ? ", per pool" : "";
     assert.ok(
       shown.endsWith(`[${variable}${preset === undefined ? "" : `, default ${preset}`}${perPool}`),
@@ -311,10 +312,10 @@ Deno.test("--help fits 80 columns and shows every flag with its variable and def
 Deno.test("--help says after each flag what kind of value it takes, and which there are", () => {
   const help = helpOf("--help").replace(/\s+/g, " ");
   const shown = settingRows().map(([key, { flag, variable, type, help: what }]) => {
-    const [, placeholder] = new RegExp(` ${flag} <([a-z-]+)> `).exec(help) ?? [];
+    const [, placeholder] = new RegExp(` ${flag} [<[]([a-z-]+)[>\\]] `).exec(help) ?? [];
     assert.equal(placeholder, type.placeholder, flag);
     const choices = type.choices === undefined ? "" : `: ${type.choices.join(", ")}`;
-    assert.ok(help.includes(`> ${what}${choices} [${variable}`), flag);
+    assert.ok(help.includes(` ${what}${choices} [${variable}`), flag);
     return [placeholder, key.endsWith("Ms") ? "duration" : /Addr$/.test(key) ? "address" : undefined];
   });
   for (const [placeholder, wanted] of shown) if (wanted !== undefined) assert.equal(placeholder, wanted);
@@ -482,5 +483,22 @@ Deno.test("main.ts advise prints a table, and exits with 2 for wrong lines and 1
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("parseCommandLine() takes a boolean flag alone for true, wherever it stands", () => {
+  for (
+    const [args, observe] of [
+      [["--observe"], true],
+      [["--observe", "--sts-name", "b"], true],
+      [["run", "--observe", "--sts-name=b"], true],
+      [["--observe", "false"], false],
+      [["--observe=false"], false],
+      [["--observe=true", "--observe", "false"], false],
+    ] as const
+  ) {
+    const request = parseCommandLine(args, {});
+    assert.ok(request.command === "run");
+    assert.equal(request.settings.observe, observe, args.join(" "));
   }
 });

@@ -9,7 +9,7 @@ import { Shadow } from "../../../lib/scaler/shadow.ts";
 import { ONE_POD } from "../../support/capacity.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { arrive } from "../../support/seating.ts";
-import { soleProxy } from "../../support/sole_proxy.ts";
+import { soleProxy } from "../../../lib/scaler/sole_proxy.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const IDLE_MS = 60_000;
