@@ -118,8 +118,13 @@ async function copy(name: string, to: string): Promise<void> {
   for await (const entry of Deno.readDir(path)) await copy(join(name, entry.name), to);
 }
 
-/** Compiles with this Deno, or else with the older one; gives the version of the base runtime. */
-async function compile(bundle: Bundle, triple: string, output: string, fallback: boolean): Promise<string> {
+/** Compiles `main.js` with this Deno, or else with the older one; gives the version of the base runtime. */
+export async function compile(
+  bundle: Pick<Bundle, "folder" | "flags">,
+  triple: string,
+  output: string,
+  fallback: boolean,
+): Promise<string> {
   const args = [
     ...["compile", "--quiet", "--no-config", "--no-lock", "--no-check", "--no-code-cache", ...bundle.flags],
     // By default a program may import code from a few public places.

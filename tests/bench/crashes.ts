@@ -1,16 +1,11 @@
 /**
  * How long a client that waits after a crash of buildkitd waits too long: from the first moment that the new daemon
  * answers a health check to the daemon's first answer to the client. Clients, daemon and API server belong to this
- * process, the program runs in one of its own.
- *
- *     deno run -A tests/bench/crashes.ts [--rounds N] [--buildkitd]
- *
- * With `--buildkitd` the daemon is a real one, which needs `buildkitd`, `buildctl` and `runc` on PATH, and root.
- * Exits with 1 when the bar does not hold. Needs Linux.
+ * process, the program runs in one of its own. The daemon is a stub, or a real buildkitd, which needs `buildkitd`,
+ * `buildctl` and `runc` on PATH, and root.
  *
  * @module
  */
-import { parseArgs } from "node:util";
 import { systemClock } from "../../lib/base/clock.ts";
 import { BuildkitdPods, missingForBuildkitd } from "../../lib/miniature/buildkitd_pods.ts";
 import { FRAME } from "../../lib/miniature/stub_http2.ts";
@@ -18,10 +13,10 @@ import { StubPods } from "../../lib/miniature/stub_pods.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
 import { checkHealth } from "../../lib/target/health_check.ts";
 import { call, Http2Client, OPENING, SETTINGS_ACK } from "../support/http2_client.ts";
+import type { Part } from "./figures.ts";
 import { connectOnce, delay } from "./processes.ts";
 import { Stage } from "./stage.ts";
 
-const BAR_MS = 50;
 /** From the end of a daemon to the start of the next one, in ms: each round another. */
 const RESTARTS_MS = [200, 500, 1_000, 2_000, 5_000];
 /** How long the stub listens before it answers, in ms. */
@@ -30,10 +25,6 @@ const WARM_UP_MS = 300;
 const PROBE_EVERY_MS = 5;
 /** How long a session runs before the daemon crashes, in ms, at most: longer than from one health check to the next. */
 const LONGEST_RUN_MS = 6_000;
-
-function say(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
-}
 
 /** A client with one call, and when the daemon began to answer it. */
 async function connect(address: string): Promise<{ client: Http2Client; served: Promise<number> }> {
@@ -77,7 +68,10 @@ async function firstAnswer(address: string): Promise<number> {
   }
 }
 
-async function measure(folder: string, rounds: number, isReal: boolean): Promise<number> {
+/** So many crashes, at different moments of a session, each with another restart. */
+export async function measureCrashes(folder: string, rounds: number, isReal: boolean): Promise<Part> {
+  const missing = isReal ? await missingForBuildkitd() : undefined;
+  if (missing !== undefined) throw new Error(`Cannot run a real buildkitd: needs ${missing}`);
   let restartMs = 0;
   await using stage = await Stage.open(folder, undefined, {
     runtime: isReal
@@ -104,31 +98,14 @@ async function measure(folder: string, rounds: number, isReal: boolean): Promise
     running.client.close();
     waiting.client.close();
   }
-  const sorted = afterMs.toSorted((a, b) => a - b);
-  const medianMs = sorted[rounds >> 1]!;
-  const holds = medianMs <= BAR_MS;
-  say(
-    `${
-      isReal ? "buildkitd" : "stub"
-    }, ${rounds} crashes: from the daemon's first answer to the hand-over median ` +
-      `${medianMs.toFixed(0)} ms (${sorted[0]!.toFixed(0)} to ${
-        sorted.at(-1)!.toFixed(0)
-      }), bar ${BAR_MS} ms: ` +
-      (holds ? "holds" : "DOES NOT HOLD"),
-  );
-  return holds ? 0 : 1;
+  return {
+    name: "crashes",
+    title: "Crashes",
+    meaning: `${
+      isReal ? "buildkitd" : "A stub daemon"
+    } crashes under a session and is started again after 0.2 to 5 s, while a client waits: from the new daemon's first answer to anybody to its first answer to that client. The daemon is asked every ${PROBE_EVERY_MS} ms, so the client may be first.`,
+    contenders: ["program"],
+    rows: [{ id: "crashes", what: "hand-over after a crash", unit: "ms", by: { program: afterMs } }],
+    plots: [{ name: "crashes", title: "Hand-over after a crash, in ms: less is better", rows: ["crashes"] }],
+  };
 }
-
-const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "20" }, buildkitd: { type: "boolean", default: false } },
-});
-const missing = values.buildkitd ? await missingForBuildkitd() : undefined;
-if (missing !== undefined) throw new Error(`Cannot run a real buildkitd: needs ${missing}`);
-const folder = await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-bench-" });
-let code: number;
-try {
-  code = await measure(folder, Number(values.rounds), values.buildkitd);
-} finally {
-  await Deno.remove(folder, { recursive: true });
-}
-Deno.exit(code);

@@ -1,105 +1,205 @@
 /**
- * What a cold start with very many waiting clients costs: the memory of the program while it holds them, and how long
- * the last of them waits once the daemon is ready. Clients, daemon and API server live in this process, the program in
- * one of its own; each client speaks as much HTTP/2 as a gRPC client does before its first answer.
- *
- *     deno run -A tests/bench/held.ts [COUNT]
- *
- * Exits with 1 when a bar does not hold. Needs Linux and `ulimit -n` above twice the count.
+ * What clients that wait for a cold start cost, and how soon they are served: from the moment that the pod is ready, or
+ * that the daemon answers a health check, to the first byte of the client's that reaches the daemon. Clients, daemons and
+ * API server live in this process, the program in one of its own; each client speaks as much HTTP/2 as a gRPC client does
+ * before its first answer.
  *
  * @module
  */
+import type { Conn } from "../../lib/base/network.ts";
 import { ByteReader } from "../../lib/miniature/bytes.ts";
-import { FRAME, PREFACE, serveHttp2 } from "../../lib/miniature/stub_http2.ts";
+import { PREFACE, serveHttp2 } from "../../lib/miniature/stub_http2.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
-import { call, Http2Client, OPENING, SETTINGS_ACK } from "../support/http2_client.ts";
 import { ServerPods } from "../support/server_pods.ts";
+import { eventually, Front } from "./builders/field.ts";
+import type { Part, Row } from "./figures.ts";
+import type { Rest } from "./memory.ts";
 import { delay } from "./processes.ts";
 import { Stage } from "./stage.ts";
 
-const COUNT = Number(Deno.args[0] ?? 5_000);
-/** Clients that connect at a time: more than the kernel queues would only measure their retries. */
-const AT_A_TIME = 200;
-/** How long the program may take to come to rest before its memory is looked at, in ms. */
-const SETTLE_MS = 6_000;
+const HELD = 9_000;
+/** The path of a client's call, which tells its connection from a health check's. */
+const CALL = "/moby.buildkit";
+/** Nothing is ready by itself. */
+const NEVER_MS = 3_600_000;
+const POD = "buildkitd-0";
+/** From the start of a daemon to its readiness, in ms, at most: each round another. */
+const LONGEST_START_MS = 500;
 
-const MEMORY_BAR_MB = 200;
-const SERVED_BAR_MS = 5_000;
+/** Daemons that note when the first byte of each session arrived. */
+class Daemons {
+  readonly pods: ServerPods;
+  /** Times of the first bytes, by `performance.now()`. */
+  arrivedMs: number[] = [];
+  /** Connections since they last began anew. */
+  connections = 0;
+  #answers = Promise.withResolvers<void>();
 
-function say(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
-}
+  constructor() {
+    this.pods = new ServerPods(denoNetwork, (conn) => this.#serve(conn), () => {});
+    this.answer();
+  }
 
-/** Connects a client and waits for the SETTINGS that keep it patient. */
-async function hold(hostname: string, port: number): Promise<Http2Client> {
-  const client = await Http2Client.connect({ hostname, port });
-  await client.send(OPENING);
-  const frame = await client.next();
-  if (frame?.type !== FRAME.settings) throw new Error("Cannot hold a client: it got no SETTINGS");
-  await client.send(SETTINGS_ACK, ...call(1));
-  return client;
-}
+  /** Lets them answer from now on. */
+  answer(): void {
+    this.#answers.resolve();
+  }
 
-/** Resolves with the time at which the daemon's answer to the client's call has come. */
-async function served(client: Http2Client): Promise<number> {
-  for (;;) {
-    const frame = await client.next();
-    if (frame === null) throw new Error("Cannot serve a client: its connection has ended");
-    if (frame.type === FRAME.data) return performance.now();
+  /** Forgets what was. Until told to answer, they take connections and read nothing from them. */
+  beginAnew(): void {
+    this.#answers = Promise.withResolvers();
+    this.arrivedMs = [];
+    this.connections = 0;
+    this.pods.forget();
+  }
+
+  async #serve(conn: Conn): Promise<void> {
+    conn.setNoDelay(true);
+    this.connections++;
+    await this.#answers.promise;
+    const reader = new ByteReader(this.#watched(conn));
+    if (await reader.startsWith(PREFACE)) await serveHttp2(conn, reader, POD);
+  }
+
+  /** Notes the arrival of what turns out to be a client's. */
+  #watched(conn: Conn): Conn {
+    let firstMs: number | undefined;
+    let isNoted = false;
+    const read = async (buffer: Uint8Array) => {
+      const n = await conn.read(buffer);
+      firstMs ??= performance.now();
+      if (n === null || isNoted) return n;
+      isNoted = new TextDecoder("latin1").decode(buffer.subarray(0, n)).includes(CALL);
+      if (isNoted) this.arrivedMs.push(firstMs);
+      return n;
+    };
+    return {
+      remoteAddr: conn.remoteAddr,
+      read,
+      write: (bytes) => conn.write(bytes),
+      closeWrite: () => conn.closeWrite(),
+      close: () => conn.close(),
+      setNoDelay: (noDelay) => conn.setNoDelay(noDelay),
+      setKeepAlive: (keepAlive) => conn.setKeepAlive(keepAlive),
+    };
   }
 }
 
-async function measure(folder: string): Promise<number> {
-  const pods = new ServerPods(denoNetwork, async (conn) => {
-    const reader = new ByteReader(conn);
-    if (await reader.startsWith(PREFACE)) await serveHttp2(conn, reader);
-  }, () => {});
-  pods.listens = false;
-  await using stage = await Stage.open(folder, undefined, { runtime: pods, probeMs: () => 3_600_000 });
-  const { address, process } = await stage.startProgram();
-  await using _program = process;
-  const idleMb = process.residentMb;
-  const at = address.lastIndexOf(":");
-  const [hostname, port] = [address.slice(0, at), Number(address.slice(at + 1))];
-  const clients: Http2Client[] = [];
-  try {
-    while (clients.length < COUNT) {
-      const batch = Math.min(AT_A_TIME, COUNT - clients.length);
-      clients.push(...await Promise.all(Array.from({ length: batch }, () => hold(hostname, port))));
-    }
-    await delay(SETTLE_MS);
-    const heldMb = process.residentMb;
-    const waiting = clients.map(served);
+/** Cold starts one after the other: how long after readiness the one client's first byte arrives, in ms. */
+async function coldStarts(folder: string, rounds: number, by: "pod" | "answer"): Promise<readonly number[]> {
+  const daemons = new Daemons();
+  await using stage = await Stage.open(folder, undefined, { runtime: daemons.pods, probeMs: () => NEVER_MS });
+  const { cluster } = stage;
+  const isByPod = by === "pod";
+  await using front = new Front(
+    await stage.startProgram({ "idle-timeout": "1s", ...(isByPod ? { readiness: "pod" } : {}) }),
+  );
+  const tookMs: number[] = [];
+  for (let round = 0; round <= rounds; round++) {
+    await eventually("the builder is asleep", () => cluster.pods.length === 0);
+    daemons.beginAnew();
+    if (isByPod) daemons.answer();
+    const started = daemons.pods.started.length;
+    using _client = await front.call("localhost");
+    await eventually("the daemon runs", () => daemons.pods.started.length > started);
+    if (!isByPod) await eventually("a health check waits for its answer", () => daemons.connections > 0);
+    await delay(LONGEST_START_MS * (round + 1) / (rounds + 1));
     const readyMs = performance.now();
-    pods.listen();
-    stage.cluster.kubelet.setReady("buildkitd-0", true);
-    const afterMs = (await Promise.all(waiting)).map((ms) => ms - readyMs).sort((a, b) => a - b);
-    const lastMs = afterMs.at(-1)!;
-    const servedMb = process.residentMb;
-    const memoryHolds = heldMb < MEMORY_BAR_MB;
-    const servedHolds = lastMs < SERVED_BAR_MS;
-    const verdict = (holds: boolean) => holds ? "holds" : "DOES NOT HOLD";
-    say(
-      `${COUNT} held connections: ${heldMb.toFixed(1)} MB (idle: ${idleMb.toFixed(1)}), ` +
-        `bar ${MEMORY_BAR_MB} MB: ${verdict(memoryHolds)}`,
-    );
-    say(
-      `served after readiness: first ${afterMs[0]!.toFixed(0)} ms, median ${
-        afterMs[COUNT >> 1]!.toFixed(0)
-      } ms, last ${lastMs.toFixed(0)} ms, bar ${SERVED_BAR_MS} ms: ${verdict(servedHolds)}; ` +
-        `${servedMb.toFixed(1)} MB then`,
-    );
-    return memoryHolds && servedHolds ? 0 : 1;
+    if (isByPod) cluster.kubelet.setReady(POD, true);
+    else daemons.answer();
+    await eventually("the client is served", () => daemons.arrivedMs.length > 0);
+    // The first round warms up.
+    if (round > 0) tookMs.push(daemons.arrivedMs[0]! - readyMs);
+  }
+  return tookMs;
+}
+
+/** One client that waits for one pod. */
+export async function measureColdStarts(folder: string, rounds: number): Promise<Part> {
+  const row = (id: string, what: string, ms: readonly number[]): Row => ({
+    id,
+    what,
+    unit: "ms",
+    by: { program: ms },
+  });
+  return {
+    name: "cold",
+    title: "Cold starts",
+    meaning:
+      "What the program adds to a cold start: from the event that the pod is ready, or from the daemon's answer to a health check that waits for it, to the first byte of the waiting client at the daemon.",
+    contenders: ["program"],
+    rows: [
+      row("cold-ready", "after the pod is ready", await coldStarts(folder, rounds, "pod")),
+      row("cold-answer", "after the daemon answers", await coldStarts(folder, rounds, "answer")),
+    ],
+    plots: [{
+      name: "cold",
+      title: "Hand-over of a waiting client, in ms: less is better",
+      rows: ["cold-ready", "cold-answer"],
+    }],
+  };
+}
+
+/** Very many clients that wait, and what becomes of them. */
+interface Release {
+  readonly heldMb: number;
+  readonly cpuSeconds: number;
+  readonly arrivedMs: readonly number[];
+}
+
+async function release(folder: string, { restMs }: Rest): Promise<Release> {
+  const daemons = new Daemons();
+  daemons.pods.listens = false;
+  await using stage = await Stage.open(folder, undefined, { runtime: daemons.pods, probeMs: () => NEVER_MS });
+  await using front = new Front(await stage.startProgram());
+  const clients = await front.callAll(HELD, ["localhost"]);
+  try {
+    await delay(restMs);
+    const heldMb = front.process.residentMb;
+    const cpuSeconds = front.process.cpuSeconds;
+    const readyMs = performance.now();
+    daemons.pods.listen();
+    stage.cluster.kubelet.setReady(POD, true);
+    await eventually("all are served", () => daemons.arrivedMs.length >= HELD);
+    const arrivedMs = daemons.arrivedMs.map((ms) => ms - readyMs).sort((a, b) => a - b);
+    return { heldMb, arrivedMs, cpuSeconds: front.process.cpuSeconds - cpuSeconds };
   } finally {
     for (const client of clients) client.close();
   }
 }
 
-const folder = await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-bench-" });
-let code: number;
-try {
-  code = await measure(folder);
-} finally {
-  await Deno.remove(folder, { recursive: true });
+/** As many clients as may wait: their memory, and their release at once. */
+export async function measureHolds(
+  folder: string,
+  rest: Rest,
+  emptyMb: () => Promise<readonly number[]>,
+): Promise<Part> {
+  const all: Release[] = [];
+  for (let round = 0; round < rest.rounds; round++) all.push(await release(folder, rest));
+  const row = (id: string, what: string, unit: string, of: (release: Release) => number): Row => ({
+    id,
+    what,
+    unit,
+    by: { program: all.map(of) },
+  });
+  const memory = row("held-memory", "memory while they wait", "MB", ({ heldMb }) => heldMb);
+  return {
+    name: "held",
+    title: `${HELD.toLocaleString("en")} clients that wait`,
+    meaning:
+      "All wait for one pod and are released at once when it is ready: when the first, the middle and the last one's first byte reach the daemon. Clients, daemon and API server share one thread, so a part of the time is theirs.",
+    contenders: ["program", "empty"],
+    rows: [
+      { ...memory, by: { ...memory.by, empty: await emptyMb() } },
+      row("held-first", "first one after the pod is ready", "ms", ({ arrivedMs }) => arrivedMs[0]!),
+      row("held-median", "half of them", "ms", ({ arrivedMs }) => arrivedMs[HELD >> 1]!),
+      row("held-last", "all of them", "ms", ({ arrivedMs }) => arrivedMs.at(-1)!),
+      row("held-cpu", "CPU of the release", "CPU s", ({ cpuSeconds }) => cpuSeconds),
+    ],
+    plots: [{
+      name: "held",
+      title: "Release of 9,000 waiting clients, in ms after the pod is ready: less is better",
+      rows: ["held-first", "held-median", "held-last"],
+    }],
+  };
 }
-Deno.exit(code);

@@ -1,199 +1,131 @@
 /**
- * The benchmark: what the program costs next to a plain Go `io.Copy` proxy, and how much memory it needs. Everything
- * runs on this machine's loopback, so its figures mean something only beside each other: speeds are measured in turns,
- * once through the one and once through the other proxy, and compared as the ratio of the medians.
+ * The benchmark: what the program costs beside no proxy, Go's `io.Copy`, HAProxy and nginx, how much memory it needs, and
+ * how soon clients that wait are served. Everything runs on this machine's loopback, so its figures mean something only
+ * beside each other: contenders are measured in turns and compared as ratios of medians.
  *
- *     deno run -A tests/bench/run.ts [--rounds N] [--seconds N] [speed|memory]
+ *     deno task bench [PART...] [--rounds N] [--seconds N] [--quick] [--write] [--gate] [--buildkitd]
  *
- * Exits with 1 when a bar does not hold. Needs Linux and Go.
+ * The parts are streams, pingpong, connects, tls, idle, held, cold and crashes; all of them by default. `AUTOSCALER_BIN`
+ * names a compiled program; without it the checkout is compiled first. `--write` puts all figures into
+ * `docs/performance.md`. `--gate` exits with 1 when a bar does not hold. `--buildkitd` lets a real buildkitd crash. Exit
+ * codes: 0 done, 1 failed, 2 wrong usage. Needs Linux and Go, and for all columns Debian's packages haproxy, nginx and
+ * libnginx-mod-stream.
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { run } from "../../.ci/commands.ts";
+import { BARS } from "./bars.ts";
+import { type Installed, installedPeers, type Setting, takesTls } from "./contenders.ts";
+import { measureCrashes } from "./crashes.ts";
+import { type Part, verdicts } from "./figures.ts";
+import { measureColdStarts, measureHolds } from "./held.ts";
+import { measureEmpty, measureIdle, type Rest } from "./memory.ts";
 import { buildPeers, type Peers } from "./peers.ts";
-import { Background, connectOnce, delay, freePort, Kept, output } from "./processes.ts";
-import { Stage, v8Flags } from "./stage.ts";
+import { svg } from "./plot.ts";
+import { measureConnects, measurePingPong, measureStreams, type Turns } from "./races.ts";
+import { filledIn, partTable, report, verdictTable } from "./report.ts";
+import { programVersion, Stage, v8Flags } from "./stage.ts";
+import { measureTls } from "./tls.ts";
 
-/** Our relay may be this many times slower. */
-const SLOWER_BAR = 1.3;
-/** How long a process may take to come to rest before its memory is looked at, in ms. */
-const SETTLE_MS = 6_000;
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const DOCUMENT = `${ROOT}docs/performance.md`;
+const PLOTS = "performance";
+/** What 9,000 sessions need, in the program and in the process of the clients and daemons. */
+const DESCRIPTORS = 18_500;
 
-/** One row of the table. */
-interface Row {
-  readonly what: string;
-  readonly cells: readonly string[];
-  /** Undefined where there is no bar. */
-  readonly holds?: boolean;
+/** A mistake of the caller's. */
+class UsageError extends Error {}
+
+/** How much is measured. */
+interface Plan {
+  readonly turns: Turns;
+  readonly rest: Rest;
+  readonly coldStarts: number;
+  readonly crashes: number;
 }
 
-/** A load that is run through both proxies in turns. */
-interface Speed {
-  readonly what: string;
-  readonly unit: string;
-  /** Units of what the client prints. */
-  readonly scale: number;
-  readonly mode: string;
-  readonly conns: number;
-  readonly barred: boolean;
+const FULL: Plan = {
+  turns: { rounds: 5, seconds: 0.8 },
+  rest: { rounds: 3, restMs: 5_000 },
+  coldStarts: 20,
+  crashes: 10,
+};
+const QUICK: Plan = {
+  turns: { rounds: 2, seconds: 0.3 },
+  rest: { rounds: 1, restMs: 1_000 },
+  coldStarts: 5,
+  crashes: 3,
+};
+
+/** What was asked for. */
+interface Asked {
+  readonly plan: Plan;
+  /** All if empty. */
+  readonly parts: readonly string[];
+  readonly write: boolean;
+  readonly gate: boolean;
+  readonly buildkitd: boolean;
 }
 
-const SPEEDS: readonly Speed[] = [
-  { what: "1 stream, to the backend", unit: "GB/s", scale: 1e9, mode: "up", conns: 1, barred: true },
-  { what: "1 stream, to the client", unit: "GB/s", scale: 1e9, mode: "down", conns: 1, barred: true },
-  { what: "64 connections, ping-pong", unit: "k/s", scale: 1e3, mode: "pingpong", conns: 64, barred: true },
-  { what: "1 connection, ping-pong", unit: "k/s", scale: 1e3, mode: "pingpong", conns: 1, barred: false },
-  {
-    what: "connect + echo + close, 16 at a time",
-    unit: "k/s",
-    scale: 1e3,
-    mode: "connect",
-    conns: 16,
-    barred: false,
-  },
-];
+/** All that parts are measured with. */
+interface Bench {
+  readonly asked: Asked;
+  readonly folder: string;
+  readonly peers: Peers;
+  readonly installed: Installed;
+  /** Memory of the empty program, measured once. */
+  readonly emptyMb: () => Promise<readonly number[]>;
+}
 
-async function measureSpeeds(folder: string, peers: Peers, rounds: number, seconds: number): Promise<Row[]> {
+/** The parts in the order in which they run. */
+const PARTS: Readonly<Record<string, (bench: Bench) => Promise<Part>>> = {
+  streams: (bench) => onStage(bench, (setting) => measureStreams(setting, bench.asked.plan.turns)),
+  pingpong: (bench) => onStage(bench, (setting) => measurePingPong(setting, bench.asked.plan.turns)),
+  connects: (bench) => onStage(bench, (setting) => measureConnects(setting, bench.asked.plan.turns)),
+  tls: (bench) => onStage(bench, (setting) => measureTls(setting, bench.asked.plan.turns)),
+  idle: (bench) => onStage(bench, (setting) => measureIdle(setting, bench.asked.plan.rest, bench.emptyMb)),
+  held: ({ folder, asked, emptyMb }) => measureHolds(folder, asked.plan.rest, emptyMb),
+  cold: ({ folder, asked }) => measureColdStarts(folder, asked.plan.coldStarts),
+  crashes: ({ folder, asked }) => measureCrashes(folder, asked.plan.crashes, asked.buildkitd),
+};
+
+/** In front of one ready pod, which is the Go backend. */
+async function onStage(
+  { folder, peers, installed }: Bench,
+  measure: (setting: Setting) => Promise<Part>,
+): Promise<Part> {
   await using stage = await Stage.open(folder, peers.backend);
-  const ours = await stage.startProgram();
-  await using _program = ours.process;
-  const port = freePort("127.0.0.1");
-  const plain = `127.0.0.1:${port}`;
-  await using peer = new Background("the plain proxy", `${folder}/proxy.log`, peers.proxy, [
-    plain,
-    stage.backendAddress,
-  ]);
-  await peer.until(() => connectOnce("127.0.0.1", port));
-
-  const rows: Row[] = [];
-  for (const { what, unit, scale, mode, conns, barred } of SPEEDS) {
-    const run = async (address: string, process: Background) => {
-      const cpu = process.cpuSeconds;
-      const figure = Number(await output(peers.load, [mode, address, `${seconds}`, `${conns}`])) / scale;
-      return { figure, cpuSeconds: process.cpuSeconds - cpu };
-    };
-    // The first turn of each warms up and does not count.
-    const all = { ours: [] as Turn[], plain: [] as Turn[] };
-    for (let round = 0; round <= rounds; round++) {
-      const turns = { plain: await run(plain, peer), ours: await run(ours.address, ours.process) };
-      if (round === 0) continue;
-      all.plain.push(turns.plain);
-      all.ours.push(turns.ours);
-    }
-    const slower = median(all.plain, "figure") / median(all.ours, "figure");
-    rows.push({
-      what: `${what}, ${unit}`,
-      cells: [
-        range(all.ours.map(({ figure }) => figure)),
-        range(all.plain.map(({ figure }) => figure)),
-        slower.toFixed(2),
-        `${median(all.ours, "cpuSeconds").toFixed(1)} / ${median(all.plain, "cpuSeconds").toFixed(1)}`,
-        barred ? `<= ${SLOWER_BAR}` : "-",
-      ],
-      ...(barred ? { holds: slower <= SLOWER_BAR } : {}),
-    });
-    say(`  ${what}: ${slower.toFixed(2)} times slower`);
-  }
-  return rows;
+  return await measure({ stage, peers, installed, folder });
 }
 
-/** What one turn gave. */
-interface Turn {
-  readonly figure: number;
-  readonly cpuSeconds: number;
-}
-
-function median(turns: readonly Turn[], of: keyof Turn): number {
-  return middle(turns.map((turn) => turn[of]));
-}
-
-function middle(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
-}
-
-function range(values: readonly number[]): string {
-  const digits = middle(values) < 10 ? 2 : 1;
-  const show = (value: number) => value.toFixed(digits);
-  return `${show(middle(values))} (${show(Math.min(...values))}-${show(Math.max(...values))})`;
-}
-
-/** Memory with connections that do nothing, each count on a program of its own. */
-async function measureMemory(folder: string, peers: Peers): Promise<Row[]> {
-  const rows: Row[] = [];
-  const add = (what: string, mb: number, bar?: number) => {
-    say(`  ${what}: ${mb.toFixed(1)} MB`);
-    rows.push({
-      what,
-      cells: [mb.toFixed(1), bar === undefined ? "-" : `< ${bar}`],
-      ...(bar === undefined ? {} : { holds: mb < bar }),
-    });
-  };
-  {
-    await using stage = await Stage.open(folder, peers.backend);
-    const settled = async (process: Background) => {
-      await delay(SETTLE_MS);
-      return process.residentMb;
-    };
-    {
-      const { address, process } = await stage.startProgram();
-      await using _program = process;
-      add("idle", await settled(process), 65);
-      await using _kept = await Kept.open(peers.load, ["idle", address, "1000", "4096"]);
-      add("1,000 idle sessions, after 4 KiB each way on each", await settled(process), 100);
-    }
-    {
-      const { address, process } = await stage.startProgram();
-      await using _program = process;
-      await using _kept = await Kept.open(peers.load, ["idle", address, "1000", `${1 << 20}`]);
-      add("1,000 idle sessions, after 1 MiB each way on each", await settled(process), 100);
-    }
-    {
-      const { address, process } = await stage.startProgram();
-      await using _program = process;
-      await output(peers.load, ["sessions", address, "1000", "16"]);
-      add("idle, after 1,000 short sessions", await settled(process));
-      for (const total of [21_000, 41_000]) {
-        await output(peers.load, ["sessions", address, "20000", "16"]);
-        add(`idle, after ${total.toLocaleString("en")} short sessions`, await settled(process));
-      }
-    }
-  }
-  {
-    await using stage = await Stage.open(folder, undefined);
-    const { address, process } = await stage.startProgram();
-    await using _program = process;
-    await using _kept = await Kept.open(peers.load, ["held", address, "5000"]);
-    await delay(SETTLE_MS);
-    add("5,000 held connections, HTTP/2", process.residentMb, 200);
-  }
-  return rows;
-}
-
-async function conditions(peers: Peers, rounds: number, seconds: number): Promise<string> {
+/** One list item for each thing that a reader has to know of a run. */
+async function conditions({ peers, installed, asked: { plan } }: Bench): Promise<readonly string[]> {
   const cpu = /^model name\s*:\s*(.+)$/m.exec(await Deno.readTextFile("/proc/cpuinfo"))?.[1] ?? "unknown CPU";
-  const program = Deno.env.get("AUTOSCALER_BIN") === undefined
-    ? ["deno", Deno.version.deno, "run", ...v8Flags()].join(" ")
-    : "compiled";
+  const cpus = navigator.hardwareConcurrency;
+  const load = Deno.loadavg();
+  const version = (package_: string, found: string | undefined, threads: string) =>
+    found === undefined ? `${package_} is NOT INSTALLED` : `${package_} ${found} with ${threads}`;
+  const tls = await takesTls()
+    ? ""
+    : ` TLS needs a newer one, so that part runs the sources on deno ${Deno.version.deno}.`;
   return [
-    `program:  ${program}; JSON log at level info into a file; API server without TLS`,
-    `peers:    ${peers.go}, default GOMAXPROCS`,
-    `machine:  ${navigator.hardwareConcurrency} CPUs (${cpu}), Linux ${Deno.osRelease()}, load ${
-      Deno.loadavg().map((load) => load.toFixed(1)).join(" ")
+    `Program: ${await programVersion()}, compiled, with the V8 flags \`${
+      v8Flags().join(" ")
+    }\`, one thread.${tls}`,
+    `Go proxy: ${peers.go}, as many threads as there are CPUs.`,
+    `${version("HAProxy", installed.haproxy, "one thread, and with as many as there are CPUs")}.`,
+    `${version("nginx", installed.nginx, "one worker")}.`,
+    `Machine: ${cpus} CPUs (${cpu}), Linux ${Deno.osRelease()}. Clients, proxy and backend share it, over loopback.`,
+    `Load average at the start: ${load.map((value) => value.toFixed(1)).join(", ")}.${
+      load[0]! > cpus / 2 ? " The machine was busy with other work, so the figures vary more than usual." : ""
     }`,
-    `          client, proxy and backend share it, over loopback`,
-    `speeds:   medians (and range) of ${rounds} turns of ${seconds} s through each proxy, in alternation`,
-    `memory:   VmRSS of the process, ${SETTLE_MS / 1000} s after the last event`,
-  ].join("\n");
-}
-
-function table(head: readonly string[], rows: readonly Row[]): string {
-  const verdict = ({ holds }: Row) => holds === undefined ? "-" : holds ? "holds" : "DOES NOT HOLD";
-  const lines = [head, ...rows.map((row) => [row.what, ...row.cells, verdict(row)])];
-  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
-  const text = lines.map((line) =>
-    line.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
-  );
-  return [text[0], widths.map((width) => "-".repeat(width)).join("  "), ...text.slice(1)].join("\n");
+    `Rates: medians (and ranges) of ${plan.turns.rounds} turns of ${plan.turns.seconds} s through each, in alternation, after one turn that does not count.`,
+    `Memory: resident (\`VmRSS\`, 1 MB is 10^6 bytes) after ${
+      plan.rest.restMs / 1_000
+    } s of rest, ${plan.rest.rounds} times for the program.`,
+  ];
 }
 
 function say(text: string): void {
@@ -201,30 +133,134 @@ function say(text: string): void {
   for (let rest = bytes; rest.length > 0;) rest = rest.subarray(Deno.stdout.writeSync(rest));
 }
 
-async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: Deno.args,
-    options: { rounds: { type: "string", default: "7" }, seconds: { type: "string", default: "1.5" } },
-    allowPositionals: true,
-  });
-  const rounds = Number(values.rounds);
-  const seconds = Number(values.seconds);
-  const wants = (part: string) => positionals.length === 0 || positionals.includes(part);
-  const peers = await buildPeers();
-  const folder = await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-bench-" });
-  say(`${await conditions(peers, rounds, seconds)}\n`);
+/** The names of flags and parts, understood. @throws UsageError */
+function understand(args: readonly string[]): Asked {
+  const { values, positionals: parts } = parse(args);
+  const unknown = parts.find((part) => PARTS[part] === undefined);
+  if (unknown !== undefined) {
+    throw new UsageError(`Cannot measure "${unknown}": want ${Object.keys(PARTS).join(", ")}`);
+  }
+  if (values.write && parts.length > 0) {
+    throw new UsageError("Cannot write some parts only: leave out --write, or the names of parts");
+  }
+  const plan = values.quick ? QUICK : FULL;
+  const positive = (name: "rounds" | "seconds", fallback: number, isWhole: boolean) => {
+    const value = Number(values[name] ?? fallback);
+    if (value > 0 && value < 1_000 && (!isWhole || Number.isInteger(value))) return value;
+    throw new UsageError(
+      `Cannot use --${name} "${values[name]}": want a ${
+        isWhole ? "whole " : ""
+      }number above 0 and below 1000`,
+    );
+  };
+  const turns = {
+    rounds: positive("rounds", plan.turns.rounds, true),
+    seconds: positive("seconds", plan.turns.seconds, false),
+  };
+  const { write, gate, buildkitd } = values;
+  return { plan: { ...plan, turns }, parts, write, gate, buildkitd };
+}
+
+function parse(args: readonly string[]) {
+  const flag = { type: "boolean", default: false } as const;
   try {
-    const speeds = wants("speed") ? await measureSpeeds(folder, peers, rounds, seconds) : [];
-    const memory = wants("memory") ? await measureMemory(folder, peers) : [];
-    if (speeds.length > 0) {
-      const head = ["speed", "program", "io.Copy", "times slower", "CPU s a turn", "bar", "verdict"];
-      say(`\n${table(head, speeds)}`);
+    return parseArgs({
+      args: [...args],
+      options: {
+        rounds: { type: "string" },
+        seconds: { type: "string" },
+        quick: flag,
+        write: flag,
+        gate: flag,
+        buildkitd: flag,
+      },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+/** Compiles the checkout unless a program is named. */
+async function chooseProgram(): Promise<void> {
+  if (Deno.env.has("AUTOSCALER_BIN")) return;
+  say((await run(Deno.execPath(), ["task", "--quiet", "compile"], { cwd: ROOT })).trim());
+  Deno.env.set("AUTOSCALER_BIN", `${ROOT}dist/buildkitd-autoscaler`);
+}
+
+/** @throws Error if this process, and those that it starts, may not open as many files as 9,000 sessions need */
+function checkDescriptors(): void {
+  const limits = Deno.readTextFileSync("/proc/self/limits");
+  const found = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
+  if (Number(found) >= DESCRIPTORS) return;
+  throw new Error(
+    `Cannot open 9,000 sessions: found the limit ${found}, want "ulimit -n ${DESCRIPTORS}" before`,
+  );
+}
+
+async function writeDocument(text: string, parts: readonly Part[]): Promise<void> {
+  const files = [DOCUMENT];
+  await Deno.writeTextFile(DOCUMENT, filledIn(await Deno.readTextFile(DOCUMENT), text));
+  await Deno.mkdir(`${ROOT}docs/${PLOTS}`, { recursive: true });
+  for (const { plots, rows } of parts) {
+    for (const plot of plots) {
+      const path = `${ROOT}docs/${PLOTS}/${plot.name}.svg`;
+      await Deno.writeTextFile(path, svg(plot, rows.filter(({ id }) => plot.rows.includes(id))));
+      files.push(path);
     }
-    if (memory.length > 0) say(`\n${table(["memory", "MB", "bar", "verdict"], memory)}`);
-    return [...speeds, ...memory].every(({ holds }) => holds !== false) ? 0 : 1;
+  }
+  await run(Deno.execPath(), ["fmt", "--quiet", ...files], { cwd: ROOT });
+}
+
+async function measure(bench: Bench): Promise<number> {
+  const { asked } = bench;
+  const about = await conditions(bench);
+  say(`\n${about.join("\n")}\n`);
+  const parts: Part[] = [];
+  for (const [name, part] of Object.entries(PARTS)) {
+    if (asked.parts.length > 0 && !asked.parts.includes(name)) continue;
+    const startedMs = performance.now();
+    const measured = await part(bench);
+    parts.push(measured);
+    say(
+      `${measured.title} (${((performance.now() - startedMs) / 1_000).toFixed(0)} s)\n\n${
+        partTable(measured)
+      }\n`,
+    );
+  }
+  const found = verdicts(BARS, parts.flatMap(({ rows }) => rows));
+  say(`Bars\n\n${verdictTable(found)}`);
+  if (asked.write) {
+    await writeDocument(report(about, parts, found, (name) => `${PLOTS}/${name}.svg`), parts);
+  }
+  return asked.gate && found.some(({ holds, isAim }) => !holds && !isAim) ? 1 : 0;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const asked = understand(args);
+  checkDescriptors();
+  await chooseProgram();
+  const folder = await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-bench-" });
+  try {
+    let empty: Promise<readonly number[]> | undefined;
+    return await measure({
+      asked,
+      folder,
+      peers: await buildPeers(),
+      installed: await installedPeers(),
+      emptyMb: () => empty ??= measureEmpty(folder, asked.plan.rest),
+    });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) {
+  try {
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    const { message } = error as Error;
+    Deno.stderr.writeSync(new TextEncoder().encode(`${message}\n`));
+    Deno.exit(error instanceof UsageError ? 2 : 1);
+  }
+}

@@ -13,22 +13,37 @@ import { HttpListener } from "../../lib/miniature/http_listener.ts";
 import { MiniatureCluster, type MiniatureClusterOptions } from "../../lib/miniature/miniature_cluster.ts";
 import type { PodContext, PodProcess, PodRuntime } from "../../lib/miniature/pod_process.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
-import { Background, connectOnce, freePort } from "./processes.ts";
+import { Background, connectOnce, freePort, output } from "./processes.ts";
 
-const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
+/** The program's `main.ts` in this checkout, to measure the sources where a compiled program is named. */
+export const SOURCES = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const POD_HOST = "127.0.1.1";
 
 /** The program's executable and its first arguments; `main` is that of another checkout. */
 function programCommand(main: string | undefined): readonly [string, ...string[]] {
   const compiled = Deno.env.get("AUTOSCALER_BIN");
   if (compiled !== undefined && main === undefined) return [compiled];
-  return [Deno.execPath(), "run", "--allow-all", "--no-check", "--cached-only", ...v8Flags(), main ?? MAIN];
+  return [
+    Deno.execPath(),
+    "run",
+    "--allow-all",
+    "--no-check",
+    "--cached-only",
+    ...v8Flags(),
+    main ?? SOURCES,
+  ];
 }
 
 /** The flags of V8 that the `start` task sets; `BENCH_V8_FLAGS` instead, for experiments. */
 export function v8Flags(): readonly string[] {
   const flags = Deno.env.get("BENCH_V8_FLAGS") ?? /--v8-flags=(\S+)/.exec(config.tasks.start.command)?.[1];
   return flags === undefined ? [] : [`--v8-flags=${flags}`];
+}
+
+/** What the program says of its version and runtime. */
+export async function programVersion(): Promise<string> {
+  const [command, ...before] = programCommand(undefined);
+  return await output(command, [...before, "version"]);
 }
 
 /** A cluster, its API on a port. */

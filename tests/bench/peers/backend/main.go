@@ -1,6 +1,6 @@
 // Command backend is what the proxies of the benchmark stand in front of. The first byte of a connection chooses what
-// it does: 'e' sends back what follows, 's' swallows it and answers with its length (8 bytes) at the FIN, 'd' sends as
-// many bytes as the 8 bytes that follow say.
+// it does: 'e' sends back what follows, 's' swallows it and answers with its length (8 bytes) at the FIN, 'd' sends for
+// as many nanoseconds as the 8 bytes that follow say, and at the end how many bytes that were (8 bytes).
 //
 // Usage: backend HOST:PORT
 package main
@@ -11,6 +11,7 @@ import (
 	"log"
 	"net"
 	"os"
+	"time"
 )
 
 const bufferBytes = 256 << 10
@@ -78,16 +79,19 @@ func sink(conn *net.TCPConn) {
 }
 
 func source(conn *net.TCPConn) {
-	var length [8]byte
-	if _, err := io.ReadFull(conn, length[:]); err != nil {
+	var duration [8]byte
+	if _, err := io.ReadFull(conn, duration[:]); err != nil {
 		return
 	}
 	buffer := make([]byte, bufferBytes)
-	for left := binary.BigEndian.Uint64(length[:]); left > 0; {
-		n, err := conn.Write(buffer[:min(left, bufferBytes)])
-		left -= uint64(n)
+	until := time.Now().Add(time.Duration(binary.BigEndian.Uint64(duration[:])))
+	var sum uint64
+	for time.Now().Before(until) {
+		n, err := conn.Write(buffer)
+		sum += uint64(n)
 		if err != nil {
 			return
 		}
 	}
+	conn.Write(binary.BigEndian.AppendUint64(nil, sum))
 }

@@ -1,19 +1,18 @@
 // Command load is the client of the benchmark: it loads what listens at an address, in one of several ways, and prints
-// one figure.
+// how many units passed in a second, and how many in all.
 //
 // Usage:
 //
-//	load up HOST:PORT SECONDS              one stream to a sink: bytes a second
-//	load down HOST:PORT SECONDS            one stream from a source: bytes a second
-//	load pingpong HOST:PORT SECONDS CONNS  64 bytes there and back on each connection: round trips a second
-//	load connect HOST:PORT SECONDS CONNS   connect, echo, close, so many at a time: sessions a second
-//	load sessions HOST:PORT COUNT CONNS    the same, so many sessions in all: sessions a second
+//	load up HOST:PORT SECONDS CONNS        streams to a sink: bytes
+//	load down HOST:PORT SECONDS CONNS      streams from a source: bytes
+//	load pingpong HOST:PORT SECONDS CONNS  64 bytes there and back on each connection: round trips
+//	load connect HOST:PORT SECONDS CONNS   connect, echo, close, so many at a time: sessions
+//	load sessions HOST:PORT COUNT CONNS    the same, so many sessions in all: sessions
 //	load idle HOST:PORT COUNT BYTES        opens sessions, sends and gets back so many bytes on each, prints "ready" and
 //	                                       keeps them until its standard input ends
 //	load resets HOST:PORT SECONDS RATE     as many connections a second that are reset at once, and beside them honest
 //	                                       ones, 50 a second: how many of each, how many of those failed, and the median,
 //	                                       the 99th percentile and the maximum of connect + echo in ms
-//	load held HOST:PORT COUNT              the same without an answer: what a BuildKit client says first is sent
 //
 // With TLS_FILES=FOLDER in its environment it speaks TLS, with client.crt and client.key, and trusts ca.crt.
 package main
@@ -44,9 +43,9 @@ func main() {
 	mode, address := os.Args[1], os.Args[2]
 	switch mode {
 	case "up":
-		fmt.Println(up(address, seconds(3)))
+		fmt.Println(together(address, seconds(3), number(4), up))
 	case "down":
-		fmt.Println(down(address, seconds(3)))
+		fmt.Println(together(address, seconds(3), number(4), down))
 	case "pingpong":
 		fmt.Println(pingPong(address, seconds(3), number(4)))
 	case "connect":
@@ -57,8 +56,6 @@ func main() {
 		fmt.Println(resets(address, seconds(3), number(4)))
 	case "idle":
 		keep(number(3), func() net.Conn { return idle(address, number(4)) })
-	case "held":
-		keep(number(3), func() net.Conn { return held(address) })
 	default:
 		log.Fatalf("Cannot run %q", mode)
 	}
@@ -116,8 +113,25 @@ func dial(address string, opening []byte) stream {
 	return ready
 }
 
-// up counts the time until the sink has confirmed the last byte.
-func up(address string, duration time.Duration) float64 {
+// together runs streams side by side and counts the time until the last one has ended.
+func together(address string, duration time.Duration, conns int, run func(string, time.Duration) uint64) (float64, int64) {
+	var bytes atomic.Int64
+	var workers sync.WaitGroup
+	began := time.Now()
+	for range conns {
+		workers.Go(func() { bytes.Add(int64(run(address, duration))) })
+	}
+	workers.Wait()
+	return figures(began, bytes.Load())
+}
+
+// figures are what is printed: the rate, and the count.
+func figures(began time.Time, count int64) (float64, int64) {
+	return float64(count) / time.Since(began).Seconds(), count
+}
+
+// up ends when the sink has confirmed the last byte.
+func up(address string, duration time.Duration) uint64 {
 	conn := dial(address, []byte{'s'})
 	defer conn.Close()
 	buffer := make([]byte, bufferBytes)
@@ -135,36 +149,33 @@ func up(address string, duration time.Duration) float64 {
 	if got := binary.BigEndian.Uint64(length[:]); got != sent {
 		log.Fatalf("%d bytes were sent and %d arrived", sent, got)
 	}
-	return float64(sent) / time.Since(began).Seconds()
+	return sent
 }
 
-// down asks for a little, to learn how much to ask for.
-func down(address string, duration time.Duration) float64 {
-	rate := download(address, 256<<20)
-	return download(address, uint64(rate*duration.Seconds()))
-}
-
-func download(address string, length uint64) float64 {
-	began := time.Now()
-	conn := dial(address, binary.BigEndian.AppendUint64([]byte{'d'}, length))
+// down asks for a time's worth of bytes. The last 8 of them say how many came before.
+func down(address string, duration time.Duration) uint64 {
+	conn := dial(address, binary.BigEndian.AppendUint64([]byte{'d'}, uint64(duration)))
 	defer conn.Close()
 	buffer := make([]byte, bufferBytes)
 	var got uint64
+	var end []byte
 	for {
 		n, err := conn.Read(buffer)
 		got += uint64(n)
+		end = append(end, buffer[max(0, n-8):n]...)
+		end = end[max(0, len(end)-8):]
 		if err == io.EOF {
 			break
 		}
 		must(err)
 	}
-	if got != length {
-		log.Fatalf("%d bytes were asked for and %d arrived", length, got)
+	if len(end) < 8 || binary.BigEndian.Uint64(end) != got-8 {
+		log.Fatalf("%d bytes arrived, with %x at their end", got, end)
 	}
-	return float64(got) / time.Since(began).Seconds()
+	return got
 }
 
-func pingPong(address string, duration time.Duration, conns int) float64 {
+func pingPong(address string, duration time.Duration, conns int) (float64, int64) {
 	all := make([]stream, conns)
 	for i := range all {
 		all[i] = dial(address, []byte{'e'})
@@ -186,7 +197,7 @@ func pingPong(address string, duration time.Duration, conns int) float64 {
 		})
 	}
 	workers.Wait()
-	return float64(trips.Load()) / time.Since(began).Seconds()
+	return figures(began, trips.Load())
 }
 
 func exchange(conn net.Conn, message []byte) {
@@ -197,7 +208,7 @@ func exchange(conn net.Conn, message []byte) {
 }
 
 // connect ends after a time, or after a count if there is one.
-func connect(address string, duration time.Duration, count, conns int) float64 {
+func connect(address string, duration time.Duration, count, conns int) (float64, int64) {
 	var begun, ended atomic.Int64
 	var workers sync.WaitGroup
 	began := time.Now()
@@ -224,7 +235,7 @@ func connect(address string, duration time.Duration, count, conns int) float64 {
 		})
 	}
 	workers.Wait()
-	return float64(ended.Load()) / time.Since(began).Seconds()
+	return figures(began, ended.Load())
 }
 
 const honestRate = 50
@@ -313,17 +324,6 @@ func idle(address string, size int) net.Conn {
 	message := make([]byte, size)
 	go conn.Write(message)
 	_, err := io.ReadFull(conn, message)
-	must(err)
-	return conn
-}
-
-// held sends the HTTP/2 client preface, an empty SETTINGS frame and its acknowledgement of the server's, as grpc-go does.
-func held(address string) net.Conn {
-	settings := []byte{0, 0, 0, 4, 0, 0, 0, 0, 0}
-	conn := dial(address, append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), settings...))
-	_, err := io.ReadFull(conn, make([]byte, len(settings)))
-	must(err)
-	_, err = conn.Write([]byte{0, 0, 0, 4, 1, 0, 0, 0, 0})
 	must(err)
 	return conn
 }

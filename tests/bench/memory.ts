@@ -1,0 +1,125 @@
+/**
+ * Memory of the contenders with connections that do nothing, and of an empty program on the same runtime, which is what
+ * the program's memory is compared with. All of them rest for the same time before their memory is read.
+ *
+ * @module
+ */
+import { compile, flagsOf } from "../../.ci/compile.ts";
+import config from "../../deno.json" with { type: "json" };
+import { type Setting, start } from "./contenders.ts";
+import type { Contender, Part, Row } from "./figures.ts";
+import { Background, delay, Kept, output } from "./processes.ts";
+import { programVersion } from "./stage.ts";
+
+const PEERS: readonly Contender[] = ["Go", "HAProxy", "HAProxy, all threads", "nginx"];
+const COUNTS = [1_000, 9_000] as const;
+const SHORT_SESSIONS = 20_000;
+
+/** How memory is measured. */
+export interface Rest {
+  /** How often the program is. */
+  readonly rounds: number;
+  /** How long a process rests before its memory is read, in ms. */
+  readonly restMs: number;
+}
+
+/** The memory of empty programs after the rest, in MB. @throws Error if they would run on another runtime than the program */
+export async function measureEmpty(folder: string, { rounds, restMs }: Rest): Promise<readonly number[]> {
+  const place = `${folder}/empty`;
+  await Deno.mkdir(place);
+  await Deno.writeTextFile(`${place}/main.js`, "setInterval(() => {}, 3_600_000);\n");
+  const flags = flagsOf(config.tasks.start.command);
+  const runtime = await compile({ folder: place, flags }, Deno.build.target, `${place}/empty`, true);
+  const version = await programVersion();
+  if (!version.includes(`deno ${runtime},`)) {
+    throw new Error(
+      `Cannot compare memory: the empty program runs on deno ${runtime}, the other is ${version}`,
+    );
+  }
+  await using processes = new AsyncDisposableStack();
+  const all = Array.from(
+    { length: rounds },
+    () => processes.use(new Background("the empty program", `${folder}/empty.log`, `${place}/empty`, [])),
+  );
+  await delay(restMs);
+  return all.map(({ residentMb }) => residentMb);
+}
+
+/** Memory with idle sessions. */
+export async function measureIdle(
+  setting: Setting,
+  rest: Rest,
+  emptyMb: () => Promise<readonly number[]>,
+): Promise<Part> {
+  const found = new Map<string, Partial<Record<Contender, number[]>>>();
+  const note = (id: string, name: Contender, mb: number) => {
+    const row = found.get(id) ?? {};
+    found.set(id, row);
+    (row[name] ??= []).push(mb);
+  };
+  for (let round = 0; round < rest.rounds; round++) await idle(setting, "program", rest, note);
+  for (const peer of PEERS) await idle(setting, peer, rest, note);
+  await afterwards(setting, rest, note);
+  const empty = await emptyMb();
+  const row = (id: string, what: string): Row => ({
+    id,
+    what,
+    unit: "MB",
+    by: { ...found.get(id), empty },
+  });
+  const sessions = (count: number) => `${count.toLocaleString("en")} idle sessions`;
+  return {
+    name: "idle",
+    title: "Memory of idle sessions",
+    meaning:
+      "Resident memory, after each session has carried 4 KiB each way. Most of what the program takes when idle is the runtime, which the column of an empty program shows.",
+    contenders: ["program", "empty", ...PEERS],
+    rows: [
+      row("idle-0", "no session"),
+      ...COUNTS.map((count) => row(`idle-${count}`, sessions(count))),
+      row("idle-large", `${sessions(1_000)} after 1 MiB each way on each`),
+      row("idle-after", `no session, after ${SHORT_SESSIONS.toLocaleString("en")} short ones`),
+    ],
+    plots: [{
+      name: "idle",
+      title: "Resident memory with idle sessions, in MB: less is better",
+      rows: ["idle-0", ...COUNTS.map((count) => `idle-${count}`)],
+    }],
+  };
+}
+
+type Note = (id: string, name: Contender, mb: number) => void;
+
+/** One contender, with more and more sessions. */
+async function idle(setting: Setting, name: Contender, { restMs }: Rest, note: Note): Promise<void> {
+  const running = await start(setting, name);
+  if (running === undefined) return;
+  await using process = running.process!;
+  await delay(restMs);
+  note("idle-0", name, process.residentMb);
+  await using kept = new AsyncDisposableStack();
+  let open = 0;
+  for (const count of COUNTS) {
+    kept.use(await Kept.open(setting.peers.load, ["idle", running.address, `${count - open}`, "4096"]));
+    open = count;
+    await delay(restMs);
+    note(`idle-${count}`, name, process.residentMb);
+  }
+}
+
+/** What sessions leave behind: the program only. */
+async function afterwards(setting: Setting, { restMs }: Rest, note: Note): Promise<void> {
+  const { load } = setting.peers;
+  {
+    const { address, process } = await setting.stage.startProgram();
+    await using _program = process;
+    await using _kept = await Kept.open(load, ["idle", address, "1000", `${1 << 20}`]);
+    await delay(restMs);
+    note("idle-large", "program", process.residentMb);
+  }
+  const { address, process } = await setting.stage.startProgram();
+  await using _program = process;
+  await output(load, ["sessions", address, `${SHORT_SESSIONS}`, "16"]);
+  await delay(restMs);
+  note("idle-after", "program", process.residentMb);
+}
