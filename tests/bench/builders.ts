@@ -17,6 +17,7 @@ import { measureColdStarts, measureOvershoot, measureReleases } from "./builders
 import { type Figure, table } from "./builders/figures.ts";
 import { measurePlan, measureRoute } from "./builders/routing.ts";
 import { measureConnects, measureLatency, measureMemory, measureRequests } from "./builders/warm.ts";
+import { descriptorLimit } from "./processes.ts";
 import { v8Flags } from "./stage.ts";
 
 /** Clients that are held in front of one builder, if there are descriptors for them. */
@@ -35,8 +36,7 @@ function say(text: string): void {
 
 /** How many clients can be held: each needs two descriptors in this process, and two in the program. */
 function held(isQuick: boolean): number {
-  const limits = Deno.readTextFileSync("/proc/self/limits");
-  const descriptors = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1]);
+  const descriptors = descriptorLimit();
   const most = Math.floor((descriptors - OTHER_DESCRIPTORS) / 2);
   const wanted = isQuick ? HELD / 3 : HELD;
   if (most < wanted) say(`${descriptors} descriptors: only ${most} clients are held, not ${wanted}`);

@@ -4,6 +4,16 @@
  * @module
  */
 
+/** Those that run now: they end with this process, however that ends, unless it is killed. */
+const running = new Set<Deno.ChildProcess>();
+
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  Deno.addSignalListener(signal, () => {
+    for (const child of running) child.kill("SIGKILL");
+    Deno.exit(code);
+  });
+}
+
 /** A process that runs until it is disposed of. */
 export class Background implements AsyncDisposable {
   /** What the kernel calls it. */
@@ -24,7 +34,11 @@ export class Background implements AsyncDisposable {
       stderr: "inherit",
     }).spawn();
     this.pid = this.#child.pid;
-    this.#child.status.then(() => this.#ended = true);
+    running.add(this.#child);
+    this.#child.status.then(() => {
+      this.#ended = true;
+      running.delete(this.#child);
+    });
   }
 
   /** Resolves once `probe` does not throw. @throws when the process ends before that */
@@ -120,4 +134,9 @@ export function freePort(hostname: string): number {
   const listener = Deno.listen({ hostname, port: 0 });
   listener.close();
   return listener.addr.port;
+}
+
+/** How many files this process, and those that it starts, may open. */
+export function descriptorLimit(): number {
+  return Number(/^Max open files\s+(\d+)/m.exec(Deno.readTextFileSync("/proc/self/limits"))?.[1]);
 }

@@ -24,6 +24,7 @@ import { measureColdStarts, measureHolds } from "./held.ts";
 import { measureEmpty, measureIdle, type Rest } from "./memory.ts";
 import { buildPeers, type Peers } from "./peers.ts";
 import { svg } from "./plot.ts";
+import { descriptorLimit } from "./processes.ts";
 import { measureConnects, measurePingPong, measureStreams, type Turns } from "./races.ts";
 import { filledIn, partTable, report, verdictTable } from "./report.ts";
 import { programVersion, Stage, v8Flags } from "./stage.ts";
@@ -86,7 +87,7 @@ const PARTS: Readonly<Record<string, (bench: Bench) => Promise<Part>>> = {
   connects: (bench) => onStage(bench, (setting) => measureConnects(setting, bench.asked.plan.turns)),
   tls: (bench) => onStage(bench, (setting) => measureTls(setting, bench.asked.plan.turns)),
   idle: (bench) => onStage(bench, (setting) => measureIdle(setting, bench.asked.plan.rest, bench.emptyMb)),
-  held: ({ folder, asked, emptyMb }) => measureHolds(folder, asked.plan.rest, emptyMb),
+  held: ({ folder, peers, asked, emptyMb }) => measureHolds(folder, peers, asked.plan.rest, emptyMb),
   cold: ({ folder, asked }) => measureColdStarts(folder, asked.plan.coldStarts),
   crashes: ({ folder, asked }) => measureCrashes(folder, asked.plan.crashes, asked.buildkitd),
 };
@@ -190,9 +191,8 @@ async function chooseProgram(): Promise<void> {
 
 /** @throws Error if this process, and those that it starts, may not open as many files as 9,000 sessions need */
 function checkDescriptors(): void {
-  const limits = Deno.readTextFileSync("/proc/self/limits");
-  const found = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
-  if (Number(found) >= DESCRIPTORS) return;
+  const found = descriptorLimit();
+  if (found >= DESCRIPTORS) return;
   throw new Error(
     `Cannot open 9,000 sessions: found the limit ${found}, want "ulimit -n ${DESCRIPTORS}" before`,
   );
@@ -217,19 +217,24 @@ async function measure(bench: Bench): Promise<number> {
   const about = await conditions(bench);
   say(`\n${about.join("\n")}\n`);
   const parts: Part[] = [];
+  let failures = 0;
   for (const [name, part] of Object.entries(PARTS)) {
     if (asked.parts.length > 0 && !asked.parts.includes(name)) continue;
     const startedMs = performance.now();
-    const measured = await part(bench);
-    parts.push(measured);
-    say(
-      `${measured.title} (${((performance.now() - startedMs) / 1_000).toFixed(0)} s)\n\n${
-        partTable(measured)
-      }\n`,
-    );
+    try {
+      const measured = await part(bench);
+      parts.push(measured);
+      const seconds = (performance.now() - startedMs) / 1_000;
+      say(`${measured.title} (${seconds.toFixed(0)} s)\n\n${partTable(measured)}\n`);
+    } catch (error) {
+      // The others are worth having.
+      failures++;
+      say(`FAILED: ${name}: ${(error as Error).message}\n`);
+    }
   }
   const found = verdicts(BARS, parts.flatMap(({ rows }) => rows));
   say(`Bars\n\n${verdictTable(found)}`);
+  if (failures > 0) return 1;
   if (asked.write) {
     await writeDocument(report(about, parts, found, (name) => `${PLOTS}/${name}.svg`), parts);
   }

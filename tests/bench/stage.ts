@@ -61,8 +61,8 @@ export class Stage implements AsyncDisposable {
   }
 
   /**
-   * Sets it up. With a `backend` there is one ready pod that runs it, without one there are none; `options` replace
-   * parts of that.
+   * Sets it up. With a `backend` there is one ready pod that runs it, unless `options` say that there are none yet;
+   * without one there are none. `options` replace parts of that.
    */
   static async open(
     folder: string,
@@ -70,18 +70,21 @@ export class Stage implements AsyncDisposable {
     options: Partial<MiniatureClusterOptions> = {},
   ): Promise<Stage> {
     const targetPort = freePort(POD_HOST);
+    const replicas = options.replicas ?? (backend === undefined ? 0 : 1);
     const cluster = new MiniatureCluster({
       clock: systemClock,
       runtime: backend === undefined ? new StuckPods() : new BackendPods(backend, `${folder}/backend.log`),
       targetPort,
-      replicas: backend === undefined ? 0 : 1,
       podAddress: () => POD_HOST,
       ...options,
+      replicas,
     });
     const api = new HttpListener(cluster.api, denoNetwork, { hostname: "127.0.0.1", port: 0 });
     const stage = new Stage(cluster, api, folder, targetPort);
     await Deno.writeTextFile(`${folder}/kubeconfig`, stage.#kubeconfig());
-    if (backend !== undefined) await cluster.untilReady(1, AbortSignal.timeout(30_000));
+    if (backend !== undefined && replicas > 0) {
+      await cluster.untilReady(replicas, AbortSignal.timeout(30_000));
+    }
     return stage;
   }
 

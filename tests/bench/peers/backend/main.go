@@ -1,16 +1,21 @@
 // Command backend is what the proxies of the benchmark stand in front of. The first byte of a connection chooses what
 // it does: 'e' sends back what follows, 's' swallows it and answers with its length (8 bytes) at the FIN, 'd' sends for
-// as many nanoseconds as the 8 bytes that follow say, and at the end how many bytes that were (8 bytes).
+// as many nanoseconds as the 8 bytes that follow say, and at the end how many bytes that were (8 bytes). 'P', as
+// HTTP/2 begins, is swallowed, and the time is noted. 'q' is answered with how many of those there were, and when the
+// first, the middle and the last one came, in microseconds since 1970: four numbers as text.
 //
 // Usage: backend HOST:PORT
 package main
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"log"
 	"net"
 	"os"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -43,7 +48,37 @@ func serve(conn *net.TCPConn) {
 		sink(conn)
 	case 'd':
 		source(conn)
+	case 'P':
+		arrivals.note(time.Now())
+		io.Copy(io.Discard, conn)
+	case 'q':
+		fmt.Fprint(conn, arrivals.text())
 	}
+}
+
+// arrivals are those of the first bytes of HTTP/2.
+var arrivals times
+
+type times struct {
+	mutex sync.Mutex
+	all   []time.Time
+}
+
+func (t *times) note(at time.Time) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	t.all = append(t.all, at)
+}
+
+func (t *times) text() string {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if len(t.all) == 0 {
+		return "0 0 0 0"
+	}
+	sorted := slices.SortedFunc(slices.Values(t.all), time.Time.Compare)
+	at := func(n int) int64 { return sorted[n].UnixMicro() }
+	return fmt.Sprint(len(sorted), at(0), at(len(sorted)/2), at(len(sorted)-1))
 }
 
 func echo(conn *net.TCPConn) {

@@ -13,6 +13,8 @@
 //	load resets HOST:PORT SECONDS RATE     as many connections a second that are reset at once, and beside them honest
 //	                                       ones, 50 a second: how many of each, how many of those failed, and the median,
 //	                                       the 99th percentile and the maximum of connect + echo in ms
+//	load held HOST:PORT COUNT              what a BuildKit client says before its first answer, on so many connections: prints
+//	                                       "ready" when all are held and keeps them until its standard input ends
 //
 // With TLS_FILES=FOLDER in its environment it speaks TLS, with client.crt and client.key, and trusts ca.crt.
 package main
@@ -56,6 +58,8 @@ func main() {
 		fmt.Println(resets(address, seconds(3), number(4)))
 	case "idle":
 		keep(number(3), func() net.Conn { return idle(address, number(4)) })
+	case "held":
+		keep(number(3), func() net.Conn { return held(address) })
 	default:
 		log.Fatalf("Cannot run %q", mode)
 	}
@@ -326,4 +330,31 @@ func idle(address string, size int) net.Conn {
 	_, err := io.ReadFull(conn, message)
 	must(err)
 	return conn
+}
+
+// held sends the HTTP/2 client preface, an empty SETTINGS frame, its acknowledgement of the server's, and a call.
+func held(address string) net.Conn {
+	settings := []byte{0, 0, 0, 4, 0, 0, 0, 0, 0}
+	conn := dial(address, append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), settings...))
+	_, err := io.ReadFull(conn, make([]byte, len(settings)))
+	must(err)
+	_, err = conn.Write(append([]byte{0, 0, 0, 4, 1, 0, 0, 0, 0}, call()...))
+	must(err)
+	return conn
+}
+
+// call is a frame of HEADERS, in literals without indexing, and an empty gRPC message that ends the stream.
+func call() []byte {
+	var block []byte
+	for _, field := range [][2]string{
+		{":method", "POST"}, {":scheme", "http"}, {":path", "/moby.buildkit.v1.Control/Info"},
+		{":authority", "localhost"}, {"content-type", "application/grpc"}, {"te", "trailers"},
+	} {
+		block = append(block, 0)
+		for _, text := range field {
+			block = append(append(block, byte(len(text))), text...)
+		}
+	}
+	frames := append([]byte{0, 0, byte(len(block)), 1, 4, 0, 0, 0, 1}, block...)
+	return append(frames, 0, 0, 5, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0)
 }
