@@ -234,7 +234,12 @@ async function measure(bench: Bench): Promise<number> {
   }
   const found = verdicts(BARS, parts.flatMap(({ rows }) => rows));
   say(`Bars\n\n${verdictTable(found)}`);
-  if (failures > 0) return 1;
+  if (failures > 0) {
+    say(
+      `${failures} ${failures === 1 ? "part" : "parts"} failed${asked.write ? ": nothing is written" : ""}`,
+    );
+    return 1;
+  }
   if (asked.write) {
     await writeDocument(report(about, parts, found, (name) => `${PLOTS}/${name}.svg`), parts);
   }

@@ -311,11 +311,19 @@ func honest(address string) error {
 	return err
 }
 
+// keep opens a few connections at a time: more than the kernel queues would only measure their retries.
 func keep(count int, open func() net.Conn) {
 	all := make([]net.Conn, count)
-	for i := range all {
-		all[i] = open()
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range 32 {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(count); i = next.Add(1) - 1 {
+				all[i] = open()
+			}
+		})
 	}
+	workers.Wait()
 	fmt.Println("ready")
 	io.Copy(io.Discard, os.Stdin)
 	for _, conn := range all {
