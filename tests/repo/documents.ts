@@ -90,6 +90,7 @@ const OTHER_FLAGS = [
   ...["--entrypoints", "--tcp-services-configmap"], // ingress controllers
   ...["--allow", "--registry"], // tilt
   ...["--minify", "--no-fallback", "--compiled", "--allow-all"], // deno, and tasks of this repository
+  ...["--write", "--gate"],
   ...["--file", "--sample", "--id"],
   ...["--help", "--version", "--stub", "--laptop"],
   ...Object.values(ADVISE_FLAGS).map(({ flag }) => flag),

@@ -1,4 +1,8 @@
-/** Medians, ranges, and the verdicts of the gate. */
+/**
+ * Medians, ranges, and the verdicts of the gate.
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
 import { BARS } from "../../bench/bars.ts";
 import { type Bar, median, range, type Row, verdicts } from "../../bench/figures.ts";

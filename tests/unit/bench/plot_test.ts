@@ -1,4 +1,8 @@
-/** The plots: well-formed, readable without eyes, and true to scale. */
+/**
+ * The plots: well-formed, readable without eyes, and true to scale.
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
 import type { Row } from "../../bench/figures.ts";
 import { svg } from "../../bench/plot.ts";

@@ -1,4 +1,8 @@
-/** The figures as Markdown, and their place in the document. */
+/**
+ * The figures as Markdown, and their place in the document.
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
 import type { Part, Verdict } from "../../bench/figures.ts";
 import { filledIn, partTable, report, table, verdictTable } from "../../bench/report.ts";
