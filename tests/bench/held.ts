@@ -132,8 +132,8 @@ export async function measureColdStarts(folder: string, rounds: number): Promise
       "What the program adds to a cold start: from the event that the pod is ready, or from the daemon's answer to a health check that waits for it, to the first byte of the waiting client at the daemon.",
     contenders: ["program"],
     rows: [
-      row("cold-ready", "after the pod is ready", await coldStarts(folder, rounds, "pod")),
-      row("cold-answer", "after the daemon answers", await coldStarts(folder, rounds, "answer")),
+      row("cold-ready", "cold start, after the pod is ready", await coldStarts(folder, rounds, "pod")),
+      row("cold-answer", "cold start, after the daemon answers", await coldStarts(folder, rounds, "answer")),
     ],
     plots: [{
       name: "cold",
@@ -206,7 +206,7 @@ export async function measureHolds(
     unit,
     by: { program: all.map(of) },
   });
-  const memory = row("held-memory", "memory while they wait", "MB", ({ heldMb }) => heldMb);
+  const memory = row("held-memory", "memory with 9,000 waiting clients", "MB", ({ heldMb }) => heldMb);
   return {
     name: "held",
     title: `${HELD.toLocaleString("en")} clients that wait`,
@@ -215,11 +215,11 @@ export async function measureHolds(
     contenders: ["program", "empty"],
     rows: [
       { ...memory, by: { ...memory.by, empty: await emptyMb() } },
-      row("held-served", `served within ${RELEASE_MS / 1_000} s`, "clients", ({ served }) => served),
-      row("held-first", "first one after the pod is ready", "ms", ({ afterMs }) => afterMs[0]!),
-      row("held-median", "half of them", "ms", ({ afterMs }) => afterMs[1]!),
-      row("held-last", "all of them", "ms", ({ afterMs }) => afterMs[2]!),
-      row("held-cpu", "CPU of the release", "CPU s", ({ cpuSeconds }) => cpuSeconds),
+      row("held-served", `release: served within ${RELEASE_MS / 1_000} s`, "clients", ({ served }) => served),
+      row("held-first", "release: the first", "ms", ({ afterMs }) => afterMs[0]!),
+      row("held-median", "release: half of them", "ms", ({ afterMs }) => afterMs[1]!),
+      row("held-last", "release: all of them", "ms", ({ afterMs }) => afterMs[2]!),
+      row("held-cpu", "release: CPU", "CPU s", ({ cpuSeconds }) => cpuSeconds),
     ],
     plots: [{
       name: "held",

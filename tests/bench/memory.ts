@@ -61,7 +61,8 @@ export async function measureIdle(
   for (const peer of PEERS) await idle(setting, peer, rest, note);
   await afterwards(setting, rest, note);
   const empty = await emptyMb();
-  const row = (id: string, what: string): Row => ({
+  const row = (id: string, what: string): Row => ({ id, what, unit: "MB", by: found.get(id) ?? {} });
+  const compared = (id: string, what: string): Row => ({
     id,
     what,
     unit: "MB",
@@ -75,10 +76,10 @@ export async function measureIdle(
       "Resident memory, after each session has carried 4 KiB each way. Most of what the program takes when idle is the runtime, which the column of an empty program shows. A dash: Go's splice needs six descriptors for each session, and the limit of open files did not allow that many.",
     contenders: ["program", "empty", ...PEERS],
     rows: [
-      row("idle-0", "no session"),
-      ...COUNTS.map((count) => row(`idle-${count}`, sessions(count))),
-      row("idle-large", `${sessions(1_000)} after 1 MiB each way on each`),
-      row("idle-after", `no session, after ${SHORT_SESSIONS.toLocaleString("en")} short ones`),
+      compared("idle-0", "memory without sessions"),
+      ...COUNTS.map((count) => compared(`idle-${count}`, `memory with ${sessions(count)}`)),
+      row("idle-large", `memory with ${sessions(1_000)}, after 1 MiB each way on each`),
+      row("idle-after", `memory after ${SHORT_SESSIONS.toLocaleString("en")} short sessions`),
     ],
     plots: [{
       name: "idle",

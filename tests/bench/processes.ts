@@ -4,6 +4,9 @@
  * @module
  */
 
+/** A client that takes longer than this hangs, in ms. */
+const HANGS_MS = 120_000;
+
 /** Those that run now: they end with this process, however that ends, unless it is killed. */
 const running = new Set<Deno.ChildProcess>();
 
@@ -74,11 +77,12 @@ export class Background implements AsyncDisposable {
   }
 }
 
-/** Runs a program to its end and gives what it printed. */
+/** Runs a program to its end and gives what it printed. @throws Error when it fails or hangs */
 export async function output(command: string, args: readonly string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(command, { args: [...args] }).output();
+  const signal = AbortSignal.timeout(HANGS_MS);
+  const { success, stdout, stderr } = await new Deno.Command(command, { args: [...args], signal }).output();
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
-  if (!success) throw new Error(`${command} ${args.join(" ")}: ${decode(stderr)}`);
+  if (!success) throw new Error(`Cannot run "${command} ${args.join(" ")}": ${decode(stderr) || "it hangs"}`);
   return decode(stdout);
 }
 
@@ -98,8 +102,12 @@ export class Kept implements AsyncDisposable {
       stdout: "piped",
       stderr: "inherit",
     }).spawn();
+    running.add(child);
+    child.status.then(() => running.delete(child));
+    const hangs = setTimeout(() => child.kill("SIGKILL"), HANGS_MS);
     const { value } = await child.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
-    if (value?.trim() !== "ready") throw new Error(`${command} ${args.join(" ")} did not get ready`);
+    clearTimeout(hangs);
+    if (value?.trim() !== "ready") throw new Error(`Cannot run "${args.join(" ")}": it did not get ready`);
     return new Kept(child);
   }
 

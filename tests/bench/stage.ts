@@ -112,6 +112,8 @@ export class Stage implements AsyncDisposable {
       "kubeconfig": `${this.#folder}/kubeconfig`,
       "max-held": "10000",
       "idle-timeout": "1h",
+      // On a machine that is busy enough, a pod may seem not to answer: then the rest would be measured through the API server.
+      "upstream": "slices",
       ...more,
     };
     const [command, ...before] = programCommand(main);
