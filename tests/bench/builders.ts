@@ -18,6 +18,7 @@ import { type Figure, table } from "./builders/figures.ts";
 import { measurePlan, measureRoute } from "./builders/routing.ts";
 import { measureConnects, measureLatency, measureMemory, measureRequests } from "./builders/warm.ts";
 import { descriptorLimit } from "./processes.ts";
+import { say } from "./say.ts";
 import { v8Flags } from "./stage.ts";
 
 /** Clients that are held in front of one builder, if there are descriptors for them. */
@@ -28,11 +29,6 @@ const HELD_BEFORE_SEVERAL = 1_000;
 const PACED_MS = 100;
 /** Descriptors that are needed for other things than clients. */
 const OTHER_DESCRIPTORS = 500;
-
-function say(text: string): void {
-  const bytes = new TextEncoder().encode(`${text}\n`);
-  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(Deno.stdout.writeSync(rest));
-}
 
 /** How many clients can be held: each needs two descriptors in this process, and two in the program. */
 function held(isQuick: boolean): number {

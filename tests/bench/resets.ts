@@ -10,16 +10,13 @@
  */
 import { buildPeers } from "./peers.ts";
 import { output } from "./processes.ts";
+import { say } from "./say.ts";
 import { Stage } from "./stage.ts";
 
 const RATE = Number(Deno.args[0] ?? 1_000);
 const SECONDS = Number(Deno.args[1] ?? 10);
 /** For the 99th percentile. */
 const BAR_MS = 100;
-
-function say(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
-}
 
 async function measure(folder: string): Promise<number> {
   const { backend, load } = await buildPeers();

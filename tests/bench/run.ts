@@ -27,6 +27,7 @@ import { svg } from "./plot.ts";
 import { descriptorLimit } from "./processes.ts";
 import { measureConnects, measurePingPong, measureStreams, type Turns } from "./races.ts";
 import { filledIn, partTable, report, verdictTable } from "./report.ts";
+import { say } from "./say.ts";
 import { programVersion, Stage, v8Flags } from "./stage.ts";
 import { measureTls } from "./tls.ts";
 
@@ -50,7 +51,7 @@ interface Plan {
 const FULL: Plan = {
   turns: { rounds: 5, seconds: 0.8 },
   rest: { rounds: 3, restMs: 5_000 },
-  coldStarts: 20,
+  coldStarts: 15,
   crashes: 10,
 };
 const QUICK: Plan = {
@@ -127,11 +128,6 @@ async function conditions({ peers, installed, asked: { plan } }: Bench): Promise
       plan.rest.restMs / 1_000
     } s of rest, ${plan.rest.rounds} times for the program.`,
   ];
-}
-
-function say(text: string): void {
-  const bytes = new TextEncoder().encode(`${text}\n`);
-  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(Deno.stdout.writeSync(rest));
 }
 
 /** The names of flags and parts, understood. @throws UsageError */

@@ -8,7 +8,8 @@ import { FRAME } from "../../../lib/miniature/stub_http2.ts";
 import type { Http2Client } from "../../support/http2_client.ts";
 import { delay } from "../processes.ts";
 import { eventually, Field, type Front, until } from "./field.ts";
-import { type Figure, median } from "./figures.ts";
+import { median } from "../figures.ts";
+import type { Figure } from "./figures.ts";
 
 const BUILDERS = 20;
 const HARD_LIMIT = 4;

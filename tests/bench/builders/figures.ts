@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { table as markdown } from "../report.ts";
 
 /** One row of the table. */
 export interface Figure {
@@ -25,27 +26,17 @@ export function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
 }
 
-/** The value in the middle. */
-export function median(values: readonly number[]): number {
-  return quantile(values, 0.5);
-}
-
 /** The figures as a table. */
 export function table(figures: readonly Figure[]): string {
   const verdict = (holds: boolean | undefined) => holds === undefined ? "-" : holds ? "ok" : "MISSED";
-  const lines = [
+  return markdown(
     ["figure", "bar", "measured", "ratio", "ok"],
-    ...figures.map(({ what, bar, measured, ratio, holds }) => [
+    figures.map(({ what, bar, measured, ratio, holds }) => [
       what,
       bar === "" ? "-" : bar,
       measured,
       ratio === undefined ? "-" : ratio.toFixed(2),
       verdict(holds),
     ]),
-  ];
-  const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
-  const text = lines.map((line) =>
-    line.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()
   );
-  return [text[0], widths.map((width) => "-".repeat(width)).join("  "), ...text.slice(1)].join("\n");
 }

@@ -13,7 +13,8 @@ import { Placement } from "../../../lib/scaler/placement.ts";
 import type { BuilderSeats, Seat } from "../../../lib/target/seats.ts";
 import { ONE_POD } from "../../support/capacity.ts";
 import { recordingLog } from "../../support/recording_log.ts";
-import { type Figure, median, quantile } from "./figures.ts";
+import { median } from "../figures.ts";
+import { type Figure, quantile } from "./figures.ts";
 
 const BUILDERS = 20;
 const SESSIONS = 10_000;

@@ -5,7 +5,8 @@
  */
 import { delay, freePort } from "../processes.ts";
 import { Field, type Front } from "./field.ts";
-import { type Figure, median, quantile } from "./figures.ts";
+import { median } from "../figures.ts";
+import { type Figure, quantile } from "./figures.ts";
 
 const BUILDERS = 20;
 const PROXIES = 3;
