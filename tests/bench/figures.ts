@@ -119,21 +119,26 @@ export function verdicts(bars: readonly Bar[], rows: readonly Row[]): readonly V
 }
 
 function judge(bar: Bar, row: Row): Pick<Verdict, "bar" | "found" | "holds"> {
-  const { what, of } = compared(bar);
-  const limit = "atLeast" in bar ? `at least ${bar.atLeast}` : `at most ${bar.atMost}`;
-  const text = [limit, what === "" ? row.unit : what].join(" ");
-  const missing = ["program" as const, ...of].filter((name) => row.by[name] === undefined);
+  const others = "above" in bar ? [bar.above] : "beside" in bar ? bar.beside : [];
+  const text = described(bar, row.unit);
+  const missing = ["program" as const, ...others].filter((name) => row.by[name] === undefined);
   if (missing.length > 0) return { bar: text, found: `not measured: ${missing.join(", ")}`, holds: false };
   const value = median(row.by.program!);
-  const others = of.map((name) => median(row.by[name]!));
-  const found = "above" in bar ? value - others[0]! : "beside" in bar ? value / Math.max(...others) : value;
+  const other = Math.max(...others.map((name) => median(row.by[name]!)));
+  const found = "above" in bar ? value - other : "beside" in bar ? value / other : value;
   const holds = "atLeast" in bar ? found >= bar.atLeast : found <= bar.atMost;
-  return { bar: text, found: "beside" in bar ? found.toFixed(2) : `${digits(found)} ${row.unit}`, holds };
+  return {
+    bar: text,
+    found: "beside" in bar ? `${found.toFixed(2)} times` : `${digits(found)} ${row.unit}`,
+    holds,
+  };
 }
 
-function compared(bar: Bar): { readonly what: string; readonly of: readonly Contender[] } {
-  if ("above" in bar) return { what: `above the ${bar.above} program`, of: [bar.above] };
-  if (!("beside" in bar)) return { what: "", of: [] };
-  const [one] = bar.beside;
-  return { what: bar.beside.length === 1 ? `of ${one}` : "of the best peer", of: bar.beside };
+function described(bar: Bar, unit: string): string {
+  const limit = "atLeast" in bar ? "at least" : "at most";
+  if (!("beside" in bar)) {
+    return `at most ${bar.atMost} ${unit}${"above" in bar ? ` above the ${bar.above} program` : ""}`;
+  }
+  const times = ("atLeast" in bar ? bar.atLeast : bar.atMost).toFixed(1);
+  return `${limit} ${times} times ${bar.beside.length === 1 ? bar.beside[0] : "the best peer"}`;
 }

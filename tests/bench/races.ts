@@ -73,7 +73,7 @@ export async function measureStreams(setting: Setting, turns: Turns): Promise<Pa
     name: "streams",
     title: "Streams",
     meaning:
-      "As many bytes as pass while a stream does nothing but send: build contexts, cache imports and exports.",
+      "As many bytes as pass while a stream does nothing but send: build contexts, cache imports and exports. The second plot is the CPU time that the proxy spends on each GB: Go's splice moves bytes inside the kernel, the others copy them through user space.",
     contenders: ALL,
     rows,
     plots: [

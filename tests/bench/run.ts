@@ -28,7 +28,7 @@ import { descriptorLimit } from "./processes.ts";
 import { measureConnects, measurePingPong, measureStreams, type Turns } from "./races.ts";
 import { filledIn, partTable, report, verdictTable } from "./report.ts";
 import { say } from "./say.ts";
-import { programVersion, Stage, v8Flags } from "./stage.ts";
+import { programVersion, Stage } from "./stage.ts";
 import { measureTls } from "./tls.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -113,13 +113,13 @@ async function conditions({ peers, installed, asked: { plan } }: Bench): Promise
     ? ""
     : ` TLS needs a newer one, so that part runs the sources on deno ${Deno.version.deno}.`;
   return [
-    `Program: ${await programVersion()}, compiled, with the V8 flags \`${
-      v8Flags().join(" ")
-    }\`, one thread.${tls}`,
+    `Program: ${await programVersion()}, compiled, one thread.${tls}`,
     `Go proxy: ${peers.go}, as many threads as there are CPUs.`,
     `${version("HAProxy", installed.haproxy, "one thread, and with as many as there are CPUs")}.`,
     `${version("nginx", installed.nginx, "one worker")}.`,
-    `Machine: ${cpus} CPUs (${cpu}), Linux ${Deno.osRelease()}. Clients, proxy and backend share it, over loopback.`,
+    `Machine: ${cpus} CPUs (${cpu}), Linux ${
+      /^\d+\.\d+/.exec(Deno.osRelease())
+    }. Clients, proxy and backend share it, over loopback.`,
     `Load average at the start: ${load.map((value) => value.toFixed(1)).join(", ")}.${
       load[0]! > cpus / 2 ? " The machine was busy with other work, so the figures vary more than usual." : ""
     }`,

@@ -33,14 +33,14 @@ Deno.test("range() shows the median with the least and the greatest value", () =
 Deno.test("verdicts() compares with the best of several peers by their medians", () => {
   const bar: Bar = { row: "streams", beside: ["Go", "nginx"], atLeast: 1 };
   const by = { program: [1, 2, 3], Go: [1.9, 2, 9], nginx: [1] };
-  assert.deepEqual(verdict(bar, by), ["1.00", true]);
-  assert.deepEqual(verdict(bar, { ...by, nginx: [2.1] }), ["0.95", false]);
+  assert.deepEqual(verdict(bar, by), ["1.00 times", true]);
+  assert.deepEqual(verdict(bar, { ...by, nginx: [2.1] }), ["0.95 times", false]);
 });
 
 Deno.test("verdicts() limits a ratio, a difference and a value from above", () => {
   const by = { program: [60], Go: [50], empty: [50] };
-  assert.deepEqual(verdict({ row: "streams", beside: ["Go"], atMost: 1.2 }, by), ["1.20", true]);
-  assert.deepEqual(verdict({ row: "streams", beside: ["Go"], atMost: 1.1 }, by), ["1.20", false]);
+  assert.deepEqual(verdict({ row: "streams", beside: ["Go"], atMost: 1.2 }, by), ["1.20 times", true]);
+  assert.deepEqual(verdict({ row: "streams", beside: ["Go"], atMost: 1.1 }, by), ["1.20 times", false]);
   assert.deepEqual(verdict({ row: "streams", above: "empty", atMost: 10 }, by), ["10.0 GB/s", true]);
   assert.deepEqual(verdict({ row: "streams", above: "empty", atMost: 9 }, by), ["10.0 GB/s", false]);
   assert.deepEqual(verdict({ row: "streams", atMost: 60 }, by), ["60.0 GB/s", true]);
@@ -59,7 +59,7 @@ Deno.test("verdicts() leaves out bars whose rows were not measured, and marks ai
   assert.deepEqual(found.map(({ isAim, holds, bar }) => [isAim, holds, bar]), [[
     true,
     false,
-    "at least 3 of Go",
+    "at least 3.0 times Go",
   ]]);
 });
 
