@@ -62,7 +62,7 @@ export function report(
     ].join("\n\n")
   );
   return [
-    `## One run\n\n${conditions.map((line) => `- ${line}`).join("\n")}`,
+    `## Figures of one run\n\n${conditions.map((line) => `- ${line}`).join("\n")}`,
     `### Bars\n\n${verdictTable(verdicts)}`,
     ...sections,
   ].join("\n\n");

@@ -126,7 +126,7 @@ async function conditions({ peers, installed, asked: { plan } }: Bench): Promise
     `Rates: medians (and ranges) of ${plan.turns.rounds} turns of ${plan.turns.seconds} s through each, in alternation, after one turn that does not count.`,
     `Memory: resident (\`VmRSS\`, 1 MB is 10^6 bytes) after ${
       plan.rest.restMs / 1_000
-    } s of rest, ${plan.rest.rounds} times for the program.`,
+    } s of rest; fresh starts of the program: ${plan.rest.rounds}.`,
   ];
 }
 
