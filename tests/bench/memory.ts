@@ -1,6 +1,6 @@
 /**
- * Memory of the contenders with connections that do nothing, and of an empty program on the same runtime, which is what
- * the program's memory is compared with. All of them rest for the same time before their memory is read.
+ * Memory of the contenders with connections that do nothing, what opening them costs, and the memory of an empty program on
+ * the same runtime, which the program is compared with. All rest for the same time before their memory is read.
  *
  * @module
  */
@@ -78,6 +78,12 @@ export async function measureIdle(
     rows: [
       compared("idle-0", "memory without sessions"),
       ...COUNTS.map((count) => compared(`idle-${count}`, `memory with ${sessions(count)}`)),
+      {
+        id: "idle-cpu",
+        what: `CPU of ${sessions(COUNTS.at(-1)!)}, from the first connect to the rest`,
+        unit: "CPU s",
+        by: found.get("idle-cpu") ?? {},
+      },
       row("idle-large", `memory with ${sessions(1_000)}, after 1 MiB each way on each`),
       row("idle-after", `memory after ${SHORT_SESSIONS.toLocaleString("en")} short sessions`),
     ],
@@ -98,6 +104,7 @@ async function idle(setting: Setting, name: Contender, { restMs }: Rest, note: N
   await using process = running.process!;
   await delay(restMs);
   note("idle-0", name, process.residentMb);
+  const cpuSeconds = process.cpuSeconds;
   await using kept = new AsyncDisposableStack();
   let open = 0;
   for (const count of COUNTS) {
@@ -107,6 +114,7 @@ async function idle(setting: Setting, name: Contender, { restMs }: Rest, note: N
     await delay(restMs);
     note(`idle-${count}`, name, process.residentMb);
   }
+  note("idle-cpu", name, process.cpuSeconds - cpuSeconds);
 }
 
 /** Of one session: its two sockets. Go's splice(2) also keeps two ends of a pipe for each direction. */
