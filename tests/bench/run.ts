@@ -49,7 +49,7 @@ interface Plan {
 }
 
 const FULL: Plan = {
-  turns: { rounds: 5, seconds: 0.8 },
+  turns: { rounds: 5, seconds: 0.7 },
   rest: { rounds: 3, restMs: 5_000 },
   coldStarts: 15,
   crashes: 10,
