@@ -49,6 +49,9 @@ export interface DashboardRow {
   readonly panels: readonly Panel[];
 }
 
+/** The row of observe mode. */
+export const OBSERVE_ROW = "Observe mode (--observe): what the autoscaler would do and save";
+
 /** The proxies that the variables of the dashboard choose. */
 const PROXIES = 'namespace=~"$namespace",job=~"$job",instance=~"$instance"';
 const BUILDERS = `${PROXIES},builder=~"$builder"`;
@@ -513,10 +516,85 @@ const PROCESS: DashboardRow = {
   ],
 };
 
+const OBSERVING: DashboardRow = {
+  title: OBSERVE_ROW,
+  panels: [
+    {
+      title: "Proxies that observe",
+      description: "They write no replica count. The panels of this row are empty without one.",
+      kind: "stat",
+      unit: "none",
+      queries: one(`sum(${of("observes")})`, "proxies"),
+    },
+    {
+      title: "Pod hours that would be asleep",
+      description: "In the time range, compared with pods that run all the time, as they do now.",
+      kind: "total",
+      unit: "h",
+      queries: one(`${total("observe_pod_asleep_seconds_total")} / 3600`, "asleep"),
+    },
+    {
+      title: "Money that would be saved",
+      description: "Those pod hours, times --price-per-hour, in its currency. 0 without a price.",
+      kind: "total",
+      unit: "none",
+      decimals: 2,
+      queries: one(
+        `${total("observe_pod_asleep_seconds_total")} / 3600 * scalar(${largest("price_per_hour")})`,
+        "saved",
+      ),
+    },
+    {
+      title: "Cold starts that there would be",
+      description: "Pods that would have been started for clients in the time range.",
+      kind: "total",
+      unit: "none",
+      decimals: 0,
+      queries: one(total("observe_cold_starts_total"), "cold starts"),
+    },
+    {
+      title: "Minutes that clients would wait",
+      description: "Since the proxies started: cold starts, times what a pod takes to start.",
+      kind: "stat",
+      unit: "m",
+      queries: one(`sum(${seen(of("observe_waited_seconds"))}) / 60`, "minutes"),
+    },
+    {
+      title: "What a pod takes to start",
+      description:
+        "From its creation until it is ready, as far as the proxy could see; 30 s if it could not.",
+      kind: "stat",
+      unit: "s",
+      queries: one(largest("observe_start_seconds"), "start"),
+    },
+    {
+      title: "Replicas with and without observe mode",
+      description: "What there is, and what there would be.",
+      kind: "lines",
+      unit: "short",
+      queries: [
+        { expr: seen(of("replicas_observed")), legend: "{{builder}} is" },
+        { expr: seen(of("observe_replicas")), legend: "{{builder}} would be" },
+      ],
+    },
+    {
+      title: "Changes that would be made, per minute",
+      description: "Of the replica count, by direction and reason.",
+      kind: "bars",
+      unit: "cpm",
+      queries: one(
+        `max by (builder, direction, reason) (rate(${of("observe_scalings_total")}[$__rate_interval])) * 60`,
+        "{{builder}} {{direction}}: {{reason}}",
+      ),
+    },
+  ],
+};
+
 /** The rows, from the top. */
 export const DASHBOARD: readonly DashboardRow[] = [
   OVERVIEW,
   SAVINGS,
+  OBSERVING,
   WAITING,
   DECISIONS,
   TOGETHER,
