@@ -65,6 +65,7 @@ const HEALTHY: World = {
   [of("builder_state", 'builder="b",state="missing",')]: "0x200",
   [of("builder_state", 'builder="b",state="stuck",')]: "0x200",
   [of("leader")]: "1x200",
+  [of("observes")]: "0x200",
   // Another proxy was first.
   [of("api_errors_total", 'verb="patch",code="409",')]: "0+100x200",
   [of("api_errors_total", 'verb="get",code="none",')]: "0x200",
@@ -214,4 +215,13 @@ Deno.test("alerts: a builder that is not there is missing, and its proxy is not 
     "BuildkitdBuilderUnusable",
     { builder: "b", state: "missing" },
   ));
+});
+
+Deno.test("alerts: none fires in observe mode for a count that is not as wanted, and for a builder that nobody uses", async () => {
+  await test(testOf({
+    ...HEALTHY,
+    [of("observes")]: "1x200",
+    [of("replicas_desired", 'builder="b",')]: "0x200",
+    [of("builder_sessions", 'builder="b",')]: "0x200",
+  }));
 });
