@@ -132,7 +132,7 @@ export const EVENT_TOPICS = {
     wake_withheld: {
       level: "warn",
       text: "builder not woken in observe mode",
-      recovered: "builder called for no more, or running",
+      recovered: "the builder runs, or nobody waits for it any more",
       meaning: "with `--observe`: clients wait for a pod that nobody starts; `cause` says what to do",
     },
     observer_waits: {

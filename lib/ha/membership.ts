@@ -73,6 +73,8 @@ export class Membership {
   #failedMs = -Infinity;
   /** The version that the promise made when joining is on. */
   #joinedAt = "";
+  /** It only observes, and waits after it has joined: see `outwait.ts`. */
+  #outwaits = false;
 
   /** Starts nothing: `run` does. */
   constructor(settings: StandingSettings, ports: MembershipPorts) {
@@ -122,11 +124,16 @@ export class Membership {
     return this.#joinFaults.cause ?? (this.#ports.standing.places ? undefined : this.#faults.cause);
   }
 
-  /** Why new sessions are held by a proxy that was ready before (`--when-cut-off=hold`); undefined otherwise. */
+  /**
+   * Why new sessions are held by a proxy that was ready before: with `--when-cut-off=hold`, or since one that only observes has
+   * joined again beside one that scales. Undefined otherwise.
+   */
   get holding(): string | undefined {
-    if (!this.#ready || this.#ports.standing.places || this.#settings.whenCutOff === "serve") {
-      return undefined;
+    if (!this.#ready) return undefined;
+    if (this.#outwaits) {
+      return "New sessions are held: another proxy scales, and may know nothing of this one yet";
     }
+    if (this.#ports.standing.places || this.#settings.whenCutOff === "serve") return undefined;
     return `New sessions are held (--when-cut-off=hold): ${this.fault ?? "this proxy has to join again"}`;
   }
 
@@ -262,7 +269,12 @@ export class Membership {
     this.#unclaimed.tell();
     // One that is alone has found nobody, and may not list the records.
     const records = standing.state === "alone" ? { list: () => Promise.resolve([]) } : this.#ports.records;
-    await outwait(this.#joinedAt, this.#settings.recordExpiryMs, { ...this.#ports, records }, signal);
+    this.#outwaits = true;
+    try {
+      await outwait(this.#joinedAt, this.#settings.recordExpiryMs, { ...this.#ports, records }, signal);
+    } finally {
+      this.#outwaits = false;
+    }
   }
 
   /**

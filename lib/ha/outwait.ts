@@ -17,6 +17,8 @@ export interface OutwaitPorts extends Pick<BasePorts, "clock" | "log"> {
   readonly records: Pick<KnownRecords, "list">;
   /** Where the promise binds. */
   readonly placement: Pick<Placement, "agreement" | "release">;
+  /** Reads the count as it stands; what it sees ends promises on older versions. */
+  readonly count: { read(signal: AbortSignal): Promise<unknown> };
   /** This process. */
   readonly identity: string;
 }
@@ -28,15 +30,17 @@ const LIST_MS = 5_000;
  * Waits until no scale-down that this proxy was not asked about can land, and ends the promise on this version. It is over
  *
  * - when a newer version of the StatefulSet was seen, as for every promise;
- * - when no record is of a proxy that scales: such a proxy deletes its record when nothing can write any more;
+ * - when no record is of a proxy that scales: such a proxy deletes its record when it writes no more;
  * - or after the time in which a record expires: for longer than that, no proxy that is cut off or frozen is waited for.
  *
- * @throws what the list of the records threw, or the reason of `signal`
+ * What landed meanwhile is read before the promise ends, since no watch may have told of it yet.
+ *
+ * @throws what the list of the records or the read threw, or the reason of `signal`
  */
 export async function outwait(
   version: string,
   recordExpiryMs: number,
-  { clock, log, records, placement, identity }: OutwaitPorts,
+  { clock, log, records, placement, count, identity }: OutwaitPorts,
   signal: AbortSignal,
 ): Promise<void> {
   const untilMs = clock.nowMs() + recordExpiryMs;
@@ -50,5 +54,7 @@ export async function outwait(
     told = `${scale}`;
     await sleep(clock, Math.min(LIST_MS, untilMs - clock.nowMs()), signal);
   }
+  if (!isBound()) return;
+  await count.read(signal);
   placement.release(version);
 }

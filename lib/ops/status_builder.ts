@@ -201,7 +201,7 @@ export class BuilderWatch {
     this.#real.advance({ atMs, replicas, most, floor, waiting: usage.needing });
     if (shadow === undefined) return;
     // Nobody waits for a pod that would not be there: what it would cost is estimated.
-    this.#virtual?.advance({ atMs, replicas: shadow.replicas, most, floor, waiting: 0 });
+    this.#virtual?.advance({ atMs, replicas: shadow.replicas, most, floor: shadow.unasked, waiting: 0 });
   }
 
   /** How many pods clients use or wait for, those of other proxies included. */

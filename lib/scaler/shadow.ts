@@ -47,6 +47,8 @@ export class Shadow implements Scaling {
   /** The real count as last seen. */
   #seen: number | undefined;
   #replicas: number | undefined;
+  /** How many of the virtual replicas somebody else has brought about. */
+  #given = 0;
 
   /** Looks at every change from now on; `run` also looks when time alone changes something. */
   constructor(ports: ShadowPorts, policy: ScalerPolicy) {
@@ -91,6 +93,11 @@ export class Shadow implements Scaling {
     return Math.max(minReplicas, Math.min(maxReplicas, this.#warm.now.count));
   }
 
+  /** Replicas that were not started for clients: the minimum, warm windows, and those that somebody else has brought about. */
+  get unasked(): number {
+    return Math.max(this.floor, this.#given);
+  }
+
   get fault(): string | undefined {
     return this.#withheld.cause;
   }
@@ -115,7 +122,7 @@ export class Shadow implements Scaling {
   }
 
   #look(): void {
-    const { placement: { agreement, usage, needed }, metrics, name } = this.#ports;
+    const { clock, placement: { agreement, usage, needed }, metrics, name } = this.#ports;
     const before = this.#replicas;
     const seen = agreement.seen?.replicas;
     if (seen !== undefined) this.#follow(seen);
@@ -129,8 +136,11 @@ export class Shadow implements Scaling {
     metrics.record("replicas_desired", desired, {});
     metrics.record("replicas_observed", seen ?? 0, {});
     metrics.record("observe_replicas", this.#replicas ?? 0, {});
+    const idleMs = clock.nowMs() - usage.lastNeededMs;
     if (usage.needing > 0 && seen !== undefined && needed > seen) this.#withheld.failed(asleepText(name));
-    else this.#withheld.succeeded();
+    // Some clients try again every second: they are one call for a pod.
+    else if ((seen ?? 0) > 0 || idleMs >= this.#policy.idleTimeoutMs) this.#withheld.succeeded();
+    this.#given = Math.min(this.#given, this.#replicas ?? 0);
     if (this.#replicas !== before) this.#listeners.tell();
   }
 
@@ -140,9 +150,9 @@ export class Shadow implements Scaling {
     this.#seen = seen;
     if (seen === before) return;
     const virtual = this.#replicas ?? seen;
-    this.#replicas = before === undefined || seen > before
-      ? Math.max(virtual, seen)
-      : Math.min(virtual, seen);
+    const isRise = before === undefined || seen > before;
+    this.#replicas = isRise ? Math.max(virtual, seen) : Math.min(virtual, seen);
+    if (isRise && seen > virtual) this.#given = seen;
   }
 
   #decide(): Decision {

@@ -60,7 +60,7 @@ export interface Deciding {
 }
 
 /** What observe mode has in place of a scaler. */
-export interface ShadowParts extends Pick<Shadow, "replicas" | "subscribe"> {
+export interface ShadowParts extends Pick<Shadow, "replicas" | "unasked" | "subscribe"> {
   /** How long a cold start would have taken. */
   readonly start: Pick<PodStart, "ms" | "isMeasured" | "run">;
 }
@@ -85,6 +85,9 @@ function shadowParts(shadow: Shadow, start: PodStart): ShadowParts {
   return {
     get replicas() {
       return shadow.replicas;
+    },
+    get unasked() {
+      return shadow.unasked;
     },
     subscribe: (listener) => shadow.subscribe(listener),
     start,

@@ -195,6 +195,16 @@ Deno.test("Consent.obtain(): an objection ends the attempt at once", async () =>
   }
 });
 
+Deno.test("Consent.obtain() promises nothing beside an observer, which never answers", async () => {
+  const { clock, placement, state, hear, ask } = setUp();
+  hear("a", { ...IDLE, observes: true });
+  const asked = ask();
+  await clock.advance(0);
+  assert.equal(asked.outcome, false);
+  assert.deepEqual([placement.agreement.promises, state.writes], [[], 0]);
+  assert.ok(arrive(placement, 1) !== undefined, "no client has to wait for the end of a promise");
+});
+
 Deno.test("Consent.obtain() gives up after 10 s, and lists the records every 2 s until then", async () => {
   const { clock, state, hear, ask } = setUp();
   hear("a", IDLE);

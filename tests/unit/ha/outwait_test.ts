@@ -18,8 +18,8 @@ function record(identity: string, body: typeof OBSERVER | typeof IDLE = IDLE, un
   return { ...parseRecord(leaseOf(identity, body), TARGET)!, seenMs: 0, unchangedMs };
 }
 
-/** An observer that has just joined at version 100. */
-function setUp(list: SeenRecord[]) {
+/** An observer that has just joined at version 100; `landed` is what reading the count shows. */
+function setUp(list: SeenRecord[], landed = { replicas: 1, version: "100" }) {
   const clock = new VirtualClock();
   const log = recordingLog();
   const placement = new Placement(clock, ONE_POD, "pod");
@@ -34,6 +34,7 @@ function setUp(list: SeenRecord[]) {
     placement,
     identity: "me",
     records: { list: () => Promise.resolve(list) },
+    count: { read: () => Promise.resolve(placement.see(landed, "read")) },
   }, controller.signal).then(() => void (isOver = true), () => {});
   return {
     clock,
@@ -88,6 +89,14 @@ Deno.test("outwait() is over when a newer version was seen, and after the expiry
   await late.end();
 });
 
+Deno.test("outwait() sees a scale-down that has landed before the promise ends, although no watch has told of it", async () => {
+  const world = setUp([], { replicas: 0, version: "101" });
+  await world.clock.advance(0);
+  assert.ok(world.isOver());
+  assert.equal(arrive(world.placement, 1), undefined, "the pod goes");
+  await world.end();
+});
+
 Deno.test("Placement.release() ends the promises on that version and older ones, and no other", () => {
   const placement = new Placement(new VirtualClock(), ONE_POD, "pod");
   placement.see({ replicas: 1, version: "99" });
@@ -117,7 +126,7 @@ Deno.test("Membership of an observer claims nothing, and places sessions once it
   const { one, clock, stop } = await joinedMember({ settings: { observe: true } });
   await clock.advance(0);
   assert.deepEqual([one.membership.ready, one.claims], [true, 0]);
-  assert.deepEqual(one.scale.requests, ["read"]);
+  assert.deepEqual(one.scale.requests, ["read", "read"]);
   assert.deepEqual(one.placement.agreement.promises, []);
   await stop();
 });

@@ -142,12 +142,14 @@ Deno.test("Shadow follows what somebody does to the real count, and calls that n
   assert.equal(shadow.replicas, 0);
   see(3);
   assert.equal(shadow.replicas, 3, "kept for the idle timeout, as what somebody raises is");
+  assert.equal(shadow.unasked, 3, "they are no cold starts");
   await clock.advance(IDLE_MS - 1);
   assert.equal(shadow.replicas, 3);
   see(1);
   assert.equal(shadow.replicas, 1);
   see(0);
   assert.equal(shadow.replicas, 0);
+  assert.equal(shadow.unasked, 0);
   assert.deepEqual(would(), []);
 });
 
@@ -182,6 +184,22 @@ Deno.test("Shadow says that it wakes nothing while a session waits for a pod tha
   assert.deepEqual(world.would(), ["0 → 1 held_session: 1 session would wait"]);
   see(1);
   await clock.advance(0);
+  assert.equal(shadow.fault, undefined);
+  assert.equal(log.of("wake_withheld_recovered").length, 1);
+});
+
+Deno.test("Shadow says once that it wakes nothing for a client that tries again and again", async () => {
+  await using world = setUp({ replicas: 0 });
+  const { clock, placement, shadow, log } = world;
+  for (let id = 1; id <= 20; id++) {
+    arrive(placement, id);
+    await clock.advance(500);
+    placement.end(id);
+    await clock.advance(500);
+  }
+  assert.equal(log.of("wake_withheld").filter(({ level }) => level === "warn").length, 1);
+  assert.deepEqual(log.of("wake_withheld_recovered"), []);
+  await clock.advance(IDLE_MS);
   assert.equal(shadow.fault, undefined);
   assert.equal(log.of("wake_withheld_recovered").length, 1);
 });
