@@ -201,18 +201,45 @@ Deno.test("chart: another port is refused while a builder runs that would not be
   });
 });
 
-Deno.test("chart: only helm 3 is told the number of replicas that the cluster has", async () => {
-  await upgrade(await installed({}, 1), { replicaCount: 0 }, async (rendered, helm) => {
-    const statefulSet = /kind: StatefulSet[\s\S]*?serviceName/.exec(await rendered)![0];
-    assert.deepEqual(
-      statefulSet.match(/^ {2}replicas: .*$/m)?.[0],
-      {
-        helm: undefined,
-        helm3: "  replicas: 1",
-      }[helm],
-    );
+/** An owner of fields, as the API server notes it; of the replicas unless said otherwise. */
+function owner(manager: string, more: Tree = {}, field = "f:replicas"): Tree {
+  return { manager, operation: "Apply", fieldsV1: { "f:spec": { [field]: {} } }, ...more };
+}
+
+const HELM_OWNS = owner("helm");
+const PROXY_OWNS = owner("buildkitd-autoscaler-1", { subresource: "scale" });
+
+/** Owners of the StatefulSet's fields, and whether helm 4 is to render the replicas. */
+const OWNED: readonly (readonly [string, readonly Tree[] | undefined, boolean])[] = [
+  ["owners that nobody tells", undefined, false],
+  ["no owner", [owner("helm", {}, "f:template"), { manager: "x", fieldsV1: { "f:status": {} } }], false],
+  ["the autoscaler", [owner("helm", {}, "f:template"), PROXY_OWNS], false],
+  ["helm and the autoscaler", [HELM_OWNS, PROXY_OWNS], false],
+  [
+    "somebody who has scaled by hand",
+    [owner("kubectl", { operation: "Update", subresource: "scale" })],
+    false,
+  ],
+  ["helm and an editor", [HELM_OWNS, owner("kubectl-edit", { operation: "Update" })], false],
+  ["only helm, as while the proxy observes", [HELM_OWNS, owner("kubelet", {}, "f:template")], true],
+  ["only Flux", [owner("helm-controller")], true],
+];
+
+for (const [who, managedFields, isRendered] of OWNED) {
+  const helm4 = isRendered ? "is told the live number too" : "leaves the number out, and helm 3 is told it";
+  Deno.test(`chart: of replicas that are owned by ${who}, helm 4 ${helm4}`, async () => {
+    const made = await installed({}, 3);
+    const live = { ...made, metadata: { ...made.metadata, managedFields } };
+    for (const observe of [true, false]) {
+      const values = { autoscaler: { autoscalerConfig: { observe } }, buildkitd: { replicaCount: 2 } };
+      await upgradeAll([live], values, async (rendered, helm) => {
+        const statefulSet = /kind: StatefulSet[\s\S]*?serviceName/.exec(await rendered)![0];
+        const want = helm === "helm3" || isRendered ? "  replicas: 3" : undefined;
+        assert.equal(statefulSet.match(/^ {2}replicas: .*$/m)?.[0], want, `${helm}, observe ${observe}`);
+      });
+    }
   });
-});
+}
 
 /** What an install with these values made of the autoscaler that the chart looks up, and a pod of it in that phase. */
 async function installedProxy(values: Tree, phase = "Running"): Promise<KubeObject[]> {

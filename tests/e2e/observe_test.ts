@@ -1,7 +1,7 @@
 /**
  * Observe mode, as the chart installs it: builds are carried by a builder that runs all the time, what would have been done
  * is told, and the API server's audit log has no write to `/scale`, which the Role does not allow either. Then the same
- * release scales.
+ * release scales. Upgrades with helm 4 keep the count that helm alone has written.
  *
  * @module
  */
@@ -9,6 +9,7 @@
 import assert from "node:assert/strict";
 import type { StatusFacts } from "../../lib/ops/status_facts.ts";
 import type { AuditRecord } from "./control_plane.ts";
+import type { Values } from "./helm.ts";
 import type { KubeObject } from "./kube_api.ts";
 import { quick, type Release, releaseScenario } from "./release.ts";
 import { until } from "./waiting.ts";
@@ -88,5 +89,61 @@ releaseScenario(
     await release.timeline.settle([1, 0, 1, 0]);
     assert.ok(writes(await release.plane.requestsBy(user)).length > 0, "the audit log shows writes");
     release.phase("scaled");
+  },
+);
+
+/** Who owns the count, by the API server's notes, and through which subresource. */
+function ownersOf({ metadata }: KubeObject): readonly string[] {
+  const { managedFields = [] } = metadata as {
+    readonly managedFields?: readonly {
+      readonly manager: string;
+      readonly subresource?: string;
+      readonly fieldsV1: { readonly "f:spec"?: { readonly "f:replicas"?: unknown } };
+    }[];
+  };
+  return managedFields.filter(({ fieldsV1 }) => fieldsV1["f:spec"]?.["f:replicas"] !== undefined)
+    .map(({ manager, subresource }) => subresource === undefined ? manager : `/${subresource}`);
+}
+
+releaseScenario(
+  "helm 4 keeps two builders through upgrades of an observer, and to a proxy that scales, while one builds",
+  {},
+  async (release) => {
+    const values = (autoscaler: Values, version: string) =>
+      quick({ ...autoscaler, podAnnotations: { "example.com/version": version } }, { replicaCount: 2 });
+    const observe = { autoscalerConfig: { observe: true } };
+    const builders = async () => {
+      const pods = await release.pods("StatefulSet");
+      return pods.map(({ metadata }) => [metadata.name, metadata.uid, metadata.deletionTimestamp]).sort();
+    };
+    await release.install(values(observe, "one"));
+    const [one] = await release.untilEndpoints(1);
+    await until("two builders", async () => (await builders()).length === 2);
+    const before = await builders();
+    const build = await (await release.build()).running();
+    assert.deepEqual(ownersOf(await release.statefulSet()), ["helm"]);
+    release.phase("installed, a build under way");
+
+    await release.upgrade(values(observe, "two"));
+    const [two] = await release.untilEndpoints(1, [one!.pod]);
+    assert.deepEqual(ownersOf(await release.statefulSet()), ["helm"]);
+    assert.deepEqual(await builders(), before, "the upgrade left the builders alone");
+    release.phase("upgraded as an observer");
+
+    await release.upgrade(values({}, "three"));
+    await release.untilEndpoints(1, [one!.pod, two!.pod]);
+    assert.deepEqual(await builders(), before, "the upgrade to a proxy that scales left the builders alone");
+    await until("the autoscaler to own the count as well", async () => {
+      return ownersOf(await release.statefulSet()).includes("/scale");
+    }, { explain: () => release.report() });
+    await release.upgrade(values({}, "four"));
+    assert.deepEqual(ownersOf(await release.statefulSet()), ["/scale"], "helm has let go of it");
+    assert.deepEqual(await builders(), before);
+    assert.equal(build.ended, false, "the build has not ended before its time");
+    release.phase("upgraded to scale, twice");
+
+    await build.finish();
+    await release.timeline.settle([2, 0]);
+    release.phase("idle");
   },
 );

@@ -2,9 +2,10 @@
 The StatefulSet's replicas, or nothing. The number is the autoscaler's to decide; the chart only says how many there are when
 the StatefulSet is made; one at least for a proxy that only observes, which starts none. After that
 
-- helm 4 applies on the server, and a field that it leaves out stays as it is, since the autoscaler owns it. Rendering the
-  present number would be refused as a conflict when the autoscaler writes another one in the same moment, and later at a
-  rollback;
+- helm 4 applies on the server, and a field that it leaves out stays as it is if somebody else owns it, too: the autoscaler,
+  once it has written the number, or whoever scales by hand. Rendering the present number would be refused as a conflict when
+  the autoscaler writes another one in the same moment, and later at a rollback. A field that only helm owns would be removed,
+  which means one replica, and cuts builds: a proxy that only observes never writes it. So then helm gets the present number;
 - helm 3 works out a patch, and takes a field that it no longer renders for one to delete, which would be one replica. It
   gets the present number, which yields no patch.
 */}}
@@ -13,8 +14,22 @@ the StatefulSet is made; one at least for a proxy that only observes, which star
 {{- $live := fromYaml (include "buildkitd-stack.buildkitd.live" .) -}}
 {{- if not $live -}}
 {{- max (.Values.buildkitd.replicaCount | int64) (ternary 1 0 (eq (include "buildkitd-stack.autoscaler.observes" .) "true")) -}}
-{{- else if semverCompare "<4.0.0-0" .Capabilities.HelmVersion.Version -}}
+{{- else if or (semverCompare "<4.0.0-0" .Capabilities.HelmVersion.Version) (include "buildkitd-stack.buildkitd.replicasOwnedOnce" $live) -}}
 {{- $live.spec.replicas | int64 -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/*
+Not empty if the replicas of this StatefulSet have one owner, who does not write them through /scale. That is whoever installed
+the chart: helm, or a tool with another name that uses helm's code, such as Flux.
+*/}}
+{{- define "buildkitd-stack.buildkitd.replicasOwnedOnce" -}}
+{{- $owners := list -}}
+{{- range .metadata.managedFields -}}
+{{- if hasKey (dig "f:spec" dict (.fieldsV1 | default dict)) "f:replicas" -}}
+{{- $owners = append $owners (.subresource | default "") -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq (len $owners) 1) (not (first $owners)) }}true{{ end -}}
 {{- end -}}
