@@ -201,28 +201,35 @@ Deno.test("chart: another port is refused while a builder runs that would not be
   });
 });
 
-/** An owner of fields, as the API server notes it; of the replicas unless said otherwise. */
-function owner(manager: string, more: Tree = {}, field = "f:replicas"): Tree {
-  return { manager, operation: "Apply", fieldsV1: { "f:spec": { [field]: {} } }, ...more };
+/** An owner of fields of the specification, as the API server notes it. */
+function owner(manager: string, fields: readonly string[], more: Tree = {}): Tree {
+  const owned = Object.fromEntries(fields.map((field) => [`f:${field}`, {}]));
+  return { manager, operation: "Apply", fieldsV1: { "f:spec": owned }, ...more };
 }
 
-const HELM_OWNS = owner("helm");
-const PROXY_OWNS = owner("buildkitd-autoscaler-1", { subresource: "scale" });
+const HELM = owner("helm", ["template"]);
+const HELM_OWNS = owner("helm", ["replicas", "template"]);
+const PROXY_OWNS = owner("buildkitd-autoscaler-1", ["replicas"], { subresource: "scale" });
+const UPDATES = { operation: "Update" };
+const STATUS = { manager: "kube-controller-manager", ...UPDATES, fieldsV1: { "f:status": {} } };
 
 /** Owners of the StatefulSet's fields, and whether helm 4 is to render the replicas. */
 const OWNED: readonly (readonly [string, readonly Tree[] | undefined, boolean])[] = [
-  ["owners that nobody tells", undefined, false],
-  ["no owner", [owner("helm", {}, "f:template"), { manager: "x", fieldsV1: { "f:status": {} } }], false],
-  ["the autoscaler", [owner("helm", {}, "f:template"), PROXY_OWNS], false],
+  ["the autoscaler", [HELM, PROXY_OWNS, STATUS], false],
   ["helm and the autoscaler", [HELM_OWNS, PROXY_OWNS], false],
-  [
-    "somebody who has scaled by hand",
-    [owner("kubectl", { operation: "Update", subresource: "scale" })],
-    false,
-  ],
-  ["helm and an editor", [HELM_OWNS, owner("kubectl-edit", { operation: "Update" })], false],
-  ["only helm, as while the proxy observes", [HELM_OWNS, owner("kubelet", {}, "f:template")], true],
-  ["only Flux", [owner("helm-controller")], true],
+  ["somebody who has scaled by hand", [
+    HELM,
+    owner("kubectl", ["replicas"], { ...UPDATES, subresource: "scale" }),
+  ], false],
+  ["helm and an editor", [HELM_OWNS, owner("kubectl-edit", ["replicas"], UPDATES)], false],
+  ["only helm, as while the proxy observes", [HELM_OWNS, STATUS], true],
+  ["only Flux", [owner("helm-controller", ["replicas", "template"])], true],
+  ["nobody", [HELM, STATUS], true],
+  ["the autoscaler, of a release that helm 3 has made", [
+    owner("helm", ["template"], UPDATES),
+    PROXY_OWNS,
+  ], true],
+  ["unknown owners", undefined, true],
 ];
 
 for (const [who, managedFields, isRendered] of OWNED) {

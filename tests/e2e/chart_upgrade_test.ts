@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import type { Build } from "./build.ts";
-import { CHART, type HelmName, type Values } from "./helm.ts";
+import { CHART, Helm, type HelmName, type Values } from "./helm.ts";
 import { parseManifests } from "./manifests.ts";
 import { quick, RELEASE, type Release, releaseScenario } from "./release.ts";
 import { until } from "./waiting.ts";
@@ -198,6 +198,27 @@ for (const helm of ["helm", "helm3"] satisfies HelmName[]) {
     },
   );
 }
+
+releaseScenario(
+  "a release of helm 3 keeps its two builders when helm 4 upgrades it",
+  { helm: "helm3" },
+  async (release) => {
+    const values = (podAnnotations: Values) =>
+      quick({ autoscalerConfig: { minReplicas: 2 }, podAnnotations }, { replicaCount: 2, maxReplicas: 2 });
+    await release.install(values({ v: "1" }));
+    let [last] = await release.untilEndpoints(1);
+    await until("the autoscaler to have claimed the count", async () => {
+      return JSON.stringify((await release.statefulSet()).metadata).includes('"subresource":"scale"');
+    });
+    const helm4 = new Helm("helm", release.folder, release.kubeconfig);
+    for (const v of ["2", "3"]) {
+      await helm4.run(["upgrade", RELEASE, CHART, "--namespace", release.namespace], values({ v }));
+      [last] = await release.untilEndpoints(1, [last!.pod]);
+    }
+    await release.upgrade(quick({}, { replicaCount: 2, maxReplicas: 2 }));
+    await release.timeline.settle([2, 0]);
+  },
+);
 
 /** Applies what the chart renders without a cluster, as a GitOps tool does at each sync. */
 async function sync(release: Release, values: Values): Promise<void> {
