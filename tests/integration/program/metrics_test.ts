@@ -23,6 +23,10 @@ Deno.test("program /metrics: a cold start of three, a warm session, one that lef
     settings: { idleTimeoutMs: "300ms", maxConnections: "4" },
   });
   await program.settled();
+  const release = program.cluster.kubelet.keepPending("buildkitd", {
+    kind: "unschedulable",
+    message: "not yet",
+  });
   const clients = await Promise.all(Array.from({ length: 4 }, () => program.connect()));
   await program.held(4);
   using _refused = await program.connect();
@@ -35,6 +39,7 @@ Deno.test("program /metrics: a cold start of three, a warm session, one that lef
   assert.equal(now('replicas_desired{builder="buildkitd"}'), 1);
   clients.pop()!.close();
   await program.held(3);
+  release();
   for (const client of clients) await client.echo("hello");
   metrics = parse((await program.admin("/metrics")).text);
   assert.equal(now("sessions_open"), 3);
