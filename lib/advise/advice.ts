@@ -25,20 +25,25 @@ export interface AdviceOptions {
 }
 
 /** One row: what these settings would have done. */
-export interface Trial extends Replayed {
+export interface Trial extends Omit<Replayed, "untilMs"> {
   /** How many builders there are. */
   readonly builders: number;
   /** The idle timeout, in ms. */
   readonly idleTimeoutMs: number;
   /** These are the settings in force. */
   readonly isSet: boolean;
+  /** What as many pods as ran at once would have cost until the common end, in ms. */
+  readonly alwaysOnMs: number;
 }
 
 /** All rows, and what they rest on. */
 export interface Advice {
   /** From the first connection, in ms since the epoch. */
   readonly fromMs: number;
-  /** To the end of the last session, with the start of a pod and the longest idle timeout after it, in ms since the epoch. */
+  /**
+   * To the end of the last session with the start of a pod and the longest idle timeout after it, or as long as a row takes
+   * whose sessions queue, in ms since the epoch. All rows count their pods until then.
+   */
   readonly untilMs: number;
   /** How long a pod takes to start, in ms. */
   readonly startMs: number;
@@ -64,21 +69,32 @@ export async function advise(
   const fromMs = sessions[0]!.startMs;
   const lastMs = sessions.reduce((last, each) => Math.max(last, each.startMs + each.durationMs), fromMs);
   const { startMs, startFrom } = startOf(history, options.startMs);
-  // A session may end later than it did, by the start of a pod.
-  const untilMs = lastMs + startMs + timeoutsMs.at(-1)!;
-  const trials: Trial[] = [];
+  const replayed = (builders: number, idleTimeoutMs: number, untilMs: number) =>
+    replaySessions({
+      sessions,
+      settings: settingsWith(settings, namesFor(names, builders), idleTimeoutMs),
+      startMs: () => startMs,
+      untilMs,
+      turn,
+    });
+  // A session may end later than it did: by the start of a pod, and if it queues by more, which only a replay shows.
+  let untilMs = lastMs + startMs + timeoutsMs.at(-1)!;
+  const rows: (Pick<Trial, "builders" | "idleTimeoutMs"> & Replayed)[] = [];
   for (const builders of counts) {
     for (const idleTimeoutMs of timeoutsMs) {
-      const replayed = await replaySessions({
-        sessions,
-        settings: settingsWith(settings, namesFor(names, builders), idleTimeoutMs),
-        startMs: () => startMs,
-        untilMs,
-        turn,
-      });
-      const isSet = idleTimeoutMs === setMs && builders === names.length;
-      trials.push({ builders, idleTimeoutMs, isSet, ...replayed });
+      const row = await replayed(builders, idleTimeoutMs, untilMs);
+      rows.push({ builders, idleTimeoutMs, ...row });
+      untilMs = Math.max(untilMs, row.untilMs);
     }
+  }
+  const trials: Trial[] = [];
+  for (const { builders, idleTimeoutMs, ...row } of rows) {
+    // After its own end a row has only the pods that stay without clients.
+    const isShort = row.untilMs < untilMs && (pool!.minReplicas > 0 || pool!.warm.length > 0);
+    const { untilMs: _end, ...whole } = isShort ? await replayed(builders, idleTimeoutMs, untilMs) : row;
+    const isSet = idleTimeoutMs === setMs && builders === names.length;
+    const alwaysOnMs = whole.peakPods * (untilMs - fromMs);
+    trials.push({ builders, idleTimeoutMs, isSet, ...whole, alwaysOnMs });
   }
   return { fromMs, untilMs, startMs, startFrom, trials };
 }

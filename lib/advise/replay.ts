@@ -27,7 +27,10 @@ export interface ReplayOptions {
   readonly settings: Settings;
   /** How long a pod takes from the write of the count until it takes sessions, in ms. Asked at each start. */
   startMs(pod: string): number;
-  /** Pods are counted until then, in ms since the epoch; from the first session on. */
+  /**
+   * Pods are counted from the first session until then, in ms since the epoch; longer if the last session ends so late
+   * that its idle timeout is not over by then.
+   */
   readonly untilMs: number;
   /** Resolves when everything has run that can run without time passing. */
   turn(): Promise<void>;
@@ -39,8 +42,10 @@ export interface ReplayOptions {
 export interface Replayed {
   /** Pods times the time that they were wanted by the count, in ms. */
   readonly podMs: number;
-  /** As many as ran at once at most, at least one, times the whole time: what pods cost that always run, in ms. */
-  readonly alwaysOnMs: number;
+  /** As many as ran at once at most, at least one. */
+  readonly peakPods: number;
+  /** Until when pods were counted, in ms since the epoch. */
+  readonly untilMs: number;
   /** Pods that were started other than to keep the minimum. */
   readonly coldStarts: number;
   /** How long sessions waited, added up, in ms. */
@@ -55,7 +60,7 @@ export interface Replayed {
 
 /** Replays. */
 export async function replaySessions(options: ReplayOptions): Promise<Replayed> {
-  const { sessions, turn, untilMs } = options;
+  const { sessions, turn } = options;
   const replay = new Replay(options);
   const over = new AbortController();
   const run = replay.run(over.signal);
@@ -64,7 +69,7 @@ export async function replaySessions(options: ReplayOptions): Promise<Replayed> 
     const arrivesMs = sessions[next]?.startMs ?? Infinity;
     const timerMs = time.nextMs;
     const atMs = Math.min(arrivesMs, timerMs);
-    if (atMs === Infinity || (arrivesMs === Infinity && replay.open === 0 && atMs > untilMs)) break;
+    if (atMs === Infinity || (arrivesMs === Infinity && replay.open === 0 && atMs > replay.untilMs)) break;
     time.moveTo(atMs);
     if (timerMs <= arrivesMs) time.fire();
     else replay.begin(sessions[next]!, ++next);
@@ -90,24 +95,27 @@ class Replay {
   readonly #pool: string;
   readonly #builders: readonly VirtualBuilder[];
   readonly #waitsMs: Float64Array;
-  readonly #fromMs: number;
+  readonly #idleTimeoutMs: number;
   #waits = 0;
   #unserved = 0;
   #coldStarts = 0;
   #podMs = 0;
   #pods = 0;
   #peak = 1;
-  /** Until when pods are counted. */
+  /** Until when pods have been counted. */
   #countedMs: number;
+  #untilMs: number;
 
   constructor(options: ReplayOptions) {
     const { sessions, settings, startMs } = options;
     this.#options = options;
-    this.#fromMs = this.#countedMs = sessions[0]?.startMs ?? options.untilMs;
-    const time = this.time = new VirtualTime(this.#fromMs);
+    this.#countedMs = sessions[0]?.startMs ?? options.untilMs;
+    this.#untilMs = options.untilMs;
+    const time = this.time = new VirtualTime(this.#countedMs);
     this.#waitsMs = new Float64Array(sessions.length);
     const [pool] = poolsOf(settings);
     this.#pool = pool!.name;
+    this.#idleTimeoutMs = pool!.idleTimeoutMs;
     const onCount = (change: CountChange) => this.#counted(change);
     this.#builders = pool!.builders.map(({ name }) =>
       new VirtualBuilder(name, settings, pool!, { time, startMs, onCount })
@@ -119,6 +127,11 @@ class Replay {
       // Projects are in the history as the program knew them.
       projectOf: (host) => host,
     });
+  }
+
+  /** Until when pods are to be counted, if all sessions that are to come have ended. */
+  get untilMs(): number {
+    return this.#untilMs;
   }
 
   /** Runs the builders until the signal is aborted. */
@@ -168,12 +181,13 @@ class Replay {
 
   /** What it has shown, once it is over. */
   result(): Replayed {
-    const { untilMs } = this.#options;
+    const untilMs = this.#untilMs;
     this.#countPods(untilMs);
     const waitsMs = this.#waitsMs.subarray(0, this.#waits).sort();
     return {
       podMs: this.#podMs,
-      alwaysOnMs: this.#peak * (untilMs - this.#fromMs),
+      peakPods: this.#peak,
+      untilMs,
       coldStarts: this.#coldStarts,
       waitedMs: waitsMs.reduce((sum, ms) => sum + ms, 0),
       p95WaitMs: waitsMs[Math.max(0, Math.ceil(waitsMs.length * 0.95) - 1)] ?? 0,
@@ -193,6 +207,7 @@ class Replay {
 
   #end(id: number): void {
     this.open--;
+    this.#untilMs = Math.max(this.#untilMs, this.time.nowMs() + this.#idleTimeoutMs);
     this.#router.end(id);
   }
 
@@ -206,7 +221,8 @@ class Replay {
   }
 
   #countPods(toMs: number): void {
-    const ms = Math.min(toMs, this.#options.untilMs) - this.#countedMs;
+    // While a session is open or is to come, the end is not known: then nothing is counted that is later than now.
+    const ms = toMs - this.#countedMs;
     if (ms <= 0) return;
     this.#podMs += ms * this.#pods;
     this.#countedMs += ms;

@@ -77,7 +77,7 @@ export class VirtualBuilder implements RoutedBuilder {
   readonly #alive: VirtualPod[] = [];
   #born = 0;
 
-  /** It has no replica at first. Does nothing before `run`. */
+  /** At first it has the pods that stay without clients, and they take sessions. Does nothing before `run`. */
   constructor(name: string, settings: Settings, pool: PoolSettings, ports: VirtualBuilderPorts) {
     const { time } = ports;
     const own = targetSettingsOf(settings, pool, pool.builders.find((each) => each.name === name)!);
@@ -89,7 +89,6 @@ export class VirtualBuilder implements RoutedBuilder {
     this.#ports = ports;
     const placement = this.#placement = new Placement(time, capacity, "pod");
     placement.subscribe(() => this.#facts = undefined);
-    placement.see({ version: `${this.#version}`, replicas: 0 }, "watch");
     const coldStart = new ColdStart(parts);
     const count = new ReplicaCount({ ...parts, scale: this.#scale, placement, identity: "replay" });
     this.#scaler = new Scaler({
@@ -105,6 +104,7 @@ export class VirtualBuilder implements RoutedBuilder {
       warmAt: own.warm.length === 0 ? undefined : (wallMs) => warmAt(own.warm, wallMs),
     });
     const { stsNamespace: namespace, readyWaitTimeoutMs } = own;
+    this.#keep(this.#scaler.floor);
     this.#state = new StateRunner({ namespace, readyWaitTimeoutMs, asks: false }, {
       client: { json: () => Promise.reject(new Error("A replay has no API server")) },
       clock: time,
@@ -157,6 +157,23 @@ export class VirtualBuilder implements RoutedBuilder {
     };
   }
 
+  /** Begins with so many pods, which have started before. */
+  #keep(replicas: number): void {
+    if (replicas > 0) {
+      this.#ports.onCount({
+        atMs: this.#time.nowMs(),
+        builder: this.name,
+        from: 0,
+        to: replicas,
+        floor: replicas,
+      });
+    }
+    this.#replicas = replicas;
+    while (this.#alive.length < replicas) this.#add().isReady = true;
+    this.#placement.see({ version: `${this.#version}`, replicas }, "watch");
+    this.#showPods();
+  }
+
   #set(replicas: number): void {
     const from = this.#replicas;
     this.#replicas = replicas;
@@ -164,11 +181,20 @@ export class VirtualBuilder implements RoutedBuilder {
     const floor = this.#scaler.floor;
     this.#ports.onCount({ atMs: this.#time.nowMs(), builder: this.name, from, to: replicas, floor });
     this.#alive.splice(replicas);
-    while (this.#alive.length < replicas) this.#start(this.#alive.length);
+    while (this.#alive.length < replicas) this.#start();
     this.#showPods();
   }
 
-  #start(ordinal: number): void {
+  #start(): void {
+    const pod = this.#add();
+    this.#time.setTimer(this.#ports.startMs(pod.backend.pod), () => {
+      pod.isReady = true;
+      if (this.#alive.includes(pod)) this.#showPods();
+    });
+  }
+
+  #add(): VirtualPod {
+    const ordinal = this.#alive.length;
     const pod: VirtualPod = {
       isReady: false,
       backend: {
@@ -181,10 +207,7 @@ export class VirtualBuilder implements RoutedBuilder {
       },
     };
     this.#alive.push(pod);
-    this.#time.setTimer(this.#ports.startMs(pod.backend.pod), () => {
-      pod.isReady = true;
-      if (this.#alive.includes(pod)) this.#showPods();
-    });
+    return pod;
   }
 
   /** A pod is shown once it takes sessions: by then the count that it belongs to has been seen. */

@@ -42,7 +42,7 @@ export async function replay(
   sessions: readonly PastSession[],
   { idleTimeoutMs = MINUTE_MS, startMs = 0, untilMs = 60 * MINUTE_MS, builders = ["b1"], settings = {} }:
     ReplayWith = {},
-): Promise<Replayed & { readonly timeline: readonly string[] }> {
+): Promise<Replayed & { readonly timeline: readonly string[]; readonly alwaysOnMs: number }> {
   const timeline: string[] = [];
   const replayed = await replaySessions({
     sessions,
@@ -52,5 +52,6 @@ export async function replay(
     turn,
     onCount: ({ atMs, builder, from, to }) => timeline.push(`${atMs / SECOND_MS}s ${builder} ${from}->${to}`),
   });
-  return { ...replayed, timeline };
+  const alwaysOnMs = replayed.peakPods * (replayed.untilMs - sessions[0]!.startMs);
+  return { ...replayed, alwaysOnMs, timeline };
 }

@@ -71,10 +71,22 @@ Deno.test("advise() replays with the other settings", async () => {
     idleTimeoutsMs: [MINUTE_MS, 30 * MINUTE_MS],
     settings: settingsOf({ minReplicas: "1" }),
   });
-  assert.deepEqual(trials.map(({ coldStarts, waitedMs }) => [coldStarts, waitedMs]), [[0, 4_000], [
-    0,
-    4_000,
-  ]]);
+  assert.deepEqual(trials.map(({ coldStarts, waitedMs }) => [coldStarts, waitedMs]), [[0, 0], [0, 0]]);
+});
+
+Deno.test("advise() counts the pods of all rows until the sessions of the row that queues longest have ended", async () => {
+  const sessions = Array.from({ length: 6 }, (_, i) => past(i * SECOND_MS, 10 * MINUTE_MS));
+  const limits = { sessionsPerReplica: "1", maxSessionsPerReplica: "1", queueTimeoutMs: "2h" };
+  const own = { idleTimeoutsMs: [MINUTE_MS], builderCounts: [1, 2, 6], startMs: 0 };
+  const { trials, untilMs } = await advised({ ...own, settings: settingsOf(limits) }, { sessions });
+  assert.equal(untilMs, 61 * MINUTE_MS);
+  assert.deepEqual(
+    trials.map(({ podMs, alwaysOnMs }) => [podMs / MINUTE_MS, alwaysOnMs / MINUTE_MS]),
+    [[61, 61], [2 * 31, 2 * 61], [6 * 11, 6 * 61]],
+  );
+  // Pods that stay without clients cost until the same end, also in rows that are over before it.
+  const kept = await advised({ ...own, settings: settingsOf({ ...limits, minReplicas: "1" }) }, { sessions });
+  assert.deepEqual(kept.trials.map(({ podMs }) => podMs / MINUTE_MS), [61, 61 + 31, 61 + 5 * 11]);
 });
 
 Deno.test("adviceText() prints a table of which each row is a pair of settings", async () => {
@@ -145,6 +157,7 @@ Deno.test("adviceJson() has the same for programs", async () => {
       idleTimeoutMs: 120_000,
       isSet: true,
       podMs: 4 * (4_000 + 57_000 + 120_000),
+      peakPods: 1,
       alwaysOnMs: 48 * MINUTE_MS + 4 * SECOND_MS,
       coldStarts: 4,
       waitedMs: 16_000,

@@ -19,6 +19,8 @@ Deno.test("replaySessions() starts a pod for one session, and stops it after the
   assert.deepEqual(replayed, {
     podMs: 75 * S,
     alwaysOnMs: 60 * MINUTE_MS,
+    peakPods: 1,
+    untilMs: 60 * MINUTE_MS,
     coldStarts: 1,
     waitedMs: 5 * S,
     p95WaitMs: 5 * S,
@@ -137,9 +139,25 @@ Deno.test("replaySessions() takes no start for a cold one that keeps the minimum
   assert.equal(warm.coldStarts, 1);
 });
 
-Deno.test("replaySessions() counts pods until the end that is asked for", async () => {
-  const { podMs, alwaysOnMs } = await replay([past(0, 10 * S)], { untilMs: 30 * S });
-  assert.deepEqual([podMs, alwaysOnMs], [30 * S, 30 * S]);
+Deno.test("replaySessions() begins with the pods that stay without clients: nobody waits for them", async () => {
+  await loadZonedTimes();
+  for (const settings of [{ minReplicas: "2" }, { warm: "Thu 00:00-00:20 UTC=2" }]) {
+    const { timeline, waitedMs, coldStarts } = await replay([past(0, 10 * S)], {
+      startMs: 5 * S,
+      builders: ["b1", "b2"],
+      settings,
+    });
+    assert.deepEqual(timeline.slice(0, 2), ["0s b1 0->1", "0s b2 0->1"]);
+    assert.deepEqual([waitedMs, coldStarts], [0, 0]);
+  }
+});
+
+Deno.test("replaySessions() counts pods until the end that is asked for, or that of the last idle timeout", async () => {
+  const settings = { minReplicas: "1" };
+  const longer = await replay([past(0, 10 * S)], { untilMs: 90 * S, settings });
+  assert.deepEqual([longer.podMs, longer.untilMs], [90 * S, 90 * S]);
+  const shorter = await replay([past(0, 10 * S)], { untilMs: 30 * S });
+  assert.deepEqual([shorter.podMs, shorter.untilMs], [70 * S, 70 * S]);
 });
 
 /** Sessions of up to some minutes, in order. */
