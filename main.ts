@@ -191,7 +191,7 @@ async function advise(
   await complainOfOverridden(overridden);
   if (settings.warm !== undefined) await (await import("./lib/base/temporal.ts")).loadZonedTimes();
   const text = await runAdvise(request, {
-    bytes: bytesOf(file, stop.drain),
+    bytes: bytesIn(file, stop.drain),
     turn: () => {
       stop.drain.throwIfAborted();
       return new Promise((resolve) => setImmediate(resolve));
@@ -202,11 +202,11 @@ async function advise(
 }
 
 /** What is in a file; `-` is standard input. Ends with the signal's reason. */
-async function* bytesOf(file: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+async function* bytesIn(file: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   try {
+    const { bytesOf } = await import("./lib/advise/lines.ts");
     const source = file === "-" ? Deno.stdin : await Deno.open(file);
-    signal.addEventListener("abort", () => source.close());
-    yield* source.readable;
+    yield* bytesOf(source.readable, signal);
   } catch (error) {
     signal.throwIfAborted();
     throw new Error(`Cannot read "${file}"`, { cause: error });

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { linesOf } from "../../../lib/advise/lines.ts";
+import { bytesOf as bytesIn, linesOf } from "../../../lib/advise/lines.ts";
 import { readHistory } from "../../../lib/advise/read_history.ts";
 import { readTime } from "../../../lib/advise/read_time.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
@@ -203,6 +203,28 @@ Deno.test("linesOf() keeps no line that is too long, and finds the next one", as
     linesOf(bytesOf(`${ended("2026-11-24T11:00:10Z")}\n${long}`, 1_000)),
   );
   assert.deepEqual([sessions.length, skippedLines], [1, 1]);
+});
+
+Deno.test("bytesOf() ends with the signal's reason while it reads, and a signal after the end has no effect", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(path, "x");
+    const later = new AbortController();
+    const chunks = await Array.fromAsync(bytesIn((await Deno.open(path)).readable, later.signal));
+    assert.deepEqual(chunks, [new TextEncoder().encode("x")]);
+    // An error in a listener is one of the whole test.
+    later.abort();
+  } finally {
+    await Deno.remove(path);
+  }
+  const stop = new AbortController();
+  let isCancelled = false;
+  const silent = new ReadableStream<Uint8Array>({ cancel: () => void (isCancelled = true) });
+  const read = bytesIn(silent, stop.signal).next();
+  stop.abort(new Error("stopped"));
+  await assert.rejects(read, /^Error: stopped$/);
+  assert.ok(isCancelled);
+  await assert.rejects(bytesIn(new ReadableStream(), stop.signal).next(), /^Error: stopped$/);
 });
 
 Deno.test("readTime() reads RFC 3339 and seconds, and nothing else", () => {
