@@ -5,9 +5,9 @@
  * @see https://www.rfc-editor.org/rfc/rfc4180
  * @module
  */
-import { parseDurationMs } from "../config/duration.ts";
+import { formatDurationMs, parseDurationMs } from "../config/duration.ts";
 import type { Found, HistoryReader } from "./history.ts";
-import { readTime } from "./read_time.ts";
+import { isLength, LONGEST_SESSION_MS, readTime, YEARS } from "./read_time.ts";
 
 const COLUMNS = ["start", "end", "duration", "held", "builder", "project"] as const;
 type Column = typeof COLUMNS[number];
@@ -19,12 +19,14 @@ export class CsvReader implements HistoryReader {
   readonly problems: readonly string[];
   readonly #columns: ReadonlyMap<Column, number>;
 
-  private constructor(columns: ReadonlyMap<Column, number>) {
+  private constructor(columns: ReadonlyMap<Column, number>, line: string) {
     this.#columns = columns;
     const has = (column: Column) => columns.has(column);
-    this.problems = has("start") && has("end") !== has("duration")
-      ? []
-      : [`cannot read the header: found ${[...columns.keys()].join(",")}, want start, and end or duration`];
+    this.problems = has("start") && has("end") !== has("duration") ? [] : [
+      `cannot read the header: found "${
+        line.trim().slice(0, 80)
+      }", want the columns start, and end or duration`,
+    ];
   }
 
   /** The reader of a file that begins with this line; undefined if that is no header of such a file. */
@@ -33,10 +35,12 @@ export class CsvReader implements HistoryReader {
     const columns = new Map(
       COLUMNS.flatMap((column) => names.includes(column) ? [[column, names.indexOf(column)] as const] : []),
     );
-    return columns.has("start") || columns.has("end") ? new CsvReader(columns) : undefined;
+    return columns.has("start") || columns.has("end") ? new CsvReader(columns, line) : undefined;
   }
 
   read(line: string): Found {
+    // Without its columns a line says nothing.
+    if (this.problems.length > 0) return "nothing";
     const fields = fieldsOf(line);
     const problems: string[] = [];
     const field = (column: Column) => fields[this.#columns.get(column) ?? -1] || undefined;
@@ -55,8 +59,24 @@ export class CsvReader implements HistoryReader {
     const heldMs = field("held") === undefined ? 0 : value("held", readDuration, DURATION);
     if (problems.length > 0 || startMs === undefined) return { problems };
     const durationMs = lengthMs ?? endMs! - startMs;
-    if (durationMs < 0) return { problems: ["the session ends before it starts"] };
-    if (heldMs! > durationMs) return { problems: ["the session was held for longer than it lasted"] };
+    if (durationMs < 0) {
+      return {
+        problems: [`the session ends before it starts: found "${field("start")}" and then "${field("end")}"`],
+      };
+    }
+    if (!isLength(durationMs)) {
+      return {
+        problems: [`the session is too long: found ${formatDurationMs(durationMs)}, want ${LONGEST}`],
+      };
+    }
+    if (heldMs! > durationMs) {
+      const [held, length] = [heldMs!, durationMs].map(formatDurationMs);
+      return {
+        problems: [
+          `the session was held for longer than it lasted: found ${held}, want at most its ${length}`,
+        ],
+      };
+    }
     const project = field("project");
     const session = {
       startMs,
@@ -69,12 +89,13 @@ export class CsvReader implements HistoryReader {
   }
 }
 
-const TIME = 'RFC 3339 such as "2026-11-26T08:00:00Z", or seconds since 1970';
-const DURATION = 'a duration such as "2m0s"';
+const TIME = `RFC 3339 such as "2026-11-26T08:00:00Z" ${YEARS}, or seconds since 1970`;
+const LONGEST = `at most ${formatDurationMs(LONGEST_SESSION_MS)}`;
+const DURATION = `a duration such as "2m0s", ${LONGEST}`;
 
 function readDuration(text: string): number | undefined {
   const ms = parseDurationMs(text);
-  return ms !== undefined && ms >= 0 ? ms : undefined;
+  return isLength(ms) ? ms : undefined;
 }
 
 /** The fields of a line, without their quotes and without blanks around them. No field has several lines. */

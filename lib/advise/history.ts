@@ -24,7 +24,7 @@ export interface History {
   readonly format: "log" | "csv";
   /** The first to connect first. */
   readonly sessions: readonly PastSession[];
-  /** Lines that were no records of the program. */
+  /** Lines that were no records of the program, and sessions that were refused at a limit. */
   readonly skippedLines: number;
   /** The builders that sessions were on, sorted; empty where sessions do not say. */
   readonly builders: readonly string[];
@@ -36,7 +36,7 @@ export interface History {
 export type Found =
   /** Nothing of interest, but a line of this kind of file. */
   | "nothing"
-  /** No line of this kind of file. */
+  /** No line of this kind of file, or a session that was no build. */
   | "skipped"
   | { readonly session: PastSession; readonly builder?: string | undefined }
   | { readonly coldStartMs: number }

@@ -5,7 +5,7 @@
  */
 
 /** A longer line is no line of a history, in characters. */
-const LONGEST_LINE = 65_536;
+export const LONGEST_LINE = 65_536;
 
 /** The bytes of a stream. Ends with the signal's reason, also while there is nothing to read; then the stream is cancelled. */
 export async function* bytesOf(

@@ -5,12 +5,14 @@
  * @module
  */
 import type { EventCode } from "../base/events.ts";
-import { readTime } from "./read_time.ts";
+import type { Outcome } from "../base/metrics.ts";
+import { isLength, LONGEST_SESSION_MS, readTime, YEARS } from "./read_time.ts";
 import type { Found, HistoryReader } from "./history.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
 const SESSION: EventCode = "session_ended";
+const LIMITED: Outcome = "limited";
 const COLD_START: EventCode = "cold_start_ended";
 
 /** Reads a log. */
@@ -22,10 +24,12 @@ export class LogReader implements HistoryReader {
     if (record === undefined) return "skipped";
     switch (record.code) {
       case SESSION:
+        // One that was refused at a limit is no build: its client tries again, and that is another session.
+        if (record.outcome === LIMITED) return "skipped";
         // One that only watched needed no pod.
         return record.watched === true ? "nothing" : sessionOf(record);
       case COLD_START:
-        return isDuration(record.readyMs) ? { coldStartMs: record.readyMs } : "nothing";
+        return coldStartOf(record);
       default:
         return "nothing";
     }
@@ -49,14 +53,17 @@ function sessionOf({ time, durationMs, heldMs, pod, project, builder }: Fields):
   const problems: string[] = [];
   const endMs = typeof time === "string" ? readTime(time) : undefined;
   if (endMs === undefined) {
-    problems.push(`cannot read "time": found ${quote(time)}, want a time as the program writes it`);
+    problems.push(`cannot read "time": found ${quote(time)}, want a time as the program writes it, ${YEARS}`);
   }
   for (const [name, value] of [["durationMs", durationMs], ["heldMs", heldMs]] as const) {
-    if (!isDuration(value)) {
-      problems.push(`cannot read "${name}": found ${quote(value)}, want a number of milliseconds`);
-    }
+    if (!isLength(value)) problems.push(wrongLength(name, value));
   }
-  if (endMs === undefined || !isDuration(durationMs) || !isDuration(heldMs)) return { problems };
+  if (endMs === undefined || !isLength(durationMs) || !isLength(heldMs)) return { problems };
+  if (endMs < durationMs) {
+    return {
+      problems: [`cannot read "durationMs": found ${durationMs}, want a session that began in 1970 or later`],
+    };
+  }
   const session = {
     startMs: endMs - durationMs,
     durationMs,
@@ -68,10 +75,19 @@ function sessionOf({ time, durationMs, heldMs, pod, project, builder }: Fields):
   return { session, builder: typeof builder === "string" ? builder : undefined };
 }
 
-function isDuration(value: unknown): value is number {
-  return typeof value === "number" && value >= 0;
+function coldStartOf({ readyMs }: Fields): Found {
+  if (readyMs === undefined) return "nothing";
+  return isLength(readyMs) ? { coldStartMs: readyMs } : { problems: [wrongLength("readyMs", readyMs)] };
+}
+
+function wrongLength(name: string, value: unknown): string {
+  return `cannot read "${name}": found ${
+    quote(value)
+  }, want a number of milliseconds from 0 to ${LONGEST_SESSION_MS} (a year)`;
 }
 
 function quote(value: unknown): string {
+  // JSON has no number for 1e999.
+  if (typeof value === "number") return String(value);
   return value === undefined ? "nothing" : JSON.stringify(value).slice(0, 80);
 }

@@ -7,7 +7,8 @@
 import { UsageError } from "../base/errors.ts";
 import { onOneLine } from "../ops/log_output.ts";
 import { CsvReader } from "./csv_history.ts";
-import type { History, HistoryReader, PastSession } from "./history.ts";
+import type { Found, History, HistoryReader, PastSession } from "./history.ts";
+import { LONGEST_LINE } from "./lines.ts";
 import { LogReader } from "./log_history.ts";
 
 /** More sessions than this are refused: each takes some 100 bytes. */
@@ -41,7 +42,7 @@ export async function readHistory(lines: AsyncIterable<string | undefined>): Pro
         continue;
       }
     }
-    const found = line === undefined ? "skipped" : reader!.read(line);
+    const found = line === undefined ? tooLong(reader) : reader!.read(line);
     if (found === "nothing") continue;
     if (found === "skipped") skippedLines++;
     else if ("problems" in found) problems.add(number, found.problems);
@@ -66,6 +67,12 @@ export async function readHistory(lines: AsyncIterable<string | undefined>): Pro
     builders: [...builders].sort(),
     coldStartsMs,
   };
+}
+
+/** A log may have such lines of others; a line of CSV is a session. */
+function tooLong(reader: HistoryReader | undefined): Found {
+  if (reader?.format !== "csv") return "skipped";
+  return { problems: [`the line is too long: want at most ${LONGEST_LINE} characters`] };
 }
 
 function tooMany(): UsageError {
