@@ -48,11 +48,15 @@ async function main(stop: StopSignals): Promise<number> {
       await complain(`${PROGRAM}: ${messageOf(error)}\n`);
       return 1;
     }
-    const { problems, preventsStart } = error;
-    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-    const outcome = preventsStart ? `${count}, nothing was started` : count;
+    const { problems, preventsStart, count, command } = error;
+    const counted = count === 1 ? "1 problem" : `${count} problems`;
+    const outcome = preventsStart ? `${counted}, nothing was started` : counted;
     const lines = problems.map((problem) => `  ${problem}\n`).join("");
-    await complain(`${PROGRAM}: ${outcome}\n${lines}See "${PROGRAM} --help"\n`);
+    await complain(
+      `${PROGRAM}: ${outcome}\n${lines}See "${
+        [PROGRAM, ...command === undefined ? [] : [command], "--help"].join(" ")
+      }"\n`,
+    );
     return 2;
   }
 }

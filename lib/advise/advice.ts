@@ -3,11 +3,15 @@
  *
  * @module
  */
+import { UsageError } from "../base/errors.ts";
+import { MOST_BUILDERS } from "../config/builder_conflicts.ts";
 import { DEFAULT_POOL, poolsOf } from "../config/builders.ts";
+import { OF_ADVISE } from "../config/commands.ts";
 import type { Settings } from "../config/settings.ts";
 import { CANDIDATES_MS } from "../ops/savings.ts";
 import type { History } from "./history.ts";
 import { type Replayed, replaySessions } from "./replay.ts";
+import { someNames } from "./some_names.ts";
 
 /** Without any cold start in the history, a pod takes so long to start, in ms. */
 export const DEFAULT_START_MS = 30_000;
@@ -53,7 +57,11 @@ export interface Advice {
   readonly trials: readonly Trial[];
 }
 
-/** Replays the history with every pair of the settings to try. `turn` as in `replaySessions`. */
+/**
+ * Replays the history with every pair of the settings to try. `turn` as in `replaySessions`.
+ *
+ * @throws UsageError if the history has more builders than can be replayed
+ */
 export async function advise(
   history: History,
   options: AdviceOptions,
@@ -65,6 +73,7 @@ export async function advise(
   const setMs = pool!.idleTimeoutMs;
   const timeoutsMs = ascending(options.idleTimeoutsMs ?? [...CANDIDATES_MS, setMs]);
   const names = namesOf(settings, history);
+  if (options.builderCounts === undefined && names.length > MOST_BUILDERS) throw tooManyBuilders(names);
   const counts = ascending(options.builderCounts ?? upTo(names.length));
   const fromMs = sessions[0]!.startMs;
   const lastMs = sessions.reduce((last, each) => Math.max(last, each.startMs + each.durationMs), fromMs);
@@ -114,6 +123,16 @@ export function settingsWith(settings: Settings, names: readonly string[], idleT
 function namesOf(settings: Settings, { builders }: History): readonly string[] {
   if (settings.builders !== undefined) return settings.builders.map(({ name }) => name);
   return builders.length > 0 ? builders : [settings.stsName];
+}
+
+function tooManyBuilders(names: readonly string[]): UsageError {
+  return new UsageError([
+    `Cannot replay: found sessions of ${names.length} builders in the file (${
+      someNames(names)
+    }), want at most ` +
+    `${MOST_BUILDERS}: the column or field "builder" is the name of a builder, not of a pod; or try numbers of ` +
+    `builders with "--builder-counts"`,
+  ], OF_ADVISE);
 }
 
 /** 1, 2, 4 and so on, and the number itself. */

@@ -28,6 +28,8 @@ export interface History {
   readonly skippedLines: number;
   /** The builders that sessions were on, sorted; empty where sessions do not say. */
   readonly builders: readonly string[];
+  /** Builders that were not asked for, and how many sessions of each were left out. */
+  readonly others: ReadonlyMap<string, number>;
   /** How long cold starts took, from the first client until a pod was ready, in ms. */
   readonly coldStartsMs: readonly number[];
 }
@@ -39,7 +41,7 @@ export type Found =
   /** No line of this kind of file, or a session that was no build. */
   | "skipped"
   | { readonly session: PastSession; readonly builder?: string | undefined }
-  | { readonly coldStartMs: number }
+  | { readonly coldStartMs: number; readonly builder?: string | undefined }
   /** What is wrong with it, each without the line. */
   | { readonly problems: readonly string[] };
 

@@ -75,9 +75,10 @@ function sessionOf({ time, durationMs, heldMs, pod, project, builder }: Fields):
   return { session, builder: typeof builder === "string" ? builder : undefined };
 }
 
-function coldStartOf({ readyMs }: Fields): Found {
+function coldStartOf({ readyMs, builder }: Fields): Found {
   if (readyMs === undefined) return "nothing";
-  return isLength(readyMs) ? { coldStartMs: readyMs } : { problems: [wrongLength("readyMs", readyMs)] };
+  if (!isLength(readyMs)) return { problems: [wrongLength("readyMs", readyMs)] };
+  return { coldStartMs: readyMs, builder: typeof builder === "string" ? builder : undefined };
 }
 
 function wrongLength(name: string, value: unknown): string {

@@ -5,11 +5,13 @@
  * @module
  */
 import { UsageError } from "../base/errors.ts";
+import { OF_ADVISE } from "../config/commands.ts";
 import { onOneLine } from "../ops/log_output.ts";
 import { CsvReader } from "./csv_history.ts";
 import type { Found, History, HistoryReader, PastSession } from "./history.ts";
 import { LONGEST_LINE } from "./lines.ts";
 import { LogReader } from "./log_history.ts";
+import { someNames } from "./some_names.ts";
 
 /** More sessions than this are refused: each takes some 100 bytes. */
 export const MOST_SESSIONS = 1_000_000;
@@ -18,14 +20,19 @@ export const MOST_SESSIONS = 1_000_000;
 const MOST_PROBLEMS = 20;
 
 /**
- * Reads all lines. `undefined` is a line that is too long to be kept.
+ * Reads all lines. `undefined` is a line that is too long to be kept. With `declared`, sessions of other builders are left
+ * out and counted; those that name no builder stay.
  *
  * @throws UsageError with the problems of all lines, or if there is no session
  */
-export async function readHistory(lines: AsyncIterable<string | undefined>): Promise<History> {
+export async function readHistory(
+  lines: AsyncIterable<string | undefined>,
+  declared?: readonly string[],
+): Promise<History> {
   const problems = new Problems();
   const sessions: PastSession[] = [];
   const builders = new Set<string>();
+  const others = new Map<string, number>();
   const projects = new Map<string, string>();
   const coldStartsMs: number[] = [];
   let reader: HistoryReader | undefined;
@@ -46,7 +53,9 @@ export async function readHistory(lines: AsyncIterable<string | undefined>): Pro
     if (found === "nothing") continue;
     if (found === "skipped") skippedLines++;
     else if ("problems" in found) problems.add(number, found.problems);
-    else if ("coldStartMs" in found) coldStartsMs.push(found.coldStartMs);
+    else if (found.builder !== undefined && declared?.includes(found.builder) === false) {
+      if ("session" in found) others.set(found.builder, (others.get(found.builder) ?? 0) + 1);
+    } else if ("coldStartMs" in found) coldStartsMs.push(found.coldStartMs);
     else {
       const { session, builder } = found;
       if (sessions.length === MOST_SESSIONS) throw tooMany();
@@ -57,14 +66,14 @@ export async function readHistory(lines: AsyncIterable<string | undefined>): Pro
       if (builder !== undefined) builders.add(builder);
     }
   }
-  const told = problems.all;
-  if (told.length > 0) throw new UsageError(told, { preventsStart: false });
-  if (sessions.length === 0) throw noSession(number);
+  problems.tell();
+  if (sessions.length === 0) throw others.size > 0 ? onlyOthers(others, declared!) : noSession(number);
   return {
     format: reader!.format,
     sessions: sessions.sort((a, b) => a.startMs - b.startMs),
     skippedLines,
     builders: [...builders].sort(),
+    others,
     coldStartsMs,
   };
 }
@@ -78,7 +87,14 @@ function tooLong(reader: HistoryReader | undefined): Found {
 function tooMany(): UsageError {
   const problem =
     `Cannot replay: found more than ${MOST_SESSIONS} sessions, want fewer: split the file by time`;
-  return new UsageError([problem], { preventsStart: false });
+  return new UsageError([problem], OF_ADVISE);
+}
+
+function onlyOthers(others: History["others"], declared: readonly string[]): UsageError {
+  const problem = `Cannot replay: found only sessions of ${someNames([...others.keys()])}, want sessions of ${
+    someNames(declared)
+  }: "--builders" names them`;
+  return new UsageError([onOneLine(problem)], OF_ADVISE);
 }
 
 function noSession(lines: number): UsageError {
@@ -86,7 +102,7 @@ function noSession(lines: number): UsageError {
     `Cannot replay: found no session in ${lines} ${lines === 1 ? "line" : "lines"}, want the log ` +
     `of "--log-format json" with its "session_ended" records, or CSV whose first line names "start" and "end" ` +
     `or "duration"`;
-  return new UsageError([problem], { preventsStart: false });
+  return new UsageError([problem], OF_ADVISE);
 }
 
 /** What is wrong with lines, bounded. */
@@ -101,8 +117,13 @@ class Problems {
     }
   }
 
-  get all(): readonly string[] {
-    if (this.#more === 0) return this.#first;
-    return [...this.#first, `… and ${this.#more} more ${this.#more === 1 ? "problem" : "problems"}`];
+  /** Throws them, if there are some. */
+  tell(): void {
+    if (this.#first.length === 0) return;
+    const more = this.#more === 0
+      ? []
+      : [`… and ${this.#more} more ${this.#more === 1 ? "problem" : "problems"}`];
+    const count = this.#first.length + this.#more;
+    throw new UsageError([...this.#first, ...more], { ...OF_ADVISE, count });
   }
 }

@@ -7,6 +7,7 @@ import { formatDurationMs } from "../config/duration.ts";
 import type { Price } from "../config/price.ts";
 import type { Advice, Trial } from "./advice.ts";
 import type { History } from "./history.ts";
+import { someNames } from "./some_names.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -43,7 +44,7 @@ export function adviceText(report: AdviceReport): string {
 }
 
 function headerOf({ history, advice }: AdviceReport): readonly string[] {
-  const { sessions, skippedLines, format, coldStartsMs } = history;
+  const { sessions, skippedLines, format, coldStartsMs, others } = history;
   const { fromMs, untilMs, startMs, startFrom } = advice;
   const waitedMs = sessions.reduce((sum, { heldMs }) => sum + heldMs, 0);
   const skipped = skippedLines === 0 ? "" : `; ${count(skippedLines, "line")} skipped`;
@@ -54,10 +55,18 @@ function headerOf({ history, advice }: AdviceReport): readonly string[] {
   }[startFrom];
   return [
     `Read:        ${count(sessions.length, "session")} from ${format === "log" ? "a log" : "CSV"}${skipped}`,
+    ...leftOut(others),
     `Time:        ${moment(fromMs)} to ${moment(untilMs)}, ${hours(untilMs - fromMs)} hours`,
     `Waited then: ${minutes(waitedMs)} minutes`,
     `Pod start:   ${formatDurationMs(Math.round(startMs))} (${from})`,
   ];
+}
+
+function leftOut(others: History["others"]): readonly string[] {
+  if (others.size === 0) return [];
+  const sessions = [...others.values()].reduce((sum, each) => sum + each, 0);
+  const names = someNames([...others.keys()]);
+  return [`Left out:    ${count(sessions, "session")} of builders that "--builders" does not name: ${names}`];
 }
 
 function columnsOf({ advice, price }: AdviceReport): readonly Column[] {
@@ -90,16 +99,18 @@ function footerOf(trials: readonly Trial[]): readonly string[] {
 
 /** For programs. Durations are in ms, moments in RFC 3339. */
 export function adviceJson({ history, advice, price }: AdviceReport): string {
-  const { sessions, skippedLines, format } = history;
+  const { sessions, skippedLines, format, coldStartsMs, others } = history;
   const { fromMs, untilMs, startMs, startFrom, trials } = advice;
   const report = {
     format,
     sessions: sessions.length,
     skippedLines,
+    leftOut: [...others].map(([builder, sessions]) => ({ builder, sessions })),
     from: iso(fromMs),
     until: iso(untilMs),
     startMs,
     startFrom,
+    coldStarts: coldStartsMs.length,
     trials: trials.map((trial) => ({ ...wholeMs(trial), ...costOf(trial, price) })),
   };
   return `${JSON.stringify(report, undefined, 2)}\n`;

@@ -29,7 +29,8 @@ export interface AdvisePorts {
  * @throws UsageError with the problems of all its lines; what reading it throws
  */
 export async function runAdvise(command: AdviseCommand, { bytes, turn }: AdvisePorts): Promise<string> {
-  const history = await readHistory(linesOf(bytes));
+  const declared = command.settings.builders?.map(({ name }) => name);
+  const history = await readHistory(linesOf(bytes), declared);
   const advice = await advise(history, command, turn);
   const report = { history, advice, price: command.settings.pricePerHour };
   return command.output === "json" ? adviceJson(report) : adviceText(report);

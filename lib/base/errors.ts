@@ -14,11 +14,25 @@ export class UsageError extends Error {
   /** False for commands that only print something. */
   readonly preventsStart: boolean;
 
+  /** How many problems there are; {@link problems} may have a line for several. */
+  readonly count: number;
+  /** The command whose `--help` says more; undefined for that of the program. */
+  readonly command: string | undefined;
+
   /** Takes at least one problem. */
-  constructor(problems: readonly string[], { preventsStart = true }: { preventsStart?: boolean } = {}) {
+  constructor(
+    problems: readonly string[],
+    { preventsStart = true, count = problems.length, command }: {
+      readonly preventsStart?: boolean;
+      readonly count?: number;
+      readonly command?: string;
+    } = {},
+  ) {
     super(problems.join("\n"));
     this.problems = problems;
     this.preventsStart = preventsStart;
+    this.count = count;
+    this.command = command;
   }
 }
 

@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { MOST_BUILDERS } from "./builder_conflicts.ts";
 import { poolsOf } from "./builders.ts";
-import { ADVISE_FLAGS, type AdviseFlag, type ReportOutput } from "./commands.ts";
-import { formatDurationMs } from "./duration.ts";
+import { ADVISE_FLAGS, type AdviseFlag, OF_ADVISE, type ReportOutput } from "./commands.ts";
 import { type RunRequest, runRequest, type SettingsInput } from "./parse_settings.ts";
 import { duration, integer, list, type ValueType } from "./value_types.ts";
 import { UsageError } from "../base/errors.ts";
@@ -26,12 +26,8 @@ export interface AdviseRequest extends Omit<RunRequest, "command"> {
   readonly output: ReportOutput;
 }
 
-const ONE_TIMEOUT = duration(0);
-const TIMEOUTS = list("duration", "1m,5m,30m", (text) => ONE_TIMEOUT.parse(text), formatDurationMs);
-
-/** As many as the settings can describe. */
-const ONE_COUNT = integer(1, 64);
-const COUNTS = list("number", "1,2,4", (text) => ONE_COUNT.parse(text), String);
+const TIMEOUTS = listOf(duration(0), "1m,5m,30m");
+const COUNTS = listOf(integer(1, MOST_BUILDERS), "1,2,4");
 const START = duration(0);
 
 /**
@@ -64,7 +60,7 @@ export function adviseRequest(
   const idleTimeoutsMs = read("idleTimeouts", TIMEOUTS);
   const builderCounts = read("builderCounts", COUNTS);
   const startMs = read("startTime", START);
-  const request = runRequest({ ...input, problems });
+  const request = settingsFor({ ...input, problems });
   const pools = poolsOf(request.settings).map(({ name }) => JSON.stringify(name));
   if (pools.length > 1) {
     throw new UsageError([
@@ -72,7 +68,7 @@ export function adviseRequest(
         pools.join(", ")
       } in "--builders", want the builders of one, ` +
       `and a file with its sessions only`,
-    ]);
+    ], OF_ADVISE);
   }
   return {
     ...request,
@@ -82,5 +78,27 @@ export function adviseRequest(
     builderCounts,
     startMs,
     output: output!,
+  };
+}
+
+/** The settings. Their problems are those of this command. */
+function settingsFor(input: SettingsInput): RunRequest {
+  try {
+    return runRequest(input);
+  } catch (error) {
+    throw error instanceof UsageError ? new UsageError(error.problems, OF_ADVISE) : error;
+  }
+}
+
+/** Several values of a type. The message names the first one that is wrong. */
+function listOf<T>(one: ValueType<T>, example: string): ValueType<readonly T[] | undefined> {
+  const all = list(one.placeholder, example, (text) => one.parse(text), (value) => one.format(value));
+  return {
+    ...all,
+    want(text) {
+      const wrong =
+        text.split(",").map((part) => part.trim()).find((part) => one.parse(part) === undefined) ?? "";
+      return `${all.want(text)}: "${wrong.slice(0, 80)}" is not ${one.want(wrong)}`;
+    },
   };
 }

@@ -40,7 +40,7 @@ export interface ManyBuildersSettings {
 }
 
 /** The most builders of one program. */
-const MOST_BUILDERS = 64;
+export const MOST_BUILDERS = 64;
 
 /** Kubernetes appends a hash of up to 11 characters to the name, in a label of up to 63. */
 const LONGEST_NAME = 52;

@@ -47,6 +47,9 @@ export const ADVISE_FLAGS = {
 /** A key of {@link ADVISE_FLAGS}. */
 export type AdviseFlag = keyof typeof ADVISE_FLAGS;
 
+/** What is true of all usage errors of `advise`: see `UsageError`. */
+export const OF_ADVISE = { preventsStart: false, command: "advise" } as const;
+
 /** All commands with their help, in the order of `--help`. */
 export const COMMANDS: ReadonlyMap<string, { readonly help: string }> = new Map([
   ["run", { help: "proxy and scale (the default)" }],

@@ -19,6 +19,7 @@ const HISTORY: History = {
   ),
   skippedLines: 2,
   builders: [],
+  others: new Map(),
   coldStartsMs: [9_000, 3_000, 4_000],
 };
 
@@ -43,6 +44,25 @@ Deno.test("advise() tries as many builders as sessions were on, or as are declar
   assert.deepEqual(await countsOf({}, ["b1", "b2", "b3", "b4"]), [1, 2, 4]);
   assert.deepEqual(await countsOf({ settings: settingsOf({ builders: "x,y" }) }, ["b1", "b2", "b3"]), [1, 2]);
   assert.deepEqual(await countsOf({ builderCounts: [4, 2, 2] }, []), [2, 4]);
+});
+
+Deno.test("advise() refuses a file with more builders than there can be, but tries the numbers that are given", async () => {
+  const builders = Array.from({ length: 65 }, (_, i) => `pod-${i}`);
+  const own = { idleTimeoutsMs: [MINUTE_MS] };
+  await assert.rejects(advised(own, { builders }), (error) => {
+    assert.ok(error instanceof UsageError);
+    assert.match(
+      error.message,
+      /found sessions of 65 builders .*\("pod-0", .* and 60 more\), want at most 64: .* "--builder-counts"$/,
+    );
+    assert.deepEqual([error.preventsStart, error.command], [false, "advise"]);
+    return true;
+  });
+  assert.equal((await advised({ ...own, builderCounts: [2] }, { builders })).trials.length, 1);
+  assert.equal(
+    (await advised({ ...own, builderCounts: undefined }, { builders: builders.slice(1) })).trials.length,
+    7,
+  );
 });
 
 Deno.test("namesFor() adds builders as the chart would name them", () => {
@@ -148,10 +168,12 @@ Deno.test("adviceJson() has the same for programs", async () => {
     format: "log",
     sessions: 4,
     skippedLines: 2,
+    leftOut: [],
     from: "2026-01-01T00:00:00.000Z",
     until: "2026-01-01T00:48:04.000Z",
     startMs: 4_000,
     startFrom: "history",
+    coldStarts: 3,
     trials: [{
       builders: 1,
       idleTimeoutMs: 120_000,
@@ -180,4 +202,31 @@ Deno.test("runAdvise() reads, replays and prints, or throws the problems of the 
   assert.match(await run("start,duration\n0,10s\n", "text"), /^Read: +1 session from CSV\n/);
   assert.equal(JSON.parse(await run("start,duration\n0,10s\n", "json")).trials[0].podMs, 70_000);
   await assert.rejects(run("start,duration\nx,10s\n", "text"), UsageError);
+});
+
+Deno.test("runAdvise() leaves out and counts the sessions of builders that --builders does not name", async () => {
+  const command = {
+    settings: settingsOf({ builders: "x,y" }),
+    idleTimeoutsMs: [MINUTE_MS],
+    startMs: 0,
+  } as const;
+  const run = (rows: string, output: "text" | "json") => {
+    const bytes = async function* () {
+      yield new TextEncoder().encode(`start,duration,builder\n${rows}`);
+    };
+    return runAdvise({ ...command, output }, { bytes: bytes(), turn });
+  };
+  const rows = "0,10s,x\n1,10s,a\n2,10s,\n3,10s,a\n4,10s,b\n";
+  assert.match(
+    await run(rows, "text"),
+    /^Read: +2 sessions from CSV\nLeft out: +3 sessions of builders that "--builders" does not name: "a", "b"\n/,
+  );
+  assert.deepEqual(JSON.parse(await run(rows, "json")).leftOut, [{ builder: "a", sessions: 2 }, {
+    builder: "b",
+    sessions: 1,
+  }]);
+  await assert.rejects(run("0,10s,a\n", "text"), {
+    name: "UsageError",
+    message: 'Cannot replay: found only sessions of "a", want sessions of "x", "y": "--builders" names them',
+  });
 });

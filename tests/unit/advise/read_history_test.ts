@@ -94,6 +94,7 @@ Deno.test("readHistory() reads what the program writes", async () => {
     }],
     skippedLines: 0,
     builders: ["b"],
+    others: new Map(),
     coldStartsMs: [2_000],
   });
 });
@@ -152,6 +153,15 @@ Deno.test("readHistory() tells all wrong lines at once, with their numbers, up t
   const many = await problemsOf(`start,end\n${"x,1\n".repeat(30)}`);
   assert.equal(many.length, 21);
   assert.equal(many.at(-1), "… and 10 more problems");
+});
+
+Deno.test("readHistory() leaves out the cold starts of builders that were not asked for", async () => {
+  const time = "2026-11-24T11:00:10Z";
+  const started = (builder: string | undefined, readyMs: number) =>
+    JSON.stringify({ time, code: "cold_start_ended", builder, readyMs });
+  const lines = [ended(time, { builder: "a" }), started("a", 1), started("b", 2), started(undefined, 3)];
+  const { coldStartsMs, others } = await readHistory(linesOf(bytesOf(lines.join("\n"))), ["a"]);
+  assert.deepEqual([coldStartsMs, others], [[1, 3], new Map()]);
 });
 
 Deno.test("readHistory() tells what is wrong with a header, and with a record", async () => {

@@ -200,11 +200,15 @@ Deno.test("parseCommandLine() reports what is wrong with advise, all together", 
     [
       'Cannot parse "--output": found "yaml", want one of text, json',
       'Cannot replay: found no file, want the program\'s log or CSV as one argument, "-" for standard input',
-      'Cannot parse "--idle-timeouts": found "1m,soon", want a list such as "1m,5m,30m"',
-      'Cannot parse "--builder-counts": found "0", want a list such as "1,2,4"',
+      'Cannot parse "--idle-timeouts": found "1m,soon", want a list such as "1m,5m,30m": "soon" is not a duration such as "2m0s"',
+      'Cannot parse "--builder-counts": found "0", want a list such as "1,2,4": "0" is not a whole number from 1 to 64',
       'Cannot parse "--start-time": found "-1s", want a duration from 0s to 8760h0m0s',
     ],
   );
+  assert.deepEqual(problemsOf("advise", "a.log", "--builder-counts=1, 65", "--idle-timeouts=1m,"), [
+    'Cannot parse "--idle-timeouts": found "1m,", want a list such as "1m,5m,30m": "" is not a duration such as "2m0s"',
+    'Cannot parse "--builder-counts": found "1, 65", want a list such as "1,2,4": "65" is not a whole number from 1 to 64',
+  ]);
   assert.deepEqual(problemsOf("advise", "a.log", "b.log"), ['Unexpected argument "b.log"']);
   assert.deepEqual(problemsOf("advise", "a.log", "--builders=x,arm64/y"), [
     'Cannot replay several pools at once: found "", "arm64" in "--builders", want the builders of one, and a file ' +
@@ -474,8 +478,22 @@ Deno.test("main.ts advise prints a table, and exits with 2 for wrong lines and 1
     assert.deepEqual([wrong.code, wrong.stdout], [2, ""]);
     assert.match(
       wrong.stderr,
-      /^buildkitd-autoscaler: 1 problem\n {2}Line 2: cannot read "start": found "now"/,
+      /^buildkitd-autoscaler: 1 problem\n {2}Line 2: cannot read "start": found "now".*\nSee "buildkitd-autoscaler advise --help"\n$/,
     );
+    await Deno.writeTextFile(bad, `start,duration\n${"now,10m\n".repeat(30)}`);
+    assert.match((await program(["advise", bad])).stderr, /^buildkitd-autoscaler: 30 problems\n/);
+    for (
+      const wrongUsage of [["advise"], ["advise", good, "--idle-timeout=x"], [
+        "advise",
+        good,
+        "--builders=x,a/y",
+      ]]
+    ) {
+      assert.match(
+        (await program(wrongUsage)).stderr,
+        /^buildkitd-autoscaler: 1 problem\n.*\nSee "buildkitd-autoscaler advise --help"\n$/,
+      );
+    }
     for (const path of [`${folder}/none.csv`, folder]) {
       const none = await program(["advise", path]);
       assert.deepEqual([none.code, none.stdout], [1, ""]);
