@@ -107,6 +107,13 @@ Deno.test("advise() counts the pods of all rows until the sessions of the row th
   // Pods that stay without clients cost until the same end, also in rows that are over before it.
   const kept = await advised({ ...own, settings: settingsOf({ ...limits, minReplicas: "1" }) }, { sessions });
   assert.deepEqual(kept.trials.map(({ podMs }) => podMs / MINUTE_MS), [61, 61 + 31, 61 + 5 * 11]);
+  const later = { ...own, idleTimeoutsMs: [MINUTE_MS, 5 * MINUTE_MS], builderCounts: [1] };
+  for (const [minReplicas, minutes] of [["0", [61, 65]], ["1", [65, 65]]] as const) {
+    const settings = settingsOf({ ...limits, minReplicas });
+    const rows = (await advised({ ...later, settings }, { sessions })).trials;
+    assert.deepEqual(rows.map(({ podMs }) => podMs / MINUTE_MS), minutes);
+    assert.deepEqual(rows.map(({ alwaysOnMs }) => alwaysOnMs / MINUTE_MS), [65, 65]);
+  }
 });
 
 Deno.test("adviceText() prints a table of which each row is a pair of settings", async () => {
