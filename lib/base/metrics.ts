@@ -100,6 +100,12 @@ export const METRICS = {
     help: "Sessions that ended, by how they ended.",
     labels: { outcome: OUTCOMES },
   },
+  buildkitd_autoscaler_sessions_broken_total: {
+    type: "counter",
+    help:
+      "Sessions that buildkitd broke: it reset the connection, or closed it and its pod or container is known to have ended.",
+    labels: {},
+  },
   buildkitd_autoscaler_sessions_open: {
     type: "gauge",
     help: "Sessions that are open now, held ones included.",

@@ -164,7 +164,7 @@ export const ALERTS: Readonly<Record<string, Alert>> = {
       "All builders of a pool are full. More builders, or a higher --max-sessions-per-replica, shorten the queue.",
   },
   BuildkitdBroke: {
-    expr: ({ targets }) => ended("upstream_reset", targets),
+    expr: ({ targets }) => `sum(increase(${series("sessions_broken_total", targets)}[15m])) > 0`,
     severity: "warning",
     summary: "Builds ended since buildkitd broke",
     description: () => "Look for an end of the container by memory, and at its log before the restart.",

@@ -305,6 +305,15 @@ const WAITING: DashboardRow = {
       queries: one(perMinute("sessions_ended_total", "outcome"), "{{outcome}}"),
     },
     {
+      title: "Sessions that buildkitd broke, per minute",
+      description:
+        "It reset the connection, or closed it and its pod or container is known to have ended (which needs the right to " +
+        "get pods).",
+      kind: "bars",
+      unit: "cpm",
+      queries: one(perMinute("sessions_broken_total"), "broken"),
+    },
+    {
       title: "New sessions, per minute",
       description: "Connections that were accepted.",
       kind: "bars",

@@ -220,9 +220,15 @@ class Session implements Arrival {
         upstreamBytes: this.#traffic.upstreamBytes,
         downstreamBytes: this.#traffic.downstreamBytes,
       });
-    const broken = outcome === "upstream_reset" || (outcome === "completed" && this.#upstreamLeft);
-    if (broken && seat !== undefined) seats.explainReset(seat, durationMs - heldMs, write);
-    else write();
+    const isReset = outcome === "upstream_reset";
+    if (isReset) metrics.record("sessions_broken_total", 1, {});
+    const mayBeBroken = isReset || (outcome === "completed" && this.#upstreamLeft);
+    if (!mayBeBroken || seat === undefined) return write();
+    seats.explainReset(seat, durationMs - heldMs, (how) => {
+      // The kernel of a daemon that is killed mostly closes its connections as if it had ended them by itself.
+      if (how !== undefined && !isReset) metrics.record("sessions_broken_total", 1, {});
+      write(how);
+    });
   }
 }
 

@@ -58,6 +58,7 @@ const HEALTHY: World = {
   [of("sessions_ended_total", 'outcome="limited",')]: "0x200",
   [of("sessions_ended_total", 'outcome="upstream_reset",')]: "0x200",
   [of("sessions_ended_total", 'outcome="failed",')]: "0x200",
+  [of("sessions_broken_total")]: "0x200",
   [of("member_state", 'builder="b",state="joined",')]: "1x200",
   [of("member_state", 'builder="b",state="cut_off",')]: "0x200",
   [of("member_state", 'builder="b",state="joining",')]: "0x200",
@@ -129,7 +130,7 @@ const FAULTS: Readonly<Record<string, readonly Fault[]>> = {
   BuildkitdClientsTimedOut: [endedBy("timed_out"), endedBy("queue_timeout")],
   BuildkitdClientsRefused: [endedBy("limited")],
   BuildkitdClientsQueue: [{ changes: { [of("sessions_queued")]: "1x200" } }],
-  BuildkitdBroke: [endedBy("upstream_reset")],
+  BuildkitdBroke: [{ changes: { [of("sessions_broken_total")]: "0x85 1x115" } }],
   BuildkitdBuilderUnusable: ["missing", "stuck"].map((state) => ({
     changes: {
       [of("builder_state", 'builder="b",state="ready",')]: "0x200",

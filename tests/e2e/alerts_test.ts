@@ -15,7 +15,7 @@ import { ALERTS, type AlertSite } from "../../lib/ops/alert_table.ts";
 import { echoRuntime, type PodRuntime, TARGET_PORT } from "./pod_process.ts";
 import type { Program } from "./program.ts";
 import { Prometheus, SCRAPE_MS, shorterRules } from "./prometheus.ts";
-import { type Cluster, DOCUMENTED_RULES, scenario, type ScenarioOptions } from "./scenario.ts";
+import { type Cluster, DOCUMENTED_RULES, GET_PODS, scenario, type ScenarioOptions } from "./scenario.ts";
 import { SHORT_TIMES } from "./several_proxies.ts";
 import { TlsFiles } from "./tls_files.ts";
 import { delay, until } from "./waiting.ts";
@@ -50,17 +50,18 @@ interface Fault {
   run(stage: Stage): Promise<void>;
 }
 
-/** Takes connections, and resets them when it is killed. */
-const resettingRuntime: PodRuntime = (pod) => {
+/** Takes connections. When it is killed, they are closed, as the kernel does with those of a process that has read all. */
+const closingRuntime: PodRuntime = (pod) => {
   const open = new Set<Socket>();
   const ended = Promise.withResolvers<string>();
   const server = createServer((socket) => {
     open.add(socket);
+    socket.resume();
     socket.on("error", () => {}); // The peer is gone.
   });
   server.listen(TARGET_PORT, pod.ip);
   const stop = () => {
-    for (const socket of open) socket.resetAndDestroy();
+    for (const socket of open) socket.destroy();
     server.close();
     ended.resolve("SIGKILL");
   };
@@ -151,14 +152,18 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   },
   "buildkitd is killed with a build": {
     alerts: ["BuildkitdBroke"],
-    options: { runtime: resettingRuntime },
+    options: { runtime: closingRuntime },
     async run({ cluster, start, fires }) {
+      await cluster.setRules([...DOCUMENTED_RULES, GET_PODS], { allowed: true });
       const program = await start();
       await fires(async () => {
         const before = program.ended.length;
-        using _ = await servedClient(program);
+        using conn = await servedClient(program);
         await cluster.kubelet.killProcess("buildkitd-0");
+        assert.equal(await conn.read(new Uint8Array(1)), null, "buildkitd has closed the connection");
+        await conn.closeWrite();
         await program.untilEnded(before + 1);
+        assert.equal(program.ended.at(-1)?.["outcome"], "completed");
       });
     },
   },

@@ -7,10 +7,7 @@
 import assert from "node:assert/strict";
 import { noted } from "./kubelet.ts";
 import { assertServed } from "./program.ts";
-import { DOCUMENTED_RULES, scenario } from "./scenario.ts";
-
-/** The optional right to read pods. */
-const GET_PODS = { apiGroups: [""], resources: ["pods"], verbs: ["get"] };
+import { DOCUMENTED_RULES, GET_PODS, scenario } from "./scenario.ts";
 
 scenario(
   "a build after buildkitd was killed while warm is served by the restarted one",
@@ -55,6 +52,7 @@ scenario(
     assert.match(String(outcome), /^(completed|upstream_reset)$/);
     assert.equal(reason, "container buildkitd of pod buildkitd-0 ended with exit code 137: OOMKilled");
     assert.equal(pod, "buildkitd-0");
+    assert.ok(await program.metric("buildkitd_autoscaler_sessions_broken_total") >= 1);
     // The pod still shows that end, but the next build has nothing to do with it.
     const before = program.ended.length;
     await (await cluster.build(program)).finish();

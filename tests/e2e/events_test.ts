@@ -9,11 +9,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { kubeconfig } from "./kube_api.ts";
 import { noted } from "./kubelet.ts";
-import { type Cluster, DOCUMENTED_RULES, scenario } from "./scenario.ts";
+import { type Cluster, DOCUMENTED_RULES, GET_PODS, scenario } from "./scenario.ts";
 import { programPath } from "./surroundings.ts";
 import { until } from "./waiting.ts";
-
-const MAY_READ_PODS = { apiGroups: [""], resources: ["pods"], verbs: ["get"] };
 
 /** As the scheduler says it. */
 const UNSCHEDULABLE = {
@@ -79,7 +77,7 @@ scenario(
   "kubectl describe tells why a start is slow and stuck, and that it has recovered",
   {},
   async (cluster) => {
-    await cluster.setRules([...DOCUMENTED_RULES, MAY_READ_PODS], { allowed: true });
+    await cluster.setRules([...DOCUMENTED_RULES, GET_PODS], { allowed: true });
     const program = await (await cluster.startProgram({ "ready-wait-timeout": "70s" })).untilReady();
     cluster.kubelet.behaviour.start.shut();
     noted(cluster.kubelet, "bound").then(() =>

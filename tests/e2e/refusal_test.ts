@@ -10,7 +10,7 @@ import assert from "node:assert/strict";
 import { CLIENT_NAMES, type ClientName } from "./build_clients.ts";
 import { noted } from "./kubelet.ts";
 import type { Program } from "./program.ts";
-import { type Cluster, DOCUMENTED_RULES, scenario } from "./scenario.ts";
+import { type Cluster, DOCUMENTED_RULES, GET_PODS, scenario } from "./scenario.ts";
 import { until } from "./waiting.ts";
 
 /** A client that tries again does so for 20 s: one that leaves in half of that took the answer for final. */
@@ -23,8 +23,6 @@ const UNSCHEDULABLE = {
   reason: "Unschedulable",
   message: "0/3 nodes are available: 3 Insufficient cpu.",
 };
-
-const MAY_READ_PODS = { apiGroups: [""], resources: ["pods"], verbs: ["get"] };
 
 /** Runs a build that is to fail, and shows that the client printed `message` and left at once when it was told. */
 async function refused(
@@ -54,7 +52,7 @@ for (const permitted of [true, false]) {
   const what = permitted ? "what the API says of the pod" : "what is known without the right to read pods";
   for (const client of CLIENT_NAMES) {
     scenario(`${client} prints that no daemon was ready in time, with ${what}`, {}, async (cluster) => {
-      if (permitted) await cluster.setRules([...DOCUMENTED_RULES, MAY_READ_PODS], { allowed: true });
+      if (permitted) await cluster.setRules([...DOCUMENTED_RULES, GET_PODS], { allowed: true });
       await untilMayReadPods(cluster, permitted);
       const program = await (await cluster.startProgram({ "ready-wait-timeout": "4s" }))
         .untilReady();

@@ -52,6 +52,9 @@ export const DOCUMENTED_RULES: readonly RbacRule[] = [
   { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch"] },
 ];
 
+/** The optional right to read pods. */
+export const GET_PODS: RbacRule = { apiGroups: [""], resources: ["pods"], verbs: ["get"] };
+
 /** What else whoever runs the program on a laptop needs. */
 export const PORT_FORWARD_RULE: RbacRule = {
   apiGroups: [""],

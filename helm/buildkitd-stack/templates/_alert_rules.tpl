@@ -165,7 +165,7 @@
       https://github.com/EarthBuild/buildkitd-autoscaler/blob/main/docs/alerts.md#buildkitdclientsqueue
 - alert: BuildkitdBroke
   expr: >-
-    sum(increase(buildkitd_autoscaler_sessions_ended_total{outcome="upstream_reset", {{- .targets -}} }[15m])) > 0
+    sum(increase(buildkitd_autoscaler_sessions_broken_total{ {{- .targets -}} }[15m])) > 0
   labels:
     severity: >-
       warning

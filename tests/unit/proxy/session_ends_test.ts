@@ -146,22 +146,27 @@ Deno.test("runSession() finds out how a pod ended that has reset a session, and 
   assert.equal(session.line, undefined);
   session.resets[0]!.tell("container buildkitd was OOMKilled");
   session.assertOver();
+  assert.equal(session.of("sessions_broken_total").length, 1);
   assert.equal(session.line?.["outcome"], "upstream_reset");
   assert.equal(session.line["reason"], "container buildkitd was OOMKilled");
   assert.equal(session.line["durationMs"], 9_000);
 });
 
 Deno.test("runSession() finds that out of a daemon that has left first, and of none that was left", async () => {
-  const left = await begun("hello");
-  await left.daemons[0]!.end();
-  await left.pass(0);
-  await left.client.end();
-  await left.pass(0);
-  assert.equal(left.resets.length, 1);
-  left.resets[0]!.tell(undefined);
-  left.assertOver();
-  assert.equal(left.line?.["outcome"], "completed");
-  assert.equal(left.line["reason"], undefined);
+  for (const how of [undefined, "container buildkitd was OOMKilled"]) {
+    const left = await begun("hello");
+    await left.daemons[0]!.end();
+    await left.pass(0);
+    await left.client.end();
+    await left.pass(0);
+    assert.equal(left.resets.length, 1);
+    assert.equal(left.of("sessions_broken_total").length, 0, "it may have ended as it should");
+    left.resets[0]!.tell(how);
+    left.assertOver();
+    assert.equal(left.line?.["outcome"], "completed");
+    assert.equal(left.line["reason"], how);
+    assert.equal(left.of("sessions_broken_total").length, how === undefined ? 0 : 1);
+  }
 
   for (const leave of ["end", "break"] as const) {
     const leaving = await begun("hello");
