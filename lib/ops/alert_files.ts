@@ -13,6 +13,7 @@ export const ALERT_MARKERS = ["<!-- alerts:start -->", "<!-- alerts:end -->"] as
 /** What Helm puts in. Where a value could stand next to a brace, the template trims the space between. */
 const CHART_SITE: AlertSite = {
   targets: " {{- .targets -}} ",
+  labels: { namespace: "{{ .namespace }}", job: "{{ .job }}" },
   cordoned: "{{ .cordoned }}",
   minReplicas: "{{ .minReplicas }}",
   idleFor: "{{ .idleFor }}",
@@ -26,10 +27,11 @@ const CHART_SITE: AlertSite = {
 /** The program's defaults, for a job of a name that people may change. */
 export const DEFAULT_SITE: AlertSite = {
   targets: 'job="buildkitd-autoscaler"',
+  labels: { job: "buildkitd-autoscaler" },
   cordoned: "",
   minReplicas: "0",
   idleFor: "30m",
-  slowSeconds: "150",
+  slowSeconds: "120",
   maxHeld: "1000",
   address: "buildkitd",
   builders: "the StatefulSets of buildkitd",

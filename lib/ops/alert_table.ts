@@ -11,13 +11,18 @@ import { buckets, processSeries, series, type Wanted } from "./promql.ts";
 export interface AlertSite {
   /** The inner part of a selector of the proxies' metrics. */
   readonly targets: string;
+  /** Labels of all alerts, which say of which installation they are: sums and absent() have none of the targets. */
+  readonly labels: Readonly<Record<string, string>>;
   /** Names of builders that are cordoned, with bars between them; a pattern. */
   readonly cordoned: string;
   /** Replicas that stay without clients. */
   readonly minReplicas: string;
   /** How long a builder may stay without clients; a duration of Prometheus. */
   readonly idleFor: string;
-  /** A cold start of more than so many seconds is slow; less than the histogram's last bucket, 600. */
+  /**
+   * A cold start of more than so many seconds is slow. The end of a bucket of the histogram, because a quantile between
+   * two of them is a guess; but not the last one, 600, over which no quantile gets.
+   */
   readonly slowSeconds: string;
   /** `--max-held`. */
   readonly maxHeld: string;
@@ -206,17 +211,19 @@ export const ALERTS: Readonly<Record<string, Alert>> = {
   },
   BuildkitdReplicasContested: {
     expr: ({ targets }) =>
-      `max by (builder) (increase(${series("replicas_changed_externally_total", targets)}[15m])) > 5`,
+      `max by (builder) (increase(${series("replicas_changed_externally_total", targets)}[1h])) > 3`,
     severity: "warning",
     summary: "Somebody else writes the replica count again and again",
     description: ({ label }) =>
-      `The count of ${label("builder")} was changed more than 5 times in 15 minutes by no proxy. ` +
+      `The count of ${label("builder")} was changed more than 3 times in an hour by no proxy. ` +
       "buildkitd-autoscaler check names the other writer.",
   },
   BuildkitdIdle: {
     expr: ({ targets, minReplicas }) =>
       `max by (builder) (${series("replicas_observed", targets)}) > ${minReplicas} ` +
       `and on (builder) sum by (builder) (${series("builder_sessions", targets)}) == 0 ` +
+      // A short build is there and gone between two scrapes of the gauge.
+      `unless on (builder) sum by (builder) (increase(${series("routed_total", targets)}[5m])) > 0 ` +
       // Nobody stops what is only observed.
       `unless on () max(${series("observes", targets)}) == 1`,
     for: ({ idleFor }) => idleFor,
@@ -240,7 +247,7 @@ export function alertRules(site: AlertSite): readonly AlertRule[] {
       alert: name,
       expr: expr(site),
       ...(holds !== undefined && { for: holds }),
-      labels: { severity },
+      labels: { severity, ...site.labels },
       annotations: {
         summary,
         description: description(site),

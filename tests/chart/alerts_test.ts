@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { alertGroups, DEFAULT_SITE } from "../../lib/ops/alert_files.ts";
 import { alertRules, ALERTS } from "../../lib/ops/alert_table.ts";
-import { Helm } from "./helm.ts";
+import { CHART, Helm } from "./helm.ts";
 import { promtool } from "./promtool.ts";
 import { VALUE_SETS } from "./value_sets.ts";
 
@@ -41,7 +41,7 @@ Deno.test("alerts: promtool reads the rules that the chart makes, whatever the v
 type World = Readonly<Record<string, string>>;
 
 const TARGET = 'job="buildkitd-autoscaler",instance="10.0.0.1:8081"';
-const LABELS = { job: "buildkitd-autoscaler", instance: "10.0.0.1:8081" };
+const LABELS = { instance: "10.0.0.1:8081" };
 
 function of(name: string, labels = ""): string {
   return `${PREFIX}${name}{${labels}${TARGET}}`;
@@ -83,6 +83,8 @@ const HEALTHY: World = {
   [of("replicas_desired", 'builder="b",')]: "1x200",
   [of("replicas_observed", 'builder="b",')]: "1x200",
   [of("builder_sessions", 'builder="b",')]: "2x200",
+  [of("routed_total", 'builder="b",why="shared",')]: "0x200",
+  [of("routed_total", 'builder="b",why="queued",')]: "0x200",
   // Somebody scales by hand now and then.
   [of("replicas_changed_externally_total", 'builder="b",')]: "0x40 1x40 2x120",
 };
@@ -150,7 +152,8 @@ const FAULTS: Readonly<Record<string, readonly Fault[]>> = {
   ],
   BuildkitdReplicasContested: [
     {
-      changes: { [of("replicas_changed_externally_total", 'builder="b",')]: "0+1x200" },
+      // Once in ten minutes.
+      changes: { [of("replicas_changed_externally_total", 'builder="b",')]: "0x20 1x20 2x20 3x20 4x120" },
       labels: { builder: "b" },
     },
   ],
@@ -218,6 +221,14 @@ Deno.test("alerts: a builder that is not there is missing, and its proxy is not 
   ));
 });
 
+Deno.test("alerts: a builder is not idle whose builds are all gone before a scrape", async () => {
+  await test(testOf({
+    ...HEALTHY,
+    [of("builder_sessions", 'builder="b",')]: "0x200",
+    [of("routed_total", 'builder="b",why="shared",')]: "0x19 1x19 2x19 3x19 4x120",
+  }));
+});
+
 Deno.test("alerts: none fires in observe mode for a count that is not as wanted, and for a builder that nobody uses", async () => {
   await test(testOf({
     ...HEALTHY,
@@ -225,4 +236,43 @@ Deno.test("alerts: none fires in observe mode for a count that is not as wanted,
     [of("replicas_desired", 'builder="b",')]: "0x200",
     [of("builder_sessions", 'builder="b",')]: "0x200",
   }));
+});
+
+Deno.test("chart: alerts of two releases differ in namespace and job, and each is about its own proxies", async () => {
+  const helm = await Helm.of("helm");
+  const metrics = { serviceMonitor: { enabled: true }, prometheusRule: { enabled: true } };
+  const specs: Record<string, unknown> = {};
+  const targets: Record<string, string>[] = [];
+  for (const namespace of ["one", "two"]) {
+    const objects = await helm.objects({ autoscaler: { metrics } }, CHART, ["ci", "--namespace", namespace]);
+    const { spec, metadata } = [...objects.values()].find(({ kind }) => kind === "PrometheusRule")!;
+    // Both have the same name of group.
+    specs[`${namespace}.yaml`] = spec;
+    targets.push({ namespace, job: `${metadata.name}-metrics` });
+  }
+  const inReleases = (...up: readonly number[]) => ({
+    interval: "30s",
+    input_series: targets.flatMap(({ namespace, job }, i) => {
+      const labels = `namespace="${namespace}",job="${job}",instance="10.0.0.${i}:8081"`;
+      return [
+        { series: `up{${labels}}`, values: `${up[i]}x200` },
+        { series: `${PREFIX}leader{${labels}}`, values: `${up[i]}x200` },
+        { series: `${PREFIX}replicas_observed{builder="b",${labels}}`, values: "1x200" },
+        { series: `${PREFIX}builder_sessions{builder="b",${labels}}`, values: `${up[i]}x200` },
+      ];
+    }),
+    // An absent(), a sum without labels, and one by builder.
+    promql_expr_test: ["Down", "NoLeader", "Idle"].map((name) => ({
+      expr:
+        `count by (namespace, job) (ALERTS{alertname=~"Buildkitd(Autoscaler)?${name}",alertstate="firing"})`,
+      eval_time: AT,
+      exp_samples: targets.filter((_, i) => up[i] === 0).map(({ namespace, job }) => ({
+        labels: `{namespace="${namespace}",job="${job}"}`,
+        value: 1,
+      })),
+    })),
+  });
+  const tests = [inReleases(1, 1), inReleases(0, 1), inReleases(0, 0)];
+  const all = { rule_files: Object.keys(specs), evaluation_interval: "30s", tests };
+  await promtool({ ...specs, "test.yaml": all }, "test", "rules", "test.yaml");
 });

@@ -93,10 +93,10 @@ Deno.test("chart: alerts follow from how long idle builders stay and clients wai
     const alert = (name: string) => rule.spec.groups[0].rules.find((each: Tree) => each.alert === name);
     return [alert("BuildkitdIdle").for, alert("BuildkitdColdStartSlow").expr.split(" > ")[1]];
   };
-  assert.deepEqual(await alerts({}), ["30m", "150"]);
-  assert.deepEqual(await alerts({ scaleDownIdleTimeout: null, readyWaitTimeout: null }), ["30m", "150"]);
+  assert.deepEqual(await alerts({}), ["30m", "120"]);
+  assert.deepEqual(await alerts({ scaleDownIdleTimeout: null, readyWaitTimeout: null }), ["30m", "120"]);
   assert.deepEqual(await alerts({ scaleDownIdleTimeout: "15m1s", readyWaitTimeout: "10m" }), ["31m", "300"]);
-  assert.deepEqual(await alerts({ scaleDownIdleTimeout: "2h", readyWaitTimeout: "1h" }), ["135m", "599"]);
+  assert.deepEqual(await alerts({ scaleDownIdleTimeout: "2h", readyWaitTimeout: "1h" }), ["135m", "300"]);
   assert.deepEqual(await alerts({ scaleDownIdleTimeout: "0s", readyWaitTimeout: "1ms" }), ["30m", "1"]);
 });
 

@@ -12,7 +12,7 @@ import { ensureBuilt } from "../e2e/tools.ts";
 /** The chart's folder. */
 export const CHART = fileURLToPath(new URL("../../helm/buildkitd-stack", import.meta.url));
 
-/** The release's name and namespace in all tests. */
+/** The release's name and namespace, unless others are given. */
 const RELEASE = ["ci", "--namespace", "builds"];
 
 /** What a run of helm gave. */
@@ -73,21 +73,25 @@ export class Helm {
   }
 
   /** The manifest as text. @throws Error with helm's message */
-  async template(values: unknown, chart = CHART): Promise<string> {
+  async template(values: unknown, chart = CHART, release: readonly string[] = RELEASE): Promise<string> {
     const look = this.#kubeconfig === undefined
       ? []
       : ["--dry-run=server", "--is-upgrade", "--disable-openapi-validation"];
     return await this.#withValues(
       values,
-      async (file) => succeeded(await this.run("template", ...RELEASE, chart, "--values", file, ...look)),
+      async (file) => succeeded(await this.run("template", ...release, chart, "--values", file, ...look)),
     );
   }
 
   /** The objects that the chart makes, by `Kind/name`. */
-  async objects(values: unknown, chart = CHART): Promise<ReadonlyMap<string, KubeObject>> {
-    const all = (loadAll(await this.template(values, chart)) as (KubeObject | null)[]).filter((each) =>
-      each !== null
-    );
+  async objects(
+    values: unknown,
+    chart = CHART,
+    release: readonly string[] = RELEASE,
+  ): Promise<ReadonlyMap<string, KubeObject>> {
+    const all = (loadAll(await this.template(values, chart, release)) as (KubeObject | null)[]).filter((
+      each,
+    ) => each !== null);
     return new Map(all.map((each) => [`${each.kind}/${each.metadata.name}`, each]));
   }
 

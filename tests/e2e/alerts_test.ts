@@ -244,7 +244,10 @@ const ALL = Object.entries({ ...FAULTS, [API_DOWN_NAME]: API_DOWN });
 
 /** The rules about one fault: its program is a job of its own. */
 function groupOf([name, { site }]: typeof ALL[number]): unknown {
-  const rules = shorterRules({ ...DEFAULT_SITE, targets: `job="${name}"`, ...site }, FACTOR);
+  const rules = shorterRules(
+    { ...DEFAULT_SITE, targets: `job="${name}"`, labels: { job: name }, ...site },
+    FACTOR,
+  );
   return { name, rules: rules.map((rule) => ({ ...rule, labels: { ...rule.labels, fault: name } })) };
 }
 

@@ -7,6 +7,10 @@
   labels:
     severity: >-
       critical
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       No proxy in front of buildkitd can be scraped
@@ -20,6 +24,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       A proxy restarts again and again
@@ -33,6 +41,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       The autoscaler ended a session by a fault of its own
@@ -47,6 +59,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       A proxy cannot renew its record in the Kubernetes API
@@ -61,6 +77,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       No proxy leads, so nothing scales down
@@ -75,6 +95,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       Requests to the Kubernetes API fail
@@ -88,6 +112,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       Connections cannot be accepted
@@ -102,6 +130,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       A proxy is near its limit of connections
@@ -116,6 +148,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       The certificate for clients expires within a week
@@ -129,6 +165,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       Clients gave up, since no builder came in time
@@ -142,6 +182,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       Clients are turned away at a limit
@@ -156,6 +200,10 @@
   labels:
     severity: >-
       info
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       Clients queue all the time
@@ -169,6 +217,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       Builds ended since buildkitd broke
@@ -183,6 +235,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       A builder is missing or does not start
@@ -197,6 +253,10 @@
   labels:
     severity: >-
       info
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       Builders take long to start
@@ -211,6 +271,10 @@
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       The number of builders is not the one that is wanted
@@ -220,25 +284,33 @@
       https://github.com/EarthBuild/buildkitd-autoscaler/blob/main/docs/alerts.md#buildkitdscalingstuck
 - alert: BuildkitdReplicasContested
   expr: >-
-    max by (builder) (increase(buildkitd_autoscaler_replicas_changed_externally_total{ {{- .targets -}} }[15m])) > 5
+    max by (builder) (increase(buildkitd_autoscaler_replicas_changed_externally_total{ {{- .targets -}} }[1h])) > 3
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       Somebody else writes the replica count again and again
     description: >-
-      The count of {{ "{{" }} $labels.builder }} was changed more than 5 times in 15 minutes by no proxy. buildkitd-autoscaler check names the other writer.
+      The count of {{ "{{" }} $labels.builder }} was changed more than 3 times in an hour by no proxy. buildkitd-autoscaler check names the other writer.
     runbook_url: >-
       https://github.com/EarthBuild/buildkitd-autoscaler/blob/main/docs/alerts.md#buildkitdreplicascontested
 {{- if not .kept }}
 - alert: BuildkitdIdle
   expr: >-
-    max by (builder) (buildkitd_autoscaler_replicas_observed{ {{- .targets -}} }) > {{ .minReplicas }} and on (builder) sum by (builder) (buildkitd_autoscaler_builder_sessions{ {{- .targets -}} }) == 0 unless on () max(buildkitd_autoscaler_observes{ {{- .targets -}} }) == 1
+    max by (builder) (buildkitd_autoscaler_replicas_observed{ {{- .targets -}} }) > {{ .minReplicas }} and on (builder) sum by (builder) (buildkitd_autoscaler_builder_sessions{ {{- .targets -}} }) == 0 unless on (builder) sum by (builder) (increase(buildkitd_autoscaler_routed_total{ {{- .targets -}} }[5m])) > 0 unless on () max(buildkitd_autoscaler_observes{ {{- .targets -}} }) == 1
   for: {{ .idleFor }}
   labels:
     severity: >-
       warning
+    namespace: >-
+      {{ .namespace }}
+    job: >-
+      {{ .job }}
   annotations:
     summary: >-
       A builder costs money, and nobody builds there

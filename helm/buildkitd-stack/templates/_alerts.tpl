@@ -15,12 +15,15 @@ of _alert_rules.tpl.
 {{- range .Values.pools -}}
 {{- with (. | default dict).idleTimeout }}{{ $idle = max $idle (include "buildkitd-stack.seconds" . | int64) }}{{ end -}}
 {{- end -}}
-{{- $site := dict "targets" (printf "namespace=%q,job=%q" $namespace $job) -}}
+{{- $site := dict "targets" (printf "namespace=%q,job=%q" $namespace $job) "namespace" $namespace "job" $job -}}
 {{- $_ := set $site "cordoned" (.Values.buildkitd.cordoned | default list | join "|") -}}
 {{- $_ := set $site "minReplicas" (ternary 0 ($config.minReplicas | int64) $several) -}}
 {{- $_ := set $site "idleFor" (printf "%dm" (add (div (add $idle 59) 60) 15 | max 30)) -}}
-{{- /* Half of what clients wait for, but below the histogram's last bucket, over which no quantile gets. */ -}}
-{{- $_ := set $site "slowSeconds" (div (include "buildkitd-stack.seconds" ($config.readyWaitTimeout | default "5m0s") | int64) 2 | min 599 | max 1) -}}
+{{- /* The last end of a bucket within half of what clients wait for; not 600, over which no quantile gets. */ -}}
+{{- $half := div (include "buildkitd-stack.seconds" ($config.readyWaitTimeout | default "5m0s") | int64) 2 -}}
+{{- range list 1 5 10 20 30 60 120 240 300 -}}
+{{- if or (eq . 1) (le (int64 .) $half) }}{{ $_ := set $site "slowSeconds" . }}{{ end -}}
+{{- end -}}
 {{- $_ := set $site "maxHeld" ($config.maxHeld | default 1000 | int64) -}}
 {{- $_ := set $site "address" (include "buildkitd-stack.address" .) -}}
 {{- $_ := set $site "builders" (printf "%s %s in namespace %s" (ternary "the StatefulSets" "StatefulSet" $several) ($statefulSets | join ", ") (include "buildkitd-stack.target.namespace" .)) -}}
