@@ -94,26 +94,24 @@ function variable(label: typeof VARIABLES[number], index: number): Json {
 
 function panels(): readonly Json[] {
   const made: Json[] = [];
-  let y = 0;
-  for (const { title, panels } of DASHBOARD) {
-    made.push({
-      id: made.length + 1,
-      type: "row",
-      title,
-      collapsed: false,
-      panels: [],
-      gridPos: { x: 0, y: y++, w: COLUMNS, h: 1 },
-    });
-    let [x, lineHeight] = [0, 0];
+  let [id, y] = [1, 0];
+  for (const { title, panels, isFolded = false } of DASHBOARD) {
+    const inside: Json[] = [];
+    const row = { id: id++, type: "row", title, gridPos: { x: 0, y: y++, w: COLUMNS, h: 1 } };
+    let [x, lineY, lineHeight] = [0, y, 0];
     for (const panel of panels) {
       const { w, h } = sizeOf(panel);
-      if (x + w > COLUMNS) [x, y] = [0, y + lineHeight];
+      if (x + w > COLUMNS) [x, lineY] = [0, lineY + lineHeight];
       if (x === 0) lineHeight = 0;
-      made.push({ id: made.length + 1, ...panelJson(panel), gridPos: { x, y, w, h } });
+      inside.push({ id: id++, ...panelJson(panel), gridPos: { x, y: lineY, w, h } });
       x += w;
       lineHeight = Math.max(lineHeight, h);
     }
-    y += lineHeight;
+    // A folded row holds its panels, and Grafana moves the rows below when somebody unfolds it.
+    made.push({ ...row, collapsed: isFolded, panels: isFolded ? inside : [] });
+    if (isFolded) continue;
+    made.push(...inside);
+    y = lineY + lineHeight;
   }
   return made;
 }

@@ -9,7 +9,7 @@ import { METRICS } from "../base/metrics.ts";
 import { buckets, isOfBuilder, type Matchers, processSeries, series } from "./promql.ts";
 
 /** What a panel's values are, in Grafana's names of units. */
-export type Unit = "short" | "s" | "bytes" | "Bps" | "reqps" | "cpm" | "percentunit" | "h" | "m" | "none";
+export type Unit = "short" | "s" | "bytes" | "Bps" | "reqps" | "cpm" | "percentunit" | "none";
 
 /** One query of a panel. */
 export interface Query {
@@ -47,6 +47,8 @@ export interface DashboardRow {
   readonly title: string;
   /** From left to right, line by line. */
   readonly panels: readonly Panel[];
+  /** It is folded until somebody unfolds it. */
+  readonly isFolded?: true;
 }
 
 /** The row of observe mode. */
@@ -69,9 +71,12 @@ function sum(name: Series, by = ""): string {
   return `sum${by && ` by (${by})`} (${of(name)})`;
 }
 
+/** The labels of one builder: other installations may have one of the same name. */
+const BUILDER_LABELS = "namespace, job, builder";
+
 /** What all proxies see alike, for each builder: one of them is enough. */
 function seen(inner: string): string {
-  return `max by (builder) (${inner})`;
+  return `max by (${BUILDER_LABELS}) (${inner})`;
 }
 
 /** How often something happens in a minute, over all proxies. */
@@ -183,7 +188,10 @@ const OVERVIEW: DashboardRow = {
       kind: "bars",
       unit: "short",
       isStacked: true,
-      queries: one(`sum by (state) (max by (builder, state) (${of("builder_state")}))`, "{{state}}"),
+      queries: one(
+        `sum by (state) (max by (${BUILDER_LABELS}, state) (${of("builder_state")}))`,
+        "{{state}}",
+      ),
     },
     {
       title: "Sessions of each builder",
@@ -191,10 +199,14 @@ const OVERVIEW: DashboardRow = {
       kind: "lines",
       unit: "short",
       isStacked: true,
-      queries: one(sum("builder_sessions", "builder"), "{{builder}}"),
+      queries: one(sum("builder_sessions", BUILDER_LABELS), "{{builder}}"),
     },
   ],
 };
+
+/** Pod hours asleep for each minute that clients have waited. */
+const HOURS_A_MINUTE = `(${total("pod_asleep_seconds_total")} / 3600) / ` +
+  `(sum(increase(${of("waited_seconds_total")}[$__range])) / 60)`;
 
 const SAVINGS: DashboardRow = {
   title: "Savings: what an idle timeout saves, and what clients pay for it",
@@ -204,7 +216,8 @@ const SAVINGS: DashboardRow = {
       description:
         "Hours of pods that were not there, in the time range, compared with pods that run all the time.",
       kind: "total",
-      unit: "h",
+      unit: "none",
+      decimals: 1,
       queries: one(`${total("pod_asleep_seconds_total")} / 3600`, "asleep"),
     },
     {
@@ -230,28 +243,27 @@ const SAVINGS: DashboardRow = {
       title: "Minutes waited",
       description: "Minutes that clients have waited for pods in the time range, added up.",
       kind: "total",
-      unit: "m",
+      unit: "none",
+      decimals: 1,
       queries: one(`sum(increase(${of("waited_seconds_total")}[$__range])) / 60`, "waited"),
     },
     {
       title: "Pod hours saved for each minute waited",
       description:
-        "The trade. If it is low, a longer idle timeout costs little and spares waiting; if it is high, a shorter one " +
-        "saves more. The status page compares idle timeouts.",
+        "An average over the time range. Nights and weekends dominate it, so it does not say which idle timeout is better. " +
+        "The table of idle timeouts on the status page does, and so does buildkitd-autoscaler advise (docs/advise.md).",
       kind: "total",
       unit: "none",
-      queries: one(
-        `(${total("pod_asleep_seconds_total")} / 3600) / ` +
-          `(sum(increase(${of("waited_seconds_total")}[$__range])) / 60)`,
-        "hours a minute",
-      ),
+      decimals: 2,
+      queries: one(HOURS_A_MINUTE, "hours a minute"),
     },
     {
-      title: "Price of a pod hour",
-      description: "--price-per-hour, in its currency. 0 if it is not set.",
-      kind: "stat",
+      title: "Money saved for each minute waited",
+      description: "The same average times --price-per-hour, in its currency. 0 without a price.",
+      kind: "total",
       unit: "none",
-      queries: one(largest("price_per_hour"), "price"),
+      decimals: 2,
+      queries: one(`${HOURS_A_MINUTE} * scalar(${largest("price_per_hour")})`, "money a minute"),
     },
     {
       title: "Pods asleep",
@@ -267,7 +279,7 @@ const SAVINGS: DashboardRow = {
       kind: "lines",
       unit: "short",
       isStacked: true,
-      queries: one(perSecond("waited_seconds_total", "builder"), "{{builder}}"),
+      queries: one(perSecond("waited_seconds_total", BUILDER_LABELS), "{{builder}}"),
     },
   ],
 };
@@ -388,7 +400,7 @@ const TOGETHER: DashboardRow = {
       description: "As the proxies of each builder see each other by their records: the smallest number.",
       kind: "lines",
       unit: "short",
-      queries: one(`min by (builder) (${of("proxies_alive")})`, "{{builder}}"),
+      queries: one(`min by (${BUILDER_LABELS}) (${of("proxies_alive")})`, "{{builder}}"),
     },
     {
       title: "Leaders",
@@ -449,7 +461,7 @@ const API: DashboardRow = {
       unit: "cpm",
       isStacked: true,
       queries: [
-        { expr: perMinute("dial_errors_total", "builder"), legend: "to {{builder}}" },
+        { expr: perMinute("dial_errors_total", BUILDER_LABELS), legend: "to {{builder}}" },
         { expr: perMinute("accept_errors_total", "cause"), legend: "accept: {{cause}}" },
       ],
     },
@@ -527,10 +539,11 @@ const PROCESS: DashboardRow = {
 
 const OBSERVING: DashboardRow = {
   title: OBSERVE_ROW,
+  isFolded: true,
   panels: [
     {
       title: "Proxies that observe",
-      description: "They write no replica count. The panels of this row are empty without one.",
+      description: "They write no replica count. Without one, the numbers of this row say nothing.",
       kind: "stat",
       unit: "none",
       queries: one(`sum(${of("observes")})`, "proxies"),
@@ -539,7 +552,8 @@ const OBSERVING: DashboardRow = {
       title: "Pod hours that would be asleep",
       description: "In the time range, compared with pods that run all the time, as they do now.",
       kind: "total",
-      unit: "h",
+      unit: "none",
+      decimals: 1,
       queries: one(`${total("observe_pod_asleep_seconds_total")} / 3600`, "asleep"),
     },
     {
@@ -565,7 +579,8 @@ const OBSERVING: DashboardRow = {
       title: "Minutes that clients would wait",
       description: "Since the proxies started: cold starts, times what a pod takes to start.",
       kind: "stat",
-      unit: "m",
+      unit: "none",
+      decimals: 1,
       queries: one(`sum(${seen(of("observe_waited_seconds"))}) / 60`, "minutes"),
     },
     {
@@ -592,7 +607,9 @@ const OBSERVING: DashboardRow = {
       kind: "bars",
       unit: "cpm",
       queries: one(
-        `max by (builder, direction, reason) (rate(${of("observe_scalings_total")}[$__rate_interval])) * 60`,
+        `max by (${BUILDER_LABELS}, direction, reason) (rate(${
+          of("observe_scalings_total")
+        }[$__rate_interval])) * 60`,
         "{{builder}} {{direction}}: {{reason}}",
       ),
     },

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { dashboard, VARIABLES } from "../../../lib/ops/dashboard_file.ts";
-import { DASHBOARD, missingMetrics } from "../../../lib/ops/dashboard_table.ts";
+import { DASHBOARD, missingMetrics, OBSERVE_ROW } from "../../../lib/ops/dashboard_table.ts";
 
 interface PanelJson {
   readonly id: number;
@@ -13,9 +13,12 @@ interface PanelJson {
   readonly title: string;
   readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
   readonly targets?: readonly { readonly expr: string; readonly legendFormat: string }[];
+  /** Of a row that is folded. */
+  readonly panels?: readonly PanelJson[];
 }
 
-const panels = dashboard()["panels"] as readonly PanelJson[];
+const shown = dashboard()["panels"] as readonly PanelJson[];
+const panels = shown.flatMap((panel) => [panel, ...panel.panels ?? []]);
 
 Deno.test("dashboard: every metric is on it", () => {
   assert.deepEqual(missingMetrics(DASHBOARD), [], "add a panel to lib/ops/dashboard_table.ts");
@@ -37,6 +40,13 @@ Deno.test("dashboard: numbers and titles of panels are unique", () => {
 });
 
 Deno.test("dashboard: no panel leaves the grid or covers another", () => {
+  assertGrid(shown);
+  const folded = shown.filter(({ panels = [] }) => panels.length > 0);
+  assert.deepEqual(folded.map(({ title }) => title), [OBSERVE_ROW]);
+  for (const row of folded) assertGrid([row, ...row.panels!]);
+});
+
+function assertGrid(panels: readonly PanelJson[]): void {
   const taken = new Map<string, string>();
   for (const { title, gridPos: { x, y, w, h } } of panels) {
     assert.ok(x >= 0 && w > 0 && x + w <= 24, title);
@@ -48,7 +58,7 @@ Deno.test("dashboard: no panel leaves the grid or covers another", () => {
       }
     }
   }
-});
+}
 
 Deno.test("dashboard: queries and legends use only variables and labels that there are", () => {
   const ofGrafana = ["__rate_interval", "__interval", "__interval_ms", "__range"];
