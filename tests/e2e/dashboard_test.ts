@@ -61,13 +61,14 @@ scenario(
       const labels = { namespace: cluster.namespace, pod: `proxy-${i}` };
       await prometheus.scrape(`${i}`, { address: `${ip}:8081`, labels });
     }
-    // A counter that rises before its second scrape would be missed.
-    await until("several scrapes", async () => {
-      const counts = await prometheus.query("count_over_time(up[1m])");
-      return counts.length === programs.length && counts.every(([, count]) => count >= 8);
-    });
     await until("no alert to fire", async () => (await prometheus.query(FIRING)).length === 0);
     const startedMs = Date.now();
+    // A counter that rises before its second scrape would be missed.
+    await until("several scrapes", async () => {
+      const seconds = Math.ceil((Date.now() - startedMs) / 1000);
+      const counts = await prometheus.query(`count_over_time(up[${seconds}s])`);
+      return counts.length === programs.length && counts.every(([, count]) => count >= 8);
+    });
     await realBuilds(cluster, programs);
     await untilScraped(prometheus, programs);
     // What has grown is counted in full when rates look back on no more of it.

@@ -43,6 +43,8 @@ Deno.test("runSession() serves a client at once when there is a pod, and says al
   assert.deepEqual(session.of("hold_seconds"), [{ value: 0, labels: {} }]);
   assert.deepEqual(session.of("sessions_ended_total"), [{ value: 1, labels: { outcome: "completed" } }]);
   assert.deepEqual(session.of("sessions_opened_total"), [{ value: 1, labels: {} }]);
+  // The alert about idle builders asks for this counter, also where there is but one.
+  assert.deepEqual(session.of("routed_total"), [{ value: 1, labels: { builder: "buildkitd", why: "home" } }]);
   assert.deepEqual(session.resets, [], "nothing is odd about it");
   assert.deepEqual(session.log.of("session_opened")[0]?.fields, {
     session: 1,
