@@ -57,7 +57,8 @@ function headerOf({ history, advice }: AdviceReport): readonly string[] {
     `Read:        ${count(sessions.length, "session")} from ${format === "log" ? "a log" : "CSV"}${skipped}`,
     ...leftOut(others),
     `Time:        ${moment(fromMs)} to ${moment(untilMs)}, ${hours(untilMs - fromMs)} hours`,
-    `Waited then: ${minutes(waitedMs)} minutes`,
+    // A CSV need not say it.
+    ...(format === "csv" && waitedMs === 0 ? [] : [`Waited then: ${minutes(waitedMs)} minutes`]),
     `Pod start:   ${formatDurationMs(Math.round(startMs))} (${from})`,
   ];
 }
