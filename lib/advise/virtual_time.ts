@@ -5,20 +5,12 @@
  * @module
  */
 import type { CancelTimer, Clock } from "../base/clock.ts";
-
-interface Timer {
-  readonly dueMs: number;
-  readonly order: number;
-  /** Undefined once it has fired or was cancelled. */
-  callback: (() => void) | undefined;
-}
+import { TimerHeap } from "./timer_heap.ts";
 
 /** Virtual time. */
 export class VirtualTime implements Clock {
   #nowMs: number;
-  #order = 0;
-  /** A binary heap: the timer that is due next is the first. */
-  readonly #heap: Timer[] = [];
+  readonly #timers = new TimerHeap();
 
   /** Begins at `startMs`. */
   constructor(startMs: number) {
@@ -39,16 +31,15 @@ export class VirtualTime implements Clock {
 
   setTimer(delayMs: number, callback: () => void): CancelTimer {
     if (delayMs === Infinity) return () => {};
-    const timer: Timer = { dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, callback };
-    this.#heap.push(timer);
-    this.#rise(this.#heap.length - 1);
-    return () => timer.callback = undefined;
+    const timer = this.#timers.add(this.#nowMs + Math.max(0, delayMs), callback);
+    return () => timer.run = undefined;
   }
 
   /** When the next timer is due, in ms; Infinity without one. */
   get nextMs(): number {
-    while (this.#heap.length > 0 && this.#heap[0]!.callback === undefined) this.#take();
-    return this.#heap[0]?.dueMs ?? Infinity;
+    const timers = this.#timers;
+    while (timers.next !== undefined && timers.next.run === undefined) timers.take();
+    return timers.next?.dueMs ?? Infinity;
   }
 
   /** Moves time on to `ms`, and fires no timer. Time never goes back. */
@@ -58,49 +49,6 @@ export class VirtualTime implements Clock {
 
   /** Fires the next timer. There must be one that is due. */
   fire(): void {
-    const { callback } = this.#take();
-    callback?.();
+    this.#timers.take().run?.();
   }
-
-  #take(): Timer {
-    const heap = this.#heap;
-    const first = heap[0]!;
-    const last = heap.pop()!;
-    if (heap.length > 0) {
-      heap[0] = last;
-      this.#sink();
-    }
-    return first;
-  }
-
-  #rise(at: number): void {
-    const heap = this.#heap;
-    const timer = heap[at]!;
-    while (at > 0) {
-      const above = (at - 1) >> 1;
-      if (!isSooner(timer, heap[above]!)) break;
-      heap[at] = heap[above]!;
-      at = above;
-    }
-    heap[at] = timer;
-  }
-
-  #sink(): void {
-    const heap = this.#heap;
-    const timer = heap[0]!;
-    let at = 0;
-    for (;;) {
-      let below = 2 * at + 1;
-      if (below >= heap.length) break;
-      if (below + 1 < heap.length && isSooner(heap[below + 1]!, heap[below]!)) below++;
-      if (!isSooner(heap[below]!, timer)) break;
-      heap[at] = heap[below]!;
-      at = below;
-    }
-    heap[at] = timer;
-  }
-}
-
-function isSooner(a: Timer, b: Timer): boolean {
-  return a.dueMs < b.dueMs || a.dueMs === b.dueMs && a.order < b.order;
 }

@@ -6,14 +6,8 @@
  * @module
  */
 import { setImmediate } from "node:timers";
+import { TimerHeap } from "../../lib/advise/timer_heap.ts";
 import type { CancelTimer, Clock } from "../../lib/base/clock.ts";
-
-/** One event to come. */
-interface Event {
-  readonly dueMs: number;
-  readonly order: number;
-  run: (() => void) | undefined;
-}
 
 /** Events at one moment without time passing: more than this is an endless loop. */
 const LIVELOCK_EVENTS = 50_000;
@@ -25,9 +19,8 @@ const SHORTEST_MS = 0.01;
 export class WorldTime implements Clock {
   /** Events that have run. */
   events = 0;
-  readonly #heap: Event[] = [];
+  readonly #timers = new TimerHeap();
   #nowMs = 1_000_000;
-  #order = 0;
   #atOnce = 0;
 
   /** True time, in ms. */
@@ -48,21 +41,21 @@ export class WorldTime implements Clock {
   /** See {@link Clock.setTimer}. */
   setTimer(delayMs: number, callback: () => void): CancelTimer {
     const dueMs = this.#nowMs + (delayMs > 0 ? Math.max(SHORTEST_MS, delayMs) : 0);
-    const event: Event = { dueMs, order: this.#order++, run: callback };
-    if (dueMs < Infinity) this.#push(event);
-    return () => event.run = undefined;
+    if (dueMs === Infinity) return () => {};
+    const timer = this.#timers.add(dueMs, callback);
+    return () => timer.run = undefined;
   }
 
   /** Moves time on to `untilMs`, or until `over`. */
   async run(untilMs: number, over: () => boolean = () => false): Promise<void> {
     await flush();
     while (!over()) {
-      const next = this.#heap[0];
+      const { next } = this.#timers;
       if (next === undefined || next.dueMs > untilMs) {
         this.#nowMs = Math.max(this.#nowMs, untilMs);
         return;
       }
-      this.#pop();
+      this.#timers.take();
       const { run } = next;
       if (run === undefined) continue;
       next.run = undefined;
@@ -74,38 +67,6 @@ export class WorldTime implements Clock {
       await flush();
     }
   }
-
-  #push(event: Event): void {
-    const heap = this.#heap;
-    let at = heap.push(event) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!isBefore(event, heap[parent]!)) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = event;
-  }
-
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop()!;
-    if (heap.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
-      if (!isBefore(heap[child]!, last)) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = last;
-  }
-}
-
-function isBefore(a: Event, b: Event): boolean {
-  return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
 }
 
 /** Lets all promise jobs run: they do before the runtime comes back to this. */
