@@ -56,8 +56,6 @@ export class Carrier implements RelayEvents {
   readonly #traffic: Traffic;
   readonly #limits: CarryLimits;
   readonly #relay: Relay;
-  /** Listens to the client's calls as long as there is something to learn. */
-  #tap: CallTap | undefined;
   #cancelIdle: CancelTimer | undefined;
   #cancelHalf: CancelTimer | undefined;
   /** Why it was ended, if it was. */
@@ -86,7 +84,6 @@ export class Carrier implements RelayEvents {
   /** Relays to the end, and closes both connections; then call `release` and `result`. @throws as `Relay.run` does */
   run(first: HandOver): Promise<RelayEnd> {
     const { cut, sessionIdleTimeoutMs } = this.#limits;
-    this.#tap = first.tap;
     cut.addEventListener("abort", this.#stop);
     // It may have been aborted since the session was connected.
     if (cut.aborted) this.#stop();
@@ -136,9 +133,8 @@ export class Carrier implements RelayEvents {
     this.#seats.answered(this.#id);
   }
 
-  called(): boolean {
-    const words = this.#tap && callerOf(this.#tap);
-    if (this.#tap?.done) this.#tap = undefined;
+  called(tap: CallTap): boolean {
+    const words = callerOf(tap);
     this.#isLost = !this.#seats.identify(this.#id, words === "none" ? undefined : words);
     return !this.#isLost;
   }

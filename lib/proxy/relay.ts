@@ -48,7 +48,7 @@ export interface RelayEvents {
    * The tap of the hand-over has learnt something from bytes that are not sent yet. If it returns false, they must not be:
    * the relay ends at once.
    */
-  called?(): boolean;
+  called?(tap: CallTap): boolean;
   /** buildkitd has sent its FIN before the client did: it has left, or has died with nothing of the client's unread. */
   upstreamLeft?(): void;
 }
@@ -163,8 +163,8 @@ export class Relay {
   }
 
   /** Whether the client may go on after what its tap has just learnt. If not, the session has lost its pod. */
-  #mayGoOn(): boolean {
-    if (this.#events.called?.() !== false) return true;
+  #mayGoOn(tap: CallTap): boolean {
+    if (this.#events.called?.(tap) !== false) return true;
     this.stop();
     return false;
   }
@@ -173,7 +173,7 @@ export class Relay {
   async #sendFirst({ chunks, pending, ended, opening, tap }: HandOver): Promise<End | undefined> {
     const downstream = this.#downstream, upstream = this.#upstream;
     const count = (bytes: number) => this.#count(upstream, bytes);
-    if (tap?.first !== undefined && !this.#mayGoOn()) return "fin";
+    if (tap?.first !== undefined && !this.#mayGoOn(tap)) return "fin";
     try {
       // Taken out one by one: the next read may be long in coming, and kept bytes are large.
       for (let chunk = chunks.shift(); chunk !== undefined; chunk = chunks.shift()) {
@@ -194,7 +194,7 @@ export class Relay {
       if (bytes === null) return await finish(upstream);
       const changes = tap?.changes;
       const { kept } = opening.take(bytes);
-      if (tap?.changes !== changes && !this.#mayGoOn()) return "fin";
+      if (tap !== undefined && tap.changes !== changes && !this.#mayGoOn(tap)) return "fin";
       try {
         for (const part of kept) await writeAll(upstream, part, count);
       } catch {
@@ -243,7 +243,7 @@ export class Relay {
 
   /** Hears what the client sends. False if it must not be sent. */
   #listen(tap: CallTap, bytes: Uint8Array): boolean {
-    const mayGoOn = !tap.take(bytes) || this.#mayGoOn();
+    const mayGoOn = !tap.take(bytes) || this.#mayGoOn(tap);
     if (tap.done) this.#tap = undefined;
     return mayGoOn;
   }
