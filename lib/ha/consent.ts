@@ -94,8 +94,8 @@ export class Consent {
     if (standing.state === "alone") return placement.promise(wanted);
     if (clock.nowMs() < this.#asksFromMs) return false;
     const others = mustAnswer(await records.list(signal), identity);
-    // An observer never answers: a promise would be in vain, and this proxy would have to end it by a claim.
-    if (others.some(({ body }) => body?.observes === true)) return false;
+    // A promise would be in vain, and this proxy's next client would have to wait until a claim has ended it.
+    if (others.some((record) => objects(record, wanted.below))) return false;
     if (!placement.promise(wanted)) return false;
     if (others.length === 0) return true;
     const announcement = { generation: ++this.#generation, ...wanted };
