@@ -18,6 +18,7 @@ import { decide, type Decision } from "./decide.ts";
 import { factsOf } from "./facts.ts";
 import type { Peers } from "./peers.ts";
 import type { Placement } from "./placement.ts";
+import type { PodStart } from "./pod_start.ts";
 import type { ScalerPolicy } from "./scaler.ts";
 import type { Scaling } from "./scaling.ts";
 import { asleepText } from "./asleep_text.ts";
@@ -33,10 +34,14 @@ export interface ShadowPorts extends Pick<BuilderPorts, "clock" | "log" | "metri
   readonly coldStart: ColdStart;
   /** The StatefulSet's name. */
   readonly name: string;
+  /** Knows how long a cold start would have taken. */
+  readonly start: Pick<PodStart, "ms" | "isMeasured" | "run">;
 }
 
 /** Decides about a virtual count. */
 export class Shadow implements Scaling {
+  /** How long a cold start would have taken. */
+  readonly start: ShadowPorts["start"];
   readonly #ports: ShadowPorts;
   readonly #policy: ScalerPolicy;
   readonly #warm: WarmMinimum;
@@ -52,6 +57,7 @@ export class Shadow implements Scaling {
 
   /** Looks at every change from now on; `run` also looks when time alone changes something. */
   constructor(ports: ShadowPorts, policy: ScalerPolicy) {
+    this.start = ports.start;
     this.#ports = ports;
     this.#policy = policy;
     this.#warm = new WarmMinimum(ports.clock, policy.warmAt);

@@ -60,10 +60,7 @@ export interface Deciding {
 }
 
 /** What observe mode has in place of a scaler. */
-export interface ShadowParts extends Pick<Shadow, "replicas" | "unasked" | "subscribe"> {
-  /** How long a cold start would have taken. */
-  readonly start: Pick<PodStart, "ms" | "isMeasured" | "run">;
-}
+export type ShadowParts = Pick<Shadow, "replicas" | "unasked" | "start" | "subscribe">;
 
 /** Makes what decides about the count. */
 export function makeScaler(
@@ -73,23 +70,9 @@ export function makeScaler(
   policy: ScalerPolicy,
 ): Deciding {
   if (writing === undefined) {
-    const scaler = new Shadow({ ...ports, name: at.name }, policy);
-    const start = new PodStart(at.namespace, ports);
-    return { scaler, shadow: shadowParts(scaler, start) };
+    const shadow = new Shadow({ ...ports, name: at.name, start: new PodStart(at.namespace, ports) }, policy);
+    return { scaler: shadow, shadow };
   }
   const scaler = new Scaler({ ...ports, access: ports.client.access, count: writing.count }, policy);
   return { scaler, countOwners: new CountOwners({ ...ports, scale: writing.scale, scaler }) };
-}
-
-function shadowParts(shadow: Shadow, start: PodStart): ShadowParts {
-  return {
-    get replicas() {
-      return shadow.replicas;
-    },
-    get unasked() {
-      return shadow.unasked;
-    },
-    subscribe: (listener) => shadow.subscribe(listener),
-    start,
-  };
 }

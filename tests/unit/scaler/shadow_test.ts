@@ -13,6 +13,7 @@ import { soleProxy } from "../../../lib/scaler/sole_proxy.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const IDLE_MS = 60_000;
+const START = { ms: 30_000, isMeasured: false, run: () => Promise.resolve() };
 const IDLE = "nothing has been in use for 1m0s";
 
 /** In front of so many replicas, all of which run. */
@@ -41,6 +42,7 @@ function setUp({ replicas = 1, ...policy }: Partial<ScalerPolicy> & { readonly r
     },
     coldStart: new ColdStart({ clock, log, metrics }),
     name: "b",
+    start: START,
   }, { minReplicas: 0, idleTimeoutMs: IDLE_MS, ...policy, capacity });
   let version = 100;
   /** Somebody has written this count, and has so many pods ready. */
@@ -211,7 +213,7 @@ Deno.test("Shadow knows nothing before the count was seen", () => {
   const placement = new Placement(clock, ONE_POD, "pod");
   const peers = soleProxy(placement, 0);
   const coldStart = new ColdStart({ clock, log, metrics });
-  const shadow = new Shadow({ clock, log, metrics, placement, peers, coldStart, name: "b" }, {
+  const shadow = new Shadow({ clock, log, metrics, placement, peers, coldStart, name: "b", start: START }, {
     minReplicas: 1,
     capacity: ONE_POD,
     idleTimeoutMs: IDLE_MS,
