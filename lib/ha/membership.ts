@@ -1,7 +1,7 @@
 /**
  * How this proxy joins the others and remains a member: it writes its record, promises to place nothing until the
- * version of the count has moved on, claims the count (or waits, if it only observes: `outwait.ts`), renews the record, and joins again when the record was lost.
- * `standing.ts` says what the proxy may do in which state.
+ * version of the count has moved on, claims the count (or waits, if it only observes: `outwait.ts`), renews the record,
+ * and joins again when the record was lost. `standing.ts` says what the proxy may do in which state.
  *
  * @module
  */

@@ -20,7 +20,7 @@ export interface StatementPorts extends Pick<BasePorts, "clock"> {
   /** Know the others, and what those used that have gone. */
   readonly records: Pick<KnownRecords, "others" | "inherited" | "use" | "subscribe">;
   /** Answers bind only a proxy that has joined. */
-  readonly standing: Pick<Standing, "state"> & Partial<Pick<Standing, "observes">>;
+  readonly standing: Pick<Standing, "state" | "observes">;
 }
 
 /** One proxy's statement. */

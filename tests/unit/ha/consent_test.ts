@@ -55,6 +55,7 @@ function setUp() {
     get mayPromise() {
       return state.answers;
     },
+    observes: false,
   };
   const statement = new Statement({ clock, placement, records, standing });
   const consent = new Consent(EXPIRY_MS, {

@@ -78,7 +78,7 @@ function setUp(others = 1) {
   const placement = new Placement(clock, ONE_POD, "pod");
   placement.see({ replicas: 1, version: "1" });
   const heard = new Listeners();
-  const standing: { state: MemberState } = { state: "joined" };
+  const standing: { state: MemberState; observes: boolean } = { state: "joined", observes: false };
   const records = {
     others: Array.from({ length: others }, () => ({})),
     inherited: NOBODY,
