@@ -8,8 +8,7 @@ import { bytesOf as bytesIn, linesOf } from "../../../lib/advise/lines.ts";
 import { readHistory } from "../../../lib/advise/read_history.ts";
 import { readTime } from "../../../lib/advise/read_time.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
-import { openLog } from "../../../lib/ops/log_output.ts";
-import { VirtualClock } from "../../support/virtual_clock.ts";
+import { logged } from "../../support/log_lines.ts";
 
 async function* bytesOf(text: string, pieceBytes = 7): AsyncGenerator<Uint8Array> {
   const bytes = new TextEncoder().encode(text);
@@ -55,38 +54,26 @@ Deno.test("readHistory() finds a session's start from the end of its record: the
 });
 
 Deno.test("readHistory() reads what the program writes", async () => {
-  let text = "";
-  const clock = new VirtualClock();
-  const { log, flush } = await openLog({
-    level: "info",
-    format: "json",
-    terminal: false,
-    colors: false,
-    clock,
-    writer: {
-      write: (bytes: Uint8Array) => {
-        text += new TextDecoder().decode(bytes);
-        return Promise.resolve(bytes.byteLength);
-      },
-    },
+  let endedMs = 0;
+  const lines = await logged(async (log, clock) => {
+    await clock.advance(60_000);
+    endedMs = clock.wallMs();
+    log.info("session_ended", {
+      session: 1,
+      pod: "b-0",
+      project: "team-a.ci",
+      builder: "b",
+      heldMs: 5,
+      durationMs: 9,
+    });
+    log.info("cold_start_ended", { raisedMs: 3, readyMs: 2_000 });
+    log.info("ready");
   });
-  await clock.advance(60_000);
-  log.info("session_ended", {
-    session: 1,
-    pod: "b-0",
-    project: "team-a.ci",
-    builder: "b",
-    heldMs: 5,
-    durationMs: 9,
-  });
-  log.info("cold_start_ended", { raisedMs: 3, readyMs: 2_000 });
-  log.info("ready");
-  await flush(1_000);
-  const history = await read(text);
+  const history = await read(`${lines.join("\n")}\n`);
   assert.deepEqual(history, {
     format: "log",
     sessions: [{
-      startMs: clock.wallMs() - 9,
+      startMs: endedMs - 9,
       durationMs: 9,
       heldMs: 5,
       wasServed: true,

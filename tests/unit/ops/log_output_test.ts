@@ -8,41 +8,17 @@ import fc from "fast-check";
 import type { LogLevel } from "../../../lib/base/events.ts";
 import type { Log, LogFields } from "../../../lib/base/log.ts";
 import { formatBytes, type LogOptions, openLog } from "../../../lib/ops/log_output.ts";
+import { logged } from "../../support/log_lines.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
-/** The lines that `use` writes. */
-async function linesOf(use: (log: Log) => void, options: Partial<LogOptions> = {}): Promise<string[]> {
-  const clock = new VirtualClock();
-  let written = "";
-  const decoder = new TextDecoder();
-  const { log, flush } = await openLog({
-    level: "info",
-    format: "json",
-    terminal: false,
-    colors: false,
-    clock,
-    writer: {
-      write(bytes) {
-        written += decoder.decode(bytes, { stream: true });
-        return Promise.resolve(bytes.length);
-      },
-    },
-    ...options,
-  });
-  use(log);
-  await flush(1000);
-  assert.equal(clock.pending, 0, "no timer stays");
-  return written === "" ? [] : written.replace(/\n$/, "").split("\n");
-}
-
 async function jsonOf(fields: LogFields): Promise<Record<string, unknown>> {
-  const lines = await linesOf((log) => log.info("ready", fields));
+  const lines = await logged((log) => log.info("ready", fields));
   assert.equal(lines.length, 1);
   return JSON.parse(lines[0]!);
 }
 
 Deno.test("openLog() writes one JSON object a line: time, level, code, event, then the fields", async () => {
-  const lines = await linesOf((log) => {
+  const lines = await logged((log) => {
     log.warn("session_ended", {
       id: 3,
       heldMs: 1.5,
@@ -60,7 +36,7 @@ Deno.test("openLog() writes one JSON object a line: time, level, code, event, th
 Deno.test("openLog() leaves out what is below the level", async () => {
   const levels: LogLevel[] = ["debug", "info", "warn", "error"];
   for (const [i, level] of levels.entries()) {
-    const lines = await linesOf((log) => levels.forEach((at) => log[at]("ready")), { level });
+    const lines = await logged((log) => levels.forEach((at) => log[at]("ready")), { level });
     assert.deepEqual(lines.map((line) => JSON.parse(line).level), levels.slice(i));
   }
 });
@@ -73,7 +49,7 @@ Deno.test("openLog() chooses text on a terminal and JSON elsewhere, unless told"
     ["json", true, true],
   ];
   for (const [format, terminal, json] of table) {
-    const [line] = await linesOf((log) => log.info("ready"), { format, terminal });
+    const [line] = await logged((log) => log.info("ready"), { format, terminal });
     assert.equal(line!.startsWith("{"), json, `${format} ${terminal}`);
   }
 });
@@ -89,7 +65,7 @@ Deno.test("openLog() writes text with readable durations and sizes, in columns",
     });
     log.error("ready", { empty: "", list: ["a", "b"], none: null });
   };
-  const [first, second] = await linesOf(use, { format: "text" });
+  const [first, second] = await logged(use, { format: "text" });
   assert.match(
     first!,
     /^\S+ +info +session ended {16}id=3 held=1.235s sent=3.3MiB how="client left" pod=buildkitd-0$/,
@@ -100,7 +76,7 @@ Deno.test("openLog() writes text with readable durations and sizes, in columns",
 
 Deno.test("openLog() colours text only on a terminal that wants it", async () => {
   const text = async (options: Partial<LogOptions>) =>
-    (await linesOf((log) => log.error("ready"), { format: "text", ...options }))[0]!;
+    (await logged((log) => log.error("ready"), { format: "text", ...options }))[0]!;
   assert.ok((await text({ terminal: true, colors: true })).includes("\u001b[31merror"));
   assert.ok(!(await text({ terminal: true, colors: false })).includes("\u001b"));
   assert.ok(!(await text({ terminal: false, colors: true })).includes("\u001b"));
@@ -114,7 +90,7 @@ Deno.test("openLog() redacts fields whose names suggest a secret", async () => {
     clientSecret: "s3cret",
   };
   for (const format of ["json", "text"] as const) {
-    const [line] = await linesOf((log) => log.info("ready", { ...secrets, tokenFile: "/a" }), { format });
+    const [line] = await logged((log) => log.info("ready", { ...secrets, tokenFile: "/a" }), { format });
     assert.ok(!line!.includes("s3cret") && line!.includes("[redacted]") && line!.includes("/a"), line);
   }
 });
@@ -140,7 +116,7 @@ Deno.test("openLog() pads levels and events of text, and nothing after them", as
     log.error("scaled");
     log.info("admin_accept_failed", { a: 1 });
   };
-  const lines = await linesOf(use, { format: "text", level: "debug" });
+  const lines = await logged(use, { format: "text", level: "debug" });
   assert.deepEqual(lines.map((line) => line.replace(/^\S+ +/, "")), [
     "debug  scaled",
     "info   scaled",
@@ -168,7 +144,7 @@ const TEXTS: readonly (readonly [string, unknown, string])[] = [
 for (const [name, value, text] of TEXTS) {
   Deno.test(`openLog() writes as text: ${text}`, async () => {
     const fields = { [name]: value } as LogFields;
-    const [line] = await linesOf((log) => log.info("ready", fields), { format: "text" });
+    const [line] = await logged((log) => log.info("ready", fields), { format: "text" });
     assert.ok(line!.endsWith(`info   ready${" ".repeat(24)}${text}`), line);
   });
 }
@@ -237,7 +213,7 @@ Deno.test("openLog() writes one line without control characters, whatever the va
   const fields = fc.dictionary(fc.string({ maxLength: 8 }), value, { maxKeys: 5 });
   await fc.assert(
     fc.asyncProperty(fields, fc.constantFrom("json", "text"), async (given, format) => {
-      const lines = await linesOf((log) => log.info("ready", given), { format });
+      const lines = await logged((log) => log.info("ready", given), { format });
       assert.equal(lines.length, 1);
       // deno-lint-ignore no-control-regex
       assert.doesNotMatch(lines[0]!, /[\u0000-\u001f\u007f-\u009f\u2028\u202e]/);
@@ -249,8 +225,8 @@ Deno.test("openLog() writes one line without control characters, whatever the va
 
 Deno.test("openLog() keeps several logs in one process apart", async () => {
   const [a, b] = await Promise.all([
-    linesOf((log) => log.info("proxy_joined")),
-    linesOf((log) => log.debug("ready"), { level: "debug" }),
+    logged((log) => log.info("proxy_joined")),
+    logged((log) => log.debug("ready"), { level: "debug" }),
   ]);
   assert.deepEqual([a.length, b.length], [1, 1]);
 });
