@@ -1,9 +1,10 @@
 /**
- * Several abort signals as one. `AbortSignal.any` cannot be used: Deno 2.6 collects its signal as garbage while
+ * Several aborts as one signal. `AbortSignal.any` cannot be used: Deno 2.6 collects its signal as garbage while
  * listeners wait, and they are never called.
  *
  * @module
  */
+import { type Abortable, Ending } from "./ending.ts";
 
 /** A signal that follows others. */
 export interface AnySignal extends Disposable {
@@ -11,18 +12,25 @@ export interface AnySignal extends Disposable {
   readonly signal: AbortSignal;
 }
 
-/** Joins `signals`. Dispose of it when nothing waits for it any more, to remove its listeners. */
-export function anySignal(...signals: readonly AbortSignal[]): AnySignal {
+/** Joins `sources`. Dispose of it when nothing waits for it any more, to remove its listeners. */
+export function anySignal(...sources: readonly Abortable[]): AnySignal {
   const controller = new AbortController();
   const dispose = () => {
-    for (const signal of signals) signal.removeEventListener("abort", onAbort);
+    for (const source of sources) {
+      if (source instanceof Ending) source.leave(onAbort);
+      else source.removeEventListener("abort", onAbort);
+    }
   };
-  const onAbort = (event: Event) => {
+  const onAbort = () => {
     dispose();
-    controller.abort((event.target as AbortSignal).reason);
+    controller.abort(sources.find(({ aborted }) => aborted)?.reason);
   };
-  const first = signals.find(({ aborted }) => aborted);
-  if (first !== undefined) controller.abort(first.reason);
-  else for (const signal of signals) signal.addEventListener("abort", onAbort);
+  if (sources.some(({ aborted }) => aborted)) onAbort();
+  else {
+    for (const source of sources) {
+      if (source instanceof Ending) source.follow(onAbort);
+      else source.addEventListener("abort", onAbort);
+    }
+  }
   return { signal: controller.signal, [Symbol.dispose]: dispose };
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import type { CancelTimer, Clock } from "../base/clock.ts";
+import type { Ending } from "../base/ending.ts";
 import type { Outcome } from "../base/metrics.ts";
 import type { Conn } from "../base/network.ts";
 import { formatDurationMs } from "../config/duration.ts";
@@ -33,7 +34,7 @@ export interface CarryLimits {
   /** A session that is silent both ways for this long is closed, in ms; 0 is never. */
   readonly sessionIdleTimeoutMs: number;
   /** Ends it at once. */
-  readonly cut: AbortSignal;
+  readonly cut: Ending;
 }
 
 /** Told of a session's first bytes, and of what is known of its client. */
@@ -84,9 +85,8 @@ export class Carrier implements RelayEvents {
   /** Relays to the end, and closes both connections; then call `release` and `result`. @throws as `Relay.run` does */
   run(first: HandOver): Promise<RelayEnd> {
     const { cut, sessionIdleTimeoutMs } = this.#limits;
-    cut.addEventListener("abort", this.#stop);
     // It may have been aborted since the session was connected.
-    if (cut.aborted) this.#stop();
+    cut.follow(this.#stop);
     this.#cancelIdle = this.#endAfter(sessionIdleTimeoutMs, "(--session-idle-timeout)");
     return this.#relay.run(first);
   }
@@ -97,11 +97,11 @@ export class Carrier implements RelayEvents {
     this.#stop();
   }
 
-  /** Removes its timers and listeners. Harmless when called twice. */
+  /** Removes its timers, and follows nothing any more. Harmless when called twice. */
   release(): void {
     this.#cancelIdle?.();
     this.#cancelHalf?.();
-    this.#limits.cut.removeEventListener("abort", this.#stop);
+    this.#limits.cut.leave(this.#stop);
   }
 
   /** How the session has ended, of which the relay has ended like this. @throws the reason of `cut` */

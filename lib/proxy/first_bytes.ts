@@ -4,9 +4,8 @@
  *
  * @module
  */
-import { anySignal } from "../base/any_signal.ts";
 import { type Clock } from "../base/clock.ts";
-import { orAborted } from "../base/or_aborted.ts";
+import type { Ending } from "../base/ending.ts";
 import type { Conn } from "../base/network.ts";
 import { PrefixedConn } from "../base/prefixed_conn.ts";
 import { PREFACE } from "../target/http2_frames.ts";
@@ -33,19 +32,24 @@ export interface Opening {
 }
 
 /** Waits for the first bytes. Once `cut` is aborted, everything is a session. */
-export async function openingOf(tcp: Conn, clock: Clock, cut: AbortSignal): Promise<Opening> {
+export async function openingOf(tcp: Conn, clock: Clock, cut: Ending): Promise<Opening> {
   const buffer = new Uint8Array(READ_BYTES);
   let filled = 0;
   let isPatient = false;
-  const over = new AbortController();
-  const limit = (ms: number) => clock.setTimer(ms, () => over.abort(new Error("The client is silent")));
+  let isLate = false;
+  const { promise: over, resolve: end } = Promise.withResolvers<"over">();
+  const onCut = () => end("over");
+  const limit = (ms: number) =>
+    clock.setTimer(ms, () => {
+      isLate = true;
+      end("over");
+    });
   let cancel = limit(SILENT_MS);
-  using ends = anySignal(over.signal, cut);
-  const taken = () => buffer.subarray(0, filled);
+  cut.follow(onCut);
   const found = (kind: Opening["kind"], pending?: Promise<Uint8Array | null>): Opening => ({
     kind,
-    conn: new PrefixedConn(tcp, taken(), tcp.remoteAddr, pending),
-    silentForMs: over.signal.aborted && filled === 0 ? SILENT_MS : 0,
+    conn: new PrefixedConn(tcp, buffer.subarray(0, filled), tcp.remoteAddr, pending),
+    silentForMs: isLate && filled === 0 ? SILENT_MS : 0,
   });
   try {
     for (;;) {
@@ -53,17 +57,20 @@ export async function openingOf(tcp: Conn, clock: Clock, cut: AbortSignal): Prom
       const pending = tcp.read(buffer.subarray(from)).then((n) =>
         n === null ? null : buffer.slice(from, from + n)
       );
-      let bytes: Uint8Array | null;
+      let bytes: Uint8Array | null | "over";
       try {
-        bytes = await orAborted(pending, ends.signal);
+        bytes = await Promise.race([pending, over]);
       } catch {
-        return found(isMethodBegun(taken()) && !cut.aborted ? "http" : "session", pending);
+        bytes = "over"; // whoever reads on sees the fault again
+      }
+      if (bytes === "over") {
+        return found(isMethodBegun(buffer.subarray(0, filled)) && !cut.aborted ? "http" : "session", pending);
       }
       if (bytes === null) return found("session", pending);
       filled += bytes.byteLength;
-      const is = speaksHttp1(taken());
+      const is = speaksHttp1(buffer.subarray(0, filled));
       if (is !== undefined) return found(is ? "http" : "session");
-      if (!isPatient && isMethodBegun(taken())) {
+      if (!isPatient && isMethodBegun(buffer.subarray(0, filled))) {
         isPatient = true;
         cancel();
         cancel = limit(METHOD_MS);
@@ -71,6 +78,7 @@ export async function openingOf(tcp: Conn, clock: Clock, cut: AbortSignal): Prom
     }
   } finally {
     cancel();
+    cut.leave(onCut);
   }
 }
 

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { anySignal } from "../base/any_signal.ts";
 import { Http1Connection, type Http1Limits, TOO_LONG } from "../base/http1_connection.ts";
 import {
   parseRequestHead,
@@ -88,7 +89,7 @@ export class HttpAnswers {
     const client = formatAddress(conn.remoteAddr);
     const onCut = () => connection.close();
     const { cut } = this.#ends;
-    cut.addEventListener("abort", onCut, { once: true });
+    cut.follow(onCut);
     this.#add(connection);
     try {
       cut.throwIfAborted();
@@ -97,7 +98,7 @@ export class HttpAnswers {
       // The client has left, does not read, or was told that its wait is in vain.
       log.debug("http_answered", { client, cause: messageOf(error) });
     } finally {
-      cut.removeEventListener("abort", onCut);
+      cut.leave(onCut);
       this.#answering.delete(connection);
       connection.close();
     }
@@ -169,10 +170,9 @@ export class HttpAnswers {
     const { clock, seats } = this.#ports;
     const host = headers.get("host");
     const outlook = seats.outlook(door, host ?? undefined);
+    using cut = anySignal(this.#ends.cut);
     // A health check reads none of it.
-    const reason = method === "GET" && path === "/"
-      ? await reasonOf(outlook, clock, this.#ends.cut)
-      : undefined;
+    const reason = method === "GET" && path === "/" ? await reasonOf(outlook, clock, cut.signal) : undefined;
     const { observe = false } = this.#settings;
     const text = isJson ? lookJson(outlook, reason) : lookText(outlook, reason, { host, isTls }, observe);
     return answer(200, text, isJson, method === "OPTIONS" ? { allow: "GET, HEAD, OPTIONS" } : {});

@@ -7,6 +7,7 @@
 import { acceptAll, FAILURES_IN_A_ROW } from "../base/accept.ts";
 import { anySignal } from "../base/any_signal.ts";
 import { close } from "../base/conn.ts";
+import { Ending } from "../base/ending.ts";
 import { messageOf } from "../base/errors.ts";
 import { CauseLog } from "../base/log.ts";
 import type { AcceptFault, Outcome } from "../base/metrics.ts";
@@ -42,9 +43,9 @@ export class Proxy {
   readonly #settings: ProxySettings;
   readonly #room: Room;
   readonly #ports: SessionPorts;
-  readonly #cut = new AbortController();
-  readonly #hopeless = new AbortController();
-  readonly #ends: SessionEnds = { cut: this.#cut.signal, refuse: this.#hopeless.signal };
+  readonly #cut = new Ending();
+  readonly #hopeless = new Ending();
+  readonly #ends: SessionEnds = { cut: this.#cut, refuse: this.#hopeless };
   readonly #sessions = new Set<Promise<void>>();
   /** Connections that are no sessions: those whose first bytes have not come, and those that are answered. */
   readonly #others = new Set<Promise<void>>();
@@ -182,7 +183,7 @@ export class Proxy {
 
   /** Answers a client, or begins its session, by its first bytes. */
   async #open(tcp: Conn, { door, isTls = false }: Entry): Promise<void> {
-    const { kind, conn: downstream, silentForMs } = await openingOf(tcp, this.#ports.clock, this.#cut.signal);
+    const { kind, conn: downstream, silentForMs } = await openingOf(tcp, this.#ports.clock, this.#cut);
     if (kind === "http") await this.#answers.serve(downstream, { door, isTls });
     else if (tcp.isProbe === true) this.#endProbe(downstream);
     else this.#beginSession({ downstream, door, silentForMs });
@@ -226,7 +227,7 @@ export class Proxy {
     }
     const own = new AbortController();
     this.#telling.add(own);
-    const over = anySignal(own.signal, this.#cut.signal);
+    const over = anySignal(own.signal, this.#cut);
     const told = refuseSession(conn, full, this.#ports, over.signal);
     this.#refused.add(told);
     told.finally(() => {

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { anySignal } from "../base/any_signal.ts";
 import { close, tune } from "../base/conn.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Outcome } from "../base/metrics.ts";
@@ -152,12 +153,13 @@ class Session implements Arrival {
       if (!(error instanceof HoldEnded) || cut.aborted) throw error;
       this.#heldMs = Math.round(clock.nowMs() - this.#startedMs);
       const isPodLate = error.outcome === "timed_out" && error.message === "";
-      const why = isPodLate ? seats.explainWait(this.#id, cut) : undefined;
+      using cutting = anySignal(cut);
+      const why = isPodLate ? seats.explainWait(this.#id, cutting.signal) : undefined;
       const { readyWaitTimeoutMs } = seats.limitsOf(this.door);
       // From here on it calls for no pod, however long the client still stays.
       this.#leave();
       const told = why === undefined ? error : await timedOut(error, why, readyWaitTimeoutMs, wait.hold);
-      await sayGoodbye(told, wait.hold, clock, cut);
+      await sayGoodbye(told, wait.hold, clock, cutting.signal);
       throw told;
     } finally {
       wait.over();

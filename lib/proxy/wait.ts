@@ -8,6 +8,7 @@
 import { backoffMs } from "../base/backoff.ts";
 import { sleep } from "../base/clock.ts";
 import { close, tune } from "../base/conn.ts";
+import type { Ending } from "../base/ending.ts";
 import type { CauseLog } from "../base/log.ts";
 import type { Conn } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
@@ -39,9 +40,9 @@ export interface WaitPorts extends Pick<BasePorts, "clock" | "random"> {
 /** What ends sessions before their time. */
 export interface SessionEnds {
   /** Ends them all at once. */
-  readonly cut: AbortSignal;
+  readonly cut: Ending;
   /** Ends those that are held, now or later: no pod will come. Its reason is a {@link HoldEnded}. */
-  readonly refuse: AbortSignal;
+  readonly refuse: Ending;
 }
 
 /** Between two dials, from the end of one to the start of the next; grows with each. */
@@ -111,11 +112,8 @@ export class Wait {
       },
     });
     this.#limit = new WaitLimit(clock, seats.limitsOf(door), (waitsFor) => this.#timeIsUp(waitsFor));
-    const { cut, refuse } = ends;
-    cut.addEventListener("abort", this.#onCut, { once: true });
-    if (cut.aborted) this.#onCut();
-    refuse.addEventListener("abort", this.#onRefuse, { once: true });
-    if (refuse.aborted) this.#onRefuse();
+    ends.cut.follow(this.#onCut);
+    ends.refuse.follow(this.#onRefuse);
   }
 
   /**
@@ -170,13 +168,12 @@ export class Wait {
     this.#waiting.abort(reason);
   }
 
-  /** Stops the clock of the wait, and removes its listeners. Harmless when called twice. */
+  /** Stops the clock of the wait, and follows nothing any more. Harmless when called twice. */
   over(): void {
-    const { cut, refuse } = this.#ends;
     this.#limit.end();
     this.#introduction.end();
-    cut.removeEventListener("abort", this.#onCut);
-    refuse.removeEventListener("abort", this.#onRefuse);
+    this.#ends.cut.leave(this.#onCut);
+    this.#ends.refuse.leave(this.#onRefuse);
   }
 
   #startParsing(): void {

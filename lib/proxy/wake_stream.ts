@@ -108,15 +108,16 @@ export class WakeWait {
   async *steps(left: AbortSignal, { cut, refuse }: SessionEnds): AsyncGenerator<WakeStep, void> {
     const { clock, seats } = this.#ports;
     const { readyWaitTimeoutMs } = seats.limitsOf(this.#wish.door);
-    using ends = anySignal(left, cut, refuse);
+    using cutting = anySignal(cut);
+    using ends = anySignal(left, cutting.signal, refuse);
     using limit = deadline(clock, readyWaitTimeoutMs, ends.signal, () => new HoldEnded("timed_out", ""));
     try {
       if (!this.#waking.isServed) yield this.#step(this.#before);
-      yield* this.#untilServed(limit.signal, cut);
+      yield* this.#untilServed(limit.signal, cutting.signal);
       yield this.#step("ready");
     } catch (error) {
       if (!(error instanceof HoldEnded) || left.aborted || cut.aborted) throw error;
-      const ended = error.message === "" ? await this.#timedOut(readyWaitTimeoutMs, cut) : error;
+      const ended = error.message === "" ? await this.#timedOut(readyWaitTimeoutMs, cutting.signal) : error;
       yield this.#step("failed", ended.message);
       throw ended;
     } finally {

@@ -1,6 +1,6 @@
 /**
  * The proxies that are measured side by side in front of one backend, each with a minimal configuration of its own: the
- * program, the Go `io.Copy` proxy, and HAProxy and nginx where Debian's packages of these names are installed.
+ * program, a bare relay on the same runtime, the Go `io.Copy` proxy, and HAProxy and nginx where Debian's packages of these names are installed.
  * `HAPROXY` and `NGINX` name the programs, where they are not in the path.
  *
  * @module
@@ -71,6 +71,8 @@ export interface Setting {
   readonly peers: Peers;
   readonly installed: Installed;
   readonly folder: string;
+  /** The compiled `peers/bare.js`. */
+  readonly bare: string;
   readonly tls?: Tls;
 }
 
@@ -91,6 +93,8 @@ export async function start(setting: Setting, name: Contender): Promise<Running 
         ...[peers.proxy, address, backend],
       ]);
     }
+    case "Deno, bare":
+      return await startPeer(name, folder, (address) => [setting.bare, address, backend]);
     case "HAProxy":
     case "HAProxy, all threads":
       if (installed.haproxy === undefined) return undefined;

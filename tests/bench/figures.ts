@@ -5,10 +5,14 @@
  * @module
  */
 
-/** What is measured side by side. `empty` is a compiled program that only waits, `direct` is no proxy at all. */
+/**
+ * What is measured side by side. `direct` is no proxy at all, `Deno, bare` the least that a proxy on the program's runtime
+ * can be, and `empty` a compiled program that only waits.
+ */
 export const CONTENDERS = [
   "direct",
   "program",
+  "Deno, bare",
   "Go",
   "HAProxy",
   "HAProxy, all threads",

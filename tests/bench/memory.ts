@@ -4,14 +4,12 @@
  *
  * @module
  */
-import { compile, flagsOf } from "../../.ci/compile.ts";
-import config from "../../deno.json" with { type: "json" };
 import { type Setting, start } from "./contenders.ts";
 import type { Contender, Part, Row } from "./figures.ts";
 import { Background, delay, descriptorLimit, Kept, output } from "./processes.ts";
-import { programVersion } from "./stage.ts";
+import { compileBeside } from "./same_runtime.ts";
 
-const PEERS: readonly Contender[] = ["Go", "HAProxy", "HAProxy, all threads", "nginx"];
+const PEERS: readonly Contender[] = ["Deno, bare", "Go", "HAProxy", "HAProxy, all threads", "nginx"];
 const COUNTS = [1_000, 9_000] as const;
 const SHORT_SESSIONS = 20_000;
 
@@ -23,23 +21,13 @@ export interface Rest {
   readonly restMs: number;
 }
 
-/** The memory of empty programs after the rest, in MB. @throws Error if they would run on another runtime than the program */
+/** The memory of empty programs after the rest, in MB. @throws as {@link compileBeside} does */
 export async function measureEmpty(folder: string, { rounds, restMs }: Rest): Promise<readonly number[]> {
-  const place = `${folder}/empty`;
-  await Deno.mkdir(place);
-  await Deno.writeTextFile(`${place}/main.js`, "setInterval(() => {}, 3_600_000);\n");
-  const flags = flagsOf(config.tasks.start.command);
-  const runtime = await compile({ folder: place, flags }, Deno.build.target, `${place}/empty`, true);
-  const version = await programVersion();
-  if (!version.includes(`deno ${runtime},`)) {
-    throw new Error(
-      `Cannot compare memory: the empty program runs on deno ${runtime}, the other is ${version}`,
-    );
-  }
+  const program = await compileBeside(folder, "empty", "setInterval(() => {}, 3_600_000);\n");
   await using processes = new AsyncDisposableStack();
   const all = Array.from(
     { length: rounds },
-    () => processes.use(new Background("the empty program", `${folder}/empty.log`, `${place}/empty`, [])),
+    () => processes.use(new Background("the empty program", `${folder}/empty.log`, program, [])),
   );
   await delay(restMs);
   return all.map(({ residentMb }) => residentMb);

@@ -16,6 +16,7 @@ const HEAD = 64;
 const COLOURS: Readonly<Record<Contender, readonly [light: string, dark: string]>> = {
   "direct": ["#8c959f", "#768390"],
   "program": ["#0969da", "#539bf5"],
+  "Deno, bare": ["#8250df", "#986ee2"],
   "Go": ["#1a7f37", "#57ab5a"],
   "HAProxy": ["#bf8700", "#c69026"],
   "HAProxy, all threads": ["#9a6700", "#966600"],

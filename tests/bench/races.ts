@@ -8,7 +8,14 @@ import { type Running, type Setting, startAll } from "./contenders.ts";
 import type { Contender, Part, Plot, Row } from "./figures.ts";
 import { output } from "./processes.ts";
 
-const PROXIES: readonly Contender[] = ["program", "Go", "HAProxy", "HAProxy, all threads", "nginx"];
+const PROXIES: readonly Contender[] = [
+  "program",
+  "Deno, bare",
+  "Go",
+  "HAProxy",
+  "HAProxy, all threads",
+  "nginx",
+];
 const ALL: readonly Contender[] = ["direct", ...PROXIES];
 const WARM_UP_SECONDS = 0.3;
 

@@ -27,6 +27,7 @@ import { svg } from "./plot.ts";
 import { descriptorLimit } from "./processes.ts";
 import { measureConnects, measurePingPong, measureStreams, type Turns } from "./races.ts";
 import { filledIn, partTable, report, verdictTable } from "./report.ts";
+import { compileBeside } from "./same_runtime.ts";
 import { say } from "./say.ts";
 import { programVersion, Stage } from "./stage.ts";
 import { measureTls } from "./tls.ts";
@@ -77,6 +78,8 @@ interface Bench {
   readonly folder: string;
   readonly peers: Peers;
   readonly installed: Installed;
+  /** The compiled `peers/bare.js`. */
+  readonly bare: string;
   /** Memory of the empty program, measured once. */
   readonly emptyMb: () => Promise<readonly number[]>;
 }
@@ -95,11 +98,11 @@ const PARTS: Readonly<Record<string, (bench: Bench) => Promise<Part>>> = {
 
 /** In front of one ready pod, which is the Go backend. */
 async function onStage(
-  { folder, peers, installed }: Bench,
+  { folder, peers, installed, bare }: Bench,
   measure: (setting: Setting) => Promise<Part>,
 ): Promise<Part> {
   await using stage = await Stage.open(folder, peers.backend);
-  return await measure({ stage, peers, installed, folder });
+  return await measure({ stage, peers, installed, folder, bare });
 }
 
 /** One list item for each thing that a reader has to know of a run. */
@@ -254,6 +257,7 @@ async function main(args: readonly string[]): Promise<number> {
       folder,
       peers: await buildPeers(),
       installed: await installedPeers(),
+      bare: await compileBeside(folder, "bare", await Deno.readTextFile(`${ROOT}tests/bench/peers/bare.js`)),
       emptyMb: () => empty ??= measureEmpty(folder, asked.plan.rest),
     });
   } finally {

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { Ending } from "../../../lib/base/ending.ts";
 import type { Conn } from "../../../lib/base/network.ts";
 import { type Opening, openingOf, speaksHttp1 } from "../../../lib/proxy/first_bytes.ts";
 import { SILENT_MS } from "../../../lib/proxy/introduction.ts";
@@ -17,14 +18,14 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 /** What a client has come to, once it has. */
 class Stage {
   readonly clock = new VirtualClock();
-  readonly cut = new AbortController();
+  readonly cut = new Ending();
   readonly client: VirtualClient;
   #opening: Opening | undefined;
 
   constructor() {
     const [theirs, ours] = MemoryConn.pair();
     this.client = new VirtualClient(theirs);
-    void openingOf(ours, this.clock, this.cut.signal).then((opening) => this.#opening = opening);
+    void openingOf(ours, this.clock, this.cut).then((opening) => this.#opening = opening);
   }
 
   get opening(): Opening | undefined {
@@ -150,6 +151,6 @@ Deno.test("openingOf() ends when all sessions are cut, also of those that come t
   await stage.clock.advance(0);
   assert.deepEqual([stage.opening?.kind, stage.clock.pending], ["session", 0]);
   const [, ours] = MemoryConn.pair();
-  assert.equal((await openingOf(ours, stage.clock, stage.cut.signal)).kind, "session");
+  assert.equal((await openingOf(ours, stage.clock, stage.cut)).kind, "session");
   assert.equal(stage.clock.pending, 0);
 });

@@ -1,0 +1,54 @@
+/**
+ * An abort that thousands follow. An `AbortSignal` searches the list of its listeners for each that comes or goes: with
+ * 9,000 sessions that was more than half of the CPU time of each new one. This does not know why it is aborted.
+ *
+ * @module
+ */
+
+/** Either kind of abort. */
+export type Abortable = AbortSignal | Ending;
+
+/** An abort whose followers come and go in constant time. */
+export class Ending {
+  readonly #followers = new Set<() => void>();
+  #aborted: { readonly reason: unknown } | undefined;
+
+  /** Whether it was aborted. */
+  get aborted(): boolean {
+    return this.#aborted !== undefined;
+  }
+
+  /** Why it was aborted, if it was. */
+  get reason(): unknown {
+    return this.#aborted?.reason;
+  }
+
+  /** Whether nobody follows it. */
+  get isFree(): boolean {
+    return this.#followers.size === 0;
+  }
+
+  /** @throws the reason if it was aborted */
+  throwIfAborted(): void {
+    if (this.#aborted !== undefined) throw this.#aborted.reason;
+  }
+
+  /** Calls all followers, in the order in which they came, and forgets them. Harmless when called twice. */
+  abort(reason: unknown): void {
+    if (this.#aborted !== undefined) return;
+    this.#aborted = { reason };
+    const followers = [...this.#followers];
+    for (const follower of followers) if (this.#followers.delete(follower)) follower();
+  }
+
+  /** Calls `follower` once when it is aborted: now, if it was already. It must be quick and must not throw. */
+  follow(follower: () => void): void {
+    if (this.#aborted === undefined) this.#followers.add(follower);
+    else follower();
+  }
+
+  /** Undoes `follow`. Harmless when called twice. */
+  leave(follower: () => void): void {
+    this.#followers.delete(follower);
+  }
+}
