@@ -19,6 +19,7 @@ import { SERVICE_ACCOUNT } from "../kube/cluster.ts";
 import { openPortForward, PortForwardError } from "../kube/port_forward.ts";
 import type { Backend } from "../scaler/backends.ts";
 import { dial, type Dialler, type DialSettings } from "./dial.ts";
+import { DialPace } from "./dial_pace.ts";
 import { DialError } from "./seats.ts";
 import type { UpstreamTls } from "./upstream_tls.ts";
 
@@ -50,11 +51,13 @@ export class Upstream implements Dialler {
   #told: Way | undefined;
   /** Port-forwards that did not get as far as the pod. */
   readonly #forwardFaults: CauseLog;
+  readonly #pace: DialPace;
 
   /** Dials nothing yet. */
   constructor(settings: UpstreamSettings, ports: UpstreamPorts) {
     this.#settings = settings;
     this.#ports = ports;
+    this.#pace = new DialPace(ports.clock);
     this.#forwardFaults = new CauseLog(ports.log, "port_forward_failed", ports.client.access);
     if (settings.upstream === "auto" && ports.client.cluster.source === SERVICE_ACCOUNT) this.#way = "slices";
   }
@@ -134,7 +137,8 @@ export class Upstream implements Dialler {
   ): Promise<Conn> {
     const { network, clock } = this.#ports;
     const connectTimeoutMs = Math.min(limitMs, this.#settings.connectTimeoutMs);
-    return dial(network, clock, backend, { ...this.#settings, upstream, connectTimeoutMs }, signal);
+    const settings = { ...this.#settings, upstream, connectTimeoutMs };
+    return this.#pace.run(() => dial(network, clock, backend, settings, signal));
   }
 
   async #forward({ pod }: Backend, signal: AbortSignal): Promise<Conn> {
