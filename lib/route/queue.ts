@@ -5,8 +5,8 @@
  * bounded by the number of sessions that wait.
  *
  * The tag of a session is one more than its predecessor's in its project, or than V when it came, if that is more. V is
- * the highest tag that was seated. A session that leaves without a seat takes its tag with it: those behind it move up.
- * Otherwise short connections, of which `earth` opens one a second while it waits, would put their project ever further
+ * the highest tag that was seated. A session that leaves without a seat leaves its place to those behind it: they move up,
+ * since their project has waited all the time. Otherwise short connections, of which `earth` opens one a second while it waits, would put their project ever further
  * back.
  *
  * @see https://doi.org/10.1109/90.649569 Goyal, Vin, Cheng: Start-time fair queueing
@@ -15,8 +15,8 @@
 
 interface Place {
   readonly id: number;
-  /** V when the session came. */
-  readonly arrivedAt: number;
+  /** V when the session came, or when one came before it that has left without a seat. */
+  arrivedAt: number;
   readonly line: Line;
   tag: number;
 }
@@ -72,14 +72,20 @@ export class FairQueue {
     // Whoever it was: the project's first turn is used up.
     line.seated = line.places[0]!.tag;
     this.#now = Math.max(this.#now, line.seated);
-    this.remove(id);
+    this.#remove(place);
   }
 
   /** The session waits no more. Harmless if it does not wait. */
   remove(id: number): void {
     const place = this.#places.get(id);
     if (place === undefined) return;
-    this.#places.delete(id);
+    const next = place.line.places[place.line.places.indexOf(place) + 1];
+    if (next !== undefined) next.arrivedAt = place.arrivedAt;
+    this.#remove(place);
+  }
+
+  #remove(place: Place): void {
+    this.#places.delete(place.id);
     const { line } = place;
     line.places.splice(line.places.indexOf(place), 1);
     // The next session of the project starts from V, which no tag that was seated exceeds.

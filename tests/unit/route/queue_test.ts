@@ -71,6 +71,16 @@ Deno.test("FairQueue does not put a project back for short connections that over
   assert.equal(queue.size, 3);
 });
 
+Deno.test("FairQueue gives the place of one that leaves to the next of its project, though that came later", () => {
+  const queue = queueOf("abcaba");
+  queue.seated(1);
+  queue.add(7, "c");
+  assert.equal(queue.tag(7), 2);
+  queue.remove(3);
+  assert.equal(queue.tag(7), 1, "its project has waited from the beginning");
+  assert.deepEqual(drain(queue, [2, 4, 5, 6, 7]), [2, 7, 4, 5, 6]);
+});
+
 Deno.test("FairQueue never puts a session back that waits, but for a later one of its project that was seated first", () => {
   const queue = queueOf("aab");
   queue.seated(2);
