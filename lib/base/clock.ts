@@ -48,6 +48,17 @@ function bootClock(): () => number {
   };
 }
 
+/** One of several timeouts, one after the other. */
+function longTimer(delayMs: number, callback: () => void): CancelTimer {
+  let cancel: CancelTimer;
+  const dueMs = performance.now() + delayMs;
+  const id = setTimeout(() => {
+    cancel = systemClock.setTimer(dueMs - performance.now(), callback);
+  }, LONGEST_TIMEOUT_MS);
+  cancel = () => clearTimeout(id);
+  return () => cancel();
+}
+
 /** The clocks of this machine. */
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
@@ -55,13 +66,8 @@ export const systemClock: Clock = {
   bootMs: bootClock(),
   wallMs: () => Date.now(),
   setTimer(delayMs, callback) {
-    let id: ReturnType<typeof setTimeout>;
-    const dueMs = performance.now() + delayMs;
-    const arm = () => {
-      const leftMs = Math.max(0, dueMs - performance.now()); // Deno prints a warning for a negative delay
-      id = leftMs > LONGEST_TIMEOUT_MS ? setTimeout(arm, LONGEST_TIMEOUT_MS) : setTimeout(callback, leftMs);
-    };
-    arm();
+    if (delayMs > LONGEST_TIMEOUT_MS) return longTimer(delayMs, callback);
+    const id = setTimeout(callback, Math.max(0, delayMs)); // Deno prints a warning for a negative delay
     return () => clearTimeout(id);
   },
 };

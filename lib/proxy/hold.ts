@@ -24,7 +24,7 @@ export const SESSION_LIMIT_BYTES = 128 * 1024;
 export const TOTAL_LIMIT_BYTES = 64 * 1024 * 1024;
 
 /** The read buffer of a held session. Thousands may be held, and the first bytes of clients are few. */
-const READ_BYTES = 1024;
+const READ_BYTES = 512;
 
 const NO_BYTES = new Uint8Array();
 

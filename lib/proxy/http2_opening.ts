@@ -72,7 +72,7 @@ export class Http2Opening {
   #fate: Fate = "pass";
   #leftBytes = 0;
   /** The payload of a PING that will be answered, as far as it has come. */
-  readonly #ping = new Uint8Array(8);
+  #ping = NO_BYTES;
   /** What is being taken, where the next byte of it is, and the run before that which is kept and not yet noted. */
   #bytes: Uint8Array = NO_BYTES;
   #at = 0;
@@ -132,7 +132,7 @@ export class Http2Opening {
     if (this.#kind === "undecided") this.#kind = "other";
     const back: Uint8Array[] = [];
     if (this.#fate === "answer" && this.#leftBytes > 0) {
-      back.push(this.#header.slice(), this.#ping.slice(0, 8 - this.#leftBytes));
+      back.push(this.#header.slice(), this.#ping.slice(0, this.#ping.byteLength - this.#leftBytes));
       this.#fate = "pass";
     }
     if (!this.#ackExpected && this.#headerBytes > 0 && this.#headerBytes < FRAME_HEADER_BYTES) {
@@ -211,7 +211,10 @@ export class Http2Opening {
       return "drop";
     }
     if (this.#connected) return "pass";
-    if (type === FRAME.ping && !ack) return "answer";
+    if (type === FRAME.ping && !ack) {
+      this.#ping = new Uint8Array(lengthBytes);
+      return "answer";
+    }
     if (type === FRAME.goAway) this.#goAway = true;
     if (type === FRAME.rstStream) this.#calls.close(stream);
     if (type === FRAME.headers && this.#refusal !== undefined) {

@@ -16,6 +16,8 @@ export const SILENT_MS = 200;
  */
 const FIRST_CALL_MS = 5_000;
 
+const cancelNothing: CancelTimer = () => {};
+
 /** What is known of a client: what its first bytes say, that they say nothing, or nothing yet. */
 export type Words = Caller | "none" | undefined;
 
@@ -24,7 +26,7 @@ export class Introduction {
   readonly #clock: Clock;
   readonly #tell: (caller: Caller | undefined) => void;
   readonly #silentMs: number;
-  #cancelTimer: CancelTimer = () => {};
+  #cancelTimer = cancelNothing;
   /** See `start`; undefined until then. */
   #wakes: boolean | undefined;
   #spoke = false;
@@ -65,19 +67,25 @@ export class Introduction {
   /** Nobody needs to know any more. Harmless when called twice. */
   end(): void {
     this.#over = true;
-    this.#cancelTimer();
+    this.#stop();
   }
 
   #limit(ms: number): void {
     if (this.#over) return;
-    this.#cancelTimer();
+    this.#stop();
     this.#cancelTimer = this.#clock.setTimer(ms, () => this.#say(undefined));
+  }
+
+  /** Keeps nothing of the timer: a wait may be long. */
+  #stop(): void {
+    this.#cancelTimer();
+    this.#cancelTimer = cancelNothing;
   }
 
   /** Of what a client says, only its purpose can change. */
   #say(caller: Caller | undefined): void {
     if (this.#over || this.#told !== undefined && this.#told.purpose === caller?.purpose) return;
-    this.#cancelTimer();
+    this.#stop();
     this.#told = { purpose: caller?.purpose };
     this.#tell(caller);
   }

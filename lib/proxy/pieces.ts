@@ -4,8 +4,8 @@
  * @module
  */
 
-/** The first block: thousands of sessions may be held, and most openings are smaller. */
-const SMALLEST_BLOCK_BYTES = 1024;
+/** The first block: thousands of sessions may be held, and few openings are larger. */
+const SMALLEST_BLOCK_BYTES = 512;
 
 /** The largest block: the last one may be all but empty. */
 const LARGEST_BLOCK_BYTES = 16 * 1024;
