@@ -17,7 +17,7 @@ const SHORT_SESSIONS = 20_000;
 export interface Rest {
   /** How often the program is. */
   readonly rounds: number;
-  /** How long a process rests before its memory is read, in ms. */
+  /** How long a process rests before its memory is read, in ms. V8 gives memory back some 8 s after the work. */
   readonly restMs: number;
 }
 

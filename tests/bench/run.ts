@@ -51,7 +51,7 @@ interface Plan {
 
 const FULL: Plan = {
   turns: { rounds: 5, seconds: 0.7 },
-  rest: { rounds: 3, restMs: 5_000 },
+  rest: { rounds: 3, restMs: 10_000 },
   coldStarts: 15,
   crashes: 10,
 };
