@@ -28,7 +28,7 @@ export class Ending {
     return this.#followers.size === 0;
   }
 
-  /** @throws the reason if it was aborted */
+  /** Throws if it was aborted. @throws the reason */
   throwIfAborted(): void {
     if (this.#aborted !== undefined) throw this.#aborted.reason;
   }

@@ -43,6 +43,8 @@ export interface Refusal {
 }
 
 const NO_BYTES = new Uint8Array();
+/** In the place of lists that nobody adds to now: a hold may last, and even an empty list that was added to is large. */
+const NONE: Uint8Array[] = [];
 
 /** What is done with the frame that is being read. */
 type Fate = "pass" | "drop" | "answer";
@@ -78,8 +80,9 @@ export class Http2Opening {
   #at = 0;
   #runFrom = 0;
   #runTo = 0;
-  #kept: Uint8Array[] = [];
-  #replies: Uint8Array[] = [];
+  /** What comes of it. */
+  #kept = NONE;
+  #replies = NONE;
 
   /** What the first bytes are. */
   get kind(): OpeningKind {
@@ -119,6 +122,7 @@ export class Http2Opening {
     this.#bytes = NO_BYTES;
     if (this.#refusal !== undefined) this.#answer(this.#toAnswer.splice(0), this.#refusal);
     const step = { kept: this.#kept, replies: this.#replies };
+    this.#kept = this.#replies = NONE;
     return malformed === undefined ? step : { ...step, malformed };
   }
 
