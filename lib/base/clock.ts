@@ -48,7 +48,7 @@ function bootClock(): () => number {
   };
 }
 
-/** One of several timeouts, one after the other. */
+/** A timer that is longer than `setTimeout` can be: several timeouts, one after the other. */
 function longTimer(delayMs: number, callback: () => void): CancelTimer {
   let cancel: CancelTimer;
   const dueMs = performance.now() + delayMs;

@@ -33,15 +33,27 @@ export class Ending {
     if (this.#aborted !== undefined) throw this.#aborted.reason;
   }
 
-  /** Calls all followers, in the order in which they came, and forgets them. Harmless when called twice. */
+  /**
+   * Calls all followers, in the order in which they came, and forgets them. Harmless when called twice.
+   *
+   * @throws the first error of a follower, after all of them were called
+   */
   abort(reason: unknown): void {
     if (this.#aborted !== undefined) return;
     this.#aborted = { reason };
-    const followers = [...this.#followers];
-    for (const follower of followers) if (this.#followers.delete(follower)) follower();
+    const errors: unknown[] = [];
+    for (const follower of [...this.#followers]) {
+      if (!this.#followers.delete(follower)) continue; // an earlier one has made it leave
+      try {
+        follower();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
   }
 
-  /** Calls `follower` once when it is aborted: now, if it was already. It must be quick and must not throw. */
+  /** Calls `follower` once when it is aborted: now, if it was already. It should be quick. */
   follow(follower: () => void): void {
     if (this.#aborted === undefined) this.#followers.add(follower);
     else follower();

@@ -149,7 +149,7 @@ export class Pool {
     if (session.project !== undefined || caller?.host === undefined) return;
     session.project = this.#ports.projectOf(caller.host);
     // If it waits already, it changes lines.
-    this.#queue.remove(session.id);
+    this.#queue.leaveLine(session.id);
   }
 
   /** Whether a seated session may carry what it is now known to say. */

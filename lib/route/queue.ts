@@ -5,9 +5,9 @@
  * bounded by the number of sessions that wait.
  *
  * The tag of a session is one more than its predecessor's in its project, or than V when it came, if that is more. V is
- * the highest tag that was seated. A session that leaves without a seat leaves its place to those behind it: they move up,
- * since their project has waited all the time. Otherwise short connections, of which `earth` opens one a second while it waits, would put their project ever further
- * back.
+ * the highest tag that was seated. A session that leaves without a seat leaves its place to the next of its project, which
+ * has waited all the time: those behind it move up. Otherwise short connections, of which `earth` opens one a second while
+ * it waits, would put their project ever further back.
  *
  * @see https://doi.org/10.1109/90.649569 Goyal, Vin, Cheng: Start-time fair queueing
  * @module
@@ -57,6 +57,12 @@ export class FairQueue {
     line.places.splice(at, 0, place);
     this.#places.set(id, place);
     renumber(line);
+  }
+
+  /** The session's project has become known: it leaves its line, until it is added to another. Harmless if it does not wait. */
+  leaveLine(id: number): void {
+    const place = this.#places.get(id);
+    if (place !== undefined) this.#remove(place);
   }
 
   /** The session's tag: lower ones first, then lower ids. `undefined` if it does not wait. May fall until it is seated. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { orAborted } from "../base/or_aborted.ts";
 import type { Pod } from "../kube/types.ts";
 import { awaitedBy } from "./builder_state.ts";
 import type { Observer, ScaleTarget } from "./observer.ts";
@@ -31,7 +32,10 @@ export interface ExplainPorts extends PodInquiryPorts {
 /** How long an explanation serves all clients whose time is up, in ms. */
 const KEEP_MS = 2_000;
 
-/** Makes the function that explains. It never throws. */
+/** Said to nobody: whoever has asked is being cut. */
+const NOT_KNOWN = "the reason was not waited for";
+
+/** Makes the function that explains, until its signal is aborted. It never throws. */
 export function waitExplainer(
   target: ScaleTarget,
   ports: ExplainPorts,
@@ -40,9 +44,10 @@ export function waitExplainer(
   return (signal) => {
     const nowMs = ports.clock.nowMs();
     if (last === undefined || nowMs - last.atMs > KEEP_MS) {
-      last = { text: explain(target, ports, signal), atMs: nowMs };
+      // It bounds its own time. The signal of the first who asks is not that of the others.
+      last = { text: explain(target, ports, new AbortController().signal), atMs: nowMs };
     }
-    return last.text;
+    return orAborted(last.text, signal).catch(() => NOT_KNOWN);
   };
 }
 

@@ -1,16 +1,17 @@
 /**
  * Spreads the dials of clients that are released together over turns of the event loop. Thousands that are begun in one
- * turn keep the loop from all else: the first client is served when the last one's dial has begun, and the time limit of
- * a connect runs out before anybody has looked whether it is there. Bounds no dial that hangs: those behind it go on.
+ * turn keep the loop from all else: the first client is served only after the last dial has begun, and the time limit of a
+ * connect runs out before anybody has looked whether it is there. A dial that hangs holds up nobody: how many are under way
+ * is not limited.
  *
  * @module
  */
 import type { Clock } from "../base/clock.ts";
 
-/** Dials that are begun in one turn. */
-export const AT_ONCE = 64;
+/** With fewer under way, a dial begins at once. Of those that have to wait, so many begin in each turn. */
+export const AT_ONCE = 128;
 
-/** Begins dials. */
+/** Begins the dials to one builder. */
 export class DialPace {
   readonly #clock: Pick<Clock, "setTimer">;
   readonly #waiting: (() => void)[] = [];

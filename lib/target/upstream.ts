@@ -73,6 +73,10 @@ export class Upstream implements Dialler {
   }
 
   dial(backend: Backend, signal: AbortSignal): Promise<Conn> {
+    return this.#pace.run(() => this.#dial(backend, signal));
+  }
+
+  #dial(backend: Backend, signal: AbortSignal): Promise<Conn> {
     const { upstream } = this.#settings;
     if (upstream === "port-forward") return this.#forward(backend, signal);
     if (upstream !== "auto") return this.#direct(backend, upstream, signal);
@@ -137,8 +141,7 @@ export class Upstream implements Dialler {
   ): Promise<Conn> {
     const { network, clock } = this.#ports;
     const connectTimeoutMs = Math.min(limitMs, this.#settings.connectTimeoutMs);
-    const settings = { ...this.#settings, upstream, connectTimeoutMs };
-    return this.#pace.run(() => dial(network, clock, backend, settings, signal));
+    return dial(network, clock, backend, { ...this.#settings, upstream, connectTimeoutMs }, signal);
   }
 
   async #forward({ pod }: Backend, signal: AbortSignal): Promise<Conn> {

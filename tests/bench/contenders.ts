@@ -1,7 +1,7 @@
 /**
  * The proxies that are measured side by side in front of one backend, each with a minimal configuration of its own: the
- * program, a bare relay on the same runtime, the Go `io.Copy` proxy, and HAProxy and nginx where Debian's packages of these names are installed.
- * `HAPROXY` and `NGINX` name the programs, where they are not in the path.
+ * program, a bare relay on the same runtime, the Go `io.Copy` proxy, and HAProxy and nginx where Debian's packages of these
+ * names are installed. `HAPROXY` and `NGINX` name the programs, where they are not in the path.
  *
  * @module
  */
@@ -71,8 +71,8 @@ export interface Setting {
   readonly peers: Peers;
   readonly installed: Installed;
   readonly folder: string;
-  /** The compiled `peers/bare.js`. */
-  readonly bare: string;
+  /** Compiles `peers/bare.js`, once. */
+  readonly bare: () => Promise<string>;
   readonly tls?: Tls;
 }
 
@@ -94,7 +94,7 @@ export async function start(setting: Setting, name: Contender): Promise<Running 
       ]);
     }
     case "Deno, bare":
-      return await startPeer(name, folder, (address) => [setting.bare, address, backend]);
+      return await startPeer(name, folder, async (address) => [await setting.bare(), address, backend]);
     case "HAProxy":
     case "HAProxy, all threads":
       if (installed.haproxy === undefined) return undefined;

@@ -33,6 +33,7 @@ import { programVersion, Stage } from "./stage.ts";
 import { measureTls } from "./tls.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const BARE = `${ROOT}tests/bench/peers/bare.js`;
 const DOCUMENT = `${ROOT}docs/performance.md`;
 const PLOTS = "performance";
 /** What 9,000 sessions need, in the program and in the process of the clients and daemons. */
@@ -78,8 +79,8 @@ interface Bench {
   readonly folder: string;
   readonly peers: Peers;
   readonly installed: Installed;
-  /** The compiled `peers/bare.js`. */
-  readonly bare: string;
+  /** Compiles `peers/bare.js`, once. */
+  readonly bare: () => Promise<string>;
   /** Memory of the empty program, measured once. */
   readonly emptyMb: () => Promise<readonly number[]>;
 }
@@ -252,12 +253,13 @@ async function main(args: readonly string[]): Promise<number> {
   const folder = await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-bench-" });
   try {
     let empty: Promise<readonly number[]> | undefined;
+    let bare: Promise<string> | undefined;
     return await measure({
       asked,
       folder,
       peers: await buildPeers(),
       installed: await installedPeers(),
-      bare: await compileBeside(folder, "bare", await Deno.readTextFile(`${ROOT}tests/bench/peers/bare.js`)),
+      bare: () => bare ??= Deno.readTextFile(BARE).then((source) => compileBeside(folder, "bare", source)),
       emptyMb: () => empty ??= measureEmpty(folder, asked.plan.rest),
     });
   } finally {

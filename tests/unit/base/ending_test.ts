@@ -31,6 +31,15 @@ Deno.test("Ending calls at once who comes late, and nobody who has left, even in
   assert.ok(ending.isFree);
 });
 
+Deno.test("Ending calls those behind one that throws, too", () => {
+  const ending = new Ending();
+  let called = 0;
+  ending.follow(() => assert.fail("a bug"));
+  ending.follow(() => called++);
+  assert.throws(() => ending.abort("the end"), /a bug/);
+  assert.equal(called, 1);
+});
+
 Deno.test("anySignal() follows an Ending among signals, from the start or later, and leaves it", () => {
   const ending = new Ending();
   const before = anySignal(new AbortController().signal, ending);

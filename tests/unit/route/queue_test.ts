@@ -81,6 +81,19 @@ Deno.test("FairQueue gives the place of one that leaves to the next of its proje
   assert.deepEqual(drain(queue, [2, 4, 5, 6, 7]), [2, 7, 4, 5, 6]);
 });
 
+Deno.test("FairQueue gives nobody the place of one that turns out to belong to another project", () => {
+  const queue = new FairQueue();
+  queue.add(1, undefined);
+  for (let id = 2; id < 5; id++) queue.add(id, "a");
+  for (let id = 2; id < 5; id++) queue.seated(id);
+  queue.add(5, "b");
+  queue.add(6, undefined);
+  queue.leaveLine(1);
+  queue.add(1, "a");
+  assert.deepEqual([1, 5, 6].map((id) => queue.tag(id)), [4, 4, 4], "the last to come is not the first");
+  queue.leaveLine(7);
+});
+
 Deno.test("FairQueue never puts a session back that waits, but for a later one of its project that was seated first", () => {
   const queue = queueOf("aab");
   queue.seated(2);

@@ -11,7 +11,7 @@ import type { ReadinessMode } from "../../../lib/scaler/readiness.ts";
 import { ONE_POD } from "../../support/capacity.ts";
 import { recordingLog } from "../../support/recording_log.ts";
 import { testClient } from "../../support/test_client.ts";
-import { VirtualClock } from "../../support/virtual_clock.ts";
+import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 
 const SIGNAL = new AbortController().signal;
 
@@ -212,10 +212,10 @@ for (const [because, facts, says] of CASES) {
 
 Deno.test("waitExplainer() asks for the pod once for all whose time is up within two seconds", async () => {
   const { clock, asked, explain } = setUp({});
-  const first = explain(SIGNAL);
-  assert.equal(explain(SIGNAL), first);
+  await Promise.all([explain(SIGNAL), explain(SIGNAL)]);
   await clock.advance(2_000);
-  assert.equal(explain(SIGNAL), first);
+  await explain(SIGNAL);
+  assert.equal(asked.length, 1);
   await clock.advance(1);
   await explain(SIGNAL);
   assert.deepEqual(asked, ["/api/v1/namespaces/n/pods/b-0", "/api/v1/namespaces/n/pods/b-0"]);
@@ -236,6 +236,19 @@ Deno.test("waitExplainer() says what it knows after two seconds without an answe
   await clock.advance(1);
   assert.equal(said, "pod b-0 is ready, but connections to it fail");
   assert.equal(clock.pending, 0, "no timer is left");
+});
+
+Deno.test("waitExplainer() is done at once for whoever is cut, and goes on for the others who ask", async () => {
+  const { clock, explain } = setUp({ answer: "silence", pods: [READY] });
+  const cut = new AbortController();
+  const said: string[] = [];
+  void explain(cut.signal).then((text) => said.push(text));
+  void explain(SIGNAL).then((text) => said.push(text));
+  cut.abort();
+  await settle();
+  assert.deepEqual(said, ["the reason was not waited for"]);
+  await clock.advance(2_000);
+  assert.equal(said[1], "pod b-0 is ready, but connections to it fail");
 });
 
 type Status = NonNullable<Pod["status"]>;

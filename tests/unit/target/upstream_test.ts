@@ -6,6 +6,7 @@ import { SERVICE_ACCOUNT } from "../../../lib/kube/cluster.ts";
 import type { Http } from "../../../lib/kube/http.ts";
 import { OPCODE } from "../../../lib/kube/websocket_frames.ts";
 import type { Backend } from "../../../lib/scaler/backends.ts";
+import { AT_ONCE } from "../../../lib/target/dial_pace.ts";
 import { DialError } from "../../../lib/target/seats.ts";
 import { PROBE_MS, Upstream, type UpstreamPorts } from "../../../lib/target/upstream.ts";
 import { concat, MemoryConn, writeAll } from "../../support/memory_network.ts";
@@ -82,6 +83,7 @@ function setUp(
   const network = {
     listen: () => assert.fail("nobody listens here"),
     connect({ hostname }: { hostname: string }, signal: AbortSignal): Promise<Conn> {
+      if (signal.aborted) return Promise.reject(signal.reason);
       tried.push(hostname);
       if (world.direct === "connects") return Promise.resolve(MemoryConn.pair()[0]);
       if (world.direct !== "hangs") return Promise.reject(FAULTS[world.direct]);
@@ -117,10 +119,29 @@ function setUp(
     return { outcome, tried: [...tried], tookMs: clock.nowMs() - startMs };
   };
   const chosen = () => log.of("upstream_selected").map(({ fields }) => fields);
-  return { world, dialler, dial, chosen, log, clock };
+  return { world, dialler, dial, tried, chosen, log, clock };
 }
 
 const FORWARD = "/api/v1/namespaces/n/pods/buildkitd-0/portforward?ports=1234";
+
+Deno.test("Upstream begins the dials of very many clients in several turns, each with a time limit of its own", async () => {
+  const { dialler, tried, clock } = setUp("slices", { direct: "hangs", forward: "connects" });
+  const cut = new AbortController();
+  const failures: unknown[] = [];
+  for (let client = 0; client < 2 * AT_ONCE; client++) {
+    const signal = client === AT_ONCE ? cut.signal : SIGNAL;
+    dialler.dial(BACKEND, signal).catch((error) => failures.push(error));
+  }
+  await settle();
+  assert.equal(tried.length, AT_ONCE);
+  cut.abort("the client has left");
+  await clock.advance(0);
+  assert.deepEqual(failures, ["the client has left"]);
+  assert.equal(tried.length, 2 * AT_ONCE - 1, "those behind dials that hang are begun, too");
+  await clock.advance(DIAL_SETTINGS.connectTimeoutMs);
+  assert.equal(failures.length, 2 * AT_ONCE);
+  assert.equal(clock.pending, 0);
+});
 
 Deno.test("Upstream auto, in a cluster, dials addresses only, and says nothing", async () => {
   const { dial, chosen, world } = setUp("auto", {
