@@ -4,8 +4,8 @@
  * @module
  */
 
-/** The smallest block. Thousands of sessions may be held, and their openings mostly come in one piece. */
-const SMALLEST_BLOCK_BYTES = 128;
+/** The first block: thousands of sessions may be held, and few openings are larger. */
+const SMALLEST_BLOCK_BYTES = 512;
 
 /** The largest block: the last one may be all but empty. */
 const LARGEST_BLOCK_BYTES = 16 * 1024;
@@ -13,8 +13,8 @@ const LARGEST_BLOCK_BYTES = 16 * 1024;
 const NO_BYTES = new Uint8Array();
 
 /**
- * Bytes in order. They are copied into blocks, each at least twice as large as the one before: a buffer costs some hundred bytes
- * of its own, and a client may send its bytes one by one.
+ * Bytes in order. They are copied into blocks, each twice as large as the one before: a buffer costs some hundred bytes of
+ * its own, and a client may send its bytes one by one.
  */
 export class Pieces {
   #whole: Uint8Array[] = [];
@@ -24,7 +24,7 @@ export class Pieces {
   /** Adds a copy of some bytes at the end. */
   push(bytes: Uint8Array): void {
     for (let rest = bytes; rest.byteLength > 0;) {
-      if (this.#usedBytes === this.#block.byteLength) this.#grow(rest.byteLength);
+      if (this.#usedBytes === this.#block.byteLength) this.#grow();
       const part = rest.subarray(0, this.#block.byteLength - this.#usedBytes);
       this.#block.set(part, this.#usedBytes);
       this.#usedBytes += part.byteLength;
@@ -40,9 +40,11 @@ export class Pieces {
     return all;
   }
 
-  #grow(wantedBytes: number): void {
-    const leastBytes = Math.max(SMALLEST_BLOCK_BYTES, 2 * this.#block.byteLength);
-    const nextBytes = Math.min(LARGEST_BLOCK_BYTES, Math.max(leastBytes, wantedBytes));
+  #grow(): void {
+    const nextBytes = Math.min(
+      LARGEST_BLOCK_BYTES,
+      Math.max(SMALLEST_BLOCK_BYTES, 2 * this.#block.byteLength),
+    );
     this.#close();
     this.#block = new Uint8Array(nextBytes);
   }
