@@ -108,6 +108,8 @@ export interface Verdict {
   readonly bar: string;
   /** What was found, or why nothing was. */
   readonly found: string;
+  /** The same of the bare relay, which shows what the runtime permits; undefined if it was not measured. */
+  readonly bare: string | undefined;
   /** Whether the bar holds. False if a contender is missing that it needs. */
   readonly holds: boolean;
   /** Whether it is only an aim. */
@@ -122,19 +124,25 @@ export function verdicts(bars: readonly Bar[], rows: readonly Row[]): readonly V
   });
 }
 
-function judge(bar: Bar, row: Row): Pick<Verdict, "bar" | "found" | "holds"> {
+function judge(bar: Bar, row: Row): Pick<Verdict, "bar" | "found" | "bare" | "holds"> {
   const others = "above" in bar ? [bar.above] : "beside" in bar ? bar.beside : [];
   const text = described(bar, row.unit);
   const missing = ["program" as const, ...others].filter((name) => row.by[name] === undefined);
-  if (missing.length > 0) return { bar: text, found: `not measured: ${missing.join(", ")}`, holds: false };
-  const value = median(row.by.program!);
+  if (missing.length > 0) {
+    return { bar: text, found: `not measured: ${missing.join(", ")}`, bare: undefined, holds: false };
+  }
   const other = Math.max(...others.map((name) => median(row.by[name]!)));
-  const found = "above" in bar ? value - other : "beside" in bar ? value / other : value;
-  const holds = "atLeast" in bar ? found >= bar.atLeast : found <= bar.atMost;
+  const of = (values: readonly number[]) =>
+    "above" in bar ? median(values) - other : "beside" in bar ? median(values) / other : median(values);
+  const written = (value: number) =>
+    "beside" in bar ? `${value.toFixed(2)} times` : `${digits(value)} ${row.unit}`;
+  const found = of(row.by.program!);
+  const bare = row.by["Deno, bare"];
   return {
     bar: text,
-    found: "beside" in bar ? `${found.toFixed(2)} times` : `${digits(found)} ${row.unit}`,
-    holds,
+    found: written(found),
+    bare: bare && written(of(bare)),
+    holds: "atLeast" in bar ? found >= bar.atLeast : found <= bar.atMost,
   };
 }
 

@@ -36,11 +36,12 @@ export function partTable({ contenders, rows }: Part): string {
 /** What became of the bars. */
 export function verdictTable(verdicts: readonly Verdict[]): string {
   return table(
-    ["", "bar", "found", "verdict"],
-    verdicts.map(({ row, bar, found, holds, isAim }) => [
+    ["", "bar", "found", "Deno, bare", "verdict"],
+    verdicts.map(({ row, bar, found, bare, holds, isAim }) => [
       row.what,
       isAim ? `aim: ${bar}` : bar,
       found,
+      bare ?? "–",
       holds ? "holds" : isAim ? "missed" : "**fails**",
     ]),
   );

@@ -47,6 +47,14 @@ Deno.test("verdicts() limits a ratio, a difference and a value from above", () =
   assert.deepEqual(verdict({ row: "streams", atMost: 59 }, by), ["60.0 GB/s", false]);
 });
 
+Deno.test("verdicts() tells the same of the bare relay where it was measured", () => {
+  const by = { program: [2], "Deno, bare": [3], Go: [4], empty: [1] };
+  const bareOf = (bar: Bar, found: Row["by"] = by) => verdicts([bar], [row(found)])[0]!.bare;
+  assert.equal(bareOf({ row: "streams", beside: ["Go"], atLeast: 1 }), "0.75 times");
+  assert.equal(bareOf({ row: "streams", above: "empty", atMost: 1 }), "2.00 GB/s");
+  assert.equal(bareOf({ row: "streams", atMost: 1 }, { program: [2] }), undefined);
+});
+
 Deno.test("verdicts() fails a bar when a contender was not measured", () => {
   const bar: Bar = { row: "streams", beside: ["Go", "HAProxy"], atLeast: 0.1 };
   assert.deepEqual(verdict(bar, { program: [2], Go: [1] }), ["not measured: HAProxy", false]);

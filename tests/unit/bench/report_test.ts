@@ -23,6 +23,7 @@ const MISSED: Verdict = {
   row: PART.rows[0]!,
   bar: "at least 1 of Go",
   found: "0.90",
+  bare: "0.95",
   holds: false,
   isAim: false,
 };
@@ -41,12 +42,16 @@ Deno.test("partTable() tells a peer that is not installed from a value that ther
 });
 
 Deno.test("verdictTable() tells a bar that fails from an aim that is missed", () => {
-  const lines = verdictTable([MISSED, { ...MISSED, isAim: true }, { ...MISSED, holds: true }]).split("\n")
+  const lines = verdictTable([MISSED, { ...MISSED, isAim: true }, {
+    ...MISSED,
+    holds: true,
+    bare: undefined,
+  }]).split("\n")
     .slice(2);
   assert.deepEqual(lines.map((line) => line.split("|").slice(2, -1).map((cell) => cell.trim())), [
-    ["at least 1 of Go", "0.90", "**fails**"],
-    ["aim: at least 1 of Go", "0.90", "missed"],
-    ["at least 1 of Go", "0.90", "holds"],
+    ["at least 1 of Go", "0.90", "0.95", "**fails**"],
+    ["aim: at least 1 of Go", "0.90", "0.95", "missed"],
+    ["at least 1 of Go", "0.90", "–", "holds"],
   ]);
 });
 
