@@ -16,7 +16,7 @@ export const OPEN_CALLS_LIMIT = 1_000;
  * quarter of a set's memory: thousands of holds may have a thousand calls each.
  */
 export class OpenCalls {
-  readonly #streams: number[] = [];
+  #streams: number[] = [];
   #last = 0;
 
   /** Lowest first. */
@@ -33,7 +33,9 @@ export class OpenCalls {
   open(stream: number): void {
     if (stream <= this.#last) return;
     this.#last = stream;
-    this.#streams.push(stream);
+    // V8 makes room for 17 where one is pushed to an empty array.
+    if (this.#streams.length === 0) this.#streams = [stream];
+    else this.#streams.push(stream);
   }
 
   /** The client has given the call up. */

@@ -14,8 +14,9 @@ import type { Conn } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { type Arrival, DialError, type Door, type Seat, type Seats, type WaitsFor } from "../target/seats.ts";
 import { clientLeft, HoldEnded, silentWhileHeld } from "./goodbye.ts";
-import { Hold, type HoldBudget } from "./hold.ts";
+import { Hold, type HoldBudget, type HoldEvents, type Leaving } from "./hold.ts";
 import { GRPC_STATUS } from "./http2_errors.ts";
+import type { Malformed } from "./http2_faults.ts";
 import { Introduction } from "./introduction.ts";
 import { WaitLimit } from "./wait_limit.ts";
 
@@ -61,8 +62,8 @@ export interface Client {
   readonly silentForMs?: number | undefined;
 }
 
-/** The wait of one session. */
-export class Wait {
+/** The wait of one session. There may be thousands: it keeps few functions of its own. */
+export class Wait implements HoldEvents {
   /** Holds the client. */
   readonly hold: Hold;
   readonly #id: number;
@@ -75,6 +76,7 @@ export class Wait {
   #dialling: AbortController | undefined;
   #ended: { readonly reason: unknown } | undefined;
   readonly #door: Door;
+  readonly #startedMs: number;
   readonly #limit: WaitLimit;
   readonly #introduction: Introduction;
   #waitsFor: WaitsFor = "pod";
@@ -95,22 +97,9 @@ export class Wait {
     this.#settings = settings;
     this.#ports = ports;
     this.#ends = ends;
-    const startedMs = clock.nowMs();
+    this.#startedMs = clock.nowMs();
     this.#introduction = new Introduction(clock, (caller) => void seats.identify(id, caller), silentForMs);
-    this.hold = new Hold(downstream, budget, {
-      bytes: () => {
-        seats.used(id);
-        this.#introduction.heard(this.hold.words);
-        this.#decline();
-      },
-      left: (how) => {
-        this.#introduction.left();
-        this.#waiting.abort(clientLeft(how, this.hold, clock.nowMs() - startedMs));
-      },
-      malformed: ({ why }) => {
-        this.end(new HoldEnded("protocol_error", `The client breaks the HTTP/2 protocol: ${why}`));
-      },
-    });
+    this.hold = new Hold(downstream, budget, this);
     this.#limit = new WaitLimit(clock, seats.limitsOf(door), (waitsFor) => this.#timeIsUp(waitsFor));
     ends.cut.follow(this.#onCut);
     ends.refuse.follow(this.#onRefuse);
@@ -152,6 +141,21 @@ export class Wait {
       this.#startParsing();
       await sleep(clock, backoffMs(attempt, REDIAL, random), waiting);
     }
+  }
+
+  bytes(): void {
+    this.#ports.seats.used(this.#id);
+    this.#introduction.heard(this.hold.words);
+    this.#decline();
+  }
+
+  left(how: Leaving): void {
+    this.#introduction.left();
+    this.#waiting.abort(clientLeft(how, this.hold, this.#ports.clock.nowMs() - this.#startedMs));
+  }
+
+  malformed({ why }: Malformed): void {
+    this.end(new HoldEnded("protocol_error", `The client breaks the HTTP/2 protocol: ${why}`));
   }
 
   /** It waits for this from now on. */
