@@ -46,9 +46,10 @@ export async function openingOf(tcp: Conn, clock: Clock, cut: Ending): Promise<O
     });
   let cancel = limit(SILENT_MS);
   cut.follow(onCut);
+  const taken = () => buffer.subarray(0, filled);
   const found = (kind: Opening["kind"], pending?: Promise<Uint8Array | null>): Opening => ({
     kind,
-    conn: new PrefixedConn(tcp, buffer.subarray(0, filled), tcp.remoteAddr, pending),
+    conn: new PrefixedConn(tcp, taken(), tcp.remoteAddr, pending),
     silentForMs: isLate && filled === 0 ? SILENT_MS : 0,
   });
   try {
@@ -64,13 +65,13 @@ export async function openingOf(tcp: Conn, clock: Clock, cut: Ending): Promise<O
         bytes = "over"; // whoever reads on sees the fault again
       }
       if (bytes === "over") {
-        return found(isMethodBegun(buffer.subarray(0, filled)) && !cut.aborted ? "http" : "session", pending);
+        return found(isMethodBegun(taken()) && !cut.aborted ? "http" : "session", pending);
       }
       if (bytes === null) return found("session", pending);
       filled += bytes.byteLength;
-      const is = speaksHttp1(buffer.subarray(0, filled));
+      const is = speaksHttp1(taken());
       if (is !== undefined) return found(is ? "http" : "session");
-      if (!isPatient && isMethodBegun(buffer.subarray(0, filled))) {
+      if (!isPatient && isMethodBegun(taken())) {
         isPatient = true;
         cancel();
         cancel = limit(METHOD_MS);

@@ -44,14 +44,14 @@ export function waitExplainer(
   return (signal) => {
     const nowMs = ports.clock.nowMs();
     if (last === undefined || nowMs - last.atMs > KEEP_MS) {
-      // It bounds its own time. The signal of the first who asks is not that of the others.
-      last = { text: explain(target, ports, new AbortController().signal), atMs: nowMs };
+      // Without a signal: it bounds its own time, and whoever asks first may leave before the others.
+      last = { text: explain(target, ports), atMs: nowMs };
     }
     return orAborted(last.text, signal).catch(() => NOT_KNOWN);
   };
 }
 
-async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSignal): Promise<string> {
+async function explain(target: ScaleTarget, ports: ExplainPorts): Promise<string> {
   const { placement, observer, scaler } = ports;
   const { agreement, pods } = placement;
   if (agreement.seen === undefined) return observer.fault ?? "the StatefulSet has not been read yet";
@@ -61,7 +61,7 @@ async function explain(target: ScaleTarget, ports: ExplainPorts, signal: AbortSi
   const candidates = pods.all.filter(({ ordinal }) => ordinal === awaited);
   const backend = candidates.find(({ terminating }) => !terminating) ?? candidates[0];
   const name = backend?.pod ?? observer.podName(awaited);
-  const found = await askForPod(target.namespace, name, ports, signal);
+  const found = await askForPod(target.namespace, name, ports);
   if (found === "missing") {
     return observer.fault ??
       `pod ${name} does not exist yet; the events of the StatefulSet "${target.name}" say why, if it is refused`;

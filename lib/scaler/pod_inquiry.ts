@@ -24,7 +24,7 @@ export async function askForPod(
   namespace: string,
   name: string,
   { client, clock }: PodInquiryPorts,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<Pod | "missing" | "forbidden" | undefined> {
   using limit = deadline(clock, ASK_MS, signal, () => new TimeoutError("Timed out reading the pod"));
   try {

@@ -4,10 +4,7 @@
  *
  * @module
  */
-import type { Bar, Contender } from "./figures.ts";
-
-/** The proxies that the program is compared with. */
-const PEERS: readonly Contender[] = ["Go", "HAProxy", "HAProxy, all threads", "nginx"];
+import { type Bar, PEERS } from "./figures.ts";
 
 const STREAMS = [1, 4, 64].flatMap((count) => [`streams-up-${count}`, `streams-down-${count}`]);
 

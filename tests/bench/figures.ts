@@ -23,6 +23,9 @@ export const CONTENDERS = [
 /** One of them. */
 export type Contender = typeof CONTENDERS[number];
 
+/** The proxies of others. */
+export const PEERS: readonly Contender[] = ["Go", "HAProxy", "HAProxy, all threads", "nginx"];
+
 /** One quantity, measured several times on each contender. */
 export interface Row {
   /** What bars refer to it by, unique in a run. */

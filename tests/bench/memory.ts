@@ -5,11 +5,11 @@
  * @module
  */
 import { type Setting, start } from "./contenders.ts";
-import type { Contender, Part, Row } from "./figures.ts";
+import { type Contender, type Part, PEERS, type Row } from "./figures.ts";
 import { Background, delay, descriptorLimit, Kept, output } from "./processes.ts";
 import { compileBeside } from "./same_runtime.ts";
 
-const PEERS: readonly Contender[] = ["Deno, bare", "Go", "HAProxy", "HAProxy, all threads", "nginx"];
+const OTHERS: readonly Contender[] = ["Deno, bare", ...PEERS];
 const COUNTS = [1_000, 9_000] as const;
 const SHORT_SESSIONS = 20_000;
 
@@ -46,7 +46,7 @@ export async function measureIdle(
     (row[name] ??= []).push(mb);
   };
   for (let round = 0; round < rest.rounds; round++) await idle(setting, "program", rest, note);
-  for (const peer of PEERS) await idle(setting, peer, rest, note);
+  for (const other of OTHERS) await idle(setting, other, rest, note);
   await afterwards(setting, rest, note);
   const empty = await emptyMb();
   const row = (id: string, what: string): Row => ({ id, what, unit: "MB", by: found.get(id) ?? {} });
@@ -62,7 +62,7 @@ export async function measureIdle(
     title: "Memory of idle sessions",
     meaning:
       "Resident memory, after each session has carried 4 KiB each way. Most of what the program takes when idle is the runtime, which the column of an empty program shows. A dash: Go's splice needs six descriptors for each session, and the limit of open files did not allow that many.",
-    contenders: ["program", "empty", ...PEERS],
+    contenders: ["program", "empty", ...OTHERS],
     rows: [
       compared("idle-0", "memory without sessions"),
       ...COUNTS.map((count) => compared(`idle-${count}`, `memory with ${sessions(count)}`)),

@@ -5,18 +5,10 @@
  * @module
  */
 import { type Running, type Setting, startAll } from "./contenders.ts";
-import type { Contender, Part, Plot, Row } from "./figures.ts";
+import { type Contender, type Part, PEERS, type Plot, type Row } from "./figures.ts";
 import { output } from "./processes.ts";
 
-const PROXIES: readonly Contender[] = [
-  "program",
-  "Deno, bare",
-  "Go",
-  "HAProxy",
-  "HAProxy, all threads",
-  "nginx",
-];
-const ALL: readonly Contender[] = ["direct", ...PROXIES];
+const ALL: readonly Contender[] = ["direct", "program", "Deno, bare", ...PEERS];
 const WARM_UP_SECONDS = 0.3;
 
 /** How often and how long each load is run. */
