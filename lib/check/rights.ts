@@ -1,5 +1,5 @@
 /**
- * The rights that the program uses with its settings, and what the caller lacks of them. docs/install.md and the chart's
+ * The rights that the program uses with its settings, and what the caller lacks of them. docs/security.md and the chart's
  * Role list the same rights. Pure.
  *
  * @module

@@ -63,7 +63,7 @@ export function builderConflicts(
       : [...listConflicts(builders), ...firstConflicts(settings, builders, given)],
     ...unknownPools(settings, pools),
     ...doorsTwice(settings.listeners ?? []),
-    ...unknownCordoned(settings, entries.map(({ name }) => name)),
+    ...cordonedConflicts(settings, entries.map(({ name }) => name)),
     ...sizeConflicts(settings, entries),
     ...limitConflicts(settings, pools, given("sessionsPerReplica")),
   ];
@@ -162,12 +162,16 @@ function doorsTwice(doors: readonly DoorSettings[]): string[] {
     .map((name) => `Cannot use "--listeners": found "${name}" twice, want one listener for it`);
 }
 
-function unknownCordoned({ cordoned = [] }: ManyBuildersSettings, names: readonly string[]): string[] {
-  return cordoned.filter((name) => !names.includes(name)).map((name) => {
+function cordonedConflicts({ cordoned = [] }: ManyBuildersSettings, names: readonly string[]): string[] {
+  const twice = repeated(cordoned).map((name) =>
+    `Cannot use "--cordoned": found ${quote(name)} twice, want it once`
+  );
+  const unknown = [...new Set(cordoned)].filter((name) => !names.includes(name)).map((name) => {
     const near = nearest(name, names);
     return `Cannot use "--cordoned": found ${quote(name)}, want the name of a builder` +
       (near === undefined ? "" : `: the nearest is ${quote(near)}`);
   });
+  return [...twice, ...unknown];
 }
 
 /** Replicas to keep that the builders of a pool cannot have. Those that are cordoned keep none. */

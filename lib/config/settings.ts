@@ -146,7 +146,7 @@ export const SETTINGS = {
     type: text("file"),
     default: undefined,
     topic: "proxy",
-    help: "speak TLS to buildkitd, whose certificate a CA of this PEM file has signed; without it: plain",
+    help: "PEM file with the CAs of buildkitd's certificate; the proxy then speaks TLS to buildkitd",
   }),
   upstreamTlsCert: row({
     flag: "--upstream-tls-cert",
@@ -305,7 +305,7 @@ export const SETTINGS = {
     type: duration(0),
     default: "8h0m0s",
     topic: "scaling",
-    help: "longest time for which POST /wake?for= keeps buildkitd awake; 0 means that it does not",
+    help: "longest time for which POST /wake?for= keeps buildkitd awake; 0 turns ?for= off",
     chart: { key: "maxWakeFor" },
   }),
   observe: row({
@@ -373,7 +373,7 @@ export const SETTINGS = {
     type: perPool(integer(0, 1_000_000), "4"),
     default: "4",
     topic: "builders",
-    help: "connections to a replica beyond which another one is used; 0 means no such number",
+    help: "connections to a replica beyond which another one is used; 0 means no such target",
     chart: { key: "sessionsPerReplica" },
   }),
   maxSessionsPerReplica: row({
@@ -419,7 +419,7 @@ export const SETTINGS = {
     type: choice("when", ["full", "never"]),
     default: "full",
     topic: "builders",
-    help: "when a connection uses another builder than its project's",
+    help: "whether a connection may use another builder when its project's is full",
     chart: { key: "overflow" },
   }),
   sessionIdleTimeoutMs: row({

@@ -517,14 +517,17 @@ export class Pool {
 
   #seated(session: Session, builder: RoutedBuilder, why: Route["why"], seat: Seat): void {
     this.#gave(seat, builder);
+    if (session.stage !== "watching") this.#turn++;
     session.stage = "seated";
     session.builder = builder;
     session.why = why;
     this.#release(session);
-    this.#turn++;
     session.trace = session.caller?.traceId;
     this.#siblings.began(session.trace, builder.name);
     this.#ports.metrics.record("routed_total", 1, { builder: builder.name, why });
+    if (session.queuedMs !== undefined) {
+      this.#ports.metrics.record("queue_seconds", session.queuedMs / 1000, {});
+    }
     if (this.#isTrivial) return;
     this.#decisions.push(
       `session ${session.id} of ${session.project ?? "no project"}: ${builder.name}, ${why}`,

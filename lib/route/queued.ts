@@ -62,11 +62,8 @@ export class Queued {
   /** The session is not queued any more. False if it was not. */
   remove(session: Session): boolean {
     if (!this.#all.delete(session)) return false;
-    const { clock, metrics } = this.#ports;
-    const ms = clock.nowMs() - session.queuedSinceMs!;
-    session.queuedMs = (session.queuedMs ?? 0) + ms;
+    session.queuedMs = (session.queuedMs ?? 0) + this.#ports.clock.nowMs() - session.queuedSinceMs!;
     session.queuedSinceMs = undefined;
-    metrics.record("queue_seconds", ms / 1000, {});
     this.#tell();
     return true;
   }

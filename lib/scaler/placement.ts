@@ -194,9 +194,9 @@ export class Placement {
     return neededBy(this.usage.needing, this.load, this.#capacity);
   }
 
-  /** How many pods the count or the held sessions of this proxy want. */
+  /** How many pods the count or the held sessions of this proxy want. A pod that a promise has closed is wanted by nobody. */
   get wanted(): number {
-    const wanted = Math.max(this.#agreement.seen?.replicas ?? 0, this.needed);
+    const wanted = Math.max(placeableBelow(this.#agreement), this.needed);
     return Math.min(wanted, this.#capacity.maxReplicas);
   }
 

@@ -24,10 +24,10 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     { autoscaler: { image: { repository: "mirror.example.com/o8t/buildkitd-proxy" } } },
     /which is the image of the Go program/,
   ],
-  ...["64Mi", "127Mi", "0.1Gi", "134217727", 1e8].map((memory): readonly [string, unknown, RegExp] => [
+  ...["64Mi", "255Mi", "0.2Gi", "268435455", 2e8].map((memory): readonly [string, unknown, RegExp] => [
     `a memory limit of ${memory}`,
     { autoscaler: { resources: { limits: { memory } } } },
-    /autoscaler\.resources\.limits\.memory is .*Want at least 128Mi, or no limit/,
+    /autoscaler\.resources\.limits\.memory is .*Want at least 256Mi, or no limit/,
   ]),
   [
     "two security contexts of one container",

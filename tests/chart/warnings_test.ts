@@ -77,7 +77,7 @@ const SILENT: readonly (readonly [string, unknown])[] = [
   ["a builder without drain that is killed at once", {
     buildkitd: { preset: "moby", terminationGracePeriodSeconds: 0, drain: { enabled: false } },
   }],
-  ["enough memory", { autoscaler: { resources: { limits: { memory: "128Mi" } } } }],
+  ["enough memory", { autoscaler: { resources: { limits: { memory: "256Mi" } } } }],
   ["memory in another unit", { autoscaler: { resources: { limits: { memory: "1Gi", cpu: 1 } } } }],
   ["no resources", { autoscaler: { resources: null } }],
   ["a load balancer for some, with a check of its own", {

@@ -26,7 +26,7 @@ function otherValues(release: Release) {
       },
       service: { port: 1234 },
       startupProbe: { enabled: true },
-      resources: { limits: { memory: "128Mi" } },
+      resources: { limits: { memory: "256Mi" } },
     },
     {
       preset: "moby",

@@ -179,7 +179,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     file: "scaler/placement.ts",
     change: [[
       "!terminating &&\n      ordinal < Math.min(placeableBelow(this.#agreement), this.#capacity.maxReplicas)",
-      "ordinal < this.#maxReplicas",
+      "ordinal < this.#capacity.maxReplicas",
     ]],
   },
   "watched-list": {

@@ -31,8 +31,8 @@ What the values of the Go program's chart may ask for and cannot have, as a list
 {{- end -}}
 {{- $memory := (((.Values.autoscaler.resources).limits).memory) | default "" | toString -}}
 {{- if $memory -}}
-{{- if lt (include "buildkitd-stack.bytes" $memory | float64) 134217728.0 -}}
-{{- $problems = append $problems (printf "autoscaler.resources.limits.memory is %s: a proxy takes about 70 MB, and 30 MB more for 1,000 clients, and all builds end when it reaches its limit. Want at least 128Mi, or no limit" $memory) -}}
+{{- if lt (include "buildkitd-stack.bytes" $memory | float64) 268435456.0 -}}
+{{- $problems = append $problems (printf "autoscaler.resources.limits.memory is %s: a proxy takes about 65 MB when idle, and up to 200 MB with much traffic, and all builds end when it reaches its limit. Want at least 256Mi, or no limit" $memory) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $problems -}}

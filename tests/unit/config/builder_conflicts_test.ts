@@ -185,6 +185,11 @@ const REFUSED: readonly (readonly [what: string, flags: Flags, ...problems: read
     'Cannot use "--cordoned": found "x", want the name of a builder',
   ],
   [
+    "a builder that is cordoned twice",
+    { builders: "buildkitd,buildkitd-b2", cordoned: "buildkitd-b2,buildkitd-b2" },
+    'Cannot use "--cordoned": found "buildkitd-b2" twice, want it once',
+  ],
+  [
     "more replicas than one builder has",
     { minReplicas: "2", warm: "Mon 07:00-08:00 UTC=2" },
     'Cannot use "--min-replicas": found 2 replicas, want at most 1: "--max-replicas" 1 for one builder',

@@ -211,6 +211,41 @@ Deno.test("Router holds watchers without a limit, and they wake nothing, keep no
   }
 });
 
+Deno.test("Router: a watcher that gets a seat moves no session that waits for its turn's builder", async () => {
+  const world = new PoolWorld({
+    builders: ["b1", "b2", "b3"],
+    policy: { placement: "round-robin" },
+    ...FULL,
+  });
+  world.builder("b1").run(1);
+  const first = await world.come(builds());
+  const second = await world.come(builds());
+  assert.deepEqual([podOf(first), world.builder("b2").placement.needed], ["b1-0", 1]);
+  const watcher = await world.come(WATCHES);
+  assert.equal(podOf(watcher), "b1-0");
+  world.builder("b3").change({});
+  await world.pass(0);
+  assert.deepEqual(["b2", "b3"].map((name) => world.builder(name).placement.needed), [1, 0]);
+  for (const session of [first, second, watcher]) await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router counts the time in the queue of sessions that got a builder, and of no others", async () => {
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  world.builder("b1").run(1);
+  const first = await world.come(builds());
+  const leaves = await world.come(builds());
+  const stays = await world.come(builds());
+  await world.pass(5_000);
+  await world.end(leaves);
+  assert.equal(world.metrics.value("queue_seconds"), 0);
+  await world.end(first);
+  assert.equal(podOf(stays), "b1-0");
+  assert.equal(world.metrics.value("queue_seconds"), 1);
+  await world.end(stays);
+  world.assertEmpty();
+});
+
 Deno.test("Router holds a watcher without a limit also while a pod that looks ready refuses its connections", async () => {
   for (const builders of [["b1"], ["b1", "b2"]]) {
     const world = new PoolWorld({ builders });

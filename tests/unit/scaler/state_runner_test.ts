@@ -119,6 +119,32 @@ Deno.test("StateRunner.state is right in the very step in which something has ch
   await stop();
 });
 
+Deno.test("StateRunner: a pod that a promise has closed is not awaited, however long the answers take", async () => {
+  const { clock, placement, see, runner, told, stop } = setUp();
+  assert.equal(placement.promise({ below: 0, version: "10" }), true);
+  placement.lookAgain();
+  await clock.advance(READY_WAIT_MS);
+  assert.equal(runner.awaitedSinceMs, undefined);
+  assert.deepEqual(told, ["asleep"]);
+  placement.hold(1, true);
+  assert.equal(runner.awaitedSinceMs, clock.nowMs());
+  assert.deepEqual(told, ["asleep", "starting"]);
+  placement.end(1);
+  see(0);
+  placement.pods.set([]);
+  assert.deepEqual(told, ["asleep", "starting", "asleep"]);
+  await stop();
+});
+
+Deno.test("StateRunner: the growth of a builder is not stuck while a promise closes its last pod", async () => {
+  const { clock, placement, runner, stop } = setUp({ replicas: 2 });
+  assert.equal(placement.promise({ below: 1, version: "10" }), true);
+  placement.lookAgain();
+  await clock.advance(READY_WAIT_MS);
+  assert.deepEqual([runner.state, runner.isStuck], ["ready", false]);
+  await stop();
+});
+
 Deno.test("StateRunner: a count that cannot be raised for 10 s makes it stuck", async () => {
   const { clock, placement, runner, stop } = setUp({ replicas: 0 });
   assert.equal(runner.state, "asleep");
