@@ -80,7 +80,7 @@ export function pathViolations({ path, text }: Document, exists: (path: string) 
 
 /** Flags of other programs, flags that are no settings, and a mistake that a document shows. */
 const OTHER_FLAGS = [
-  ...["--type", "--replicas", "--watch", "--cascade", "--all-namespaces", "--previous"], // kubectl
+  ...["--type", "--replicas", "--watch", "--cascade", "--all-namespaces", "--previous", "--overwrite"], // kubectl
   ...["--set", "--values", "--install", "--reuse-values", "--reset-then-reuse-values", "--reset-values"], // helm
   ...["--force-conflicts", "--logs"],
   ...["--driver", "--append", "--bootstrap", "--platform", "--target", "--push", "--load", "--output"], // buildx
