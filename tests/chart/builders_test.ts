@@ -463,6 +463,20 @@ const REFUSED: readonly (readonly [string, Tree, RegExp])[] = [
     /minReplicas is 2, and builders that are not cordoned times maxReplicas is 1: want the first at most the second/,
   ],
   [
+    "a warm window with more replicas than a pool has",
+    {
+      buildkitd: { builders: 2 },
+      autoscaler: {
+        autoscalerConfig: {
+          warm: "Mon 07:00-08:00 Europe/Berlin=2; arm64/Tue 07:00-08:00 UTC=2; Sun 07:00-08:00 UTC=3",
+        },
+      },
+      pools: { arm64: { warm: "Sat 08:00-12:00 UTC=1; Sun 08:00-12:00 UTC=4" } },
+    },
+    /warm has "Sun 07:00-08:00 UTC=3", and builders times maxReplicas is 2: want no window with more/,
+    /warm has "Sun 08:00-12:00 UTC=4" in pool "arm64", and builders times maxReplicas is 2: want no window with more/,
+  ],
+  [
     "a minimum of a pool of which all builders are cordoned",
     { buildkitd: { cordoned: [`${FIRST}-arm64`] }, pools: { arm64: { minReplicas: 1 } } },
     /minReplicas is 1 in pool "arm64", and builders that are not cordoned times maxReplicas is 0: want/,

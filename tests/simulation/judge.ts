@@ -69,6 +69,9 @@ const FIRST_CALL_MS = 6_000;
 /** A connection of the same trace that comes so soon after another, in ms, goes where that went. */
 const SIBLING_MS = 50_000;
 
+/** For so long after an announcement others may promise what it asks for: the leader's patience, in ms. */
+const ANSWERS_MS = 10_000;
+
 /** By then the watchers of a pod that was told to stop have been ended, in ms. */
 const WATCHERS_END_MS = 5_000;
 
@@ -438,7 +441,8 @@ export class Judge {
     this.#traces.set(key, { set, placedMs: nowMs });
     if (last === undefined || last.set === set || nowMs - last.placedMs > SIBLING_MS) return;
     // A promise may have closed that pod meanwhile, and a full builder takes none but for those that still run.
-    if (!this.seesClearly || this.lenient || this.#queues || this.#loweringMs >= last.placedMs) return;
+    if (!this.seesClearly || this.lenient || this.#queues) return;
+    if (this.#loweringMs + ANSWERS_MS >= last.placedMs) return;
     const other = this.usable.since(last.placedMs, last.set);
     if (other !== undefined) {
       this.#fail(`Client ${client} goes to ${pod.name}, and a connection of its trace went to ${other}`);

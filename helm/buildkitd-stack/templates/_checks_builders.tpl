@@ -141,6 +141,11 @@ What the values say wrongly of builders and pools, as a list in YAML.
 {{- if gt (int $numbers.minReplicas) (int $most) -}}
 {{- $problems = append $problems (printf "minReplicas is %d%s, and builders%s times maxReplicas is %d: want the first at most the second" (int $numbers.minReplicas) $of (ternary "" " that are not cordoned" (empty $cordoned)) $most) -}}
 {{- end -}}
+{{- range $window := fromYamlArray (include "buildkitd-stack.pools.warm" (dict "root" $ "pool" $pool)) -}}
+{{- if gt (int (regexFind "[0-9]+$" $window)) (int $most) -}}
+{{- $problems = append $problems (printf "warm has %q%s, and builders%s times maxReplicas is %d: want no window with more" $window $of (ternary "" " that are not cordoned" (empty $cordoned)) $most) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (gt (int $numbers.maxSessionsPerReplica) 0) (lt (int $numbers.maxSessionsPerReplica) (int $numbers.sessionsPerReplica)) -}}
 {{- $problems = append $problems (printf "maxSessionsPerReplica is %d, and sessionsPerReplica is %d%s: want the first at least as high as the second" (int $numbers.maxSessionsPerReplica) (int $numbers.sessionsPerReplica) $of) -}}
 {{- end -}}
