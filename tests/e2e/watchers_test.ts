@@ -15,12 +15,6 @@ import { until } from "./waiting.ts";
 
 const WATCHERS = 20;
 
-/** Each of them has a pod, and sees the builds there. */
-async function untilAllSee(streams: HistoryStreams, cluster: Cluster): Promise<void> {
-  const all = () => streams.printed.every((text) => text.includes("STARTED"));
-  await until("all watchers to see a build", all, { explain: () => cluster.report() });
-}
-
 /** Opens the streams, and waits until the program has them. */
 async function watch(cluster: Cluster, program: Program, exportTraces = false): Promise<HistoryStreams> {
   const before = await program.metric("buildkitd_autoscaler_sessions_open");
@@ -44,16 +38,21 @@ scenario(
     assert.equal(streams.open, WATCHERS);
 
     const build = await (await cluster.build(program)).running();
-    await untilAllSee(streams, cluster);
+    await until(
+      "all watchers to see the build",
+      () => streams.printed.every((text) => text.includes("STARTED")),
+      {
+        explain: () => cluster.report(),
+      },
+    );
     await build.finish();
     await cluster.timeline.settle([0, 1, 0]);
     await cluster.untilNoPods();
 
-    // Those of a builder that is up already, which keeps the history of the build.
+    // Those of a builder that is up already.
     await cluster.scale(1);
     await until("the pod to be ready", () => cluster.timeline.serving.length === 2);
-    await using more = await watch(cluster, program);
-    await untilAllSee(more, cluster);
+    await using _more = await watch(cluster, program);
     await cluster.timeline.settle([0, 1, 0, 1, 0]);
     await cluster.untilNoPods();
     await longWhile();
@@ -83,11 +82,9 @@ scenario(
   async (cluster) => {
     const program = await startFor(cluster, 3, { "max-sessions-per-replica": "4" });
     await using names = await ProjectNames.for(cluster);
-    await using streams = await watch(cluster, program);
+    await using _streams = await watch(cluster, program);
     const project = projectOn(NAMES[1], 3);
-    const build = await (await names.build(program, project)).running();
-    await untilAllSee(streams, cluster);
-    assert.equal(await finishedOn(build), `${NAMES[1]}-0`);
+    assert.equal(await finishedOn(await names.build(program, project)), `${NAMES[1]}-0`);
     await settleAll(cluster, { [NAMES[0]]: [0], [NAMES[1]]: [0, 1, 0], [NAMES[2]]: [0] });
     await longWhile();
     await settleAll(cluster, { [NAMES[0]]: [0], [NAMES[1]]: [0, 1, 0], [NAMES[2]]: [0] });
