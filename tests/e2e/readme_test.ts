@@ -1,6 +1,6 @@
 /**
- * Runs the commands of the README's part "Install" as a reader does: as they stand, one after the other, with a registry of
- * the reader's own. The pods run the image that they pull from that registry.
+ * Runs the commands of the README's part "Install" as a reader does: as they stand, one after the other, in a checkout made
+ * as the README says, with a registry of the reader's own. The pods run the image that they pull from that registry.
  *
  * The commands for kind are left out, because a kind cluster needs Docker. They are listed below and printed. Every other
  * command in a code block of that part is run.
@@ -64,12 +64,17 @@ Deno.test.beforeAll(async () => {
 
 Deno.test.afterAll(() => cleanUp(() => builder?.stop(), () => registry?.stop()));
 
-/** The README's commands from "Install" to the next heading of that level, in order. */
+/**
+ * The README's commands from "Install" to the next heading of that level, in order. Before them come the two that make
+ * the checkout: they stand in the text of "Try it", joined by "&&", and "Install" goes on in that checkout.
+ */
 async function readmeCommands(): Promise<readonly string[]> {
   const text = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+  const checkout = text.match(/`(git clone \S+) && (cd \S+)`/);
+  assert.ok(checkout !== null, "the README says how to get a checkout");
   const part = text.split(/^## /m).find((each) => each.startsWith("Install\n"));
   assert.ok(part !== undefined, `the README has a part "Install"`);
-  return commandsOf(part);
+  return [...checkout.slice(1), ...commandsOf(part)];
 }
 
 function say(line: string): void {
