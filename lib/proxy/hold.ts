@@ -10,6 +10,7 @@ import { concat } from "../base/bytes.ts";
 import { writeAll } from "../base/conn.ts";
 import type { Conn } from "../base/network.ts";
 import type { HandOver } from "./hand_over.ts";
+import { MEANINGLESS } from "../target/http2_frames.ts";
 import { goAway } from "./http2_errors.ts";
 import type { Malformed } from "./http2_faults.ts";
 import { Http2Opening, type OpeningKind, type Refusal } from "./http2_opening.ts";
@@ -98,6 +99,8 @@ export class Hold {
   #keptBytes = 0;
   #pending: Promise<Uint8Array | null> | undefined;
   #written = Promise.resolve();
+  /** A reply is being written. */
+  #writes = false;
   /** A reply could not be written; no further one is tried. */
   #deaf = false;
   /** Made when it is asked for: most holds end well. */
@@ -223,6 +226,12 @@ export class Hold {
     this.#reply(this.#opening.decline(refusal));
   }
 
+  /** Sends an HTTP/2 client something that means nothing: whoever stands in between sees that the connection is in use. */
+  giveSign(): void {
+    // A client that takes nothing must not make signs pile up.
+    if (this.#opening.kind === "http2" && !this.#over && !this.#writes) this.#reply([MEANINGLESS]);
+  }
+
   /** Ends the hold and forgets what was kept. Harmless after `handOver`. */
   end(): void {
     if (this.#over) return;
@@ -312,12 +321,14 @@ export class Hold {
     const bytes = concat(replies);
     this.#written = this.#written.then(async () => {
       if (this.#deaf) return;
+      this.#writes = true;
       try {
         await writeAll(this.#conn, bytes);
       } catch {
         // The client is gone; the read under way will report it.
         this.#deaf = true;
       }
+      this.#writes = false;
     });
   }
 

@@ -20,6 +20,7 @@ import { openingOf } from "./first_bytes.ts";
 import { type AnswerSettings, HttpAnswers } from "./http_answers.ts";
 import type { Traffic } from "./relay.ts";
 import type { Room } from "./room.ts";
+import { SignsOfLife } from "./signs_of_life.ts";
 import { SilentSessions } from "./silent_sessions.ts";
 import { runSession, type SessionPorts, type SessionSettings } from "./session.ts";
 import type { Client, SessionEnds } from "./wait.ts";
@@ -69,7 +70,7 @@ export class Proxy {
     entries: readonly Entry[],
     settings: ProxySettings,
     room: Room,
-    ports: Omit<SessionPorts, "budget" | "heldLimit">,
+    ports: Omit<SessionPorts, "budget" | "signs" | "heldLimit">,
   ) {
     const { log, metrics } = ports;
     this.#entries = entries;
@@ -78,6 +79,7 @@ export class Proxy {
     this.#ports = {
       ...ports,
       budget: new HoldBudget(TOTAL_LIMIT_BYTES, (usedBytes) => metrics.record("hold_bytes", usedBytes, {})),
+      signs: new SignsOfLife(ports.clock),
       heldLimit: new CauseLog(log, "held_limit_reached"),
     };
     this.#answers = new HttpAnswers(settings, this.#ports, this.#ends);

@@ -18,6 +18,7 @@ import { Hold, type HoldBudget, type HoldEvents, type Leaving } from "./hold.ts"
 import { GRPC_STATUS } from "./http2_errors.ts";
 import type { Malformed } from "./http2_faults.ts";
 import { Introduction } from "./introduction.ts";
+import type { SignsOfLife } from "./signs_of_life.ts";
 import { WaitLimit } from "./wait_limit.ts";
 
 /** The settings that matter. */
@@ -34,6 +35,8 @@ export interface WaitPorts extends Pick<BasePorts, "clock" | "random"> {
   readonly seats: Seats;
   /** Bounds what all holds keep. */
   readonly budget: HoldBudget;
+  /** Keeps connections of held clients from looking idle. */
+  readonly signs: SignsOfLife;
   /** Refusals for want of room. */
   readonly heldLimit: CauseLog;
 }
@@ -178,10 +181,12 @@ export class Wait implements HoldEvents {
     this.#introduction.end();
     this.#ends.cut.leave(this.#onCut);
     this.#ends.refuse.leave(this.#onRefuse);
+    this.#ports.signs.remove(this.hold);
   }
 
   #startParsing(): void {
     this.hold.startParsing();
+    this.#ports.signs.add(this.hold);
     const { words, spoke } = this.hold;
     this.#introduction.start(words, spoke, this.#settings.wakeOn === "connect");
   }

@@ -88,6 +88,12 @@ export function frame(type: number, flags: number, stream: number, payload: Uint
 /** A SETTINGS frame that changes nothing. A gRPC client takes it as a sign that there is a server. */
 export const EMPTY_SETTINGS: Uint8Array = frame(FRAME.settings, 0, 0, new Uint8Array());
 
+/**
+ * A frame of a type that nobody has defined. The peer must ignore it (RFC 9113, sections 4.1 and 5.5), so it needs no
+ * answer; grpc-go does (`internal/transport/http2_client.go`, `reader`).
+ */
+export const MEANINGLESS: Uint8Array = frame(0xfe, 0, 0, new Uint8Array());
+
 /** The answer to a peer's SETTINGS. */
 export const SETTINGS_ACK: Uint8Array = frame(FRAME.settings, FLAG.ack, 0, new Uint8Array());
 

@@ -12,6 +12,7 @@ import type { Conn, Network } from "../../lib/base/network.ts";
 import { HoldEnded, refuseSession } from "../../lib/proxy/goodbye.ts";
 import { HoldBudget } from "../../lib/proxy/hold.ts";
 import { runSession, type SessionPorts } from "../../lib/proxy/session.ts";
+import { SignsOfLife } from "../../lib/proxy/signs_of_life.ts";
 import type { Backend } from "../../lib/scaler/backends.ts";
 import { ColdStart } from "../../lib/scaler/cold_start.ts";
 import { Placement } from "../../lib/scaler/placement.ts";
@@ -137,6 +138,7 @@ export class TestSession {
       metrics,
       seats,
       budget: new HoldBudget(1024 * 1024, () => {}),
+      signs: new SignsOfLife(clock),
       heldLimit: new CauseLog(log, "held_limit_reached"),
     };
   }
