@@ -17,8 +17,8 @@ export interface StopSignals {
 const LAST_GRACE_MS = 2000;
 
 /**
- * The same signal within this time counts once, in ms: a terminal sends Ctrl-C to all its processes, and task runners
- * forward it.
+ * Signals within this time count once, in ms: a terminal sends Ctrl-C to all its processes, and task runners forward it, as
+ * SIGINT or as SIGTERM.
  */
 const ECHO_MS = 500;
 
@@ -28,13 +28,13 @@ const ECHO_MS = 500;
 export function listenForSignals(): StopSignals {
   const drain = new AbortController();
   const now = new AbortController();
-  let first: { readonly name: Deno.Signal; readonly atMs: number } | undefined;
-  const onSignal = (name: Deno.Signal) => {
-    if (first === undefined) {
-      first = { name, atMs: performance.now() };
+  let firstMs: number | undefined;
+  const onSignal = () => {
+    if (firstMs === undefined) {
+      firstMs = performance.now();
       return drain.abort(new DOMException("Asked to stop", "AbortError"));
     }
-    if (name === first.name && performance.now() - first.atMs < ECHO_MS) return;
+    if (performance.now() - firstMs < ECHO_MS) return;
     if (now.signal.aborted) return Deno.exit(1);
     Deno.unrefTimer(setTimeout(() => Deno.exit(1), LAST_GRACE_MS));
     now.abort(new DOMException("Asked to stop at once", "AbortError"));
@@ -42,6 +42,6 @@ export function listenForSignals(): StopSignals {
   const names: readonly Deno.Signal[] = Deno.build.os === "windows"
     ? ["SIGINT", "SIGBREAK", "SIGHUP"]
     : ["SIGTERM", "SIGINT"];
-  for (const name of names) Deno.addSignalListener(name, () => onSignal(name));
+  for (const name of names) Deno.addSignalListener(name, onSignal);
   return { drain: drain.signal, now: now.signal };
 }

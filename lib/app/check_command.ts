@@ -134,7 +134,8 @@ function prober(
         ? "by its name"
         : "by its address";
       const tls = upstreamTls === undefined ? "" : ", with TLS";
-      return { answer: await checkHealth(conn, limit.signal), way: `${way}${tls}` };
+      const answer = await checkHealth(conn, limit.signal);
+      return { answer: answer === "closed" ? "unsupported" : answer, way: `${way}${tls}` };
     } catch (error) {
       signal.throwIfAborted();
       return { fault: messageOf(error) };

@@ -34,14 +34,19 @@ export async function dialItself(
   const options = { hostname: LOOPBACK, port, caCerts: [ca], alpnProtocols, ...pair };
   const tls = await Deno.connectTls(withServerName(options, serverName));
   const own = (tls.localAddr as Deno.NetAddr).port;
-  for (;;) {
-    const inner = await listener.accept();
-    if (inner.remoteAddr.port === own) {
-      inner.setNoDelay(true);
-      void carry(inner, conn);
-      return { tls, carriers: [inner, conn] };
+  try {
+    for (;;) {
+      const inner = await listener.accept();
+      if (inner.remoteAddr.port === own) {
+        inner.setNoDelay(true);
+        void carry(inner, conn);
+        return { tls, carriers: [inner, conn] };
+      }
+      inner.close(); // somebody else on this machine
     }
-    inner.close(); // somebody else on this machine
+  } catch (error) {
+    tls.close();
+    throw error;
   }
 }
 

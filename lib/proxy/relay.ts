@@ -221,6 +221,8 @@ export class Relay {
       }
       if (n === null) {
         if (buffer !== waiting) giveBack(buffer);
+        // Now, and not when the end is passed on: over TLS that waits for a peer that takes nothing.
+        this.#sideEnded();
         return await finish(to);
       }
       filled = n === buffer.byteLength;

@@ -286,7 +286,11 @@ export class Observer {
   #gone(): void {
     const isNews = !this.#isGone;
     this.#isGone = true;
-    if (isNews) this.#onPresence.tell();
+    // Its pods go, too, or are those of its successor: none gets a session before it is known which.
+    if (isNews) {
+      this.#ports.placement.pods.countsMissed();
+      this.#onPresence.tell();
+    }
     const { namespace, name } = this.#target;
     const { cluster } = this.#ports.client;
     const hint = `${namespaceHint(cluster, namespace)}${lookHint(cluster, "statefulsets")}`;

@@ -29,7 +29,9 @@ export async function askForPod(
   using limit = deadline(clock, ASK_MS, signal, () => new TimeoutError("Timed out reading the pod"));
   try {
     const target = { verb: "get", group: "", resource: "pods", namespace, name } as const;
-    return await client.json<Pod>({ target, method: "GET", expected: [403, 404] }, limit.signal);
+    const pod = await client.json<Pod | null>({ target, method: "GET", expected: [403, 404] }, limit.signal);
+    // A gateway may answer something else.
+    return typeof pod?.metadata?.uid === "string" ? pod : undefined;
   } catch (error) {
     if (!(error instanceof ApiError)) return undefined;
     return error.status === 404 ? "missing" : error.status === 403 ? "forbidden" : undefined;

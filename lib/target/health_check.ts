@@ -50,30 +50,37 @@ const QUESTION = concat([
 /**
  * Asks over a fresh connection, which it closes. `signal` ends it.
  *
- * @returns `unsupported` when the other side ends the connection without an HTTP/2 answer, or ends the call with an error
+ * @returns `unsupported` when the other side ends the connection without an HTTP/2 answer, or ends the call with an error;
+ * `closed` when it does so without a byte: a daemon, or a sidecar in front of one that does not listen yet
  */
-export async function checkHealth(conn: Conn, signal: AbortSignal): Promise<HealthAnswer> {
+export async function checkHealth(conn: Conn, signal: AbortSignal): Promise<HealthAnswer | "closed"> {
   const onAbort = () => close(conn);
+  if (signal.aborted) {
+    close(conn);
+    return "missed";
+  }
   signal.addEventListener("abort", onAbort, { once: true });
+  const heard = { bytes: 0 };
   try {
     await writeAll(conn, QUESTION);
-    return await readAnswer(conn);
+    return await readAnswer(conn, heard) ?? (heard.bytes === 0 ? "closed" : "unsupported");
   } catch {
-    return signal.aborted ? "missed" : "unsupported";
+    return signal.aborted ? "missed" : heard.bytes === 0 ? "closed" : "unsupported";
   } finally {
     signal.removeEventListener("abort", onAbort);
     close(conn);
   }
 }
 
-async function readAnswer(conn: Conn): Promise<HealthAnswer> {
+/** Undefined if the connection ends before. */
+async function readAnswer(conn: Conn, heard: { bytes: number }): Promise<HealthAnswer | undefined> {
   const buffer = new Uint8Array(4 * 1024);
   let bytes: Uint8Array = new Uint8Array();
   let message: Uint8Array = new Uint8Array();
-  for (let sum = 0; sum <= LONGEST_ANSWER_BYTES;) {
+  while (heard.bytes <= LONGEST_ANSWER_BYTES) {
     const n = await conn.read(buffer);
-    if (n === null) return "unsupported";
-    sum += n;
+    if (n === null) return undefined;
+    heard.bytes += n;
     bytes = concat([bytes, buffer.subarray(0, n)]);
     while (bytes.byteLength >= FRAME_HEADER_BYTES) {
       const { lengthBytes, type, flags, stream } = parseFrameHeader(bytes);

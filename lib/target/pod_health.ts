@@ -46,6 +46,9 @@ const CHECK_TIMEOUT_MS = 4_000;
 /** A daemon that ends this many connections in a row without an answer is taken to have no health service. */
 const UNSUPPORTED_LIMIT = 3;
 
+/** The same without a byte means that only after so long, in ms: the sidecar of a mesh accepts before the daemon listens. */
+const CLOSED_MS = 10_000;
+
 /** What is known of one pod's checks. */
 interface Checks {
   /** The pod that they ask. */
@@ -56,6 +59,8 @@ interface Checks {
   futile: number;
   /** The latest checks in a row without a valid answer. */
   unsupported: number;
+  /** Since when the daemon has ended each connection without a byte, monotonic ms; undefined if it has not. */
+  closedSinceMs: number | undefined;
   /** When the next one is due while a session waits for the daemon, monotonic ms. */
   waitingDueMs: number;
   /** When it is due otherwise. */
@@ -123,6 +128,7 @@ export class PodHealthChecks {
       underWay: undefined,
       futile: 0,
       unsupported: 0,
+      closedSinceMs: undefined,
       waitingDueMs: -Infinity,
       runningDueMs: known?.runningDueMs ?? -Infinity,
     };
@@ -143,7 +149,7 @@ export class PodHealthChecks {
     const before = placement.pods.healthOf(backend.uid);
     const asked = await this.#ask(backend, stop, signal);
     if (stop.aborted || signal.aborted) return;
-    checks.futile = asked === "serving" || asked === "missed" ? 0 : checks.futile + 1;
+    checks.futile = asked === "serving" || asked === "missed" || asked === "closed" ? 0 : checks.futile + 1;
     const waiting = dialler.isForwarding ? WAITING_FORWARDED : WAITING;
     checks.waitingDueMs = clock.nowMs() + backoffMs(checks.futile, waiting, random);
     checks.runningDueMs = clock.nowMs() + RUNNING_INTERVAL_MS;
@@ -158,7 +164,7 @@ export class PodHealthChecks {
     backend: Backend,
     stop: AbortSignal,
     signal: AbortSignal,
-  ): Promise<HealthAnswer | undefined> {
+  ): Promise<HealthAnswer | "closed" | undefined> {
     const { dialler, clock } = this.#ports;
     using ends = anySignal(stop, signal);
     using limit = deadline(
@@ -175,9 +181,15 @@ export class PodHealthChecks {
   }
 
   /** One invalid answer may come from a dying daemon or a middlebox. Only several in a row mean "no health service". */
-  #weigh(answer: HealthAnswer, checks: Checks): HealthAnswer {
-    checks.unsupported = answer === "unsupported" ? checks.unsupported + 1 : 0;
-    return answer === "unsupported" && checks.unsupported < UNSUPPORTED_LIMIT ? "missed" : answer;
+  #weigh(answer: HealthAnswer | "closed", checks: Checks): HealthAnswer {
+    const nowMs = this.#ports.clock.nowMs();
+    checks.closedSinceMs = answer === "closed" ? checks.closedSinceMs ?? nowMs : undefined;
+    if (checks.closedSinceMs !== undefined && nowMs < checks.closedSinceMs + CLOSED_MS) return "missed";
+    if (answer !== "closed" && answer !== "unsupported") {
+      checks.unsupported = 0;
+      return answer;
+    }
+    return ++checks.unsupported < UNSUPPORTED_LIMIT ? "missed" : "unsupported";
   }
 
   #report({ pod, uid }: Backend, before: PodHealth, after: PodHealth): void {
