@@ -20,7 +20,7 @@ const LAST_GRACE_MS = 2000;
  * Signals within this time count once, in ms: a terminal sends Ctrl-C to all its processes, and task runners forward it, as
  * SIGINT or as SIGTERM.
  */
-const ECHO_MS = 500;
+export const ECHO_MS = 500;
 
 /**
  * Listens for the signals of this operating system. Exits if the program has not ended some time after the second one.

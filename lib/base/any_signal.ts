@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Abortable, Ending } from "./ending.ts";
+import { type Abortable, follow, leave } from "./ending.ts";
 
 /** A signal that follows others. */
 export interface AnySignal extends Disposable {
@@ -16,21 +16,13 @@ export interface AnySignal extends Disposable {
 export function anySignal(...sources: readonly Abortable[]): AnySignal {
   const controller = new AbortController();
   const dispose = () => {
-    for (const source of sources) {
-      if (source instanceof Ending) source.leave(onAbort);
-      else source.removeEventListener("abort", onAbort);
-    }
+    for (const source of sources) leave(source, onAbort);
   };
   const onAbort = () => {
     dispose();
     controller.abort(sources.find(({ aborted }) => aborted)?.reason);
   };
   if (sources.some(({ aborted }) => aborted)) onAbort();
-  else {
-    for (const source of sources) {
-      if (source instanceof Ending) source.follow(onAbort);
-      else source.addEventListener("abort", onAbort);
-    }
-  }
+  else for (const source of sources) follow(source, onAbort);
   return { signal: controller.signal, [Symbol.dispose]: dispose };
 }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { type Abortable, follow, leave } from "./ending.ts";
 
 /** Cancels a timer. Does nothing after the timer has fired or was cancelled. */
 export type CancelTimer = () => void;
@@ -77,7 +78,7 @@ export const systemClock: Clock = {
  *
  * @throws the reason of `signal`
  */
-export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+export function sleep(clock: Clock, delayMs: number, signal: Abortable): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const onAbort = () => {
@@ -85,10 +86,10 @@ export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promi
       reject(signal.reason);
     };
     const cancel = clock.setTimer(delayMs, () => {
-      signal.removeEventListener("abort", onAbort);
+      leave(signal, onAbort);
       resolve();
     });
-    signal.addEventListener("abort", onAbort, { once: true });
+    follow(signal, onAbort);
   });
 }
 
@@ -107,20 +108,20 @@ export interface Deadline extends Disposable {
 export function deadline(
   clock: Clock,
   timeoutMs: number,
-  parent: AbortSignal | undefined,
+  parent: Abortable | undefined,
   reason: () => Error,
 ): Deadline {
   const controller = new AbortController();
   const onParent = () => controller.abort(parent!.reason);
   if (parent?.aborted) onParent();
-  else parent?.addEventListener("abort", onParent, { once: true });
+  else if (parent !== undefined) follow(parent, onParent);
   const clear = clock.setTimer(timeoutMs, () => controller.abort(reason()));
   return {
     signal: controller.signal,
     clear,
     [Symbol.dispose]() {
       clear();
-      parent?.removeEventListener("abort", onParent);
+      if (parent !== undefined) leave(parent, onParent);
     },
   };
 }

@@ -8,9 +8,23 @@
 /** Either kind of abort. */
 export type Abortable = AbortSignal | Ending;
 
+/** Calls `follower` once when it is aborted; does nothing if it was already. */
+export function follow(abortable: Abortable, follower: () => void): void {
+  if (abortable.aborted) return;
+  if (abortable instanceof Ending) abortable.follow(follower);
+  else abortable.addEventListener("abort", follower, { once: true });
+}
+
+/** Undoes `follow`. Harmless when called twice. */
+export function leave(abortable: Abortable, follower: () => void): void {
+  if (abortable instanceof Ending) abortable.leave(follower);
+  else abortable.removeEventListener("abort", follower);
+}
+
 /** An abort whose followers come and go in constant time. */
 export class Ending {
-  readonly #followers = new Set<() => void>();
+  /** Made with the first one: most endings of a session have none. */
+  #followers: Set<() => void> | undefined;
   #aborted: { readonly reason: unknown } | undefined;
 
   /** Whether it was aborted. */
@@ -25,7 +39,7 @@ export class Ending {
 
   /** Whether nobody follows it. */
   get isFree(): boolean {
-    return this.#followers.size === 0;
+    return this.#followers === undefined || this.#followers.size === 0;
   }
 
   /** Throws if it was aborted. @throws the reason */
@@ -42,8 +56,8 @@ export class Ending {
     if (this.#aborted !== undefined) return;
     this.#aborted = { reason };
     const errors: unknown[] = [];
-    for (const follower of [...this.#followers]) {
-      if (!this.#followers.delete(follower)) continue; // an earlier one has made it leave
+    for (const follower of [...this.#followers ?? []]) {
+      if (!this.#followers!.delete(follower)) continue; // an earlier one has made it leave
       try {
         follower();
       } catch (error) {
@@ -55,12 +69,13 @@ export class Ending {
 
   /** Calls `follower` once when it is aborted: now, if it was already. It should be quick. */
   follow(follower: () => void): void {
-    if (this.#aborted === undefined) this.#followers.add(follower);
-    else follower();
+    if (this.#aborted !== undefined) return follower();
+    this.#followers ??= new Set();
+    this.#followers.add(follower);
   }
 
   /** Undoes `follow`. Harmless when called twice. */
   leave(follower: () => void): void {
-    this.#followers.delete(follower);
+    this.#followers?.delete(follower);
   }
 }

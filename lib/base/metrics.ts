@@ -352,12 +352,17 @@ export interface BuilderMetrics extends Metrics {
   record<Name extends MetricName>(name: Name, value: number, labels: Omit<Labels<Name>, "builder">): void;
 }
 
+/** The names of those with the label `builder`, without the program's prefix. */
+const OF_BUILDERS: ReadonlySet<string> = new Set(
+  Object.entries(METRICS).filter(([, { labels }]) => "builder" in labels)
+    .map(([name]) => name.slice("buildkitd_autoscaler_".length)),
+);
+
 /** The port for the parts of one builder. */
 export function builderMetrics(metrics: Metrics, builder: string): BuilderMetrics {
   return {
     record<Name extends MetricName>(name: Name, value: number, labels: Omit<Labels<Name>, "builder">) {
-      const hasLabel = "builder" in METRICS[`buildkitd_autoscaler_${name}`].labels;
-      metrics.record(name, value, (hasLabel ? { builder, ...labels } : labels) as Labels<Name>);
+      metrics.record(name, value, (OF_BUILDERS.has(name) ? { builder, ...labels } : labels) as Labels<Name>);
     },
   };
 }

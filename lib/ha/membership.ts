@@ -168,7 +168,7 @@ export class Membership {
           const then = "it joins again";
           if (error instanceof RecordGone) log.warn("own_record_deleted", { then });
           else log.warn("own_record_expired", { then });
-          this.#leave();
+          this.#ports.standing.state = "joining";
           // At once, but with pauses if somebody deletes the record each time.
           losses = clock.nowMs() - lostMs < RECENT_LOSS_MS ? losses + 1 : 0;
           lostMs = clock.nowMs();
@@ -204,7 +204,7 @@ export class Membership {
         if (await isAlone(target, error, this.#ports, signal)) standing.state = "alone";
       }
     }
-    this.#leave();
+    if (standing.state !== "alone") standing.state = "joining";
     if (!this.#ready && standing.state !== "alone") await removePredecessor(target, this.#ports, signal);
     const { version, uid } = await count.read(signal);
     // Its record belongs to another StatefulSet than the one that it would place sessions on.
@@ -221,12 +221,6 @@ export class Membership {
       this.#faults.succeeded();
       this.#whenRecorded.resolve();
     }
-  }
-
-  /** It has to join again. One that is cut off stays so until it has: an API that answers now and then is no reason to hold. */
-  #leave(): void {
-    const { standing } = this.#ports;
-    if (standing.state === "joined") standing.state = "joining";
   }
 
   /** Claims the present count, and renews the record meanwhile, however long that takes. Ends as {@link #stay} does. */

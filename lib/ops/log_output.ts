@@ -65,15 +65,12 @@ const SECRET = /(token|authorization|password|secret|cookie)$/i;
 /** A field's value that may be written. */
 type Printable = string | number | boolean | null | readonly string[];
 
-/** The fields in a form that may be written. */
-function printable(fields: LogFields): [string, Printable][] {
-  return Object.entries(fields).flatMap(([name, value]): [string, Printable][] => {
-    if (value === undefined) return [];
-    if (SECRET.test(name)) return [[name, "[redacted]"]];
-    if (typeof value === "number" && !Number.isFinite(value)) return [[name, String(value)]];
-    if (typeof value === "string") return [[name, cut(value)]];
-    return [[name, Array.isArray(value) ? value.slice(0, MAX_ITEMS).map(cut) : value]];
-  });
+/** A field's value in a form that may be written. */
+function printable(name: string, value: Exclude<LogFields[string], undefined>): Printable {
+  if (SECRET.test(name)) return "[redacted]";
+  if (typeof value === "number" && !Number.isFinite(value)) return String(value);
+  if (typeof value === "string") return cut(value);
+  return Array.isArray(value) ? value.slice(0, MAX_ITEMS).map(cut) : value;
 }
 
 function cut(text: string): string {
@@ -92,21 +89,24 @@ function recordOf(level: LogLevel, code: EventCode, fields: LogFields, timestamp
   };
 }
 
+/** What each record has. */
+const HEAD: ReadonlySet<string> = new Set(["time", "level", "code", "event"]);
+
 /**
  * `{"time":…,"level":…,"code":…,"event":…}` and the fields. A field with one of these names gets a trailing underscore.
  */
 function formatJson(record: LogRecord): string {
-  const head = {
+  const line: Record<string, Printable> = {
     time: new Date(record.timestamp).toISOString(),
     level: levelName(record.level),
-    code: record.category[0],
-    event: record.rawMessage,
+    code: record.category[0]!,
+    event: String(record.rawMessage),
   };
-  const fields = printable(record.properties as LogFields).map(([name, value]) =>
-    [name in head ? `${name}_` : name, value] as const
-  );
+  for (const [name, value] of Object.entries(record.properties as LogFields)) {
+    if (value !== undefined) line[HEAD.has(name) ? `${name}_` : name] = printable(name, value);
+  }
   // JSON allows some control characters unescaped; `\\u` escapes are equivalent.
-  return `${onOneLine(JSON.stringify({ ...head, ...Object.fromEntries(fields) }))}\n`;
+  return `${onOneLine(JSON.stringify(line))}\n`;
 }
 
 /** The fields are aligned to this column. */
@@ -128,7 +128,9 @@ async function textFormatter(colors: boolean): Promise<TextFormatter> {
     colors,
   });
   return (record) => {
-    const fields = printable(record.properties as LogFields).map(([name, value]) => textField(name, value));
+    const fields = Object.entries(record.properties as LogFields).flatMap(([name, value]) =>
+      value === undefined ? [] : [textField(name, printable(name, value))]
+    );
     const event = fields.length > 0 ? `${record.rawMessage}`.padEnd(EVENT_WIDTH) : `${record.rawMessage}`;
     const text = onOneLine([event, ...fields].join(" "));
     // The level is padded here, because the formatter pads to the length of names that are not used.

@@ -73,22 +73,27 @@ export function prometheusMetrics(processFacts?: () => ProcessFacts): Prometheus
   const recorders = new Map<string, Recorder>();
   for (const [name, metric] of Object.entries(METRICS)) {
     const recorder = register(registry, name, metric);
-    recorders.set(name, recorder);
+    recorders.set(name.slice(PREFIX.length), recorder);
     for (const labels of labelCombinations(metric.labels)) recorder.start(labels);
   }
   if (processFacts !== undefined) registerProcess(registry, processFacts);
   return {
     record<Name extends MetricName>(name: Name, value: number, labels: Labels<Name>): void {
       if (!Number.isFinite(value)) return;
-      recorders.get(`buildkitd_autoscaler_${name}`)?.record(value, labels as LabelValues);
+      recorders.get(name)?.record(value, labels as LabelValues);
     },
     expectBuilders(builder) {
       for (const [name, { labels }] of Object.entries(METRICS)) {
         if (!("builder" in labels)) continue;
-        for (const each of labelCombinations({ ...labels, builder })) recorders.get(name)?.start(each);
+        for (const each of labelCombinations({ ...labels, builder })) {
+          recorders.get(name.slice(PREFIX.length))?.start(each);
+        }
       }
     },
-    text: () => registry.metrics(),
+    text() {
+      for (const recorder of recorders.values()) recorder.pass();
+      return registry.metrics();
+    },
   };
 }
 
@@ -99,24 +104,73 @@ interface Recorder {
   record(value: number, labels: LabelValues): void;
   /** The series begins at 0. */
   start(labels: LabelValues): void;
+  /** Passes to prom-client what was recorded since the last time. */
+  pass(): void;
+}
+
+const PREFIX = "buildkitd_autoscaler_";
+
+/**
+ * Values by labels, until somebody reads them. prom-client checks and joins the labels at every call, and a session makes
+ * some twenty.
+ */
+class Cells {
+  readonly #names: readonly string[];
+  readonly #cells = new Map<string, { readonly labels: LabelValues; value: number }>();
+
+  constructor(names: readonly string[]) {
+    this.#names = names;
+  }
+
+  /** The cell of these labels; a new one begins at 0. */
+  of(labels: LabelValues): { value: number } {
+    const key = this.#names.length === 0 ? "" : this.#keyOf(labels);
+    let cell = this.#cells.get(key);
+    if (cell === undefined) {
+      cell = { labels: { ...labels }, value: 0 };
+      this.#cells.set(key, cell);
+    }
+    return cell;
+  }
+
+  /** Takes all cells out. */
+  take(each: (labels: LabelValues, value: number) => void): void {
+    for (const { labels, value } of this.#cells.values()) each(labels, value);
+    this.#cells.clear();
+  }
+
+  #keyOf(labels: LabelValues): string {
+    let key = "";
+    for (const name of this.#names) key += `${labels[name]}\0`;
+    return key;
+  }
 }
 
 function register(registry: prom.Registry, name: string, metric: Metric): Recorder {
-  const options = { name, help: metric.help, labelNames: Object.keys(metric.labels), registers: [registry] };
+  const labelNames = Object.keys(metric.labels);
+  const options = { name, help: metric.help, labelNames, registers: [registry] };
   switch (metric.type) {
     case "counter": {
       const counter = new Counter(options);
+      const cells = new Cells(labelNames);
       return {
-        // prom-client throws for a negative value; a wrong value must not end a session.
-        record: (value, labels) => value >= 0 && counter.inc(labels, value),
+        record(value, labels) {
+          // prom-client throws for a negative value; a wrong value must not end a session.
+          if (value >= 0) cells.of(labels).value += value;
+        },
         start: (labels) => counter.inc(labels, 0),
+        pass: () => cells.take((labels, value) => counter.inc(labels, value)),
       };
     }
     case "gauge": {
       const gauge = new Gauge(options);
+      const cells = new Cells(labelNames);
       return {
-        record: (value, labels) => gauge.set(labels, value),
+        record(value, labels) {
+          cells.of(labels).value = value;
+        },
         start: (labels) => gauge.set(labels, 0),
+        pass: () => cells.take((labels, value) => gauge.set(labels, value)),
       };
     }
     case "histogram": {
@@ -124,6 +178,7 @@ function register(registry: prom.Registry, name: string, metric: Metric): Record
       return {
         record: (value, labels) => histogram.observe(labels, value),
         start: (labels) => histogram.zero(labels),
+        pass() {},
       };
     }
   }

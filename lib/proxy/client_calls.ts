@@ -36,6 +36,9 @@ interface OpenBlock {
   readonly stream: number;
   /** What its frames have announced so far. */
   bytes: number;
+  /** The payload of its present frame, and what the frames before had of it. */
+  readonly payload: Pieces;
+  readonly block: Pieces;
 }
 
 /** The calls of one connection. */
@@ -44,14 +47,12 @@ export class ClientCalls {
   /** So many bytes of the preface have come. */
   #prefaceBytes = 0;
   #isFirstFrame = true;
-  readonly #header = new Gathered(FRAME_HEADER_BYTES);
+  /** The header of the next frame, where it does not come in one piece. */
+  #header: Gathered | undefined;
   /** The frame whose payload is being read. */
   #frame: FrameHeader | undefined;
   #leftBytes = 0;
   #open: OpenBlock | undefined;
-  /** Of the open block: the payload of its present frame, and what the frames before had of it. */
-  readonly #payload = new Pieces();
-  readonly #block = new Pieces();
   #over = false;
   #calls = 0;
   /** What the frames of all blocks have announced. */
@@ -84,10 +85,16 @@ export class ClientCalls {
   }
 
   #takeHeader(bytes: Uint8Array): number {
-    const taken = this.#header.take(bytes);
-    if (!this.#header.isWhole) return taken;
-    this.#header.clear();
-    const frame = parseFrameHeader(this.#header.bytes);
+    let taken = FRAME_HEADER_BYTES;
+    let header = bytes;
+    if (this.#header !== undefined || bytes.byteLength < FRAME_HEADER_BYTES) {
+      this.#header ??= new Gathered(FRAME_HEADER_BYTES);
+      taken = this.#header.take(bytes);
+      if (!this.#header.isWhole) return taken;
+      header = this.#header.bytes;
+      this.#header = undefined;
+    }
+    const frame = parseFrameHeader(header);
     this.#over = faultOf(frame, this.#isFirstFrame) !== undefined || !this.#fits(frame);
     this.#isFirstFrame = false;
     this.#frame = frame;
@@ -97,8 +104,9 @@ export class ClientCalls {
 
   /** Whether the frame may come now: nothing comes between the frames of one block (RFC 9113, section 6.10). */
   #fits({ type, stream, lengthBytes }: FrameHeader): boolean {
-    if (type === FRAME.headers && this.#open === undefined) this.#open = { stream, bytes: 0 };
-    else if (type !== FRAME.continuation) return this.#open === undefined;
+    if (type === FRAME.headers && this.#open === undefined) {
+      this.#open = { stream, bytes: 0, payload: new Pieces(), block: new Pieces() };
+    } else if (type !== FRAME.continuation) return this.#open === undefined;
     if (this.#open?.stream !== stream) return false;
     this.#open.bytes += lengthBytes;
     this.#blockBytes += lengthBytes;
@@ -107,7 +115,7 @@ export class ClientCalls {
 
   #takePayload(bytes: Uint8Array): number {
     const payload = bytes.subarray(0, this.#leftBytes);
-    if (this.#open !== undefined) this.#payload.push(payload);
+    this.#open?.payload.push(payload);
     this.#leftBytes -= payload.byteLength;
     return payload.byteLength;
   }
@@ -115,15 +123,16 @@ export class ClientCalls {
   #endFrame(frame: FrameHeader, calls: FirstCall[]): void {
     this.#frame = undefined;
     if (this.#over || this.#open === undefined) return;
-    const fragment = fragmentOf(frame, concat(this.#payload.take()));
+    const { payload, block } = this.#open;
+    const fragment = fragmentOf(frame, concat(payload.take()));
     if (fragment === undefined) {
       this.#over = true;
       return;
     }
-    this.#block.push(fragment);
+    block.push(fragment);
     if ((frame.flags & FLAG.endHeaders) === 0) return;
     this.#open = undefined;
-    const call = firstCallOf(this.#hpack.decode(concat(this.#block.take())) ?? []);
+    const call = firstCallOf(this.#hpack.decode(concat(block.take())) ?? []);
     if (call !== undefined) calls.push(call);
     // Trailers are odd, too: gRPC's clients send none.
     this.#over = call === undefined || ++this.#calls === MOST_CALLS;

@@ -37,12 +37,16 @@ export async function openingOf(tcp: Conn, clock: Clock, cut: Ending): Promise<O
   let filled = 0;
   let isPatient = false;
   let isLate = false;
-  const { promise: over, resolve: end } = Promise.withResolvers<"over">();
-  const onCut = () => end("over");
+  let isOver = false;
+  let end = () => {};
+  const onCut = () => {
+    isOver = true;
+    end();
+  };
   const limit = (ms: number) =>
     clock.setTimer(ms, () => {
       isLate = true;
-      end("over");
+      onCut();
     });
   let cancel = limit(SILENT_MS);
   cut.follow(onCut);
@@ -56,14 +60,14 @@ export async function openingOf(tcp: Conn, clock: Clock, cut: Ending): Promise<O
     for (;;) {
       const from = filled;
       const pending = tcp.read(buffer.subarray(from)).then((n) =>
-        n === null ? null : buffer.slice(from, from + n)
+        n === null ? null : buffer.subarray(from, from + n)
       );
-      let bytes: Uint8Array | null | "over";
-      try {
-        bytes = await Promise.race([pending, over]);
-      } catch {
-        bytes = "over"; // whoever reads on sees the fault again
-      }
+      // The first of both. Who reads on after a fault sees it again.
+      const bytes = await new Promise<Uint8Array | null | "over">((resolve) => {
+        end = () => resolve("over");
+        pending.then(resolve, end);
+        if (isOver) end();
+      });
       if (bytes === "over") {
         return found(isMethodBegun(taken()) && !cut.aborted ? "http" : "session", pending);
       }
@@ -85,9 +89,13 @@ export async function openingOf(tcp: Conn, clock: Clock, cut: Ending): Promise<O
 
 /** Whether a client that begins like this speaks HTTP/1.1; undefined while that cannot be known. */
 export function speaksHttp1(bytes: Uint8Array): boolean | undefined {
-  const ways = METHODS.filter((method) => agree(bytes, method));
-  if (ways.length === 0) return false;
-  return ways.some((method) => bytes.byteLength >= method.byteLength) ? true : undefined;
+  let isBegun = false;
+  for (const method of METHODS) {
+    if (!agree(bytes, method)) continue;
+    if (bytes.byteLength >= method.byteLength) return true;
+    isBegun = true;
+  }
+  return isBegun ? undefined : false;
 }
 
 /** The bytes can only go on as a method, not as HTTP/2. */

@@ -95,7 +95,7 @@ export class Hold {
   /** For the daemon, in order; has been through the opening. */
   readonly #kept = new Pieces();
   /** What came while the hold did not parse: in order after `#kept`. */
-  readonly #unparsed = new Pieces();
+  #unparsed: Pieces | undefined;
   #keptBytes = 0;
   #pending: Promise<Uint8Array | null> | undefined;
   #written = Promise.resolve();
@@ -172,7 +172,7 @@ export class Hold {
   /** There is no pod: parses the bytes, and sends an HTTP/2 client the early SETTINGS frame. */
   startParsing(): void {
     this.#parses = true;
-    const unparsed = this.#unparsed.take();
+    const unparsed = this.#takeUnparsed();
     const unparsedBytes = unparsed.reduce((sum, { byteLength }) => sum + byteLength, 0);
     const stopped = this.#stopped;
     this.#stopped = false;
@@ -191,7 +191,7 @@ export class Hold {
   handOver(): HandOver {
     // In the order in which the bytes came: the unparsed ones are the latest, since `startParsing` takes all of
     // them out.
-    const unparsed = this.#unparsed.take();
+    const unparsed = this.#takeUnparsed();
     const chunks = [...this.#kept.take(), ...this.#opening.connected(), ...unparsed];
     const { tap } = this.#opening;
     for (const bytes of unparsed) tap.take(bytes);
@@ -238,10 +238,16 @@ export class Hold {
     this.#over = true;
     this.#budget.forget(this.#onRoom);
     this.#forget();
-    this.#unparsed.take();
+    this.#unparsed = undefined;
     // A read that is under way refers to this hold, maybe for as long as the session runs: not to the buffer and the wait.
     this.#buffer = NO_BYTES;
     this.#events = NO_EVENTS;
+  }
+
+  #takeUnparsed(): readonly Uint8Array[] {
+    const unparsed = this.#unparsed?.take() ?? [];
+    this.#unparsed = undefined;
+    return unparsed;
   }
 
   #forget(): void {
@@ -274,6 +280,7 @@ export class Hold {
     if (this.#parses) {
       if (!this.#parse([bytes], 0)) return;
     } else {
+      this.#unparsed ??= new Pieces();
       this.#unparsed.push(bytes);
       this.#count(bytes.byteLength);
     }

@@ -67,8 +67,8 @@ export class Http2Opening {
   #refusedCalls = 0;
   #toAnswer: number[] = [];
   #calls = new OpenCalls();
-  /** The header of the next frame, as far as it has come. */
-  readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
+  /** The header of the next frame, as far as it has come, where it does not come in one piece; or that of a PING. */
+  #header = NO_BYTES;
   #headerBytes = 0;
   /** The frame whose payload is being read. */
   #fate: Fate = "pass";
@@ -188,11 +188,12 @@ export class Http2Opening {
   #takeHeader(): Malformed | undefined {
     const n = Math.min(FRAME_HEADER_BYTES - this.#headerBytes, this.#bytes.byteLength - this.#at);
     const from = this.#at;
-    for (let i = 0; i < n; i++) this.#header[this.#headerBytes + i] = this.#bytes[from + i]!;
+    const isOnePiece = n === FRAME_HEADER_BYTES;
+    if (!isOnePiece) this.#gatherHeader(n);
     this.#headerBytes += n;
     this.#at += n;
     if (this.#headerBytes < FRAME_HEADER_BYTES) return undefined;
-    const header = parseFrameHeader(this.#header);
+    const header = isOnePiece ? parseFrameHeader(this.#bytes, from) : parseFrameHeader(this.#header);
     // Once the daemon is connected, it deals with errors itself.
     const malformed = this.#connected ? undefined : faultOf(header, this.#first) ?? this.#excessOf(header);
     if (malformed !== undefined) return malformed;
@@ -200,12 +201,19 @@ export class Http2Opening {
     this.#headerBytes = 0;
     this.#leftBytes = header.lengthBytes;
     this.#fate = this.#fateOf(header);
+    if (this.#fate === "answer" && isOnePiece) this.#header = this.#bytes.slice(from, from + n);
     if (this.#fate !== "pass") return undefined;
-    if (n === FRAME_HEADER_BYTES) {
+    if (isOnePiece) {
       this.#at = from;
       this.#keepNext(n);
     } else this.#keepCopy(this.#header);
     return undefined;
+  }
+
+  /** Copies the next `n` bytes of a header that comes in pieces. */
+  #gatherHeader(n: number): void {
+    if (this.#headerBytes === 0) this.#header = new Uint8Array(FRAME_HEADER_BYTES);
+    for (let i = 0; i < n; i++) this.#header[this.#headerBytes + i] = this.#bytes[this.#at + i]!;
   }
 
   #fateOf({ type, flags, stream, lengthBytes }: FrameHeader): Fate {

@@ -5,7 +5,7 @@
  */
 
 /** The first block: thousands of sessions may be held, and few openings are larger. */
-const SMALLEST_BLOCK_BYTES = 512;
+const SMALLEST_BLOCK_BYTES = 256;
 
 /** The largest block: the last one may be all but empty. */
 const LARGEST_BLOCK_BYTES = 16 * 1024;

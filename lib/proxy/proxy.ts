@@ -9,6 +9,7 @@ import { anySignal } from "../base/any_signal.ts";
 import { close } from "../base/conn.ts";
 import { Ending } from "../base/ending.ts";
 import { messageOf } from "../base/errors.ts";
+import { Listeners } from "../base/listeners.ts";
 import { CauseLog } from "../base/log.ts";
 import type { AcceptFault, Outcome } from "../base/metrics.ts";
 import { type Conn, formatAddress, type Listener } from "../base/network.ts";
@@ -47,9 +48,10 @@ export class Proxy {
   readonly #cut = new Ending();
   readonly #hopeless = new Ending();
   readonly #ends: SessionEnds = { cut: this.#cut, refuse: this.#hopeless };
-  readonly #sessions = new Set<Promise<void>>();
   /** Connections that are no sessions: those whose first bytes have not come, and those that are answered. */
-  readonly #others = new Set<Promise<void>>();
+  #others = 0;
+  /** Those who wait until no connection is left. */
+  readonly #drains = new Listeners();
   readonly #answers: HttpAnswers;
   readonly #acceptFaults: CauseLog;
   readonly #limit: CauseLog;
@@ -57,7 +59,7 @@ export class Proxy {
   readonly #refused = new Set<Promise<void>>();
   /** Ends each of these goodbyes, oldest first. */
   readonly #telling = new Set<AbortController>();
-  /** What sessions that run have carried so far. */
+  /** What sessions that run have carried so far, one for each of them. */
   readonly #traffic = new Set<Traffic>();
   /** What sessions that have ended carried since the last `countBytes`, less what that had counted already. */
   #uncounted: Traffic = { upstreamBytes: 0, downstreamBytes: 0 };
@@ -102,7 +104,7 @@ export class Proxy {
 
   /** Connections that are open now: sessions, what may become one, and what is answered. */
   get open(): number {
-    return this.#sessions.size + this.#others.size;
+    return this.#traffic.size + this.#others;
   }
 
   /** Those of them that wait for a pod. */
@@ -136,8 +138,9 @@ export class Proxy {
 
   /** Resolves when no session is left. */
   async drained(): Promise<void> {
-    while (this.#sessions.size + this.#others.size + this.#refused.size > 0) {
-      await Promise.all([...this.#sessions, ...this.#others, ...this.#refused]);
+    while (this.open + this.#refused.size > 0) {
+      await Promise.all(this.#refused);
+      if (this.open > 0) await new Promise<void>((resolve) => this.#drains.add(resolve));
     }
   }
 
@@ -178,17 +181,26 @@ export class Proxy {
     if (!this.#room.fits(this.open, this.held)) return this.#refuse(downstream);
     this.#limit.succeeded();
     if (this.#settings.answerHttp !== true) return this.#beginSession({ downstream, door: entry.door });
-    const opened = this.#open(downstream, entry);
-    this.#others.add(opened);
-    opened.finally(() => this.#others.delete(opened));
+    void this.#open(downstream, entry);
   }
 
   /** Answers a client, or begins its session, by its first bytes. */
   async #open(tcp: Conn, { door, isTls = false }: Entry): Promise<void> {
-    const { kind, conn: downstream, silentForMs } = await openingOf(tcp, this.#ports.clock, this.#cut);
-    if (kind === "http") await this.#answers.serve(downstream, { door, isTls });
-    else if (tcp.isProbe === true) this.#endProbe(downstream);
-    else this.#beginSession({ downstream, door, silentForMs });
+    this.#others++;
+    try {
+      const { kind, conn: downstream, silentForMs } = await openingOf(tcp, this.#ports.clock, this.#cut);
+      if (kind === "http") await this.#answers.serve(downstream, { door, isTls });
+      else if (tcp.isProbe === true) this.#endProbe(downstream);
+      else this.#beginSession({ downstream, door, silentForMs });
+    } finally {
+      this.#others--;
+      this.#ended();
+    }
+  }
+
+  /** A connection has ended. */
+  #ended(): void {
+    if (this.open === 0) this.#drains.tell();
   }
 
   /** A load balancer has looked whether the port is open. */
@@ -202,16 +214,15 @@ export class Proxy {
     this.#traffic.add(traffic);
     const id = ++this.#lastId;
     this.#silence.add(id, traffic);
-    const session = runSession(id, { ...client, traffic }, this.#settings, this.#ports, this.#ends);
-    this.#sessions.add(session);
-    session.finally(() => {
-      this.#sessions.delete(session);
+    const onEnd = () => {
       this.#silence.remove(id);
       this.#traffic.delete(traffic);
       this.#uncounted.upstreamBytes += traffic.upstreamBytes;
       this.#uncounted.downstreamBytes += traffic.downstreamBytes;
       this.#count();
-    });
+      this.#ended();
+    };
+    void runSession(id, { ...client, traffic, onEnd }, this.#settings, this.#ports, this.#ends);
     this.#count();
   }
 
@@ -241,6 +252,6 @@ export class Proxy {
 
   #count(): void {
     const { metrics } = this.#ports;
-    metrics.record("sessions_open", this.#sessions.size, {});
+    metrics.record("sessions_open", this.#traffic.size, {});
   }
 }

@@ -30,6 +30,8 @@ export interface SessionPorts extends WaitPorts, Pick<BasePorts, "log" | "metric
 export interface SessionStart extends Client {
   /** Counts what it carries. */
   readonly traffic: Traffic;
+  /** Called once, when it has ended. Must not throw. */
+  readonly onEnd: () => void;
 }
 
 /** Runs one session to its end. Never throws. */
@@ -51,6 +53,7 @@ class Session implements Arrival {
   readonly #silentForMs: number | undefined;
   readonly #downstream: Conn;
   readonly #traffic: Traffic;
+  readonly #onEnd: () => void;
   readonly #settings: SessionSettings;
   readonly #ports: SessionPorts;
   readonly #ends: SessionEnds;
@@ -82,6 +85,7 @@ class Session implements Arrival {
     this.#silentForMs = start.silentForMs;
     this.#downstream = start.downstream;
     this.#traffic = start.traffic;
+    this.#onEnd = start.onEnd;
     this.#settings = settings;
     this.#ports = ports;
     this.#ends = ends;
@@ -117,6 +121,7 @@ class Session implements Arrival {
       this.#leave();
     }
     this.#tellEnd();
+    this.#onEnd();
   }
 
   /** What it waits for has changed. */

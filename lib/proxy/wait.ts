@@ -8,7 +8,7 @@
 import { backoffMs } from "../base/backoff.ts";
 import { sleep } from "../base/clock.ts";
 import { close, tune } from "../base/conn.ts";
-import type { Ending } from "../base/ending.ts";
+import { Ending } from "../base/ending.ts";
 import type { CauseLog } from "../base/log.ts";
 import type { Conn } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
@@ -74,9 +74,9 @@ export class Wait implements HoldEvents {
   readonly #ports: WaitPorts;
   readonly #ends: SessionEnds;
   /** Ends the wait for a seat. */
-  readonly #waiting = new AbortController();
+  readonly #waiting = new Ending();
   /** Ends the dial that is under way, too. A FIN does not: then it is a half-close, which the relay passes on. */
-  #dialling: AbortController | undefined;
+  #dialling: Ending | undefined;
   #ended: { readonly reason: unknown } | undefined;
   readonly #door: Door;
   readonly #startedMs: number;
@@ -116,7 +116,7 @@ export class Wait implements HoldEvents {
   async connect(arrival: Arrival): Promise<{ readonly seat: Seat; readonly upstream: Conn }> {
     const { clock, random, seats } = this.#ports;
     const id = this.#id;
-    const waiting = this.#waiting.signal;
+    const waiting = this.#waiting;
     this.hold.start();
     let seat = seats.open(id, arrival);
     if (seat === undefined) {
@@ -211,10 +211,10 @@ export class Wait implements HoldEvents {
     );
   }
 
-  #startDial(): AbortSignal {
-    this.#dialling = new AbortController();
-    if (this.#ended !== undefined) this.#dialling.abort(this.#ended.reason);
-    return this.#dialling.signal;
+  #startDial(): Ending {
+    const dialling = this.#dialling = new Ending();
+    if (this.#ended !== undefined) dialling.abort(this.#ended.reason);
+    return dialling;
   }
 
   #refuseBeyondLimit(): void {

@@ -6,6 +6,7 @@
  * @module
  */
 import type { CancelTimer } from "../base/clock.ts";
+import { type Abortable, follow, leave } from "../base/ending.ts";
 import { Listeners } from "../base/listeners.ts";
 import type { Arrival, Beyond, BuilderSeats, Caller, Routed, Seat, WaitsFor } from "../target/seats.ts";
 import { plan, type Route, type Waiting } from "./plan.ts";
@@ -187,27 +188,25 @@ export class Pool {
   }
 
   /** As `Seats.wait`. */
-  async wait(id: number, signal: AbortSignal): Promise<Seat> {
-    signal.throwIfAborted();
-    const session = this.#sessions.get(id);
-    let onAbort = () => {};
-    try {
-      return await new Promise<Seat>((resolve, reject) => {
-        onAbort = () => {
-          // In this step: a look must not give a seat to a session that leaves.
-          if (session !== undefined) this.#takeNoMore(session);
-          reject(signal.reason);
-        };
-        signal.addEventListener("abort", onAbort, { once: true });
-        if (session === undefined) return;
-        session.take = resolve;
-        this.#taking.add(session);
-        this.#changed();
-        this.#tellWatcher(session);
-      });
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+  wait(id: number, signal: Abortable): Promise<Seat> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const session = this.#sessions.get(id);
+      const onAbort = () => {
+        // In this step: a look must not give a seat to a session that leaves.
+        if (session !== undefined) this.#takeNoMore(session);
+        reject(signal.reason);
+      };
+      follow(signal, onAbort);
+      if (session === undefined) return;
+      session.take = (seat) => {
+        leave(signal, onAbort);
+        resolve(seat);
+      };
+      this.#taking.add(session);
+      this.#changed();
+      this.#tellWatcher(session);
+    });
   }
 
   /** As `Seats.connected`. */
@@ -215,6 +214,9 @@ export class Pool {
     const session = this.#sessions.get(seat.id);
     if (session?.stage !== "seated" || !session.builder!.seats.connected(seat)) return false;
     session.isConnected = true;
+    if (session.queuedMs !== undefined) {
+      this.#ports.metrics.record("queue_seconds", session.queuedMs / 1000, {});
+    }
     return true;
   }
 
@@ -525,9 +527,6 @@ export class Pool {
     session.trace = session.caller?.traceId;
     this.#siblings.began(session.trace, builder.name);
     this.#ports.metrics.record("routed_total", 1, { builder: builder.name, why });
-    if (session.queuedMs !== undefined) {
-      this.#ports.metrics.record("queue_seconds", session.queuedMs / 1000, {});
-    }
     if (this.#isTrivial) return;
     this.#decisions.push(
       `session ${session.id} of ${session.project ?? "no project"}: ${builder.name}, ${why}`,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Abortable } from "../base/ending.ts";
 import { Listeners } from "../base/listeners.ts";
 import type { Conn } from "../base/network.ts";
 import type {
@@ -96,12 +97,12 @@ export class Router implements Seats {
   }
 
   /** See {@link Seats}. */
-  wait(id: number, signal: AbortSignal): Promise<Seat> {
+  wait(id: number, signal: Abortable): Promise<Seat> {
     return this.#poolOf.get(id)!.wait(id, signal);
   }
 
   /** See {@link Seats}. */
-  dial(seat: Seat, signal: AbortSignal): Promise<Conn> {
+  dial(seat: Seat, signal: Abortable): Promise<Conn> {
     return this.#owners.get(seat)!.dial(seat, signal);
   }
 

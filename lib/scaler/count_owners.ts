@@ -76,7 +76,7 @@ export class CountOwners {
   /** Starts nothing: `run` does. */
   constructor(ports: CountOwnersPorts) {
     this.#ports = ports;
-    ports.placement.subscribe(() => this.#changed.notify());
+    ports.placement.subscribeBeyondLoad(() => this.#changed.notify());
     ports.peers.subscribe(() => this.#changed.notify());
   }
 

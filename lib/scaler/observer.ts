@@ -115,7 +115,7 @@ export class Observer {
     );
     this.#statefulSets.onForbidden(() => this.#onPresence.tell());
     this.#ofPods = ports.slices.subscribe(service, (change) => this.#slicesChanged(change));
-    ports.placement.subscribe(() => this.#hurry());
+    ports.placement.subscribeBeyondLoad(() => this.#hurry());
     ports.count.onRegressed(() => this.#relist());
   }
 

@@ -68,6 +68,8 @@ export class Placement {
   #neededBefore = 0;
   /** The ordinals that took sessions at the last change: time alone may add some. */
   #usableBefore = "";
+  /** Listeners are being told of a change of numbers alone. */
+  #tellsOfLoad = false;
   /** The ordinal that took the last session. */
   #last = -1;
 
@@ -89,6 +91,17 @@ export class Placement {
   /** Calls `listener` after a change of what can be seen here, and of the pods. It must be quick and must not throw. */
   subscribe(listener: () => void): void {
     this.#listeners.add(listener);
+  }
+
+  /**
+   * As `subscribe`, but not when only the number of sessions on a pod has changed that has some before and after, while
+   * nobody calls for a pod: most sessions change nothing else. Listeners of both kinds are called in the order in which they
+   * came.
+   */
+  subscribeBeyondLoad(listener: () => void): void {
+    this.#listeners.add(() => {
+      if (!this.#tellsOfLoad) listener();
+    });
   }
 
   /** When the count was last seen to rise, monotonic ms, by the highest ordinal that it rose above. */
@@ -245,8 +258,9 @@ export class Placement {
     if (backend === undefined) return undefined;
     this.#last = backend.ordinal;
     this.#seats.set(id, backend);
+    const isJoined = this.usage.on(backend.ordinal) > 0 && !this.usage.has(id);
     this.usage.place(id, backend.ordinal, used, this.#clock.nowMs());
-    this.#notify();
+    this.#used(isJoined);
     return { id, backend };
   }
 
@@ -295,7 +309,7 @@ export class Placement {
 
   /** The session has been silent for so long that it is no load on its pod, or is not any more. It uses it either way. */
   silent(id: number, isSilent: boolean): void {
-    if (this.usage.silent(id, isSilent)) this.#notify();
+    if (this.usage.silent(id, isSilent)) this.#used(true);
   }
 
   /**
@@ -314,8 +328,10 @@ export class Placement {
 
   /** The session has ended. Harmless when it has ended before. */
   end(id: number): void {
+    const backend = this.#seats.get(id);
     this.#seats.delete(id);
-    if (this.usage.end(id, this.#clock.nowMs())) this.#notify();
+    if (!this.usage.end(id, this.#clock.nowMs())) return;
+    this.#used(backend !== undefined && this.usage.on(backend.ordinal) > 0);
   }
 
   /** The pod of a seat could not be connected to. */
@@ -328,10 +344,22 @@ export class Placement {
     if (`${this.usable}` !== this.#usableBefore) this.#notify();
   }
 
+  /** Sessions have come to a pod, or have left it; `isSame`: it had and has others. */
+  #used(isSame: boolean): void {
+    if (!isSame || this.usage.needing > 0) return this.#notify();
+    const before = this.#tellsOfLoad;
+    this.#tellsOfLoad = true;
+    this.#listeners.tell();
+    this.#tellsOfLoad = before;
+  }
+
   #notify(): void {
+    const before = this.#tellsOfLoad;
+    this.#tellsOfLoad = false;
     this.#usableBefore = `${this.usable}`;
     this.#remember();
     this.#listeners.tell();
+    this.#tellsOfLoad = before;
   }
 
   /** Remembers of the pods above the first that held sessions needed them until now. (Of the first, `Usage` does.) */

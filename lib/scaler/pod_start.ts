@@ -22,7 +22,7 @@ const ASK_MS = 60_000;
 /** What it is found out with. */
 export interface PodStartPorts extends PodInquiryPorts {
   /** Knows the pods. */
-  readonly placement: Pick<Placement, "pods" | "subscribe">;
+  readonly placement: Pick<Placement, "pods" | "subscribeBeyondLoad">;
 }
 
 /** Knows how long a start takes. */
@@ -51,7 +51,7 @@ export class PodStart {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, placement } = this.#ports;
     const changed = new Notifier();
-    placement.subscribe(() => changed.notify());
+    placement.subscribeBeyondLoad(() => changed.notify());
     const known = new Set<string>();
     for (;;) {
       const pod = placement.pods.all.find(({ uid, ready }) => ready && !known.has(uid));

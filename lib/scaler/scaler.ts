@@ -74,7 +74,11 @@ export class Scaler implements Scaling {
     this.#faults = new CauseLog(ports.log, "scaling_failed", ports.access);
     this.#claim = new Attempt(ports, this.#faults, CLAIM_PATIENCE_MS);
     this.#lower = new Attempt(ports, this.#faults, LOWER_PATIENCE_MS);
-    ports.placement.subscribe(() => this.#changed.notify());
+    ports.placement.subscribeBeyondLoad(() => this.#changed.notify());
+    // What those of another proxy need depends on how full the pods are.
+    ports.placement.subscribe(() => {
+      if (ports.peers.use().needing > 0) this.#changed.notify();
+    });
     ports.peers.subscribe(() => {
       ports.placement.others = ports.peers.use().sessions;
       this.#changed.notify();

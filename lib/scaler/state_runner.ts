@@ -76,7 +76,7 @@ export class StateRunner {
     this.#policy = policy;
     this.#ports = ports;
     this.#longestMs = policy.readyWaitTimeoutMs / 2;
-    ports.placement.subscribe(() => this.#look());
+    ports.placement.subscribeBeyondLoad(() => this.#look());
     ports.presence.onPresence(() => this.#look());
     this.#look();
   }

@@ -76,6 +76,11 @@ export class Usage {
     return state?.at === "held" ? undefined : state?.ordinal;
   }
 
+  /** The session is known here. */
+  has(id: number): boolean {
+    return this.#sessions.has(id);
+  }
+
   /** True while the session only watches. */
   watches(id: number): boolean {
     return this.#sessions.get(id)?.at === "watching";

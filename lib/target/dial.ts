@@ -5,6 +5,7 @@
  * @module
  */
 import { type Clock, deadline } from "../base/clock.ts";
+import type { Abortable } from "../base/ending.ts";
 import { codeOf, messageOf, TimeoutError } from "../base/errors.ts";
 import { type Conn, formatAddress, type Network } from "../base/network.ts";
 import { formatDurationMs } from "../config/duration.ts";
@@ -20,7 +21,7 @@ export interface Dialler {
    *
    * @throws DialError, or the reason of `signal`
    */
-  dial(backend: Backend, signal: AbortSignal): Promise<Conn>;
+  dial(backend: Backend, signal: Abortable): Promise<Conn>;
 }
 
 /** The settings that matter. */
@@ -49,18 +50,15 @@ export async function dial(
   clock: Clock,
   backend: Backend,
   settings: DialSettings,
-  signal: AbortSignal,
+  signal: Abortable,
 ): Promise<Conn> {
-  const { upstream, targetPort, headlessServiceName, stsNamespace, clusterDomain, connectTimeoutMs } =
-    settings;
-  const name = `${backend.pod}.${headlessServiceName}.${stsNamespace}.svc.${clusterDomain}`;
-  const hostnames = upstream === "dns" ? [name] : backend.addresses;
+  const { upstream, targetPort, connectTimeoutMs } = settings;
+  const hostnames = upstream === "dns" ? [nameOf(backend, settings)] : backend.addresses;
   const failed: string[] = [];
   const bare: string[] = [];
   let isRefused = hostnames.length > 0;
   let isLocal = hostnames.length > 0;
   for (const hostname of hostnames) {
-    const address = formatAddress({ hostname, port: targetPort });
     using limit = deadline(
       clock,
       connectTimeoutMs,
@@ -73,6 +71,7 @@ export async function dial(
       if (signal.aborted) throw signal.reason;
       isLocal &&= ["EMFILE", "ENFILE", "EADDRNOTAVAIL"].includes(codeOf(error) ?? "");
       isRefused &&= codeOf(error) === "ECONNREFUSED" || error instanceof Deno.errors.ConnectionRefused;
+      const address = formatAddress({ hostname, port: targetPort });
       bare.push(`${address}: ${messageOf(error)}`);
       failed.push(`${address}: ${messageOf(error)}${cure(error, upstream)}`);
     }
@@ -82,6 +81,12 @@ export async function dial(
     isLocal,
     { isRefused, reason: bare.join("; ") || "the pod has no address" },
   );
+}
+
+/** What DNS knows the pod by. */
+function nameOf({ pod }: Backend, settings: DialSettings): string {
+  const { headlessServiceName, stsNamespace, clusterDomain } = settings;
+  return `${pod}.${headlessServiceName}.${stsNamespace}.svc.${clusterDomain}`;
 }
 
 function cure(error: unknown, upstream: "slices" | "dns"): string {

@@ -61,10 +61,10 @@ export interface FrameHeader {
   readonly stream: number;
 }
 
-/** Reads a frame header from its nine bytes. */
-export function parseFrameHeader(bytes: Uint8Array): FrameHeader {
-  // Without a DataView, which would cost more than the rest: this runs for each frame of a hold.
-  const at = (i: number) => bytes[i]!;
+/** Reads a frame header from nine bytes, those from `from` on. */
+export function parseFrameHeader(bytes: Uint8Array, from = 0): FrameHeader {
+  // Without a DataView or a view of the bytes, which would cost more than the rest: this runs for each frame of a hold.
+  const at = (i: number) => bytes[from + i]!;
   return {
     lengthBytes: at(0) << 16 | at(1) << 8 | at(2),
     type: at(3),

@@ -14,7 +14,7 @@ export interface LatePodsPorts extends Pick<BuilderPorts, "clock" | "log"> {
   /** The fault under which this stands: that there is no access to the API. */
   readonly access?: CauseLog;
   /** Knows who waits, and which pods take sessions. */
-  readonly placement: Pick<Placement, "usage" | "usable" | "subscribe">;
+  readonly placement: Pick<Placement, "usage" | "usable" | "subscribeBeyondLoad">;
   /** Knows which pod is awaited. */
   readonly state: Pick<StateRunner, "state" | "awaitedSinceMs" | "isAwaitedStuck" | "subscribe">;
   /** Knows why. */
@@ -35,7 +35,7 @@ export async function tellLatePods(ports: LatePodsPorts, signal: AbortSignal): P
   const { clock, log, access, placement, state, explainWait } = ports;
   const fault = new CauseLog(log, "pod_late", access);
   const changed = new Notifier();
-  placement.subscribe(() => changed.notify());
+  placement.subscribeBeyondLoad(() => changed.notify());
   state.subscribe(() => changed.notify());
   let askMs = -Infinity;
   for (let wasStuck = false;;) {

@@ -77,7 +77,8 @@ export class PodHealthChecks {
   /** Starts nothing: `run` does. */
   constructor(ports: PodHealthPorts) {
     this.#ports = ports;
-    for (const part of [ports.placement, ports.state]) part.subscribe(() => this.#changed.notify());
+    ports.placement.subscribeBeyondLoad(() => this.#changed.notify());
+    ports.state.subscribe(() => this.#changed.notify());
   }
 
   /** Runs until the signal is aborted. */

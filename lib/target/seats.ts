@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { Abortable } from "../base/ending.ts";
 import type { BuilderState } from "../base/metrics.ts";
 import type { Conn } from "../base/network.ts";
 import type { Beyond } from "../scaler/capacity.ts";
@@ -155,13 +156,13 @@ export interface Seats {
    *
    * @throws the reason of `signal`; the session is still held then
    */
-  wait(id: number, signal: AbortSignal): Promise<Seat>;
+  wait(id: number, signal: Abortable): Promise<Seat>;
   /**
    * Connects to the pod. The connection is the caller's, who closes it.
    *
    * @throws DialError, or the reason of `signal`
    */
-  dial(seat: Seat, signal: AbortSignal): Promise<Conn>;
+  dial(seat: Seat, signal: Abortable): Promise<Conn>;
   /** The dial has failed. */
   failed(seat: Seat, error: DialError): void;
   /**

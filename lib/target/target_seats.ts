@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Abortable } from "../base/ending.ts";
 import { CauseLog } from "../base/log.ts";
 import type { Conn } from "../base/network.ts";
 import type { BuilderPorts } from "../base/ports.ts";
@@ -85,7 +86,7 @@ export class TargetSeats implements BuilderSeats {
     return false;
   }
 
-  dial({ backend }: Seat, signal: AbortSignal): Promise<Conn> {
+  dial({ backend }: Seat, signal: Abortable): Promise<Conn> {
     return this.#ports.dialler.dial(backend, signal);
   }
 

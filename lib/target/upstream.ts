@@ -7,6 +7,7 @@
  * @module
  */
 import { deadline } from "../base/clock.ts";
+import type { Abortable } from "../base/ending.ts";
 import { messageOf, TimeoutError } from "../base/errors.ts";
 import { CauseLog } from "../base/log.ts";
 import type { Conn } from "../base/network.ts";
@@ -72,11 +73,11 @@ export class Upstream implements Dialler {
     return upstream === "port-forward" || (upstream === "auto" && this.#way === "port-forward");
   }
 
-  dial(backend: Backend, signal: AbortSignal): Promise<Conn> {
+  dial(backend: Backend, signal: Abortable): Promise<Conn> {
     return this.#pace.run(() => this.#dial(backend, signal));
   }
 
-  #dial(backend: Backend, signal: AbortSignal): Promise<Conn> {
+  #dial(backend: Backend, signal: Abortable): Promise<Conn> {
     const { upstream } = this.#settings;
     if (upstream === "port-forward") return this.#forward(backend, signal);
     if (upstream !== "auto") return this.#direct(backend, upstream, signal);
@@ -85,7 +86,7 @@ export class Upstream implements Dialler {
   }
 
   /** By address if that works, else by port-forward. */
-  async #choose(backend: Backend, signal: AbortSignal): Promise<Conn> {
+  async #choose(backend: Backend, signal: Abortable): Promise<Conn> {
     let direct: DialError;
     try {
       const limitMs = this.#way === "slices" ? undefined : PROBE_MS;
@@ -115,7 +116,7 @@ export class Upstream implements Dialler {
   }
 
   /** By port-forward, as before; a fault that is not the pod's makes the next dial choose anew. */
-  async #forwardAgain(backend: Backend, signal: AbortSignal): Promise<Conn> {
+  async #forwardAgain(backend: Backend, signal: Abortable): Promise<Conn> {
     try {
       return await this.#forward(backend, signal);
     } catch (error) {
@@ -136,15 +137,24 @@ export class Upstream implements Dialler {
   #direct(
     backend: Backend,
     upstream: "slices" | "dns",
-    signal: AbortSignal,
+    signal: Abortable,
     limitMs = this.#settings.connectTimeoutMs,
   ): Promise<Conn> {
     const { network, clock } = this.#ports;
-    const connectTimeoutMs = Math.min(limitMs, this.#settings.connectTimeoutMs);
-    return dial(network, clock, backend, { ...this.#settings, upstream, connectTimeoutMs }, signal);
+    // Named one by one: the settings have some hundred more, which every dial would copy.
+    const { targetPort, connectTimeoutMs, headlessServiceName, stsNamespace, clusterDomain } = this.#settings;
+    const settings = {
+      upstream,
+      targetPort,
+      connectTimeoutMs: Math.min(limitMs, connectTimeoutMs),
+      headlessServiceName,
+      stsNamespace,
+      clusterDomain,
+    };
+    return dial(network, clock, backend, settings, signal);
   }
 
-  async #forward({ pod }: Backend, signal: AbortSignal): Promise<Conn> {
+  async #forward({ pod }: Backend, signal: Abortable): Promise<Conn> {
     const { clock, client, log } = this.#ports;
     const { connectTimeoutMs, stsNamespace: namespace, targetPort: port } = this.#settings;
     using limit = deadline(

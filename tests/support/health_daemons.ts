@@ -29,7 +29,9 @@ export type HealthHabit =
   /** It speaks TLS and answers anything else with an alert. */
   | "tls"
   /** It takes the connection and never answers. */
-  | "silent";
+  | "silent"
+  /** It takes the connection and closes it, as the sidecar of a mesh does while the daemon does not listen. */
+  | "closes";
 
 /** A TLS alert: fatal, unexpected message (RFC 8446, section 6). */
 const ALERT = Uint8Array.of(0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x0a);
@@ -67,6 +69,7 @@ export class HealthDaemon {
         await writeAll(conn, ALERT);
         await conn.closeWrite();
       }
+      if (habit === "closes") return conn.close();
       if (habit === "tls" || habit === "silent") {
         while (await reader.some() !== null);
         return;

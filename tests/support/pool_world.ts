@@ -199,6 +199,11 @@ export class PoolWorld {
     return session;
   }
 
+  /** The dial of a session that has a seat has succeeded. */
+  connect({ seat }: TestSession): void {
+    assert.ok(seat !== undefined && this.router.connected(seat));
+  }
+
   /** The session ends. */
   async end(session: TestSession): Promise<void> {
     session.leave.abort(new Error("The client has left"));

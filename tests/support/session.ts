@@ -173,8 +173,8 @@ export class TestSession {
     } as const;
     const ends = { cut: this.cut, refuse: this.refuse };
     const { downstream, traffic } = this;
-    void runSession(1, { downstream, door: DOOR, traffic }, settings, this.ports, ends)
-      .then(() => this.over = true);
+    const onEnd = () => void (this.over = true);
+    void runSession(1, { downstream, door: DOOR, traffic, onEnd }, settings, this.ports, ends);
     await this.pass(0);
   }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { ECHO_MS } from "../../../lib/signals.ts";
 import { within } from "../../support/deadline.ts";
 
 const KUBECONFIG = `
@@ -100,6 +101,7 @@ Deno.test("main.ts is alive but unready while the API server is down, and while 
     assert.equal(draining.status, 503);
     assert.equal(await statusOf(adminPort, "/livez"), 200);
     assert.equal(await statusOf(adminPort, "/metrics"), 200);
+    await new Promise((resolve) => setTimeout(resolve, ECHO_MS));
     child.kill("SIGTERM");
     assert.equal((await child.status).code, 0);
   });

@@ -41,6 +41,23 @@ Deno.test("Relay passes a FIN on at once, and lets the other direction go on", a
   }
 });
 
+Deno.test("Relay tells of a side's end at once, also where passing it on takes long, as over TLS", async () => {
+  for (const half of ["client", "server"] as const) {
+    const parts = relayed();
+    const [first, other] = half === "client"
+      ? [parts.client, parts.upstream]
+      : [parts.server, parts.downstream];
+    const passedOn = Promise.withResolvers<void>();
+    other.closeWrite = () => passedOn.promise;
+    await first.closeWrite();
+    await settle();
+    assert.equal(parts.halves.count, 1, half);
+    passedOn.resolve();
+    parts.relay.stop();
+    await parts.running;
+  }
+});
+
 Deno.test("Relay sends what was held before all else, then the read under way, then the rest", async () => {
   const pending = Promise.withResolvers<Uint8Array | null>();
   const { client, server, traffic, running } = relayed({

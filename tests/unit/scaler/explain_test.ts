@@ -58,10 +58,10 @@ function setUp(
   const http: Http = {
     async send({ url, signal }) {
       asked.push(new URL(url).pathname);
-      if (answer === "silence") await orAborted(new Promise(() => {}), signal);
+      if (answer === "silence") return await orAborted(new Promise<never>(() => {}), signal);
       const [status, body] = typeof answer === "number"
         ? [answer, { kind: "Status", code: answer }]
-        : [200, answer];
+        : [200, { ...answer, metadata: { uid: "of-the-pod", ...answer.metadata } }];
       return { status, headers: new Headers(), body: new Response(JSON.stringify(body)).body! };
     },
     reset: () => {},

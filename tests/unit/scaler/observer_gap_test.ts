@@ -55,6 +55,28 @@ Deno.test("Observer misses nothing while it watches, however many changes there 
   await stop();
 });
 
+Deno.test("Observer uses no pod of a StatefulSet that is gone, nor of its successor before that is settled", async () => {
+  const { clock, statefulsets, placement, uses, stop } = await withPod();
+  statefulsets.send("DELETED", statefulSet({ version: 11 }));
+  await clock.advance(0);
+  assert.equal(uses(), false);
+  statefulsets.send(
+    "ADDED",
+    statefulSet({ uid: "uid-2", version: 12, generation: 1, observedGeneration: 0 }),
+  );
+  await clock.advance(VERIFIED_AFTER_MS);
+  assert.equal(uses(), false, "the pod may be about to go");
+  statefulsets.send(
+    "MODIFIED",
+    statefulSet({ uid: "uid-2", version: 13, generation: 1, observedGeneration: 1 }),
+  );
+  await clock.advance(0);
+  assert.ok(placement.pods.toVerify !== undefined, "it can be asked for now");
+  await clock.advance(VERIFIED_AFTER_MS);
+  assert.equal(uses(), true);
+  await stop();
+});
+
 Deno.test("Observer uses no pod of a StatefulSet of which the controller has said nothing", async () => {
   const { clock, placement, statefulsets, endpointslices, start, stop } = setUp();
   const { generation: _, ...metadata } = statefulSet().metadata!;

@@ -8,8 +8,10 @@ import { recordingLog } from "../../support/recording_log.ts";
 import { testClient } from "../../support/test_client.ts";
 import { VirtualClock } from "../../support/virtual_clock.ts";
 
-/** Asks an API server that answers with this status, if at all. */
-function ask(status: number | undefined, signal = new AbortController().signal) {
+const POD = { metadata: { name: "b-0", uid: "of-the-pod" } };
+
+/** Asks an API server that answers with this status, if at all, and with this body, if that is 200. */
+function ask(status: number | undefined, signal = new AbortController().signal, answer: unknown = POD) {
   const clock = new VirtualClock();
   const errors: string[] = [];
   const asked: string[] = [];
@@ -21,7 +23,7 @@ function ask(status: number | undefined, signal = new AbortController().signal) 
     async send({ url, method, signal }) {
       asked.push(`${method} ${url.pathname}`);
       if (status === undefined) await orAborted(new Promise(() => {}), signal);
-      const body = status === 200 ? { metadata: { name: "b-0" } } : { kind: "Status", code: status };
+      const body = status === 200 ? answer : { kind: "Status", code: status };
       return { status: status!, headers: new Headers(), body: new Response(JSON.stringify(body)).body! };
     },
     reset: () => {},
@@ -33,7 +35,7 @@ function ask(status: number | undefined, signal = new AbortController().signal) 
 
 for (
   const [status, found, errors] of [
-    [200, { metadata: { name: "b-0" } }, []],
+    [200, POD, []],
     [404, "missing", []],
     [403, "forbidden", []],
     [410, undefined, ["410"]],
@@ -45,6 +47,16 @@ for (
     assert.deepEqual(await asking.found, found);
     assert.deepEqual(asking.asked, ["GET /api/v1/namespaces/n/pods/b-0"]);
     assert.deepEqual(asking.errors, errors, "a pod that is gone and a missing right are no faults");
+    assert.equal(asking.clock.pending, 0, "no timer is left");
+  });
+}
+
+for (
+  const answer of [null, 7, [], {}, { kind: "Status" }, { metadata: null }, { metadata: { name: "b-0" } }]
+) {
+  Deno.test(`askForPod() takes ${JSON.stringify(answer)}, as some gateway may send it, for no answer`, async () => {
+    const asking = ask(200, undefined, answer);
+    assert.equal(await asking.found, undefined);
     assert.equal(asking.clock.pending, 0, "no timer is left");
   });
 }

@@ -13,7 +13,7 @@ import { VirtualClock } from "../../support/virtual_clock.ts";
 /** A pod that was created at noon and became ready then. */
 function pod(readyAt: string, restartCount = 0, status = "True"): Pod {
   return {
-    metadata: { creationTimestamp: "2026-03-01T12:00:00Z" },
+    metadata: { uid: "of-the-pod", creationTimestamp: "2026-03-01T12:00:00Z" },
     status: {
       conditions: [{ type: "Ready", status, lastTransitionTime: readyAt }],
       containerStatuses: [{ name: "b", image: "", imageID: "", ready: true, restartCount }],

@@ -33,7 +33,7 @@ function setUp({ replicas = 1, asks = true } = {}) {
       const { answer } = api;
       const [status, body] = typeof answer === "number"
         ? [answer, { kind: "Status", code: answer }]
-        : [200, answer];
+        : [200, { ...answer, metadata: { uid: "of-the-pod" } }];
       return Promise.resolve({
         status,
         headers: new Headers(),

@@ -16,7 +16,7 @@ import type { HealthAnswer } from "../../../lib/scaler/readiness.ts";
 import { checkHealth } from "../../../lib/target/health_check.ts";
 import { LARGEST_FRAME_BYTES, PREFACE } from "../../../lib/target/http2_frames.ts";
 import { bytesOf, framesOf, literalFields, ping, SETTINGS_ACK } from "../../support/http2_client.ts";
-import { MemoryConn, type MemoryOptions } from "../../support/memory_network.ts";
+import { MemoryConn, type MemoryOptions, readAll } from "../../support/memory_network.ts";
 import { VirtualClient } from "../../support/virtual_client.ts";
 import { settle } from "../../support/virtual_clock.ts";
 
@@ -166,6 +166,13 @@ Deno.test("checkHealth() takes a check that is stopped for missed, and closes it
   assert.ok(conn.closed);
   await checking;
   assert.equal(state.answer, "missed");
+});
+
+Deno.test("checkHealth() does not begin a check that was stopped before, and closes its connection", async () => {
+  const [conn, theirs] = MemoryConn.pair();
+  assert.equal(await checkHealth(conn, AbortSignal.abort(new Error("too late"))), "missed");
+  assert.ok(conn.closed);
+  assert.equal((await readAll(theirs)).byteLength, 0);
 });
 
 Deno.test("checkHealth() acknowledges SETTINGS and answers a PING, and no acknowledgement of either", async () => {

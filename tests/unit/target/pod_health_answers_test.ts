@@ -63,6 +63,37 @@ Deno.test("PodHealthChecks ignores unexpected answers that a good one interrupts
   assert.ok(!placement.pods.healthOf("pod-1").unsupported);
 });
 
+Deno.test("PodHealthChecks takes connections that end without a byte for a daemon that starts, and after 10 s for one without a health service", async () => {
+  await using starts = setUp("closes", { backend: { ready: false } });
+  arrive(starts.placement, 1);
+  await starts.clock.advance(9_900);
+  assert.ok(starts.checks.length > 10, "it is asked all the time");
+  assert.ok(!starts.placement.pods.healthOf("pod-1").unsupported);
+  starts.world.fate = "serving";
+  await starts.clock.advance(1_000);
+  assert.ok(starts.placement.pods.healthOf("pod-1").served);
+
+  await using setting = setUp("closes", { backend: { ready: false } });
+  arrive(setting.placement, 1);
+  await setting.clock.advance(9_900);
+  assert.ok(!setting.placement.pods.healthOf("pod-1").unsupported);
+  await setting.clock.advance(1_000);
+  assert.ok(setting.placement.pods.healthOf("pod-1").unsupported);
+});
+
+Deno.test("PodHealthChecks counts those 10 s anew after any other answer", async () => {
+  await using setting = setUp("closes", { backend: { ready: false } });
+  const { clock, placement, world } = setting;
+  arrive(placement, 1);
+  for (let round = 0; round < 4; round++) {
+    world.fate = "closes";
+    await clock.advance(8_000);
+    world.fate = "refused";
+    await clock.advance(200);
+  }
+  assert.ok(!placement.pods.healthOf("pod-1").unsupported);
+});
+
 Deno.test("PodHealthChecks says once that a pod serves, that it answers no more, and that it answers again", async () => {
   await using setting = await warm("grpc");
   const { clock, log, world } = setting;
