@@ -17,6 +17,7 @@ import {
   readFrame,
 } from "../../lib/miniature/stub_http2.ts";
 import { denoNetwork } from "../../lib/proxy/deno_network.ts";
+import { MEANINGLESS } from "../../lib/target/http2_frames.ts";
 import { within } from "./deadline.ts";
 
 /** An acknowledgement of the peer's SETTINGS. */
@@ -84,6 +85,14 @@ export function bytesOf(...parts: readonly (Uint8Array | Frame)[]): Uint8Array {
     at += part.length;
   }
   return bytes;
+}
+
+/** The type of the frames that clients must ignore, and that held ones are sent from time to time. */
+const [MEANINGLESS_TYPE] = MEANINGLESS.subarray(3);
+
+/** Whether a client is told something by the frame. */
+export function hasMeaning({ type }: Frame): boolean {
+  return type !== MEANINGLESS_TYPE;
 }
 
 /** The whole frames of `bytes`. */
@@ -190,9 +199,12 @@ export class Http2Client implements Disposable {
     await writeAll(this.#conn, bytesOf(...parts));
   }
 
-  /** The server's next frame; `null` when it has closed the connection. */
+  /** The server's next frame that has a meaning; `null` when it has closed the connection. */
   async next(what = "a frame of the server's"): Promise<Frame | null> {
-    return await within(readFrame(this.#reader), what);
+    for (;;) {
+      const frame = await within(readFrame(this.#reader), what);
+      if (frame === null || hasMeaning(frame)) return frame;
+    }
   }
 
   /** Resolves when the server has closed the connection; throws if it says anything before. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { FRAME, type Frame, SERVED_BY } from "../../lib/miniature/stub_http2.ts";
-import { framesOf, literalFields } from "./http2_client.ts";
+import { framesOf, hasMeaning, literalFields } from "./http2_client.ts";
 import { type MemoryConn, writeAll } from "./memory_network.ts";
 
 /** A client that reads all that comes. */
@@ -29,9 +29,9 @@ export class VirtualClient {
     return new TextDecoder().decode(this.#bytes);
   }
 
-  /** What has come, as HTTP/2 frames. */
+  /** What has come, as HTTP/2 frames, those without a meaning left out. */
   get frames(): readonly Frame[] {
-    return framesOf(this.#bytes);
+    return framesOf(this.#bytes).filter(hasMeaning);
   }
 
   /** The pod that has answered a call, once one has. */

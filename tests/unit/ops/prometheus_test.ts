@@ -112,6 +112,19 @@ Deno.test("prometheusMetrics() counts, sets and observes", async () => {
   assert.equal(await valueOf(metrics, `${prefix}api_errors_total{verb="get",code="403"}`), 1);
 });
 
+Deno.test("prometheusMetrics() goes on with its counts after they were read, and shows the last value of a gauge", async () => {
+  const metrics = prometheusMetrics();
+  for (const total of [1, 3]) {
+    metrics.record("sessions_ended_total", total === 1 ? 1 : 2, { outcome: "completed" });
+    for (const open of [7, total]) metrics.record("sessions_open", open, {});
+    for (let reads = 0; reads < 2; reads++) {
+      const text = await metrics.text();
+      assert.match(text, new RegExp(`sessions_ended_total\\{outcome="completed"\\} ${total}\n`));
+      assert.match(text, new RegExp(`sessions_open ${total}\n`));
+    }
+  }
+});
+
 Deno.test("prometheusMetrics() never throws for a wrong figure", async () => {
   const metrics = prometheusMetrics();
   for (const value of [NaN, Infinity, -1]) {

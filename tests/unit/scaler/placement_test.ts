@@ -192,6 +192,70 @@ Deno.test("Placement.bind() lets nobody in before a newer version is seen, whate
   assert.equal(place(), 0);
 });
 
+/** A placement with listeners, and which of them each step told. */
+function heard(world: ReturnType<typeof setUp>) {
+  const { placement } = world;
+  const told: string[] = [];
+  placement.subscribe(() => told.push("all"));
+  placement.subscribeBeyondLoad(() => told.push("beyond load"));
+  return (step: (placement: Placement) => void) => {
+    told.length = 0;
+    step(placement);
+    return told.join(", ");
+  };
+}
+
+Deno.test("Placement.subscribeBeyondLoad() does not tell of one more or one less on a pod that has others", () => {
+  const told = heard(setUp(2, { capacity: { sessionsPerReplica: 2 } }));
+  const both = "all, beyond load";
+  assert.equal(told((it) => it.seat(1, true, "nothing")), both, "the first on the pod");
+  assert.equal(told((it) => it.seat(2, true, "nothing")), "all");
+  assert.equal(told((it) => it.silent(2, true)), "all");
+  assert.equal(told((it) => it.silent(2, true)), "", "nothing has changed");
+  assert.equal(told((it) => it.silent(2, false)), "all");
+  assert.equal(told((it) => it.seat(3, true, "nothing")), both, "the first on another pod");
+  assert.equal(told((it) => it.end(1)), "all");
+  assert.equal(told((it) => it.end(1)), "");
+  assert.equal(told((it) => it.end(2)), both, "the last on the pod");
+  assert.equal(told((it) => it.seatWatcher(4)), both);
+  assert.equal(told((it) => it.watchNoMore(4)), both);
+});
+
+Deno.test("Placement.subscribeBeyondLoad() tells of every change of the load while somebody calls for a pod", () => {
+  const told = heard(setUp(1));
+  const both = "all, beyond load";
+  told((it) => it.seat(1, true, "nothing"));
+  assert.equal(told((it) => it.hold(2, true)), both);
+  assert.equal(told((it) => it.seat(3, true, "nothing")), both);
+  assert.equal(told((it) => it.silent(3, true)), both);
+  assert.equal(told((it) => it.end(3)), both);
+  assert.equal(told((it) => it.seat(2, true, "nothing")), both, "it waits no more");
+  assert.equal(told((it) => it.hold(4, false)), both, "a session that needs nothing is held, too");
+  assert.equal(told((it) => it.seat(4, true, "nothing")), both);
+  assert.equal(told((it) => it.seat(5, true, "nothing")), "all");
+});
+
+Deno.test("Placement.subscribeBeyondLoad() tells of what a listener does because of the load", () => {
+  const { placement } = setUp(1);
+  const told: string[] = [];
+  let isDone = true;
+  placement.subscribe(() => {
+    if (isDone) return;
+    isDone = true;
+    placement.others = new Map([[0, 1]]);
+  });
+  placement.subscribeBeyondLoad(() => told.push("beyond load"));
+  placement.seat(1, true, "nothing");
+  told.length = 0;
+  placement.seat(2, true, "nothing");
+  assert.deepEqual(told, []);
+  isDone = false;
+  placement.seat(3, true, "nothing");
+  assert.deepEqual(told, ["beyond load"]);
+  placement.seat(4, true, "nothing");
+  assert.deepEqual(told, ["beyond load"]);
+});
+
 Deno.test("Placement.roseMs says when the count rose last above what is still there", async () => {
   const { clock, placement, see } = setUp(1);
   const startMs = clock.nowMs();
