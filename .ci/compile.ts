@@ -3,9 +3,9 @@
  *
  *     deno task compile [--commit=SHA] [--no-fallback] [TARGET...]
  *
- * Without a target it is for this machine. The sources are bundled to one file first, with the commit put into the
- * copy of `deno.json` that the program reads its version from, and that file is compiled with the permissions and
- * flags of the `start` task. What was compiled for this machine has to run and to tell its version and commit; what
+ * Without a target it is for this machine. The sources are bundled first, with the commit put into the copy of
+ * `deno.json` that the program reads its version from: to one file for what every command needs, and one for each part
+ * that is loaded on demand. These are compiled with the permissions and flags of the `start` task. What was compiled for this machine has to run and to tell its version and commit; what
  * is for another one has to be a program for that one with this bundle in it. Otherwise nothing is left in `dist/`.
  *
  * `deno compile` downloads a base runtime for the target. Where that cannot be had, an older Deno compiles, and this
@@ -56,9 +56,12 @@ function machO(machine: number): Target["starts"] {
 /** A mistake of the caller's. */
 class UsageError extends Error {}
 
-/** The sources as one file, in a folder of its own. */
+/** The sources as few files, in a folder of its own. */
 interface Bundle {
+  /** `main.js`, and what that imports. */
   readonly folder: string;
+  /** The names of these files. */
+  readonly files: readonly string[];
   readonly version: string;
   readonly commit: string;
   /** Permissions and flags to compile with. */
@@ -70,13 +73,8 @@ export function flagsOf(command: string): readonly string[] {
   return command.split(" ").filter((word) => word.startsWith("--"));
 }
 
-/**
- * What packages in CommonJS call for modules of Node. Deno puts such a function into the bundle by itself, in the place of
- * one that throws, but finds that place by a pattern that some minified names do not fit.
- */
-const OWN_REQUIRE = `import { createRequire as createRequireOfBundle } from "node:module";
-const require = createRequireOfBundle(import.meta.url);
-`;
+/** What the bundler has in the place of a module of Node that it could not resolve for a package in CommonJS. */
+const NO_REQUIRE = /Dynamic require of/;
 
 async function bundle(folder: string, commit: string): Promise<Bundle> {
   const config = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
@@ -85,24 +83,31 @@ async function bundle(folder: string, commit: string): Promise<Bundle> {
   for (const name of ["main.ts", "deno.lock"]) await copy(name, source);
   await Deno.writeTextFile(join(source, "deno.json"), JSON.stringify({ ...config, commit }));
   const out = join(folder, "app");
-  await Deno.mkdir(out);
-  await run(Deno.execPath(), ["bundle", "--quiet", "--minify", "--output", join(out, "main.js"), "main.ts"], {
-    cwd: source,
-  });
-  const file = join(out, "main.js");
-  const text = OWN_REQUIRE + await Deno.readTextFile(file);
-  rejectWideText(text);
-  await Deno.writeTextFile(file, text);
-  // The file's time goes into the program: with a fixed one the same sources always give the same program.
-  await Deno.utime(file, 0, 0);
-  return { folder: out, version: config.version, commit, flags: flagsOf(config.tasks.start.command) };
+  const bundling = ["bundle", "--quiet", "--minify", "--code-splitting", "--outdir", out, "main.ts"];
+  await run(Deno.execPath(), bundling, { cwd: source });
+  const files: string[] = [];
+  for await (const { name } of Deno.readDir(out)) {
+    const file = join(out, name);
+    files.push(name);
+    rejectBadBundle(await Deno.readTextFile(file));
+    // The file's time goes into the program: with a fixed one the same sources always give the same program.
+    await Deno.utime(file, 0, 0);
+  }
+  return { folder: out, files, version: config.version, commit, flags: flagsOf(config.tasks.start.command) };
 }
 
 /**
- * One arrow, or any other character beyond Latin-1, and V8 keeps the whole bundle with two bytes a character, for as long
- * as the program runs. The bundler escapes what is beyond ASCII in strings, but not in tagged templates.
+ * One arrow, or any other character beyond Latin-1, and V8 keeps the whole file with two bytes a character, for as long
+ * as the program runs. The bundler escapes what is beyond ASCII in strings, but not in tagged templates. And Deno gives
+ * packages in CommonJS a `require` for modules of Node, but finds the place for it by a pattern that some minified names
+ * may not fit.
  */
-export function rejectWideText(text: string): void {
+export function rejectBadBundle(text: string): void {
+  if (NO_REQUIRE.test(text)) {
+    throw new Error(
+      "Found a package in the bundle that could not load modules of Node: its require() throws",
+    );
+  }
   const found = /.{0,30}[^\0-\x7f].{0,30}/.exec(text)?.[0];
   if (found !== undefined) {
     throw new Error(
@@ -185,10 +190,27 @@ export async function check(
   }
   const bytes = await Deno.readFile(path);
   if (!target.starts(bytes)) throw new Error(`${cannot}: found a program for another machine`);
-  if (!new TextDecoder("latin1").decode(bytes).includes(`commit:"${commit}"`)) {
+  if (!new TextDecoder("latin1").decode(bytes).includes(`"${commit}"`)) {
     throw new Error(`${cannot}: found no bundle of the commit ${commit} in it`);
   }
   return `for ${target.triple}, with deno ${runtime}; not run, since this is ${Deno.build.target}`;
+}
+
+/**
+ * Every file of the bundle is in the program: one that is loaded on demand would be missed only then.
+ *
+ * @throws Error that names one that is not
+ */
+export async function rejectMissingFiles(
+  path: string,
+  { folder, files }: Pick<Bundle, "folder" | "files">,
+): Promise<void> {
+  // As text, which is searched a hundred times as fast as bytes. The files have none beyond ASCII.
+  const program = new TextDecoder("latin1").decode(await Deno.readFile(path));
+  for (const name of files) {
+    if (program.includes(await Deno.readTextFile(join(folder, name)))) continue;
+    throw new Error(`Cannot use what was compiled: found no "${name}" of the bundle in it`);
+  }
 }
 
 /** The checkout's commit, marked if files differ from it. */
@@ -233,6 +255,7 @@ async function main(args: readonly string[]): Promise<void> {
       const target = TARGETS[name]!;
       const made = join(folder, file);
       const runtime = await compile(bundled, target.triple, made, !values["no-fallback"]);
+      await rejectMissingFiles(made, bundled);
       const verdict = await check(made, target, bundled, runtime);
       // Beside its place first: a program that runs from there may not be written to, but may be replaced.
       const beside = join(ROOT, "dist", `.${file}`);

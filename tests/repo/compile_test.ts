@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { check, flagsOf, rejectWideText, TARGETS } from "../../.ci/compile.ts";
+import { check, flagsOf, rejectBadBundle, rejectMissingFiles, TARGETS } from "../../.ci/compile.ts";
 
 const MADE = { version: "1.2.3", commit: "0123456789ab" };
 
@@ -78,7 +78,28 @@ Deno.test("flagsOf() gives a command's flags", () => {
   ]);
 });
 
-Deno.test("rejectWideText() names the place of a character beyond ASCII, which would double the bundle in memory", () => {
-  rejectWideText('const arrow = "\\u2192";\n');
-  assert.throws(() => rejectWideText("html`from → to`"), /at "html`from → to`"/);
+Deno.test("rejectBadBundle() names the place of a character beyond ASCII, which would double the bundle in memory", () => {
+  rejectBadBundle('const arrow = "\\u2192";\n');
+  assert.throws(() => rejectBadBundle("html`from → to`"), /at "html`from → to`"/);
+});
+
+Deno.test("rejectMissingFiles() names a file of the bundle that is not in the program", async () => {
+  const folder = await Deno.makeTempDir();
+  for (const name of ["main.js", "part.js"]) {
+    await Deno.writeTextFile(join(folder, name), `say("${name}");\n`);
+  }
+  const files = ["main.js", "part.js"];
+  await withFile(
+    '...say("main.js");\nsay("part.js");\n...',
+    (path) => rejectMissingFiles(path, { folder, files }),
+  );
+  await withFile('...say("main.js");\n...import("./part.js")', async (path) => {
+    await assert.rejects(rejectMissingFiles(path, { folder, files }), /found no "part\.js"/);
+  });
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("rejectBadBundle() refuses a package whose require() would throw", () => {
+  const stub = `throw Error('Dynamic require of "' + name + '" is not supported')`;
+  assert.throws(() => rejectBadBundle(stub), /could not load modules of Node/);
 });
