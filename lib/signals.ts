@@ -17,8 +17,8 @@ export interface StopSignals {
 const LAST_GRACE_MS = 2000;
 
 /**
- * Signals within this time count once, in ms: a terminal sends Ctrl-C to all its processes, and task runners forward it, as
- * SIGINT or as SIGTERM.
+ * What comes within this time after a signal that has counted is its echo, in ms: a terminal sends Ctrl-C to all its
+ * processes, and task runners forward it, as SIGINT or as SIGTERM.
  */
 export const ECHO_MS = 500;
 
@@ -28,13 +28,11 @@ export const ECHO_MS = 500;
 export function listenForSignals(): StopSignals {
   const drain = new AbortController();
   const now = new AbortController();
-  let firstMs: number | undefined;
+  let lastMs = -Infinity;
   const onSignal = () => {
-    if (firstMs === undefined) {
-      firstMs = performance.now();
-      return drain.abort(new DOMException("Asked to stop", "AbortError"));
-    }
-    if (performance.now() - firstMs < ECHO_MS) return;
+    if (performance.now() - lastMs < ECHO_MS) return;
+    lastMs = performance.now();
+    if (!drain.signal.aborted) return drain.abort(new DOMException("Asked to stop", "AbortError"));
     if (now.signal.aborted) return Deno.exit(1);
     Deno.unrefTimer(setTimeout(() => Deno.exit(1), LAST_GRACE_MS));
     now.abort(new DOMException("Asked to stop at once", "AbortError"));

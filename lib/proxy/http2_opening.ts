@@ -196,7 +196,10 @@ export class Http2Opening {
     const header = isOnePiece ? parseFrameHeader(this.#bytes, from) : parseFrameHeader(this.#header);
     // Once the daemon is connected, it deals with errors itself.
     const malformed = this.#connected ? undefined : faultOf(header, this.#first) ?? this.#excessOf(header);
-    if (malformed !== undefined) return malformed;
+    if (malformed !== undefined) {
+      if (isOnePiece) this.#header = this.#bytes.slice(from, from + n);
+      return malformed;
+    }
     this.#first = false;
     this.#headerBytes = 0;
     this.#leftBytes = header.lengthBytes;

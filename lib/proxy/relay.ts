@@ -191,7 +191,10 @@ export class Relay {
       } catch {
         return { broken: downstream, while: "reading" };
       }
-      if (bytes === null) return await finish(upstream);
+      if (bytes === null) {
+        this.#sideEnded();
+        return await finish(upstream);
+      }
       const changes = tap?.changes;
       const { kept } = opening.take(bytes);
       if (tap !== undefined && tap.changes !== changes && !this.#mayGoOn(tap)) return "fin";

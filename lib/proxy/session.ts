@@ -95,33 +95,37 @@ class Session implements Arrival {
 
   async run(): Promise<void> {
     const { log, metrics } = this.#ports;
-    const session = { session: this.#id, client: this.#address, clientName: this.#downstream.peerName };
-    metrics.record("sessions_opened_total", 1, {});
-    log.debug("session_opened", session);
+    // Whatever goes wrong, it is counted out: otherwise the program could not end.
     try {
-      tune(this.#downstream);
-      // Nothing that only the wait needs is kept by this function while the session is relayed.
-      const { carrier, relayed } = await this.#connect();
-      const { outcome, reason, upstreamLeft } = carrier.result(await relayed);
-      this.#outcome = outcome;
-      this.#reason = reason;
-      this.#upstreamLeft = upstreamLeft;
-    } catch (error) {
-      this.#reason = messageOf(error);
-      if (this.#ends.cut.aborted) this.#outcome = "drain_timeout";
-      else if (error instanceof HoldEnded) this.#outcome = error.outcome;
-      else {
-        this.#outcome = "failed";
-        log.error("session_failed", { ...session, cause: messageOf(error) });
+      const session = { session: this.#id, client: this.#address, clientName: this.#downstream.peerName };
+      metrics.record("sessions_opened_total", 1, {});
+      log.debug("session_opened", session);
+      try {
+        tune(this.#downstream);
+        // Nothing that only the wait needs is kept by this function while the session is relayed.
+        const { carrier, relayed } = await this.#connect();
+        const { outcome, reason, upstreamLeft } = carrier.result(await relayed);
+        this.#outcome = outcome;
+        this.#reason = reason;
+        this.#upstreamLeft = upstreamLeft;
+      } catch (error) {
+        this.#reason = messageOf(error);
+        if (this.#ends.cut.aborted) this.#outcome = "drain_timeout";
+        else if (error instanceof HoldEnded) this.#outcome = error.outcome;
+        else {
+          this.#outcome = "failed";
+          log.error("session_failed", { ...session, cause: messageOf(error) });
+        }
+      } finally {
+        close(this.#downstream);
+        if (this.#upstream !== undefined) close(this.#upstream);
+        this.#carrier?.release();
+        this.#leave();
       }
+      this.#tellEnd();
     } finally {
-      close(this.#downstream);
-      if (this.#upstream !== undefined) close(this.#upstream);
-      this.#carrier?.release();
-      this.#leave();
+      this.#onEnd();
     }
-    this.#tellEnd();
-    this.#onEnd();
   }
 
   /** What it waits for has changed. */

@@ -10,6 +10,9 @@ import type { CancelTimer, Clock } from "../base/clock.ts";
 /** Between two signs, in ms. Gateways close after a minute of silence at the earliest (HAProxy's examples: 50 s). */
 const SIGN_MS = 20_000;
 
+/** So many are given in one turn of the event loop: nothing else runs while thousands of writes begin. */
+const AT_ONCE = 128;
+
 /** Whoever can be given a sign. */
 export interface Waiting {
   /** Sends the client something that means nothing, if it understands that. Must not throw. */
@@ -43,6 +46,11 @@ export class SignsOfLife {
 
   #giveAll(): void {
     this.#cancelTimer = this.#clock.setTimer(SIGN_MS, () => this.#giveAll());
-    for (const waiting of this.#waiting) waiting.giveSign();
+    this.#give([...this.#waiting]);
+  }
+
+  #give(all: readonly Waiting[]): void {
+    for (const waiting of all.slice(0, AT_ONCE)) if (this.#waiting.has(waiting)) waiting.giveSign();
+    if (all.length > AT_ONCE) this.#clock.setTimer(0, () => this.#give(all.slice(AT_ONCE)));
   }
 }

@@ -70,10 +70,15 @@ export class ReplicaCount extends CountReader {
    * Raises the count that was `seen` to `needed`, or writes the same count once more: the version moves on, and no promise
    * of an earlier one binds. An unknown outcome counts as failed.
    *
-   * @throws what the API says; a conflict means that the version has moved on by itself. And that it has written less: a
-   * mutating webhook may limit the count
+   * @returns what was written: less, where a mutating webhook limits the count
+   * @throws what the API says; a conflict means that the version has moved on by itself
    */
-  async claim(seen: Count, needed: number, { reason, because }: Purpose, signal: AbortSignal): Promise<void> {
+  async claim(
+    seen: Count,
+    needed: number,
+    { reason, because }: Purpose,
+    signal: AbortSignal,
+  ): Promise<Count> {
     const { scale } = this.#ports;
     const claim = claimOf(seen, needed);
     const after = await this.#write(claim, () => scale.apply(claim, this.#newManager(), signal));
@@ -81,12 +86,7 @@ export class ReplicaCount extends CountReader {
       reason: claim.replicas > seen.replicas ? reason : "closed_by_scale_down",
       because,
     });
-    if (after.replicas < claim.replicas) {
-      throw new Error(
-        `Cannot scale to ${claim.replicas} replicas: the API server has written ${after.replicas} instead; ` +
-          "look for a webhook or a policy that limits them",
-      );
-    }
+    return after;
   }
 
   /**

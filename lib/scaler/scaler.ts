@@ -230,9 +230,15 @@ export class Scaler implements Scaling {
     const { seen } = placement.agreement;
     const decision = this.#decide();
     if (seen === undefined || !this.#wantsClaim(decision)) return;
-    await count.claim(seen, decision.desired, decision, signal);
-    if (decision.desired > seen.replicas) coldStart.raised();
-    coldStart.reached("scale_write");
+    const { replicas } = await count.claim(seen, decision.desired, decision, signal);
+    if (replicas > seen.replicas) coldStart.raised();
+    if (replicas >= decision.desired || replicas > seen.replicas) coldStart.reached("scale_write");
+    if (replicas >= decision.desired) return;
+    // Tried again, but not at once.
+    throw new Error(
+      `Cannot scale to ${decision.desired} replicas: the API server has written ${replicas} instead; look for a webhook ` +
+        "or a policy that limits them",
+    );
   }
 
   /**

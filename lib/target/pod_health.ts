@@ -46,8 +46,14 @@ const CHECK_TIMEOUT_MS = 4_000;
 /** A daemon that ends this many connections in a row without an answer is taken to have no health service. */
 const UNSUPPORTED_LIMIT = 3;
 
-/** The same without a byte means that only after so long, in ms: the sidecar of a mesh accepts before the daemon listens. */
+/**
+ * Until a pod is ready, the same without a byte means that only after so long, in ms: the sidecar of a mesh accepts before
+ * the daemon listens.
+ */
 const CLOSED_MS = 10_000;
+
+/** After a pause of so long, in ms, it may be another start. */
+const CLOSED_PAUSE_MS = 2 * RUNNING_INTERVAL_MS;
 
 /** What is known of one pod's checks. */
 interface Checks {
@@ -59,8 +65,8 @@ interface Checks {
   futile: number;
   /** The latest checks in a row without a valid answer. */
   unsupported: number;
-  /** Since when the daemon has ended each connection without a byte, monotonic ms; undefined if it has not. */
-  closedSinceMs: number | undefined;
+  /** From when until when each connection has ended without a byte, monotonic ms; undefined if the last has not. */
+  closed: { readonly sinceMs: number; readonly lastMs: number } | undefined;
   /** When the next one is due while a session waits for the daemon, monotonic ms. */
   waitingDueMs: number;
   /** When it is due otherwise. */
@@ -129,7 +135,7 @@ export class PodHealthChecks {
       underWay: undefined,
       futile: 0,
       unsupported: 0,
-      closedSinceMs: undefined,
+      closed: undefined,
       waitingDueMs: -Infinity,
       runningDueMs: known?.runningDueMs ?? -Infinity,
     };
@@ -183,14 +189,22 @@ export class PodHealthChecks {
 
   /** One invalid answer may come from a dying daemon or a middlebox. Only several in a row mean "no health service". */
   #weigh(answer: HealthAnswer | "closed", checks: Checks): HealthAnswer {
-    const nowMs = this.#ports.clock.nowMs();
-    checks.closedSinceMs = answer === "closed" ? checks.closedSinceMs ?? nowMs : undefined;
-    if (checks.closedSinceMs !== undefined && nowMs < checks.closedSinceMs + CLOSED_MS) return "missed";
+    if (this.#mayStart(answer, checks)) return "missed";
     if (answer !== "closed" && answer !== "unsupported") {
       checks.unsupported = 0;
       return answer;
     }
     return ++checks.unsupported < UNSUPPORTED_LIMIT ? "missed" : "unsupported";
+  }
+
+  /** Whether the answer may be that of a sidecar whose daemon is about to listen. */
+  #mayStart(answer: HealthAnswer | "closed", checks: Checks): boolean {
+    const nowMs = this.#ports.clock.nowMs();
+    const { closed, backend } = checks;
+    const goesOn = closed !== undefined && nowMs <= closed.lastMs + CLOSED_PAUSE_MS;
+    const sinceMs = goesOn ? closed.sinceMs : nowMs;
+    checks.closed = answer === "closed" && !backend.ready ? { sinceMs, lastMs: nowMs } : undefined;
+    return checks.closed !== undefined && nowMs < sinceMs + CLOSED_MS;
   }
 
   #report({ pod, uid }: Backend, before: PodHealth, after: PodHealth): void {

@@ -45,7 +45,9 @@ Deno.test("process: a second signal ends it at once, whatever runs", async () =>
   program.kill("SIGTERM");
   assert.equal(await client.echo("still here"), "still here");
   await new Promise((resolve) => setTimeout(resolve, ECHO_MS));
+  // The second one has an echo, too: it would end the program before that has told anybody.
   program.kill("SIGTERM");
+  program.kill("SIGINT");
   await client.ending();
   assert.equal(await program.exitCode(), 0);
   assert.equal((await program.logged("session_ended"))["outcome"], "drain_timeout");

@@ -31,6 +31,21 @@ Deno.test("SignsOfLife give all that wait a sign every 20 s with one timer, and 
   assert.equal(clock.pending, 0);
 });
 
+Deno.test("SignsOfLife give thousands their signs in several turns, and none to those who have left between two", async () => {
+  const clock = new VirtualClock();
+  const signs = new SignsOfLife(clock);
+  let given = 0;
+  const all = Array.from({ length: 300 }, () => ({ giveSign: () => void given++ }));
+  for (const each of all) signs.add(each);
+  clock.setTimer(20_000, () => {
+    assert.equal(given, 128, "in the first turn");
+    for (const each of all.slice(200)) signs.remove(each);
+  });
+  await clock.advance(20_000);
+  assert.equal(given, 200);
+  assert.equal(clock.pending, 1);
+});
+
 function hold() {
   const conn = new HandConn();
   const held = new Hold(conn, new HoldBudget(TOTAL_LIMIT_BYTES, () => {}), {

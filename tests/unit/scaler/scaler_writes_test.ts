@@ -1,6 +1,7 @@
 /** Tests of what the scaler reports, and of when it refrains from a write. @module */
 import assert from "node:assert/strict";
 import { ApiError } from "../../../lib/kube/api_error.ts";
+import { ONE_POD } from "../../support/capacity.ts";
 import { arrive } from "../../support/seating.ts";
 import { DONE, gate, IDLE_MS, setUp } from "./scaler_world.ts";
 
@@ -48,6 +49,31 @@ Deno.test("Scaler says that a claim of the same count is made for a session that
   ]);
   assert.equal(values.get("scale_writes_total same closed_by_scale_down"), 1);
   slow.open();
+  await stop();
+});
+
+Deno.test("Scaler tries again with pauses where a webhook limits the count, and says so", async () => {
+  const capacity = { ...ONE_POD, maxReplicas: 3, sessionsPerReplica: 1 };
+  const { clock, scale, log, placement, scaler, start, stop } = setUp({ replicas: 0, capacity });
+  await start();
+  const apply = scale.apply.bind(scale);
+  scale.apply = (wanted, ...more) => apply({ ...wanted, replicas: Math.min(1, wanted.replicas) }, ...more);
+  for (const id of [1, 2]) arrive(placement, id);
+  await clock.advance(0);
+  assert.equal(scale.replicas, 1);
+  const cause =
+    "Cannot scale to 2 replicas: the API server has written 1 instead; look for a webhook or a policy that " +
+    "limits them";
+  assert.equal(scaler.fault, cause);
+  assert.equal(log.of("scaling_failed")[0]?.level, "warn");
+  const before = scale.requests.length;
+  await clock.advance(60_000);
+  const tries = scale.requests.length - before;
+  assert.ok(tries >= 3 && tries <= 30, `${tries} requests in a minute`);
+  scale.apply = apply;
+  await clock.advance(60_000);
+  assert.equal(scale.replicas, 2);
+  assert.equal(scaler.fault, undefined);
   await stop();
 });
 

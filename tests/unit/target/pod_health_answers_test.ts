@@ -94,6 +94,27 @@ Deno.test("PodHealthChecks counts those 10 s anew after any other answer", async
   assert.ok(!placement.pods.healthOf("pod-1").unsupported);
 });
 
+Deno.test("PodHealthChecks takes them for no health service soon where the pod is ready: a sidecar that is has its daemon", async () => {
+  await using setting = setUp("closes", { mode: "grpc" });
+  arrive(setting.placement, 1);
+  await setting.clock.advance(1_000);
+  assert.ok(setting.placement.pods.healthOf("pod-1").unsupported);
+});
+
+Deno.test("PodHealthChecks counts those 10 s anew after a pause without checks", async () => {
+  await using setting = setUp("closes", { backend: { ready: false } });
+  const { clock, placement } = setting;
+  arrive(placement, 1);
+  await clock.advance(5_000);
+  placement.end(1);
+  await clock.advance(60_000);
+  arrive(placement, 2);
+  await clock.advance(9_000);
+  assert.ok(!placement.pods.healthOf("pod-1").unsupported);
+  await clock.advance(2_000);
+  assert.ok(placement.pods.healthOf("pod-1").unsupported);
+});
+
 Deno.test("PodHealthChecks says once that a pod serves, that it answers no more, and that it answers again", async () => {
   await using setting = await warm("grpc");
   const { clock, log, world } = setting;
