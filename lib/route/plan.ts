@@ -147,7 +147,7 @@ class Seating {
 
     const order = this.#order(session.project);
     const home = order[0];
-    const usable = (this.#isHomeOnly ? order.slice(0, 1) : order).filter(({ isUsable }) => isUsable);
+    const usable = (isHomeOnly(this.#policy) ? order.slice(0, 1) : order).filter(({ isUsable }) => isUsable);
     if (home === undefined || usable.length === 0) return { slot: home, why: "unusable" };
 
     const now = session.patient && !session.late ? undefined : usable.find(({ room }) => room > 0);
@@ -158,11 +158,6 @@ class Seating {
     if (later !== undefined) return besideHome(home, later);
     const shared = open ?? leastLoaded(below) ?? below[0];
     return shared === undefined ? { why: "queued" } : { slot: shared, why: "shared" };
-  }
-
-  get #isHomeOnly(): boolean {
-    const { overflow, placement } = this.#policy;
-    return overflow === "never" && (placement === "affinity" || placement === "packed");
   }
 
   /** The builders as the session prefers them. Policies without homes leave unusable ones out, if there are others. */
@@ -189,6 +184,11 @@ class Seating {
     }
     return ranked;
   }
+}
+
+/** Whether a session may go nowhere but to its home. */
+export function isHomeOnly({ overflow, placement }: Pick<RoutePolicy, "overflow" | "placement">): boolean {
+  return overflow === "never" && (placement === "affinity" || placement === "packed");
 }
 
 /** Whether sessions may go there, as far as its state says. */

@@ -9,7 +9,7 @@ import type { CancelTimer } from "../base/clock.ts";
 import { type Abortable, follow, leave } from "../base/ending.ts";
 import { Listeners } from "../base/listeners.ts";
 import type { Arrival, Beyond, BuilderSeats, Caller, Routed, Seat, WaitsFor } from "../target/seats.ts";
-import { plan, type Route, type Waiting } from "./plan.ts";
+import { isHomeOnly, plan, type Route, type Waiting } from "./plan.ts";
 import type { PlanRecord, PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
 import { newSession, type Session } from "./pool_session.ts";
 import { cordonedText, fullText, waitingText } from "./pool_texts.ts";
@@ -77,7 +77,8 @@ export class Pool {
     this.#builders = builders;
     this.#ports = ports;
     this.#siblings = new Siblings(ports.clock);
-    this.#queued = new Queued(builders, ports);
+    const homeOf = ({ project }: Session) => this.#homeOf(project);
+    this.#queued = new Queued(builders, ports, isHomeOnly(policy) ? homeOf : undefined);
     this.#byName = new Map(builders.map((builder) => [builder.name, builder]));
     const { maxReplicas, maxSessionsPerReplica } = policy;
     const isCordoned = builders.some((builder) => builder.isCordoned);
@@ -298,6 +299,12 @@ export class Pool {
   /** Why there is no room for a queued session, for its client. */
   explainQueue(id: number): string {
     return fullText(this.policy, this.#builders, this.#sessions.get(id)?.project);
+  }
+
+  /** The first builder in a project's order, where that does not change. */
+  #homeOf(project: string | undefined): RoutedBuilder {
+    const isRanked = this.policy.placement === "affinity";
+    return rankBy(this.#builders, isRanked ? project : undefined, ({ name }) => name)[0]!;
   }
 
   /** Who waits here, and where the last sessions went, for people. */

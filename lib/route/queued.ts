@@ -16,18 +16,29 @@ const YIELD_MS = 2_000;
 export class Queued {
   readonly #builders: readonly RoutedBuilder[];
   readonly #ports: PoolPorts;
+  /** Where a session can go at all; undefined if that is any builder. */
+  readonly #homeOf: ((session: Session) => RoutedBuilder) | undefined;
   /** The oldest first. */
   readonly #all = new Set<Session>();
+  /** Those of them that wait for one builder, likewise; empty where each waits for any. */
+  readonly #lines = new Map<RoutedBuilder, Set<Session>>();
+  /** The line that a session stands in. */
+  readonly #lineOf = new Map<Session, Set<Session>>();
   readonly #slow: SlowQueue;
   /** Since when room is left to another proxy, without a break. */
   #yieldsSinceMs: number | undefined;
   /** The present look has found such room. */
   #sawOlder = false;
 
-  /** None at first. */
-  constructor(builders: readonly RoutedBuilder[], ports: PoolPorts) {
+  /** None at first. `homeOf`: the only builder that a session may use, where it may use no other. */
+  constructor(
+    builders: readonly RoutedBuilder[],
+    ports: PoolPorts,
+    homeOf?: (session: Session) => RoutedBuilder,
+  ) {
     this.#builders = builders;
     this.#ports = ports;
+    this.#homeOf = homeOf;
     this.#slow = new SlowQueue(builders, ports);
   }
 
@@ -53,6 +64,7 @@ export class Queued {
     session.queuedSinceMs = clock.nowMs();
     session.why = "queued";
     this.#all.add(session);
+    this.#enterLine(session);
     const { id, project } = session;
     log.info("session_queued", { session: id, project, queued: this.size });
     metrics.record("routed_total", 1, { builder: "", why: "queued" });
@@ -62,6 +74,8 @@ export class Queued {
   /** The session is not queued any more. False if it was not. */
   remove(session: Session): boolean {
     if (!this.#all.delete(session)) return false;
+    this.#lineOf.get(session)?.delete(session);
+    this.#lineOf.delete(session);
     session.queuedMs = (session.queuedMs ?? 0) + this.#ports.clock.nowMs() - session.queuedSinceMs!;
     session.queuedSinceMs = undefined;
     this.#tell();
@@ -102,12 +116,27 @@ export class Queued {
   }
 
   get #oldest(): Session | undefined {
-    return this.#all.values().next().value;
+    return firstOf(this.#all);
   }
 
-  #tell(): void {
-    const oldest = this.#oldest;
-    for (const builder of this.#builders) builder.tellQueued(oldest?.queuedSinceMs);
-    this.#slow.look(oldest, this.size);
+  #enterLine(session: Session): void {
+    const home = this.#homeOf?.(session);
+    if (home === undefined) return;
+    const line = this.#lines.get(home) ?? new Set();
+    this.#lines.set(home, line.add(session));
+    this.#lineOf.set(session, line);
   }
+
+  /** Other proxies leave a builder's room to those who wait for it, and to nobody who waits for another. */
+  #tell(): void {
+    for (const builder of this.#builders) {
+      const line = this.#homeOf === undefined ? this.#all : this.#lines.get(builder);
+      builder.tellQueued(line && firstOf(line)?.queuedSinceMs);
+    }
+    this.#slow.look(this.#oldest, this.size);
+  }
+}
+
+function firstOf<T>(all: ReadonlySet<T>): T | undefined {
+  return all.values().next().value;
 }

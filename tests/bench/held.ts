@@ -110,11 +110,9 @@ async function coldStarts(folder: string, rounds: number, by: "pod" | "answer"):
     await eventually("the daemon runs", () => daemons.pods.started.length > started);
     if (!isByPod) await eventually("a health check waits for its answer", () => daemons.connections > 0);
     await delay(LONGEST_START_MS * (round + 1) / (rounds + 1));
-    const startMs = performance.now();
-    const published = readyPublished(cluster);
-    if (isByPod) cluster.kubelet.setReady(POD, true);
-    else daemons.answer();
-    const readyMs = isByPod ? await published : startMs;
+    const answersMs = performance.now();
+    if (!isByPod) daemons.answer();
+    const readyMs = isByPod ? await makeReady(cluster) : answersMs;
     await eventually("the client is served", () => daemons.arrivedMs.length > 0);
     // The first round warms up.
     if (round > 0) tookMs.push(daemons.arrivedMs[0]! - readyMs);
@@ -123,10 +121,10 @@ async function coldStarts(folder: string, rounds: number, by: "pod" | "answer"):
 }
 
 /**
- * When the API server has written an EndpointSlice with a ready pod, by `performance.now()`: nobody can know sooner that it
- * is ready. What the controllers take for that after the kubelet has said so is Kubernetes' own time.
+ * Makes the pod ready. Resolves when the API server has written that in an EndpointSlice, with that moment by
+ * `performance.now()`: nobody can know it sooner. What the controllers take until then is Kubernetes' own time.
  */
-function readyPublished({ api }: MiniatureCluster): Promise<number> {
+function makeReady({ api, kubelet }: MiniatureCluster): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const unsubscribe = api.registry.store.subscribe(({ resource, after }) => {
     const endpoints = resource === ENDPOINT_SLICES ? (after as EndpointSlice | undefined)?.endpoints : [];
@@ -134,6 +132,7 @@ function readyPublished({ api }: MiniatureCluster): Promise<number> {
     unsubscribe();
     resolve(performance.now());
   });
+  kubelet.setReady(POD, true);
   return promise;
 }
 
@@ -182,9 +181,7 @@ async function release(folder: string, { backend, load }: Peers, { restMs }: Res
   await delay(restMs);
   const heldMb = process.residentMb;
   const cpuSeconds = process.cpuSeconds;
-  const published = readyPublished(stage.cluster);
-  stage.cluster.kubelet.setReady(POD, true);
-  const readyMs = performance.timeOrigin + await published;
+  const readyMs = performance.timeOrigin + await makeReady(stage.cluster);
   const untilMs = performance.now() + RELEASE_MS;
   let found = await arrivals(stage.backendAddress);
   while (found.count < HELD && performance.now() < untilMs) {

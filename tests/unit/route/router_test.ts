@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { builds, podOf, PoolWorld, WATCHES } from "../../support/pool_world.ts";
+import { builds, podOf, PoolWorld, type TestSession, WATCHES } from "../../support/pool_world.ts";
 
 const FULL = { capacity: { sessionsPerReplica: 1, maxSessionsPerReplica: 1 } };
 
@@ -120,6 +120,25 @@ Deno.test("Router gives the seats behind the hard limit in the order of the queu
   assert.equal(world.builder("b1").toldQueuedSinceMs, undefined);
   assert.equal(world.metrics.value("queue_seconds"), 3);
   world.assertEmpty();
+});
+
+Deno.test("Router tells other proxies of a queue in front of one builder only, where sessions may use no other", async () => {
+  for (
+    const [overflow, placement] of [["never", "affinity"], ["never", "packed"], ["full", "affinity"]] as const
+  ) {
+    const world = new PoolWorld({ builders: ["b1", "b2"], ...FULL, policy: { overflow, placement } });
+    for (const builder of world.builders) builder.run(1);
+    const sessions: TestSession[] = [];
+    // Those of one project, so many that both builders would be full.
+    for (let i = 0; i < 4; i++) sessions.push(await world.come(builds("a")));
+    const home = world.builder(podOf(sessions[0]!)!.slice(0, 2));
+    const told = world.builders.map((builder) => builder.toldQueuedSinceMs !== undefined);
+    const expected = world.builders.map((builder) => overflow === "full" || builder === home);
+    assert.deepEqual(told, expected, `${overflow}, ${placement}`);
+    for (const session of sessions) await world.end(session);
+    assert.deepEqual(world.builders.map((builder) => builder.toldQueuedSinceMs), [undefined, undefined]);
+    world.assertEmpty();
+  }
 });
 
 Deno.test("Router seats nobody who has just left: the next one gets the seat", async () => {
