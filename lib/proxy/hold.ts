@@ -27,8 +27,6 @@ export const TOTAL_LIMIT_BYTES = 64 * 1024 * 1024;
 /** The read buffer of a held session. Thousands may be held, and the first bytes of clients are few. */
 const READ_BYTES = 512;
 
-const NO_BYTES = new Uint8Array();
-
 /** How a held client left: with a FIN (which may also be a half-close), or with an RST. */
 export type Leaving = "fin" | "reset";
 
@@ -82,14 +80,14 @@ export interface HoldEvents {
   malformed(what: Malformed): void;
 }
 
-const NO_EVENTS: HoldEvents = { bytes: () => {}, left: () => {}, malformed: () => {} };
-
 /** The hold of one session. */
 export class Hold {
   readonly #conn: Conn;
   readonly #budget: HoldBudget;
-  #events: HoldEvents;
-  #buffer = new Uint8Array(READ_BYTES);
+  readonly #events: HoldEvents;
+  readonly #buffer = new Uint8Array(READ_BYTES);
+  /** What a read has of this hold, until that is over. */
+  readonly #reader: { hold: Hold | undefined } = { hold: this };
   readonly #opening = new Http2Opening();
   readonly #hello = new TlsGreeting();
   /** For the daemon, in order; has been through the opening. */
@@ -239,9 +237,8 @@ export class Hold {
     this.#budget.forget(this.#onRoom);
     this.#forget();
     this.#unparsed = undefined;
-    // A read that is under way refers to this hold, maybe for as long as the session runs: not to the buffer and the wait.
-    this.#buffer = NO_BYTES;
-    this.#events = NO_EVENTS;
+    // A read may be under way, for as long as the session runs: it keeps nothing of the hold.
+    this.#reader.hold = undefined;
   }
 
   #takeUnparsed(): readonly Uint8Array[] {
@@ -266,10 +263,14 @@ export class Hold {
       return;
     }
     const buffer = this.#buffer;
+    const reader = this.#reader;
     // Not a copy: before the next read its bytes are copied or forgotten, and the relay has buffers of its own.
     const pending = this.#conn.read(buffer).then((n) => n === null ? null : buffer.subarray(0, n));
     this.#pending = pending;
-    pending.then((bytes) => this.#came(bytes), () => this.#leave("reset"));
+    const tell = (what: (hold: Hold) => void) => {
+      if (reader.hold !== undefined) what(reader.hold);
+    };
+    pending.then((bytes) => tell((hold) => hold.#came(bytes)), () => tell((hold) => hold.#leave("reset")));
   }
 
   #came(bytes: Uint8Array | null): void {
