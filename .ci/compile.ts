@@ -5,8 +5,9 @@
  *
  * Without a target it is for this machine. The sources are bundled first, with the commit put into the copy of
  * `deno.json` that the program reads its version from: to one file for what every command needs, and one for each part
- * that is loaded on demand. These are compiled with the permissions and flags of the `start` task. What was compiled for this machine has to run and to tell its version and commit; what
- * is for another one has to be a program for that one with this bundle in it. Otherwise nothing is left in `dist/`.
+ * that is loaded on demand. These are compiled with the permissions and flags of the `start` task. What was compiled
+ * for this machine has to run and to tell its version and commit; what is for another one has to be a program for that
+ * one with this bundle in it. Otherwise nothing is left in `dist/`.
  *
  * `deno compile` downloads a base runtime for the target. Where that cannot be had, an older Deno compiles, and this
  * is said; with `--no-fallback` it is an error. Exit codes: 0 done, 1 failed, 2 wrong usage.
