@@ -9,7 +9,8 @@ import { type Contender, type Part, PEERS, type Plot, type Row } from "./figures
 import { output } from "./processes.ts";
 
 const ALL: readonly Contender[] = ["direct", "program", "Deno, bare", ...PEERS];
-const WARM_UP_SECONDS = 0.3;
+/** The program's runtime compiles what it finds to be called often, which takes some thousand sessions. */
+export const WARM_UP_SECONDS = 2;
 
 /** How often and how long each load is run. */
 export interface Turns {

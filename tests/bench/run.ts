@@ -25,7 +25,7 @@ import { measureEmpty, measureIdle, type Rest } from "./memory.ts";
 import { buildPeers, type Peers } from "./peers.ts";
 import { svg } from "./plot.ts";
 import { descriptorLimit } from "./processes.ts";
-import { measureConnects, measurePingPong, measureStreams, type Turns } from "./races.ts";
+import { measureConnects, measurePingPong, measureStreams, type Turns, WARM_UP_SECONDS } from "./races.ts";
 import { filledIn, partTable, report, verdictTable } from "./report.ts";
 import { compileBeside } from "./same_runtime.ts";
 import { say } from "./say.ts";
@@ -127,7 +127,7 @@ async function conditions({ peers, installed, asked: { plan } }: Bench): Promise
     `Load average at the start: ${load.map((value) => value.toFixed(1)).join(", ")}.${
       load[0]! > cpus / 2 ? " The machine was busy with other work, so the figures vary more than usual." : ""
     }`,
-    `Rates: medians (and ranges) of ${plan.turns.rounds} turns of ${plan.turns.seconds} s through each, in alternation, after one turn that does not count.`,
+    `Rates: medians (and ranges) of ${plan.turns.rounds} turns of ${plan.turns.seconds} s through each, in alternation, after one of ${WARM_UP_SECONDS} s that does not count.`,
     `Memory: resident (\`VmRSS\`, 1 MB is 10^6 bytes) after ${
       plan.rest.restMs / 1_000
     } s of rest; fresh starts of the program: ${plan.rest.rounds}.`,
