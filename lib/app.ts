@@ -95,13 +95,13 @@ export async function runApp(settings: Settings, given: AppPorts): Promise<void>
   const ending = { begun: false };
   const health = new Health();
   metrics.record("build_info", 1, { version, deno: runtime });
-  const { entries, plain, tls, mostArrivals, watch } = await openListeners(
+  const { entries, plain, tls, arrivals, watch } = await openListeners(
     settings,
     defaultPool,
-    ports,
+    { ...ports, mostArrivals: () => room.arrivals },
     credentials,
   );
-  const room = new Room(settings.maxConnections, { ...ports, count: ports.countDescriptors, mostArrivals });
+  const room: Room = new Room(settings.maxConnections, { ...ports, count: ports.countDescriptors, arrivals });
   const proxy = new Proxy(entries, settings, room, { ...eventful, seats: router });
   addChecks(health, { ending, access: client.access, proxy, targets, router, clock });
   const status = statusOf(settings, { version, clock, health, proxy, targets, router, log: noted });

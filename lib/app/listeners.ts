@@ -8,13 +8,14 @@ import { type Address, formatAddress } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { doorsOf } from "../config/builders.ts";
 import type { Settings } from "../config/settings.ts";
-import { Arrivals, MOST_ARRIVALS } from "../entrance/arrivals.ts";
+import { Arrivals, FEW_ARRIVALS, MOST_ARRIVALS } from "../entrance/arrivals.ts";
 import { Entrance, type EntranceSteps } from "../entrance/entrance.ts";
 import { ReloadedCredentials } from "../entrance/server_credentials.ts";
 import type { ClientRules } from "../entrance/tls_server.ts";
 import type { Machine } from "../kube/machine.ts";
 import { listenOn } from "../proxy/listen.ts";
 import type { Entry } from "../proxy/proxy.ts";
+import type { RoomPorts } from "../proxy/room.ts";
 import { projectOf } from "../route/project.ts";
 import type { Door } from "../target/seats.ts";
 import { projectNames } from "./builders.ts";
@@ -27,6 +28,12 @@ export type ListenerPorts = Pick<BasePorts, "clock" | "log" | "metrics" | "netwo
   readonly readText: Machine["readText"];
 };
 
+/** What they are opened with. */
+export type OpeningPorts = ListenerPorts & {
+  /** How many connections may be on their way to a session. Asked only when some have come. */
+  readonly mostArrivals: () => number;
+};
+
 /** The listeners of the program. */
 export interface Listeners {
   /** All of them, and which door each is. */
@@ -35,8 +42,8 @@ export interface Listeners {
   readonly plain: Address | undefined;
   /** Where the one with TLS is, if there is one. */
   readonly tls: Address | undefined;
-  /** Connections that may be on their way to a session. */
-  readonly mostArrivals: number;
+  /** How many connections may be on their way to a session, where they are not sessions at once. */
+  readonly arrivals: RoomPorts["arrivals"];
   /** Reads the files of TLS again and again, where there is TLS. Ends with the reason of the signal. */
   readonly watch: ((signal: AbortSignal) => Promise<void>) | undefined;
 }
@@ -52,12 +59,12 @@ type Secure = NonNullable<EntranceSteps["secure"]>;
 export async function openListeners(
   settings: Settings,
   defaultPool: string,
-  ports: ListenerPorts,
+  ports: OpeningPorts,
   credentials: ReloadedCredentials | undefined,
 ): Promise<Listeners> {
   const { listenAddr, tlsListenAddr, tlsClientNames, answerHttp, proxyProtocolFrom: proxiesFrom = [] } =
     settings;
-  const arrivals = new Arrivals(ports.clock);
+  const arrivals = new Arrivals(ports.clock, ports.mostArrivals);
   const secure = credentials &&
     await secureWith(credentials, { names: tlsClientNames, offersHttp1: answerHttp, clock: ports.clock });
   const entries: Entry[] = [];
@@ -87,7 +94,9 @@ export async function openListeners(
     entries,
     plain,
     tls,
-    mostArrivals: tls === undefined && proxiesFrom.length === 0 ? 0 : MOST_ARRIVALS,
+    arrivals: tls === undefined && proxiesFrom.length === 0
+      ? undefined
+      : { most: MOST_ARRIVALS, few: FEW_ARRIVALS },
     watch: credentials && ((signal) => credentials.watch(signal)),
   };
 }

@@ -331,7 +331,7 @@ export const EVENT_TOPICS = {
       text: "too many connections before their sessions",
       recovered: "few enough connections before their sessions again",
       meaning:
-        "more than 128 TLS handshakes at a time: the oldest of the address with most of them are ended",
+        "more than 384 TLS handshakes (or 128, with few file descriptors) at a time: the oldest of the address with most of them are ended",
     },
     tls_files_invalid: {
       level: "warn",

@@ -13,8 +13,14 @@ import { formatDurationMs } from "../config/duration.ts";
 /** How long the header of a load balancer may take, and then the handshake, in ms each. */
 export const ARRIVAL_LIMIT_MS = 10_000;
 
-/** Connections without a session at a time. Each needs a file descriptor. */
-export const MOST_ARRIVALS = 128;
+/**
+ * Connections without a session at a time: a burst of so many clients passes, also from one address. Each needs a file
+ * descriptor, and 40 KB once TLS has begun.
+ */
+export const MOST_ARRIVALS = 384;
+
+/** The same where descriptors are few: those kept back for them are no session's. */
+export const FEW_ARRIVALS = 128;
 
 /** Too many connections came at the same time. */
 export class CrowdedOut extends Error {
@@ -31,13 +37,13 @@ export class ClientLeft extends Error {
 /** The connections that are on their way to a session. */
 export class Arrivals {
   readonly #clock: Clock;
-  readonly #most: number;
+  readonly #most: () => number;
   /** What ends them, oldest first, by address. */
   readonly #byAddress = new Map<string, Set<AbortController>>();
   #count = 0;
 
-  /** Takes how many there may be. */
-  constructor(clock: Clock, most: number = MOST_ARRIVALS) {
+  /** There are none yet. `most` may be until then. */
+  constructor(clock: Clock, most: () => number = () => MOST_ARRIVALS) {
     this.#clock = clock;
     this.#most = most;
   }
@@ -53,7 +59,7 @@ export class Arrivals {
     over: AbortSignal,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    if (this.#count >= this.#most) this.#endOne();
+    if (this.#count >= this.#most()) this.#endOne();
     const own = new AbortController();
     const ofAddress = this.#byAddress.get(hostname) ?? new Set();
     this.#byAddress.set(hostname, ofAddress.add(own));

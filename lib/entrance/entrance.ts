@@ -180,6 +180,7 @@ async function readHeader(tcp: Conn, signal: AbortSignal): Promise<Conn> {
         if (filled === 0) throw new ClientLeft("The client left without a byte");
         throw new BadHeader("The PROXY header is not whole: the connection has ended");
       }
+      signal.throwIfAborted(); // it may have been closed in the same moment
       filled += n;
       const bytes = buffer.subarray(0, filled);
       const header = parseProxyHeader(bytes);

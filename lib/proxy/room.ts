@@ -33,8 +33,11 @@ const SESSIONS_AT_A_TIME = 2_000;
 export interface RoomPorts extends Pick<BasePorts, "log" | "metrics"> {
   /** Counts free descriptors up to a number; undefined is without limit. */
   readonly count: ((atMost: number) => number | undefined) | undefined;
-  /** Connections that may be on their way to a session, which need a descriptor each; none by default. */
-  readonly mostArrivals?: number | undefined;
+  /**
+   * Connections that may be on their way to a session, which need a descriptor each: where there are enough, and where
+   * there are few. None by default.
+   */
+  readonly arrivals?: { readonly most: number; readonly few: number } | undefined;
 }
 
 /** The room for sessions. It is known for the first 500 at start, and for more once they come. */
@@ -45,6 +48,7 @@ export class Room {
   /** Kept back if there are enough of them. */
   readonly #wantedReserve: number;
   #reserved: number;
+  #arrivals: number;
   /** `#sessions` is final: the setting allows no more, or there are no descriptors for more. */
   #isWhole = false;
 
@@ -52,9 +56,15 @@ export class Room {
   constructor(maxConnections: number, ports: RoomPorts) {
     this.#maxConnections = maxConnections;
     this.#ports = ports;
-    this.#wantedReserve = RESERVED + (ports.mostArrivals ?? 0);
+    this.#arrivals = ports.arrivals?.most ?? 0;
+    this.#wantedReserve = RESERVED + this.#arrivals;
     this.#reserved = this.#wantedReserve;
     this.#look(0, 0);
+  }
+
+  /** Connections that may be on their way to a session at a time. */
+  get arrivals(): number {
+    return this.#arrivals;
   }
 
   /** Clients beyond the limit that are told so at a time. */
@@ -87,7 +97,8 @@ export class Room {
     this.#isWhole = !isEnough || found === undefined || portion === wanted;
     // A process that may open very few files at all keeps back half of them.
     if (!isEnough && open === 0) {
-      this.#reserved = Math.min(this.#wantedReserve, Math.floor(free / 2));
+      this.#arrivals = Math.min(this.#arrivals, this.#ports.arrivals?.few ?? 0);
+      this.#reserved = Math.min(RESERVED + this.#arrivals, Math.floor(free / 2));
     }
     this.#sessions = Math.max(1, open + Math.max(0, Math.floor((free - this.#reserved) / PER_SESSION)));
     metrics.record("sessions_limit", this.#isWhole ? this.#sessions : this.#maxConnections, {});

@@ -279,6 +279,21 @@ Deno.test("Entrance lets a client in while more half-open handshakes are under w
   assert.deepEqual(said.map(({ level }) => level), ["warn"]);
 });
 
+Deno.test("Entrance lets in all of a burst of clients from one address", async () => {
+  using stage = new TlsStage();
+  const first = stage.accept();
+  const sockets = await Promise.all(Array.from({ length: MOST_ARRIVALS }, () => stage.connectTcp()));
+  while (stage.arrivals.count < MOST_ARRIVALS) await settleWithSockets();
+  const opened = Promise.all(sockets.map(async (tcp) => {
+    const client = stage.own(await Deno.startTls(tcp, { hostname: "localhost", caCerts: [ca.cert] }));
+    await client.handshake();
+  }));
+  await first;
+  for (const _ of sockets.slice(1)) await stage.accept();
+  await within(opened, "all handshakes");
+  assert.equal(stage.metrics.value("entrance_failures_total", { cause: "crowded_out" }), 0);
+});
+
 Deno.test("Entrance reads the header of a load balancer before the handshake", async () => {
   using stage = new TlsStage({ proxiesFrom: [parseIpNetwork("127.0.0.0/8")!], mutual: true });
   const accepting = stage.accept();

@@ -10,7 +10,7 @@ import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 /** Arrivals that last until they are ended. */
 function stage(most: number) {
   const clock = new VirtualClock();
-  const arrivals = new Arrivals(clock, most);
+  const arrivals = new Arrivals(clock, () => most);
   const over = new AbortController();
   const ended: string[] = [];
   const admit = (name: string, hostname: string) => {

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { FEW_ARRIVALS, MOST_ARRIVALS } from "../../../lib/entrance/arrivals.ts";
 import { countDescriptors } from "../../../lib/ops/descriptors.ts";
 import { descriptorsFor, Room } from "../../../lib/proxy/room.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
@@ -40,9 +41,22 @@ Deno.test("Room is --max-connections where that many have descriptors, or nothin
 
 Deno.test("Room keeps a descriptor back for each connection that may be on its way to a session", () => {
   const [log, metrics] = [recordingLog(), countedMetrics(() => {})];
-  new Room(10_000, { count: () => 1_000, log, metrics, mostArrivals: 128 });
+  const arrivals = { most: MOST_ARRIVALS, few: FEW_ARRIVALS };
+  const few = new Room(10_000, { count: () => 1_000, log, metrics, arrivals });
   const { wanted, sessions } = log.of("descriptors_insufficient")[0]!.fields;
-  assert.deepEqual({ wanted, sessions }, { wanted: 20_200 + 128, sessions: 400 - 64 });
+  assert.deepEqual({ wanted, sessions }, {
+    wanted: 20_200 + MOST_ARRIVALS,
+    sessions: 400 - FEW_ARRIVALS / 2,
+  });
+  assert.equal(few.arrivals, FEW_ARRIVALS);
+  const enough = new Room(10_000, {
+    count: (atMost) => Math.min(atMost, 1_200 + MOST_ARRIVALS),
+    log,
+    metrics,
+    arrivals,
+  });
+  assert.equal(enough.arrivals, MOST_ARRIVALS);
+  assert.equal(new Room(10_000, { count: () => 1_000, log, metrics }).arrivals, 0);
 });
 
 Deno.test("Room keeps descriptors back where there are too few, warns at start, and says what to do", () => {
