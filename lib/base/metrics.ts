@@ -352,10 +352,13 @@ export interface BuilderMetrics extends Metrics {
   record<Name extends MetricName>(name: Name, value: number, labels: Omit<Labels<Name>, "builder">): void;
 }
 
-/** The names of those with the label `builder`, without the program's prefix. */
+/** What the name of each metric begins with. */
+export const METRIC_PREFIX = "buildkitd_autoscaler_";
+
+/** The names of those with the label `builder`, without the prefix. */
 const OF_BUILDERS: ReadonlySet<string> = new Set(
   Object.entries(METRICS).filter(([, { labels }]) => "builder" in labels)
-    .map(([name]) => name.slice("buildkitd_autoscaler_".length)),
+    .map(([name]) => name.slice(METRIC_PREFIX.length)),
 );
 
 /** The port for the parts of one builder. */

@@ -12,7 +12,7 @@ import CounterClass from "prom-client/lib/counter.js";
 import GaugeClass from "prom-client/lib/gauge.js";
 import HistogramClass from "prom-client/lib/histogram.js";
 import RegistryClass from "prom-client/lib/registry.js";
-import { type Labels, type MetricName, METRICS, type Metrics } from "../base/metrics.ts";
+import { type Labels, METRIC_PREFIX, type MetricName, METRICS, type Metrics } from "../base/metrics.ts";
 
 // The parts have no types of their own. They are the classes that the package exports.
 const Counter = CounterClass as unknown as typeof prom.Counter;
@@ -73,7 +73,7 @@ export function prometheusMetrics(processFacts?: () => ProcessFacts): Prometheus
   const recorders = new Map<string, Recorder>();
   for (const [name, metric] of Object.entries(METRICS)) {
     const recorder = register(registry, name, metric);
-    recorders.set(name.slice(PREFIX.length), recorder);
+    recorders.set(name.slice(METRIC_PREFIX.length), recorder);
     for (const labels of labelCombinations(metric.labels)) recorder.start(labels);
   }
   if (processFacts !== undefined) registerProcess(registry, processFacts);
@@ -86,7 +86,7 @@ export function prometheusMetrics(processFacts?: () => ProcessFacts): Prometheus
       for (const [name, { labels }] of Object.entries(METRICS)) {
         if (!("builder" in labels)) continue;
         for (const each of labelCombinations({ ...labels, builder })) {
-          recorders.get(name.slice(PREFIX.length))?.start(each);
+          recorders.get(name.slice(METRIC_PREFIX.length))?.start(each);
         }
       }
     },
@@ -107,8 +107,6 @@ interface Recorder {
   /** Passes to prom-client what was recorded since the last time. */
   pass(): void;
 }
-
-const PREFIX = "buildkitd_autoscaler_";
 
 /**
  * Values by labels, until somebody reads them. prom-client checks and joins the labels at every call, and a session makes

@@ -13,7 +13,7 @@ import { CLIENT_NAMES, type ClientName, OLD_AND_NEW_CLIENTS } from "./build_clie
 import { noted } from "./kubelet.ts";
 import { assertServed, type Program } from "./program.ts";
 import { type Cluster, scenario } from "./scenario.ts";
-import { delay, until } from "./waiting.ts";
+import { delay } from "./waiting.ts";
 
 interface ColdStart {
   /** From the clients' arrival to the start of the daemon. */
@@ -53,9 +53,7 @@ async function survive(cluster: Cluster, { seconds, clients }: ColdStart): Promi
   cluster.kubelet.behaviour.start.open();
   await Promise.all(builds.map((build) => build.finish()));
   const ms = performance.now() - startedMs;
-  await until("all sessions to have ended", async () => {
-    return await program.metric("buildkitd_autoscaler_sessions_open") === 0;
-  }, { explain: () => program.tail() });
+  await program.untilNoneOpen();
   const sessions = program.ended;
   const left = sessions.filter(({ outcome }) => outcome === "client_left");
   const served = sessions.filter((session) => !left.includes(session));
@@ -84,11 +82,7 @@ async function startAll(
   clients: readonly ClientName[],
 ): Promise<readonly Build[]> {
   const builds = await Promise.all(clients.map((client) => cluster.build(program, { client })));
-  await until(
-    "all clients to be held",
-    async () => await program.metric("buildkitd_autoscaler_sessions_held") >= clients.length,
-    { explain: () => cluster.report() },
-  );
+  await program.untilAtLeastHeld(clients.length, { explain: () => cluster.report() });
   return builds;
 }
 

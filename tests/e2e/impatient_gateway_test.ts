@@ -9,7 +9,7 @@ import { writeAll } from "../../lib/base/conn.ts";
 import { CLIENT_NAMES } from "./build_clients.ts";
 import { assertServed } from "./program.ts";
 import { scenario } from "./scenario.ts";
-import { delay, until } from "./waiting.ts";
+import { delay } from "./waiting.ts";
 
 /** The gateway closes after this long, in ms; the common ones do after 50 to 60 s. */
 const SILENCE_MS = 25_000;
@@ -85,20 +85,12 @@ scenario(
     const builds = await Promise.all(
       CLIENT_NAMES.map((client) => cluster.build(undefined, { client, address })),
     );
-    await until(
-      "all clients to be held",
-      async () => await program.metric("buildkitd_autoscaler_sessions_held") >= CLIENT_NAMES.length,
-      { explain: () => cluster.report() },
-    );
+    await program.untilAtLeastHeld(CLIENT_NAMES.length, { explain: () => cluster.report() });
     await delay(WAIT_MS);
     assert.equal(gateway.closed, 0, "every connection of a client that waits looks used");
     cluster.kubelet.behaviour.start.open();
     await Promise.all(builds.map((build) => build.finish()));
-    await until(
-      "all sessions to have ended",
-      async () => await program.metric("buildkitd_autoscaler_sessions_open") === 0,
-      { explain: () => program.tail() },
-    );
+    await program.untilNoneOpen();
     const served = program.ended.filter(({ outcome }) => outcome !== "client_left");
     served.forEach(assertServed);
     assert.ok(served.some(({ heldMs }) => Number(heldMs) >= WAIT_MS), JSON.stringify(program.ended));

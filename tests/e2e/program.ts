@@ -192,6 +192,24 @@ export class Program {
     );
   }
 
+  /** Waits until so many sessions or more are held: clients may have several. */
+  async untilAtLeastHeld(count: number, options: WaitOptions = {}): Promise<void> {
+    await until(
+      `${count} or more sessions to be held`,
+      async () => await this.metric("buildkitd_autoscaler_sessions_held") >= count,
+      { explain: () => this.tail(), ...options },
+    );
+  }
+
+  /** Waits until no session is open. */
+  async untilNoneOpen(): Promise<void> {
+    await until(
+      "all sessions to have ended",
+      async () => await this.metric("buildkitd_autoscaler_sessions_open") === 0,
+      { explain: () => this.tail() },
+    );
+  }
+
   /** Waits until so many sessions have ended, and gives their records. */
   async untilEnded(count: number): Promise<readonly LogRecord[]> {
     await until(`${count} sessions to have ended`, () => this.ended.length >= count, {

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { bootstrapCommand, type ClientName } from "./build_clients.ts";
 import { Child } from "./child_process.ts";
 import { type Cluster, programPath, scenario } from "./scenario.ts";
-import { delay, until, within } from "./waiting.ts";
+import { delay, within } from "./waiting.ts";
 
 /** From the arrival of the clients to the start of the daemon. */
 const COLD_STARTS_S = [0.5, 30, 75];
@@ -46,11 +46,9 @@ async function bootstrap(cluster: Cluster, seconds: number): Promise<void> {
         new Child({ name: `${client} inspect`, ...command, logFile: join(settings, "inspect.log") }),
       );
     }
-    await until(
-      "all clients to be held",
-      async () => await program.metric("buildkitd_autoscaler_sessions_held") >= CLIENTS.length,
-      { explain: () => [...children.values()].map((child) => child.tail()).join("\n") },
-    );
+    await program.untilAtLeastHeld(CLIENTS.length, {
+      explain: () => [...children.values()].map((child) => child.tail()).join("\n"),
+    });
     await delay(seconds * 1_000);
     cluster.kubelet.behaviour.start.open();
     for (const [client, child] of children) {

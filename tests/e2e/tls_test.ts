@@ -52,19 +52,11 @@ async function survive(cluster: Cluster, { seconds, mutual, clients }: ColdStart
   const builds = await Promise.all(
     clients.map((client) => cluster.build(program, { client, address, tls, payloadBytes: 1 << 20 })),
   );
-  await until(
-    "all clients to be held",
-    async () => await program.metric("buildkitd_autoscaler_sessions_held") >= clients.length,
-    { explain: () => cluster.report() },
-  );
+  await program.untilAtLeastHeld(clients.length, { explain: () => cluster.report() });
   await delay(seconds * 1_000);
   cluster.kubelet.behaviour.start.open();
   await Promise.all(builds.map((build) => build.finish()));
-  await until(
-    "all sessions to have ended",
-    async () => await program.metric("buildkitd_autoscaler_sessions_open") === 0,
-    { explain: () => program.tail() },
-  );
+  await program.untilNoneOpen();
   for (const session of program.ended) {
     assert.equal(session["clientName"], mutual ? CLIENT_NAME : undefined);
     if (session["outcome"] !== "client_left") assertServed(session);
