@@ -57,7 +57,7 @@ async function explain(target: ScaleTarget, ports: ExplainPorts): Promise<string
   if (agreement.seen === undefined) return observer.fault ?? "the StatefulSet has not been read yet";
   // Others may be there and ready: nobody waits for them.
   const awaited = awaitedBy(placement) ?? 0;
-  if (agreement.seen.replicas <= awaited) return scaler.fault ?? "the replica count could not be raised";
+  if (agreement.seen.replicas <= awaited) return scaler.fault ?? "the replica count is not raised yet";
   const candidates = pods.all.filter(({ ordinal }) => ordinal === awaited);
   const backend = candidates.find(({ terminating }) => !terminating) ?? candidates[0];
   const name = backend?.pod ?? observer.podName(awaited);

@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { noted } from "./kubelet.ts";
 import { assertServed } from "./program.ts";
 import { scenario } from "./scenario.ts";
+import { until } from "./waiting.ts";
 
 scenario(
   "a build on zero replicas starts a pod and succeeds, and the pod goes when it is idle",
@@ -31,8 +32,11 @@ scenario("eight builds at once on zero replicas all succeed on one pod", {}, asy
   cluster.kubelet.behaviour.start.shut();
   const builds = await Promise.all(Array.from({ length: 8 }, () => cluster.build(program)));
   await program.untilHeld(8);
-  const waiting = await program.status();
-  assert.match(waiting.builders[0]!.waitsBecause ?? "", /^pod buildkitd-0 /);
+  const waiting = await until("the status to name the pod that is waited for", async () => {
+    const status = await program.status();
+    assert.match(status.builders[0]!.waitsBecause ?? "", /^pod buildkitd-0 /);
+    return status;
+  });
   assert.equal(waiting.waiting.filter(({ waitsFor }) => waitsFor === "pod").length, 8);
   cluster.kubelet.behaviour.start.open();
   await Promise.all(builds.map((build) => build.finish()));

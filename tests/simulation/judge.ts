@@ -454,7 +454,10 @@ export class Judge {
     const { proxies, settings, plan } = this.#world;
     const limit = settings.maxSessionsPerReplica.base;
     if (limit === 0 || proxies.length > 1 || plan.watchers > 0 || this.#hasSibling(client)) return;
-    const count = this.#carried().filter((it) => it.daemon.pod.uid === pod.uid && !this.#isSilent(it)).length;
+    const there = this.#carried().filter((it) => it.daemon.pod.uid === pod.uid && !this.#isSilent(it));
+    // Those that joined the first of their trace took no place.
+    const count =
+      new Set(there.map((it) => this.#clients.get(it.client)?.plan.headers.traceId ?? it.client)).size;
     if (count > limit) {
       this.#fail(`Client ${client} is on ${pod.name} as one of ${count}, and ${limit} are the most`);
     }

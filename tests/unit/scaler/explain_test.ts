@@ -105,7 +105,7 @@ const REFUSED: Pod = { status: { phase: "Failed", reason: "NodeAffinity", messag
 const CASES: readonly (readonly [because: string, Case, says: string])[] = [
   ["nothing was seen", { replicas: NOTHING_SEEN }, "the StatefulSet has not been read yet"],
   ["nothing can be seen", { replicas: NOTHING_SEEN, observerFault: "no access" }, "no access"],
-  ["the count is 0", { replicas: 0, answer: RUNNING }, "the replica count could not be raised"],
+  ["the count is 0", { replicas: 0, answer: RUNNING }, "the replica count is not raised yet"],
   ["the count cannot be written", { replicas: 0, scalerFault: "no right" }, "no right"],
   [
     "the pod does not exist",
