@@ -85,6 +85,7 @@ export class DecryptedConn implements Conn {
   #closed = false;
   #error: Error | undefined;
   #wake = () => {};
+  readonly #waiters = new Set<(error: Error) => void>();
 
   /** `tls` is the socket that stands on `below`, which stands on `conn`. */
   constructor(tls: Duplex, below: ConnStream, conn: Conn) {
@@ -104,8 +105,9 @@ export class DecryptedConn implements Conn {
     });
     const closed = () => {
       this.#closed = true;
-      if (!this.#ended) this.#error ??= new Error("The connection was closed");
+      if (!this.#ended) this.#error ??= closedError();
       over();
+      for (const reject of this.#waiters) reject(this.#error ?? closedError());
     };
     tls.on("close", closed);
     // TLS is not told by itself, and would take writes as if they were sent.
@@ -141,21 +143,27 @@ export class DecryptedConn implements Conn {
 
   /** See {@link Conn}. Resolves when all of `bytes` is encrypted and sent, so that the buffer may be used again. */
   write(bytes: Uint8Array): Promise<number> {
-    if (this.#closed) return Promise.reject(this.#error ?? new Error("The connection was closed"));
-    return new Promise((resolve, reject) => {
+    return this.#unlessClosed((resolve, reject) => {
       this.#tls.write(bytes, (error) => error ? reject(error) : resolve(bytes.byteLength));
     });
   }
 
   /** See {@link Conn}: a `close_notify`, then a FIN. */
   closeWrite(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#tls.once("error", reject);
-      this.#tls.end(() => {
-        this.#tls.off("error", reject);
-        resolve();
-      });
+    return this.#unlessClosed((resolve, reject) => {
+      this.#tls.end((error?: Error | null) => error ? reject(error) : resolve());
     });
+  }
+
+  /** Settles as `work` does, or rejects once the connection is closed: a stream may not call back then. */
+  #unlessClosed<T>(
+    work: (resolve: (value: T) => void, reject: (error: Error) => void) => void,
+  ): Promise<T> {
+    if (this.#closed) return Promise.reject(this.#error ?? closedError());
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#waiters.add(reject);
+    work(resolve, reject);
+    return promise.finally(() => this.#waiters.delete(reject));
   }
 
   /** See {@link Conn}. May be called twice. */
@@ -172,4 +180,8 @@ export class DecryptedConn implements Conn {
   setKeepAlive(keepAlive?: boolean): void {
     this.#conn.setKeepAlive(keepAlive);
   }
+}
+
+function closedError(): Error {
+  return new Error("The connection was closed");
 }

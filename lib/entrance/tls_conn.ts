@@ -77,6 +77,7 @@ export class TlsConn implements Conn {
   readonly #wire: Wire;
   readonly #tcp: Conn;
   readonly #inbox: Inbox;
+  readonly #waiters = new Set<(error: Error) => void>();
   #closed = false;
   #broken: Error | undefined;
 
@@ -99,7 +100,11 @@ export class TlsConn implements Conn {
     socket.on("data", (chunk: Uint8Array) => inbox.push(chunk));
     socket.on("end", () => inbox.end());
     socket.on("error", (error) => this.#break(error));
-    socket.on("close", () => this.#break(new Deno.errors.ConnectionReset("The connection was reset")));
+    socket.on("close", () => {
+      // After both ends the stream closes by itself, and its last bytes may still be on their way.
+      if (socket.readableEnded && socket.writableFinished) return;
+      this.#break(new Deno.errors.ConnectionReset("The connection was reset"));
+    });
   }
 
   /** See {@link Conn}. */
@@ -118,8 +123,7 @@ export class TlsConn implements Conn {
     const part = bytes.subarray(0, WRITE_BYTES);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#socket.write(part, (error) => error ? reject(error) : resolve());
-    await promise;
-    await this.#wire.flushed();
+    await this.#unlessOver(promise.then(() => this.#wire.flushed()));
     this.#checkWhole();
     return part.byteLength;
   }
@@ -127,10 +131,10 @@ export class TlsConn implements Conn {
   /** See {@link Conn}. Says that it is the end of the stream (`close_notify`), then sends the FIN. */
   async closeWrite(): Promise<void> {
     this.#checkOpen();
+    this.#checkWhole();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#socket.end(resolve);
-    await promise;
-    await this.#wire.flushed();
+    await this.#unlessOver(promise.then(() => this.#wire.flushed()));
     await this.#tcp.closeWrite();
   }
 
@@ -142,8 +146,7 @@ export class TlsConn implements Conn {
     if (!this.#socket.writableEnded) this.#socket.end();
     this.#socket.destroy();
     this.#wire.destroy();
-    this.#wire.giveUp(closedError());
-    this.#inbox.end(closedError());
+    this.#giveUp(closedError());
     close(this.#tcp);
   }
 
@@ -159,8 +162,21 @@ export class TlsConn implements Conn {
 
   #break(error: Error): void {
     this.#broken ??= error;
+    this.#giveUp(error);
+  }
+
+  /** Nobody waits any more. */
+  #giveUp(error: Error): void {
     this.#inbox.end(error);
-    this.#wire.giveUp(error);
+    for (const reject of this.#waiters) reject(error);
+  }
+
+  /** Settles as `work` does, or when the connection breaks or is closed: the runtime may say nothing of `work` then. */
+  #unlessOver(work: Promise<void>): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiters.add(reject);
+    work.then(resolve, reject);
+    return promise.finally(() => this.#waiters.delete(reject));
   }
 
   /** The runtime's TLS says of every write to a broken connection that it went well (seen on Deno 2.9.6). */

@@ -33,8 +33,6 @@ export class Wire extends Duplex {
   #reading = false;
   /** Resolves when all that was written so far is with the kernel. */
   #written: Promise<void> = Promise.resolve();
-  /** Rejects those who wait for it. */
-  readonly #waiters = new Set<(error: Error) => void>();
 
   /** Reads from and writes to a connection. Asks `hasRoom` before each read. */
   constructor(conn: Conn, hasRoom: () => boolean) {
@@ -51,17 +49,9 @@ export class Wire extends Duplex {
     this.#read();
   }
 
-  /** Resolves when everything that was written is with the kernel. Rejects when a write has failed, or at `giveUp`. */
+  /** Resolves when everything that was written is with the kernel. Rejects when a write has failed. */
   flushed(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiters.add(reject);
-    this.#written.then(resolve, reject);
-    return promise.finally(() => this.#waiters.delete(reject));
-  }
-
-  /** Nobody waits for writes any more. */
-  giveUp(error: Error): void {
-    for (const reject of this.#waiters) reject(error);
+    return this.#written;
   }
 
   /** Part of {@link Duplex}. */

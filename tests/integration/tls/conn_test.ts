@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import net from "node:net";
+import { Duplex } from "node:stream";
 import tls from "node:tls";
 import { within } from "../../support/deadline.ts";
 import { pattern, sha256 } from "../../support/tcp_client.ts";
@@ -103,14 +104,35 @@ Deno.test("TlsConn ends for a client that has reset its connection, and for one 
   using stage = new TlsStage();
   const [abrupt, abruptServer] = await Promise.all([resettable(stage.port), stage.accept()]);
   const reading = abruptServer.read(new Uint8Array(1)).then(String, (error) => error.name);
-  abrupt.resetAndDestroy();
+  abrupt.socket.resetAndDestroy();
   assert.notEqual(await within(reading, "the end of the read"), "1");
-  await assert.rejects(within(writeForever(abruptServer), "a write that fails"));
+  await within(assert.rejects(writeForever(abruptServer)), "a write that fails");
 
   const [gone, goneServer] = await Promise.all([resettable(stage.port), stage.accept()]);
   const ended = goneServer.read(new Uint8Array(1)).then(String, (error) => error.name);
-  gone.destroy(); // a FIN, without the end of the TLS stream
+  gone.socket.destroy(); // a FIN, without the end of the TLS stream
   assert.notEqual(await within(ended, "the end of the read"), "1");
+});
+
+Deno.test("TlsConn.closeWrite() ends for a client that has said its end, and then resets its connection", async () => {
+  using stage = new TlsStage();
+  const [{ socket, client }, server] = await Promise.all([resettable(stage.port), stage.accept()]);
+  client.end();
+  assert.equal(await receive(server), null);
+  socket.resetAndDestroy();
+  await writeStops(); // and the reset arrives
+  const late = assert.rejects(server.closeWrite(), Deno.errors.ConnectionReset);
+  await within(late, "the end of closeWrite()");
+
+  const [full, fullServer] = await Promise.all([resettable(stage.port), stage.accept()]);
+  full.client.end();
+  assert.equal(await receive(fullServer), null);
+  full.socket.pause();
+  await sendUntilStuck(fullServer);
+  // It waits behind what the client does not take.
+  const ending = assert.rejects(fullServer.closeWrite());
+  full.socket.resetAndDestroy();
+  await within(ending, "the end of closeWrite() behind other bytes");
 });
 
 Deno.test("TlsConn names the client, and the proxy's own side", async () => {
@@ -151,15 +173,21 @@ function writeStops(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 200));
 }
 
-/** A client whose socket can be reset. Its handshake is done. */
-async function resettable(port: number): Promise<net.Socket> {
+/** A client whose socket can be reset, and sends no FIN. Its handshake is done. */
+async function resettable(port: number): Promise<{ socket: net.Socket; client: tls.TLSSocket }> {
   const socket = net.connect({ host: "127.0.0.1", port });
-  const client = tls.connect({ socket, servername: "localhost", ca: ca.cert, ALPNProtocols: ["h2"] });
-  client.on("error", () => {});
+  const under = new Duplex({
+    read() {},
+    write: (chunk, _encoding, done) => void socket.write(chunk, done),
+    final: (done) => done(),
+  });
+  socket.on("data", (chunk) => under.push(chunk));
   socket.on("error", () => {});
+  const client = tls.connect({ socket: under, servername: "localhost", ca: ca.cert, ALPNProtocols: ["h2"] });
+  client.on("error", () => {});
   await within(
     new Promise<void>((resolve) => client.once("secureConnect", resolve)),
     "the client's handshake",
   );
-  return socket;
+  return { socket, client };
 }

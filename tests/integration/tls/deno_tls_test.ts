@@ -18,6 +18,27 @@ import { ca, good, never, options, otherCa, PAST, TlsStage, WAYS, withPair } fro
 
 const MUCH = 8 * 1024 * 1024;
 
+/** Reads nothing while `stalls`, until `over`; sends no FIN. */
+function stalling(conn: Conn, stalls: () => boolean, over: Promise<void>): Conn {
+  return {
+    remoteAddr: conn.remoteAddr,
+    read: (buffer) => stalls() ? over.then(() => null) : conn.read(buffer),
+    write: (bytes) => conn.write(bytes),
+    closeWrite: () => Promise.resolve(),
+    close: () => conn.close(),
+    setNoDelay: () => {},
+    setKeepAlive: () => {},
+  };
+}
+
+async function writeForever(conn: Conn): Promise<never> {
+  for (;;) await conn.write(new Uint8Array(1000));
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 200));
+}
+
 async function hashOfAll(conn: Conn): Promise<string> {
   const hash = createHash("sha256");
   const buffer = new Uint8Array(100_000);
@@ -67,19 +88,34 @@ for (const [way, wanted, startTls] of WAYS) {
     await assert.rejects(stage.secure({ ...wanted, serverName: "192.0.2.1" }, startTls));
   });
 
+  Deno.test(`denoTls over ${way}: a server that says its end and then resets keeps no end and no write waiting`, async () => {
+    for (const what of ["closeWrite", "write"] as const) {
+      let isOpen = true;
+      const gone = Promise.withResolvers<void>();
+      await using stage = new TlsStage(async (conn) => {
+        const server = await acceptTls(stalling(conn, () => !isOpen, gone.promise), good);
+        isOpen = false;
+        await server.closeWrite();
+        await gone.promise; // then it is closed with bytes that nobody has read: a reset
+      });
+      const conn = await stage.secure(wanted, startTls);
+      assert.equal(await within(conn.read(new Uint8Array(1)), "the server's end"), null);
+      await conn.write(new Uint8Array(1000));
+      gone.resolve();
+      await pause(); // and the reset arrives
+      const last = what === "write" ? writeForever(conn) : conn.closeWrite();
+      await within(last.catch(() => {}), `the end of ${what}()`);
+      close(conn);
+    }
+  });
+
   Deno.test(`denoTls over ${way}: a server that stands still is not written to without end`, async () => {
     const shaken = Promise.withResolvers<void>();
     const over = Promise.withResolvers<void>();
     await using stage = new TlsStage(async (conn) => {
       // Enough for the handshake, and then nothing is read any more.
       let isOpen = true;
-      const stalling: Conn = Object.create(conn, {
-        read: { value: (buffer: Uint8Array) => isOpen ? conn.read(buffer) : over.promise.then(() => null) },
-        remoteAddr: { value: conn.remoteAddr },
-        write: { value: (bytes: Uint8Array) => conn.write(bytes) },
-        close: { value: () => conn.close() },
-      });
-      await acceptTls(stalling, good);
+      await acceptTls(stalling(conn, () => !isOpen, over.promise), good);
       isOpen = false;
       shaken.resolve();
       await over.promise;

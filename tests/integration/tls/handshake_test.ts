@@ -32,7 +32,7 @@ async function refusal(stage: TlsStage, certificate?: TestCertificate): Promise<
   accepting.catch(() => {}); // it ends with the stage
   const client = await stage.connect(certificate);
   // With TLS 1.3 a client's handshake is over before the server has seen its certificate.
-  await assert.rejects(within(endOf(client), "the end of a client that is refused"));
+  await within(assert.rejects(endOf(client)), "the end of a client that is refused");
   return (await within(stage.log.next(ENDED), "a line in the log")).fields.cause;
 }
 

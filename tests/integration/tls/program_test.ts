@@ -99,7 +99,7 @@ Deno.test("a client with TLS wakes a backend only after its handshake, and is he
   using half = await TcpClient.connect({ hostname: "127.0.0.1", port: stage.port });
   await half.send(Uint8Array.of(0x16, 0x03, 0x01));
   using stranger = await stage.connect();
-  await assert.rejects(within(stranger.rest(), "the end of a client without a certificate"));
+  await within(assert.rejects(stranger.rest()), "the end of a client without a certificate");
   await program.logged("connection_rejected");
   assert.equal(program.cluster.replicas, 0);
   assert.equal(program.metrics.value("sessions_opened_total"), 0);
