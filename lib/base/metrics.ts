@@ -65,7 +65,7 @@ export const ROUTE_REASONS = [
 ] as const;
 
 /** How far a builder can be used; the label `state`. */
-export const BUILDER_STATES = ["missing", "ready", "stuck", "starting", "asleep"] as const;
+export const BUILDER_STATES = ["missing", "ready", "stuck", "starting", "unknown", "asleep"] as const;
 /** One of {@link BUILDER_STATES}. */
 export type BuilderState = typeof BUILDER_STATES[number];
 

@@ -56,6 +56,8 @@ export interface AnswerPlace {
   readonly door: Door;
   /** The connection is encrypted. */
   readonly isTls: boolean;
+  /** The client has shown a certificate: none gets in without. */
+  readonly isMutual: boolean;
 }
 
 /** A request, and where it came from. */
@@ -165,7 +167,7 @@ export class HttpAnswers {
 
   /** Wakes nothing, and is no use of the builder. */
   async #look(
-    { head: { method, headers }, path, door, isTls, isJson }: Asked,
+    { head: { method, headers }, path, door, isTls, isMutual, isJson }: Asked,
   ): Promise<ResponseParts> {
     const { clock, seats } = this.#ports;
     const host = headers.get("host");
@@ -174,7 +176,9 @@ export class HttpAnswers {
     // A health check reads none of it.
     const reason = method === "GET" && path === "/" ? await reasonOf(outlook, clock, cut.signal) : undefined;
     const { observe = false } = this.#settings;
-    const text = isJson ? lookJson(outlook, reason) : lookText(outlook, reason, { host, isTls }, observe);
+    const text = isJson
+      ? lookJson(outlook, reason)
+      : lookText(outlook, reason, { host, isTls, isMutual }, observe);
     return answer(200, text, isJson, method === "OPTIONS" ? { allow: "GET, HEAD, OPTIONS" } : {});
   }
 
@@ -190,7 +194,7 @@ export class HttpAnswers {
     if (typeof keepForMs === "object") return problem(400, keepForMs.problem, isJson);
     const host = headers.get("host") ?? undefined;
     const { builder, state } = seats.outlook(door, host);
-    if (observe && state === "asleep") {
+    if (observe && (state === "asleep" || state === "unknown")) {
       return problem(503, `Cannot wake the builder: ${asleepText(builder)}`, isJson);
     }
     const wish = { door, host, keepForMs };

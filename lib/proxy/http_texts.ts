@@ -21,11 +21,14 @@ export interface Place {
   readonly host: string | null;
   /** With TLS. */
   readonly isTls: boolean;
+  /** With a certificate of its own. */
+  readonly isMutual: boolean;
 }
 
 /** What the builder is, for people. */
 const STATES: Readonly<Record<BuilderState, string>> = {
   asleep: "asleep, the next build wakes it",
+  unknown: "not known yet",
   starting: "starting",
   ready: "ready",
   stuck: "stuck",
@@ -36,16 +39,23 @@ const STATES: Readonly<Record<BuilderState, string>> = {
 export function lookText(
   { builder, project, state, keptForMs }: Outlook,
   reason: string | undefined,
-  { host, isTls }: Place,
+  { host, isTls, isMutual }: Place,
   observe = false,
 ): string {
   const address = addressOf(host, isTls);
   const kept = keptForMs === 0 ? "" : `, kept awake for another ${seconds(keptForMs)}`;
-  const [tlsOption, tlsFlag] = isTls ? [" --driver-opt cacert=ca.pem", " --tlscacert ca.pem"] : ["", ""];
+  const own = isMutual
+    ? [",cert=cert.pem,key=key.pem", " --tlscert cert.pem --tlskey key.pem", " --cert cert.pem --key key.pem"]
+    : ["", "", ""];
+  const [buildx, buildctl] = isTls
+    ? [` --driver-opt cacert=ca.pem${own[0]}`, ` --tlscacert ca.pem${own[1]}`]
+    : ["", ""];
   const [starts, stateText] = observe
     ? ["buildkitd-autoscaler only observes here, and starts nothing.", state]
     : ["buildkitd starts when they need it (buildkitd-autoscaler).", STATES[state]];
-  const curl = isTls ? `curl -fsSN --http1.1 -X POST https://` : `curl -fsSN -X POST http://`;
+  const curl = isTls
+    ? `curl -fsSN --http1.1 --cacert ca.pem${own[2]} -X POST https://`
+    : `curl -fsSN -X POST http://`;
   return [
     `BuildKit clients connect to this address. ${starts}`,
     "",
@@ -54,8 +64,8 @@ export function lookText(
     }${kept}`,
     "",
     "To build here:",
-    `  docker buildx create --name remote --driver remote${tlsOption} --use tcp://${address}`,
-    `  buildctl --addr tcp://${address}${tlsFlag} build --frontend dockerfile.v0 --local context=. --local dockerfile=.`,
+    `  docker buildx create --name remote --driver remote${buildx} --use tcp://${address}`,
+    `  buildctl --addr tcp://${address}${buildctl} build --frontend dockerfile.v0 --local context=. --local dockerfile=.`,
     "",
     ...(observe
       ? []

@@ -189,7 +189,8 @@ export class Proxy {
     this.#others++;
     try {
       const { kind, conn: downstream, silentForMs } = await openingOf(tcp, this.#ports.clock, this.#cut);
-      if (kind === "http") await this.#answers.serve(downstream, { door, isTls });
+      const isMutual = tcp.peerName !== undefined;
+      if (kind === "http") await this.#answers.serve(downstream, { door, isTls, isMutual });
       else if (tcp.isProbe === true) this.#endProbe(downstream);
       else this.#beginSession({ downstream, door, silentForMs });
     } finally {

@@ -77,6 +77,7 @@ const STATES: Readonly<Record<State, string>> = {
   ready: "ready",
   stuck: "stuck (its start makes no progress)",
   starting: "starting",
+  unknown: "not known yet",
   asleep: "asleep",
 };
 

@@ -42,7 +42,7 @@ export interface Waiting {
 
 /**
  * What a builder is, the first that fits. `missing`: absent, forbidden or cordoned. `ready`: a pod takes sessions.
- * `stuck`: its start makes no progress. `starting`. `asleep`.
+ * `stuck`: its start makes no progress. `starting`. `unknown`: its count has not been read. `asleep`.
  */
 export type State = BuilderState;
 

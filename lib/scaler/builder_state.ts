@@ -1,6 +1,6 @@
 /**
- * How far a builder can be used: `missing`, `ready`, `stuck`, `starting` or `asleep`, the first that fits. Pure:
- * `state_runner.ts` feeds it.
+ * How far a builder can be used: `missing`, `ready`, `stuck`, `starting`, `unknown` or `asleep`, the first that fits.
+ * Pure: `state_runner.ts` feeds it.
  *
  * The pod that is awaited is the lowest one that takes no session although the count or a held session wants it. It is
  * stuck when it was awaited for too long, when the count cannot be written, or when a container of it waits in a state
@@ -14,7 +14,7 @@ import type { Pod } from "../kube/types.ts";
 
 /**
  * How far a builder can be used. `missing`: it does not exist, this proxy shall not use it, or this proxy has no right to
- * see it and knows no usable pod.
+ * see it and knows no usable pod. `unknown`: it has not been read yet, and nobody wants a pod.
  */
 export type State = BuilderState;
 
@@ -24,6 +24,8 @@ export interface BuilderFacts {
   readonly isMissing: boolean;
   /** This proxy has no right to see it. Its pods that are usable go on serving. */
   readonly isForbidden: boolean;
+  /** Its count has been read. */
+  readonly isSeen: boolean;
   /** The ordinals that take sessions now. */
   readonly usable: readonly number[];
   /** How many pods the count or held sessions want. */
@@ -97,14 +99,15 @@ function causeOf(
 
 /** The state of the builder. */
 export function stateOf(
-  { isMissing, isForbidden, usable, wanted }: BuilderFacts,
+  { isMissing, isForbidden, isSeen, usable, wanted }: BuilderFacts,
   { stuck }: Progress,
 ): State {
   if (isMissing) return "missing";
   if (usable.length > 0) return "ready";
   if (isForbidden) return "missing";
   if (stuck?.ordinal === 0) return "stuck";
-  return wanted > 0 ? "starting" : "asleep";
+  if (wanted > 0) return "starting";
+  return isSeen ? "asleep" : "unknown";
 }
 
 /** A pod takes sessions, and the next one is stuck. */

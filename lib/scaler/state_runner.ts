@@ -120,9 +120,9 @@ export class StateRunner {
 
   get #facts(): BuilderFacts {
     const { placement, presence } = this.#ports;
-    const { usable, wanted, isClaiming } = placement;
+    const { usable, wanted, isClaiming, agreement: { seen } } = placement;
     const { isMissing, isForbidden } = presence;
-    const facts = { isMissing, isForbidden, usable, wanted, isClaiming };
+    const facts = { isMissing, isForbidden, isSeen: seen !== undefined, usable, wanted, isClaiming };
     return { ...facts, isBroken: this.#broken !== undefined && this.#broken === awaitedBy(facts) };
   }
 

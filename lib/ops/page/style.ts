@@ -53,7 +53,7 @@ dd { margin: 0.15rem 0 0; }
 .facts dd { font-weight: 550; }
 .badge { display: inline-block; padding: 0.05em 0.6em; border: 1px solid currentColor; border-radius: 1em;
   color: var(--soft); font-size: 0.82rem; font-weight: 600; line-height: 1.5; }
-.badge.asleep { color: var(--asleep); }
+.badge.asleep, .badge.unknown { color: var(--asleep); }
 .badge.ready { color: var(--ready); }
 .badge.starting { color: var(--starting); }
 .badge.stuck, .badge.missing { color: var(--stuck); }

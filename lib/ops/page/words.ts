@@ -51,6 +51,7 @@ export const STATES: Readonly<Record<BuilderState, string>> = {
   ready: "Ready",
   stuck: "Stuck",
   starting: "Starting",
+  unknown: "Not known yet",
   asleep: "Asleep",
 };
 

@@ -119,6 +119,10 @@ Deno.test("program: started while the API server is down, it becomes ready when 
   const { status, text } = await program.admin("/readyz");
   assert.equal(status, 503);
   assert.match(text, /^cluster: /);
+  const { builders: [builder] } = JSON.parse((await program.admin("/status.json")).text);
+  assert.deepEqual([builder.state, builder.replicas], ["unknown", undefined]);
+  assert.match(builder.faults[0], /^Cannot reach the API server/);
+  assert.match((await program.admin("/")).text, /<span class="badge unknown">Not known yet</);
   using client = await program.connect();
   program.world.front.restart();
   assert.equal(await client.echo("hello"), "hello");

@@ -38,7 +38,7 @@ const SERIES = `
   gauge replicas_desired builder=b
   gauge replicas_observed builder=b
   gauge builder_sessions builder=b
-  gauge builder_state builder=b;state=missing|ready|stuck|starting|asleep
+  gauge builder_state builder=b;state=missing|ready|stuck|starting|unknown|asleep
   counter routed_total builder=b;why=home|sibling|overflow|shared|moved|queued|unusable
   gauge leader
   gauge proxies_alive builder=b

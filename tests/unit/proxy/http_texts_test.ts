@@ -28,7 +28,7 @@ function outlook(change: Partial<Outlook> = {}): Outlook {
   };
 }
 
-const PLACE = { host: "buildkitd.ci.svc:8372", isTls: false };
+const PLACE = { host: "buildkitd.ci.svc:8372", isTls: false, isMutual: false };
 
 /** The line about the builder. */
 function builderLine(change: Partial<Outlook>, reason?: string): string | undefined {
@@ -58,6 +58,10 @@ Deno.test("lookText() names the state, the reason, whose builder it is and how l
     "Builder buildkitd (of team-a.ci): starting: pod buildkitd-0 is Pending",
   );
   assert.equal(builderLine({ state: "stuck" }, "no"), "Builder buildkitd: stuck: no");
+  assert.equal(
+    builderLine({ state: "unknown" }, "no answer"),
+    "Builder buildkitd: not known yet: no answer",
+  );
   assert.equal(builderLine({ state: "missing" }), "Builder buildkitd: missing");
   assert.equal(
     builderLine({ state: "ready", keptForMs: 2 * HOUR_MS - 1_400 }),
@@ -66,12 +70,23 @@ Deno.test("lookText() names the state, the reason, whose builder it is and how l
 });
 
 Deno.test("lookText() shows a TLS client what it needs, and the port that it has used", () => {
-  const text = lookText(outlook(), undefined, { host: "build.example.org", isTls: true });
+  const place = { host: "build.example.org", isTls: true, isMutual: false };
+  const text = lookText(outlook(), undefined, place);
   assert.match(text, /--driver-opt cacert=ca\.pem --use tcp:\/\/build\.example\.org:443\n/);
   assert.match(text, /--addr tcp:\/\/build\.example\.org:443 --tlscacert ca\.pem build/);
-  assert.match(text, /curl -fsSN --http1\.1 -X POST https:\/\/build\.example\.org:443\/wake\n/);
-  assert.match(lookText(outlook(), undefined, { host: "h", isTls: false }), /tcp:\/\/h:80\n/);
-  assert.match(lookText(outlook(), undefined, { host: "[::1]:5", isTls: false }), /tcp:\/\/\[::1\]:5\n/);
+  assert.match(
+    text,
+    /curl -fsSN --http1\.1 --cacert ca\.pem -X POST https:\/\/build\.example\.org:443\/wake\n/,
+  );
+  const mutual = lookText(outlook(), undefined, { ...place, isMutual: true });
+  assert.match(mutual, / --driver-opt cacert=ca\.pem,cert=cert\.pem,key=key\.pem --use tcp:/);
+  assert.match(mutual, /:443 --tlscacert ca\.pem --tlscert cert\.pem --tlskey key\.pem build /);
+  assert.match(
+    mutual,
+    /curl -fsSN --http1\.1 --cacert ca\.pem --cert cert\.pem --key key\.pem -X POST https:/,
+  );
+  assert.match(lookText(outlook(), undefined, { ...PLACE, host: "h" }), /tcp:\/\/h:80\n/);
+  assert.match(lookText(outlook(), undefined, { ...PLACE, host: "[::1]:5" }), /tcp:\/\/\[::1\]:5\n/);
 });
 
 for (
@@ -89,7 +104,7 @@ for (
   ]
 ) {
   Deno.test(`lookText() does not repeat the host ${JSON.stringify(host)?.slice(0, 20)}: people paste what it says`, () => {
-    const text = lookText(outlook(), undefined, { host, isTls: false });
+    const text = lookText(outlook(), undefined, { ...PLACE, host });
     assert.match(text, /--use tcp:\/\/ADDRESS:PORT\n/);
     if (host) assert.ok(!text.includes(host));
   });

@@ -40,7 +40,7 @@ A new session goes to buildkitd-b2: this is its first choice.
 });
 
 Deno.test("explainRoute() tells sessions that can wait from those that cannot", () => {
-  for (const state of ["asleep", "starting"] as const) {
+  for (const state of ["asleep", "unknown", "starting"] as const) {
     assert.equal(
       answerOf(PROJECT, buildersOf(state), AFFINITY),
       "A new session goes to buildkitd-b2: this is its first choice. It waits until a pod there is ready.\n" +

@@ -40,6 +40,7 @@ const LONGEST_MS = 150_000;
 const ASLEEP: BuilderFacts = {
   isMissing: false,
   isForbidden: false,
+  isSeen: true,
   usable: [],
   wanted: 0,
   isClaiming: false,
@@ -71,7 +72,7 @@ function builder() {
   return { after, grows: () => !isGrowthStuck(facts, progress) };
 }
 
-Deno.test("stateOf() is the first that fits of missing, ready, stuck, starting, asleep", () => {
+Deno.test("stateOf() is the first that fits of missing, ready, stuck, starting, unknown, asleep", () => {
   const stuck: Progress = { stuck: { ordinal: 0, cause: "slow", untilMs: 1 } };
   const all: BuilderFacts = { ...READY, isMissing: true };
   assert.equal(stateOf(all, stuck), "missing");
@@ -82,6 +83,8 @@ Deno.test("stateOf() is the first that fits of missing, ready, stuck, starting, 
   assert.equal(stateOf({ ...forbidden, usable: [] }, stuck), "missing");
   assert.equal(stateOf(STARTING, stuck), "stuck");
   assert.equal(stateOf(STARTING, {}), "starting");
+  assert.equal(stateOf({ ...ASLEEP, isSeen: false }, {}), "unknown");
+  assert.equal(stateOf({ ...STARTING, isSeen: false }, {}), "starting");
   assert.equal(stateOf(ASLEEP, {}), "asleep");
   assert.equal(stateOf(ASLEEP, stuck), "stuck", "it is remembered while nobody wants a pod");
 });
@@ -184,6 +187,7 @@ Deno.test("nextChangeMs() names the time of every change that comes with time al
   const facts = fc.record<BuilderFacts>({
     isMissing: fc.boolean(),
     isForbidden: fc.boolean(),
+    isSeen: fc.boolean(),
     usable: fc.subarray([0, 1, 2]),
     wanted: fc.nat(3),
     isClaiming: fc.boolean(),
