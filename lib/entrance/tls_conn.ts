@@ -101,7 +101,8 @@ export class TlsConn implements Conn {
     socket.on("end", () => inbox.end());
     socket.on("error", (error) => this.#break(error));
     socket.on("close", () => {
-      // After both ends the stream closes by itself, and its last bytes may still be on their way.
+      // After both ends the stream closes by itself. Its last bytes may still be on their way, for as long as the relay lets
+      // a silent session stand.
       if (socket.readableEnded && socket.writableFinished) return;
       this.#break(new Deno.errors.ConnectionReset("The connection was reset"));
     });

@@ -160,7 +160,10 @@ scenario(
     const url = (await tlsAddress(program)).replace("tcp:", "https:");
     const { ca, cert, key } = await files.client();
     const tls = ["--http1.1", "--cacert", ca, "--cert", cert, "--key", key];
-    assert.match((await curl(...tls, url)).join("\n"), /^ {2}curl -fsSN --http1\.1 --cacert ca\.pem .*-X POST https:/m);
+    assert.match(
+      (await curl(...tls, url)).join("\n"),
+      /^ {2}curl -fsSN --http1\.1 --cacert ca\.pem .*-X POST https:/m,
+    );
     assert.match((await curl(...tls, "-X", "POST", `${url}/wake`)).at(-1)!, /^ready after /);
     assert.deepEqual(cluster.timeline.counts, [0, 1]);
     assert.notEqual(await new Curl(["--http1.1", "--cacert", ca, url]).exit(), 0);

@@ -74,7 +74,10 @@ Deno.test("http: a listener with TLS answers a client with a certificate, whatev
     await client.send(LOOK);
     const text = await readAll(client);
     assert.match(text, /^HTTP\/1\.1 200 OK\r\n/);
-    assert.match(text, /curl -fsSN --http1\.1 --cacert ca\.pem --cert cert\.pem --key key\.pem -X POST https:\/\/proxy:1\/wake\n$/);
+    assert.match(
+      text,
+      /curl -fsSN --http1\.1 --cacert ca\.pem --cert cert\.pem --key key\.pem -X POST https:\/\/proxy:1\/wake\n$/,
+    );
   }
   wokeNothing(stage.program);
   using client = new TcpClient(await stage.connect(["http/1.1"]) as never);

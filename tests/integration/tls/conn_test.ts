@@ -6,8 +6,11 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { Duplex } from "node:stream";
-import tls from "node:tls";
+import tls, { type TLSSocket } from "node:tls";
+import { Inbox, TlsConn } from "../../../lib/entrance/tls_conn.ts";
+import { Wire } from "../../../lib/entrance/wire.ts";
 import { within } from "../../support/deadline.ts";
+import { MemoryConn } from "../../support/memory_network.ts";
 import { pattern, sha256 } from "../../support/tcp_client.ts";
 import { ca, ci, readToEnd, receive, send, TlsStage } from "./stage.ts";
 
@@ -123,17 +126,42 @@ Deno.test("TlsConn.closeWrite() ends for a client that has said its end, and the
   await writeStops(); // and the reset arrives
   const late = assert.rejects(server.closeWrite(), Deno.errors.ConnectionReset);
   await within(late, "the end of closeWrite()");
-
-  const [full, fullServer] = await Promise.all([resettable(stage.port), stage.accept()]);
-  full.client.end();
-  assert.equal(await receive(fullServer), null);
-  full.socket.pause();
-  await sendUntilStuck(fullServer);
-  // It waits behind what the client does not take.
-  const ending = assert.rejects(fullServer.closeWrite());
-  full.socket.resetAndDestroy();
-  await within(ending, "the end of closeWrite() behind other bytes");
 });
+
+Deno.test("TlsConn.closeWrite() waits for a client that has said its end and takes nothing, until it takes all or resets", async () => {
+  using stage = new TlsStage();
+  for (const end of ["takes all", "resets"]) {
+    const [{ socket, client }, server] = await Promise.all([resettable(stage.port), stage.accept()]);
+    client.end();
+    assert.equal(await receive(server), null);
+    socket.pause();
+    await sendUntilStuck(server);
+    const fin = new Promise((resolve) => socket.once("end", resolve));
+    const ending = server.closeWrite().then(() => "takes all", () => "resets");
+    assert.equal(await Promise.race([ending, writeStops()]), undefined);
+    if (end === "resets") socket.resetAndDestroy();
+    else socket.resume();
+    assert.equal(await within(ending, `the end of closeWrite() when the client ${end}`), end);
+    if (end === "takes all") await within(fin, "the FIN");
+    socket.destroy();
+  }
+});
+
+for (const what of ["write", "closeWrite"] as const) {
+  Deno.test(`TlsConn.${what}() ends with the connection where the runtime says nothing of it`, async () => {
+    for (const end of ["close", "destroy"]) {
+      const socket = new Duplex({ read() {}, write() {} });
+      const [tcp] = MemoryConn.pair();
+      const inbox = new Inbox();
+      const wire = new Wire(tcp, () => inbox.hasRoom);
+      const conn = new TlsConn({ socket: socket as TLSSocket, wire, tcp, inbox }, undefined);
+      const waiting = what === "write" ? conn.write(new Uint8Array(1)) : afterWrite(conn);
+      if (end === "close") conn.close();
+      else socket.destroy();
+      await within(assert.rejects(waiting), `the end of ${what}() by ${end}`);
+    }
+  });
+}
 
 Deno.test("TlsConn names the client, and the proxy's own side", async () => {
   using stage = new TlsStage({ mutual: true });
@@ -167,6 +195,12 @@ async function sendUntilStuck(conn: { write(bytes: Uint8Array): Promise<number> 
 
 async function writeForever(conn: { write(bytes: Uint8Array): Promise<number> }): Promise<never> {
   for (;;) await conn.write(new Uint8Array(1024));
+}
+
+/** An end that waits behind a write. */
+function afterWrite(conn: TlsConn): Promise<void> {
+  conn.write(new Uint8Array(1)).catch(() => {});
+  return conn.closeWrite();
 }
 
 function writeStops(): Promise<void> {
