@@ -21,12 +21,15 @@ export function serviceFindings(
   const governing = statefulSet?.spec?.serviceName;
   if (read.is === "unread") return [unchecked(check, read.why)];
   if (read.is === "absent") {
+    const absent = `none of this name in namespace "${namespace}"`;
+    // Perhaps the namespace is the wrong one: nobody should create a Service there.
+    if (statefulSet === undefined) return [unchecked(check, `${absent}; StatefulSet "${name}" is not known`)];
     const hint = governing && governing !== service
       ? `; that of StatefulSet "${name}" is "${governing}"`
       : "";
     return [failed(
       check,
-      `none of this name in namespace "${namespace}"${hint}`,
+      `${absent}${hint}`,
       "a headless Service for the pods of buildkitd (--headless-service-name)",
       hint === "" ? create(builder, statefulSet) : `set --headless-service-name=${governing}`,
     )];
@@ -111,6 +114,7 @@ export function slicesFinding(
   if (read.is === "unread") return unchecked(check, read.why);
   const slices = read.is === "found" ? read.value : [];
   if (slices.length === 0) {
+    if (statefulSet === undefined) return unchecked(check, `none; StatefulSet "${name}" is not known`);
     return failed(
       check,
       "none, so no pod will be found",

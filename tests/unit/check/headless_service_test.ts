@@ -29,7 +29,10 @@ Deno.test("serviceFindings() makes a missing Service, or names the one that the 
   const [other] = serviceFindings(BUILDER, absent, statefulSet({ serviceName: "pods" }));
   assert.match(other?.found ?? "", /; that of StatefulSet "builder" is "pods"$/);
   assert.equal(other?.fix, "set --headless-service-name=pods");
-  assert.match(serviceFindings(BUILDER, absent, undefined)[0]?.fix ?? "", / KEY=VALUE$/);
+  // Perhaps the namespace is the wrong one.
+  assert.deepEqual(faults(serviceFindings(BUILDER, absent, undefined)), [
+    'unchecked Service "builder-headless": none of this name in namespace "ci"; StatefulSet "builder" is not known',
+  ]);
 });
 
 Deno.test("serviceFindings() wants clusterIP None: for pods' names, else only as advice", () => {
@@ -103,5 +106,8 @@ Deno.test("slicesFinding() wants slices, and the pods that are ready", () => {
   assert.equal(wrong.found, 'no pod of StatefulSet "builder", which has 1 ready');
   assert.equal(wrong.fix, "kubectl --namespace ci set selector service builder-headless app=builder");
   assert.equal(slicesFinding(BUILDER, unread, undefined).result, "unchecked");
-  assert.equal(slicesFinding(BUILDER, absent, undefined).result, "failed");
+  assert.equal(slicesFinding(BUILDER, absent, statefulSet()).result, "failed");
+  assert.deepEqual(faults([slicesFinding(BUILDER, absent, undefined)]), [
+    'unchecked EndpointSlices of Service "builder-headless": none; StatefulSet "builder" is not known',
+  ]);
 });
