@@ -45,6 +45,14 @@ export interface Builders {
 /** Makes them. Starts nothing. */
 export function makeBuilders(settings: Settings, ports: BuildersPorts): Builders {
   const pools = poolsOf(settings);
+  for (const pool of pools) {
+    if (!pool.builders.every(({ isCordoned }) => isCordoned)) continue;
+    ports.log.warn("pool_cordoned", {
+      pool: pool.name,
+      then:
+        "each new session waits for --ready-wait-timeout, and ends: take a builder of the pool out of --cordoned",
+    });
+  }
   const planned = pools.flatMap((pool) =>
     pool.builders.map((builder) => ({ pool, builder, own: targetSettingsOf(settings, pool, builder) }))
   );

@@ -123,6 +123,12 @@ export const EVENT_TOPICS = {
       text: "observing only",
       meaning: "at start with [`--observe`](observe.md): this proxy writes no count and wakes nothing",
     },
+    pool_cordoned: {
+      level: "warn",
+      text: "all builders of the pool are cordoned",
+      meaning:
+        "at start: `--cordoned` leaves `pool` no builder that takes new sessions, so they wait in vain",
+    },
     would_scale: {
       level: "info",
       text: "would scale",

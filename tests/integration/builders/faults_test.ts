@@ -106,6 +106,16 @@ Deno.test("builders: a cordoned builder takes nobody new, and a pool of one that
   for (const authority of ["a", "b", "c", "d", undefined]) {
     assert.equal(await servedWithin(program, authority ?? "localhost", 3_000), "b2", authority);
   }
+  assert.deepEqual(program.log.of("pool_cordoned"), []);
+});
+
+Deno.test("builders: the log says at start that a pool has no builder that takes sessions", async () => {
+  await using program = new VirtualProgram({
+    builders: ["b1", "arm64/b2"],
+    settings: { cordoned: "b2" },
+  });
+  await program.start();
+  assert.deepEqual(program.log.of("pool_cordoned").map(({ fields }) => fields["pool"]), ["arm64"]);
 });
 
 Deno.test("builders: while all are absent a client is held, and is told why at the end of its time", async () => {
