@@ -25,10 +25,10 @@ export async function writeAll(
   bytes: Uint8Array,
   count: (bytes: number) => void = () => {},
 ): Promise<void> {
-  for (let rest = bytes;;) {
+  // Nothing is not written: the runtime's TLS breaks the connection then (seen on Deno 2.9.6).
+  for (let rest = bytes; rest.byteLength > 0;) {
     const n = await to.write(rest);
     count(n);
-    if (n === rest.byteLength) return;
     rest = rest.subarray(n);
   }
 }

@@ -67,6 +67,7 @@ for (const [way, wanted, startTls] of WAYS) {
       buffer.set(part);
       await writeAll(conn, buffer.subarray(0, part.length));
     }
+    await writeAll(conn, new Uint8Array());
     await conn.closeWrite();
     assert.equal(await within(heard.promise, "the client's bytes"), sha256(bytes));
     assert.equal(await within(hashOfAll(conn), "the server's bytes"), sha256(bytes));
