@@ -4,72 +4,14 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Conn } from "../../../lib/base/network.ts";
 import { within } from "../../support/deadline.ts";
 import { fastClock } from "../../support/fast_clock.ts";
-import { NOT_READY, type Program, startProgram, type WorldOptions } from "../../support/program.ts";
+import { NOT_READY } from "../../support/program.ts";
 import { TcpClient } from "../../support/tcp_client.ts";
-import type { TestCertificate } from "../kube/certificates.ts";
-import { ca, ci, server } from "./stage.ts";
+import { ca, ci } from "./stage.ts";
+import { TlsProgram } from "./tls_program.ts";
 
 const MiB = 1 << 20;
-
-/** A program with TLS, and the files that it reads. */
-class TlsProgram implements AsyncDisposable {
-  readonly program: Program;
-  readonly folder: string;
-
-  private constructor(program: Program, folder: string) {
-    this.program = program;
-    this.folder = folder;
-  }
-
-  static async start({ settings = {}, ...options }: WorldOptions & { readonly mutual?: boolean } = {}) {
-    const folder = await Deno.makeTempDir();
-    await Deno.writeTextFile(`${folder}/tls.crt`, server.cert);
-    await Deno.writeTextFile(`${folder}/tls.key`, server.key);
-    await Deno.writeTextFile(`${folder}/ca.crt`, ca.cert);
-    try {
-      const program = await startProgram({
-        ...options,
-        settings: {
-          tlsListenAddr: "127.0.0.1:0",
-          tlsCert: `${folder}/tls.crt`,
-          tlsKey: `${folder}/tls.key`,
-          ...(options.mutual ? { tlsClientCa: `${folder}/ca.crt` } : {}),
-          ...settings,
-        },
-      });
-      return new TlsProgram(program, folder);
-    } catch (error) {
-      await Deno.remove(folder, { recursive: true });
-      throw error;
-    }
-  }
-
-  get port(): number {
-    return this.program.tlsAddress!.port;
-  }
-
-  async connect(certificate?: TestCertificate): Promise<TcpClient> {
-    return new TcpClient(await this.connectConn(certificate) as unknown as Conn);
-  }
-
-  async connectConn(certificate?: TestCertificate): Promise<Deno.TlsConn> {
-    return await Deno.connectTls({
-      hostname: "localhost",
-      port: this.port,
-      caCerts: [ca.cert],
-      alpnProtocols: ["h2"],
-      ...certificate,
-    });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.program[Symbol.asyncDispose]();
-    await Deno.remove(this.folder, { recursive: true });
-  }
-}
 
 Deno.test("the program serves clients with TLS beside plain ones, and names those with a certificate", async () => {
   await using stage = await TlsProgram.start({ mutual: true });
