@@ -22,7 +22,7 @@ async function main(stop: StopSignals): Promise<number> {
         return 0;
       case "completions": {
         const { printCompletionScript } = await import("./lib/config/completions.ts");
-        await printCompletionScript(request.shell);
+        await printCompletionScript(request.shell, print);
         return 0;
       }
       case "complete": {
