@@ -5,7 +5,7 @@
  */
 import { MOST_BUILDERS } from "./builder_conflicts.ts";
 import { poolsOf } from "./builders.ts";
-import { ADVISE_FLAGS, type AdviseFlag, OF_ADVISE, type ReportOutput } from "./commands.ts";
+import { ADVISE_FLAGS, type AdviseFlag, type ReportOutput } from "./commands.ts";
 import { type RunRequest, runRequest, type SettingsInput } from "./parse_settings.ts";
 import { duration, integer, list, type ValueType } from "./value_types.ts";
 import { UsageError } from "../base/errors.ts";
@@ -60,7 +60,7 @@ export function adviseRequest(
   const idleTimeoutsMs = read("idleTimeouts", TIMEOUTS);
   const builderCounts = read("builderCounts", COUNTS);
   const startMs = read("startTime", START);
-  const request = settingsFor({ ...input, problems });
+  const request = runRequest({ ...input, problems });
   const pools = poolsOf(request.settings).map(({ name }) => JSON.stringify(name));
   if (pools.length > 1) {
     throw new UsageError([
@@ -68,7 +68,7 @@ export function adviseRequest(
         pools.join(", ")
       } in "--builders", want the builders of one, ` +
       `and a file with its sessions only`,
-    ], OF_ADVISE);
+    ]);
   }
   return {
     ...request,
@@ -79,15 +79,6 @@ export function adviseRequest(
     startMs,
     output: output!,
   };
-}
-
-/** The settings. Their problems are those of this command. */
-function settingsFor(input: SettingsInput): RunRequest {
-  try {
-    return runRequest(input);
-  } catch (error) {
-    throw error instanceof UsageError ? new UsageError(error.problems, OF_ADVISE) : error;
-  }
 }
 
 /** Several values of a type. The message names the first one that is wrong. */

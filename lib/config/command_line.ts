@@ -57,13 +57,31 @@ export interface CheckRequest extends Omit<RunRequest, "command"> {
 export function parseCommandLine(args: readonly string[], variables: SettingsInput["variables"]): Request {
   if (args[0] === "complete" && args[1] === "--") return { command: "complete", words: args.slice(2) };
   const program = commandTree();
-  const { operands, unknown, problem } = split(program, args);
+  const parts = split(program, args);
+  try {
+    return requestOf(program, parts, variables);
+  } catch (error) {
+    throw error instanceof UsageError ? ofCommand(error, parts.operands[0]) : error;
+  }
+}
+
+/** The error with the command whose help says more. Only `run` and `demo` start something. */
+function ofCommand({ problems, count }: UsageError, name: string | undefined): UsageError {
+  if (name === undefined || !COMMANDS.has(name) || name === "run") return new UsageError(problems, { count });
+  const command = name === "help" ? {} : { command: name };
+  return new UsageError(problems, { count, preventsStart: name === "demo", ...command });
+}
+
+function requestOf(
+  program: Command,
+  { operands, unknown, problem }: Split,
+  variables: SettingsInput["variables"],
+): Request {
   const { help, version, output, ...given } = program.opts() as Record<string, string | boolean | undefined>;
   const [name = "run", ...rest] = operands;
   const command = program.commands.find((each) => each.name() === name);
-  if (help || name === "help") {
-    return { command: "help", text: helpText(program, help ? command : undefined) };
-  }
+  if (help) return { command: "help", text: helpText(program, name === "help" ? undefined : command) };
+  if (name === "help") return helpRequest(program, [...rest, ...unknown]);
   if (version) return { command: "version" };
 
   const problems: string[] = [];
@@ -98,7 +116,7 @@ export function parseCommandLine(args: readonly string[], variables: SettingsInp
   if (command !== undefined) problems.push(...rest.map((each) => `Unexpected argument "${each}"`));
 
   if (name === "version" || name === "completions") {
-    if (problems.length > 0) throw new UsageError(problems, { preventsStart: false });
+    if (problems.length > 0) throw new UsageError(problems);
     return isShell(shell) ? { command: "completions", shell } : { command: "version" };
   }
   const report = reports ? outputOf(output ?? REPORT_OUTPUTS[0], problems) : undefined;
@@ -106,6 +124,15 @@ export function parseCommandLine(args: readonly string[], variables: SettingsInp
   if (name === "advise") return adviseRequest(input, file, report, own);
   if (name === "check") return { ...runRequest(input), command: "check", output: report! };
   return runRequest(input);
+}
+
+/** The help of the command that is named, or else of the program. */
+function helpRequest(program: Command, [name, ...rest]: readonly string[]): Request {
+  const command = name === undefined ? undefined : program.commands.find((each) => each.name() === name);
+  const problems = rest.map((each) => `Unexpected argument "${each}"`);
+  if (name !== undefined && command === undefined) problems.unshift(unknownCommand(name, program));
+  if (problems.length > 0) throw new UsageError(problems);
+  return { command: "help", text: helpText(program, name === "help" ? undefined : command) };
 }
 
 /** How to print a report. Without a known way there is a problem more. */
@@ -212,7 +239,12 @@ function commandTree(): Command {
       getOutHelpWidth: () => 80,
       getOutHasColors: () => false,
     })
-    .configureHelp({ optionDescription });
+    .configureHelp({
+      optionDescription,
+      subcommandTerm: (command) => `${command.name()} ${command.usage()}`.trimEnd(),
+      commandUsage: (command) =>
+        `${command.parent === null ? "" : `${PROGRAM} `}${command.name()} ${command.usage()}`.trimEnd(),
+    });
   for (const [, { flag, type, help, topic }] of settingRows()) {
     // A boolean alone is true.
     const value = type.placeholder === boolean.placeholder
@@ -223,16 +255,14 @@ function commandTree(): Command {
   for (const option of [outputOption(), ...adviseOptions()]) program.addOption(option.hideHelp());
   program.addOption(new Option("-h, --help", "show this").helpGroup("Other:"));
   program.addOption(new Option("--version", "show the version").helpGroup("Other:"));
-  for (const [name, { help }] of COMMANDS) {
-    const command = program.command(name).description(help).helpOption(false);
+  for (const [name, { help, usage }] of COMMANDS) {
+    const description = DESCRIPTIONS.get(name) ?? help;
+    const command = program.command(name).usage(usage).summary(help).description(description).helpOption(
+      false,
+    );
     if (name === "demo") { for (const [flag, help] of DEMO_FLAGS) command.option(flag, help); }
-    if (name === "check") {
-      command.usage("[flags]").addOption(outputOption()).summary(help).description(CHECK_HELP);
-    }
-    if (name === "advise") {
-      command.usage("FILE [flags]").addOption(outputOption()).summary(help).description(ADVISE_HELP);
-      for (const option of adviseOptions()) command.addOption(option);
-    }
+    if (name === "check" || name === "advise") command.addOption(outputOption());
+    if (name === "advise") { for (const option of adviseOptions()) command.addOption(option); }
     if (name === "completions") {
       command.addArgument(program.createArgument("<shell>", "the shell to make it for").choices(SHELLS));
     }
@@ -276,6 +306,25 @@ function optionDescription(
   const perPool = type.rangeOfOne === undefined ? "" : ", per pool";
   return `${help}${choices}\n[${variable}${preset === undefined ? "" : `, default ${preset}`}${perPool}]`;
 }
+
+const DEMO_HELP =
+  `Demonstrates the program on a miniature cluster inside this process, with clients, and prints what happens when: one ` +
+  `builder first, then several. Needs no cluster.`;
+
+const COMPLETIONS_HELP =
+  `Prints a script that completes commands, flags and values. In bash: source <(${PROGRAM} completions bash)`;
+
+/** What the help of a command begins with; that of "run" and "help" is the program's. */
+const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([
+  ["check", CHECK_HELP],
+  ["advise", ADVISE_HELP],
+  ["demo", DEMO_HELP],
+  [
+    "version",
+    "Shows the version, the commit it was made from if that is known, the runtime and the machine.",
+  ],
+  ["completions", COMPLETIONS_HELP],
+]);
 
 const EPILOGUE = `
 A variable (in brackets) overrides its flag; an empty one counts as not set.

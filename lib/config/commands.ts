@@ -50,12 +50,21 @@ export type AdviseFlag = keyof typeof ADVISE_FLAGS;
 /** What is true of all usage errors of `advise`: see `UsageError`. */
 export const OF_ADVISE = { preventsStart: false, command: "advise" } as const;
 
+/** A command in `--help`. */
+export interface CommandText {
+  /** One phrase in lower case. */
+  readonly help: string;
+  /** What stands after its name. */
+  readonly usage: string;
+}
+
 /** All commands with their help, in the order of `--help`. */
-export const COMMANDS: ReadonlyMap<string, { readonly help: string }> = new Map([
-  ["run", { help: "proxy and scale (the default)" }],
-  ["check", { help: "look for faults, and name the commands that fix them" }],
-  ["advise", { help: "replay past sessions with other idle timeouts and builders" }],
-  ["demo", { help: "demonstrate it on a miniature cluster inside this process" }],
-  ["version", { help: "show the version" }],
-  ["completions", { help: "print a script that completes commands and flags" }],
+export const COMMANDS: ReadonlyMap<string, CommandText> = new Map([
+  ["run", { help: "proxy and scale (the default)", usage: "[flags]" }],
+  ["check", { help: "look for faults, and name the commands that fix them", usage: "[flags]" }],
+  ["advise", { help: "replay past sessions with other idle timeouts and builders", usage: "FILE [flags]" }],
+  ["demo", { help: "demonstrate it on a miniature cluster inside this process", usage: "[flags]" }],
+  ["version", { help: "show the version", usage: "" }],
+  ["completions", { help: "print a script that completes commands and flags", usage: "<shell>" }],
+  ["help", { help: "show this, or the help of a command", usage: "[command]" }],
 ]);

@@ -51,6 +51,7 @@ export async function printCompletions(words: readonly string[]): Promise<void> 
     }
     if (name === "demo") { for (const [flag, help] of DEMO_FLAGS) command.option(flag.slice(2), help); }
     if (name === "completions") command.argument("shell", choices(SHELLS));
+    if (name === "help") command.argument("command", choices([...COMMANDS.keys()]));
   }
   addSettings(root, files);
   root.option("help", "show this", "h");

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { parseCommandLine, type Request } from "../../../lib/config/command_line.ts";
-import { SHELLS } from "../../../lib/config/commands.ts";
+import { COMMANDS, SHELLS } from "../../../lib/config/commands.ts";
 import { settingRows, TOPICS } from "../../../lib/config/settings.ts";
 
 function parse(...args: string[]): Request {
@@ -91,7 +91,7 @@ Deno.test("parseCommandLine() names the nearest of unknown flags, commands and a
     assert.deepEqual(problemsOf(`${flag}=foo`), [`Cannot use "${flag}=foo": "${flag}" takes no value`]);
   }
   assert.deepEqual(problemsOf("deploy"), [
-    'Unknown command "deploy": want one of run, check, advise, demo, version, completions',
+    'Unknown command "deploy": want one of run, check, advise, demo, version, completions, help',
   ]);
 });
 
@@ -234,13 +234,64 @@ Deno.test("advise --help says what it reads, its own flags, and what the exit co
   assert.match(help.replace(/\s+/g, " "), /Exit codes: 0 done, 1 the file cannot be read, 2 wrong usage/);
 });
 
+Deno.test("the help of every command says its usage as the list of commands does, and begins like a sentence", () => {
+  const list = helpOf("--help");
+  for (const [name, { usage }] of COMMANDS) {
+    const term = `${name} ${usage}`.trimEnd();
+    assert.ok(list.includes(`\n  ${term}  `), term);
+    if (name === "run" || name === "help") continue;
+    const help = helpOf(name, "--help");
+    for (const line of help.split("\n")) assert.ok(line.length <= 80 && !line.endsWith(" "), line);
+    assert.ok(help.startsWith(`Usage: buildkitd-autoscaler ${term}\n\n`), help);
+    assert.match(help, /^.*\n\n[A-Z][\s\S]*[a-z)]\.?\n/, name);
+  }
+});
+
+Deno.test("help is that of the program, or of the command that is named", () => {
+  for (const args of [[], ["run"], ["help"]]) assert.equal(helpOf("help", ...args), helpOf("--help"));
+  for (const name of ["check", "advise", "demo", "version", "completions"]) {
+    assert.equal(helpOf("help", name), helpOf(name, "--help"), name);
+  }
+  assert.deepEqual(problemsOf("help", "chek", "now", "--loud"), [
+    'Unknown command "chek": the nearest is "check"',
+    'Unexpected argument "now"',
+    'Unexpected argument "--loud"',
+  ]);
+});
+
+Deno.test("parseCommandLine() points at the help of the command, and says whether that starts something", () => {
+  for (
+    const [args, command, preventsStart] of [
+      [["--nonsense"], undefined, true],
+      [["run", "--nonsense"], undefined, true],
+      [["nonsense"], undefined, true],
+      [["check", "--output=yaml"], "check", false],
+      [["check", "--target-port=x"], "check", false],
+      [["--output=yaml", "check"], "check", false],
+      [["advise"], "advise", false],
+      [["advise", "x", "--builders=x,a/y"], "advise", false],
+      [["demo", "--nonsense"], "demo", true],
+      [["version", "--json"], "version", false],
+      [["completions", "tcsh"], "completions", false],
+      [["help", "nonsense"], undefined, false],
+    ] as const
+  ) {
+    assert.throws(
+      () => parse(...args),
+      (error) =>
+        error instanceof UsageError && error.command === command && error.preventsStart === preventsStart,
+      args.join(" "),
+    );
+  }
+});
+
 Deno.test("parseCommandLine() knows version, completions and their arguments", () => {
   assert.deepEqual(parse("version"), { command: "version" });
   assert.deepEqual(parse("--version"), { command: "version" });
   assert.deepEqual(parse("completions", "fish"), { command: "completions", shell: "fish" });
   assert.deepEqual(parse("complete", "--", "--lo"), { command: "complete", words: ["--lo"] });
   assert.deepEqual(problemsOf("complete"), [
-    'Unknown command "complete": want one of run, check, advise, demo, version, completions',
+    'Unknown command "complete": want one of run, check, advise, demo, version, completions, help',
   ]);
   assert.deepEqual(problemsOf("completions", "tcsh"), [
     'Cannot make completions: found "tcsh", want one of bash, zsh, fish, powershell',
@@ -264,7 +315,11 @@ Deno.test("--help has the flags of a topic together, the choices of each, and it
     "where the status page, /livez, /readyz and /metrics are served [AUTOSCALER_ADMIN_ADDR, default :8081] " +
     "--price-per-hour <price> what a pod of buildkitd costs in an hour, as 0.34 or 0.34 EUR, to show what was saved " +
     "[AUTOSCALER_PRICE_PER_HOUR] Other: " +
-    "-h, --help show this --version show the version Commands: run proxy and scale (the default) check [options] look";
+    "-h, --help show this --version show the version Commands: run [flags] proxy and scale (the default) " +
+    "check [flags] look for faults, and name the commands that fix them advise FILE [flags] replay past sessions with " +
+    "other idle timeouts and builders demo [flags] demonstrate it on a miniature cluster inside this process version " +
+    "show the version completions <shell> print a script that completes commands and flags help [command] show this, " +
+    "or the help of a command";
   assert.ok(shown.includes(end), shown);
 });
 
@@ -334,7 +389,7 @@ Deno.test("--help keeps the order of topics, and says how to write values", () =
   assert.match(help, /-h, --help +show this\n +--version +show the version\n/);
   assert.match(
     help,
-    /\n {2}run +proxy and scale \(the default\)\n {2}check .*\n.*\n? {2}advise .*\n.*\n? {2}demo .*\n.*\n? {2}version/,
+    /\n {2}run .*\n {2}check .*\n.*\n? {2}advise .*\n.*\n? {2}demo .*\n.*\n? {2}version .*\n {2}completions .*\n.*\n {2}help /,
   );
   assert.equal(help.match(/--help/g)!.length, 1);
 });
@@ -412,13 +467,14 @@ Deno.test('main.ts omits "nothing was started" for commands that start nothing',
         'Cannot make completions: found "tcsh", want one of bash, zsh, fish, powershell',
       ],
       [["version", "--json"], 'Unknown flag "--json"'],
+      [["check", "--nonsense"], 'Unknown flag "--nonsense"'],
     ] as const
   ) {
     const { code, stdout, stderr } = await program([...args]);
     assert.deepEqual([code, stdout], [2, ""]);
     assert.equal(
       stderr,
-      `buildkitd-autoscaler: 1 problem\n  ${problem}\nSee "buildkitd-autoscaler --help"\n`,
+      `buildkitd-autoscaler: 1 problem\n  ${problem}\nSee "buildkitd-autoscaler ${args[0]} --help"\n`,
     );
   }
 });

@@ -36,6 +36,7 @@ Deno.test("bashCompletion() completes commands, flags and values, and leaves fil
   const name = "buildkitd-autoscaler";
   const { stderr, replies } = await completed([
     `${name} adv`,
+    `${name} help com`,
     `${name} run --wake-`,
     `${name} --wake-on `,
     `${name} check --wake-on=d`,
@@ -49,6 +50,7 @@ Deno.test("bashCompletion() completes commands, flags and values, and leaves fil
   assert.deepEqual(replies, [
     `complete -o default -F __buildkitd_autoscaler_complete ${name}`,
     "advise (no files)",
+    "completions (no files)",
     "--wake-on (no files)",
     "connect data (no files)",
     "data (no files)",
