@@ -213,7 +213,10 @@ async function* bytesIn(file: string, signal: AbortSignal): AsyncGenerator<Uint8
     yield* bytesOf(source.readable, signal);
   } catch (error) {
     signal.throwIfAborted();
-    throw new Error(`Cannot read "${file}"`, { cause: error });
+    const { readFault } = await import("./lib/kube/machine.ts");
+    const { ExplainedError } = await import("./lib/base/errors.ts");
+    const cannot = `Cannot read "${file}": ${readFault(error)}, want the program's log or CSV`;
+    throw new ExplainedError(cannot, { cause: error });
   }
 }
 

@@ -67,7 +67,13 @@ export async function readHistory(
     }
   }
   problems.tell();
-  if (sessions.length === 0) throw others.size > 0 ? onlyOthers(others, declared!) : noSession(number);
+  if (sessions.length === 0) {
+    throw others.size > 0
+      ? onlyOthers(others, declared!)
+      : reader?.format === "csv"
+      ? noRow()
+      : noSession(number);
+  }
   return {
     format: reader!.format,
     sessions: sessions.sort((a, b) => a.startMs - b.startMs),
@@ -95,6 +101,14 @@ function onlyOthers(others: History["others"], declared: readonly string[]): Usa
     someNames(declared)
   }: "--builders" names them`;
   return new UsageError([onOneLine(problem)], OF_ADVISE);
+}
+
+/** Any row is a session or has a problem. */
+function noRow(): UsageError {
+  return new UsageError(
+    ["Cannot replay: found a header of CSV and no rows, want a row for each session"],
+    OF_ADVISE,
+  );
 }
 
 function noSession(lines: number): UsageError {

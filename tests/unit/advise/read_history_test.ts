@@ -226,7 +226,7 @@ Deno.test("readHistory() quotes no more than 80 characters", async () => {
 
 Deno.test("readHistory() says what it wants if there is no session", async () => {
   for (
-    const text of ["", "hello\nworld\n", "start,end\n", '{"time":"2026-11-24T11:00:09.000Z","code":"ready"}']
+    const text of ["", "hello\nworld\n", '{"time":"2026-11-24T11:00:09.000Z","code":"ready"}']
   ) {
     const [problem, ...more] = await problemsOf(text);
     assert.match(
@@ -234,6 +234,14 @@ Deno.test("readHistory() says what it wants if there is no session", async () =>
       /^Cannot replay: found no session in \d lines?, want the log of "--log-format json"/,
     );
     assert.deepEqual(more, []);
+  }
+});
+
+Deno.test("readHistory() says that CSV has no rows", async () => {
+  for (const text of ["start,end\n", "start,duration\n\n", '"start","end"']) {
+    assert.deepEqual(await problemsOf(text), [
+      "Cannot replay: found a header of CSV and no rows, want a row for each session",
+    ]);
   }
 });
 

@@ -550,10 +550,15 @@ Deno.test("main.ts advise prints a table, and exits with 2 for wrong lines and 1
         /^buildkitd-autoscaler: 1 problem\n.*\nSee "buildkitd-autoscaler advise --help"\n$/,
       );
     }
-    for (const path of [`${folder}/none.csv`, folder]) {
-      const none = await program(["advise", path]);
+    for (
+      const [path, fault] of [[`${folder}/none.csv`, "found no such file"], [folder, "found a directory"]]
+    ) {
+      const none = await program(["advise", path!]);
       assert.deepEqual([none.code, none.stdout], [1, ""]);
-      assert.ok(none.stderr.startsWith(`buildkitd-autoscaler: Cannot read "${path}": `), none.stderr);
+      assert.equal(
+        none.stderr,
+        `buildkitd-autoscaler: Cannot read "${path}": ${fault}, want the program's log or CSV\n`,
+      );
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
