@@ -11,9 +11,12 @@ import type { BasePorts } from "../base/ports.ts";
 import { type Machine, readFault } from "../kube/machine.ts";
 import {
   faultOfCa,
+  faultOfCaFile,
+  faultOfCertificateFile,
   faultOfClientCertificate,
   faultOfKeyFile,
   isMismatch,
+  isSwapped,
   type KeyPair,
   notAfterMs,
 } from "../kube/pem.ts";
@@ -135,9 +138,11 @@ async function read(
   machine: CredentialPorts["machine"],
 ): Promise<Loaded> {
   const problems: string[] = [];
+  const texts = new Map<string, string>();
   const readOne = async (flag: string, path: string, faultOf: (text: string) => string | undefined) => {
     try {
       const text = await machine.readText(path);
+      texts.set(flag, text);
       const fault = faultOf(text);
       if (fault === undefined) return text;
       problems.push(`Cannot use the "${flag}" file "${path}": ${fault}`);
@@ -146,11 +151,19 @@ async function read(
     }
     return "";
   };
-  const cert = await readOne("--tls-cert", tlsCert, (text) => faultOfClientCertificate(text, BEFORE_ALL_MS));
+  const cert = await readOne("--tls-cert", tlsCert, (text) => faultOfCertificateFile(text, BEFORE_ALL_MS));
   const key = await readOne("--tls-key", tlsKey, faultOfKeyFile);
+  if (isSwapped({ cert: texts.get("--tls-cert") ?? "", key: texts.get("--tls-key") ?? "" })) {
+    problems.splice(
+      0,
+      Infinity,
+      `Cannot use "--tls-cert" and "--tls-key": found a private key in "${tlsCert}" and a certificate in "${tlsKey}", ` +
+        `want them the other way round`,
+    );
+  }
   const clientCa = tlsClientCa === undefined
     ? undefined
-    : await readOne("--tls-client-ca", tlsClientCa, (text) => faultOfCa(text, BEFORE_ALL_MS));
+    : await readOne("--tls-client-ca", tlsClientCa, (text) => faultOfCaFile(text, BEFORE_ALL_MS));
   if (cert !== "" && key !== "" && isMismatch({ cert, key })) {
     problems.push(
       `Cannot use "${tlsKey}" (--tls-key): it is not the key of the certificate "${tlsCert}" (--tls-cert)`,

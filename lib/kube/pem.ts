@@ -146,8 +146,26 @@ export function faultOfKey(text: string): string | undefined {
 
 /** As {@link faultOfKey}, with what is wanted: `found …, want …`. */
 export function faultOfKeyFile(text: string): string | undefined {
-  const fault = faultOfKey(text);
-  return fault === undefined ? undefined : `${fault}, want a PEM private key that is not encrypted`;
+  return wanting(faultOfKey(text), "a PEM private key that is not encrypted");
+}
+
+/** As {@link faultOfClientCertificate}, with what is wanted: `found …, want …`. */
+export function faultOfCertificateFile(text: string, wallMs: number): string | undefined {
+  return wanting(faultOfClientCertificate(text, wallMs), "a PEM certificate");
+}
+
+/** As {@link faultOfCa}, with what is wanted: `found …, want …`. */
+export function faultOfCaFile(text: string, wallMs: number): string | undefined {
+  return wanting(faultOfCa(text, wallMs), "PEM certificates of authorities");
+}
+
+function wanting(fault: string | undefined, what: string): string | undefined {
+  return fault === undefined || fault.includes(", want ") ? fault : `${fault}, want ${what}`;
+}
+
+/** Whether the certificate's text is a key, and that of the key a certificate. */
+export function isSwapped({ cert, key }: KeyPair): boolean {
+  return faultOfKey(cert) === undefined && "blocks" in certificateBlocks(key);
 }
 
 const spkiOf = (key: KeyObject) => key.export({ type: "spki", format: "der" }).toString("base64");

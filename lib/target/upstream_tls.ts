@@ -16,7 +16,7 @@ import type { Settings } from "../config/settings.ts";
 import { CachedFile } from "../kube/cached_file.ts";
 import { ClientCertificateFiles } from "../kube/client_certificate.ts";
 import type { Machine } from "../kube/machine.ts";
-import { faultOfCa, faultOfClientCertificate, faultOfKeyFile } from "../kube/pem.ts";
+import { faultOfCaFile, faultOfCertificateFile, faultOfKeyFile } from "../kube/pem.ts";
 import { describeTlsFault, UNKNOWN_ISSUER } from "./tls_errors.ts";
 
 /** The settings that matter. */
@@ -62,10 +62,10 @@ export async function loadUpstreamTls(
       clock,
       log,
     });
-  const files = [fileOf(upstreamTlsCa, "--upstream-tls-ca", faultOfCa)];
+  const files = [fileOf(upstreamTlsCa, "--upstream-tls-ca", faultOfCaFile)];
   if (upstreamTlsCert !== undefined && upstreamTlsKey !== undefined) {
     files.push(
-      fileOf(upstreamTlsCert, "--upstream-tls-cert", faultOfClientCertificate),
+      fileOf(upstreamTlsCert, "--upstream-tls-cert", faultOfCertificateFile),
       fileOf(upstreamTlsKey, "--upstream-tls-key", faultOfKeyFile),
     );
   }

@@ -56,9 +56,24 @@ Deno.test("ReloadedCredentials reads a pair, and authorities of clients where th
 Deno.test("ReloadedCredentials.load() says all that is wrong at once", async () => {
   const { load } = stage({ "tls.crt": "hello", "ca.crt": first.key });
   assert.deepEqual(await problemsOf(load()), [
-    'Cannot use the "--tls-cert" file "tls.crt": found 5 bytes that are not a PEM certificate',
+    'Cannot use the "--tls-cert" file "tls.crt": found 5 bytes that are not a PEM certificate, want a PEM certificate',
     'Cannot use the "--tls-key" file "tls.key": found no such file',
-    'Cannot use the "--tls-client-ca" file "ca.crt": found a PEM block "PRIVATE KEY"',
+    'Cannot use the "--tls-client-ca" file "ca.crt": found a PEM block "PRIVATE KEY", want PEM certificates of authorities',
+  ]);
+});
+
+Deno.test("ReloadedCredentials.load() says that the two files are swapped, and what else is wrong", async () => {
+  const swapped = { "tls.crt": first.key, "tls.key": first.cert };
+  const problem =
+    'Cannot use "--tls-cert" and "--tls-key": found a private key in "tls.crt" and a certificate in "tls.key", ' +
+    "want them the other way round";
+  assert.deepEqual(await problemsOf(stage(swapped).load({})), [problem]);
+  assert.deepEqual(await problemsOf(stage(swapped).load()), [
+    problem,
+    'Cannot use the "--tls-client-ca" file "ca.crt": found no such file',
+  ]);
+  assert.deepEqual(await problemsOf(stage({ ...swapped, "tls.key": first.key }).load({})), [
+    'Cannot use the "--tls-cert" file "tls.crt": found a PEM block "PRIVATE KEY", want a PEM certificate',
   ]);
 });
 

@@ -82,7 +82,7 @@ Deno.test("loadUpstreamTls() reports all bad files at once", async () => {
   machine.files.set("/tls/tls.key", "");
   assert.deepEqual(await problemsOf(load()), [
     'Cannot use the "--upstream-tls-ca" file "/tls/ca.crt": found no such file',
-    'Cannot use the "--upstream-tls-cert" file "/tls/tls.crt": found a PEM block "PRIVATE KEY"',
+    'Cannot use the "--upstream-tls-cert" file "/tls/tls.crt": found a PEM block "PRIVATE KEY", want a PEM certificate',
     'Cannot use the "--upstream-tls-key" file "/tls/tls.key": found nothing, want a PEM private key that is not encrypted',
   ]);
 });
