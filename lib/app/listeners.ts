@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { FatalError, UsageError } from "../base/errors.ts";
+import { FatalError, messageOf, UsageError } from "../base/errors.ts";
 import { type Address, formatAddress } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { doorsOf } from "../config/builders.ts";
@@ -103,7 +103,14 @@ export async function openListeners(
 
 /** The error for an address of a flag that cannot be listened on. */
 export function cannotListen(address: Address, flag: string, cause: unknown): FatalError {
-  return new FatalError(`Cannot listen on "${formatAddress(address)}" (${flag})`, { cause });
+  const what = `Cannot listen on "${formatAddress(address)}" (${flag})`;
+  if (!(cause instanceof Deno.errors.AddrInUse)) return new FatalError(what, { cause });
+  return new FatalError(
+    `${what}: ${
+      messageOf(cause)
+    }: found another process that listens there, end it or choose another address with "${flag}"`,
+    { cause },
+  );
 }
 
 /** The runtime's TLS is loaded only here: most programs need none, and it costs memory for as long as they run. */

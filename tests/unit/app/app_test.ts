@@ -190,7 +190,21 @@ Deno.test("runApp() says which address it cannot listen on and by which flag, an
   assert.ok(taken.outcome?.error instanceof FatalError);
   assert.equal(
     messageOf(taken.outcome.error),
-    'Cannot listen on "127.0.0.1:8372" (--listen-addr): Address already in use',
+    'Cannot listen on "127.0.0.1:8372" (--listen-addr): Address already in use: found another process that ' +
+      'listens there, end it or choose another address with "--listen-addr"',
+  );
+
+  const forbidden = new VirtualProgram({
+    ports: {
+      serveAdmin: () => {
+        throw new Deno.errors.PermissionDenied("Permission denied");
+      },
+    },
+  });
+  await forbidden.start();
+  assert.equal(
+    messageOf(forbidden.outcome?.error),
+    'Cannot listen on "127.0.0.1:8080" (--admin-addr): Permission denied',
   );
 
   const adminTaken = new VirtualProgram({
@@ -204,8 +218,9 @@ Deno.test("runApp() says which address it cannot listen on and by which flag, an
   assert.ok(adminTaken.outcome?.error instanceof FatalError);
   assert.equal(
     messageOf(adminTaken.outcome.error),
-    'Cannot listen on "127.0.0.1:8080" (--admin-addr): Address already in use',
+    'Cannot listen on "127.0.0.1:8080" (--admin-addr): Address already in use: found another process that ' +
+      'listens there, end it or choose another address with "--admin-addr"',
   );
   assert.equal(adminTaken.network.listensOn(PROXY), false);
-  for (const program of [taken, adminTaken]) await program.cluster[Symbol.asyncDispose]();
+  for (const program of [taken, forbidden, adminTaken]) await program.cluster[Symbol.asyncDispose]();
 });

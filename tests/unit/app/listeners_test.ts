@@ -108,7 +108,7 @@ Deno.test("openListeners() opens nothing if one address cannot be listened on", 
   const tlsListenAddr = `127.0.0.1:${taken.addr.port}`;
   await assert.rejects(
     open({ ...TLS, tlsListenAddr }),
-    /^FatalError: Cannot listen on "127.*" \(--tls-listen-addr\)$/,
+    /^FatalError: Cannot listen on "127.*" \(--tls-listen-addr\): Address already in use.*: found another process that listens there, end it or choose another address with "--tls-listen-addr"$/,
   );
   taken.close();
 });
