@@ -310,9 +310,9 @@ export const EVENT_TOPICS = {
       meaning: "the same, for the admin port",
     },
     descriptors_counted: {
-      level: "info",
-      text: "file descriptors counted",
-      meaning: "`free` ones, counted up to 4200 at a time; `--max-connections` needs `wanted`",
+      level: "debug",
+      text: "enough file descriptors",
+      meaning: "for `sessions` at a time; more are counted when more come, up to `--max-connections`",
     },
     descriptors_insufficient: {
       level: "warn",

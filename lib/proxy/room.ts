@@ -104,7 +104,7 @@ export class Room {
     metrics.record("sessions_limit", this.#isWhole ? this.#sessions : this.#maxConnections, {});
     if (found === undefined) return;
     metrics.record("descriptors_free", found, {});
-    if (isEnough) return log.info("descriptors_counted", { free: found, wanted });
+    if (isEnough) return log.debug("descriptors_counted", { sessions: this.#sessions });
     log.warn("descriptors_insufficient", {
       free: found,
       wanted,
