@@ -1,7 +1,7 @@
 /**
  * Compiles the program to one file that needs nothing else, in `dist/`:
  *
- *     deno task compile [--commit=SHA] [--no-fallback] [TARGET...]
+ *     deno task compile [--commit=SHA] [--no-fallback] [--help] [TARGET...]
  *
  * Without a target it is for this machine. The sources are bundled first, with the commit put into the copy of
  * `deno.json` that the program reads its version from: to one file for what every command needs, and one for each part
@@ -150,7 +150,10 @@ export async function compile(
     const older = await ensureOlderDeno().catch((cause) => {
       throw new Error(`${problem}, nor an older Deno: ${cause.message}`, { cause });
     });
-    complain(`${problem}: this program runs on Deno ${OLDER_DENO}, do not release it`);
+    complain(
+      `${problem}: this program runs on Deno ${OLDER_DENO}. It cannot serve TLS to clients (--tls-listen-addr), which ` +
+        `needs Deno 2.9 or later: do not release it`,
+    );
     await run(older.deno, args, { cwd, env: { DENO_DIR: older.denoDir } });
     return OLDER_DENO;
   }
@@ -237,8 +240,24 @@ function fileName(name: string): string {
   return `${PROGRAM}-${name}${name.startsWith("windows-") ? ".exe" : ""}`;
 }
 
+/** What `--help` prints. */
+export const USAGE = `Usage: deno task compile [--commit=SHA] [--no-fallback] [TARGET...]
+
+Compiles the program to one file that needs nothing else, in dist/: for this
+machine, or for each TARGET: ${Object.keys(TARGETS).slice(0, 3).join(", ")},
+${Object.keys(TARGETS).slice(3).join(", ")}.
+
+  --commit=SHA   what "version" tells, instead of the commit of the checkout
+  --no-fallback  fail where the base runtime of this Deno cannot be downloaded,
+                 instead of taking that of Deno ${OLDER_DENO}, which cannot serve
+                 TLS to clients (--tls-listen-addr)
+  -h, --help     show this
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.`;
+
 async function main(args: readonly string[]): Promise<void> {
   const { values, positionals } = readArguments(args);
+  if (values.help) return say(USAGE);
   const own = Object.keys(TARGETS).find((name) => TARGETS[name]!.triple === Deno.build.target);
   const wanted = positionals.length > 0
     ? positionals.map((name) => [name, fileName(name)] as const)
@@ -273,11 +292,15 @@ function readArguments(args: readonly string[]) {
   try {
     return parseArgs({
       args: [...args],
-      options: { commit: { type: "string" }, "no-fallback": { type: "boolean", default: false } },
+      options: {
+        "commit": { type: "string" },
+        "no-fallback": { type: "boolean", default: false },
+        "help": { type: "boolean", short: "h", default: false },
+      },
       allowPositionals: true,
     });
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    throw new UsageError(`${(error as Error).message}\nSee "deno task compile --help"`);
   }
 }
 

@@ -5,7 +5,8 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { check, flagsOf, rejectBadBundle, rejectMissingFiles, TARGETS } from "../../.ci/compile.ts";
+import { fileURLToPath } from "node:url";
+import { check, flagsOf, rejectBadBundle, rejectMissingFiles, TARGETS, USAGE } from "../../.ci/compile.ts";
 
 const MADE = { version: "1.2.3", commit: "0123456789ab" };
 
@@ -102,4 +103,25 @@ Deno.test("rejectMissingFiles() names a file of the bundle that is not in the pr
 Deno.test("rejectBadBundle() refuses a package whose require() would throw", () => {
   const stub = `throw Error('Dynamic require of "' + name + '" is not supported')`;
   assert.throws(() => rejectBadBundle(stub), /could not load modules of Node/);
+});
+
+/** What the compiler says to arguments that it does nothing for. */
+async function said(...args: string[]) {
+  const compiler = fileURLToPath(new URL("../../.ci/compile.ts", import.meta.url));
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", compiler, ...args],
+  }).output();
+  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { code, out, err: err! };
+}
+
+Deno.test("compile --help says what it takes, and a wrong flag points at it", async () => {
+  for (const flag of ["--help", "-h"]) {
+    assert.deepEqual(await said(flag, "linux-amd64"), { code: 0, out: `${USAGE}\n`, err: "" });
+  }
+  for (const name of Object.keys(TARGETS)) assert.ok(USAGE.includes(name), name);
+  for (const line of USAGE.split("\n")) assert.ok(line.length <= 80, line);
+  const { code, out, err } = await said("--nope");
+  assert.deepEqual([code, out], [2, ""]);
+  assert.match(err, /^Unknown option '--nope'.*\nSee "deno task compile --help"\n$/);
 });
