@@ -8,6 +8,7 @@
 import { systemClock } from "../base/clock.ts";
 import { FatalError, messageOf } from "../base/errors.ts";
 import { type Address, formatAddress } from "../base/network.ts";
+import { HALF_CLOSED_MS, SETTLE_MS } from "../kube/port_forward.ts";
 import { denoNetwork as network } from "../proxy/deno_network.ts";
 import { BuildkitdPods, missingForBuildkitd } from "../miniature/buildkitd_pods.ts";
 import { buildctlClients, type DemoClients, echoClients } from "./demo_clients.ts";
@@ -148,8 +149,18 @@ class Demo {
     );
     if (this.#options.laptop) {
       timeline.text("  way      as on a laptop, there is no route to the pods: through the API server");
+      for (const line of this.#costsOfTheWay()) timeline.text(`           ${line}`);
     }
     timeline.text(`  clients  each ${this.#clients.description}`);
+  }
+
+  /** What clients of stub pods wait for, and builds do not: buildkitd speaks first, and its clients leave at once. */
+  #costsOfTheWay(): readonly string[] {
+    if (!(this.#runtime instanceof StubPods)) return [];
+    return [
+      `it does not say that a pod listens: a silent stub is trusted after ${seconds(SETTLE_MS)}`,
+      `it has no half-close: who waits for its end gets that ${seconds(HALF_CLOSED_MS)} later`,
+    ];
   }
 
   async #play(address: Address, within: Within): Promise<void> {
@@ -191,10 +202,17 @@ class Demo {
     const numbers = Array.from({ length: last - first + 1 }, (_, index) => first + index);
     await Promise.all(numbers.map(async (number) => {
       const beganMs = timeline.elapsedMs, who = String(number).padStart(2);
+      let servedMs: number | undefined;
       try {
-        const { text } = await this.#clients.run(number, address, signal);
+        const { text } = await this.#clients.run(
+          number,
+          address,
+          signal,
+          () => servedMs = timeline.elapsedMs,
+        );
         this.#served++;
-        timeline.event("client", `${who} served after ${seconds(timeline.elapsedMs - beganMs)}: ${text}`);
+        const tookMs = (servedMs ?? timeline.elapsedMs) - beganMs;
+        timeline.event("client", `${who} served after ${seconds(tookMs)}: ${text}`);
       } catch (error) {
         signal.throwIfAborted();
         this.#failed++;

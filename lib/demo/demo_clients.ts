@@ -18,8 +18,17 @@ export interface ClientReport {
 export interface DemoClients {
   /** What each of them does, for a timeline. */
   readonly description: string;
-  /** Runs client `number`. @throws Error that says what it did not get, or the reason of `signal` */
-  run(number: number, address: Address, signal: AbortSignal): Promise<ClientReport>;
+  /**
+   * Runs client `number` until its connection has ended. One that has all it wants before that tells so by `onServed`.
+   *
+   * @throws Error that says what it did not get, or the reason of `signal`
+   */
+  run(
+    number: number,
+    address: Address,
+    signal: AbortSignal,
+    onServed: () => void,
+  ): Promise<ClientReport>;
 }
 
 /** How much each stub client sends, in bytes. */
@@ -29,7 +38,7 @@ const SENT_BYTES = 256 * 1024;
 export function echoClients(network: Network): DemoClients {
   return {
     description: `sends ${SENT_BYTES / 1024} KiB and wants them back`,
-    async run(number, address, signal) {
+    async run(number, address, signal, onServed) {
       const sent = Uint8Array.from({ length: SENT_BYTES }, (_, index) => (index * 31 + number * 7) & 0xff);
       const conn = await network.connect(address, signal);
       const onAbort = () => closeQuietly(conn);
@@ -38,6 +47,7 @@ export function echoClients(network: Network): DemoClients {
         const reader = new ByteReader(conn);
         const sending = writeAll(conn, sent);
         const [, got] = await Promise.all([sending, reader.exactly(SENT_BYTES)]);
+        onServed();
         await conn.closeWrite();
         const rest = await reader.some();
         if (got === null) throw new Error("The connection ended before all bytes had come back");

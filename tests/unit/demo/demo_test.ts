@@ -28,6 +28,9 @@ Deno.test("runDemo() --laptop shows that the pods are reached through the API se
   await runDemo({ ...fast, stub: true, laptop: true, stop, write: (more) => text += more });
   assert.match(text, /program +reaches pods by port-forward: 127\.0\.[01]\.1:\d+: No route to host/);
   assert.doesNotMatch(text, /scales 1 -> 1/, "a write of the same count scales nothing");
+  assert.match(text, /it does not say that a pod listens: a silent stub is trusted after 0\.30 s/);
+  assert.match(text, /it has no half-close: .* 1\.00 s later/);
+  assert.deepEqual(text.split("\n").filter((line) => line.length > 110), []);
   assert.match(text, /^OK {2}11 of 11 clients were served/m);
   assert.doesNotMatch(text, /second act/);
 });
