@@ -68,6 +68,26 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     /autoscaler\.tls\.clientNames is given, and autoscaler\.tls\.clientCa\.secretName is empty/,
   ],
   [
+    "a CA of clients without TLS",
+    { autoscaler: { tls: { clientCa: { secretName: "clients" } } } },
+    /found 1 problem .*\n.*autoscaler\.tls\.clientCa\.secretName is given, and autoscaler\.tls\.enabled is false, so .* asks for no certificate: want true/,
+  ],
+  [
+    "all else of TLS without it",
+    { autoscaler: { tls: { secretName: "a", certManager: { create: true }, clientNames: ["ci"] } } },
+    /found 3 problems .*\n.*tls\.certManager\.create is given, and autoscaler\.tls\.enabled is false.*\n.*tls\.clientNames is .*\n.*tls\.secretName is /,
+  ],
+  [
+    "a Secret for buildkitd's TLS without it",
+    { autoscaler: { tls: { enabled: true, secretName: "a", upstream: { secretName: "b" } } } },
+    /found 1 problem .*\n.*autoscaler\.tls\.upstream\.secretName is given, and autoscaler\.tls\.upstream\.enabled is false, .*: want true/,
+  ],
+  [
+    "all else of buildkitd's TLS without it",
+    { autoscaler: { tls: { upstream: { serverName: "a", certManager: { create: true } } } } },
+    /found 2 problems .*\n.*tls\.upstream\.certManager\.create is given, .*\n.*tls\.upstream\.serverName is given, /,
+  ],
+  [
     "two names of clients in one",
     { autoscaler: { tls: { clientNames: ["a,b"] } } },
     /clientNames\/0': 'a,b' does not match pattern/,
