@@ -99,7 +99,10 @@ for (const [what, buildkitd] of PLAIN) {
 
 Deno.test("chart: the notes have the commands for TLS at the autoscaler, with client certificates where it wants some", async () => {
   const notesOf = async (tls: unknown) =>
-    await helm.notes({ autoscaler: { tls: { enabled: true, secretName: "a", ...tls as object } } });
+    await helm.notes({
+      autoscaler: { tls: { enabled: true, secretName: "a", ...tls as object } },
+      networkPolicy: { enabled: true, clients: [{ podSelector: {} }] },
+    });
   const plain = await notesOf({});
   const own = "tcp://ci-buildkitd-stack-autoscaler-tls.builds.svc:8373";
   assert.ok(plain.includes(`--driver remote --driver-opt cacert=/certs/ca.pem ${own}\n`), plain);

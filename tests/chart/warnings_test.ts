@@ -15,6 +15,9 @@ async function warnings(values: unknown): Promise<string[]> {
     .map((part) => part.trim().replaceAll("\n", " "));
 }
 
+/** TLS at the autoscaler that asks clients for a certificate. */
+const MUTUAL = { tls: { enabled: true, secretName: "a", clientCa: { secretName: "clients" } } };
+
 /** Values that draw one warning, and what it says. */
 const WARNED: readonly (readonly [string, unknown, RegExp])[] = [
   ["no proxy", { autoscaler: { replicaCount: 0 } }, /autoscaler\.replicaCount is 0: no proxy accepts/],
@@ -57,6 +60,16 @@ const WARNED: readonly (readonly [string, unknown, RegExp])[] = [
     },
     /checks the Service's port by TCP counts as a client.*wakeOn to "data"\.$/,
   ],
+  [
+    "a plain port beside one that asks for certificates",
+    { autoscaler: MUTUAL },
+    /plain port of the Service ci-\S+-autoscaler \(tcp:\/\/\S+:8372\) .* asks for no certificate: .* networkPolicy\.enabled with networkPolicy\.clients; /,
+  ],
+  [
+    "a policy that lets everybody to the plain port",
+    { autoscaler: MUTUAL, networkPolicy: { enabled: true, tlsClients: [{ podSelector: {} }] } },
+    /plain port .* asks for no certificate/,
+  ],
 ];
 
 for (const [what, values, message] of WARNED) {
@@ -68,6 +81,10 @@ for (const [what, values, message] of WARNED) {
 }
 
 const SILENT: readonly (readonly [string, unknown])[] = [
+  ["a plain port for some", {
+    autoscaler: MUTUAL,
+    networkPolicy: { enabled: true, clients: [{ podSelector: { matchLabels: { builds: "true" } } }] },
+  }],
   ["a token that is just long enough", { autoscaler: { serviceAccount: { tokenExpirationSeconds: 19675 } } }],
   ["the defaults", {}],
   ["grace periods that are just enough", {

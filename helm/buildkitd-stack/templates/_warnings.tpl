@@ -37,6 +37,9 @@ a load balancer that checks the Service's port by TCP counts as a client and kee
 {{- if and .Values.autoscaler.tls.enabled (ne $outside.type "ClusterIP") (not .Values.autoscaler.tls.clientCa.secretName) (not $outside.loadBalancerSourceRanges) (not (and .Values.networkPolicy.enabled .Values.networkPolicy.tlsClients)) }}
 everybody who reaches the Service {{ include "buildkitd-stack.tlsListener.name" . }} can run builds: TLS alone lets everybody in. Set autoscaler.tls.clientCa.secretName, so that clients need a certificate.
 {{- end }}
+{{- if and .Values.autoscaler.tls.enabled .Values.autoscaler.tls.clientCa.secretName (not (and .Values.networkPolicy.enabled .Values.networkPolicy.clients)) }}
+the plain port of the Service {{ include "buildkitd-stack.autoscaler.fullname" . }} ({{ include "buildkitd-stack.address" . }}) stays open and asks for no certificate: everybody who reaches it can run builds. Limit it by networkPolicy.enabled with networkPolicy.clients; clients that select no pod let nobody in.
+{{- end }}
 {{- if not .Values.buildkitd.enabled }}
 {{ include "buildkitd-stack.target.warnings" . | trim }}
 {{- end }}
