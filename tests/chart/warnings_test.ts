@@ -70,6 +70,24 @@ const WARNED: readonly (readonly [string, unknown, RegExp])[] = [
     { autoscaler: MUTUAL, networkPolicy: { enabled: true, tlsClients: [{ podSelector: {} }] } },
     /plain port .* asks for no certificate/,
   ],
+  [
+    "the only builder that is cordoned",
+    { buildkitd: { cordoned: ["ci-buildkitd-stack-buildkitd"] } },
+    /WARNING: all builders are cordoned: every build waits until its time-out, .* out of buildkitd\.cordoned\./,
+  ],
+  [
+    "a default pool that is cordoned",
+    {
+      buildkitd: { fullnameOverride: "b", builders: 2, cordoned: ["b-b2", "b", "b-x"] },
+      pools: { x: { buildkitd: { builders: 2 } } },
+    },
+    /all builders of the default pool are cordoned: every build for it waits/,
+  ],
+  [
+    "another pool that is cordoned",
+    { buildkitd: { fullnameOverride: "b", cordoned: ["b-x"] }, pools: { x: null, y: {} } },
+    /all builders of pool x are cordoned: every build for it waits/,
+  ],
 ];
 
 for (const [what, values, message] of WARNED) {
@@ -81,6 +99,9 @@ for (const [what, values, message] of WARNED) {
 }
 
 const SILENT: readonly (readonly [string, unknown])[] = [
+  ["a builder that is cordoned beside another one", {
+    buildkitd: { fullnameOverride: "b", builders: 2, cordoned: ["b"] },
+  }],
   ["a plain port for some", {
     autoscaler: MUTUAL,
     networkPolicy: { enabled: true, clients: [{ podSelector: { matchLabels: { builds: "true" } } }] },

@@ -40,7 +40,24 @@ everybody who reaches the Service {{ include "buildkitd-stack.tlsListener.name" 
 {{- if and .Values.autoscaler.tls.enabled .Values.autoscaler.tls.clientCa.secretName (not (and .Values.networkPolicy.enabled .Values.networkPolicy.clients)) }}
 the plain port of the Service {{ include "buildkitd-stack.autoscaler.fullname" . }} ({{ include "buildkitd-stack.address" . }}) stays open and asks for no certificate: everybody who reaches it can run builds. Limit it by networkPolicy.enabled with networkPolicy.clients; clients that select no pod let nobody in.
 {{- end }}
+{{- range fromYamlArray (include "buildkitd-stack.cordonedPools" .) }}
+all builders{{ with . }} of {{ . }}{{ end }} are cordoned: every build {{ with . }}for it {{ end }}waits until its time-out, and fails. Leave one of them out of buildkitd.cordoned.
+{{- end }}
 {{- if not .Values.buildkitd.enabled }}
 {{ include "buildkitd-stack.target.warnings" . | trim }}
 {{- end }}
+{{- end -}}
+
+{{/* The pools of which no builder takes builds, as a list in YAML: in words, or empty where there is only one pool. */}}
+{{- define "buildkitd-stack.cordonedPools" -}}
+{{- $builders := fromYamlArray (include "buildkitd-stack.builders" .) -}}
+{{- $open := dict -}}
+{{- range $builders }}{{ if not (has .name ($.Values.buildkitd.cordoned | default list)) }}{{ $_ := set $open .pool true }}{{ end }}{{ end -}}
+{{- $cordoned := list -}}
+{{- range $builders -}}
+{{- if not (hasKey $open .pool) -}}
+{{- $cordoned = append $cordoned (ternary (printf "pool %s" .pool) (ternary "the default pool" "" (not (empty $.Values.pools))) (ne .pool "")) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (uniq $cordoned) -}}
 {{- end -}}
