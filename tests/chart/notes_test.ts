@@ -156,3 +156,10 @@ for (
     assert.equal(/^Its address outside the cluster(.*)$/m.exec(notes)?.[1], text);
   });
 }
+
+Deno.test("chart: each builder that the notes create has a name of its own", async () => {
+  const tls = { enabled: true, secretName: "a" };
+  const notes = await helm.notes({ autoscaler: { tls }, pools: { arm64: {} } });
+  const names = [...notes.matchAll(/docker buildx create --name (\S+)/g)].map(([, name]) => name!);
+  assert.deepEqual(names, ["cluster", "arm64", "cluster-forwarded", "cluster-tls"]);
+});
