@@ -5,6 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { parseSettings } from "../../lib/config/parse_settings.ts";
 import { CHART, Helm } from "./helm.ts";
 
 const HELMS = [await Helm.of("helm"), await Helm.of("helm3")];
@@ -106,6 +107,27 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     "a network that is none",
     { autoscaler: { proxyProtocol: { from: ["10.0.0.0"] } } },
     /proxyProtocol\/from\/0': '10\.0\.0\.0' does not match pattern/,
+  ],
+  ...["10.0.0.0/33", "10.0.0.256/32", "010.0.0.0/8", "fd00::/129"].map((network) =>
+    [
+      `the network ${network}`,
+      { autoscaler: { proxyProtocol: { from: [network] } } },
+      /proxyProtocol\/from\/0': '.*' does not match pattern/,
+    ] as const
+  ),
+  ...["Mon 9-5=1", "Mon-Fri 07:00-19:00=1", "Mon 07:00-19:00 UTC=1; ", "Someday 07:00-19:00 UTC=1"].map((
+    warm,
+  ) =>
+    [
+      `the warm window ${warm}`,
+      { autoscaler: { autoscalerConfig: { warm } } },
+      /found 1 problem .*\n.*warm has ".*": want windows with semicolons between, such as "Mon-Fri 07:00-19:00 Europe/,
+    ] as const
+  ),
+  [
+    "a warm window of a pool that is none",
+    { pools: { arm64: { warm: "9-5" } } },
+    /found 1 problem .*\n.*warm has "9-5" in pool "arm64": want windows/,
   ],
   [
     "TLS to buildkitd without a certificate",
@@ -409,4 +431,26 @@ Deno.test("chart: of a buildkitd with TLS the pod's condition may be asked, and 
     }
     assert.match(await helm.template(values("grpc", ["--debug"])), /AUTOSCALER_READINESS\n +value: grpc/);
   }
+});
+
+Deno.test("chart: windows and networks that the program takes are taken", async () => {
+  const values = {
+    autoscaler: {
+      autoscalerConfig: {
+        warm: "mon-Fri,SUN 7:00-24:00 Europe/Berlin = 1;arm64/Sat,Sun 22:00-02:00 Etc/GMT+5=1",
+      },
+      proxyProtocol: { from: ["0.0.0.0/0", "255.255.255.255/32", "::/0", "2001:db8::1/128", "fd00::/8"] },
+    },
+    pools: { arm64: { warm: " Sun 0:00-1:00 UTC=1 ; Mon 00:00-01:00 UTC=1" } },
+  };
+  assert.ok(parseSettings({
+    flags: new Map(),
+    variables: {
+      AUTOSCALER_BUILDERS: "buildkitd,arm64/buildkitd-arm64",
+      AUTOSCALER_WARM: `${values.autoscaler.autoscalerConfig.warm}; arm64/Sun 0:00-1:00 UTC=1`,
+      AUTOSCALER_PROXY_PROTOCOL: "require",
+      AUTOSCALER_PROXY_PROTOCOL_FROM: values.autoscaler.proxyProtocol.from.join(","),
+    },
+  }));
+  for (const helm of HELMS) assert.match(await helm.template(values), /AUTOSCALER_WARM/);
 });

@@ -122,6 +122,7 @@ const OTHERS: Readonly<Record<string, unknown>> = {
   "buildkitd.cordoned": ["ci-stack-buildkitd"],
   "buildkitd.autoscaling.metrics": [{ type: "Other" }],
   "autoscaler.autoscalerConfig.pricePerHour": "0.34 EUR",
+  "autoscaler.autoscalerConfig.warm": "Sat 08:00-12:00 UTC=1",
   "pools": { other: {} },
 };
 

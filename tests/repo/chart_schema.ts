@@ -20,9 +20,12 @@ const OBJECTS: Schema = { type: "array", items: { type: "object" } };
 const NAMED: Schema = { type: "array", items: { type: "object", required: ["name"] } };
 const DIGEST: Schema = { type: "string", pattern: "^(sha256:[0-9a-f]{64})?$" };
 const PROMETHEUS_DURATION: Schema = { type: "string", pattern: "^([0-9]+(ms|s|m|h|d))*$" };
+/** A byte in decimal, without zeros before it. */
+const BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
 const NETWORK: Schema = {
   type: "string",
-  pattern: "^([0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}|[0-9a-fA-F.]*:[0-9a-fA-F:.]*/[0-9]{1,3})$",
+  pattern: `^(${BYTE}(\\.${BYTE}){3}/(3[0-2]|[12]?[0-9])|` +
+    "[0-9a-fA-F.]*:[0-9a-fA-F:.]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))$",
 };
 const AMOUNT: Schema = {
   oneOf: [{ type: "integer", minimum: 0 }, { type: "string", pattern: "^[0-9]+%$" }],

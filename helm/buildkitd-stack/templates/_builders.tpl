@@ -136,14 +136,17 @@ flag in camel case.
 {{/* The warm windows of `.pool`, from its own values and from the autoscaler's settings, where windows may name a pool. */}}
 {{- define "buildkitd-stack.pools.warm" -}}
 {{- $own := (index (.root.Values.pools | default dict) .pool | default dict).warm | default "" -}}
+{{- $all := .root.Values.autoscaler.autoscalerConfig.warm | default "" -}}
 {{- $windows := list -}}
-{{- range splitList ";" $own }}{{ $windows = append $windows (trim .) }}{{ end -}}
-{{- range splitList ";" (.root.Values.autoscaler.autoscalerConfig.warm | default "") -}}
+{{- if $own }}{{ range splitList ";" $own }}{{ $windows = append $windows (trim .) }}{{ end }}{{ end -}}
+{{- if $all -}}
+{{- range splitList ";" $all -}}
 {{- $window := trim . -}}
 {{- $pool := regexFind "^[a-z0-9-]+/" $window -}}
 {{- if eq (trimSuffix "/" $pool) $.pool }}{{ $windows = append $windows (trimPrefix $pool $window) }}{{ end -}}
 {{- end -}}
-{{- toYaml (without $windows "") -}}
+{{- end -}}
+{{- toYaml $windows -}}
 {{- end -}}
 
 {{/* A selector of all builders' pods. */}}

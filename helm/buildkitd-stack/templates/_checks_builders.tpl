@@ -142,7 +142,9 @@ What the values say wrongly of builders and pools, as a list in YAML.
 {{- $problems = append $problems (printf "minReplicas is %d%s, and builders%s times maxReplicas is %d: want the first at most the second" (int $numbers.minReplicas) $of (ternary "" " that are not cordoned" (empty $cordoned)) $most) -}}
 {{- end -}}
 {{- range $window := fromYamlArray (include "buildkitd-stack.pools.warm" (dict "root" $ "pool" $pool)) -}}
-{{- if gt (int (regexFind "[0-9]+$" $window)) (int $most) -}}
+{{- if not (regexMatch `^(?i:mon|tue|wed|thu|fri|sat|sun)([,-](?i:mon|tue|wed|thu|fri|sat|sun))*\s+[0-9]{1,2}:[0-5][0-9]-[0-9]{1,2}:[0-5][0-9]\s+[A-Za-z][^\s=]*\s*=\s*[0-9]+$` $window) -}}
+{{- $problems = append $problems (printf "warm has %q%s: want windows with semicolons between, such as \"Mon-Fri 07:00-19:00 Europe/Berlin=1\"" $window $of) -}}
+{{- else if gt (int (regexFind "[0-9]+$" $window)) (int $most) -}}
 {{- $problems = append $problems (printf "warm has %q%s, and builders%s times maxReplicas is %d: want no window with more" $window $of (ternary "" " that are not cordoned" (empty $cordoned)) $most) -}}
 {{- end -}}
 {{- end -}}
