@@ -45,6 +45,20 @@ Deno.test("documents: helm renders what the commands set, at the address that th
   }
 });
 
+Deno.test("documents: in front of a buildkitd of one's own, the proxy has the name that the documents speak of", async () => {
+  const commands = all.flatMap(({ text }) => commandsOf(text))
+    .filter((command) => command.startsWith("helm install buildkitd-front "));
+  assert.ok(commands.length >= 2, "the commands were found");
+  for (const command of commands) {
+    const set = [...command.matchAll(/--set (\S+)/g)].flatMap(([, pairs]) => ["--set", pairs!]);
+    const release = ["buildkitd-front", CHART, "--namespace", "ci", ...set];
+    const { success, stdout, stderr } = await helm.run("install", ...release, "--dry-run=client");
+    assert.ok(success, `${command}\n${stderr}`);
+    assert.match(stdout, /tcp:\/\/buildkitd-front\.ci\.svc:8372/, command);
+    assert.match(stdout, /^kind: Deployment\nmetadata:\n {2}name: buildkitd-front$/m, command);
+  }
+});
+
 /** An expression without the labels that limit it to one release's targets. */
 function forAllTargets(expression: string): string {
   return expression.replace(/,?\b(?:namespace|job)="[^"]*"/g, "").replaceAll("{}", "");
