@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import * as yaml from "js-yaml";
 import { parseSettings } from "../../lib/config/parse_settings.ts";
 import { SETTINGS } from "../../lib/config/settings.ts";
+import { commandsOf, documents } from "./documents.ts";
 import { ROOT } from "./generated.ts";
 
 interface Manifest {
@@ -32,6 +33,7 @@ const deployment = find("Deployment", PROXY);
 const pod = deployment.spec.template;
 const container = pod.spec.containers[0];
 const statefulSet = find("StatefulSet", "buildkitd");
+const COMPONENT = "app.kubernetes.io/component";
 
 function variables(): Record<string, string> {
   const env: { name: string; value?: string; valueFrom?: { fieldRef: { fieldPath: string } } }[] =
@@ -71,11 +73,13 @@ Deno.test("repo: the manifest is all in one namespace, and the rights are the pr
 });
 
 Deno.test("repo: the manifest's Services select the proxy and buildkitd, each by the port it listens on", () => {
-  assert.deepEqual(deployment.spec.selector.matchLabels, pod.metadata.labels);
-  assert.deepEqual(find("Service", "buildkitd").spec.selector, pod.metadata.labels);
+  const { [COMPONENT]: component, ...labels } = pod.metadata.labels;
+  assert.equal(component, "autoscaler");
+  assert.deepEqual(deployment.spec.selector.matchLabels, labels);
+  assert.deepEqual(find("Service", "buildkitd").spec.selector, labels);
   const { spec: { selector, template, serviceName } } = statefulSet;
   assert.deepEqual(selector.matchLabels, template.metadata.labels);
-  assert.notDeepEqual(template.metadata.labels, pod.metadata.labels);
+  assert.notDeepEqual(template.metadata.labels, labels);
   const headless = find("Service", serviceName);
   assert.deepEqual(headless.spec.selector, template.metadata.labels);
   assert.equal(headless.spec.clusterIP, "None");
@@ -84,6 +88,17 @@ Deno.test("repo: the manifest's Services select the proxy and buildkitd, each by
     const [{ targetPort, appProtocol }] = find("Service", name).spec.ports;
     assert.ok(ports.some((each: { name: string }) => each.name === targetPort), name);
     assert.equal(appProtocol, "tcp");
+  }
+});
+
+Deno.test("repo: the documents' commands select the manifest's pods of the proxy by the chart's label", async () => {
+  const commands = (await documents(ROOT)).filter(({ path }) => !path.startsWith("helm/"))
+    .flatMap(({ text }) => commandsOf(text))
+    .filter((command) => /^kubectl .*=autoscaler\b/.test(command));
+  assert.ok(commands.length >= 2, "the commands were found");
+  for (const command of commands) {
+    const [, key, value] = / (?:-l|--selector) (\S+)=(\S+)/.exec(command)!;
+    assert.equal(pod.metadata.labels[key!], value, command);
   }
 });
 
