@@ -9,6 +9,7 @@ import {
   consoleViolations,
   importCycles,
   importViolations,
+  LAYERS,
   layerViolations,
   longFunctionViolations,
   moduleCommentViolations,
@@ -36,6 +37,14 @@ function at(path: string, text: string): SourceFile {
 
 Deno.test("repo: a file imports only from its own layer or a lower one", () => {
   assertNone(layerViolations);
+});
+
+Deno.test("repo: CONTRIBUTING.md has each layer in one row, below those that it may import from", async () => {
+  const text = await Deno.readTextFile(new URL("CONTRIBUTING.md", ROOT));
+  const rows = [...text.matchAll(/^\| (`lib\/[^|]*)/gm)].map(([, folders]) => folders!);
+  const named = rows.flatMap((folders) => [...folders.matchAll(/`lib\/(\w+)`/g)].map(([, name]) => name!));
+  assert.deepEqual(named.filter((name) => LAYERS.some((layer) => layer === name)), LAYERS);
+  assert.equal(new Set(named).size, named.length, "no folder is in two rows");
 });
 
 Deno.test("layerViolations() finds imports that go up, to the demo and out of the program", () => {
