@@ -48,7 +48,7 @@ export function makeBuilders(settings: Settings, ports: BuildersPorts): Builders
   for (const pool of pools) {
     if (!pool.builders.every(({ isCordoned }) => isCordoned)) continue;
     ports.log.warn("pool_cordoned", {
-      pool: pool.name,
+      ...(pool.name !== DEFAULT_POOL && { pool: pool.name }),
       then:
         "each new session waits for --ready-wait-timeout, and ends: take a builder of the pool out of --cordoned",
     });

@@ -15,10 +15,10 @@ ${name}() {
     read -ra words <<< "$line"
     # After a blank comes an empty word.
     [[ $line == *[[:blank:]] ]] && words+=("")
-    out=$("$1" complete -- "\${words[@]:1}" 2> /dev/null)
+    out=$("\${1/#\\~\\//$HOME/}" complete -- "\${words[@]:1}" 2> /dev/null)
     COMPREPLY=()
     # The last line says what to do without an answer: 4 means to offer no files.
-    [[ \${out##*:} == 4 ]] && compopt +o default
+    [[ \${out##*:} == 4 ]] && compopt +o default 2> /dev/null
     # Where "=" ends no word, the flag is part of the word.
     [[ $2 == --*=* ]] && before="\${2%%=*}="
     while IFS=$'\\t' read -r value _; do

@@ -312,7 +312,7 @@ const DEMO_HELP =
   `builder first, then several. Needs no cluster.`;
 
 const COMPLETIONS_HELP =
-  `Prints a script that completes commands, flags and values. In bash: source <(${PROGRAM} completions bash)`;
+  `Prints a script that completes commands, flags and values. In bash:\n\n  source <(${PROGRAM} completions bash)`;
 
 /** What the help of a command begins with; that of "run" and "help" is the program's. */
 const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([

@@ -163,9 +163,11 @@ function wanting(fault: string | undefined, what: string): string | undefined {
   return fault === undefined || fault.includes(", want ") ? fault : `${fault}, want ${what}`;
 }
 
-/** Whether the certificate's text is a key, and that of the key a certificate. */
+/** Whether each is what the other should be, and not what it should be itself: one file may have both. */
 export function isSwapped({ cert, key }: KeyPair): boolean {
-  return faultOfKey(cert) === undefined && "blocks" in certificateBlocks(key);
+  const isCertificate = (text: string) => "blocks" in certificateBlocks(text);
+  const isKey = (text: string) => faultOfKey(text) === undefined;
+  return isKey(cert) && !isCertificate(cert) && isCertificate(key) && !isKey(key);
 }
 
 const spkiOf = (key: KeyObject) => key.export({ type: "spki", format: "der" }).toString("base64");

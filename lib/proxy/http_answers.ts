@@ -194,7 +194,8 @@ export class HttpAnswers {
     if (typeof keepForMs === "object") return problem(400, keepForMs.problem, isJson);
     const host = headers.get("host") ?? undefined;
     const { builder, state } = seats.outlook(door, host);
-    if (observe && (state === "asleep" || state === "unknown")) {
+    if (observe && state === "unknown") return problem(503, NOT_READ, isJson);
+    if (observe && state === "asleep") {
       return problem(503, `Cannot wake the builder: ${asleepText(builder)}`, isJson);
     }
     const wish = { door, host, keepForMs };
@@ -247,6 +248,10 @@ export class HttpAnswers {
 
 /** Ends the wait of a request. The first outcome counts. */
 type EndWake = (outcome: Outcome, reason?: string) => void;
+
+/** Whether anything is to be woken is not known. */
+const NOT_READ =
+  "Cannot wake the builder: this proxy only observes (--observe), and has not read the StatefulSet yet";
 
 const encoder = new TextEncoder();
 

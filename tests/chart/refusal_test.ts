@@ -74,19 +74,9 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     /found 1 problem .*\n.*autoscaler\.tls\.clientCa\.secretName is given, and autoscaler\.tls\.enabled is false, so .* asks for no certificate: want true/,
   ],
   [
-    "all else of TLS without it",
-    { autoscaler: { tls: { secretName: "a", certManager: { create: true }, clientNames: ["ci"] } } },
-    /found 3 problems .*\n.*tls\.certManager\.create is given, and autoscaler\.tls\.enabled is false.*\n.*tls\.clientNames is .*\n.*tls\.secretName is /,
-  ],
-  [
-    "a Secret for buildkitd's TLS without it",
-    { autoscaler: { tls: { enabled: true, secretName: "a", upstream: { secretName: "b" } } } },
-    /found 1 problem .*\n.*autoscaler\.tls\.upstream\.secretName is given, and autoscaler\.tls\.upstream\.enabled is false, .*: want true/,
-  ],
-  [
-    "all else of buildkitd's TLS without it",
-    { autoscaler: { tls: { upstream: { serverName: "a", certManager: { create: true } } } } },
-    /found 2 problems .*\n.*tls\.upstream\.certManager\.create is given, .*\n.*tls\.upstream\.serverName is given, /,
+    "names of clients without TLS",
+    { autoscaler: { tls: { clientNames: ["ci"] } } },
+    /found 1 problem .*\n.*autoscaler\.tls\.clientNames is given, and autoscaler\.tls\.enabled is false/,
   ],
   [
     "two names of clients in one",
@@ -125,7 +115,12 @@ const REFUSED: readonly (readonly [string, unknown, RegExp])[] = [
     ] as const
   ),
   [
-    "a warm window of a pool that is none",
+    "a warm window of a pool that is not there",
+    { autoscaler: { autoscalerConfig: { warm: "Mon 9:00-17:00 UTC=1; arm64/Mon 9:00-17:00 UTC=1" } } },
+    /found 1 problem .*\n.*warm has "arm64\/Mon 9:00-17:00 UTC=1", and there is no pool "arm64"/,
+  ],
+  [
+    "a pool's warm window that is none",
     { pools: { arm64: { warm: "9-5" } } },
     /found 1 problem .*\n.*warm has "9-5" in pool "arm64": want windows/,
   ],

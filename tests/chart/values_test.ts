@@ -183,8 +183,8 @@ function another({ path }: ChartValueEntry, now: unknown): unknown {
 /** Not changed on their own: a headless Service has one type, and without buildkitd there has to be a target. */
 const FIXED = ["buildkitd.service.type", "buildkitd.enabled"];
 
-/** With TLS a certificate has to be there, and without TLS it is refused: the two change together. */
-const NOT_ALONE = ["autoscaler.tls.enabled", "autoscaler.tls.upstream.enabled"];
+/** Refused with a CA of clients: everybody would get in. */
+const NOT_ALONE = ["autoscaler.tls.enabled"];
 
 const read = entries.filter(({ path }) => path[0] !== "global" && !FIXED.includes(path.join(".")));
 

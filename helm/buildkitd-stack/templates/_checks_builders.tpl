@@ -128,6 +128,12 @@ What the values say wrongly of builders and pools, as a list in YAML.
 {{- $sizes := dict -}}
 {{- $cordoned := .Values.buildkitd.cordoned | default list -}}
 {{- range fromYamlArray (include "buildkitd-stack.builders" .) }}{{ $_ := set $sizes .pool (add (ternary 0 1 (has .name $cordoned)) (index $sizes .pool | default 0)) }}{{ end -}}
+{{- range $window := splitList ";" ($config.warm | default "") -}}
+{{- $pool := regexFind `^[^\s/]+/` (trim $window) | trimSuffix "/" -}}
+{{- if and $pool (not (hasKey ($.Values.pools | default dict) $pool)) -}}
+{{- $problems = append $problems (printf "warm has %q, and there is no pool %q: want one of pools" (trim $window) $pool) -}}
+{{- end -}}
+{{- end -}}
 {{- range $pool := prepend (keys (.Values.pools | default dict) | sortAlpha) "" -}}
 {{- $numbers := dict "minReplicas" 0 "sessionsPerReplica" 4 "maxSessionsPerReplica" 0 -}}
 {{- range $from := list $config (ternary (index ($.Values.pools | default dict) $pool | default dict) dict (ne $pool "")) -}}

@@ -110,7 +110,7 @@ TLS between clients and the autoscaler, and the header by which load balancers s
 {{- $problems = append $problems "autoscaler.tls.clientNames is given, and autoscaler.tls.clientCa.secretName is empty, so clients show no certificate: want both" -}}
 {{- end -}}
 {{- else -}}
-{{- range $key, $given := dict "secretName" $tls.secretName "certManager.create" $tls.certManager.create "clientCa.secretName" $tls.clientCa.secretName "clientNames" $tls.clientNames -}}
+{{- range $key, $given := dict "clientCa.secretName" $tls.clientCa.secretName "clientNames" $tls.clientNames -}}
 {{- if $given -}}
 {{- $problems = append $problems (printf "autoscaler.tls.%s is given, and autoscaler.tls.enabled is false, so there is only the plain port, which asks for no certificate: want true, or leave it out" $key) -}}
 {{- end -}}

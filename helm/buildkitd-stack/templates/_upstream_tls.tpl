@@ -82,12 +82,6 @@ this chart, only the autoscaler's side is here.
 {{- with include "buildkitd-stack.buildkitd.tls" . -}}
 {{- $problems = append $problems (printf "autoscaler.tls.upstream.enabled is true, and %s gives buildkitd a certificate, too: want one of them" .) -}}
 {{- end -}}
-{{- else -}}
-{{- range $key, $given := dict "secretName" $upstream.secretName "serverName" $upstream.serverName "certManager.create" $upstream.certManager.create -}}
-{{- if $given -}}
-{{- $problems = append $problems (printf "autoscaler.tls.upstream.%s is given, and autoscaler.tls.upstream.enabled is false, so the autoscaler speaks plain to buildkitd: want true, or leave it out" $key) -}}
-{{- end -}}
-{{- end -}}
 {{- end -}}
 {{- toYaml $problems -}}
 {{- end -}}

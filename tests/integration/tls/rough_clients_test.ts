@@ -151,7 +151,7 @@ for (const [way, settings] of Object.entries(WAYS)) {
       await program.until("all sessions to end", () => openings() === 0);
       await program.until("the end of all connections to pods", () => program.pods.open === 0);
       const outcomes = program.log.of("session_ended").map(({ fields }) => fields["outcome"]);
-      assert.ok(outcomes.length > CLIENTS / 2, `${outcomes.length} sessions`);
+      assert.ok(outcomes.length > CLIENTS / 8, `${outcomes.length} sessions`);
       for (const outcome of ["completed", "downstream_reset"]) assert.ok(outcomes.includes(outcome), outcome);
     } finally {
       await Deno.remove(folder, { recursive: true });

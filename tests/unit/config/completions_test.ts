@@ -74,6 +74,27 @@ Deno.test("bashCompletion() keeps the flag where the equals sign ends no word", 
   assert.equal(new TextDecoder().decode(stdout), "--wake-on=connect\n");
 });
 
+Deno.test("bashCompletion() asks a program in the home directory, and one shell that has no compopt", async () => {
+  const home = await Deno.makeTempDir();
+  try {
+    const text = `#!/bin/sh\nexec '${Deno.execPath()}' run -A --no-check '${main}' "$@"\n`;
+    await Deno.writeTextFile(`${home}/p`, text, { mode: 0o755 });
+    const script = [
+      bashCompletion("p"),
+      "enable -n compopt",
+      "COMP_LINE='~/p adv' COMP_POINT=7",
+      '__p_complete "~/p" adv; echo "${COMPREPLY[*]}"',
+    ].join("\n");
+    const env = { HOME: home, DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno` };
+    const command = new Deno.Command("bash", { args: ["-c", script], stdin: "null", env });
+    const { stdout, stderr } = await command.output();
+    assert.equal(new TextDecoder().decode(stdout), "advise\n");
+    assert.equal(new TextDecoder().decode(stderr), "");
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+});
+
 /** What the program answers a shell. */
 async function answerTo(...words: string[]): Promise<string> {
   const args = ["run", "-A", "--no-check", main, "complete", "--", ...words];

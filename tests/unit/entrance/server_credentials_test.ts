@@ -77,6 +77,12 @@ Deno.test("ReloadedCredentials.load() says that the two files are swapped, and w
   ]);
 });
 
+Deno.test("ReloadedCredentials.load() takes certificate and key from one file", async () => {
+  const both = `${first.key}\n${first.cert}`;
+  const { load } = stage({ "tls.crt": both, "tls.key": both });
+  assert.equal((await load({})).current.pair.cert, both);
+});
+
 Deno.test("ReloadedCredentials.load() says which key it wants instead of an encrypted one", async () => {
   const { load } = stage({
     "tls.crt": first.cert,
