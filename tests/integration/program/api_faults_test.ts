@@ -129,6 +129,18 @@ Deno.test("program: started while the API server is down, it becomes ready when 
   await program.logged("ready");
 });
 
+Deno.test("program --observe: before anything was read, nobody is told to scale up by hand", async () => {
+  await using program = await startProgram({
+    before: ({ front }) => front.stop(),
+    settings: { observe: "true" },
+  });
+  await program.logged("api_access_failed");
+  const { hostname, port } = program.address;
+  const response = await fetch(`http://${hostname}:${port}/wake`, { method: "POST" });
+  assert.equal(response.status, 503);
+  assert.match(await response.text(), /only observes \(--observe\), and has not read the StatefulSet yet\n$/);
+});
+
 const KINDS: readonly FaultKind[] = [
   { kind: "freeze" },
   { kind: "freeze_answer" },
