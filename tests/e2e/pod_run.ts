@@ -339,12 +339,17 @@ export class PodRun {
         await call();
         return;
       } catch (error) {
-        if (error instanceof ApiError && [404, 409].includes(error.status)) return;
+        if (error instanceof ApiError && saysGone(error)) return;
         if (error instanceof ApiError && error.status < 500 && error.status !== 429) throw error;
         await Promise.race([delay(RETRY_MS), this.#vanished.promise]);
       }
     }
   }
+}
+
+/** The pod is not there, or another one has its name: a patch with the uid of the old one would change that of the new one. */
+function saysGone({ status, message }: ApiError): boolean {
+  return status === 404 || status === 409 || (status === 422 && message.includes("metadata.uid"));
 }
 
 /** An end as a kubelet reports it. Whoever kills a process of this suite hard stands in for the kernel, out of memory. */
