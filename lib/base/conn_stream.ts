@@ -7,7 +7,9 @@
  */
 import { Duplex } from "node:stream";
 import { close } from "./conn.ts";
+import { Ending } from "./ending.ts";
 import type { Address, Conn } from "./network.ts";
+import { orAborted } from "./or_aborted.ts";
 
 /** As many decrypted bytes may wait to be read before the connection below stands still. */
 const FULL_BYTES = 64 * 1024;
@@ -82,10 +84,10 @@ export class DecryptedConn implements Conn {
   readonly #conn: Conn;
   readonly #tls: Duplex;
   #ended = false;
-  #closed = false;
   #error: Error | undefined;
   #wake = () => {};
-  readonly #waiters = new Set<(error: Error) => void>();
+  /** The connection is closed, and nobody waits any more. */
+  readonly #over = new Ending();
 
   /** `tls` is the socket that stands on `below`, which stands on `conn`. */
   constructor(tls: Duplex, below: ConnStream, conn: Conn) {
@@ -104,10 +106,9 @@ export class DecryptedConn implements Conn {
       over();
     });
     const closed = () => {
-      this.#closed = true;
       if (!this.#ended) this.#error ??= closedError();
       over();
-      for (const reject of this.#waiters) reject(this.#error ?? closedError());
+      this.#over.abort(this.#error ?? closedError());
     };
     tls.on("close", closed);
     // TLS is not told by itself, and would take writes as if they were sent.
@@ -142,28 +143,22 @@ export class DecryptedConn implements Conn {
   }
 
   /** See {@link Conn}. Resolves when all of `bytes` is encrypted and sent, so that the buffer may be used again. */
-  write(bytes: Uint8Array): Promise<number> {
-    return this.#unlessClosed((resolve, reject) => {
-      this.#tls.write(bytes, (error) => error ? reject(error) : resolve(bytes.byteLength));
-    });
+  async write(bytes: Uint8Array): Promise<number> {
+    await this.#unlessClosed((done) => this.#tls.write(bytes, done));
+    return bytes.byteLength;
   }
 
   /** See {@link Conn}: a `close_notify`, then a FIN. */
   closeWrite(): Promise<void> {
-    return this.#unlessClosed((resolve, reject) => {
-      this.#tls.end((error?: Error | null) => error ? reject(error) : resolve());
-    });
+    return this.#unlessClosed((done) => this.#tls.end(done));
   }
 
-  /** Settles as `work` does, or rejects once the connection is closed: a stream may not call back then. */
-  #unlessClosed<T>(
-    work: (resolve: (value: T) => void, reject: (error: Error) => void) => void,
-  ): Promise<T> {
-    if (this.#closed) return Promise.reject(this.#error ?? closedError());
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    this.#waiters.add(reject);
-    work(resolve, reject);
-    return promise.finally(() => this.#waiters.delete(reject));
+  /** Settles when the stream calls back, or rejects once the connection is closed: it may not call back then. */
+  async #unlessClosed(start: (done: (error?: Error | null) => void) => void): Promise<void> {
+    this.#over.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    start((error) => error ? reject(error) : resolve());
+    await orAborted(promise, this.#over);
   }
 
   /** See {@link Conn}. May be called twice. */

@@ -1,7 +1,7 @@
 /**
  * Shell completions: the script for a shell, and what that script asks for while somebody types. The library is loaded
- * only here. It writes to standard output itself: a line for each candidate, then `:4`, or `:0`
- * where the shell may offer files.
+ * only here. It writes to standard output itself: a line for each candidate, then `:4`, or `:0` where the shell may offer
+ * files.
  *
  * @module
  */

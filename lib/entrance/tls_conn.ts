@@ -6,7 +6,9 @@
  */
 import type { TLSSocket } from "node:tls";
 import { close } from "../base/conn.ts";
+import { Ending } from "../base/ending.ts";
 import type { Address, Conn } from "../base/network.ts";
+import { orAborted } from "../base/or_aborted.ts";
 import type { Wire } from "./wire.ts";
 
 /** Decrypted bytes that may wait to be read; past that nothing more is read from the socket. */
@@ -77,9 +79,9 @@ export class TlsConn implements Conn {
   readonly #wire: Wire;
   readonly #tcp: Conn;
   readonly #inbox: Inbox;
-  readonly #waiters = new Set<(error: Error) => void>();
+  /** The connection is broken or closed, and nobody waits any more. */
+  readonly #over = new Ending();
   #closed = false;
-  #broken: Error | undefined;
 
   /** Takes over what a handshake has made. */
   constructor(
@@ -124,7 +126,7 @@ export class TlsConn implements Conn {
     const part = bytes.subarray(0, WRITE_BYTES);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#socket.write(part, (error) => error ? reject(error) : resolve());
-    await this.#unlessOver(promise.then(() => this.#wire.flushed()));
+    await orAborted(promise.then(() => this.#wire.flushed()), this.#over);
     this.#checkWhole();
     return part.byteLength;
   }
@@ -135,7 +137,8 @@ export class TlsConn implements Conn {
     this.#checkWhole();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#socket.end(resolve);
-    await this.#unlessOver(promise.then(() => this.#wire.flushed()));
+    // The runtime may say nothing of it on a connection that is broken.
+    await orAborted(promise.then(() => this.#wire.flushed()), this.#over);
     await this.#tcp.closeWrite();
   }
 
@@ -147,7 +150,7 @@ export class TlsConn implements Conn {
     if (!this.#socket.writableEnded) this.#socket.end();
     this.#socket.destroy();
     this.#wire.destroy();
-    this.#giveUp(closedError());
+    this.#break(closedError());
     close(this.#tcp);
   }
 
@@ -162,27 +165,13 @@ export class TlsConn implements Conn {
   }
 
   #break(error: Error): void {
-    this.#broken ??= error;
-    this.#giveUp(error);
-  }
-
-  /** Nobody waits any more. */
-  #giveUp(error: Error): void {
+    this.#over.abort(error);
     this.#inbox.end(error);
-    for (const reject of this.#waiters) reject(error);
-  }
-
-  /** Settles as `work` does, or when the connection breaks or is closed: the runtime may say nothing of `work` then. */
-  #unlessOver(work: Promise<void>): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiters.add(reject);
-    work.then(resolve, reject);
-    return promise.finally(() => this.#waiters.delete(reject));
   }
 
   /** The runtime's TLS says of every write to a broken connection that it went well (seen on Deno 2.9.6). */
   #checkWhole(): void {
-    if (this.#broken !== undefined) throw this.#broken;
+    this.#over.throwIfAborted();
   }
 
   #checkOpen(): void {

@@ -44,18 +44,11 @@ export function lookText(
 ): string {
   const address = addressOf(host, isTls);
   const kept = keptForMs === 0 ? "" : `, kept awake for another ${seconds(keptForMs)}`;
-  const own = isMutual
-    ? [",cert=cert.pem,key=key.pem", " --tlscert cert.pem --tlskey key.pem", " --cert cert.pem --key key.pem"]
-    : ["", "", ""];
-  const [buildx, buildctl] = isTls
-    ? [` --driver-opt cacert=ca.pem${own[0]}`, ` --tlscacert ca.pem${own[1]}`]
-    : ["", ""];
+  const flags = tlsFlags({ isTls, isMutual });
   const [starts, stateText] = observe
     ? ["buildkitd-autoscaler only observes here, and starts nothing.", state]
     : ["buildkitd starts when they need it (buildkitd-autoscaler).", STATES[state]];
-  const curl = isTls
-    ? `curl -fsSN --http1.1 --cacert ca.pem${own[2]} -X POST https://`
-    : `curl -fsSN -X POST http://`;
+  const curl = `curl -fsSN${flags.curl} -X POST ${isTls ? "https" : "http"}://`;
   return [
     `BuildKit clients connect to this address. ${starts}`,
     "",
@@ -64,13 +57,29 @@ export function lookText(
     }${kept}`,
     "",
     "To build here:",
-    `  docker buildx create --name remote --driver remote${buildx} --use tcp://${address}`,
-    `  buildctl --addr tcp://${address}${buildctl} build --frontend dockerfile.v0 --local context=. --local dockerfile=.`,
+    `  docker buildx create --name remote --driver remote${flags.buildx} --use tcp://${address}`,
+    `  buildctl --addr tcp://${address}${flags.buildctl} build --frontend dockerfile.v0 --local context=. --local dockerfile=.`,
     "",
     ...(observe
       ? []
       : ["To wake the builder before a build, and see each step:", `  ${curl}${address}/wake`, ""]),
   ].join("\n");
+}
+
+/** What each client is told of TLS, with a blank before it. */
+function tlsFlags({ isTls, isMutual }: Omit<Place, "host">): Record<"buildx" | "buildctl" | "curl", string> {
+  if (!isTls) return { buildx: "", buildctl: "", curl: "" };
+  const ca = {
+    buildx: " --driver-opt cacert=ca.pem",
+    buildctl: " --tlscacert ca.pem",
+    curl: " --http1.1 --cacert ca.pem",
+  };
+  if (!isMutual) return ca;
+  return {
+    buildx: `${ca.buildx},cert=cert.pem,key=key.pem`,
+    buildctl: `${ca.buildctl} --tlscert cert.pem --tlskey key.pem`,
+    curl: `${ca.curl} --cert cert.pem --key key.pem`,
+  };
 }
 
 /** The same for programs. */
