@@ -1,5 +1,6 @@
 /**
- * The one deadline of tests that wait for something real: generous, so that it only ever fails a hang.
+ * The one deadline of tests that wait for something real: generous, so that it only ever fails a hang. And a pause, for
+ * what nothing tells of.
  *
  * @module
  */
@@ -24,4 +25,9 @@ export async function within<T>(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Lets real time pass, in ms. A test must hold whatever happens in it. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -6,6 +6,9 @@
 import { createServer, type TlsOptions, type TLSSocket } from "node:tls";
 import { ConnStream, DecryptedConn } from "../../lib/base/conn_stream.ts";
 import type { Conn } from "../../lib/base/network.ts";
+import { writeAll } from "../../lib/miniature/bytes.ts";
+import { FRAME, frameBytes } from "../../lib/miniature/stub_http2.ts";
+import type { Serve } from "./server_pods.ts";
 
 /** What the server presents and wants. */
 export interface TlsServerOptions {
@@ -13,6 +16,22 @@ export interface TlsServerOptions {
   readonly key: string;
   /** Clients need a certificate of this authority. */
   readonly clientCa?: string;
+}
+
+/** What a gRPC server says first. */
+export const GREETING = frameBytes({ type: FRAME.settings, flags: 0, stream: 0, payload: new Uint8Array() });
+
+/** A daemon that speaks TLS. It greets, where `greets` says so, and then serves. */
+export function overTls(serve: Serve, server: TlsServerOptions, greets: () => boolean = () => true): Serve {
+  return async (conn, pod, session) => {
+    const secure = await acceptTls(conn, server);
+    try {
+      if (greets()) await writeAll(secure, GREETING);
+      await serve(secure, pod, session);
+    } finally {
+      secure.close();
+    }
+  };
 }
 
 /** Makes the handshake. The connection belongs to the result; it is closed after a failure. */

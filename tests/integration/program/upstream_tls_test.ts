@@ -6,11 +6,10 @@
  */
 import assert from "node:assert/strict";
 import { writeAll } from "../../../lib/miniature/bytes.ts";
-import { FRAME, frameBytes } from "../../../lib/miniature/stub_http2.ts";
 import { HealthDaemon } from "../../support/health_daemons.ts";
 import { NOT_READY, type Program, startProgram, type WorldOptions } from "../../support/program.ts";
 import { echo, type Serve } from "../../support/server_pods.ts";
-import { acceptTls, type TlsServerOptions } from "../../support/tls_server.ts";
+import { GREETING, overTls } from "../../support/tls_server.ts";
 import { makeCa } from "../kube/certificates.ts";
 
 const ca = await makeCa();
@@ -18,21 +17,8 @@ const otherCa = await makeCa({ commonName: "Other CA" });
 const daemon = await ca.issue({ commonName: "buildkitd", dnsNames: ["buildkitd-headless.default.svc"] });
 const proxy = await ca.issue({ commonName: "proxy" });
 
-/** What a gRPC server says first. */
-const GREETING = frameBytes({ type: FRAME.settings, flags: 0, stream: 0, payload: new Uint8Array() });
-
-/** A daemon that lets only clients with a certificate in. */
-function overTls(serve: Serve, server: TlsServerOptions = { ...daemon, clientCa: ca.cert }): Serve {
-  return async (conn, pod, session) => {
-    const secure = await acceptTls(conn, server);
-    try {
-      await writeAll(secure, GREETING);
-      await serve(secure, pod, session);
-    } finally {
-      secure.close();
-    }
-  };
-}
+/** Lets only clients with a certificate in. */
+const STRICT = { ...daemon, clientCa: ca.cert };
 
 /** Runs `use` with a program that has its certificates in files. */
 async function withProgram(
@@ -63,7 +49,7 @@ async function withProgram(
 }
 
 Deno.test("program: a client that speaks plain is carried to a daemon that wants a client certificate, from zero", async () => {
-  await withProgram({ serve: overTls(echo) }, async (program) => {
+  await withProgram({ serve: overTls(echo, STRICT) }, async (program) => {
     await program.settled();
     using client = await program.connect();
     await client.send("hello");
@@ -82,7 +68,7 @@ Deno.test("program: TLS goes through a port-forward, too, for sessions and healt
     {
       cluster: { ...NOT_READY, replicas: 1 },
       settings: { upstream: "port-forward", readiness: "grpc" },
-      serve: overTls(health.serve),
+      serve: overTls(health.serve, STRICT),
     },
     async (program) => {
       using client = await program.connect();
@@ -101,7 +87,7 @@ Deno.test("program: a daemon's health is asked for in TLS, too", async () => {
   const health = new HealthDaemon("serving");
   const cluster = { ...NOT_READY, replicas: 1 };
   await withProgram(
-    { cluster, settings: { readiness: "grpc" }, serve: overTls(health.serve) },
+    { cluster, settings: { readiness: "grpc" }, serve: overTls(health.serve, STRICT) },
     async (program) => {
       using client = await program.connect();
       await client.send("hello");
@@ -113,9 +99,14 @@ Deno.test("program: a daemon's health is asked for in TLS, too", async () => {
 
 Deno.test("program: what will not mend itself in TLS is the reason that the client is told", async () => {
   const cases: readonly (readonly [Serve, string, WorldOptions["settings"], RegExp])[] = [
-    [overTls(echo), otherCa.cert, {}, /buildkitd's certificate is not signed by a CA of --upstream-tls-ca/],
     [
-      overTls(echo),
+      overTls(echo, STRICT),
+      otherCa.cert,
+      {},
+      /buildkitd's certificate is not signed by a CA of --upstream-tls-ca/,
+    ],
+    [
+      overTls(echo, STRICT),
       ca.cert,
       { upstreamTlsServerName: "elsewhere" },
       /buildkitd's certificate is not for "elsewhere" but for "buildkitd-headless\.default\.svc"/,

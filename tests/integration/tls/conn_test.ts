@@ -9,7 +9,7 @@ import { Duplex } from "node:stream";
 import tls, { type TLSSocket } from "node:tls";
 import { Inbox, TlsConn } from "../../../lib/entrance/tls_conn.ts";
 import { Wire } from "../../../lib/entrance/wire.ts";
-import { within } from "../../support/deadline.ts";
+import { pause, within } from "../../support/deadline.ts";
 import { MemoryConn } from "../../support/memory_network.ts";
 import { pattern, sha256 } from "../../support/tcp_client.ts";
 import { ca, ci, readToEnd, receive, send, TlsStage } from "./stage.ts";
@@ -98,7 +98,7 @@ Deno.test("TlsConn.close() ends a read and a write that wait", async () => {
   const [, server] = await stage.pair();
   const reading = assert.rejects(server.read(new Uint8Array(1)), Deno.errors.BadResource);
   const writing = assert.rejects(send(server, new Uint8Array(64 * MiB)));
-  await writeStops();
+  await pause(200);
   server.close();
   await within(Promise.all([reading, writing]), "the ends of read and write");
 });
@@ -123,7 +123,7 @@ Deno.test("TlsConn.closeWrite() ends for a client that has said its end, and the
   client.end();
   assert.equal(await receive(server), null);
   socket.resetAndDestroy();
-  await writeStops(); // and the reset arrives
+  await pause(200); // and the reset arrives
   const late = assert.rejects(server.closeWrite(), Deno.errors.ConnectionReset);
   await within(late, "the end of closeWrite()");
 });
@@ -138,7 +138,7 @@ Deno.test("TlsConn.closeWrite() waits for a client that has said its end and tak
     await sendUntilStuck(server);
     const fin = new Promise((resolve) => socket.once("end", resolve));
     const ending = server.closeWrite().then(() => "takes all", () => "resets");
-    assert.equal(await Promise.race([ending, writeStops()]), undefined);
+    assert.equal(await Promise.race([ending, pause(200)]), undefined);
     if (end === "resets") socket.resetAndDestroy();
     else socket.resume();
     assert.equal(await within(ending, `the end of closeWrite() when the client ${end}`), end);
@@ -201,10 +201,6 @@ async function writeForever(conn: { write(bytes: Uint8Array): Promise<number> })
 function afterWrite(conn: TlsConn): Promise<void> {
   conn.write(new Uint8Array(1)).catch(() => {});
   return conn.closeWrite();
-}
-
-function writeStops(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 200));
 }
 
 /** A client whose socket can be reset, and sends no FIN. Its handshake is done. */

@@ -10,7 +10,7 @@ import { close, writeAll } from "../../../lib/base/conn.ts";
 import type { Conn } from "../../../lib/base/network.ts";
 import { tlsOf } from "../../../lib/proxy/deno_tls.ts";
 import { describeTlsFault } from "../../../lib/target/tls_errors.ts";
-import { within } from "../../support/deadline.ts";
+import { pause, within } from "../../support/deadline.ts";
 import { MemoryConn } from "../../support/memory_network.ts";
 import { pattern, sha256 } from "../../support/tcp_client.ts";
 import { acceptTls, type TlsServerOptions } from "../../support/tls_server.ts";
@@ -33,10 +33,6 @@ function stalling(conn: Conn, stalls: () => boolean, over: Promise<void>): Conn 
 
 async function writeForever(conn: Conn): Promise<never> {
   for (;;) await conn.write(new Uint8Array(1000));
-}
-
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 200));
 }
 
 async function hashOfAll(conn: Conn): Promise<string> {
@@ -103,7 +99,7 @@ for (const [way, wanted, startTls] of WAYS) {
       assert.equal(await within(conn.read(new Uint8Array(1)), "the server's end"), null);
       await conn.write(new Uint8Array(1000));
       gone.resolve();
-      await pause(); // and the reset arrives
+      await pause(200); // and the reset arrives
       const last = what === "write" ? writeForever(conn) : conn.closeWrite();
       await within(last.catch(() => {}), `the end of ${what}()`);
       close(conn);

@@ -9,12 +9,11 @@ import { once } from "node:events";
 import net from "node:net";
 import { Duplex } from "node:stream";
 import tls from "node:tls";
-import { closeQuietly } from "../../../lib/miniature/bytes.ts";
-import { FRAME, frameBytes } from "../../../lib/miniature/stub_http2.ts";
+import { pause } from "../../support/deadline.ts";
 import type { WorldOptions } from "../../support/program.ts";
 import { type SeededRandom, seededRandom } from "../../support/seeded_random.ts";
 import { echo, type Serve } from "../../support/server_pods.ts";
-import { acceptTls } from "../../support/tls_server.ts";
+import { overTls } from "../../support/tls_server.ts";
 import { ca, ci } from "./stage.ts";
 import { TlsProgram } from "./tls_program.ts";
 
@@ -23,13 +22,6 @@ const CLIENTS = 800;
 const AT_ONCE = 16;
 
 const daemon = await ca.issue({ commonName: "buildkitd", dnsNames: ["buildkitd-headless.default.svc"] });
-
-/** What a gRPC server says first. */
-const GREETING = frameBytes({ type: FRAME.settings, flags: 0, stream: 0, payload: new Uint8Array() });
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
 
 /** Waits for an event, but not for longer. */
 async function untilEvent(emitter: net.Socket, event: string, mostMs: number): Promise<void> {
@@ -50,19 +42,6 @@ function roughPod(random: SeededRandom): Serve {
     () => pause(random.integer(0, 200)),
   ];
   return (conn, pod, session) => random.pick(ways)(conn, pod, session);
-}
-
-/** The same over TLS. The proxy waits for a first byte, which most send. */
-function overTls(serve: Serve, clientCa: string | undefined, random: SeededRandom): Serve {
-  return async (conn, pod, session) => {
-    const secure = await acceptTls(conn, { ...daemon, ...(clientCa !== undefined && { clientCa }) });
-    try {
-      if (random.chance(0.9)) await secure.write(GREETING);
-      await serve(secure, pod, session);
-    } finally {
-      closeQuietly(secure);
-    }
-  };
 }
 
 /** Starts a handshake over a socket. The end of the TLS stream may come without a FIN. */
@@ -127,13 +106,15 @@ for (const [way, settings] of Object.entries(WAYS)) {
       await Deno.writeTextFile(`${folder}/${name}`, text);
     }
     const hasTls = "upstreamTlsCa" in settings;
-    const clientCa = "upstreamTlsCert" in settings ? ca.cert : undefined;
+    const server = "upstreamTlsCert" in settings ? { ...daemon, clientCa: ca.cert } : daemon;
+    // The proxy waits for a first byte.
+    const greets = () => random.chance(0.9);
     const options: WorldOptions & { mutual: boolean } = {
       mutual: true,
       settings: Object.fromEntries(
         Object.entries(settings).map(([name, value]) => [name, hasTls ? `${folder}/${value}` : value]),
       ),
-      serve: hasTls ? overTls(roughPod(random), clientCa, random) : roughPod(random),
+      serve: hasTls ? overTls(roughPod(random), server, greets) : roughPod(random),
     };
     try {
       await using stage = await TlsProgram.start(options);

@@ -183,6 +183,19 @@ Deno.test("runApp() does not start without credentials", async () => {
   assert.equal(program.network.listensOn(PROXY), false);
 });
 
+/** A program that was started, and whose admin port cannot be opened. */
+async function startedWithoutAdmin(error: Error): Promise<VirtualProgram> {
+  const program = new VirtualProgram({
+    ports: {
+      serveAdmin: () => {
+        throw error;
+      },
+    },
+  });
+  await program.start();
+  return program;
+}
+
 Deno.test("runApp() says which address it cannot listen on and by which flag, and leaves nothing open", async () => {
   const taken = new VirtualProgram();
   taken.network.listen(PROXY);
@@ -194,27 +207,13 @@ Deno.test("runApp() says which address it cannot listen on and by which flag, an
       'listens there, end it or choose another address with "--listen-addr"',
   );
 
-  const forbidden = new VirtualProgram({
-    ports: {
-      serveAdmin: () => {
-        throw new Deno.errors.PermissionDenied("Permission denied");
-      },
-    },
-  });
-  await forbidden.start();
+  const forbidden = await startedWithoutAdmin(new Deno.errors.PermissionDenied("Permission denied"));
   assert.equal(
     messageOf(forbidden.outcome?.error),
     'Cannot listen on "127.0.0.1:8080" (--admin-addr): Permission denied',
   );
 
-  const adminTaken = new VirtualProgram({
-    ports: {
-      serveAdmin: () => {
-        throw new Deno.errors.AddrInUse("Address already in use");
-      },
-    },
-  });
-  await adminTaken.start();
+  const adminTaken = await startedWithoutAdmin(new Deno.errors.AddrInUse("Address already in use"));
   assert.ok(adminTaken.outcome?.error instanceof FatalError);
   assert.equal(
     messageOf(adminTaken.outcome.error),
