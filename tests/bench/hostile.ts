@@ -1,189 +1,154 @@
 /**
- * What clients that mean harm cost the program while there is no pod: how long `/livez` takes while they fill their holds
- * with calls, while the holds fail and while they leave; and the memory of as many full holds as there may be. Clients and
- * API server live in this process, the program in one of its own.
+ * What clients that mean harm cost honest ones: how long those wait while an attack runs, how soon `/livez` answers, how
+ * much memory the program takes, and whether a build is cut. The attacks are in `hostile/`. Attackers and API server run in
+ * this process; the program, its backend and the honest clients (`hostile/meter.ts`) in others.
  *
- *     deno run -A tests/bench/hostile.ts
+ *     deno run -A tests/bench/hostile.ts [TEXT] [--main PATH] [--seconds N]
  *
- * `AUTOSCALER_BIN` names a compiled program. Exits with 1 when a bar does not hold. Needs Linux and `ulimit -n` above 4096.
+ * Runs the attacks whose names contain the text. `AUTOSCALER_BIN` names a compiled program; `--main` the `main.ts` of
+ * another checkout, to compare. Exits with 1 when a bar does not hold. Needs Linux, Go, and `ulimit -n` above 8192.
  *
  * @module
  */
-import { concat } from "../../lib/base/bytes.ts";
-import { FLAG, FRAME, frame } from "../../lib/target/http2_frames.ts";
-import { OPENING } from "../support/http2_client.ts";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { makeCa } from "../integration/kube/certificates.ts";
+import type { Attack } from "./hostile/attack.ts";
+import { CALLS } from "./hostile/calls.ts";
+import type { Measured } from "./hostile/meter.ts";
+import { buildPeers } from "./peers.ts";
 import { delay } from "./processes.ts";
-import { type Program, Stage } from "./stage.ts";
+import { say } from "./say.ts";
+import { Stage } from "./stage.ts";
 
-const LIVEZ_BAR_MS = 100;
+/** An honest client is served within this time. */
+const HONEST_BAR_MS = 500;
+const LIVEZ_BAR_MS = 1_000;
 const MEMORY_BAR_MB = 128;
-/** How long the holds last, in ms; all must be full by then. */
-const HOLD_MS = 20_000;
-const SETTLE_MS = 6_000;
-/** As many as may wait at a time, and as many as fill 64 MiB. */
-const MOST_HELD = 1_000;
+/** What the program has after its start is not counted. */
+const SETTLE_MS = 3_000;
+/** How many authorities the clients' certificates may be of, with `mutual` TLS. */
+const CLIENT_CAS = 140;
 
-/** A client that sends all of `bytes`, as far as they are taken, and answers nothing. */
-class Hostile {
-  readonly #conn: Deno.TcpConn;
-  /** Settles when no more is taken, or the connection has ended. */
-  readonly sent: Promise<void>;
+const METER = fileURLToPath(new URL("hostile/meter.ts", import.meta.url));
 
-  private constructor(conn: Deno.TcpConn, bytes: Uint8Array) {
-    this.#conn = conn;
-    this.sent = (async () => {
-      for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await conn.write(rest));
-    })().catch(() => {});
-  }
+/** All of them, in the order of the table. */
+const ATTACKS: readonly Attack[] = [...CALLS];
 
-  static async connect(address: string, bytes: Uint8Array): Promise<Hostile> {
-    const at = address.lastIndexOf(":");
-    const conn = await Deno.connect({ hostname: address.slice(0, at), port: Number(address.slice(at + 1)) });
-    return new Hostile(conn, bytes);
-  }
-
-  /** Resolves with how much the server has said once that is at least `least`, or it has ended. */
-  async heard(least: number): Promise<number> {
-    const buffer = new Uint8Array(64 * 1024);
-    let bytes = 0;
-    try {
-      while (bytes < least) {
-        const n = await this.#conn.read(buffer);
-        if (n === null) break;
-        bytes += n;
-      }
-    } catch {
-      // It has been closed.
-    }
-    return bytes;
-  }
-
-  close(): void {
-    try {
-      this.#conn.close();
-    } catch {
-      // It is closed.
-    }
-  }
+/** The settings for TLS, and the files of the honest clients. */
+interface TlsFiles {
+  readonly settings: Readonly<Record<string, string>>;
+  readonly client: readonly string[];
 }
 
-/** HEADERS without content, each of which opens a call. */
-function calls(count: number): Uint8Array {
-  return concat(
-    Array.from(
-      { length: count },
-      (_, i) => frame(FRAME.headers, FLAG.endHeaders, 2 * i + 1, new Uint8Array()),
-    ),
+async function writeTlsFiles(folder: string, tls: Attack["tls"]): Promise<TlsFiles> {
+  if (tls === undefined) return { settings: {}, client: [] };
+  const path = (name: string) => `${folder}/${name}.pem`;
+  const write = (name: string, text: string) => Deno.writeTextFile(path(name), text);
+  const ca = await makeCa({ commonName: "server" });
+  const server = await ca.issue({ commonName: "proxy", dnsNames: ["localhost"], ipAddresses: ["127.0.0.1"] });
+  await Promise.all([write("ca", ca.cert), write("cert", server.cert), write("key", server.key)]);
+  const settings = { "tls-cert": path("cert"), "tls-key": path("key") };
+  if (tls === "server") return { settings, client: [path("ca")] };
+  const authorities = await Promise.all(
+    Array.from({ length: CLIENT_CAS }, (_, i) => makeCa({ commonName: `clients ${i}` })),
   );
+  const client = await authorities[0]!.issue({ commonName: "ci" });
+  await Promise.all([
+    write("clients", authorities.map(({ cert }) => cert).join("\n")),
+    write("client-cert", client.cert),
+    write("client-key", client.key),
+  ]);
+  return {
+    settings: { ...settings, "tls-client-ca": path("clients") },
+    client: [path("ca"), path("client-cert"), path("client-key")],
+  };
 }
 
-/** Frames of the given size until `bytes` are full. */
-function data(bytes: number, payloadBytes: number): Uint8Array {
-  const one = frame(FRAME.data, 0, 1, new Uint8Array(payloadBytes));
-  return concat(Array(Math.ceil(bytes / one.length)).fill(one));
-}
+/** The honest clients' process. */
+class Meter {
+  readonly #child: Deno.ChildProcess;
+  readonly #text: Promise<string>;
 
-/** The slowest answer of `/livez` so far, asked every 10 ms. */
-class Livez implements AsyncDisposable {
-  #over = false;
-  slowestMs = 0;
-  readonly #asking: Promise<void>;
-
-  constructor({ adminAddress }: Program) {
-    this.#asking = (async () => {
-      while (!this.#over) {
-        const startedMs = performance.now();
-        const response = await fetch(`http://${adminAddress}/livez`);
-        await response.body?.cancel();
-        if (!response.ok) throw new Error(`Cannot ask /livez: found status ${response.status}, want 200`);
-        this.slowestMs = Math.max(this.slowestMs, performance.now() - startedMs);
-        await delay(10);
-      }
-    })();
+  constructor(args: readonly string[]) {
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", METER, ...args],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    this.#text = new Response(this.#child.stdout).text();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#over = true;
-    await this.#asking;
+  /** Ends it. */
+  async result(): Promise<Measured> {
+    await this.#child.stdin.close();
+    return JSON.parse((await this.#text).trim().split("\n").at(-1)!);
   }
 }
 
-const FILL_BYTES = 256 * 1024;
-
-/** What clients send, by its name. */
-const LOADS: Readonly<Record<string, Uint8Array>> = {
-  "only HEADERS": concat([OPENING, calls(FILL_BYTES / 9)]),
-  "1,000 HEADERS, then empty DATA": concat([OPENING, calls(1_000), data(FILL_BYTES, 0)]),
-  "1,000 HEADERS, then DATA of 16 KiB": concat([OPENING, calls(1_000), data(FILL_BYTES, 16_384)]),
-  "no HTTP/2": new Uint8Array(FILL_BYTES).fill(0x16),
-};
-
-let held = true;
-
-function report(what: string, found: string, holds: boolean): void {
-  held &&= holds;
-  const line = `${what}: ${found}: ${holds ? "holds" : "DOES NOT HOLD"}\n`;
-  Deno.stdout.writeSync(new TextEncoder().encode(line));
+/** What one attack has cost. */
+interface Row extends Measured {
+  readonly name: string;
+  readonly grownMb: number;
+  readonly holds: boolean;
 }
 
-async function withProgram(folder: string, run: (program: Program) => Promise<void>): Promise<void> {
-  await using stage = await Stage.open(folder, undefined);
-  const program = await stage.startProgram({
-    "ready-wait-timeout": `${HOLD_MS}ms`,
-    "max-held": `${MOST_HELD}`,
-  });
-  await using _ = program.process;
-  await run(program);
-}
-
-/** Eight clients that leave as soon as their hold has failed. */
-async function leave(folder: string, what: string, bytes: Uint8Array): Promise<void> {
-  await withProgram(folder, async (program) => {
-    await delay(1_000);
-    const livez = new Livez(program);
-    const clients = await Promise.all(
-      Array.from({ length: 8 }, () => Hostile.connect(program.address, bytes)),
-    );
-    // SETTINGS have nine bytes: whatever comes after them is the end of the hold.
-    await Promise.all(clients.map((client) => client.heard(10)));
-    for (const client of clients) client.close();
-    await delay(3_000);
-    await livez[Symbol.asyncDispose]();
-    report(
-      `8 clients with ${what}: slowest /livez`,
-      `${livez.slowestMs.toFixed(0)} ms, bar ${LIVEZ_BAR_MS} ms`,
-      livez.slowestMs <= LIVEZ_BAR_MS,
-    );
-  });
-}
-
-/** As many clients as fill all holds. */
-async function fill(folder: string, what: string, bytes: Uint8Array): Promise<void> {
-  await withProgram(folder, async (program) => {
-    await delay(SETTLE_MS / 2);
-    const before = program.process.residentMb;
-    const clients: Hostile[] = [];
-    for (let i = 0; i < MOST_HELD; i++) clients.push(await Hostile.connect(program.address, bytes));
+async function measure(attack: Attack, backend: string, main: string | undefined, ms: number): Promise<Row> {
+  const folder = await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-bench-" });
+  try {
+    const { settings, client } = await writeTlsFiles(folder, attack.tls);
+    await using stage = await Stage.open(folder, attack.state === "warm" ? backend : undefined);
+    const program = await stage.startProgram({ ...settings, ...attack.settings }, main);
+    await using process = program.process;
+    const { address, adminAddress } = program;
+    const meter = new Meter([address, adminAddress, ...client]);
     await delay(SETTLE_MS);
-    const metrics = await (await fetch(`http://${program.adminAddress}/metrics`)).text();
-    const kept = Number(/^buildkitd_autoscaler_hold_bytes (\S+)$/m.exec(metrics)?.[1]);
-    const grown = program.process.residentMb - before;
-    for (const client of clients) client.close();
-    report(
-      `${MOST_HELD} clients with ${what}: memory for ${(kept / 1e6).toFixed(1)} MB kept`,
-      `${grown.toFixed(1)} MB more, bar ${MEMORY_BAR_MB} MB`,
-      grown <= MEMORY_BAR_MB,
-    );
-  });
+    const before = process.residentMb;
+    let most = before;
+    const looking = setInterval(() => most = Math.max(most, process.residentMb), 50);
+    const over = new AbortController();
+    const attacking = attack.run({ address, adminAddress, stage }, over.signal);
+    await Promise.race([delay(ms), attacking]);
+    over.abort();
+    await attacking;
+    await delay(1_000);
+    clearInterval(looking);
+    const result = await meter.result();
+    const measured = { ...result, isCut: result.isCut && attack.endsHolds !== true };
+    const grownMb = most - before;
+    const holds = measured.failed === 0 && !measured.isCut && grownMb <= MEMORY_BAR_MB &&
+      measured.worstMs <= HONEST_BAR_MS && measured.livezWorstMs <= (attack.livezBarMs ?? LIVEZ_BAR_MS);
+    return { ...measured, name: attack.name, grownMb, holds };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 }
 
-const folder = await Deno.makeTempDir({ prefix: "buildkitd-autoscaler-bench-" });
-try {
-  for (const [what, bytes] of Object.entries(LOADS)) {
-    await leave(folder, what, bytes);
-    await fill(folder, what, bytes);
-  }
-} finally {
-  await Deno.remove(folder, { recursive: true });
+function line({ name, honest, failed, medianMs, worstMs, livezWorstMs, grownMb, isCut, holds }: Row): string {
+  return [
+    "",
+    name,
+    `${medianMs.toFixed(0)} / ${worstMs.toFixed(0)} ms`,
+    `${failed} of ${honest}`,
+    `${livezWorstMs.toFixed(0)} ms`,
+    `${grownMb.toFixed(0)} MB`,
+    isCut ? "CUT" : "goes on",
+    holds ? "holds" : "DOES NOT HOLD",
+    "",
+  ].join(" | ").trim();
 }
-Deno.exit(held ? 0 : 1);
+
+const { values: { main, seconds = "10" }, positionals: [part = ""] } = parseArgs({
+  options: { main: { type: "string" }, seconds: { type: "string" } },
+  allowPositionals: true,
+});
+const { backend } = await buildPeers();
+say("| attack | honest client, median / worst | failed | slowest /livez | memory | build | bars |");
+say("| --- | --- | --- | --- | --- | --- | --- |");
+let allHold = true;
+for (const attack of ATTACKS.filter(({ name }) => name.includes(part))) {
+  const row = await measure(attack, backend, main, Number(seconds) * 1_000);
+  allHold &&= row.holds;
+  say(line(row));
+}
+Deno.exit(allHold ? 0 : 1);
