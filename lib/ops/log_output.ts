@@ -8,6 +8,7 @@ import type { LogRecord, TextFormatter } from "@logtape/logtape";
 import type { Clock } from "../base/clock.ts";
 import { type EventCode, EVENTS, LOG_LEVELS, type LogLevel } from "../base/events.ts";
 import { type Log, type LogFields, logTo } from "../base/log.ts";
+import { UNPRINTABLE } from "../base/unprintable.ts";
 import { formatDurationMs } from "../config/duration.ts";
 import { type ByteWriter, LogQueue } from "./log_queue.ts";
 
@@ -167,14 +168,10 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? size : size.toFixed(1)}${units[unit]}`;
 }
 
-/**
- * Characters with which a peer could manipulate the operator's terminal: control characters and marks of text
- * direction.
- */
-// deno-lint-ignore no-control-regex
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-
-/** Control characters as escapes. */
+/** Unprintable characters as escapes, which JSON has, too: one for each UTF-16 code unit. */
 export function onOneLine(text: string): string {
-  return text.replace(CONTROL, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return text.replace(
+    UNPRINTABLE,
+    (run) => run.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join(""),
+  );
 }

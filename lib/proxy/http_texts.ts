@@ -5,6 +5,7 @@
  * @module
  */
 import type { BuilderState } from "../base/metrics.ts";
+import { UNPRINTABLE } from "../base/unprintable.ts";
 import { formatDurationMs, parseDurationMs } from "../config/duration.ts";
 import type { Outlook } from "../target/seats.ts";
 import type { WakeStep } from "./wake_stream.ts";
@@ -164,10 +165,9 @@ function because(reason: string | undefined): string {
   return reason === undefined ? "" : `: ${cleaned(reason)}`;
 }
 
-/** Without control characters, and not endless. */
+/** Without unprintable characters, and not endless. */
 function cleaned(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replace(/[\0-\x1f\x7f-\x9f\u2028\u2029]+/g, " ").slice(0, LONGEST_REASON);
+  return text.replace(UNPRINTABLE, " ").slice(0, LONGEST_REASON);
 }
 
 function seconds(ms: number): string {

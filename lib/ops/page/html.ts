@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { UNPRINTABLE } from "../../base/unprintable.ts";
 
 /** A piece of HTML that is safe to show. */
 export class Html {
@@ -38,13 +39,9 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/**
- * A text as HTML. Control characters and those that turn the direction of text, which could disguise what comes after them,
- * are shown as U+FFFD.
- */
+/** A text as HTML. Unprintable characters are shown as U+FFFD. */
 export function escape(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replace(/[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, "\ufffd")
+  return text.replace(UNPRINTABLE, (run) => "\ufffd".repeat([...run].length))
     .replace(/[&<>"']/g, (character) => ENTITIES[character]!);
 }
 

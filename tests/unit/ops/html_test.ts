@@ -21,8 +21,11 @@ Deno.test("html takes pieces, lists, numbers and nothing", () => {
   );
 });
 
-Deno.test("escape() shows control characters and changes of direction", () => {
-  assert.equal(escape("a\u0000\u001b[2J\n\u202egnp.exe\u2066\u200b\ufeffä→"), "a��[2J��gnp.exe���ä→");
+Deno.test("escape() shows control characters, changes of direction and what is invisible", () => {
+  assert.equal(
+    escape("a\u0000\u001b[2J\n\u202egnp.exe\u2066\u200b\ufeff\u3164\u{e0041}ä→"),
+    "a��[2J��gnp.exe�����ä→",
+  );
 });
 
 Deno.test("escape() leaves no character that markup is made of, and is undone by entities alone", () => {
@@ -34,7 +37,7 @@ Deno.test("escape() leaves no character that markup is made of, and is undone by
       /&(?:amp|lt|gt|quot|#39);/g,
       (entity) => entities[entity as keyof typeof entities],
     );
-    assert.equal(back.length, text.length);
+    assert.equal([...back].length, [...text].length);
     for (const [at, character] of [...back].entries()) {
       assert.ok(character === [...text][at] || character === "�");
     }

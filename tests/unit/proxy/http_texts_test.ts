@@ -110,8 +110,8 @@ for (
   });
 }
 
-Deno.test("a reason has no control characters, and is not endless", () => {
-  const reason = `a\r\nb\x1b[31m\u0085c\u2028${"x".repeat(5_000)}`;
+Deno.test("a reason has no unprintable characters, and is not endless", () => {
+  const reason = `a\r\nb\x1b[31m\u0085c\u2028\u061c\u200b\u2060\ufeff${"x".repeat(5_000)}`;
   for (
     const text of [
       builderLine({ state: "starting" }, reason)!,
