@@ -9,7 +9,7 @@
 export interface StopSignals {
   /** Aborted by the first signal: end after the running sessions. */
   readonly drain: AbortSignal;
-  /** Aborted by the second signal: end at once. */
+  /** Aborted by the second signal, which comes {@link ECHO_MS} after the first or later: end at once. */
   readonly now: AbortSignal;
 }
 
@@ -17,8 +17,10 @@ export interface StopSignals {
 const LAST_GRACE_MS = 2000;
 
 /**
- * What comes within this time after a signal that has counted is its echo, in ms: a terminal sends Ctrl-C to all its
- * processes, and task runners forward it, as SIGINT or as SIGTERM.
+ * The shortest time between two signals that both count, in ms. One Ctrl-C arrives several times: the terminal sends it to
+ * all its processes, and task runners forward it, as SIGINT or as SIGTERM. What comes sooner is such an echo, and is ignored:
+ * otherwise one key press would cut running builds. 500 ms is longer than forwarding takes, and shorter than a person needs
+ * to see that the program drains and to press again.
  */
 export const ECHO_MS = 500;
 
