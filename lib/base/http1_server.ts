@@ -47,7 +47,13 @@ export const MAX_FIELDS = 100;
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-/** Parses a head without the empty line at its end. Returns `undefined` if it is malformed or has too many fields. */
+/** The value of `Host`: a name or an IP address, and a port (RFC 3986, sections 3.2.2 and 3.2.3). May be empty. */
+const HOST = /^(?:[\w.~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?$/;
+
+/**
+ * Parses a head without the empty line at its end. Returns `undefined` if it is malformed, has too many fields, or has not
+ * exactly one `Host` (RFC 9112, section 3.2; none is needed in HTTP/1.0).
+ */
 export function parseRequestHead(text: string): RequestHead | undefined {
   const [first = "", ...lines] = text.split("\r\n");
   const match = /^(\S+) ([\x21-\x7e]+) HTTP\/1\.([01])$/.exec(first);
@@ -56,13 +62,17 @@ export function parseRequestHead(text: string): RequestHead | undefined {
   for (const line of lines) {
     const colon = line.indexOf(":");
     if (!TOKEN.test(line.slice(0, Math.max(0, colon)))) return undefined;
+    const [name, value] = [line.slice(0, colon), line.slice(colon + 1).trim()];
+    if (name.toLowerCase() === "host" && (headers.has("host") || !HOST.test(value))) return undefined;
     try {
-      headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
+      headers.append(name, value);
     } catch {
       return undefined; // an invalid value
     }
   }
-  return { method: match[1]!, target: match[2]!, isHttp10: match[3] === "0", headers };
+  const isHttp10 = match[3] === "0";
+  if (!isHttp10 && !headers.has("host")) return undefined;
+  return { method: match[1]!, target: match[2]!, isHttp10, headers };
 }
 
 const encoder = new TextEncoder();

@@ -146,10 +146,9 @@ const UNREADABLE: Pick<RequestHead, "method" | "isHttp10"> = { method: "GET", is
  * client's host does not matter.
  */
 function requestOf(
-  { method, target, isHttp10, headers }: RequestHead,
+  { method, target }: RequestHead,
   signal: AbortSignal,
 ): Request | undefined {
-  if (!isHttp10 && !headers.has("host")) return undefined; // RFC 9112, section 3.2
   const path = target.startsWith("/") ? target : /^https?:\/\/[^/?]+(\/.*)$/i.exec(target)?.[1];
   if (path === undefined) return undefined;
   try {

@@ -260,8 +260,7 @@ const LOOKS: ReadonlySet<string> = new Set(["/", "/healthz", "/livez", "/readyz"
 
 /** What a request asks for; undefined if it is none. */
 function askedOf(head: RequestHead, place: AnswerPlace, client: string): Asked | undefined {
-  const { target, headers, isHttp10, method } = head;
-  if (!isHttp10 && !headers.has("host")) return undefined; // RFC 9112, section 3.2
+  const { target, headers, method } = head;
   const isJson = wantsJson(headers.get("accept"));
   if (target === "*" && method === "OPTIONS") {
     return { ...place, head, path: "/", query: new URLSearchParams(), isJson, client };

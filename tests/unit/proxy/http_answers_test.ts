@@ -70,6 +70,7 @@ Deno.test("http: what cannot be answered is refused, and wakes nothing", async (
       [request("GET //wake"), 404],
       [request("CONNECT example.org:443"), 400],
       ["GET / HTTP/1.1\r\n\r\n", 400],
+      [request("GET /", { Host: "elsewhere" }), 400],
       ["GET /\r\n\r\n", 400],
       ["GET / HTTP/1.1\r\nbad\x01: x\r\n\r\n", 400],
       [`GET / HTTP/1.1\r\nx: ${"y".repeat(9_000)}`, 431],
@@ -84,7 +85,7 @@ Deno.test("http: what cannot be answered is refused, and wakes nothing", async (
     await program.pass(3_000);
     assert.deepEqual([answerOf(client).status, client.ended], [status, "fin"], text.slice(0, 60));
   }
-  assert.equal(program.metrics.value("http_requests_total", { what: "other" }), 10);
+  assert.equal(program.metrics.value("http_requests_total", { what: "other" }), 11);
   const json = await program.connect(request("POST /wake?for=9h", { accept: "application/json" }));
   assert.match(answerOf(json).body, /^\{"error":"Cannot keep the builder awake: found \\"9h\\", want/);
   isIdle(program);
