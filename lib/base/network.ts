@@ -16,6 +16,8 @@ export interface Address {
 export interface Conn {
   /** The address of the peer. */
   readonly remoteAddr: Address;
+  /** The address that the peer has connected to, where it is known. */
+  readonly localAddr?: Address | undefined;
   /** The name in the peer's certificate, if the peer has shown one and it was verified. */
   readonly peerName?: string | undefined;
   /** Whether a load balancer has made it without a client, to check the port. */

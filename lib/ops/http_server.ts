@@ -13,6 +13,7 @@ import { parseRequestHead, type RequestHead, responseBytes } from "../base/http1
 import { CauseLog } from "../base/log.ts";
 import type { Address, Conn, Listener } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
+import { foreignPage } from "./foreign_pages.ts";
 
 /**
  * Answers one request, from its method and URL. An error becomes a 500 without details. An event stream lasts until its
@@ -88,7 +89,7 @@ export class HttpServer {
   #begin(conn: Conn): void {
     if (this.#connections.size >= this.#limits.connections) this.#makeRoom();
     const connection = new Http1Connection(conn, this.#clock, this.#limits);
-    const serving = this.#serve(connection)
+    const serving = this.#serve(connection, conn.localAddr)
       .catch(() => {}) // the client has left
       .finally(() => {
         connection.close();
@@ -105,7 +106,7 @@ export class HttpServer {
     victim.close();
   }
 
-  async #serve(connection: Http1Connection): Promise<void> {
+  async #serve(connection: Http1Connection, local: Address | undefined): Promise<void> {
     for (;;) {
       const found = await connection.nextHead();
       if (found === undefined) return;
@@ -113,10 +114,13 @@ export class HttpServer {
       const head = typeof found === "string" ? parseRequestHead(found) : undefined;
       const left = new AbortController();
       const request = head === undefined ? undefined : requestOf(head, left.signal);
+      const foreign = head === undefined ? undefined : foreignPage(head, local);
       const response = found === TOO_LONG
         ? problem(431, "The head of the request is too long")
         : request === undefined
         ? problem(400, "Bad request")
+        : foreign !== undefined
+        ? problem(403, foreign)
         : await this.#handler(request).catch(() => problem(500, "Internal error"));
       const isEndless = isEventStream(response);
       const last = head === undefined || request === undefined || isEndless || isLast(head);
@@ -143,7 +147,7 @@ const UNREADABLE: Pick<RequestHead, "method" | "isHttp10"> = { method: "GET", is
 
 /**
  * The request for the handler, without header fields, which no handler reads; `undefined` if it is invalid. The
- * client's host does not matter.
+ * client's host does not matter to a handler.
  */
 function requestOf(
   { method, target }: RequestHead,

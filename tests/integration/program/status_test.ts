@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import type { StatusFacts } from "../../../lib/ops/status_facts.ts";
 import { startProgram } from "../../support/program.ts";
+import { TcpClient } from "../../support/tcp_client.ts";
 import { VirtualProgram } from "../../support/virtual_program.ts";
 
 const SLOW_START = { startMs: () => 20_000, probeMs: () => 5_000 };
@@ -176,4 +177,19 @@ Deno.test("program: a page that is watched live sees a client come and go, and a
   await until(/Sessions that have ended/);
   leave.abort();
   await reader.cancel().catch(() => {});
+});
+
+Deno.test("program /status.json: a page's own name for a loopback address reads nothing, whatever is listened on", async () => {
+  for (const adminAddr of [":0", "127.0.0.1:0"]) {
+    await using program = await startProgram({ settings: { adminAddr } });
+    const port = Number(new URL(program.adminUrl.replace("//:::", "//[::]:")).port);
+    for (
+      const [host, status] of [["evil.example", 403], ["localhost:8081", 200], ["127.0.0.1", 200]] as const
+    ) {
+      using client = await TcpClient.connect({ hostname: "127.0.0.1", port });
+      await client.send(`GET /status.json HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+      const head = new TextDecoder().decode(await client.receive(12));
+      assert.equal(head, `HTTP/1.1 ${status}`, `${adminAddr} ${host}`);
+    }
+  }
 });
