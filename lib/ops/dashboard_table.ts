@@ -480,7 +480,7 @@ const PROCESS: DashboardRow = {
     },
     {
       title: "Bytes kept for held clients",
-      description: "At most 64 MiB for each proxy.",
+      description: "About 32 MiB at most for each proxy.",
       kind: "lines",
       unit: "bytes",
       queries: one(sum("hold_bytes", "instance"), "{{instance}}"),

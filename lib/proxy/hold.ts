@@ -21,8 +21,17 @@ import { callerOf, TlsGreeting } from "./callers.ts";
 /** Kept bytes of one session never exceed this. At the limit, reading stops until there is a pod. */
 export const SESSION_LIMIT_BYTES = 128 * 1024;
 
-/** Kept bytes of all sessions together never exceed this by more than one read of each. */
-export const TOTAL_LIMIT_BYTES = 64 * 1024 * 1024;
+/** Kept bytes of all sessions together never exceed this by more than the first bytes of each. */
+export const TOTAL_LIMIT_BYTES = 32 * 1024 * 1024;
+
+/**
+ * So much of every session is kept, whatever others keep: its first call, or its ClientHello. A session that waits for no
+ * pod, and so perhaps for ever, keeps no more.
+ */
+export const FIRST_BYTES = 16 * 1024;
+
+/** Beyond its first bytes, a session may keep at most this part of what is left for all. */
+const PART_OF_LEFT = 1 / 32;
 
 /** The read buffer of a held session. Thousands may be held, and the first bytes of clients are few. */
 const READ_BYTES = 512;
@@ -30,7 +39,12 @@ const READ_BYTES = 512;
 /** How a held client left: with a FIN (which may also be a half-close), or with an RST. */
 export type Leaving = "fin" | "reset";
 
-/** Bytes that all held sessions keep together. */
+/**
+ * Bytes that all held sessions keep together. The fewer are left, the less each may keep, so those who keep most stop first
+ * and later ones still have room (a dynamic threshold, as switches share their buffers by).
+ *
+ * @see https://doi.org/10.1109/90.664262 Choudhury and Hahne, Dynamic queue length thresholds for shared-memory packet switches
+ */
 export class HoldBudget {
   readonly #limitBytes: number;
   readonly #onChange: (usedBytes: number) => void;
@@ -43,9 +57,14 @@ export class HoldBudget {
     this.#onChange = onChange;
   }
 
-  /** Bytes that may still be kept. */
+  /** Bytes that may still be kept. Negative when first bytes have exceeded the limit. */
   get leftBytes(): number {
     return this.#limitBytes - this.#usedBytes;
+  }
+
+  /** Whether one session may keep as many bytes as this. */
+  allows(bytes: number): boolean {
+    return bytes <= FIRST_BYTES || bytes - FIRST_BYTES <= this.leftBytes * PART_OF_LEFT;
   }
 
   /** Keeps (or, if negative, gives back) some bytes. */
@@ -152,6 +171,11 @@ export class Hold {
     return this.#spoke;
   }
 
+  /** How much is kept, in bytes. */
+  get keptBytes(): number {
+    return this.#keptBytes;
+  }
+
   /** The client has sent GOAWAY. */
   get goAway(): boolean {
     return this.#opening.goAway;
@@ -255,8 +279,9 @@ export class Hold {
 
   #read(): void {
     this.#pending = undefined;
-    const full = this.#keptBytes + READ_BYTES > SESSION_LIMIT_BYTES;
-    this.#stopped = (full || this.#budget.leftBytes < READ_BYTES) && !this.#refuses;
+    const nextBytes = this.#keptBytes + READ_BYTES;
+    const full = nextBytes > SESSION_LIMIT_BYTES;
+    this.#stopped = (full || !this.#budget.allows(nextBytes)) && !this.#refuses;
     if (this.#stopped) {
       // A session at its own limit gains nothing from bytes that others give back.
       if (!full) this.#budget.onRoom(this.#onRoom);

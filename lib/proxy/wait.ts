@@ -14,7 +14,7 @@ import type { Conn } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { type Arrival, DialError, type Door, type Seat, type Seats, type WaitsFor } from "../target/seats.ts";
 import { clientLeft, HoldEnded, silentWhileHeld } from "./goodbye.ts";
-import { Hold, type HoldBudget, type HoldEvents, type Leaving } from "./hold.ts";
+import { FIRST_BYTES, Hold, type HoldBudget, type HoldEvents, type Leaving } from "./hold.ts";
 import { GRPC_STATUS } from "./http2_errors.ts";
 import type { Malformed } from "./http2_faults.ts";
 import { Introduction } from "./introduction.ts";
@@ -150,6 +150,7 @@ export class Wait implements HoldEvents {
     this.#ports.seats.used(this.#id);
     this.#introduction.heard(this.hold.words);
     this.#decline();
+    this.#boundWatcher();
   }
 
   left(how: Leaving): void {
@@ -189,6 +190,16 @@ export class Wait implements HoldEvents {
     this.#ports.signs.add(this.hold);
     const { words, spoke } = this.hold;
     this.#introduction.start(words, spoke, this.#settings.wakeOn === "connect");
+    this.#boundWatcher();
+  }
+
+  /**
+   * A client that waits for no pod may wait for ever, and sends little. It is ended rather than left unread, since nobody
+   * would notice then that it has left.
+   */
+  #boundWatcher(): void {
+    if (this.#waitsFor !== "nothing" || this.hold.keptBytes <= FIRST_BYTES) return;
+    this.end(new HoldEnded("watch_ended", `It only watched, and sent more than ${FIRST_BYTES} bytes`));
   }
 
   /** Nobody starts a pod for traces, and a client that waits to hand them over cannot exit. */

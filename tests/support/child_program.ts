@@ -4,6 +4,7 @@
  *
  * @module
  */
+import config from "../../deno.json" with { type: "json" };
 import type { EventCode } from "../../lib/base/events.ts";
 import type { Address } from "../../lib/base/network.ts";
 import { within } from "./deadline.ts";
@@ -31,6 +32,9 @@ export interface ChildOptions {
   /** What its kubeconfig says of the cluster, instead of the world's API server. */
   readonly cluster?: Readonly<Record<string, unknown>>;
 }
+
+/** The flags of V8 that the `start` task sets: memory is measured with them. */
+const V8_FLAGS = /--v8-flags=\S+/.exec(config.tasks.start.command)![0];
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -74,6 +78,7 @@ export class ChildProgram implements AsyncDisposable {
       "--no-prompt",
       "--allow-all",
       "--no-check",
+      V8_FLAGS,
       new URL("main.ts", ROOT).pathname,
     ];
     const command = [
@@ -130,6 +135,12 @@ export class ChildProgram implements AsyncDisposable {
     using client = Deno.createHttpClient({});
     const response = await fetch(`http://${hostname}:${port}${path}`, { client });
     return { status: response.status, text: await response.text() };
+  }
+
+  /** The value of a metric without labels. */
+  async metric(name: string): Promise<number> {
+    const { text } = await this.admin("/metrics");
+    return Number(text.match(new RegExp(`^${name} (.*)$`, "m"))?.[1]);
   }
 
   /** The lines of one event. */

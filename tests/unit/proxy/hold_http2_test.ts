@@ -145,9 +145,10 @@ Deno.test("Hold does not notify others about free room while it scans its buffer
   const holds = conns.map((conn) =>
     new Hold(conn, budget, { bytes: () => {}, left: () => {}, malformed: () => {} })
   ) as [Hold, Hold];
-  holds[0].start();
-  await conns[0]!.fill();
-  holds[1].start();
+  for (const [i, conn] of conns.entries()) {
+    holds[i]!.start();
+    await conn.fill();
+  }
   assert.equal(conns[1]!.reading, 0, "there is no room");
   holds[0].startParsing();
   await settle();

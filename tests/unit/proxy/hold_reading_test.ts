@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import {
+  FIRST_BYTES,
   Hold,
   HoldBudget,
   type HoldEvents,
@@ -45,39 +46,48 @@ Deno.test("Hold.refuse() reads on where its own bound or that of all had stopped
 });
 
 Deno.test("Hold reads on when others have given back what it may keep", async () => {
-  const budget = new HoldBudget(9_000, () => {});
+  const budget = new HoldBudget(100_000, () => {});
   const [greedy, late] = [new HandConn(), new HandConn()];
   const holds = [greedy, late].map((conn) => new Hold(conn, budget, SILENT)) as [Hold, Hold];
-  holds[0].start();
-  holds[0].startParsing();
-  await greedy.fill();
-  holds[1].start();
-  holds[1].startParsing();
+  for (const [i, conn] of [greedy, late].entries()) {
+    holds[i]!.start();
+    holds[i]!.startParsing();
+    await conn.fill();
+  }
   assert.equal(late.reading, 0, "there is no room");
   holds[0].end();
   assert.equal(late.reading, 1, "there is");
-  await late.bring(OPENING);
-  assert.equal(holds[1].speaks, "http2");
 });
 
-Deno.test("Hold reads while there is room for one read, and not with less", () => {
-  for (const [limitBytes, reads] of [[511, 0], [512, 1]] as const) {
+Deno.test("Hold reads a client's first call, whatever others keep, and more as long as they keep little", async () => {
+  const budget = new HoldBudget(4 * 1024 * 1024, () => {});
+  const keptBytes: number[] = [];
+  for (let i = 0; i < 200; i++) {
     const conn = new HandConn();
-    new Hold(conn, new HoldBudget(limitBytes, () => {}), SILENT).start();
-    assert.equal(conn.reading, reads, `${limitBytes} bytes`);
+    const hold = new Hold(conn, budget, SILENT);
+    hold.start();
+    hold.startParsing();
+    await conn.bring(OPENING);
+    assert.equal(conn.written.length, 1, "it has its SETTINGS");
+    while (conn.reading > 0) await conn.bring(frame(FRAME.data, 0, 1, new Uint8Array(500)));
+    keptBytes.push(hold.keptBytes);
   }
+  assert.ok(keptBytes[0]! > 4 * FIRST_BYTES, `the first one keeps ${keptBytes[0]} bytes`);
+  assert.ok(keptBytes.every((bytes, i) => i === 0 || bytes <= keptBytes[i - 1]!), "the first ones keep most");
+  assert.ok(keptBytes[20]! > 2 * FIRST_BYTES, "later ones have room beyond their first bytes");
 });
 
 Deno.test("Hold does not read on once it is over", async () => {
   const budget = new HoldBudget(5_000, () => {});
   const [greedy, late] = [new HandConn(), new HandConn()];
   const holds = [greedy, late].map((conn) => new Hold(conn, budget, SILENT)) as [Hold, Hold];
-  holds[0].start();
-  holds[0].startParsing();
-  await greedy.fill();
-  holds[1].start();
-  holds[1].startParsing();
-  assert.deepEqual(holds[1].handOver().chunks, []);
+  for (const [i, conn] of [greedy, late].entries()) {
+    holds[i]!.start();
+    holds[i]!.startParsing();
+    await conn.fill();
+  }
+  assert.equal(late.reading, 0, "there is no room");
+  holds[1].handOver();
   holds[0].end();
   await settle();
   assert.equal(late.reading, 0, "the relay reads");

@@ -97,6 +97,26 @@ Deno.test("runSession() gives a watcher that builds while it is held --ready-wai
   session.assertOver();
 });
 
+for (const [what, path] of [["watcher", WATCH], ["client that hands over traces", EXPORT]] as const) {
+  Deno.test(`runSession() ends a held ${what} that sends more than a first call, unless it builds`, async () => {
+    const opening = bytesOf(OPENING, SETTINGS_ACK, ...call(1, "", { path }));
+    const data = bytesOf({ type: FRAME.data, flags: 0, stream: 1, payload: new Uint8Array(8 * 1024) });
+    for (const builds of [false, true]) {
+      const session = await begun(opening, { ready: false });
+      if (builds) await send(session, BUILDING, 10_000);
+      await send(session, data, 10_000);
+      assert.ok(!session.over);
+      await send(session, data, 10_000);
+      await session.pass(0);
+      assert.equal(session.over, !builds);
+      if (!builds) assert.equal(session.line?.["outcome"], "watch_ended");
+      session.client.close();
+      await session.pass(10_000);
+      session.assertOver();
+    }
+  });
+}
+
 Deno.test("runSession() wakes a pod for a client that looks around, and for no longer than until it only watches", async () => {
   const session = await begun(bytesOf(OPENING, SETTINGS_ACK, ...call(1, "", { path: LOOK_UP })), {
     ready: false,
