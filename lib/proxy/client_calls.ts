@@ -1,6 +1,7 @@
 /**
  * Reads the calls that an HTTP/2 client makes out of the bytes that it sends. Changes nothing of them, and knows nothing of
- * what the daemon answers. Pure, in bounded memory, and in bounded time for each connection. Sources: RFC 9113, sections 4 and 6; `hpack.ts`.
+ * what the daemon answers. Pure, in bounded memory, and in bounded time for each read. Sources: RFC 9113, sections 4 and 6;
+ * `hpack.ts`.
  *
  * @module
  */
@@ -22,11 +23,17 @@ import { Pieces } from "./pieces.ts";
 /** The frames of one header block may have so many bytes of payload. Those of BuildKit's clients have a few hundred. */
 export const LONGEST_BLOCK_BYTES = 8 * 1024;
 
-/** So many calls of one connection are read. A client that builds makes its first build within a few calls. */
-export const MOST_CALLS = 1_000;
-
-/** Their header blocks may have so many bytes of payload together. */
-export const MOST_BLOCK_BYTES = 256 * 1024;
+/**
+ * Parsing is counted in steps: one for each frame and each header field, and for a frame of a header block
+ * {@link BLOCK_STEPS} more and one for every {@link STEP_BYTES} of its payload. Each read brings {@link STEPS_PER_READ};
+ * those that are not used are kept, up to this many. A client that needs more is read no further. So parsing a read takes
+ * less time than copying it, for as long as a connection lasts. A watcher's call takes 20 to 30 steps, and comes with two
+ * reads or more.
+ */
+export const MOST_STEPS = 1_024;
+const STEPS_PER_READ = 32;
+const BLOCK_STEPS = 8;
+const STEP_BYTES = 16;
 
 /** What a HEADERS frame with a priority has before its block: a stream and a weight (RFC 9113, section 6.2). */
 const PRIORITY_BYTES = 5;
@@ -54,9 +61,7 @@ export class ClientCalls {
   #leftBytes = 0;
   #open: OpenBlock | undefined;
   #over = false;
-  #calls = 0;
-  /** What the frames of all blocks have announced. */
-  #blockBytes = 0;
+  #steps = MOST_STEPS;
 
   /** Nothing more will be read: this is not HTTP/2, something about it is odd, or enough was read. */
   get over(): boolean {
@@ -66,17 +71,17 @@ export class ClientCalls {
   /** Takes the client's next bytes, from its very first on. Returns the calls whose headers are complete with them. */
   take(bytes: Uint8Array): readonly FirstCall[] {
     const calls: FirstCall[] = [];
-    for (let rest = bytes; rest.byteLength > 0 && !this.#over;) {
-      let taken: number;
-      if (this.#prefaceBytes < PREFACE.byteLength) taken = this.#takePreface(rest);
-      else if (this.#frame === undefined) taken = this.#takeHeader(rest);
-      else taken = this.#takePayload(rest);
-      rest = rest.subarray(taken);
+    this.#steps = Math.min(MOST_STEPS, this.#steps + STEPS_PER_READ);
+    for (let at = 0; at < bytes.byteLength && !this.#over;) {
+      if (this.#prefaceBytes < PREFACE.byteLength) at += this.#takePreface(bytes);
+      else if (this.#frame === undefined) at += this.#takeHeader(bytes, at);
+      else at += this.#takePayload(bytes, at);
       if (this.#frame !== undefined && this.#leftBytes === 0) this.#endFrame(this.#frame, calls);
     }
     return calls;
   }
 
+  /** Only the start of a read can have it. */
   #takePreface(bytes: Uint8Array): number {
     const wanted = PREFACE.subarray(this.#prefaceBytes, this.#prefaceBytes + bytes.byteLength);
     this.#over = wanted.some((byte, i) => byte !== bytes[i]);
@@ -84,18 +89,20 @@ export class ClientCalls {
     return wanted.byteLength;
   }
 
-  #takeHeader(bytes: Uint8Array): number {
+  #takeHeader(bytes: Uint8Array, at: number): number {
     let taken = FRAME_HEADER_BYTES;
-    let header = bytes;
-    if (this.#header !== undefined || bytes.byteLength < FRAME_HEADER_BYTES) {
+    let frame: FrameHeader;
+    if (this.#header === undefined && at + FRAME_HEADER_BYTES <= bytes.byteLength) {
+      frame = parseFrameHeader(bytes, at);
+    } else {
       this.#header ??= new Gathered(FRAME_HEADER_BYTES);
-      taken = this.#header.take(bytes);
+      taken = this.#header.take(bytes.subarray(at));
       if (!this.#header.isWhole) return taken;
-      header = this.#header.bytes;
+      frame = parseFrameHeader(this.#header.bytes);
       this.#header = undefined;
     }
-    const frame = parseFrameHeader(header);
-    this.#over = faultOf(frame, this.#isFirstFrame) !== undefined || !this.#fits(frame);
+    this.#steps--;
+    this.#over = faultOf(frame, this.#isFirstFrame) !== undefined || !this.#fits(frame) || this.#steps < 0;
     this.#isFirstFrame = false;
     this.#frame = frame;
     this.#leftBytes = frame.lengthBytes;
@@ -109,15 +116,15 @@ export class ClientCalls {
     } else if (type !== FRAME.continuation) return this.#open === undefined;
     if (this.#open?.stream !== stream) return false;
     this.#open.bytes += lengthBytes;
-    this.#blockBytes += lengthBytes;
-    return this.#open.bytes <= LONGEST_BLOCK_BYTES && this.#blockBytes <= MOST_BLOCK_BYTES;
+    this.#steps -= BLOCK_STEPS + Math.ceil(lengthBytes / STEP_BYTES);
+    return this.#open.bytes <= LONGEST_BLOCK_BYTES;
   }
 
-  #takePayload(bytes: Uint8Array): number {
-    const payload = bytes.subarray(0, this.#leftBytes);
-    this.#open?.payload.push(payload);
-    this.#leftBytes -= payload.byteLength;
-    return payload.byteLength;
+  #takePayload(bytes: Uint8Array, at: number): number {
+    const taken = Math.min(this.#leftBytes, bytes.byteLength - at);
+    this.#open?.payload.push(bytes.subarray(at, at + taken));
+    this.#leftBytes -= taken;
+    return taken;
   }
 
   #endFrame(frame: FrameHeader, calls: FirstCall[]): void {
@@ -132,10 +139,12 @@ export class ClientCalls {
     block.push(fragment);
     if ((frame.flags & FLAG.endHeaders) === 0) return;
     this.#open = undefined;
-    const call = firstCallOf(this.#hpack.decode(concat(block.take())) ?? []);
+    const fields = this.#hpack.decode(concat(block.take())) ?? [];
+    this.#steps -= fields.length;
+    const call = firstCallOf(fields);
     if (call !== undefined) calls.push(call);
     // Trailers are odd, too: gRPC's clients send none.
-    this.#over = call === undefined || ++this.#calls === MOST_CALLS;
+    this.#over = call === undefined || this.#steps < 0;
   }
 }
 

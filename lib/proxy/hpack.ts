@@ -19,6 +19,9 @@ const ENTRY_BYTES = 32;
 /** Numbers of more bytes after the first are none that a block of sensible size needs. */
 const LONGEST_NUMBER_BYTES = 4;
 
+/** A block has no more fields. Those of BuildKit's clients have 10 to 40. */
+const MOST_FIELDS = 256;
+
 /** Decodes all blocks of a connection, in the order in which they came: each may use what the ones before have sent. */
 export class HpackDecoder {
   readonly #table = new DynamicTable();
@@ -36,6 +39,7 @@ export class HpackDecoder {
   #fields(block: ByteReader): HeaderField[] {
     const fields: HeaderField[] = [];
     while (block.leftBytes > 0) {
+      if (fields.length === MOST_FIELDS) throw new FormatError(`more than ${MOST_FIELDS} fields`);
       const first = block.number();
       if (first >= 0x80) fields.push(this.#known(numberOf(first, 7, block)));
       else if (first >= 0x40) {
@@ -114,9 +118,19 @@ function numberOf(first: number, prefixBits: number, block: ByteReader): number 
 /** A character for each byte, as the sizes need it. */
 const decoder = new TextDecoder("latin1");
 
+/** Up to this length the decoder takes longer than to put the characters together here. */
+const SHORT_TEXT_BYTES = 16;
+
+function latin1(bytes: Uint8Array): string {
+  if (bytes.byteLength > SHORT_TEXT_BYTES) return decoder.decode(bytes);
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
 /** A string, with Huffman coding or without (section 5.2). */
 function textOf(block: ByteReader): string {
   const first = block.number();
   const bytes = block.take(numberOf(first, 7, block));
-  return decoder.decode(first >= 0x80 ? decodeHuffman(bytes) : bytes);
+  return latin1(first >= 0x80 ? decodeHuffman(bytes) : bytes);
 }

@@ -1,15 +1,10 @@
 /** Tests of `ClientCalls`: how calls lie in frames, and what is too odd to go on. @module */
 import assert from "node:assert/strict";
 import { concat } from "../../../lib/base/bytes.ts";
-import {
-  ClientCalls,
-  LONGEST_BLOCK_BYTES,
-  MOST_BLOCK_BYTES,
-  MOST_CALLS,
-} from "../../../lib/proxy/client_calls.ts";
+import { ClientCalls, LONGEST_BLOCK_BYTES, MOST_STEPS } from "../../../lib/proxy/client_calls.ts";
 import { FLAG, FRAME, frame, PREFACE } from "../../../lib/target/http2_frames.ts";
 import { BEGIN, blockOf, callTo, headers, SOLVE, WATCH } from "../../support/calls.ts";
-import { indexed, remembered } from "../../support/hpack.ts";
+import { hex, hpackText, indexed, remembered } from "../../support/hpack.ts";
 
 const { endHeaders, padded, priority } = FLAG;
 
@@ -122,30 +117,72 @@ Deno.test("ClientCalls reads blocks of up to 8 KiB, in one frame or in several",
   }
 });
 
-Deno.test("ClientCalls reads 1,000 calls of a connection", () => {
-  assert.equal(MOST_CALLS, 1_000);
+const PING = frame(FRAME.ping, 0, 0, new Uint8Array(8));
+
+/** An empty field that must be remembered, in two bytes: its name is number 19. */
+const SHORTEST_FIELD = Uint8Array.of(0x40 | 19, 0);
+
+/** In which of up to `most` such reads `ClientCalls` gives up; undefined if it does not. */
+function overInRead(bytes: Uint8Array, most: number): number | undefined {
   const reader = new ClientCalls();
   reader.take(BEGIN);
-  const call = headers(1, blockOf(WATCH));
-  for (let i = 1; i < MOST_CALLS; i++) assert.equal(reader.take(call).length, 1);
+  for (let read = 1; read <= most; read++) {
+    reader.take(bytes);
+    if (reader.over) return read;
+  }
+  return undefined;
+}
+
+Deno.test("ClientCalls reads a watcher's calls and small frames for as long as its connection lasts", () => {
+  const fields = [[":path", WATCH], [":authority", "a:8372"], ["te", "trailers"], [
+    "user-agent",
+    "grpc-go/1",
+  ]];
+  const first = concat(fields.map(([name, value]) => remembered(name!, value!)));
+  const trace = hpackText("00-0d57d8f49cf953dd97dedaa6e0bce611-00f067aa0ba902b7-01");
+  const later = concat([...[3, 6, 65, 64, 63, 62].map(indexed), hex("00"), hpackText("traceparent"), trace]);
+  const call = concat([headers(3, later), frame(FRAME.data, FLAG.endStream, 3, new Uint8Array(5))]);
+  // What grpc-go sends for an event that it has received.
+  const acknowledged = concat([0, 1].map((stream) => frame(0x8, 0, stream, new Uint8Array(4))).concat(PING));
+  const reader = new ClientCalls();
+  reader.take(concat([BEGIN, headers(1, first)]));
+  for (let i = 0; i < 10_000; i++) {
+    assert.equal(reader.take(call).length, 1);
+    for (let event = 0; event < 10; event++) reader.take(acknowledged);
+  }
   assert.equal(reader.over, false);
-  assert.equal(reader.take(concat([call, call])).length, 1, "one more, which is still read");
-  assert.equal(reader.over, true);
 });
 
-Deno.test("ClientCalls reads 256 KiB of header blocks of a connection, however they lie in frames", () => {
-  assert.equal(MOST_BLOCK_BYTES, 262_144);
-  const block = blockOfBytes(LONGEST_BLOCK_BYTES);
-  const frames = [
-    frame(FRAME.data, 0, 1, new Uint8Array(16_384)),
-    frame(FRAME.headers, 0, 1, block.subarray(0, 5_000)),
-    frame(FRAME.continuation, endHeaders, 1, block.subarray(5_000)),
-  ];
-  const most = concat([BEGIN, ...Array.from({ length: 32 }, () => frames).flat()]);
+Deno.test("ClientCalls reads any number of large frames", () => {
+  const data = frame(FRAME.data, 0, 1, new Uint8Array(16_384));
+  assert.equal(overInRead(concat(Array<Uint8Array>(16).fill(data)), 10_000), undefined);
+});
+
+const manyFields = concat([blockOf(WATCH), ...Array<Uint8Array>(200).fill(SHORTEST_FIELD)]);
+const LITTLE: Readonly<Record<string, Uint8Array>> = {
+  "PINGs": PING,
+  "empty DATA": frame(FRAME.data, 0, 1, new Uint8Array()),
+  "unknown frames": frame(0xfe, 0, 0, new Uint8Array()),
+  "calls": headers(1, blockOf(WATCH)),
+  "calls of 200 fields": headers(1, manyFields),
+  "calls of 4 KiB": headers(1, blockOfBytes(4_096)),
+  "CONTINUATION without content": frame(FRAME.continuation, 0, 1, new Uint8Array()),
+};
+
+for (const [what, one] of Object.entries(LITTLE)) {
+  Deno.test(`ClientCalls gives up on a client that sends many ${what} at a time`, () => {
+    const begin = what.startsWith("CONTINUATION") ? [frame(FRAME.headers, 0, 1, new Uint8Array())] : [];
+    const some = concat([...begin, ...Array<Uint8Array>(Math.ceil(4_096 / one.byteLength)).fill(one)]);
+    assert.ok((overInRead(some, 20) ?? Infinity) <= 10, "reads of 4 KiB");
+    const many = concat([...begin, ...Array<Uint8Array>(MOST_STEPS + 1).fill(one)]);
+    assert.equal(overInRead(many, 1), 1, "one large read");
+  });
+}
+
+Deno.test("ClientCalls decodes no header block once it may parse no more of a read", () => {
   const reader = new ClientCalls();
-  assert.equal(reader.take(most).length, 32);
-  assert.equal(reader.over, false, "what is not of a block does not count");
-  assert.deepEqual(reader.take(headers(1, blockOf(WATCH))), []);
+  const pings = Array<Uint8Array>(MOST_STEPS - 10).fill(PING);
+  assert.equal(reader.take(concat([BEGIN, ...pings, headers(1, blockOfBytes(4_096))])).length, 0);
   assert.equal(reader.over, true);
 });
 

@@ -181,6 +181,14 @@ Deno.test("HpackDecoder decodes the Huffman code of every byte", () => {
   assert.equal(field!.value.length, 256);
 });
 
+Deno.test("HpackDecoder decodes 256 fields of a block, and no more", () => {
+  const block = (fields: number) => new Uint8Array(fields).fill(0x82);
+  assert.equal(new HpackDecoder().decode(block(256))?.length, 256);
+  const decoder = new HpackDecoder();
+  assert.equal(decoder.decode(block(257)), undefined);
+  assert.equal(decoder.decode(block(1)), undefined);
+});
+
 Deno.test("HpackDecoder reads numbers of one to five bytes", () => {
   const lengths = [0, 126, 127, 128, 254, 255, 127 + 0x3fff, 127 + 0x4000, 127 + 0x1f_ffff, 127 + 0x20_0000];
   for (const length of lengths) {
