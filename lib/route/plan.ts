@@ -13,8 +13,8 @@
  * 3. the ready builder of least load that is below the hard limit, otherwise the first one below it;
  * 4. the queue.
  *
- * Stuck and missing builders are left out. If no other is left, the session stays with its home, whose fault the client
- * is told.
+ * Stuck and missing builders are left out. If no other is left, the session waits for the first one that is stuck, which
+ * may still start, and is told its fault. If all are missing, it stays with its home.
  *
  * @module
  */
@@ -100,6 +100,7 @@ interface Slot {
   readonly name: string;
   readonly isReady: boolean;
   readonly isUsable: boolean;
+  readonly isMissing: boolean;
   load: number;
   room: number;
   reach: number;
@@ -147,8 +148,11 @@ class Seating {
 
     const order = this.#order(session.project);
     const home = order[0];
-    const usable = (isHomeOnly(this.#policy) ? order.slice(0, 1) : order).filter(({ isUsable }) => isUsable);
-    if (home === undefined || usable.length === 0) return { slot: home, why: "unusable" };
+    const allowed = isHomeOnly(this.#policy) ? order.slice(0, 1) : order;
+    const usable = allowed.filter(({ isUsable }) => isUsable);
+    if (home === undefined || usable.length === 0) {
+      return { slot: allowed.find(({ isMissing }) => !isMissing) ?? home, why: "unusable" };
+    }
 
     const now = session.patient && !session.late ? undefined : usable.find(({ room }) => room > 0);
     if (now !== undefined) return besideHome(home, now);
@@ -201,6 +205,7 @@ function slotOf({ name, state, load, room, reach, limit, open }: Builder): Slot 
     name,
     isReady: state === "ready",
     isUsable: isUsable({ state }),
+    isMissing: state === "missing",
     load,
     room: Math.min(room, reach, limit),
     reach: Math.min(reach, limit),

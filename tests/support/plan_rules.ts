@@ -90,7 +90,8 @@ function costOf(
   const { name, state, load, limit } = builder;
   const hasHome = placement === "affinity" || placement === "packed";
   if (name === sibling && state === "ready" && (siblingRuns || limit > 0)) return [0];
-  if (!isUsable(builder) || (overflow === "never" && hasHome && place > 0)) return [UNUSABLE, place];
+  if (overflow === "never" && hasHome && place > 0) return [UNUSABLE, 2];
+  if (!isUsable(builder)) return [UNUSABLE, state === "missing" ? 1 : 0, place];
   const reach = Math.min(builder.reach, limit);
   if ((!patient || late) && Math.min(builder.room, reach) > 0) return [1, place];
   if (late && Math.min(builder.open, limit) > 0 && state === "ready") return [LATE, load, place];

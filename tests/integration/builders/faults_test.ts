@@ -109,6 +109,30 @@ Deno.test("builders: a cordoned builder takes nobody new, and a pool of one that
   assert.deepEqual(program.log.of("pool_cordoned"), []);
 });
 
+Deno.test("builders: a client of a cordoned builder waits for the other one, however slowly that starts", async () => {
+  await using program = new VirtualProgram({
+    builders: ["b1", "b2"],
+    // A start takes longer than half of the time, after which a builder counts as stuck.
+    settings: { cordoned: "b1", readyWaitTimeoutMs: "2m", idleTimeoutMs: "5s" },
+    cluster: { startMs: () => 90_000 },
+  });
+  await program.start();
+  for (const authority of ["a", "b", "c", "localhost"]) {
+    assert.equal(await servedWithin(program, authority, 95_000), "b2", authority);
+    // Its failure is still remembered when the next client comes.
+    const early = await program.call({ authority });
+    await program.pass(70_000);
+    early.close();
+    await program.pass(30_000);
+    assert.equal(
+      await servedWithin(program, authority, 95_000),
+      "b2",
+      `${authority}, while b2 counts as stuck`,
+    );
+    await program.pass(60_000);
+  }
+});
+
 Deno.test("builders: the log says at start that a pool has no builder that takes sessions", async () => {
   await using program = new VirtualProgram({
     builders: ["b1", "arm64/b2"],

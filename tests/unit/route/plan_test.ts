@@ -101,11 +101,28 @@ Deno.test("plan() moves sessions from homes that are stuck or missing, patient o
   }
 });
 
-Deno.test("plan() leaves sessions at their home when every builder is stuck or missing, whatever the limits", () => {
+Deno.test("plan() leaves sessions at their home when every builder is stuck, whatever the limits", () => {
   const builders = [full("b1", 0), full("b2", 0)].map((builder): Builder => ({ ...builder, state: "stuck" }));
   const waiting = [session(1), session(2, { project: D })];
   assert.deepEqual(routesOf(waiting, builders), ["b1 unusable", "b2 unusable"]);
   assert.deepEqual(routesOf(waiting, []), ["unusable", "unusable"], "a pool without builders");
+});
+
+Deno.test("plan() sends sessions to the first builder that is only stuck rather than to a missing home", () => {
+  const missing = asleep("b1", { state: "missing" });
+  const stuck = (name: string) => asleep(name, { state: "stuck" });
+  const waiting = [session(1), session(2, { patient: true })];
+  const builders = [missing, stuck("b2"), stuck("b3")];
+  for (const placement of ["affinity", "packed", "round-robin", "least-sessions"] as const) {
+    assert.ok(
+      !routesOf(waiting, builders, { placement }).some((route) => route.startsWith("b1")),
+      placement,
+    );
+  }
+  assert.deepEqual(routesOf(waiting, builders), ["b2 unusable", "b2 unusable"]);
+  assert.deepEqual(routesOf(waiting, builders, { overflow: "never" }), ["b1 unusable", "b1 unusable"]);
+  const none = [missing, asleep("b2", { state: "missing" })];
+  assert.deepEqual(routesOf(waiting, none), ["b1 unusable", "b1 unusable"], "all are missing");
 });
 
 Deno.test("plan() queues when every usable builder is at its hard limit", () => {

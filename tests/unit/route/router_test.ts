@@ -86,6 +86,27 @@ Deno.test("Router does not seat a session where all that it may use is missing, 
   world.assertEmpty();
 });
 
+Deno.test("Router lets a session whose home is missing or cordoned call for a builder that is stuck, and get it", async () => {
+  for (const isCordoned of [false, true]) {
+    const world = new PoolWorld();
+    const [b1, b2] = [world.builder("b1"), world.builder("b2")];
+    Object.assign(b1, { isCordoned });
+    b1.change({ state: "missing" });
+    const before = await world.come(builds());
+    assert.equal(b2.placement.usage.needing, 1);
+    b2.change({ state: "stuck" });
+    const after = await world.come(builds());
+    assert.equal(b2.placement.usage.needing, 2, "while it starts slowly, and from its last failure on");
+    assert.equal(b1.placement.usage.needing, 0);
+    b2.change({ state: undefined });
+    b2.run(1);
+    await world.pass(0);
+    assert.deepEqual([podOf(before), podOf(after)], ["b2-0", "b2-0"]);
+    for (const session of [before, after]) await world.end(session);
+    world.assertEmpty();
+  }
+});
+
 Deno.test("Router gives the seats behind the hard limit in the order of the queue, and says so", async () => {
   const world = new PoolWorld({ builders: ["b1"], ...FULL });
   world.builder("b1").run(1);
