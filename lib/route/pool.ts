@@ -151,7 +151,7 @@ export class Pool {
     if (session.project !== undefined || caller?.host === undefined) return;
     session.project = this.#ports.projectOf(caller.host);
     // If it waits already, it changes lines.
-    this.#queue.leaveLine(session.id);
+    this.#queue.remove(session.id);
   }
 
   /** Whether a seated session may carry what it is now known to say. */
@@ -215,6 +215,7 @@ export class Pool {
     const session = this.#sessions.get(seat.id);
     if (session?.stage !== "seated" || !session.builder!.seats.connected(seat)) return false;
     session.isConnected = true;
+    this.#queue.connected(seat.id);
     if (session.queuedMs !== undefined) {
       this.#ports.metrics.record("queue_seconds", session.queuedMs / 1000, {});
     }
@@ -237,6 +238,7 @@ export class Pool {
     } else {
       session.stage = session.isKnown ? "watching" : "unknown";
       session.builder = undefined;
+      this.#queue.remove(id);
       if (session.isKnown) this.#waitFor(session, "nothing");
       seats.end(id);
     }
@@ -325,8 +327,9 @@ export class Pool {
   /** What a plan is made of now. */
   get facts(): Facts {
     const { placement, overflow } = this.policy;
+    const tags = new Map(this.#queue.inTurn.map((id, at) => [id, at + 1]));
     return {
-      waiting: this.#waiting.map((session) => this.#asWaiting(session)),
+      waiting: this.#waiting.map((session) => this.#asWaiting(session, tags.get(session.id) ?? 0)),
       builders: this.#builders.map(({ facts }) => facts),
       policy: { placement, overflow, turn: this.#turn },
     };
@@ -420,7 +423,7 @@ export class Pool {
     return [...routes].map(([id, route]) => ({ session: this.#sessions.get(id)!, route }));
   }
 
-  #asWaiting(session: Session): Waiting {
+  #asWaiting(session: Session, tag: number): Waiting {
     const { id, project, caller, arrivedMs } = session;
     const { placement, affinityPatienceMs } = this.policy;
     const nowMs = this.#ports.clock.nowMs();
@@ -429,7 +432,7 @@ export class Pool {
     const sibling = this.#siblingOf(session);
     return {
       id,
-      tag: this.#queue.tag(id) ?? 0,
+      tag,
       ...(project === undefined ? {} : { project }),
       ...(sibling === undefined ? {} : { sibling: sibling.builder, siblingRuns: sibling.runs }),
       patient: placement === "affinity" && project !== undefined && caller?.isPatient === true && !isOver,

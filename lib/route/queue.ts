@@ -1,109 +1,107 @@
 /**
- * Whose turn it is among the sessions that wait: start-time fair queuing. Within a project the first to come is the first
- * to be seated; projects that wait take turns, however many sessions each of them has. Knows nothing of builders: `plan`
- * goes through the sessions in the order of these tags, and seats whoever can be. Pure but for its own state, which is
- * bounded by the number of sessions that wait.
+ * Whose turn it is among the sessions that wait. Projects take turns: first the first session of each project, then the
+ * second of each, and so on; within a round, the project comes first whose last turn is longest ago. Within a project the
+ * first to come is the first to be seated. Knows nothing of builders: `plan` goes through the sessions in this order, and
+ * seats whoever can be. So seats for which a project does not compete do not change its place among those for which it
+ * does. Pure but for its own state, which is bounded by the number of sessions that wait or dial.
  *
- * The tag of a session is one more than its predecessor's in its project, or than V when it came, if that is more. V is
- * the highest tag that was seated. A session that leaves without a seat leaves its place to the next of its project, which
- * has waited all the time: those behind it move up. Otherwise short connections, of which `earth` opens one a second while
- * it waits, would put their project ever further back.
+ * A project that did not wait has its first turn after all that wait already. A session that leaves without a seat leaves
+ * its place to the next of its project. A seat counts as a turn from when it is given, and no longer if its dial fails.
  *
- * @see https://doi.org/10.1109/90.649569 Goyal, Vin, Cheng: Start-time fair queueing
+ * @see https://doi.org/10.1109/90.502236 Shreedhar, Varghese: Efficient fair queuing using deficit round-robin, with
+ * sessions for packets of one size
  * @module
  */
 
-interface Place {
-  readonly id: number;
-  /** V when the session came, or when one came before it that has left without a seat. */
-  arrivedAt: number;
-  readonly line: Line;
-  tag: number;
-}
-
-/** The waiting sessions of one project. */
+/** The sessions of one project. */
 interface Line {
   readonly project: string | undefined;
-  /** By id. Never empty. */
-  readonly places: Place[];
-  /** The last tag of the project that was seated since it has this line; 0 before the first. */
-  seated: number;
+  /** Those that wait, by id. */
+  readonly waiting: number[];
+  /** Those that have a seat and no connection yet, and when each got it. */
+  readonly dialling: Map<number, number>;
+  /** When the project had its last turn that counts for good, or began to wait. */
+  turn: number;
 }
 
 /** The sessions that wait for a seat, in lines by project. Sessions without a project have one line together. */
 export class FairQueue {
   readonly #lines = new Map<string | undefined, Line>();
-  readonly #places = new Map<number, Place>();
-  /** V. */
+  readonly #lineOf = new Map<number, Line>();
+  /** Counts turns, and projects that begin to wait. */
   #now = 0;
+  #size = 0;
 
   /** How many sessions wait. */
   get size(): number {
-    return this.#places.size;
+    return this.#size;
   }
 
-  /** How many projects these sessions have: more is not kept. */
+  /** How many projects have sessions that wait or dial: more is not kept. */
   get projects(): number {
     return this.#lines.size;
   }
 
-  /** The session waits from now on. Its place in its project's line is by its id, also when it had a seat and lost it. */
+  /** The sessions that wait, in the order in which they are to be seated. */
+  get inTurn(): readonly number[] {
+    const order: number[] = [];
+    let lines = [...this.#lines.values()].sort((a, b) => lastTurn(a) - lastTurn(b));
+    for (let round = 0; lines.length > 0; round++) {
+      lines = lines.filter(({ waiting }) => waiting.length > round);
+      for (const { waiting } of lines) order.push(waiting[round]!);
+    }
+    return order;
+  }
+
+  /**
+   * The session waits from now on, newly or because its dial has failed. Its place in its project's line is by its id.
+   * Harmless if it waits already.
+   */
   add(id: number, project: string | undefined): void {
-    if (this.#places.has(id)) return;
-    const line = this.#lines.get(project) ?? { project, places: [], seated: 0 };
-    this.#lines.set(project, line);
-    const at = line.places.findLastIndex((other) => other.id < id) + 1;
-    const place = { id, arrivedAt: line.places[at]?.arrivedAt ?? this.#now, line, tag: 0 };
-    line.places.splice(at, 0, place);
-    this.#places.set(id, place);
-    renumber(line);
+    const before = this.#lineOf.get(id);
+    if (before !== undefined && !before.dialling.delete(id)) return;
+    const line = before ?? this.#lines.get(project) ??
+      { project, waiting: [], dialling: new Map(), turn: ++this.#now };
+    this.#lines.set(line.project, line);
+    this.#lineOf.set(id, line);
+    line.waiting.splice(line.waiting.findLastIndex((other) => other < id) + 1, 0, id);
+    this.#size++;
   }
 
-  /** The session's project has become known: it leaves its line, until it is added to another. Harmless if it does not wait. */
-  leaveLine(id: number): void {
-    const place = this.#places.get(id);
-    if (place !== undefined) this.#remove(place);
-  }
-
-  /** The session's tag: lower ones first, then lower ids. `undefined` if it does not wait. May fall until it is seated. */
-  tag(id: number): number | undefined {
-    return this.#places.get(id)?.tag;
-  }
-
-  /** The session has a seat: its project has had a turn. Harmless if it does not wait. */
+  /** The session has a seat, and dials: its project has had a turn. Harmless if it does not wait. */
   seated(id: number): void {
-    const place = this.#places.get(id);
-    if (place === undefined) return;
-    const { line } = place;
-    // Whoever it was: the project's first turn is used up.
-    line.seated = line.places[0]!.tag;
-    this.#now = Math.max(this.#now, line.seated);
-    this.#remove(place);
+    const line = this.#lineOf.get(id);
+    if (line !== undefined && this.#takeOut(id, line)) line.dialling.set(id, ++this.#now);
   }
 
-  /** The session waits no more. Harmless if it does not wait. */
+  /** The session has its connection: the turn counts for good. Harmless if it does not dial. */
+  connected(id: number): void {
+    const line = this.#lineOf.get(id);
+    const turn = line?.dialling.get(id);
+    if (line === undefined || turn === undefined) return;
+    line.turn = Math.max(line.turn, turn);
+    this.remove(id);
+  }
+
+  /** The session neither waits nor dials any more. Harmless if it does not. */
   remove(id: number): void {
-    const place = this.#places.get(id);
-    if (place === undefined) return;
-    const next = place.line.places[place.line.places.indexOf(place) + 1];
-    if (next !== undefined) next.arrivedAt = place.arrivedAt;
-    this.#remove(place);
+    const line = this.#lineOf.get(id);
+    if (line === undefined) return;
+    this.#takeOut(id, line);
+    line.dialling.delete(id);
+    this.#lineOf.delete(id);
+    if (line.waiting.length + line.dialling.size === 0) this.#lines.delete(line.project);
   }
 
-  #remove(place: Place): void {
-    this.#places.delete(place.id);
-    const { line } = place;
-    line.places.splice(line.places.indexOf(place), 1);
-    // The next session of the project starts from V, which no tag that was seated exceeds.
-    if (line.places.length === 0) this.#lines.delete(line.project);
-    else renumber(line);
+  #takeOut(id: number, { waiting }: Line): boolean {
+    const at = waiting.indexOf(id);
+    if (at < 0) return false;
+    waiting.splice(at, 1);
+    this.#size--;
+    return true;
   }
 }
 
-function renumber({ places, seated }: Line): void {
-  let last = seated;
-  for (const place of places) {
-    last = Math.max(last, place.arrivedAt) + 1;
-    place.tag = last;
-  }
+function lastTurn({ turn, dialling }: Line): number {
+  return Math.max(turn, ...dialling.values());
 }

@@ -257,7 +257,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   "last-come-first": {
     what: "of the sessions of a project, the last to come is the first to be seated",
     file: "route/queue.ts",
-    change: [["line.places.findLastIndex((other) => other.id < id) + 1;", "0;"]],
+    change: [["line.waiting.findLastIndex((other) => other < id) + 1,", "0,"]],
     run: ["--builders", "2"],
   },
   "stuck-is-usable": {

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { rank } from "../../../lib/route/rank.ts";
 import { builds, podOf, PoolWorld, type TestSession, WATCHES } from "../../support/pool_world.ts";
 
 const FULL = { capacity: { sessionsPerReplica: 1, maxSessionsPerReplica: 1 } };
@@ -141,6 +142,52 @@ Deno.test("Router gives the seats behind the hard limit in the order of the queu
   assert.equal(world.builder("b1").toldQueuedSinceMs, undefined);
   assert.equal(world.metrics.value("queue_seconds"), 3);
   world.assertEmpty();
+});
+
+Deno.test("Router lets a project's only build wait for one of another's backlog, whatever is seated elsewhere", async () => {
+  const names = ["b1", "b2"];
+  const world = new PoolWorld({
+    builders: names,
+    ...FULL,
+    policy: { overflow: "never", placement: "affinity" },
+  });
+  for (const builder of world.builders) builder.run(1);
+  const [one, two, elsewhere] = ["a", "b", "c", "d", "e", "f"].sort((a, b) =>
+    rank(names, a)[0]!.localeCompare(rank(names, b)[0]!)
+  ).filter((_, at) => [0, 1, 5].includes(at));
+  assert.deepEqual([one, two, elsewhere].map((project) => rank(names, project)[0]), ["b1", "b1", "b2"]);
+  const running = await world.come(builds(one));
+  const backlog: TestSession[] = [];
+  for (let i = 0; i < 30; i++) backlog.push(await world.come(builds(one)));
+  // Nobody in the queue competes for these seats.
+  for (let i = 0; i < 40; i++) await world.end(await world.come(builds(elsewhere)));
+  const only = await world.come(builds(two));
+  await world.end(running);
+  world.connect(backlog[0]!);
+  await world.end(backlog[0]!);
+  assert.deepEqual([podOf(backlog[0]!), podOf(only)], ["b1-0", "b1-0"]);
+  for (const session of [only, ...backlog]) await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router does not count a seat whose dial fails as its project's turn", async () => {
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  world.builder("b1").run(1);
+  const running = await world.come(builds("a"));
+  const [a, b] = [await world.come(builds("a")), await world.come(builds("b"))];
+  await world.end(running);
+  for (let dial = 0; dial < 3; dial++) {
+    assert.deepEqual([podOf(a), podOf(b)], ["b1-0", undefined], `after ${dial} failed dials`);
+    a.seat = undefined;
+    world.router.holdAgain(a.id);
+    await world.pass(500);
+    world.wait(a);
+    await world.pass(0);
+  }
+  world.connect(a);
+  await world.come(builds("a"));
+  await world.end(a);
+  assert.equal(podOf(b), "b1-0", "a seat that was connected to is a turn");
 });
 
 Deno.test("Router tells other proxies of a queue in front of one builder only, where sessions may use no other", async () => {
@@ -616,6 +663,7 @@ Deno.test("Router gives a queued session that says late whose it is the turn of 
   world.router.identify(late.id, builds("p"));
   await world.end(running);
   assert.equal(podOf(first), "b1-0");
+  world.connect(first);
   await world.end(first);
   assert.equal(podOf(late), "b1-0");
   assert.equal(podOf(second), undefined);
