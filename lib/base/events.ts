@@ -145,7 +145,7 @@ export const EVENT_TOPICS = {
       level: "info",
       text: "observer waits for a proxy that scales",
       meaning:
-        "with `--observe`: at most `forMs`, until the `proxies` that scale have gone or the StatefulSet has changed",
+        "with `--observe`: at most `forMs`, until the `proxies` that scale have gone (a minute at least) or the StatefulSet has changed",
     },
     scaling_failed: {
       level: "warn",

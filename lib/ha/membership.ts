@@ -271,7 +271,7 @@ export class Membership {
     const records = standing.state === "alone" ? { list: () => Promise.resolve([]) } : this.#ports.records;
     this.#outwaits = true;
     try {
-      await outwait(this.#joinedAt, this.#settings.recordExpiryMs, { ...this.#ports, records }, signal);
+      await outwait(this.#joinedAt, { ...this.#ports, records }, signal);
     } finally {
       this.#outwaits = false;
     }

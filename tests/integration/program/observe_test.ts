@@ -6,6 +6,7 @@
  */
 import assert from "node:assert/strict";
 import type { StatusFacts } from "../../../lib/ops/status_facts.ts";
+import { STATEFULSETS } from "../../../lib/miniature/objects.ts";
 import { VirtualProgram } from "../../support/virtual_program.ts";
 
 const MINUTE_MS = 60_000;
@@ -243,8 +244,34 @@ Deno.test("an observer that comes to a program that scales and stays places some
   await scaling.start();
   await scaling.pass(MINUTE_MS);
   await program.start();
-  await program.pass(MINUTE_MS - 5_000);
+  await program.pass(5 * MINUTE_MS - 5_000);
   assert.equal((await program.admin("/readyz")).status, 503);
   await program.pass(15_000);
   assert.equal((await program.admin("/readyz")).status, 200);
+});
+
+Deno.test("an observer that comes while a scale-down is under way: it places no session under a late write, with the shortest expiry, too", async () => {
+  const settings = { recordExpiryMs: "10s" };
+  await using scaling = new VirtualProgram({ cluster: { replicas: 1 }, settings });
+  await using program = observing({ beside: scaling, at: AT, settings });
+  await scaling.start();
+  await scaling.pass(MINUTE_MS);
+  const { cluster } = scaling;
+  const { registry } = cluster.api;
+  const before = registry.get(STATEFULSETS, cluster.namespace, cluster.name);
+  await program.start();
+  const client = await program.connect("hello");
+  await program.pass(MINUTE_MS - 5_000);
+  assert.equal(program.metrics.value("sessions_held"), 1, "the write below is not ruled out yet");
+  // The scaler has sent this before the observer came.
+  const lower = { ...before, spec: { ...before.spec, replicas: 0 } };
+  registry.replace(STATEFULSETS, cluster.namespace, cluster.name, lower, { manager: "proxy" });
+  await program.pass(MINUTE_MS);
+  assert.deepEqual(program.log.of("session_ended"), []);
+  assert.equal(
+    program.metrics.value("sessions_held"),
+    0,
+    "the proxy that scales has raised the count for it",
+  );
+  client.close();
 });

@@ -14,8 +14,13 @@ import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const OBSERVER = { ...IDLE, observes: true as const };
 
-function record(identity: string, body: typeof OBSERVER | typeof IDLE = IDLE, unchangedMs = 0): SeenRecord {
-  return { ...parseRecord(leaseOf(identity, body), TARGET)!, seenMs: 0, unchangedMs };
+function record(
+  identity: string,
+  body: typeof OBSERVER | typeof IDLE = IDLE,
+  unchangedMs = 0,
+  expiryMs = EXPIRY_MS,
+): SeenRecord {
+  return { ...parseRecord(leaseOf(identity, body, { expiryMs }), TARGET)!, seenMs: 0, unchangedMs };
 }
 
 /** An observer that has just joined at version 100; `landed` is what reading the count shows. */
@@ -28,7 +33,7 @@ function setUp(list: SeenRecord[], landed = { replicas: 1, version: "100" }) {
   placement.bind("100");
   const controller = new AbortController();
   let isOver = false;
-  const waiting = outwait("100", EXPIRY_MS, {
+  const waiting = outwait("100", {
     clock,
     log,
     placement,
@@ -87,6 +92,50 @@ Deno.test("outwait() is over when a newer version was seen, and after the expiry
   assert.ok(late.isOver());
   assert.deepEqual(late.placement.agreement.promises, []);
   await late.end();
+});
+
+Deno.test("outwait() waits for the longest expiry of the records that are there, and for a minute at least", async () => {
+  const cases: [SeenRecord[], number][] = [
+    [[record("me", OBSERVER, 0, 10_000), record("other")], EXPIRY_MS],
+    [[record("me", OBSERVER, 0, 10_000), record("a", IDLE, 0, 90_000), record("b", IDLE, 0, 20_000)], 90_000],
+    [[record("me", OBSERVER), record("other", IDLE, 0, 10_000)], EXPIRY_MS],
+    [[record("me", OBSERVER, 0, 10_000), record("other", IDLE, 0, 10_000)], 60_000],
+    [[record("me", OBSERVER, 0, 10_000), record("dead", IDLE, 10_000, 10_000)], 60_000],
+  ];
+  for (const [list, waitMs] of cases) {
+    const world = setUp(list);
+    await world.clock.advance(waitMs - 1);
+    assert.ok(!world.isOver(), `${waitMs} ms`);
+    assert.equal(world.log.of("observer_waits")[0]?.fields["forMs"], waitMs);
+    await world.clock.advance(1);
+    assert.ok(world.isOver(), `${waitMs} ms`);
+    await world.end();
+  }
+});
+
+Deno.test("outwait() waits for a minute also when the record of a proxy that scales expires or goes earlier", async () => {
+  const gone = setUp([record("me", OBSERVER), record("other", IDLE, 0, 10_000)]);
+  const expired = setUp([record("me", OBSERVER), record("other", IDLE, 0, 10_000)]);
+  await gone.clock.advance(10_000);
+  await expired.clock.advance(10_000);
+  gone.list.length = 1;
+  expired.list[1] = record("other", IDLE, 10_000, 10_000);
+  for (const world of [gone, expired]) {
+    await world.clock.advance(49_999);
+    assert.ok(!world.isOver());
+    await world.clock.advance(1);
+    assert.ok(world.isOver());
+    await world.end();
+  }
+});
+
+Deno.test("outwait() does not wait for a proxy that comes later: that one asks this proxy", async () => {
+  const world = setUp([record("me", OBSERVER), record("other")]);
+  await world.clock.advance(50_000);
+  world.list.splice(1, 1, record("late"));
+  await world.clock.advance(10_000);
+  assert.ok(world.isOver());
+  await world.end();
 });
 
 Deno.test("outwait() sees a scale-down that has landed before the promise ends, although no watch has told of it", async () => {
