@@ -379,6 +379,12 @@ export const EVENT_TOPICS = {
       text: "leader changed",
       meaning: "`leader` scales down from now on; `self` if it is this proxy",
     },
+    builder_led_apart: {
+      level: "info",
+      text: "builder led by this proxy, not by the leader",
+      meaning:
+        "`leader` does not scale this builder (it has other `--builders`, or observes), so this proxy lowers its count",
+    },
     leader_missing: { level: "info", text: "no leader", meaning: "no proxy scales down now" },
     election_failed: {
       level: "warn",

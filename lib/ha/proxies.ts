@@ -28,6 +28,7 @@ import type { RecordTarget } from "./record.ts";
 import type { RecordLists } from "./record_lists.ts";
 import type { SeenRecord } from "./record_expiry.ts";
 import { leadsAs, MEMBER_STATES, type Standing, type StandingSettings } from "./standing.ts";
+import { standIn } from "./stand_in.ts";
 import { Statement } from "./statement.ts";
 import { RecordLifetime } from "./token_end.ts";
 
@@ -69,6 +70,10 @@ export class Proxies implements Peers {
   readonly #membership: Membership;
   readonly #consent: Consent;
   #uid: string | undefined;
+  /** It leads in place of the leader of the election: see {@link standIn}. */
+  #standsIn = false;
+  /** It ends, and leads nothing any more. */
+  #drains = false;
   readonly #changed = new Listeners();
 
   /** Starts nothing: `run` does. */
@@ -92,7 +97,13 @@ export class Proxies implements Peers {
     this.#membership = new Membership(settings, { ...ports, records, record });
     this.#consent = new Consent(recordExpiryMs, { ...ports, records, record, statement });
     for (const part of [standing, election, records]) part.subscribe(() => this.#tell());
-    election.add(this);
+    // The process leads where it does by the election.
+    election.add({
+      get leads() {
+        return leadsAs(standing, election.holdsLease);
+      },
+      subscribe: (listener) => this.subscribe(listener),
+    });
     metrics.record("proxies_alive", 1, {});
     this.#tell();
   }
@@ -105,7 +116,7 @@ export class Proxies implements Peers {
   /** Whether this proxy may write a lower count now. */
   get leads(): boolean {
     const { election, standing } = this.#ports;
-    return leadsAs(standing, election.holdsLease);
+    return leadsAs(standing, election.holdsLease || this.#standsIn);
   }
 
   /**
@@ -122,7 +133,7 @@ export class Proxies implements Peers {
 
   /** The leader as last seen; empty if there is none. */
   get leader(): string {
-    return this.#ports.election.holder;
+    return this.#standsIn ? this.identity : this.#ports.election.holder;
   }
 
   /** This proxy's membership, for health and explanations. */
@@ -181,6 +192,9 @@ export class Proxies implements Peers {
     });
     const { recordExpiryMs } = this.#settings;
     const parts = { ...this.#ports, leases: this.#leases, records: this.#records, lead: this };
+    if (!this.#ports.standing.observes) {
+      tasks.run("stand-in", (own) => standIn((stands) => this.#stand(stands), parts, own));
+    }
     tasks.run("dead records", (own) => deleteDeadRecords(recordExpiryMs, parts, own));
     try {
       await tasks.join();
@@ -197,6 +211,8 @@ export class Proxies implements Peers {
 
   /** This proxy drains, for that long at most (Infinity without limit); see {@link RecordLifetime}. */
   drain(longestMs: number): void {
+    this.#drains = true;
+    this.#stand(false);
     this.#lifetime.drain(longestMs);
     if (this.#ports.client.cluster.tokenTimes !== undefined) this.#record.publish(true);
   }
@@ -204,6 +220,11 @@ export class Proxies implements Peers {
   /** The last session has ended: deletes the record, so that the others need not ask this proxy any more. */
   async leave(signal: AbortSignal): Promise<void> {
     await this.#record.remove(signal);
+  }
+
+  #stand(stands: boolean): void {
+    this.#standsIn = stands && !this.#drains;
+    this.#tell();
   }
 
   #tell(): void {
