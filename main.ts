@@ -37,8 +37,6 @@ async function main(stop: StopSignals): Promise<number> {
       }
       case "check":
         return await check(request, stop);
-      case "advise":
-        return await advise(request, stop);
       case "run":
         return await run(request, stop);
     }
@@ -182,42 +180,6 @@ async function check(
   }, stop.drain);
   await print(output === "json" ? reportJson(findings) : reportText(findings));
   return isHealthy(findings) ? 0 : 1;
-}
-
-/** Prints what other settings would have done. */
-async function advise(
-  request: import("./lib/config/advise_request.ts").AdviseRequest,
-  stop: StopSignals,
-): Promise<number> {
-  const { setImmediate } = await import("node:timers");
-  const { runAdvise } = await import("./lib/app/advise_command.ts");
-  const { settings, overridden, file } = request;
-  await complainOfOverridden(overridden);
-  if (settings.warm !== undefined) await (await import("./lib/base/temporal.ts")).loadZonedTimes();
-  const text = await runAdvise(request, {
-    bytes: bytesIn(file, stop.drain),
-    turn: () => {
-      stop.drain.throwIfAborted();
-      return new Promise((resolve) => setImmediate(resolve));
-    },
-  });
-  await print(text);
-  return 0;
-}
-
-/** What is in a file; `-` is standard input. Ends with the signal's reason. */
-async function* bytesIn(file: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  try {
-    const { bytesOf } = await import("./lib/advise/lines.ts");
-    const source = file === "-" ? Deno.stdin : await Deno.open(file);
-    yield* bytesOf(source.readable, signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    const { readFault } = await import("./lib/kube/machine.ts");
-    const { ExplainedError } = await import("./lib/base/errors.ts");
-    const cannot = `Cannot read "${file}": ${readFault(error)}, want the program's log or CSV`;
-    throw new ExplainedError(cannot, { cause: error });
-  }
 }
 
 /** Says which flags have no effect. */

@@ -10,10 +10,7 @@
  */
 import { Command, CommanderError, Option } from "@commander-js/extra-typings";
 import { UsageError } from "../base/errors.ts";
-import { type AdviseRequest, adviseRequest } from "./advise_request.ts";
 import {
-  ADVISE_FLAGS,
-  type AdviseFlag,
   COMMANDS,
   DEMO_FLAGS,
   OUTPUT_FLAG,
@@ -32,7 +29,6 @@ import { boolean } from "./value_types.ts";
 export type Request =
   | RunRequest
   | CheckRequest
-  | AdviseRequest
   /** `stub`: without real buildkitd. `laptop`: without a route to the pods. */
   | { readonly command: "demo"; readonly stub: boolean; readonly laptop: boolean }
   | { readonly command: "help"; readonly text: string }
@@ -87,41 +83,28 @@ function requestOf(
   const problems: string[] = [];
   if (command === undefined) problems.push(unknownCommand(name, program));
   const flags = flagsOf(given);
-  const own = (flag: AdviseFlag) =>
-    given[new Option(ADVISE_FLAGS[flag].flag).attributeName()] as string | undefined;
-  const ownFlags = adviseFlags().filter((flag) => own(flag) !== undefined).map((flag) =>
-    ADVISE_FLAGS[flag].flag
-  );
   if (name === "demo") {
     const outputs = output === undefined ? [] : [OUTPUT_FLAG.flag];
-    return demoRequest([...flags.keys()], [...rest, ...unknown, ...outputs, ...ownFlags], problem);
+    return demoRequest([...flags.keys()], [...rest, ...unknown, ...outputs], problem);
   }
   problems.push(...unknownFlags(unknown, program));
   if (problem !== undefined) problems.push(problem);
-  const reports = name === "check" || name === "advise";
-  if (output !== undefined && command !== undefined && !reports) {
-    problems.push(
-      `Cannot use "${OUTPUT_FLAG.flag}" with "${name}": only "check" and "advise" print a report`,
-    );
-  }
-  if (command !== undefined && name !== "advise") {
-    problems.push(...ownFlags.map((flag) => `Cannot use "${flag}" with "${name}": only "advise" replays`));
+  if (output !== undefined && command !== undefined && name !== "check") {
+    problems.push(`Cannot use "${OUTPUT_FLAG.flag}" with "${name}": only "check" prints a report`);
   }
   const shell = name === "completions" ? rest.shift() : undefined;
   if (name === "completions" && !isShell(shell)) {
     const found = shell === undefined ? "no shell" : `"${shell}"`;
     problems.push(`Cannot make completions: found ${found}, want one of ${SHELLS.join(", ")}`);
   }
-  const file = name === "advise" ? rest.shift() : undefined;
   if (command !== undefined) problems.push(...rest.map((each) => `Unexpected argument "${each}"`));
 
   if (name === "version" || name === "completions") {
     if (problems.length > 0) throw new UsageError(problems);
     return isShell(shell) ? { command: "completions", shell } : { command: "version" };
   }
-  const report = reports ? outputOf(output ?? REPORT_OUTPUTS[0], problems) : undefined;
+  const report = name === "check" ? outputOf(output ?? REPORT_OUTPUTS[0], problems) : undefined;
   const input = { flags, variables, problems };
-  if (name === "advise") return adviseRequest(input, file, report, own);
   if (name === "check") return { ...runRequest(input), command: "check", output: report! };
   return runRequest(input);
 }
@@ -146,10 +129,6 @@ function outputOf(output: string | boolean, problems: string[]): ReportOutput | 
     );
   }
   return known;
-}
-
-function adviseFlags(): readonly AdviseFlag[] {
-  return Object.keys(ADVISE_FLAGS) as AdviseFlag[];
 }
 
 interface Split {
@@ -252,7 +231,7 @@ function commandTree(): Command {
       : `<${type.placeholder}>`;
     program.addOption(new Option(`${flag} ${value}`, help).helpGroup(`${TOPICS[topic]}:`));
   }
-  for (const option of [outputOption(), ...adviseOptions()]) program.addOption(option.hideHelp());
+  program.addOption(outputOption().hideHelp());
   program.addOption(new Option("-h, --help", "show this").helpGroup("Other:"));
   program.addOption(new Option("--version", "show the version").helpGroup("Other:"));
   for (const [name, { help, usage }] of COMMANDS) {
@@ -261,8 +240,7 @@ function commandTree(): Command {
       false,
     );
     if (name === "demo") { for (const [flag, help] of DEMO_FLAGS) command.option(flag, help); }
-    if (name === "check" || name === "advise") command.addOption(outputOption());
-    if (name === "advise") { for (const option of adviseOptions()) command.addOption(option); }
+    if (name === "check") command.addOption(outputOption());
     if (name === "completions") {
       command.addArgument(program.createArgument("<shell>", "the shell to make it for").choices(SHELLS));
     }
@@ -275,19 +253,6 @@ function outputOption(): Option {
   const { flag, help } = OUTPUT_FLAG;
   return new Option(`${flag} <how>`, `${help}: ${REPORT_OUTPUTS.join(", ")}\n[default ${REPORT_OUTPUTS[0]}]`);
 }
-
-function adviseOptions(): readonly Option[] {
-  return Object.values(ADVISE_FLAGS).map(({ flag, placeholder, help }) =>
-    new Option(`${flag} <${placeholder}>`, help)
-  );
-}
-
-const ADVISE_HELP =
-  `Replays past sessions with other idle timeouts and other numbers of builders, and prints for each pair the pod-hours, ` +
-  `the cold starts and the minutes that clients would have waited. FILE is the program's own log (--log-format json), or ` +
-  `CSV with the columns start, and end or duration; "-" is standard input. Takes the flags and variables of "run", and ` +
-  `replays with them: --max-replicas, --max-sessions-per-replica, --price-per-hour and others. Needs no cluster. Exit ` +
-  `codes: 0 done, 1 the file cannot be read, 2 wrong usage or wrong lines.`;
 
 const CHECK_HELP =
   `Looks for faults in the cluster and the settings: the API server, the rights, the StatefulSets with their Services, ` +
@@ -317,7 +282,6 @@ const COMPLETIONS_HELP =
 /** What the help of a command begins with; that of "run" and "help" is the program's. */
 const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([
   ["check", CHECK_HELP],
-  ["advise", ADVISE_HELP],
   ["demo", DEMO_HELP],
   [
     "version",
@@ -336,7 +300,6 @@ Examples:
   ${PROGRAM} --kubeconfig ~/.kube/config --context staging
   SCALE_DOWN_IDLE_TIMEOUT=30s ${PROGRAM} --log-format json
   ${PROGRAM} check --sts-namespace ci
-  ${PROGRAM} advise proxy.log
   ${PROGRAM} demo
   source <(${PROGRAM} completions bash)
 

@@ -18,37 +18,13 @@ export const DEMO_FLAGS = [
   ["--laptop", "as on a laptop, without a route to the pods: through the API server"],
 ] as const;
 
-/** How `check` and `advise` can print their reports. */
+/** How `check` can print its report. */
 export const REPORT_OUTPUTS = ["text", "json"] as const;
 /** One of {@link REPORT_OUTPUTS}. */
 export type ReportOutput = typeof REPORT_OUTPUTS[number];
 
-/** What `check` and `advise` take beside the flags and variables of `run`. */
+/** What `check` takes beside the flags and variables of `run`. */
 export const OUTPUT_FLAG = { flag: "--output", help: "how to print the report" } as const;
-
-/** What else `advise` takes. */
-export const ADVISE_FLAGS = {
-  idleTimeouts: {
-    flag: "--idle-timeouts",
-    placeholder: "durations",
-    help: "idle timeouts to try\n[default 1m,2m,5m,10m,30m and --idle-timeout]",
-  },
-  builderCounts: {
-    flag: "--builder-counts",
-    placeholder: "numbers",
-    help: "numbers of builders to try\n[default 1, 2, 4 and so on up to as many as there are]",
-  },
-  startTime: {
-    flag: "--start-time",
-    placeholder: "duration",
-    help: "how long a pod takes to start\n[default the median of the log, else 30s]",
-  },
-} as const;
-/** A key of {@link ADVISE_FLAGS}. */
-export type AdviseFlag = keyof typeof ADVISE_FLAGS;
-
-/** What is true of all usage errors of `advise`: see `UsageError`. */
-export const OF_ADVISE = { preventsStart: false, command: "advise" } as const;
 
 /** A command in `--help`. */
 export interface CommandText {
@@ -62,7 +38,6 @@ export interface CommandText {
 export const COMMANDS: ReadonlyMap<string, CommandText> = new Map([
   ["run", { help: "proxy and scale (the default)", usage: "[flags]" }],
   ["check", { help: "look for faults, and name the commands that fix them", usage: "[flags]" }],
-  ["advise", { help: "replay past sessions with other idle timeouts and builders", usage: "FILE [flags]" }],
   ["demo", { help: "demonstrate it on a miniature cluster inside this process", usage: "[flags]" }],
   ["version", { help: "show the version", usage: "" }],
   ["completions", { help: "print a script that completes commands and flags", usage: "<shell>" }],

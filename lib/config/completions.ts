@@ -7,7 +7,6 @@
  */
 import { bashCompletion } from "./bash_completion.ts";
 import {
-  ADVISE_FLAGS,
   COMMANDS,
   DEMO_FLAGS,
   OUTPUT_FLAG,
@@ -38,15 +37,8 @@ export async function printCompletions(words: readonly string[]): Promise<void> 
   const files = () => void (directive = FILES);
   for (const [name, { help }] of COMMANDS) {
     const command = root.command(name, help);
-    const reports = name === "check" || name === "advise";
-    if (name === "run" || reports) addSettings(command, files);
-    if (name === "advise") {
-      command.argument("file", files);
-      for (const { flag, help } of Object.values(ADVISE_FLAGS)) {
-        command.option(flag.slice(2), help.split("\n")[0]!, choices([]));
-      }
-    }
-    if (reports) {
+    if (name === "run" || name === "check") addSettings(command, files);
+    if (name === "check") {
       command.option(OUTPUT_FLAG.flag.slice(2), OUTPUT_FLAG.help, choices(REPORT_OUTPUTS));
     }
     if (name === "demo") { for (const [flag, help] of DEMO_FLAGS) command.option(flag.slice(2), help); }

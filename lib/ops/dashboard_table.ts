@@ -251,7 +251,7 @@ const SAVINGS: DashboardRow = {
       title: "Pod hours saved for each minute waited",
       description:
         "An average over the time range. Nights and weekends dominate it, so it does not say which idle timeout is better. " +
-        "The table of idle timeouts on the status page does, and so does buildkitd-autoscaler advise (docs/advise.md).",
+        "The table of idle timeouts on the status page does.",
       kind: "total",
       unit: "none",
       decimals: 2,

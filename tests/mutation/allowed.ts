@@ -5,7 +5,6 @@
  *
  * @module
  */
-import { ADVISE } from "./allowed/advise.ts";
 import { APP } from "./allowed/app.ts";
 import { CONFIG } from "./allowed/config.ts";
 import type { Allowed } from "./allowed/entry.ts";
@@ -26,7 +25,6 @@ export const ALLOWED: readonly Allowed[] = [
   ...KUBE,
   ...CONFIG,
   ...OPS,
-  ...ADVISE,
   ...APP,
 ];
 

@@ -30,7 +30,6 @@ const FOLDERS = [
   "config",
   "ops",
   "check",
-  "advise",
   "app",
 ];
 

@@ -5,7 +5,6 @@
  * @module
  */
 import { METRICS } from "../../lib/base/metrics.ts";
-import { ADVISE_FLAGS } from "../../lib/config/commands.ts";
 import { settingRows } from "../../lib/config/settings.ts";
 import { PROCESS_METRICS } from "../../lib/ops/prometheus.ts";
 
@@ -93,7 +92,6 @@ const OTHER_FLAGS = [
   ...["--write", "--gate"],
   ...["--file", "--sample", "--id"],
   ...["--help", "--version", "--stub", "--laptop"],
-  ...Object.values(ADVISE_FLAGS).map(({ flag }) => flag),
   "--idle-timout",
 ];
 

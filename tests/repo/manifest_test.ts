@@ -95,7 +95,7 @@ Deno.test("repo: the documents' commands select the manifest's pods of the proxy
   const commands = (await documents(ROOT)).filter(({ path }) => !path.startsWith("helm/"))
     .flatMap(({ text }) => commandsOf(text))
     .filter((command) => /^kubectl .*=autoscaler\b/.test(command));
-  assert.ok(commands.length >= 2, "the commands were found");
+  assert.ok(commands.length >= 1, "a command was found");
   for (const command of commands) {
     const [, key, value] = / (?:-l|--selector) (\S+)=(\S+)/.exec(command)!;
     assert.equal(pod.metadata.labels[key!], value, command);

@@ -19,7 +19,6 @@ export const LAYERS = [
   "proxy",
   "ops",
   "check",
-  "advise",
 ] as const;
 
 /** Files that may touch the outside, each with its reason. Everything else takes it through a port. */

@@ -6,7 +6,7 @@
  * @module
  */
 import { setImmediate } from "node:timers";
-import { TimerHeap } from "../../lib/advise/timer_heap.ts";
+import { TimerHeap } from "../support/timer_heap.ts";
 import type { CancelTimer, Clock } from "../../lib/base/clock.ts";
 
 /** Events at one moment without time passing: more than this is an endless loop. */

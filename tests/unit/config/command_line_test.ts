@@ -91,7 +91,7 @@ Deno.test("parseCommandLine() names the nearest of unknown flags, commands and a
     assert.deepEqual(problemsOf(`${flag}=foo`), [`Cannot use "${flag}=foo": "${flag}" takes no value`]);
   }
   assert.deepEqual(problemsOf("deploy"), [
-    'Unknown command "deploy": want one of run, check, advise, demo, version, completions, help',
+    'Unknown command "deploy": want one of run, check, demo, version, completions, help',
   ]);
 });
 
@@ -139,7 +139,7 @@ Deno.test("parseCommandLine() gives check the settings of run, and an output", (
   ]);
   for (const name of ["run", "version"]) {
     assert.deepEqual(problemsOf(name, "--output=json"), [
-      `Cannot use "--output" with "${name}": only "check" and "advise" print a report`,
+      `Cannot use "--output" with "${name}": only "check" prints a report`,
     ]);
   }
   assert.deepEqual(problemsOf("demo", "--output=json"), [
@@ -153,85 +153,6 @@ Deno.test("check --help says what it looks at, its own flag, and what the exit c
   assert.match(help, /^Usage: buildkitd-autoscaler check \[flags\]\n/);
   assert.match(help, /--output <how> +how to print the report: text, json/);
   assert.match(help.replace(/\s+/g, " "), /Exit codes: 0 no fault, 1 at least one, 2 wrong usage\./);
-});
-
-Deno.test("parseCommandLine() gives advise its file, the settings of run, and what to try", () => {
-  const defaults = {
-    command: "advise",
-    file: "proxy.log",
-    idleTimeoutsMs: undefined,
-    builderCounts: undefined,
-    startMs: undefined,
-    output: "text",
-  };
-  assert.deepEqual(parse("advise", "proxy.log"), { ...parse("run"), ...defaults });
-  const request = parse(
-    "--idle-timeouts=90s, 5m",
-    "advise",
-    "-",
-    "--builder-counts",
-    "1,4",
-    "--start-time=20s",
-    "--output=json",
-    "--idle-timeout",
-    "3m",
-  );
-  assert.ok(request.command === "advise");
-  const { file, idleTimeoutsMs, builderCounts, startMs, output, settings } = request;
-  assert.deepEqual([file, idleTimeoutsMs, builderCounts, startMs, output], [
-    "-",
-    [90_000, 300_000],
-    [1, 4],
-    20_000,
-    "json",
-  ]);
-  assert.equal(settings.idleTimeoutMs.base, 180_000);
-});
-
-Deno.test("parseCommandLine() reports what is wrong with advise, all together", () => {
-  assert.deepEqual(
-    problemsOf(
-      "advise",
-      "--idle-timeouts=1m,soon",
-      "--builder-counts=0",
-      "--start-time=-1s",
-      "--output=yaml",
-    ),
-    [
-      'Cannot parse "--output": found "yaml", want one of text, json',
-      'Cannot replay: found no file, want the program\'s log or CSV as one argument, "-" for standard input',
-      'Cannot parse "--idle-timeouts": found "1m,soon", want a list such as "1m,5m,30m": "soon" is not a duration such as "2m0s"',
-      'Cannot parse "--builder-counts": found "0", want a list such as "1,2,4": "0" is not a whole number from 1 to 64',
-      'Cannot parse "--start-time": found "-1s", want a duration from 0s to 8760h0m0s',
-    ],
-  );
-  assert.deepEqual(problemsOf("advise", "a.log", "--builder-counts=1, 65", "--idle-timeouts=1m,"), [
-    'Cannot parse "--idle-timeouts": found "1m,", want a list such as "1m,5m,30m": "" is not a duration such as "2m0s"',
-    'Cannot parse "--builder-counts": found "1, 65", want a list such as "1,2,4": "65" is not a whole number from 1 to 64',
-  ]);
-  assert.deepEqual(problemsOf("advise", "a.log", "b.log"), ['Unexpected argument "b.log"']);
-  assert.deepEqual(problemsOf("advise", "a.log", "--builders=x,arm64/y"), [
-    'Cannot replay several pools at once: found "", "arm64" in "--builders", want the builders of one, and a file ' +
-    "with its sessions only",
-  ]);
-  for (const name of ["run", "check", "version"]) {
-    assert.deepEqual(problemsOf(name, "--start-time=1s"), [
-      `Cannot use "--start-time" with "${name}": only "advise" replays`,
-    ]);
-  }
-  assert.deepEqual(problemsOf("demo", "--idle-timeouts=1m"), [
-    'Cannot use "--idle-timeouts" with "demo": want nothing, "--stub" or "--laptop"',
-  ]);
-});
-
-Deno.test("advise --help says what it reads, its own flags, and what the exit codes mean", () => {
-  const help = helpOf("advise", "--help");
-  for (const line of help.split("\n")) assert.ok(line.length <= 80, line);
-  assert.match(help, /^Usage: buildkitd-autoscaler advise FILE \[flags\]\n/);
-  for (const flag of ["--output", "--idle-timeouts", "--builder-counts", "--start-time"]) {
-    assert.ok(help.includes(`\n  ${flag} <`), flag);
-  }
-  assert.match(help.replace(/\s+/g, " "), /Exit codes: 0 done, 1 the file cannot be read, 2 wrong usage/);
 });
 
 Deno.test("the help of every command says its usage as the list of commands does, and begins like a sentence", () => {
@@ -249,7 +170,7 @@ Deno.test("the help of every command says its usage as the list of commands does
 
 Deno.test("help is that of the program, or of the command that is named", () => {
   for (const args of [[], ["run"], ["help"]]) assert.equal(helpOf("help", ...args), helpOf("--help"));
-  for (const name of ["check", "advise", "demo", "version", "completions"]) {
+  for (const name of ["check", "demo", "version", "completions"]) {
     assert.equal(helpOf("help", name), helpOf(name, "--help"), name);
   }
   assert.deepEqual(problemsOf("help", "chek", "now", "--loud"), [
@@ -268,8 +189,6 @@ Deno.test("parseCommandLine() points at the help of the command, and says whethe
       [["check", "--output=yaml"], "check", false],
       [["check", "--target-port=x"], "check", false],
       [["--output=yaml", "check"], "check", false],
-      [["advise"], "advise", false],
-      [["advise", "x", "--builders=x,a/y"], "advise", false],
       [["demo", "--nonsense"], "demo", true],
       [["version", "--json"], "version", false],
       [["completions", "tcsh"], "completions", false],
@@ -291,7 +210,7 @@ Deno.test("parseCommandLine() knows version, completions and their arguments", (
   assert.deepEqual(parse("completions", "fish"), { command: "completions", shell: "fish" });
   assert.deepEqual(parse("complete", "--", "--lo"), { command: "complete", words: ["--lo"] });
   assert.deepEqual(problemsOf("complete"), [
-    'Unknown command "complete": want one of run, check, advise, demo, version, completions, help',
+    'Unknown command "complete": want one of run, check, demo, version, completions, help',
   ]);
   assert.deepEqual(problemsOf("completions", "tcsh"), [
     'Cannot make completions: found "tcsh", want one of bash, zsh, fish, powershell',
@@ -316,8 +235,8 @@ Deno.test("--help has the flags of a topic together, the choices of each, and it
     "--price-per-hour <price> what a pod of buildkitd costs in an hour, as 0.34 or 0.34 EUR, to show what was saved " +
     "[AUTOSCALER_PRICE_PER_HOUR] Other: " +
     "-h, --help show this --version show the version Commands: run [flags] proxy and scale (the default) " +
-    "check [flags] look for faults, and name the commands that fix them advise FILE [flags] replay past sessions with " +
-    "other idle timeouts and builders demo [flags] demonstrate it on a miniature cluster inside this process version " +
+    "check [flags] look for faults, and name the commands that fix them " +
+    "demo [flags] demonstrate it on a miniature cluster inside this process version " +
     "show the version completions <shell> print a script that completes commands and flags help [command] show this, " +
     "or the help of a command";
   assert.ok(shown.includes(end), shown);
@@ -389,7 +308,7 @@ Deno.test("--help keeps the order of topics, and says how to write values", () =
   assert.match(help, /-h, --help +show this\n +--version +show the version\n/);
   assert.match(
     help,
-    /\n {2}run .*\n {2}check .*\n.*\n? {2}advise .*\n.*\n? {2}demo .*\n.*\n? {2}version .*\n {2}completions .*\n.*\n {2}help /,
+    /\n {2}run .*\n {2}check .*\n.*\n? {2}demo .*\n.*\n? {2}version .*\n {2}completions .*\n.*\n {2}help /,
   );
   assert.equal(help.match(/--help/g)!.length, 1);
 });
@@ -514,55 +433,7 @@ Deno.test("main.ts prints completion scripts and completions", async () => {
   for (const before of [[], ["run"]]) {
     assert.match((await program(["complete", "--", ...before, "--ad"])).stdout, /^--admin-addr\t/);
   }
-  assert.match(
-    (await program(["complete", "--", "advise", "--idle-timeouts"])).stdout,
-    /^--idle-timeouts\t/m,
-  );
   assert.match((await program(["complete", "--", "--wake-on", ""])).stdout, /^connect\t[\s\S]*^data\t/m);
-});
-
-Deno.test("main.ts advise prints a table, and exits with 2 for wrong lines and 1 without the file", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
-    const [good, bad] = [`${folder}/good.csv`, `${folder}/bad.csv`];
-    await Deno.writeTextFile(good, "start,duration\n2026-11-26T08:00:00Z,10m\n");
-    await Deno.writeTextFile(bad, "start,duration\nnow,10m\n");
-    const { code, stdout, stderr } = await program(["advise", good, "--idle-timeouts=1m", "--start-time=0"]);
-    assert.deepEqual([code, stderr], [0, ""]);
-    assert.match(stdout, /\n +1 +1m0s +0\.18 +100\.0% +1 +0\.0 /);
-    const wrong = await program(["advise", bad]);
-    assert.deepEqual([wrong.code, wrong.stdout], [2, ""]);
-    assert.match(
-      wrong.stderr,
-      /^buildkitd-autoscaler: 1 problem\n {2}Line 2: cannot read "start": found "now".*\nSee "buildkitd-autoscaler advise --help"\n$/,
-    );
-    await Deno.writeTextFile(bad, `start,duration\n${"now,10m\n".repeat(30)}`);
-    assert.match((await program(["advise", bad])).stderr, /^buildkitd-autoscaler: 30 problems\n/);
-    for (
-      const wrongUsage of [["advise"], ["advise", good, "--idle-timeout=x"], [
-        "advise",
-        good,
-        "--builders=x,a/y",
-      ]]
-    ) {
-      assert.match(
-        (await program(wrongUsage)).stderr,
-        /^buildkitd-autoscaler: 1 problem\n.*\nSee "buildkitd-autoscaler advise --help"\n$/,
-      );
-    }
-    for (
-      const [path, fault] of [[`${folder}/none.csv`, "found no such file"], [folder, "found a directory"]]
-    ) {
-      const none = await program(["advise", path!]);
-      assert.deepEqual([none.code, none.stdout], [1, ""]);
-      assert.equal(
-        none.stderr,
-        `buildkitd-autoscaler: Cannot read "${path}": ${fault}, want the program's log or CSV\n`,
-      );
-    }
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 });
 
 Deno.test("parseCommandLine() takes a boolean flag alone for true, wherever it stands", () => {

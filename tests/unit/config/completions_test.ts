@@ -6,7 +6,6 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { bashCompletion } from "../../../lib/config/bash_completion.ts";
-import { ADVISE_FLAGS } from "../../../lib/config/commands.ts";
 import { settingRows } from "../../../lib/config/settings.ts";
 
 const main = fileURLToPath(new URL("../../../main.ts", import.meta.url));
@@ -35,27 +34,23 @@ async function completed(lines: readonly string[]): Promise<{ stderr: string; re
 Deno.test("bashCompletion() completes commands, flags and values, and leaves files to bash", async () => {
   const name = "buildkitd-autoscaler";
   const { stderr, replies } = await completed([
-    `${name} adv`,
+    `${name} chec`,
     `${name} help com`,
     `${name} run --wake-`,
     `${name} --wake-on `,
     `${name} check --wake-on=d`,
-    `${name} advise `,
-    `${name} advise proxy.log `,
     `${name} --kubeconfig ~/.k`,
     `${name} run --tls-cert=`,
-    `${name} $(echo harm >&2) adv`,
+    `${name} $(echo harm >&2) chec`,
   ]);
   assert.equal(stderr, "");
   assert.deepEqual(replies, [
     `complete -o default -F __buildkitd_autoscaler_complete ${name}`,
-    "advise (no files)",
+    "check (no files)",
     "completions (no files)",
     "--wake-on (no files)",
     "connect data (no files)",
     "data (no files)",
-    "",
-    " (no files)",
     "",
     "",
     " (no files)",
@@ -82,13 +77,13 @@ Deno.test("bashCompletion() asks a program in the home directory, and one shell 
     const script = [
       bashCompletion("p"),
       "enable -n compopt",
-      "COMP_LINE='~/p adv' COMP_POINT=7",
-      '__p_complete "~/p" adv; echo "${COMPREPLY[*]}"',
+      "COMP_LINE='~/p chec' COMP_POINT=8",
+      '__p_complete "~/p" chec; echo "${COMPREPLY[*]}"',
     ].join("\n");
     const env = { HOME: home, DENO_DIR: Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno` };
     const command = new Deno.Command("bash", { args: ["-c", script], stdin: "null", env });
     const { stdout, stderr } = await command.output();
-    assert.equal(new TextDecoder().decode(stdout), "advise\n");
+    assert.equal(new TextDecoder().decode(stdout), "check\n");
     assert.equal(new TextDecoder().decode(stderr), "");
   } finally {
     await Deno.remove(home, { recursive: true });
@@ -116,8 +111,8 @@ Deno.test("printCompletions() asks for files exactly where a value is one", asyn
     "--kubeconfig",
   ]);
   for (const flag of files) assert.equal(await answerTo(flag, ""), ":0\n", flag);
-  assert.equal(await answerTo("advise", "--kubeconfig", "~/"), ":0\n");
-  for (const words of [["--sts-name"], ["advise", ADVISE_FLAGS.startTime.flag], ["demo"], ["check"]]) {
+  assert.equal(await answerTo("check", "--kubeconfig", "~/"), ":0\n");
+  for (const words of [["--sts-name"], ["demo"], ["check"]]) {
     assert.equal(await answerTo(...words, ""), ":4\n", words.join(" "));
   }
 });
