@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { concat } from "../base/bytes.ts";
+import { joined } from "../base/bytes.ts";
 import { writeAll } from "../base/conn.ts";
 import type { Conn } from "../base/network.ts";
 import type { HandOver } from "./hand_over.ts";
@@ -35,6 +35,9 @@ const PART_OF_LEFT = 1 / 32;
 
 /** The read buffer of a held session. Thousands may be held, and the first bytes of clients are few. */
 const READ_BYTES = 512;
+
+/** Replies are made and written so many bytes at a time: thousands of clients may take none of theirs. */
+const REPLY_BYTES = 16 * 1024;
 
 /** How a held client left: with a FIN (which may also be a half-close), or with an RST. */
 export type Leaving = "fin" | "reset";
@@ -329,12 +332,17 @@ export class Hold {
         keptBytes += kept.byteLength;
       }
       replies.push(...step.replies);
+      if (step.answers !== undefined) {
+        // SETTINGS, which may be among the replies, must come first (RFC 9113, section 3.4).
+        this.#reply(replies.splice(0));
+        this.#reply(step.answers);
+      }
       malformed = step.malformed;
       if (malformed !== undefined) break;
     }
     this.#count(keptBytes - countedBytes);
     if (malformed !== undefined) replies.push(goAway(malformed.code));
-    this.#reply(replies);
+    if (replies.length > 0) this.#reply(replies);
     if (this.#refuses && this.#opening.kind === "other") {
       this.#go("The client cannot receive a message");
     }
@@ -348,15 +356,14 @@ export class Hold {
     this.#budget.add(bytes);
   }
 
-  /** Writes all replies in one buffer. Nothing is written after a write that failed. */
-  #reply(replies: readonly Uint8Array[]): void {
-    if (replies.length === 0 || this.#deaf) return;
-    const bytes = concat(replies);
+  /** Writes all replies, in few writes. Nothing is written after a write that failed. */
+  #reply(replies: Iterable<Uint8Array>): void {
+    if (this.#deaf) return;
     this.#written = this.#written.then(async () => {
       if (this.#deaf) return;
       this.#writes = true;
       try {
-        await writeAll(this.#conn, bytes);
+        for (const bytes of joined(replies, REPLY_BYTES)) await writeAll(this.#conn, bytes);
       } catch {
         // The client is gone; the read under way will report it.
         this.#deaf = true;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { FLAG, FRAME, frame, headerBlock, STREAM_OFFSET_BYTES } from "../target/http2_frames.ts";
+import { FLAG, FRAME, frame, headerBlock } from "../target/http2_frames.ts";
 
 /** Error codes (RFC 9113, section 7). */
 export const ERROR = {
@@ -42,11 +42,14 @@ const LONGEST_MESSAGE_BYTES = 8 * 1024;
 const LONGEST_MESSAGES_BYTES = 128 * 1024;
 
 /**
- * Complete answers to some calls, in one buffer, one frame each ("trailers-only"): an error with a message for people.
- * Long messages are cut.
+ * Complete answers to some calls, one frame each ("trailers-only"): an error with a message for people. Long messages are
+ * cut. Each is made when it is asked for, since all of them may be large.
  */
-export function grpcErrors(streams: readonly number[], status: number, message: string): Uint8Array {
-  if (streams.length === 0) return new Uint8Array();
+export function* grpcErrors(
+  streams: readonly number[],
+  status: number,
+  message: string,
+): Generator<Uint8Array, void> {
   const longestBytes = Math.min(LONGEST_MESSAGE_BYTES, Math.floor(LONGEST_MESSAGES_BYTES / streams.length));
   const block = headerBlock([
     [":status", "200"],
@@ -54,15 +57,7 @@ export function grpcErrors(streams: readonly number[], status: number, message: 
     ["grpc-status", String(status)],
     ["grpc-message", percentEncode(message, longestBytes)],
   ]);
-  // The answers differ only in their stream.
-  const one = frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 0, block);
-  const all = new Uint8Array(streams.length * one.byteLength);
-  const view = new DataView(all.buffer);
-  for (const [i, stream] of streams.entries()) {
-    all.set(one, i * one.byteLength);
-    view.setUint32(i * one.byteLength + STREAM_OFFSET_BYTES, stream);
-  }
-  return all;
+  for (const stream of streams) yield frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, stream, block);
 }
 
 /** As gRPC wants `grpc-message`: space to tilde as they are but for the percent sign, all else as UTF-8 in hex. */

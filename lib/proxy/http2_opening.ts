@@ -30,6 +30,8 @@ export interface Step {
   readonly kept: readonly Uint8Array[];
   /** For the client, at once. */
   readonly replies: readonly Uint8Array[];
+  /** For the client, too: to calls that it has made after the refusal. They are made when they are taken. */
+  readonly answers?: Iterable<Uint8Array>;
   /** The client has broken the protocol; the bytes after that were not parsed. */
   readonly malformed?: Malformed;
 }
@@ -120,8 +122,7 @@ export class Http2Opening {
     }
     this.#endRun();
     this.#bytes = NO_BYTES;
-    if (this.#refusal !== undefined) this.#answer(this.#toAnswer.splice(0), this.#refusal);
-    const step = { kept: this.#kept, replies: this.#replies };
+    const step = { kept: this.#kept, replies: this.#replies, ...this.#answers() };
     this.#kept = this.#replies = NONE;
     return malformed === undefined ? step : { ...step, malformed };
   }
@@ -148,25 +149,21 @@ export class Http2Opening {
 
   /**
    * The hold has failed: from now on every call is answered with an error, and nothing is kept. Returns the answers to
-   * the calls that are open, in one buffer.
+   * the calls that are open.
    */
-  refuse(refusal: Refusal): readonly Uint8Array[] {
+  refuse(refusal: Refusal): Iterable<Uint8Array> {
     this.#refusal = refusal;
-    this.#replies = [];
-    this.#answer(this.#calls.all, refusal);
-    this.#calls = new OpenCalls();
-    return this.#replies;
+    return this.decline(refusal);
   }
 
   /**
-   * Answers the calls that are open with an error, in one buffer. They are kept for the daemon all the same, since later
-   * calls are encoded on top of them; the client ignores its answer.
+   * Answers the calls that are open with an error. They are kept for the daemon all the same, since later calls are
+   * encoded on top of them; the client ignores its answer.
    */
-  decline(refusal: Refusal): readonly Uint8Array[] {
-    this.#replies = [];
-    this.#answer(this.#calls.all, refusal);
+  decline({ status, message }: Refusal): Iterable<Uint8Array> {
+    const streams = this.#calls.all;
     this.#calls = new OpenCalls();
-    return this.#replies;
+    return grpcErrors(streams, status, message);
   }
 
   #takePreface(): void {
@@ -246,8 +243,9 @@ export class Http2Opening {
     return { code: ERROR.enhanceYourCalm, why: `more than ${OPEN_CALLS_LIMIT} open calls` };
   }
 
-  #answer(streams: readonly number[], { status, message }: Refusal): void {
-    if (streams.length > 0) this.#replies.push(grpcErrors(streams, status, message));
+  #answers(): Pick<Step, "answers"> {
+    if (this.#refusal === undefined || this.#toAnswer.length === 0) return {};
+    return { answers: grpcErrors(this.#toAnswer.splice(0), this.#refusal.status, this.#refusal.message) };
   }
 
   #takePayload(): void {

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { concat } from "../../../lib/base/bytes.ts";
 import { Hold, HoldBudget, SESSION_LIMIT_BYTES, TOTAL_LIMIT_BYTES } from "../../../lib/proxy/hold.ts";
 import { ERROR, goAway, grpcErrors } from "../../../lib/proxy/http2_errors.ts";
@@ -44,15 +45,56 @@ function setUp() {
   return { conn, budget, hold, faults };
 }
 
-Deno.test("Hold answers all open calls in one write when it fails", async () => {
+Deno.test("Hold answers all open calls in few writes when it fails", async () => {
   const { conn, hold } = setUp();
   hold.startParsing();
   await conn.bringAll(concat([OPENING, ...streams(OPEN_CALLS_LIMIT).map(call)]));
   assert.deepEqual(conn.written, [EMPTY_SETTINGS]);
   hold.refuse(REFUSAL);
   await settle();
-  assert.equal(conn.written.length, 2);
-  assert.deepEqual(conn.written[1], grpcErrors(streams(OPEN_CALLS_LIMIT), 4, "too late"));
+  const answers = conn.written.slice(1);
+  assert.ok(answers.length <= 10, `${answers.length} writes`);
+  assert.deepEqual(concat(answers), concat([...grpcErrors(streams(OPEN_CALLS_LIMIT), 4, "too late")]));
+});
+
+for (const when of ["before", "after"]) {
+  Deno.test(`Hold makes a few KiB of answers at a time for calls that came ${when} its end`, async () => {
+    const { conn, hold } = setUp();
+    const refusal = { status: 4, message: "x".repeat(8 * 1024) };
+    const some = concat(streams(50).map(call));
+    hold.startParsing();
+    await conn.bring(OPENING);
+    if (when === "before") await conn.bring(some);
+    conn.stuck = true;
+    hold.refuse(refusal);
+    await settle();
+    if (when === "after") await conn.bring(some);
+    const [, first] = conn.written;
+    assert.equal(conn.written.length, 2);
+    assert.ok(first!.byteLength <= 24 * 1024, `${first!.byteLength} bytes`);
+    await conn.release();
+    assert.deepEqual(
+      concat(conn.written.slice(1)),
+      concat([...grpcErrors(streams(50), refusal.status, refusal.message)]),
+    );
+  });
+}
+
+Deno.test("Hold sends SETTINGS before its answers to a client that speaks after its end", async () => {
+  const { conn, hold } = setUp();
+  hold.refuse(REFUSAL);
+  await conn.bring(concat([OPENING, call(1), PING]));
+  assert.deepEqual(concat(conn.written), concat([EMPTY_SETTINGS, PONG, ...grpcErrors([1], 4, "too late")]));
+});
+
+Deno.test("900 clients of 1,000 calls each that are refused and take nothing cost less than 64 MB", async () => {
+  const script = fileURLToPath(new URL("../../support/refused_holds.ts", import.meta.url));
+  const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "--v8-flags=--expose-gc", script],
+  }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+  const megabytes = Number(new TextDecoder().decode(stdout));
+  assert.ok(megabytes > 1 && megabytes < 64, `${megabytes} MB`);
 });
 
 Deno.test("Hold answers all that came in one read in one write, and what came before it waited, too", async () => {
