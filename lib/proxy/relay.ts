@@ -27,6 +27,11 @@ const GROWTH = 4;
  * streams took 2.5 times the CPU, since new buffers have to be zeroed and collected.
  */
 const KEPT_BUFFERS = 64;
+/**
+ * While buffers of so many bytes are in use, others have the smallest size: writes that nobody takes may keep theirs for
+ * long. There is room for the largest ones of 128 streams.
+ */
+const USED_LIMIT_BYTES = 32 * 1024 * 1024;
 
 /** What has gone through a session so far. */
 export interface Traffic {
@@ -216,34 +221,36 @@ export class Relay {
     let filled = false;
     for (;;) {
       const buffer: Uint8Array = filled ? borrow(sizeBytes) : waiting;
-      let n: number | null;
       try {
-        n = await from.read(buffer);
-      } catch {
-        return { broken: from, while: "reading" };
+        let n: number | null;
+        try {
+          n = await from.read(buffer);
+        } catch {
+          return { broken: from, while: "reading" };
+        }
+        if (n === null) break;
+        filled = n === buffer.byteLength;
+        const bytes = filled ? buffer : buffer.subarray(0, n);
+        if (this.#tap !== undefined && from === this.#downstream && !this.#listen(this.#tap, bytes)) {
+          return "fin";
+        }
+        try {
+          const written = await to.write(bytes);
+          this.#count(to, written);
+          if (written < n) await writeAll(to, bytes.subarray(written), (rest) => this.#count(to, rest));
+        } catch {
+          return { broken: to, while: "writing" };
+        }
+        if (buffer === waiting) continue;
+        keep(buffer);
+        sizeBytes = nextBufferBytes(buffer.byteLength, n);
+      } finally {
+        if (buffer !== waiting) usedBytes -= buffer.byteLength;
       }
-      if (n === null) {
-        if (buffer !== waiting) giveBack(buffer);
-        // Now, and not when the end is passed on: over TLS that waits for a peer that takes nothing.
-        this.#sideEnded();
-        return await finish(to);
-      }
-      filled = n === buffer.byteLength;
-      const bytes = filled ? buffer : buffer.subarray(0, n);
-      if (this.#tap !== undefined && from === this.#downstream && !this.#listen(this.#tap, bytes)) {
-        return "fin";
-      }
-      try {
-        const written = await to.write(bytes);
-        this.#count(to, written);
-        if (written < n) await writeAll(to, bytes.subarray(written), (rest) => this.#count(to, rest));
-      } catch {
-        return { broken: to, while: "writing" };
-      }
-      if (buffer === waiting) continue;
-      giveBack(buffer);
-      sizeBytes = nextBufferBytes(sizeBytes, n);
     }
+    // Now, and not when the end is passed on: over TLS that waits for a peer that takes nothing.
+    this.#sideEnded();
+    return await finish(to);
   }
 
   /** Hears what the client sends. False if it must not be sent. */
@@ -281,12 +288,18 @@ export function nextBufferBytes(sizeBytes: number, n: number): number {
 /** Unused buffers, by size: to allocate one costs more than to fill it, since the kernel zeroes its pages. */
 const spare = new Map<number, Uint8Array[]>();
 
-function borrow(sizeBytes: number): Uint8Array {
+/** Bytes of the buffers that are in use. */
+let usedBytes = 0;
+
+/** A buffer of that size, or of the smallest one. */
+function borrow(wantedBytes: number): Uint8Array {
+  const sizeBytes = usedBytes + wantedBytes <= USED_LIMIT_BYTES ? wantedBytes : SMALLEST_BUFFER_BYTES;
+  usedBytes += sizeBytes;
   return spare.get(sizeBytes)?.pop() ?? new Uint8Array(sizeBytes);
 }
 
-/** Nothing may read from the buffer or write to it after this. */
-function giveBack(buffer: Uint8Array): void {
+/** Nothing may read from the buffer or write to it after this, which is not sure of one whose read or write has failed. */
+function keep(buffer: Uint8Array): void {
   const kept = spare.get(buffer.byteLength);
   if (kept === undefined) spare.set(buffer.byteLength, [buffer]);
   else if (kept.length < KEPT_BUFFERS) kept.push(buffer);

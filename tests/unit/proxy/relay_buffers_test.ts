@@ -91,6 +91,42 @@ Deno.test("Relay grows its buffer for a stream and gives it back when the stream
   assert.ok(sizes.at(-1)! < 2 * 1024, "an idle session holds a small buffer");
 });
 
+/** A session that has sent a part of `bytes` to a daemon that takes five writes and then nothing. */
+async function blocked(bytes: Uint8Array) {
+  const session = relayed({}, { capacityBytes: bytes.byteLength }, (upstream) => {
+    const write = upstream.write.bind(upstream);
+    const close = upstream.close.bind(upstream);
+    const closed = Promise.withResolvers<number>();
+    let writes = 0;
+    upstream.write = (bytes) => ++writes > 5 ? closed.promise : write(bytes);
+    upstream.close = () => {
+      close();
+      closed.reject(new Deno.errors.BadResource("Bad resource ID"));
+    };
+    closed.promise.catch(() => {});
+  });
+  await writeAll(session.client, bytes);
+  await settle();
+  return session;
+}
+
+Deno.test("Relay keeps less than 64 MiB for 1,400 sessions that wait in a write, and has large buffers after them", async () => {
+  const bytes = new Uint8Array(900 * 1024);
+  const sessions = [];
+  for (let i = 0; i < 1_400; i++) sessions.push(await blocked(bytes));
+  const lastBytes = sessions.map(({ downstream }) => downstream.bufferBytes.at(-1)!);
+  const keptMib = lastBytes.reduce((sum, bytes) => sum + bytes, 0) / 1024 / 1024;
+  assert.ok(keptMib < 64, `${keptMib} MiB`);
+  assert.equal(Math.min(...lastBytes), 16 * 1024, "the others are still carried in reads of 16 KiB");
+  for (const { relay } of sessions) relay.stop();
+  await Promise.all(sessions.map(({ running }) => running));
+  await settle();
+  const later = await blocked(bytes);
+  assert.equal(later.downstream.bufferBytes.at(-1), 256 * 1024);
+  later.relay.stop();
+  await later.running;
+});
+
 Deno.test("nextBufferBytes() grows by four while reads fill the buffer, to 256 KiB, and shrinks when they do not", () => {
   const kib = 1024;
   assert.equal(nextBufferBytes(16 * kib, 16 * kib), 64 * kib);
