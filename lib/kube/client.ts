@@ -8,7 +8,7 @@
  */
 import { backoffMs } from "../base/backoff.ts";
 import { deadline } from "../base/clock.ts";
-import { invariant, TimeoutError } from "../base/errors.ts";
+import { invariant, messageOf, TimeoutError } from "../base/errors.ts";
 import { CauseLog } from "../base/log.ts";
 import type { BasePorts } from "../base/ports.ts";
 import type { Random } from "../base/random.ts";
@@ -16,6 +16,7 @@ import { ApiError, type ApiTarget, describeTarget, type StatusLike } from "./api
 import { type Cluster, credentialsHint, namespaceHint } from "./cluster.ts";
 import type { ByteStream, HttpResponse, UpgradeAnswer } from "./http.ts";
 import { HandshakeError } from "./http_errors.ts";
+import { JsonText } from "./json_text.ts";
 
 /**
  * In ms, from sending a request to the headers of its response, and again from there to the end of the body. A watch
@@ -177,6 +178,8 @@ export class KubeClient {
     const { cluster, clock } = this.#ports;
     const headers: Record<string, string> = {
       accept: "application/json",
+      // Otherwise the runtime asks for gzip and decompresses it: 1 MB could become 1 GB before a bound is noticed.
+      "accept-encoding": "identity",
       "user-agent": "buildkitd-autoscaler",
       ...upgrade,
       ...await cluster.authenticate(signal),
@@ -274,20 +277,19 @@ async function readText({ body }: HttpResponse, signal: AbortSignal): Promise<st
   const reader = body.getReader();
   const onAbort = () => void reader.cancel(signal.reason).catch(() => {});
   signal.addEventListener("abort", onAbort, { once: true });
-  const decoder = new TextDecoder();
-  let text = "";
+  const text = new JsonText(LARGEST_BODY_BYTES);
   try {
-    for (let sizeBytes = 0;;) {
+    for (;;) {
       signal.throwIfAborted();
       const { done, value } = await reader.read();
       signal.throwIfAborted();
-      if (done) return text + decoder.decode();
-      sizeBytes += value.byteLength;
-      if (sizeBytes > LARGEST_BODY_BYTES) {
+      if (done) return text.take();
+      try {
+        text.add(value);
+      } catch (cause) {
         await reader.cancel();
-        throw new Error(`Cannot read the API server's answer: it is longer than ${LARGEST_BODY_BYTES} bytes`);
+        throw new Error(`Cannot read the API server's answer: ${messageOf(cause)}`);
       }
-      text += decoder.decode(value, { stream: true });
     }
   } finally {
     signal.removeEventListener("abort", onAbort);

@@ -5,7 +5,9 @@
  * @module
  */
 import type { Clock } from "../base/clock.ts";
+import { messageOf } from "../base/errors.ts";
 import { ApiError, type ApiTarget, type StatusLike } from "./api_error.ts";
+import { JsonText } from "./json_text.ts";
 
 /**
  * One event. Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
@@ -23,8 +25,11 @@ export class SilenceError extends Error {
   override readonly name = "SilenceError";
 }
 
-/** A longer line is refused. The objects that the program watches have a few kB. */
-const LONGEST_LINE = 4 * 1024 * 1024;
+/**
+ * A longer line is refused. The objects that the program watches have a few kB, and 500 kB at most (an EndpointSlice of 1,000
+ * endpoints). etcd stores no more than 1.5 MiB of an object.
+ */
+const LONGEST_LINE_BYTES = 4 * 1024 * 1024;
 
 /** How long a stream may be silent. Can change while the stream runs. */
 export class SilenceLimit {
@@ -87,8 +92,14 @@ export async function* watchEvents<T>(
   };
   silence.watch(arm);
   arm();
-  const decoder = new TextDecoder();
-  let rest = "";
+  const text = new JsonText(LONGEST_LINE_BYTES);
+  const add = (piece: Uint8Array) => {
+    try {
+      text.add(piece);
+    } catch (cause) {
+      throw new Error(`Cannot read a watch event: ${messageOf(cause)}`);
+    }
+  };
   try {
     for (;;) {
       const { done, value } = await reader.read();
@@ -97,17 +108,16 @@ export async function* watchEvents<T>(
       if (done) return;
       heardMs = clock.nowMs();
       arm();
-      rest += decoder.decode(value, { stream: true });
-      const lines = rest.split("\n");
-      rest = lines.pop()!;
-      if (rest.length > LONGEST_LINE) {
-        throw new Error(`A watch event is longer than ${LONGEST_LINE} characters`);
-      }
-      for (const line of lines) {
+      let rest = value;
+      for (let end = rest.indexOf(LINE_FEED); end >= 0; end = rest.indexOf(LINE_FEED)) {
+        add(rest.subarray(0, end));
+        rest = rest.subarray(end + 1);
+        const line = text.take();
         if (line.trim() === "") continue;
         yield parseEvent(line, target);
         if (ended !== undefined) throw ended;
       }
+      add(rest);
     }
   } finally {
     cancelTimer();
@@ -116,6 +126,8 @@ export async function* watchEvents<T>(
     reader.cancel().catch(() => {});
   }
 }
+
+const LINE_FEED = 10;
 
 function parseEvent<T>(line: string, target: ApiTarget): WatchEvent<T> {
   let event: { type?: string; object?: unknown };

@@ -275,3 +275,19 @@ Deno.test("isForbidden(), isConflict() and isExpired() tell the answers on which
     false,
   ]);
 });
+
+Deno.test("KubeClient reads no answer that would take many times its bytes in memory, and ends it", async () => {
+  const { response, cancelled } = endless(
+    200,
+    `{"items":[${"{},".repeat(200_000)}`,
+    `${"[],".repeat(200_000)}`,
+  );
+  const { ask } = setUp(() => Promise.resolve(response));
+  const { outcome, done } = ask();
+  await done;
+  assert.equal(
+    String(outcome.error),
+    "Error: Cannot read the API server's answer: it has more than 400000 values",
+  );
+  assert.equal(cancelled.length, 1);
+});

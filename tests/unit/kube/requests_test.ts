@@ -190,6 +190,7 @@ Deno.test("KubeClient puts the server's own path first, encodes names, and leave
 Deno.test("KubeClient says who it is, what it takes, and the media type of what it sends", async () => {
   const common = {
     accept: "application/json",
+    "accept-encoding": "identity",
     "user-agent": "buildkitd-autoscaler",
     authorization: "Bearer t",
   };

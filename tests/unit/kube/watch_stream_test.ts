@@ -191,10 +191,10 @@ Deno.test("watchEvents() yields nothing more once its signal is aborted, not eve
   assert.deepEqual([before.got, before.outcome.error], [[], reason]);
 });
 
-Deno.test("watchEvents() takes a line of 4 Mi characters, and none that is longer", async () => {
+Deno.test("watchEvents() takes a line of 4 MiB, and none that is longer", async () => {
   const start = JSON.stringify({ type: "ADDED", object: { n: 1 } }).slice(0, -1);
   const fits = watched();
-  fits.send(`${start}${" ".repeat(4 * 1024 * 1024 - start.length)}`);
+  fits.send(`${start}${" ".repeat(4 * 1024 * 1024 - 1 - start.length)}`);
   fits.send("}\n");
   fits.close();
   await fits.done;
@@ -202,7 +202,11 @@ Deno.test("watchEvents() takes a line of 4 Mi characters, and none that is longe
   const tooLong = watched();
   tooLong.send(" ".repeat(4 * 1024 * 1024 + 1));
   await tooLong.done;
-  assert.match(String(tooLong.outcome.error), /longer than 4194304 characters$/);
+  assert.equal(tooLong.cancelled.length, 1);
+  assert.match(
+    String(tooLong.outcome.error),
+    /^Error: Cannot read a watch event: it is longer than 4194304 bytes$/,
+  );
 });
 
 Deno.test("watchEvents() says what is wrong with an event", async () => {
@@ -238,4 +242,37 @@ Deno.test("watchEvents() takes each type of event, and ends when the server ends
   close();
   await done;
   assert.deepEqual([got, outcome], [[0, 1, 2, 3], { over: true }]);
+});
+
+Deno.test("watchEvents() looks at each byte of a dripped line once, and copies it a few times", async () => {
+  const bytes = new TextEncoder().encode(`${event(1).padEnd(64 * 1024)}\n`.repeat(4));
+  let searched = 0;
+  const pieces = Array.from({ length: Math.ceil(bytes.length / 16) }, (_, i) => {
+    const piece = bytes.subarray(16 * i, 16 * (i + 1));
+    // What is cut from a piece counts, too.
+    return Object.assign(piece, {
+      indexOf(this: Uint8Array, value: number, from?: number) {
+        searched += this.length;
+        return Uint8Array.prototype.indexOf.call(this, value, from);
+      },
+    });
+  });
+  let copied = 0;
+  const { set } = Uint8Array.prototype;
+  Uint8Array.prototype.set = function (from: ArrayLike<number>, at?: number) {
+    copied += from.length;
+    return set.call(this, from, at);
+  };
+  try {
+    const signal = new AbortController().signal;
+    const events = watchEvents(streamOf(pieces), TARGET, new VirtualClock(), new SilenceLimit(1000), signal);
+    assert.equal((await collect(events)).length, 4);
+  } finally {
+    Uint8Array.prototype.set = set;
+  }
+  assert.ok(
+    searched > bytes.length / 2 && searched <= 2 * bytes.length,
+    `${searched} of ${bytes.length} searched`,
+  );
+  assert.ok(copied > bytes.length / 2 && copied <= 4 * bytes.length, `${copied} of ${bytes.length} copied`);
 });
