@@ -374,6 +374,13 @@ export const EVENT_TOPICS = {
       recovered: "renewing this proxy's record again",
       meaning: "usually a right on Leases is missing",
     },
+    records_not_read: {
+      level: "warn",
+      text: "not all proxies' records are read",
+      recovered: "all proxies' records are read again",
+      meaning:
+        "the builder has more than 128; those that are not read count as busy, so nothing scales down; look who creates Leases",
+    },
     leader_changed: {
       level: "info",
       text: "leader changed",

@@ -6,6 +6,7 @@
  * @module
  */
 import { Listeners } from "../base/listeners.ts";
+import { CauseLog } from "../base/log.ts";
 import { orAborted } from "../base/or_aborted.ts";
 import type { BuilderPorts } from "../base/ports.ts";
 import { LEASE_GROUP, type LeaseApi } from "../kube/leases.ts";
@@ -15,12 +16,20 @@ import type { Lease } from "../kube/types.ts";
 import type { PeerUse } from "../scaler/peers.ts";
 import type { CountReader } from "../scaler/count_reader.ts";
 import { type LastUse, PeerMemory } from "./peer_memory.ts";
-import { recordKey, recordKeyOf, recordSelector, recordsSelector, type RecordTarget } from "./record.ts";
+import {
+  keptOf,
+  leaseName,
+  recordKey,
+  recordKeyOf,
+  recordSelector,
+  recordsSelector,
+  type RecordTarget,
+} from "./record.ts";
 import type { RecordLists } from "./record_lists.ts";
-import { isExpired, RecordExpiry, type SeenRecord } from "./record_expiry.ts";
+import { isExpired, MOST_READ, RecordExpiry, type SeenRecord } from "./record_expiry.ts";
 
 /** What they are kept with. */
-export interface KnownRecordsPorts extends Pick<BuilderPorts, "clock" | "metrics"> {
+export interface KnownRecordsPorts extends Pick<BuilderPorts, "clock" | "log" | "metrics"> {
   /** Watches them: see {@link watchRecords}. */
   readonly watch: SharedWatch<Lease>;
   /** Lists them. */
@@ -32,6 +41,12 @@ export interface KnownRecordsPorts extends Pick<BuilderPorts, "clock" | "metrics
   /** Says when what was seen is not to be compared with what comes. */
   readonly count: Pick<CountReader, "onRegressed">;
 }
+
+/**
+ * Changes that a watch shows within this time after others are taken up together, in ms: each costs a look at all records, and
+ * the others' numbers change with each of their sessions.
+ */
+const PAUSE_MS = 100;
 
 /** One watch of the records of several scale targets. */
 export function watchRecords(
@@ -48,6 +63,7 @@ export function watchRecords(
     },
     recordKeyOf,
     ports,
+    keptOf,
   );
 }
 
@@ -58,11 +74,17 @@ export class KnownRecords {
   readonly #memory: PeerMemory;
   readonly #listeners = new Listeners();
   readonly #onGone = new Set<(lease: Lease) => void>();
+  readonly #faults: CauseLog;
   #target: RecordTarget | undefined;
+  /** Ends the pause after changes were taken up. */
+  #endPause: (() => void) | undefined;
+  /** Something has changed in that pause. */
+  #isLate = false;
 
   /** Asks nothing yet. */
   constructor(ports: KnownRecordsPorts) {
     this.#ports = ports;
+    this.#faults = new CauseLog(ports.log, "records_not_read");
     this.#memory = new PeerMemory(ports.clock.nowMs());
     ports.count.onRegressed(() => this.#startAnew());
   }
@@ -107,12 +129,14 @@ export class KnownRecords {
     const { promise: never } = Promise.withResolvers<never>();
     const subscription = watch.subscribe(recordKey(this.#targetOrThrow()), (change) => {
       if (change.type === "gone") this.#gone(change.object);
-      this.#take(() => this.#records.changed(change, clock.nowMs()));
+      this.#take(() => this.#records.changed(change, clock.nowMs()), true);
     });
     try {
       await orAborted(never, signal);
     } finally {
       subscription.end();
+      this.#endPause?.();
+      this.#endPause = undefined;
     }
   }
 
@@ -148,20 +172,32 @@ export class KnownRecords {
   }
 
   /** Takes news in. If this proxy's own record was there before and is not any more, it was deleted. */
-  #take(news: () => void): void {
-    const { identity } = this.#ports;
-    const find = () => this.#records.all.find((record) => record.identity === identity);
-    const own = find();
+  #take(news: () => void, isWatched = false): void {
+    const ownName = leaseName(this.#targetOrThrow().name, `proxy-${this.#ports.identity}`);
+    const own = this.#records.named(ownName);
     news();
-    if (own !== undefined && find() === undefined) this.#gone(own.lease);
+    if (own !== undefined && this.#records.named(ownName) === undefined) this.#gone(own.lease);
+    if (!isWatched) return this.#changed();
+    this.#isLate = true;
+    if (this.#endPause === undefined) this.#takeUp();
+  }
+
+  /** Takes up what a watch has shown, now and after the pause that follows. */
+  #takeUp(): void {
+    this.#endPause = undefined;
+    if (!this.#isLate) return;
+    this.#endPause = this.#ports.clock.setTimer(PAUSE_MS, () => this.#takeUp());
     this.#changed();
   }
 
   #changed(): void {
     const { clock, metrics } = this.#ports;
     const { others } = this;
+    this.#isLate = false;
     this.#memory.update(others, clock.nowMs());
     metrics.record("proxies_alive", 1 + others.length, {});
+    if (this.#records.all.length <= MOST_READ) this.#faults.succeeded();
+    else if (this.#faults.cause === undefined) this.#faults.failed(TOO_MANY);
     this.#listeners.tell();
   }
 
@@ -174,3 +210,6 @@ export class KnownRecords {
     return this.#target;
   }
 }
+
+const TOO_MANY =
+  `More than ${MOST_READ} proxies have a record for this builder: nothing scales down before fewer have one`;

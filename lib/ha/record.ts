@@ -53,7 +53,7 @@ export interface RecordBody {
 
 /** A proxy's record as read. */
 export interface ProxyRecord {
-  /** The Lease that it stands in. */
+  /** The Lease that it stands in: see {@link keptOf}. */
   readonly lease: Lease;
   /** The process that wrote it; new with every start. */
   readonly identity: string;
@@ -61,7 +61,7 @@ export interface ProxyRecord {
   readonly podUid: string | undefined;
   /** How long it is good for without a change. */
   readonly expiryMs: number;
-  /** What it says; undefined if it cannot be read: written by another version of the program, or by hand. */
+  /** What it says; undefined if it is not read, or cannot be: written by another version of the program, or by hand. */
   readonly body: RecordBody | undefined;
 }
 
@@ -125,8 +125,48 @@ export function recordLease(
   };
 }
 
-/** Reads a record; undefined when it belongs to another StatefulSet of the same name, which is gone. */
-export function parseRecord(lease: Lease, target: RecordTarget): ProxyRecord | undefined {
+/** Longer texts are not read, in characters. A proxy writes 40 KB of 500 pods, which is the most that it may start. */
+const LONGEST_RECORD = 64 * 1024;
+
+/** The maximum of a Kubernetes name; proxies' identities are shorter. */
+const LONGEST_NAME = 253;
+
+/**
+ * The parts of a record's Lease that are needed again. Lists of who owns which field are not among them, and whoever may write
+ * Leases makes none of them long.
+ */
+export function keptOf({ metadata = {}, spec = {} }: Lease): Lease {
+  const { name, uid, resourceVersion } = metadata;
+  const short = (values: Readonly<Record<string, string>> = {}, keys: readonly string[], longest: number) =>
+    Object.fromEntries(keys.flatMap((key) => {
+      const value = values[key];
+      return value === undefined || value.length > longest ? [] : [[key, value]];
+    }));
+  return {
+    metadata: {
+      ...(name !== undefined && { name }),
+      ...(uid !== undefined && { uid }),
+      ...(resourceVersion !== undefined && { resourceVersion }),
+      labels: short(metadata.labels, [KIND_LABEL, NAME_LABEL, UID_LABEL], LONGEST_NAME),
+      annotations: {
+        ...short(metadata.annotations, [FORMAT_ANNOTATION, POD_ANNOTATION], LONGEST_NAME),
+        ...short(metadata.annotations, [RECORD_ANNOTATION], LONGEST_RECORD),
+      },
+    },
+    spec: {
+      ...(spec.holderIdentity !== undefined &&
+        { holderIdentity: spec.holderIdentity.slice(0, LONGEST_NAME) }),
+      ...(spec.leaseDurationSeconds !== undefined && { leaseDurationSeconds: spec.leaseDurationSeconds }),
+    },
+  };
+}
+
+/**
+ * Reads a record, but for what it says if that is not to be read; undefined when it belongs to another StatefulSet of the same
+ * name, which is gone.
+ */
+export function parseRecord(given: Lease, target: RecordTarget, isRead = true): ProxyRecord | undefined {
+  const lease = keptOf(given);
   const { metadata, spec } = lease;
   if (metadata?.labels?.[UID_LABEL] !== target.uid) return undefined;
   return {
@@ -134,7 +174,7 @@ export function parseRecord(lease: Lease, target: RecordTarget): ProxyRecord | u
     identity: spec?.holderIdentity ?? metadata.name ?? "",
     podUid: metadata.annotations?.[POD_ANNOTATION],
     expiryMs: (spec?.leaseDurationSeconds ?? LONGEST_EXPIRY_S) * 1000,
-    body: parseBody(metadata.annotations),
+    body: isRead ? parseBody(metadata.annotations) : undefined,
   };
 }
 

@@ -29,9 +29,18 @@ const LONGEST_GAP_PART = 1 / 4;
 /** No list is so old when it is taken in: until then it may have a record that is gone. */
 const GONE_MS = 300_000;
 
+/**
+ * The records of more proxies than this are not read: whoever may create Leases could forge any number. A record that is not
+ * read is treated as one that cannot be: it counts as busy on every ordinal, and consents to nothing.
+ */
+export const MOST_READ = 128;
+
 /** What is known of all proxies. */
 export class RecordExpiry {
-  readonly #seen = new Map<string, { record: ProxyRecord; seenMs: number; unchangedMs: number }>();
+  /** By the name of the Lease. */
+  readonly #seen = new Map<string, SeenRecord>();
+  /** The same as a list, until something changes. */
+  #all: readonly SeenRecord[] | undefined;
   #target: RecordTarget | undefined;
   #readMs: number | undefined;
   /** Records that a watch has lately shown to be gone, by name: the version of the deletion, and when it was seen. */
@@ -46,17 +55,19 @@ export class RecordExpiry {
 
   /** The resourceVersions have regressed: what was seen is not to be compared with what comes. */
   forget(): void {
+    this.#all = undefined;
     this.#seen.clear();
     this.#gone.clear();
   }
 
   /** All records, this proxy's own included. */
   get all(): readonly SeenRecord[] {
-    return [...this.#seen.values()].map(({ record, seenMs, unchangedMs }) => ({
-      ...record,
-      seenMs,
-      unchangedMs,
-    }));
+    return this.#all ??= [...this.#seen.values()];
+  }
+
+  /** The one that stands in the Lease of that name. */
+  named(name: string): SeenRecord | undefined {
+    return this.#seen.get(name);
   }
 
   /** A watch has reported a change. */
@@ -75,15 +86,18 @@ export class RecordExpiry {
     this.#readMs = Math.max(askedMs, this.#readMs ?? -Infinity);
     this.#take(leases, askedMs, nowMs);
     for (const lease of leases) {
-      const known = this.#seen.get(lease.metadata?.name ?? "");
-      if (known === undefined || versionOf(lease) !== versionOf(known.record.lease)) continue;
-      if (gapMs > Math.min(LONGEST_GAP_MS, known.record.expiryMs * LONGEST_GAP_PART)) continue;
+      const name = lease.metadata?.name ?? "";
+      const known = this.#seen.get(name);
+      if (known === undefined || versionOf(lease) !== versionOf(known.lease)) continue;
+      if (gapMs > Math.min(LONGEST_GAP_MS, known.expiryMs * LONGEST_GAP_PART)) continue;
       // Only time since the record was first seen like this.
-      known.unchangedMs += Math.max(0, Math.min(gapMs, askedMs - known.seenMs - known.unchangedMs));
+      const moreMs = Math.max(0, Math.min(gapMs, askedMs - known.seenMs - known.unchangedMs));
+      this.#seen.set(name, { ...known, unchangedMs: known.unchangedMs + moreMs });
     }
   }
 
   #take(leases: readonly Lease[], askedMs: number, nowMs: number): void {
+    this.#all = undefined;
     const names = new Set(leases.map(({ metadata }) => metadata?.name ?? ""));
     for (const [name, { seenMs }] of this.#seen) {
       if (!names.has(name) && seenMs <= askedMs) this.#seen.delete(name);
@@ -93,28 +107,33 @@ export class RecordExpiry {
 
   /** Late news of an earlier record of the same name says nothing of the present one. */
   #deleted(lease: Lease, nowMs: number): void {
+    this.#all = undefined;
     const name = lease.metadata?.name ?? "";
+    this.#gone.delete(name);
+    // The oldest comes first.
     for (const [other, { seenMs }] of this.#gone) {
-      if (nowMs - seenMs > GONE_MS) this.#gone.delete(other);
+      if (nowMs - seenMs <= GONE_MS) break;
+      this.#gone.delete(other);
     }
     this.#gone.set(name, { version: versionOf(lease), seenMs: nowMs });
     const known = this.#seen.get(name);
-    if (known !== undefined && !isNewer(versionOf(known.record.lease), versionOf(lease))) {
+    if (known !== undefined && !isNewer(versionOf(known.lease), versionOf(lease))) {
       this.#seen.delete(name);
     }
   }
 
   #set(lease: Lease, nowMs: number): void {
     if (this.#target === undefined) return;
-    const record = parseRecord(lease, this.#target);
     const name = lease.metadata?.name ?? "";
-    if (record === undefined) return;
+    const known = this.#seen.get(name);
+    if (known !== undefined && !isNewer(versionOf(lease), versionOf(known.lease))) return;
     const gone = this.#gone.get(name);
     if (gone !== undefined && !isNewer(versionOf(lease), gone.version)) return;
-    const known = this.#seen.get(name);
-    if (known === undefined || isNewer(versionOf(lease), versionOf(known.record.lease))) {
-      this.#seen.set(name, { record, seenMs: nowMs, unchangedMs: 0 });
-    }
+    const isRead = this.#seen.size < MOST_READ || known?.body !== undefined;
+    const record = parseRecord(lease, this.#target, isRead);
+    if (record === undefined) return;
+    this.#all = undefined;
+    this.#seen.set(name, { ...record, seenMs: nowMs, unchangedMs: 0 });
   }
 }
 

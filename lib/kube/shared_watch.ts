@@ -36,10 +36,23 @@ export class SharedWatch<T extends KubeObject> {
   /** The objects by name; undefined before the first list, and from a relist to the next. */
   #objects: Map<string, T> | undefined;
 
-  /** Starts nothing: `run` does. `keyOf` says which part an object is for; an object without a key is for none. */
-  constructor(collection: Collection, keyOf: (object: T) => string | undefined, ports: ReflectorPorts) {
+  /**
+   * Starts nothing: `run` does. `keyOf` says which part an object is for; an object without a key is for none. `keptOf` gives
+   * what is kept of an object, and passed on; all of it by default.
+   */
+  constructor(
+    collection: Collection,
+    keyOf: (object: T) => string | undefined,
+    ports: ReflectorPorts,
+    keptOf: (object: T) => T = (object) => object,
+  ) {
     this.#keyOf = keyOf;
-    this.#reflector = new Reflector<T>(collection, ports, (change) => this.#take(change));
+    this.#reflector = new Reflector<T>(collection, ports, (change) =>
+      this.#take(
+        change.type === "list"
+          ? { type: "list", items: change.items.map(keptOf) }
+          : { type: change.type, object: keptOf(change.object) },
+      ));
   }
 
   /** See {@link Reflector.synced}. */

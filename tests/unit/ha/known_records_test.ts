@@ -6,7 +6,9 @@ import { LEASES } from "../../../lib/miniature/objects.ts";
 import { noMetrics } from "../../../lib/base/metrics.ts";
 import { deleteDeadRecords } from "../../../lib/ha/dead_records.ts";
 import { KnownRecords, watchRecords } from "../../../lib/ha/known_records.ts";
+import { MOST_READ } from "../../../lib/ha/record_expiry.ts";
 import { RecordLists } from "../../../lib/ha/record_lists.ts";
+import { hasAnswered, mustAnswer, objects } from "../../../lib/ha/votes.ts";
 import { countedMetrics } from "../../support/counted_metrics.ts";
 import { FakeLeases } from "../../support/fake_leases.ts";
 import { BUSY, EXPIRY_MS, IDLE, leaseOf, nameOf, TARGET } from "../../support/ha.ts";
@@ -36,6 +38,7 @@ function setUp(recordExpiryMs = EXPIRY_MS) {
   watch.run(signal).catch(() => {});
   const known = new KnownRecords({
     clock,
+    log,
     metrics,
     watch,
     lists: new RecordLists([TARGET.name], { clock, leases }),
@@ -237,6 +240,8 @@ Deno.test("KnownRecords.watch() follows the records of the target, and tells of 
   told.length = 0;
   registry.delete(LEASES, TARGET.namespace, nameOf("b"), {});
   await clock.advance(0);
+  assert.deepEqual([told, names(known.all)], [["gone: b"], ["a"]]);
+  await clock.advance(100);
   assert.deepEqual(told, ["gone: b", "changed: a"]);
   regress();
   assert.deepEqual(known.all, [], "what was seen is forgotten");
@@ -244,6 +249,56 @@ Deno.test("KnownRecords.watch() follows the records of the target, and tells of 
   assert.deepEqual(names(known.all), ["a"], "and listed anew at once");
   await end();
   await running;
+});
+
+Deno.test("KnownRecords.watch() tells of the first change at once, and of more within 100 ms together", async () => {
+  const { clock, registry, known, told, signal, end } = setUp();
+  const running = known.watch(signal).catch(() => {});
+  await clock.advance(1_000);
+  const put = (identity: string) => {
+    const { metadata, spec } = leaseOf(identity);
+    const { ownerReferences: _, ...rest } = metadata!;
+    registry.create(LEASES, TARGET.namespace, { metadata: rest, spec }, { manager: "test" });
+  };
+  const steps = async (ms: number) => {
+    told.length = 0;
+    for (let at = 0; at < ms; at += 10) {
+      put(`${at}-of-${ms}`);
+      await clock.advance(10);
+    }
+    return told.length;
+  };
+  assert.equal(await steps(10), 1);
+  assert.equal(known.all.length, 1);
+  await clock.advance(1_000);
+  assert.equal(await steps(1_000), 11, "of 100 changes in a second");
+  assert.equal(known.all.length, 101);
+  assert.equal(known.all, known.all, "nothing is copied for who looks");
+  await clock.advance(1_000);
+  assert.equal(await steps(20), 1);
+  await known.list(signal);
+  assert.equal(told.length, 2, "a list is taken up at once");
+  await end();
+  await running;
+});
+
+Deno.test("KnownRecords counts what it does not read as busy everywhere, and says that there are too many", async () => {
+  const { leases, known, log, signal } = setUp();
+  leases.put(leaseOf("me"));
+  for (let i = 1; i < MOST_READ; i++) leases.put(leaseOf(`p${i}`));
+  await known.list(signal);
+  assert.deepEqual([known.use.highestBusy, log.records], [-1, []]);
+  for (let i = 0; i < 3; i++) leases.put(leaseOf(`forged-${i}`));
+  for (let i = 0; i < 2; i++) await known.list(signal);
+  assert.deepEqual([known.others.length, known.use.highestBusy], [MOST_READ + 2, Infinity]);
+  const unread = mustAnswer(known.all, "me").filter((record) => record.body === undefined);
+  assert.deepEqual(names(unread), ["forged-0", "forged-1", "forged-2"]);
+  assert.ok(unread.every((record) => !hasAnswered(record, "me", 1) && !objects(record, 0)));
+  assert.deepEqual(log.records.map(({ level, code }) => [level, code]), [["warn", "records_not_read"]]);
+  for (let i = 0; i < 3; i++) await leases.remove(await leases.get(nameOf(`forged-${i}`), signal), signal);
+  await known.list(signal);
+  assert.equal(known.use.highestBusy, -1);
+  assert.equal(log.records[1]!.code, "records_not_read_recovered");
 });
 
 Deno.test("KnownRecords only forgets when the resourceVersions regress before the first watch", async () => {
@@ -260,6 +315,7 @@ Deno.test("KnownRecords.listLately() takes over its own records of a list that s
   const [first, second] = [TARGET, { ...TARGET, name: "b2", uid: "sts-2" }].map((target) => {
     const known = new KnownRecords({
       clock,
+      log: recordingLog(),
       metrics: noMetrics,
       watch: {} as never,
       lists,

@@ -1,7 +1,7 @@
 /** Tests of what a proxy sees of all records, and of when one has expired. @module */
 import assert from "node:assert/strict";
-import { isExpired, RecordExpiry } from "../../../lib/ha/record_expiry.ts";
-import { BUSY, EXPIRY_MS, IDLE, leaseOf, TARGET, versionOf } from "../../support/ha.ts";
+import { isExpired, MOST_READ, RecordExpiry } from "../../../lib/ha/record_expiry.ts";
+import { BUSY, EXPIRY_MS, IDLE, leaseOf, nameOf, TARGET, versionOf } from "../../support/ha.ts";
 
 const lease = versionOf(leaseOf("a"), 5);
 
@@ -226,4 +226,20 @@ Deno.test("RecordExpiry: a list that was asked for before another one makes no t
   records.listed([lease], 55_000, 61_000);
   records.listed([lease], 65_000, 65_000);
   assert.equal(records.all[0]?.unchangedMs, 5_000);
+});
+
+Deno.test("RecordExpiry reads no more than MOST_READ records: those that it has read stay read, others take their places", () => {
+  const records = seen();
+  const of = (name: string, version: number, body = IDLE) => versionOf(leaseOf(name, body), version);
+  const read = () => records.all.filter(({ body }) => body !== undefined).map(({ identity }) => identity);
+  for (let i = 0; i < MOST_READ + 2; i++) records.changed({ type: "set", object: of(`p${i}`, i + 1) }, 0);
+  assert.deepEqual([records.all.length, read().length], [MOST_READ + 2, MOST_READ]);
+  assert.ok(!read().includes(`p${MOST_READ}`) && !read().includes(`p${MOST_READ + 1}`));
+  records.changed({ type: "set", object: of("p0", 1_000, BUSY) }, 0);
+  records.changed({ type: "set", object: of(`p${MOST_READ}`, 1_001, BUSY) }, 0);
+  assert.deepEqual(records.named(nameOf("p0"))!.body, BUSY);
+  assert.equal(records.named(nameOf(`p${MOST_READ}`))!.body, undefined);
+  for (const gone of ["p1", "p2", "p3"]) records.changed({ type: "gone", object: of(gone, 2_000) }, 0);
+  records.changed({ type: "set", object: of(`p${MOST_READ}`, 2_001, BUSY) }, 0);
+  assert.deepEqual(records.named(nameOf(`p${MOST_READ}`))!.body, BUSY);
 });

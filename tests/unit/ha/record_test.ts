@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  keptOf,
   leaseMetadata,
   leaseName,
   parseRecord,
@@ -14,7 +15,7 @@ import {
 } from "../../../lib/ha/record.ts";
 import type { Lease } from "../../../lib/kube/types.ts";
 import { parseLabelSelector } from "../../../lib/miniature/selectors.ts";
-import { BUSY, leaseOf, TARGET } from "../../support/ha.ts";
+import { BUSY, leaseOf, TARGET, versionOf } from "../../support/ha.ts";
 
 const PREFIX = "buildkitd-autoscaler.earthbuild.dev";
 
@@ -258,4 +259,33 @@ Deno.test("recordsSelector() finds the records of all, and recordKeyOf() tells w
   }
   assert.equal(recordsSelector(["b"]), recordSelector({ name: "b" }));
   assert.equal(recordKeyOf({}), undefined);
+});
+
+Deno.test("keptOf() keeps what a record says and what deletes it, and nothing that is longer than a proxy writes it", () => {
+  const big = "x".repeat(1_000_000);
+  const { metadata, spec } = versionOf(leaseOf("a", BUSY, { podUid: "pod" }), 5);
+  const lease = { metadata: { ...metadata, labels: { ...metadata!.labels, big } }, spec: spec! };
+  assert.deepEqual(parseRecord(keptOf(lease), TARGET), parseRecord(lease, TARGET));
+  assert.equal(recordKeyOf(keptOf(lease)), recordKey(TARGET));
+  assert.deepEqual(keptOf(lease).metadata!.uid, "uid-1");
+  const forged: Lease = {
+    metadata: {
+      ...metadata,
+      managedFields: [{ manager: big }],
+      annotations: Object.fromEntries(
+        [...Object.keys(metadata!.annotations!), "big"].map((name) => [name, big]),
+      ),
+    },
+    spec: { ...spec, holderIdentity: big },
+  };
+  assert.ok(JSON.stringify(keptOf(forged)).length < 1_000);
+  assert.equal(parseRecord(forged, TARGET)!.body, undefined);
+  // 500 pods, which is the most that a proxy may start, with sessions on each.
+  const inUse = Array.from(
+    { length: 500 },
+    (_, ordinal) => ({ ordinal, busy: false, idleMs: 12_345_678.123456 }),
+  );
+  const sessions = Object.fromEntries(inUse.map(({ ordinal }) => [ordinal, 1_000]));
+  const full = { ...BUSY, inUse, sessions };
+  assert.deepEqual(parseRecord(leaseOf("a", full), TARGET)!.body, full);
 });
