@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Clock } from "../base/clock.ts";
+import { type Clock, setSilenceTimer } from "../base/clock.ts";
 import type { Ending } from "../base/ending.ts";
 import type { Conn } from "../base/network.ts";
 import { PrefixedConn } from "../base/prefixed_conn.ts";
@@ -44,7 +44,7 @@ export async function openingOf(tcp: Conn, clock: Clock, cut: Ending): Promise<O
     end();
   };
   const limit = (ms: number) =>
-    clock.setTimer(ms, () => {
+    setSilenceTimer(clock, ms, () => {
       isLate = true;
       onCut();
     });

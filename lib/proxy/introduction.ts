@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { CancelTimer, Clock } from "../base/clock.ts";
+import { type CancelTimer, type Clock, setSilenceTimer } from "../base/clock.ts";
 import type { Caller } from "../target/seats.ts";
 
 /** A client that sends nothing is taken for one that needs a pod after this long, in ms from its connection on. */
@@ -73,7 +73,7 @@ export class Introduction {
   #limit(ms: number): void {
     if (this.#over) return;
     this.#stop();
-    this.#cancelTimer = this.#clock.setTimer(ms, () => this.#say(undefined));
+    this.#cancelTimer = setSilenceTimer(this.#clock, ms, () => this.#say(undefined));
   }
 
   /** Keeps nothing of the timer: a wait may be long. */

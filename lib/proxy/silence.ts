@@ -21,14 +21,15 @@ export function onSilence(
 ): CancelTimer {
   if (timeoutMs === 0) return cancelNothing;
   let lastBytes = -1;
-  let changedMs = clock.nowMs();
+  /** Looks since the last change: while the process stands still there are none, but bytes may come. */
+  let looks = 0;
   let cancel: CancelTimer;
   const look = () => {
     const bytes = traffic.upstreamBytes + traffic.downstreamBytes;
     if (bytes !== lastBytes) {
       lastBytes = bytes;
-      changedMs = clock.nowMs();
-    } else if (clock.nowMs() - changedMs >= timeoutMs) return onSilent();
+      looks = 0;
+    } else if (++looks === LOOKS) return onSilent();
     cancel = clock.setTimer(timeoutMs / LOOKS, look);
   };
   cancel = clock.setTimer(timeoutMs / LOOKS, look);

@@ -101,6 +101,23 @@ Deno.test("openingOf() takes a silent client for one that needs a pod, and loses
   assert.equal(stage.clock.pending, 0);
 });
 
+Deno.test("openingOf() takes a request that came while the process stood still for HTTP/1.1", async () => {
+  for (const begun of ["", "GE"]) {
+    const stage = new Stage();
+    await stage.send(begun);
+    // The runtime fires timers that are due before it reads what waits in the sockets.
+    stage.clock.setTimer(
+      begun === "" ? SILENT_MS : 10_000,
+      () => void stage.client.send("GET / HTTP/1.1\r\n".slice(begun.length)),
+    );
+    stage.clock.freeze(20_000);
+    await stage.clock.advance(0);
+    assert.equal(stage.opening?.kind, "http");
+    assert.equal(await read(stage.opening!.conn, 16), "GET / HTTP/1.1\r\n");
+    assert.equal(stage.clock.pending, 0);
+  }
+});
+
 Deno.test("openingOf() waits longer for a method that has begun, but not for HTTP/2", async () => {
   const slow = new Stage();
   for (const letter of "GET") {

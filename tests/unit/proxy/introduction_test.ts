@@ -29,6 +29,16 @@ Deno.test("Introduction takes a silent client for one that needs a pod after 200
   }
 });
 
+Deno.test("Introduction hears what came while the process stood still before it takes a client for a silent one", async () => {
+  const { clock, told, introduction } = setUp();
+  introduction.start(undefined, false, true);
+  clock.setTimer(200, () => introduction.heard(BUILD));
+  clock.freeze(1_000);
+  await clock.advance(0);
+  assert.deepEqual(told, [BUILD]);
+  assert.equal(clock.pending, 0);
+});
+
 Deno.test("Introduction leaves no timer after its end, and begins none", async () => {
   const { clock, told, introduction } = setUp();
   introduction.start(undefined, false, true);

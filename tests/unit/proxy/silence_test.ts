@@ -43,6 +43,18 @@ for (const direction of ["upstreamBytes", "downstreamBytes"] as const) {
   });
 }
 
+Deno.test("onSilence() does not count the time in which the process stood still", async () => {
+  const { clock, traffic, state } = setUp();
+  await clock.advance(TIMEOUT_MS / 2);
+  clock.freeze(10 * TIMEOUT_MS);
+  await clock.advance(0);
+  traffic.upstreamBytes++; // it had come meanwhile
+  await clock.advance(TIMEOUT_MS - 1);
+  assert.equal(state.told, 0);
+  await clock.advance(TIMEOUT_MS / 10 + 1);
+  assert.equal(state.told, 1);
+});
+
 Deno.test("onSilence() never tells once it is cancelled, and never with a timeout of 0", async () => {
   const cancelled = setUp();
   await cancelled.clock.advance(TIMEOUT_MS / 2);
