@@ -95,7 +95,7 @@ function routed({ name, isCordoned, target }: PooledTarget): RoutedBuilder {
       return target.facts;
     },
     get othersQueuedSinceMs() {
-      return target.proxies.use().queuedSinceMs;
+      return target.proxies.othersQueuedSinceMs;
     },
     tellQueued: (sinceMs) => target.proxies.queuedSinceMs = sinceMs,
     subscribe: (listener) => target.subscribe(listener),

@@ -24,6 +24,7 @@ import {
   recordSelector,
   recordsSelector,
   type RecordTarget,
+  RENEWALS,
 } from "./record.ts";
 import type { RecordLists } from "./record_lists.ts";
 import { isExpired, MOST_READ, RecordExpiry, type SeenRecord } from "./record_expiry.ts";
@@ -47,6 +48,9 @@ export interface KnownRecordsPorts extends Pick<BuilderPorts, "clock" | "log" | 
  * the others' numbers change with each of their sessions.
  */
 const PAUSE_MS = 100;
+
+/** A record that is older than this part of its expiry was not renewed when it was due. */
+const MISSED_PART = 1.5 / RENEWALS;
 
 /** One watch of the records of several scale targets. */
 export function watchRecords(
@@ -116,6 +120,21 @@ export class KnownRecords {
   /** What the others have in use. */
   get use(): PeerUse {
     return this.#memory.use;
+  }
+
+  /**
+   * Since when the oldest queued session of the others waits; undefined if none is queued. One that has missed a renewal may
+   * be dead, and nobody leaves room to its clients for the whole expiry of its record.
+   */
+  get queuedSinceMs(): number | undefined {
+    const nowMs = this.#ports.clock.nowMs();
+    const sinceMs = this.others.map(({ body, seenMs, expiryMs }) =>
+      body?.queuedMs === undefined || nowMs - seenMs > expiryMs * MISSED_PART
+        ? Infinity
+        : seenMs - body.queuedMs
+    );
+    const oldestMs = Math.min(...sinceMs);
+    return oldestMs === Infinity ? undefined : oldestMs;
   }
 
   /** What proxies that have gone had in use. */

@@ -20,8 +20,8 @@ import type { ReplicaCount } from "../scaler/replica_count.ts";
 import { removePredecessor } from "./dead_records.ts";
 import type { KnownRecords } from "./known_records.ts";
 import { outwait } from "./outwait.ts";
-import { type OwnRecord, RecordGone, RecordLapsed, RENEWALS } from "./own_record.ts";
-import type { RecordTarget } from "./record.ts";
+import { type OwnRecord, RecordGone, RecordLapsed } from "./own_record.ts";
+import { type RecordTarget, RENEWALS } from "./record.ts";
 import { isAlone, untilAllowed } from "./alone.ts";
 import type { MemberState, Standing, StandingSettings } from "./standing.ts";
 

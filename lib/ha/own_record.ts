@@ -15,7 +15,7 @@ import { isNewer } from "../scaler/agreement.ts";
 import type { CountReader } from "../scaler/count_reader.ts";
 import type { CountWrites } from "./count_writes.ts";
 import type { KnownRecords } from "./known_records.ts";
-import { recordLease, type RecordTarget } from "./record.ts";
+import { recordLease, type RecordTarget, RENEWALS } from "./record.ts";
 import type { Renewal, Standing } from "./standing.ts";
 import type { Statement } from "./statement.ts";
 import type { RecordLifetime } from "./token_end.ts";
@@ -55,9 +55,6 @@ export interface OwnRecordPorts extends Pick<BasePorts, "clock"> {
   /** Told when the record's version is older than before: the API's data was restored from a backup. */
   readonly count: Pick<CountReader, "regressed">;
 }
-
-/** The record is renewed at least this many times within its expiry: every 30 s of 5 min. */
-export const RENEWALS = 10;
 
 /** No two writes of the record are closer together, in ms, unless somebody waits for an answer. */
 const RATE_MS = 500;

@@ -83,9 +83,6 @@ export class PeerMemory {
   }
 
   #fold(alive: readonly SeenRecord[]): PeerUse {
-    const queued = alive.flatMap(({ body, seenMs }) =>
-      body?.queuedMs === undefined ? [] : [seenMs - body.queuedMs]
-    );
     const lastUsedMs = new Map(this.#inheritedMs);
     let lastNeededMs = this.#inheritedNeedMs;
     for (const { usedMs, neededMs } of this.#said.values()) {
@@ -99,7 +96,6 @@ export class PeerMemory {
       highestBusy: Math.max(-1, ...busy),
       needing: alive.reduce((sum, { body }) => sum + (body?.needing ?? 0), 0),
       sessions: sessionsOf(alive),
-      queuedSinceMs: queued.length === 0 ? undefined : Math.min(...queued),
       lastNeededMs,
       lastUsedMs,
       knownSinceMs: this.#knownSinceMs,

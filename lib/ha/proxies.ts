@@ -154,6 +154,11 @@ export class Proxies implements Peers {
     return this.#records.others;
   }
 
+  /** See {@link KnownRecords.queuedSinceMs}. */
+  get othersQueuedSinceMs(): number | undefined {
+    return this.#records.queuedSinceMs;
+  }
+
   /** See {@link Statement.queuedSinceMs}. */
   set queuedSinceMs(sinceMs: number | undefined) {
     this.#statement.queuedSinceMs = sinceMs;

@@ -65,6 +65,9 @@ export interface ProxyRecord {
   readonly body: RecordBody | undefined;
 }
 
+/** A record is renewed at least this many times within its expiry: every 30 s of 5 min. */
+export const RENEWALS = 10;
+
 /** The layout of the record. One that is not known counts as busy everywhere. */
 const FORMAT = "1";
 

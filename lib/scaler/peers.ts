@@ -12,8 +12,6 @@ export interface PeerUse {
   readonly highestBusy: number;
   /** Their sessions that count for the load of a pod, by ordinal. */
   readonly sessions: ReadonlyMap<number, number>;
-  /** Since when the oldest of their queued sessions waits; undefined if none is queued. */
-  readonly queuedSinceMs: number | undefined;
   /** Their held sessions that call for a pod. */
   readonly needing: number;
   /** When the last of those ceased to call for one; -Infinity if there was none. */

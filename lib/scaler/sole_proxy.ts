@@ -11,7 +11,6 @@ export function soleProxy(placement: Placement, startedMs: number): Peers {
   const use: PeerUse = {
     highestBusy: -1,
     sessions: new Map(),
-    queuedSinceMs: undefined,
     needing: 0,
     lastNeededMs: -Infinity,
     lastUsedMs: new Map(),

@@ -121,6 +121,40 @@ Deno.test("KnownRecords.inherited is what a proxy that has gone had in use", asy
   assert.deepEqual(known.others, []);
 });
 
+Deno.test("KnownRecords: since when the oldest queued session of the others waits", async () => {
+  const { clock, leases, known, signal, end } = setUp();
+  assert.equal(known.queuedSinceMs, undefined);
+  await clock.advance(9_000);
+  leases.put(leaseOf("me", { ...IDLE, queuedMs: 9_000 }));
+  leases.put(leaseOf("a", { ...IDLE, queuedMs: 2_000 }));
+  leases.put(leaseOf("b", { ...IDLE, queuedMs: 500 }));
+  leases.put(leaseOf("c"));
+  await known.list(signal);
+  const since = clock.nowMs() - 2_000;
+  assert.equal(known.queuedSinceMs, since);
+  await clock.advance(1_000);
+  assert.equal(known.queuedSinceMs, since, "it waits since then, however old the record is");
+  leases.put(leaseOf("a"));
+  await known.list(signal);
+  assert.equal(known.queuedSinceMs, since + 1_500);
+  await end();
+});
+
+Deno.test("KnownRecords: a proxy that has missed a renewal has nobody queued, long before its record expires", async () => {
+  for (const expiryMs of [EXPIRY_MS, 20_000]) {
+    const { clock, leases, known, signal, end } = setUp();
+    leases.put(leaseOf("dead", { ...IDLE, queuedMs: 0 }, { expiryMs }));
+    await known.list(signal);
+    // Each record is renewed ten times within its expiry.
+    await clock.advance(expiryMs * 0.15);
+    assert.equal(known.queuedSinceMs, clock.nowMs() - expiryMs * 0.15);
+    await clock.advance(1);
+    assert.equal(known.queuedSinceMs, undefined);
+    assert.deepEqual(names(known.others), ["dead"]);
+    await end();
+  }
+});
+
 Deno.test("deleteDeadRecords(): a leader deletes the record of a dead proxy when it has expired, and no other", async () => {
   const { clock, leases, known, log, metrics, collect, end } = setUp();
   for (const identity of ["me", "dead", "live"]) leases.put(leaseOf(identity, BUSY));

@@ -24,7 +24,6 @@ Deno.test("PeerMemory: without other proxies nothing is known", () => {
   assert.deepEqual(memory.use, {
     highestBusy: -1,
     sessions: new Map(),
-    queuedSinceMs: undefined,
     needing: 0,
     lastNeededMs: -Infinity,
     lastUsedMs: new Map(),
@@ -177,16 +176,4 @@ Deno.test("PeerMemory: the sessions of all by ordinal, one for each busy ordinal
   assert.deepEqual(memory.use.sessions, new Map([[0, 4], [2, 2]]));
   memory.update([], 200);
   assert.deepEqual(memory.use.sessions, new Map());
-});
-
-Deno.test("PeerMemory: since when the oldest queued session of all waits", () => {
-  const memory = new PeerMemory(0);
-  memory.update([
-    seen("a", { queuedMs: 2_000 }, 9_000),
-    seen("b", { queuedMs: 500 }, 7_000),
-    seen("c", IDLE, 100),
-  ], 9_000);
-  assert.equal(memory.use.queuedSinceMs, 6_500);
-  memory.update([seen("c", IDLE, 100)], 10_000);
-  assert.equal(memory.use.queuedSinceMs, undefined);
 });

@@ -150,7 +150,7 @@ Deno.test("Several targets: each sees only its own pods, and each proxy the sess
   two.targets[0]!.proxies.queuedSinceMs = clock.nowMs();
   await clock.advance(1_000);
   assert.deepEqual(loads(), [[], [[0, 2]]], "also where the pod is as busy as before");
-  const queued = one.targets.map(({ proxies }) => proxies.use().queuedSinceMs);
+  const queued = one.targets.map(({ proxies }) => proxies.othersQueuedSinceMs);
   assert.ok(clock.nowMs() - queued[0]! >= 1_000 && clock.nowMs() - queued[0]! <= 2_000);
   assert.equal(queued[1], undefined);
   await clock.advance(90_000);
