@@ -1,6 +1,6 @@
 /**
- * Deletes the records of dead proxies: the leader those that have expired, and a restarted container that of its
- * predecessor in the same pod. That process is dead for certain, so nobody need wait for its record to expire.
+ * Deletes the records of dead proxies: the leader those that have expired, also of builders that nobody names any more, and
+ * a restarted container that of its predecessor in the same pod. That process is dead for certain, so nobody need wait for its record to expire.
  *
  * @module
  */
@@ -9,9 +9,17 @@ import { messageOf } from "../base/errors.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { ApiError } from "../kube/api_error.ts";
 import type { LeaseApi } from "../kube/leases.ts";
+import type { Election } from "./election.ts";
 import type { KnownRecords } from "./known_records.ts";
-import { parseRecord, recordSelector, type RecordTarget } from "./record.ts";
-import { isExpired, type SeenRecord } from "./record_expiry.ts";
+import {
+  ALL_RECORDS,
+  parseRecord,
+  recordKey,
+  recordKeyOf,
+  recordSelector,
+  type RecordTarget,
+} from "./record.ts";
+import { isExpired, RecordExpiry, type SeenRecord } from "./record_expiry.ts";
 
 /** What expired records are deleted with. */
 export interface DeadRecordsPorts extends Pick<BasePorts, "clock" | "log"> {
@@ -45,14 +53,62 @@ export async function deleteDeadRecords(
     await sleep(clock, periodMs, signal);
     if (!lead.leads || records.all.length <= 1) continue;
     try {
-      for (const record of (await records.listLately(periodMs / 2, signal)).filter(isDead)) {
-        await leases.remove(record.lease, signal);
-        log.info("stale_record_deleted", { proxy: record.identity });
-      }
+      await deleteAll((await records.listLately(periodMs / 2, signal)).filter(isDead), leases, log, signal);
     } catch (error) {
       signal.throwIfAborted();
       if (!isGoneOrChanged(error)) log.debug("records_cleanup_failed", { cause: messageOf(error) });
     }
+  }
+}
+
+/** How often a leader looks for the records of builders that it does not name, in ms, while it knows of none. */
+const LOOK_MS = 300_000;
+
+/** No read follows another one sooner, in ms, whatever a record says of its expiry. */
+const LEAST_READ_MS = 1_000;
+
+/**
+ * While this process leads, deletes the expired records of builders that it does not name (`names` are those that it does): of
+ * a builder that nobody names any more, no other proxy ever reads them. Those of another release in the same namespace are
+ * judged by the same rule, and no live proxy lets its record expire.
+ */
+export async function deleteAbandonedRecords(
+  names: readonly string[],
+  { clock, log, leases, election }: Pick<DeadRecordsPorts, "clock" | "log" | "leases"> & {
+    readonly election: Pick<Election, "holdsLease">;
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  const named = new Set(names.map((name) => recordKey({ name })));
+  const records = new RecordExpiry(true);
+  for (let periodMs = LOOK_MS;;) {
+    await sleep(clock, periodMs, signal);
+    if (!election.holdsLease) continue;
+    try {
+      const askedMs = clock.nowMs();
+      const all = await leases.list(ALL_RECORDS, signal);
+      records.listed(all.filter((lease) => !named.has(recordKeyOf(lease)!)), askedMs, clock.nowMs());
+      const expiriesMs = records.all.map(({ expiryMs }) => expiryMs);
+      periodMs = expiriesMs.length === 0
+        ? LOOK_MS
+        : Math.max(LEAST_READ_MS, Math.min(READ_MS, ...expiriesMs.map((ms) => ms / READS)));
+      await deleteAll(records.all.filter(isExpired), leases, log, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isGoneOrChanged(error)) log.debug("records_cleanup_failed", { cause: messageOf(error) });
+    }
+  }
+}
+
+async function deleteAll(
+  dead: readonly SeenRecord[],
+  leases: LeaseApi,
+  log: DeadRecordsPorts["log"],
+  signal: AbortSignal,
+): Promise<void> {
+  for (const record of dead) {
+    await leases.remove(record.lease, signal);
+    log.info("stale_record_deleted", { proxy: record.identity });
   }
 }
 

@@ -84,9 +84,12 @@ export function recordSelector({ name }: Pick<RecordTarget, "name">): string {
   return recordsSelector([name]);
 }
 
+/** A label that finds the records of all scale targets of a namespace. */
+export const ALL_RECORDS = `${KIND_LABEL}=proxy`;
+
 /** Labels that find those of several scale targets. */
 export function recordsSelector(names: readonly string[]): string {
-  return `${selectorOf(NAME_LABEL, names.map(labelValue))},${KIND_LABEL}=proxy`;
+  return `${selectorOf(NAME_LABEL, names.map(labelValue))},${ALL_RECORDS}`;
 }
 
 /** What tells the records of one scale target from those of others: a label's value. */
@@ -166,18 +169,22 @@ export function keptOf({ metadata = {}, spec = {} }: Lease): Lease {
 
 /**
  * Reads a record, but for what it says if that is not to be read; undefined when it belongs to another StatefulSet of the same
- * name, which is gone.
+ * name than `target`, which is gone.
  */
-export function parseRecord(given: Lease, target: RecordTarget, isRead = true): ProxyRecord | undefined {
+export function parseRecord(lease: Lease, target: RecordTarget, isRead = true): ProxyRecord | undefined {
+  return lease.metadata?.labels?.[UID_LABEL] === target.uid ? parseAnyRecord(lease, isRead) : undefined;
+}
+
+/** Reads a record, whichever StatefulSet it belongs to; but for what it says if that is not to be read. */
+export function parseAnyRecord(given: Lease, isRead = true): ProxyRecord {
   const lease = keptOf(given);
   const { metadata, spec } = lease;
-  if (metadata?.labels?.[UID_LABEL] !== target.uid) return undefined;
   return {
     lease,
-    identity: spec?.holderIdentity ?? metadata.name ?? "",
-    podUid: metadata.annotations?.[POD_ANNOTATION],
+    identity: spec?.holderIdentity ?? metadata?.name ?? "",
+    podUid: metadata?.annotations?.[POD_ANNOTATION],
     expiryMs: (spec?.leaseDurationSeconds ?? LONGEST_EXPIRY_S) * 1000,
-    body: isRead ? parseBody(metadata.annotations) : undefined,
+    body: isRead ? parseBody(metadata?.annotations) : undefined,
   };
 }
 

@@ -7,7 +7,7 @@
 import type { Change } from "../kube/reflector.ts";
 import type { Lease } from "../kube/types.ts";
 import { isNewer } from "../scaler/agreement.ts";
-import { parseRecord, type ProxyRecord, type RecordTarget } from "./record.ts";
+import { parseAnyRecord, parseRecord, type ProxyRecord, type RecordTarget } from "./record.ts";
 
 /** A record with what this proxy has observed of it. */
 export interface SeenRecord extends ProxyRecord {
@@ -41,10 +41,16 @@ export class RecordExpiry {
   readonly #seen = new Map<string, SeenRecord>();
   /** The same as a list, until something changes. */
   #all: readonly SeenRecord[] | undefined;
+  readonly #ofAll: boolean;
   #target: RecordTarget | undefined;
   #readMs: number | undefined;
   /** Records that a watch has lately shown to be gone, by name: the version of the deletion, and when it was seen. */
   readonly #gone = new Map<string, { readonly version: string; readonly seenMs: number }>();
+
+  /** Takes in nothing before its `target` is known; with `ofAll`, the records of all scale targets. */
+  constructor(ofAll = false) {
+    this.#ofAll = ofAll;
+  }
 
   /** The scale target; with another one everything is forgotten. */
   set target(target: RecordTarget) {
@@ -123,14 +129,15 @@ export class RecordExpiry {
   }
 
   #set(lease: Lease, nowMs: number): void {
-    if (this.#target === undefined) return;
     const name = lease.metadata?.name ?? "";
     const known = this.#seen.get(name);
     if (known !== undefined && !isNewer(versionOf(lease), versionOf(known.lease))) return;
     const gone = this.#gone.get(name);
     if (gone !== undefined && !isNewer(versionOf(lease), gone.version)) return;
     const isRead = this.#seen.size < MOST_READ || known?.body !== undefined;
-    const record = parseRecord(lease, this.#target, isRead);
+    const record = this.#ofAll
+      ? parseAnyRecord(lease, isRead)
+      : this.#target && parseRecord(lease, this.#target, isRead);
     if (record === undefined) return;
     this.#all = undefined;
     this.#seen.set(name, { ...record, seenMs: nowMs, unchangedMs: 0 });

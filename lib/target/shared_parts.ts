@@ -8,6 +8,7 @@ import type { BasePorts } from "../base/ports.ts";
 import { randomName } from "../base/random.ts";
 import type { TaskGroup } from "../base/task_group.ts";
 import { CountWrites } from "../ha/count_writes.ts";
+import { deleteAbandonedRecords } from "../ha/dead_records.ts";
 import { Election, type ElectionTimes } from "../ha/election.ts";
 import { watchRecords } from "../ha/known_records.ts";
 import { RecordLists } from "../ha/record_lists.ts";
@@ -45,6 +46,7 @@ export class SharedParts {
   /** Targets join a few at a time. */
   readonly places: JoinPlaces;
   readonly #records: SharedWatch<Lease>;
+  readonly #deleteAbandoned: (signal: AbortSignal) => Promise<void>;
 
   /** Starts nothing: `start` does. `targets` are all of the process, in their order. */
   constructor(
@@ -68,6 +70,7 @@ export class SharedParts {
       leases,
       identity,
     });
+    this.#deleteAbandoned = (signal) => deleteAbandonedRecords(names, { ...ports, leases, election }, signal);
     this.ofProxies = { identity, election, watch, lists, countWrites: new CountWrites() };
     this.places = new JoinPlaces(ports.clock);
   }
@@ -77,5 +80,6 @@ export class SharedParts {
     tasks.run("pods", (signal) => this.slices.run(signal));
     tasks.run("records", (signal) => this.#records.run(signal));
     tasks.run("election", (signal) => this.election.run(signal));
+    tasks.run("abandoned records", (signal) => this.#deleteAbandoned(signal));
   }
 }

@@ -163,3 +163,17 @@ Deno.test("a builder that the leader does not name is lowered by a proxy that st
   assert.match(await drains!.check("/livez", "proxies:b2"), /leader iiiiiiiiiiii/);
   running.close();
 });
+
+Deno.test("a program that was killed: the one that follows with fewer builders deletes all of its records", async () => {
+  await using killed = new VirtualProgram({ builders: ["b1", "b2"] });
+  await killed.start();
+  await killed.pass(5_000);
+  killed.http.set("refused");
+  await killed.stopNow();
+  await killed.pass(10_000);
+  assert.equal(killed.leases("proxy").length, 2);
+  await using program = new VirtualProgram({ beside: killed, at: OTHER, settings: { builders: "b1" } });
+  await program.start();
+  await killed.pass(15 * MINUTE_MS);
+  assert.deepEqual(killed.leases("proxy").map(({ spec }) => spec.holderIdentity), ["rrrrrrrrrrrr"]);
+});
