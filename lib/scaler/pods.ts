@@ -11,6 +11,7 @@ import type { Backend } from "./backends.ts";
 import {
   checked,
   dialFailed,
+  dialled,
   type HealthAnswer,
   isReady,
   type PodHealth,
@@ -155,7 +156,12 @@ export class Pods {
 
   /** A dial to a pod has failed although it was ready. */
   dialFailed(uid: string): void {
-    this.#setHealth(uid, dialFailed(this.healthOf(uid)));
+    this.#setHealth(uid, dialFailed(this.healthOf(uid), this.#clock.nowMs()));
+  }
+
+  /** A dial to a pod has succeeded. */
+  dialled(uid: string): void {
+    this.#setHealth(uid, dialled(this.healthOf(uid)));
   }
 
   #setHealth(uid: string, health: PodHealth): void {

@@ -11,7 +11,11 @@ export type ReadinessMode = "pod" | "grpc" | "auto";
 /** Missed checks in a row that take a pod out. */
 export const MISSED_LIMIT = 3;
 
-/** What health checks have shown of one pod. */
+/** A pod that refuses so many connections in a row, for so long from the first to the last, in ms, is out. */
+const REFUSED_LIMIT = 3;
+const REFUSING_MS = 10_000;
+
+/** What health checks and dials have shown of one pod. */
 export interface PodHealth {
   /** It has answered SERVING since the last failed dial, and since the pod was last not ready. */
   readonly served: boolean;
@@ -21,10 +25,22 @@ export interface PodHealth {
   readonly unhealthy: boolean;
   /** The daemon has no health service, or speaks only TLS: its condition decides. */
   readonly unsupported: boolean;
+  /** Dials that have failed in a row, and when the first of them did, monotonic ms. */
+  readonly refused: { readonly dials: number; readonly sinceMs: number };
+  /** So many have failed that the condition is not trusted. Only a connection ends this. */
+  readonly refuses: boolean;
 }
 
+const NOT_REFUSED = { refused: { dials: 0, sinceMs: 0 }, refuses: false };
+
 /** Before the first check. */
-export const UNCHECKED: PodHealth = { served: false, missed: 0, unhealthy: false, unsupported: false };
+export const UNCHECKED: PodHealth = {
+  served: false,
+  missed: 0,
+  unhealthy: false,
+  unsupported: false,
+  ...NOT_REFUSED,
+};
 
 /** How one check ended. */
 export type HealthAnswer =
@@ -55,27 +71,33 @@ function missed(health: PodHealth): PodHealth {
   return health.served ? { ...health, missed: Math.min(health.missed + 1, MISSED_LIMIT) } : health;
 }
 
-/** The health after a dial that has failed. */
-export function dialFailed(health: PodHealth): PodHealth {
-  return { ...health, served: false, unhealthy: true };
+/** The health after a dial that has failed, at this monotonic time in ms. */
+export function dialFailed(health: PodHealth, nowMs: number): PodHealth {
+  const dials = health.refused.dials + 1;
+  const sinceMs = dials === 1 ? nowMs : health.refused.sinceMs;
+  const refuses = health.refuses || (dials >= REFUSED_LIMIT && nowMs >= sinceMs + REFUSING_MS);
+  return { ...health, served: false, unhealthy: true, refused: { dials, sinceMs }, refuses };
+}
+
+/** The health after a dial that has succeeded. */
+export function dialled(health: PodHealth): PodHealth {
+  return health.refused.dials === 0 ? health : { ...health, ...NOT_REFUSED };
 }
 
 /** The health after the pod has become not ready: its container may have been restarted, and listens before it serves. */
 export function unready(health: PodHealth): PodHealth {
-  return { ...health, served: false };
+  return { ...health, served: false, ...NOT_REFUSED };
+}
+
+/** Whether the daemon's health service has no say. */
+export function conditionDecides(mode: ReadinessMode, { unsupported }: PodHealth): boolean {
+  return mode === "pod" || (mode === "auto" && unsupported);
 }
 
 /** May the pod take new sessions? Never when it is being deleted. */
 export function isReady(mode: ReadinessMode, backend: Backend, health: PodHealth): boolean {
   if (backend.terminating) return false;
+  if (conditionDecides(mode, health)) return backend.ready && !health.refuses;
   const answers = health.served && health.missed < MISSED_LIMIT;
-  switch (mode) {
-    case "pod":
-      return backend.ready;
-    case "grpc":
-      return answers;
-    case "auto":
-      if (health.unsupported) return backend.ready;
-      return health.served ? answers : backend.ready && !health.unhealthy;
-  }
+  return mode === "grpc" || health.served ? answers : backend.ready && !health.unhealthy;
 }

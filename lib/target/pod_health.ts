@@ -1,19 +1,21 @@
 /**
  * Checks the health of the daemons: often while a session waits for a pod, every 5 s while a pod has sessions or is stuck,
- * never otherwise. `lib/scaler/readiness.ts` says what the answers mean.
+ * never otherwise. Where the pod's condition decides, it only connects, and only while the pod is out because it refuses
+ * connections. `lib/scaler/readiness.ts` says what the answers mean.
  *
  * @module
  */
 import { anySignal } from "../base/any_signal.ts";
 import { backoffMs } from "../base/backoff.ts";
 import { deadline } from "../base/clock.ts";
+import { close } from "../base/conn.ts";
 import { TimeoutError } from "../base/errors.ts";
 import { Notifier } from "../base/notifier.ts";
 import type { BasePorts } from "../base/ports.ts";
 import type { Backend } from "../scaler/backends.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { StateRunner } from "../scaler/state_runner.ts";
-import { type HealthAnswer, MISSED_LIMIT, type PodHealth } from "../scaler/readiness.ts";
+import { conditionDecides, type HealthAnswer, MISSED_LIMIT, type PodHealth } from "../scaler/readiness.ts";
 import { checkHealth } from "./health_check.ts";
 import type { Dialler } from "./dial.ts";
 import { DialError } from "./seats.ts";
@@ -39,6 +41,9 @@ const WAITING_FORWARDED = { baseMs: 500, capMs: 2_000 };
 
 /** The same while nobody waits, and a pod has sessions or is stuck. */
 const RUNNING_INTERVAL_MS = 5_000;
+
+/** How one check ended: as the daemon answers, without a byte, or with the connection that was all that was asked for. */
+type Asked = HealthAnswer | "closed" | "connected";
 
 /** The longest time of one check. A daemon that listens and does not answer yet is then asked again. */
 const CHECK_TIMEOUT_MS = 4_000;
@@ -144,24 +149,26 @@ export class PodHealthChecks {
   }
 
   #needed({ addresses, terminating, ordinal }: Backend, health: PodHealth): boolean {
-    const { placement: { usage }, state } = this.#ports;
+    const { placement: { usage, pods }, state } = this.#ports;
     if (terminating || addresses.length === 0) return false;
-    // With `--readiness grpc` nothing else can make the pod ready, so the daemon is asked again.
-    if (health.unsupported && this.#ports.placement.pods.mode !== "grpc") return false;
+    if (conditionDecides(pods.mode, health) && !health.refuses) return false;
     return usage.held > 0 || (health.served ? usage.on(ordinal) > 0 : state.isStuck);
   }
 
   async #check(backend: Backend, checks: Checks, stop: AbortSignal, signal: AbortSignal): Promise<void> {
     const { clock, random, placement, dialler } = this.#ports;
     const before = placement.pods.healthOf(backend.uid);
-    const asked = await this.#ask(backend, stop, signal);
+    const onlyConnects = conditionDecides(placement.pods.mode, before);
+    const asked = await this.#ask(backend, onlyConnects, stop, signal);
     if (stop.aborted || signal.aborted) return;
-    checks.futile = asked === "serving" || asked === "missed" || asked === "closed" ? 0 : checks.futile + 1;
+    const maySoonServe = asked === "serving" || asked === "missed" || asked === "closed";
+    checks.futile = maySoonServe && !onlyConnects ? 0 : checks.futile + 1;
     const waiting = dialler.isForwarding ? WAITING_FORWARDED : WAITING;
     checks.waitingDueMs = clock.nowMs() + backoffMs(checks.futile, waiting, random);
     checks.runningDueMs = clock.nowMs() + RUNNING_INTERVAL_MS;
     // When this machine is out of descriptors or ports, that says nothing about the pod.
     if (asked === undefined) return;
+    if (asked === "connected") return placement.pods.dialled(backend.uid);
     placement.pods.checked(backend.uid, this.#weigh(asked, checks));
     this.#report(backend, before, placement.pods.healthOf(backend.uid));
   }
@@ -169,9 +176,10 @@ export class PodHealthChecks {
   /** Undefined when it could not be asked. */
   async #ask(
     backend: Backend,
+    onlyConnects: boolean,
     stop: AbortSignal,
     signal: AbortSignal,
-  ): Promise<HealthAnswer | "closed" | undefined> {
+  ): Promise<Asked | undefined> {
     const { dialler, clock } = this.#ports;
     using ends = anySignal(stop, signal);
     using limit = deadline(
@@ -181,7 +189,10 @@ export class PodHealthChecks {
       () => new TimeoutError("The health check timed out"),
     );
     try {
-      return await checkHealth(await dialler.dial(backend, limit.signal), limit.signal);
+      const conn = await dialler.dial(backend, limit.signal);
+      if (!onlyConnects) return await checkHealth(conn, limit.signal);
+      close(conn);
+      return "connected";
     } catch (error) {
       return error instanceof DialError && error.isLocal ? undefined : "missed";
     }

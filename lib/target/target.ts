@@ -78,7 +78,6 @@ export class Target {
   readonly shadow: ShadowParts | undefined;
   /** Finds out how the containers ended that have reset sessions. */
   readonly resets: ResetExplainer;
-  readonly #settings: TargetSettings;
   readonly #ports: TargetPorts & BuilderPorts;
   readonly #at: ScaleTarget;
   readonly #count: Counting["count"];
@@ -96,7 +95,6 @@ export class Target {
     const metrics = builderMetrics(given.metrics, settings.stsName);
     const ports = { ...given, metrics };
     const capacity = capacityOf(settings);
-    this.#settings = settings;
     this.#ports = ports;
     this.#at = {
       namespace: settings.stsNamespace,
@@ -203,9 +201,7 @@ export class Target {
     const countOwners = this.#countOwners;
     if (countOwners !== undefined) tasks.run("count owners", (signal) => countOwners.run(signal));
     if (shadow !== undefined) tasks.run("pod start", (signal) => shadow.start.run(signal));
-    if (this.#settings.readiness !== "pod") {
-      tasks.run("pod health", (signal) => this.#podHealth.run(signal));
-    }
+    tasks.run("pod health", (signal) => this.#podHealth.run(signal));
     tasks.run("proxies", (signal) => runProxies(proxies, observer, this.#at, places, signal));
     tasks.run(
       "join",

@@ -98,7 +98,9 @@ export class TargetSeats implements BuilderSeats {
   }
 
   connected(seat: Seat): boolean {
-    const isValid = this.#ports.placement.isValid(seat);
+    const { placement } = this.#ports;
+    placement.pods.dialled(seat.backend.uid);
+    const isValid = placement.isValid(seat);
     if (isValid) this.#dialFaults.succeeded();
     return isValid;
   }

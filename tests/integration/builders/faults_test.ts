@@ -98,6 +98,38 @@ Deno.test("builders: clients of a builder that does not start go elsewhere after
   assert.equal(next, client.servedBy.slice(0, 2));
 });
 
+Deno.test("builders: clients of a builder whose ready pod refuses connections go elsewhere, and come back later", async () => {
+  let refusing = "none";
+  let dials = 0;
+  await using program: VirtualProgram = new VirtualProgram({
+    builders: ["b1", "b2"],
+    settings: { readiness: "pod" },
+    ports: {
+      network: {
+        listen: (address) => program.network.listen(address),
+        connect(address, signal) {
+          const pod = program.cluster.pods.find(({ status }) => status?.podIP === address.hostname);
+          if (!pod?.metadata.name.startsWith(refusing)) return program.network.connect(address, signal);
+          dials++;
+          return Promise.reject(new Deno.errors.ConnectionRefused("Connection refused"));
+        },
+      },
+    },
+  });
+  await program.start();
+  refusing = await homeOf(program, "a");
+  const client = await program.call({ authority: "a" });
+  await program.pass(20_000);
+  assert.ok(dials > 3 && dials < 40, `${dials}`);
+  await program.pass(150_000);
+  assert.ok(client.servedBy !== undefined && !client.servedBy.startsWith(refusing));
+  assert.match((await program.admin("/route?project=a")).text, new RegExp(`${refusing}: stuck`));
+  const home = refusing;
+  refusing = "none";
+  await program.pass(10_000);
+  assert.equal(await servedWithin(program, "a", 1_000), home);
+});
+
 Deno.test("builders: a cordoned builder takes nobody new, and a pool of one that is left serves all", async () => {
   await using program = new VirtualProgram({ builders: ["b1", "b2"], settings: { cordoned: "b1" } });
   program.cluster.set("b1").scale(1);

@@ -3,11 +3,13 @@ import assert from "node:assert/strict";
 import {
   checked,
   dialFailed,
+  dialled,
   type HealthAnswer,
   isReady,
   type PodHealth,
   type ReadinessMode,
   UNCHECKED,
+  unready,
 } from "../../../lib/scaler/readiness.ts";
 
 const backend = (ready: boolean, terminating = false) => ({
@@ -43,7 +45,7 @@ Deno.test("isReady() in auto takes a pod out after three missed checks in a row,
 });
 
 Deno.test("isReady() in auto requires the daemon's own answer after a failed dial", () => {
-  const health = dialFailed(after("serving"));
+  const health = dialFailed(after("serving"), 0);
   assert.equal(ready("auto", true, health), false);
   assert.equal(ready("auto", true, checked(health, "missed")), false);
   assert.equal(ready("auto", true, checked(health, "serving")), true);
@@ -62,9 +64,29 @@ Deno.test("isReady() in pod looks at the condition only", () => {
   }
 });
 
+Deno.test("isReady() takes a pod out whose condition decides and that refuses three connections in a row, over 10 s", () => {
+  for (const [mode, health] of [["pod", UNCHECKED], ["auto", after("unsupported")]] as const) {
+    const dials = (...timesMs: readonly number[]) =>
+      timesMs.reduce<PodHealth>((before, nowMs) => dialFailed(before, nowMs), health);
+    assert.equal(ready(mode, true, dials(5, 10, 15, 5_000, 10_004)), true, "it may just be restarted");
+    assert.equal(ready(mode, true, dials(5, 60_000)), true, "two are few");
+    const out = dials(5, 5_000, 10_005);
+    assert.equal(ready(mode, true, out), false);
+    assert.equal(ready(mode, true, dialled(out)), true);
+    assert.equal(ready(mode, true, unready(out)), true, "its container was restarted");
+    const between = dialFailed(dialled(dials(5, 5_000)), 10_005);
+    assert.equal(ready(mode, true, dialFailed(between, 20_004)), true, "one has succeeded in between");
+  }
+});
+
+Deno.test("dialled() changes nothing of a pod that no dial to has failed", () => {
+  const health = after("serving");
+  assert.equal(dialled(health), health);
+});
+
 Deno.test("isReady() in grpc requires the daemon's answer", () => {
   for (
-    const health of [UNCHECKED, after("unsupported"), after("not_serving"), dialFailed(after("serving"))]
+    const health of [UNCHECKED, after("unsupported"), after("not_serving"), dialFailed(after("serving"), 0)]
   ) {
     assert.equal(ready("grpc", true, health), false);
   }

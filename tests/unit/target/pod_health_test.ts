@@ -215,3 +215,38 @@ Deno.test("PodHealthChecks gives a daemon that takes connections 4 s to answer, 
     assert.ok(pauseMs > 0 && pauseMs <= LONGEST_PAUSE_MS, `${times}`);
   }
 });
+
+Deno.test("PodHealthChecks connects to a pod that refuses sessions where its condition decides, and never asks it else", async () => {
+  for (const mode of ["pod", "auto"] as const) {
+    await using setting = setUp("serving", { mode });
+    const { clock, placement, world, since } = setting;
+    if (mode === "auto") { for (let i = 0; i < 3; i++) placement.pods.checked("pod-1", "unsupported"); }
+    const seat = arrive(placement, 1)!;
+    await clock.advance(20_000);
+    placement.hold(1, true);
+    await clock.advance(20_000);
+    assert.deepEqual(setting.checks, [], "nothing is wrong with it");
+    world.fate = "refused";
+    for (let dial = 0; dial < 3; dial++) {
+      placement.failed(seat);
+      await clock.advance(5_000);
+    }
+    assert.deepEqual(placement.usable, []);
+    const times = since(0);
+    assert.ok(times.length > 3 && times.length < 20, `it is asked less and less often: ${times}`);
+    await clock.advance(60_000);
+    assert.ok(since(0).length - times.length <= 60, "at most once a second");
+    placement.end(1);
+    await clock.advance(1_000);
+    const goneMs = clock.nowMs();
+    await clock.advance(20_000);
+    assert.deepEqual(since(goneMs), [], "nobody waits");
+    placement.hold(2, true);
+    world.fate = "silent";
+    await clock.advance(1_000);
+    assert.deepEqual(placement.usable, [0], "it takes connections, whatever it says");
+    const checks = setting.checks.length;
+    await clock.advance(20_000);
+    assert.equal(setting.checks.length, checks);
+  }
+});

@@ -109,6 +109,19 @@ Deno.test("TargetSeats.failed() takes the pod for unhealthy, counts, and says so
   assert.ok(isOver());
 });
 
+Deno.test("TargetSeats takes a pod out that refuses connections for 10 s, unless one of them succeeds", async () => {
+  for (const succeeds of [false, true]) {
+    const { seats, placement, clock } = setUp();
+    const seat = seats.seat(1, true, "limit")!;
+    for (let dial = 0; dial < 4; dial++) {
+      seats.failed(seat, new DialError("refused", false));
+      if (succeeds && dial === 2) seats.connected(seat);
+      await clock.advance(4_000);
+    }
+    assert.deepEqual(placement.usable, succeeds ? [0] : []);
+  }
+});
+
 Deno.test("TargetSeats.failed() does not take a pod for unhealthy that this machine cannot even dial", () => {
   const { seats, placement, metrics } = setUp();
   seats.failed(seats.seat(1, true, "limit")!, new DialError("Too many open files", true));
