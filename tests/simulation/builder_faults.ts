@@ -55,9 +55,11 @@ export const BUILDER_FAULTS = {
       const set = world.pickSet(random);
       if (set === undefined) return;
       note(set.name);
+      const show = world.judge.usable.hide(set.name);
       world.byHand(() => set.delete());
       await lasts(0, random.pick([1 * S, 40 * S]));
       world.byHand(() => set.create());
+      show(world.time.nowMs());
     },
   },
   autoscaler: {

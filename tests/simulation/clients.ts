@@ -19,9 +19,11 @@ import {
   PREFACE,
   readFrame,
 } from "../../lib/miniature/stub_http2.ts";
+import { extension, message, prefixed, records, serverNameExtension } from "../support/client_hello.ts";
 import { type CallHeaders, callHeaders, literalFields } from "../support/http2_client.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
 import { type End, NUMBER_SETTING } from "./connection.ts";
+import { type ClientDoor, MAIN_DOOR } from "./plan.ts";
 
 /** How one connection ended. */
 export type Ending =
@@ -44,14 +46,22 @@ export type Ending =
 export interface Plan {
   /** Its number, which its first bytes tell. */
   readonly id: number;
+  /** Where it connects. */
+  readonly door: ClientDoor;
   /** Speaks HTTP/2, or something else. */
   readonly http2: boolean;
+  /** Speaks TLS with the daemon, as far as the proxy sees: the name of the server that it asks for. */
+  readonly serverName?: string | undefined;
+  /** It only asks by HTTP/1.1 for a builder that is awake, and for as long as this, in seconds. */
+  readonly wakesForSeconds?: number | undefined;
+  /** It says nothing, and leaves when its patience ends. */
+  readonly isProbe?: boolean;
   /** What its calls say about themselves, over HTTP/2. */
   readonly headers: CallHeaders;
   /** Sends its first call only once the server has greeted it, as real clients do. */
   readonly waitsForGreeting: boolean;
   /** Watches the build history first. */
-  readonly watches?: {
+  readonly watches?: undefined | {
     /** For so long, in ms. Then it builds, too, on the same connection; or it goes on until its patience ends. */
     readonly buildsAfterMs?: number | undefined;
   };
@@ -61,6 +71,17 @@ export interface Plan {
   readonly bytes: number;
   /** Leaves if it is not served within this time, in ms. To watch is not to be served. */
   readonly patienceMs: number;
+}
+
+/** What a client does, for the trace. */
+export function kindOf(
+  { http2, headers, serverName, wakesForSeconds, isProbe, watches }: Omit<Plan, "id">,
+): string {
+  const name = headers.authority ?? "nobody";
+  if (isProbe) return "a TCP check";
+  if (wakesForSeconds !== undefined) return `wakes ${name}`;
+  if (watches !== undefined) return `watches ${name}`;
+  return http2 ? `HTTP/2 to ${name}` : serverName === undefined ? "other bytes" : `TLS to ${serverName}`;
 }
 
 /** A connection that is under way. */
@@ -90,7 +111,7 @@ export async function runConnection(
   const { plan } = progress;
   try {
     using limit = deadline(clock, 5_000, signal, () => new Error("No connection"));
-    progress.conn = await network.connect({ hostname: proxy, port: 8080 }, limit.signal) as End;
+    progress.conn = await network.connect({ hostname: proxy, port: plan.door.port }, limit.signal) as End;
   } catch {
     return "refused";
   }
@@ -108,6 +129,8 @@ export async function runConnection(
   }
   const cancelGreeting = plan.http2 ? clock.setTimer(GREETING_MS, () => giveUp("not_greeted")) : () => {};
   try {
+    if (plan.isProbe) return await saysNothing(conn);
+    if (plan.wakesForSeconds !== undefined) return await speakHttp1(progress, conn, plan.wakesForSeconds);
     return plan.http2
       ? await speakHttp2(progress, conn, clock, cancelGreeting, signal)
       : await speakRaw(progress, conn, clock, signal);
@@ -121,12 +144,34 @@ export async function runConnection(
   }
 }
 
-function payload({ id, bytes }: Plan, call: number): Uint8Array {
+function payload({ id, bytes, serverName }: Plan, call: number): Uint8Array {
+  if (serverName !== undefined && call === 0) return helloOf(id, serverName, bytes);
   const head = new TextEncoder().encode(`#C${id}#${call}.`);
   const whole = new Uint8Array(Math.max(bytes, head.byteLength));
   whole.set(head);
   for (let i = head.byteLength; i < whole.byteLength; i++) whole[i] = (id * 31 + call * 7 + i) & 0xff;
   return whole;
+}
+
+/** A ClientHello that asks for this server, and has the client's number where TLS has 32 random bytes. */
+function helloOf(id: number, serverName: string, bytes: number): Uint8Array {
+  const random = new Uint8Array(32);
+  random.set(new TextEncoder().encode(`#C${id}#0.`));
+  const padding = extension(21, new Uint8Array(bytes));
+  const extensions = prefixed(2, serverNameExtension(serverName), padding);
+  const body = [
+    Uint8Array.of(3, 3),
+    random,
+    prefixed(1),
+    prefixed(2, Uint8Array.of(0x13, 1)),
+    prefixed(1, Uint8Array.of(0)),
+    extensions,
+  ];
+  return records(message(bytesOf(body)));
+}
+
+function bytesOf(parts: readonly Uint8Array[]): Uint8Array {
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
 }
 
 function same(a: Uint8Array, b: Uint8Array): boolean {
@@ -152,6 +197,42 @@ async function speakRaw(progress: Progress, conn: End, clock: Clock, signal: Abo
   }
   await conn.closeWrite();
   return await reader.some() === null ? "served" : "corrupt";
+}
+
+/** Waits for the other side to close. */
+async function saysNothing(conn: End): Promise<Ending> {
+  while (await conn.read(new Uint8Array(64)) !== null);
+  throw new Error("closed");
+}
+
+/** Asks for a builder that is awake. Served: the proxy has said that one serves. */
+async function speakHttp1(progress: Progress, conn: End, forSeconds: number): Promise<Ending> {
+  const { id, headers: { authority = "localhost" } } = progress.plan;
+  const query = forSeconds === 0 ? "" : `?for=${forSeconds}s`;
+  const head = [
+    `POST /wake${query} HTTP/1.1`,
+    `host: ${authority}`,
+    `user-agent: #C${id}#`,
+    "accept: application/json",
+    "",
+    "",
+  ];
+  await writeAll(conn, new TextEncoder().encode(head.join("\r\n")));
+  const reader = new ByteReader(conn);
+  let text = "";
+  for (let some = await reader.some(); some !== null; some = await reader.some()) {
+    text += new TextDecoder().decode(some);
+    // Its bytes came too late for the proxy to look at them: it is on a daemon, which sends them back.
+    if (text.startsWith("POST")) return "left";
+    if (!text.includes('"state":"ready"')) continue;
+    progress.served = true;
+    return "served";
+  }
+  const [, status = ""] = /^HTTP\/1\.1 (\d+)/.exec(text) ?? [];
+  const last = text.split(/\r?\n/).findLast((line) => line.startsWith("{") && line.endsWith("}"));
+  const { error, reason, state } = last === undefined ? {} : JSON.parse(last);
+  if (error !== undefined || state === "failed") progress.told = { status, message: error ?? reason ?? "" };
+  throw new Error("told why");
 }
 
 async function speakHttp2(
@@ -288,6 +369,16 @@ const AUTHORITIES = [
   ["team-c"],
 ] as const;
 
+/** What clients of a run have in common. */
+export interface ClientWorld {
+  /** Where they connect. */
+  readonly doors: readonly ClientDoor[];
+  /** Whether some of them speak TLS. */
+  readonly tls: boolean;
+  /** How long the pauses of a build are, at most, in ms. */
+  readonly pauseMs: number;
+}
+
 /** What all calls of one client say about themselves: whom it has dialled, and which build they belong to. */
 function drawHeaders(random: SeededRandom): CallHeaders {
   const digits = () => random.integer(1, 0xffff_ffff).toString(16).padStart(8, "0");
@@ -299,9 +390,14 @@ function drawHeaders(random: SeededRandom): CallHeaders {
 }
 
 /** Draws the connection of a watcher, which lasts so long; now and then it builds in between. */
-export function watcherOf(random: SeededRandom, lastsMs: number): Omit<Plan, "id"> {
+export function watcherOf(
+  { doors }: ClientWorld,
+  random: SeededRandom,
+  lastsMs: number,
+): Omit<Plan, "id"> {
   const builds = random.chance(0.3);
   return {
+    door: random.pick(doors),
     http2: true,
     // Other calls may be a watcher's, too.
     headers: { ...drawHeaders(random), path: "/moby.buildkit.v1.Control/Solve" },
@@ -315,6 +411,7 @@ export function watcherOf(random: SeededRandom, lastsMs: number): Omit<Plan, "id
 
 /** A watcher that does nothing else, and lasts for ever. */
 export const ETERNAL_WATCHER: Omit<Plan, "id"> = {
+  door: MAIN_DOOR,
   http2: true,
   headers: { authority: "team-a" },
   waitsForGreeting: true,
@@ -324,28 +421,67 @@ export const ETERNAL_WATCHER: Omit<Plan, "id"> = {
   patienceMs: FOREVER_MS,
 };
 
-/**
- * Draws the connections of a client, without their numbers. Its longest one makes pauses of up to `longestPauseMs`;
- * `served` says whether the last one was.
- */
+/** A TCP check, which says nothing for so long. */
+export function probeOf(door: ClientDoor, lastsMs: number): Omit<Plan, "id"> {
+  return { ...ETERNAL_WATCHER, door, http2: false, watches: undefined, isProbe: true, patienceMs: lastsMs };
+}
+
+/** Draws a client that asks for a builder to be awake. */
+export function wakeOf({ doors }: ClientWorld, random: SeededRandom): Omit<Plan, "id"> {
+  return {
+    ...ETERNAL_WATCHER,
+    door: random.pick(doors),
+    http2: false,
+    watches: undefined,
+    headers: { authority: random.pick(["localhost", "team-a", "team-b:8372", "team-c"]) },
+    wakesForSeconds: random.pick([0, 0, 5, 30, 90]),
+    patienceMs: random.chance(0.2) ? random.integer(500, 20_000) : FOREVER_MS,
+  };
+}
+
+/** A client of a backlog: one short build of this project, or of none. */
+export function queuerOf(
+  { doors, tls }: ClientWorld,
+  project: string | undefined,
+  buildMs: number,
+  random: SeededRandom,
+): Omit<Plan, "id"> {
+  const speaksTls = tls && project !== undefined && random.chance(0.3);
+  return {
+    door: random.chance(0.8) ? MAIN_DOOR : random.pick(doors),
+    http2: !speaksTls && (project !== undefined || random.chance(0.8)),
+    serverName: speaksTls ? `${project}.default.svc` : undefined,
+    headers: { path: "/moby.buildkit.v1.Control/Solve", authority: project },
+    waitsForGreeting: random.chance(0.5),
+    pausesMs: [random.integer(10, buildMs)],
+    bytes: 40,
+    patienceMs: random.chance(0.1) ? random.integer(500, 20_000) : FOREVER_MS,
+  };
+}
+
+/** Draws the connections of a client, without their numbers. `served` says whether the last one was. */
 export function* connectionsOf(
   pattern: Pattern,
-  longestPauseMs: number,
+  { doors, tls, pauseMs }: ClientWorld,
   random: SeededRandom,
   served: () => boolean,
 ): Generator<Omit<Plan, "id">> {
   const http2 = random.chance(0.5);
+  const speaksTls = !http2 && tls && random.chance(0.7);
   const headers = drawHeaders(random);
   const waitsForGreeting = random.chance(0.5);
+  const door = random.pick(doors);
   const long = (patienceMs: number): Omit<Plan, "id"> => ({
+    door,
     http2,
+    serverName: speaksTls ? headers.authority?.replace(/:\d+$/, "") ?? "localhost" : undefined,
     headers,
     waitsForGreeting,
     pausesMs: Array.from(
       { length: random.integer(0, 4) },
-      () => random.integer(10, random.pick([300, longestPauseMs])),
+      () => random.integer(10, random.pick([300, pauseMs])),
     ),
-    bytes: random.pick([0, 100, 2_000, http2 ? 16_000 : 30_000]),
+    bytes: random.pick([0, 100, 2_000, http2 || speaksTls ? 16_000 : 30_000]),
     patienceMs,
   });
   const short = (patienceMs: number): Omit<Plan, "id"> => ({ ...long(patienceMs), pausesMs: [], bytes: 40 });

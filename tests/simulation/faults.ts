@@ -1,6 +1,6 @@
 /**
- * The classes of faults, each of which a seed switches on or off. A class runs until its signal is aborted, and then
- * puts right what it has done.
+ * The classes of faults, each of which a seed switches on or off, and the features of runs, which are switched alike. A
+ * class runs until its signal is aborted, and then puts right what it has done.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import { API_FAULTS } from "./api_faults.ts";
 import { BUILDER_FAULTS } from "./builder_faults.ts";
 import { HAND_FAULTS, POD_FAULTS } from "./cluster_faults.ts";
 import type { FaultClass, FaultClasses, Trouble } from "./fault_class.ts";
+import { FEATURES } from "./features.ts";
 import { MOMENTS } from "./moments.ts";
 import { NETWORK_FAULTS } from "./network_faults.ts";
 import { PROXY_FAULTS } from "./proxy_faults.ts";
@@ -26,6 +27,7 @@ export const FAULTS = {
   ...PROXY_FAULTS,
   ...HAND_FAULTS,
   ...BUILDER_FAULTS,
+  ...FEATURES,
 } as const satisfies FaultClasses;
 
 /** Their names. */

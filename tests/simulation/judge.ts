@@ -8,22 +8,25 @@
  * @module
  */
 import { messageOf } from "../../lib/base/errors.ts";
-import type { Settings } from "../../lib/config/settings.ts";
+import type { PoolSettings } from "../../lib/config/builders.ts";
 import type { MiniatureCluster } from "../../lib/miniature/miniature_cluster.ts";
 import { type KubeObject, LEASES, PODS, STATEFULSETS } from "../../lib/miniature/objects.ts";
 import { ordinalOf, setNameOf } from "../../lib/miniature/pods.ts";
 import type { StoreEvent } from "../../lib/miniature/store.ts";
-import type { Ending, Progress } from "./clients.ts";
+import { choiceOf, type ClientChoice } from "./client_choice.ts";
+import type { Ending, Plan as ClientPlan, Progress } from "./clients.ts";
 import type { End } from "./connection.ts";
 import type { Moments } from "./moments.ts";
 import type { SimulatedNetwork } from "./network.ts";
 import type { Plan } from "./plan.ts";
 import type { Daemon, Daemons } from "./pods.ts";
 import type { PlanRecord } from "../../lib/route/pool_parts.ts";
+import { type BuilderNow, type Now, PROMPT_MS, PromptJudge, type WaitingClient } from "./prompt_judge.ts";
 import { faultOfPlan } from "./route_judge.ts";
 import { SurplusJudge } from "./surplus_judge.ts";
 import type { Exposure, Membership, ProxyProcess } from "./proxy_process.ts";
 import type { WorldTime } from "./time.ts";
+import { TurnJudge } from "./turn_judge.ts";
 import { UsablePods } from "./usable_pods.ts";
 
 /** What a run has seen. */
@@ -60,6 +63,9 @@ const TIMED_OUT = { status: "4", message: /^buildkitd did not become ready in / 
 /** How a client that was queued for too long is told so: gRPC's RESOURCE_EXHAUSTED. */
 const QUEUED_OUT = { status: "8", message: /; (none had|it had no) room in .* \(--queue-timeout\)$/ };
 
+/** How a client is told that too many wait: gRPC's RESOURCE_EXHAUSTED, or HTTP's 503. */
+const HELD_OUT = /waiting sessions is reached \(--max-held\)$/;
+
 /** A pod that could serve for so much of the ready-wait timeout serves: a builder that is stuck is left after half. */
 const USABLE_PART = 0.45;
 
@@ -75,6 +81,12 @@ const ANSWERS_MS = 10_000;
 /** By then the watchers of a pod that was told to stop have been ended, in ms. */
 const WATCHERS_END_MS = 5_000;
 
+/** So many clients may wait at a time in a run: a lower limit may be reached. */
+const FEW_HELD = 100;
+
+/** Those who wait are looked at this often, in ms. */
+const LOOK_MS = 1_000;
+
 /** What the judge sees of the world, and how it tells what it has found. */
 export interface Judged {
   readonly time: WorldTime;
@@ -82,7 +94,7 @@ export interface Judged {
   readonly cluster: MiniatureCluster;
   readonly daemons: Daemons;
   readonly proxies: readonly ProxyProcess[];
-  readonly settings: Settings;
+  readonly longestExpiryMs: number;
   readonly plan: Plan;
   readonly moments: Moments;
   /** One line of the trace. */
@@ -131,6 +143,11 @@ export class Judge {
   /** All clients so far. */
   readonly #clients = new Map<number, Progress>();
   readonly #surplus: SurplusJudge;
+  readonly #prompt = new PromptJudge();
+  readonly #turns = new TurnJudge();
+  #lookedMs = 0;
+  /** When a proxy was last killed: what it had counts as load until its record expires. */
+  #killedMs = -Infinity;
   /** Since when a proxy has held clients and wanted no replicas, true ms. */
   readonly #wantsNothingSinceMs = new Map<ProxyProcess, number>();
   #podEndedMs = -Infinity;
@@ -141,7 +158,7 @@ export class Judge {
   /** Watches the world from now on. */
   constructor(world: Judged) {
     this.#world = world;
-    this.#surplus = new SurplusJudge(world.settings.idleTimeoutMs.base);
+    this.#surplus = new SurplusJudge((set) => this.#idleTimeoutMs(set));
     world.network.onBroken = ({ client }) => this.excuse(client, "connection");
     world.network.onClient = (end) => this.#placed(end);
   }
@@ -158,8 +175,20 @@ export class Judge {
   }
 
   /** A connection begins. */
-  begins(progress: Progress): void {
+  begins(progress: Progress, proxy: ProxyProcess): void {
     this.#clients.set(progress.plan.id, progress);
+    this.#prompt.begins(progress, proxy, this.#world.time.nowMs());
+  }
+
+  /** A proxy was killed. */
+  killed(): void {
+    this.#killedMs = this.#world.time.nowMs();
+  }
+
+  /** Of the first proxy: another one's is asked for by nobody. */
+  #idleTimeoutMs(set: string): number {
+    const [proxy] = this.#world.proxies;
+    return poolOf(set, proxy!)?.idleTimeoutMs ?? Infinity;
   }
 
   /** Something was done about a lower count, by a leader or by somebody else: watchers may be told to go. */
@@ -170,9 +199,10 @@ export class Judge {
   /** After each step: what the proxies want is at least what they need. */
   step(): void {
     for (const [proxy, sinceMs] of this.#wantsNothingSinceMs) this.#look(proxy, sinceMs);
+    this.#lookAtWaiting();
     if (this.#dirty.size === 0) return;
     for (const proxy of this.#dirty) {
-      if (proxy.ended || proxy.machine.stopped) continue;
+      if (proxy.ended || proxy.machine.stopped || proxy.settings.observe) continue;
       this.#look(proxy, this.#world.time.nowMs());
       const { machine: { name }, memberships } = proxy;
       const carried = this.#carried(proxy);
@@ -187,9 +217,57 @@ export class Judge {
     this.#dirty.clear();
   }
 
+  /** Clients that wait beside room, as far as a proxy that sees clearly can tell. */
+  #lookAtWaiting(): void {
+    const nowMs = this.#world.time.nowMs();
+    if (nowMs - this.#lookedMs < LOOK_MS || !this.#prompt.isNeeded) return;
+    this.#lookedMs = nowMs;
+    if (!this.#isPromptnessClear(nowMs)) return this.#prompt.forget();
+    const fault = this.#prompt.look(this.#now(), nowMs);
+    if (fault !== undefined) this.#fail(fault);
+  }
+
+  /** Whether a proxy knows all that is needed to serve at once. Those that were killed seem to use builders for a while. */
+  #isPromptnessClear(nowMs: number): boolean {
+    return this.seesClearly && !this.lenient && nowMs - this.#killedMs > 2 * this.#world.longestExpiryMs;
+  }
+
+  /** The cluster as it is. */
+  #now(): Now {
+    const { cluster, daemons, network } = this.#world;
+    const loads = new Map<string, number>();
+    for (const { ends: [dialler] } of network.pairs) {
+      if (dialler.client === undefined || dialler.closed) continue;
+      const { hostname } = dialler.remoteAddr;
+      loads.set(hostname, (loads.get(hostname) ?? 0) + 1);
+    }
+    const addresses = new Map([...daemons.byAddress].map(([address, { pod }]) => [pod.uid, address]));
+    const pods = this.usable.all.flatMap((pod) => {
+      const address = addresses.get(pod.uid) ?? "";
+      const daemon = daemons.byAddress.get(address);
+      if (!daemon?.warm || daemon.stopping) return [];
+      return [{ ...pod, mostLoad: loads.get(address) ?? 0 }];
+    });
+    return { pods, builders: this.#builders(cluster) };
+  }
+
+  #builders(cluster: MiniatureCluster): ReadonlyMap<string, BuilderNow> {
+    const load = Map.groupBy(
+      this.#carried().filter((it) => !this.#isSilent(it)),
+      ({ daemon: { pod } }) => setNameOf(pod.name),
+    );
+    return new Map(cluster.sets.map((set) => {
+      const { name, exists } = set;
+      const isThere = exists && this.usable.hiddenUntilMs(name) < Infinity;
+      const replicas = exists ? set.replicas : 0;
+      return [name, { name, isThere, replicas, leastLoad: load.get(name)?.length ?? 0 }];
+    }));
+  }
+
   /** A proxy that holds a client wants a pod, but for watchers, once it knows who they are. */
   #look(proxy: ProxyProcess, sinceMs: number): void {
     const { machine, memberships, held, ended } = proxy;
+    if (hasUnusable(proxy)) return;
     const wanted = [...memberships.values()].reduce((sum, { desired }) => sum + desired, 0);
     if (ended || machine.stopped || wanted > 0 || held - this.#queuedAt(proxy) <= this.#watchersAt(proxy)) {
       return void this.#wantsNothingSinceMs.delete(proxy);
@@ -254,14 +332,11 @@ export class Judge {
     return false;
   }
 
-  /** How long a client may wait, in ms of a proxy's clock: in the queue, and for a pod. */
-  get longestWaitMs(): number {
-    const { readyWaitTimeoutMs, queueTimeoutMs } = this.#world.settings;
-    return readyWaitTimeoutMs.base + (this.#queues ? queueTimeoutMs.base : 0);
-  }
-
-  get #queues(): boolean {
-    return this.#world.settings.maxSessionsPerReplica.base > 0;
+  /** How long a client may wait, in ms of the proxy's clock: in the queue, and for a pod. */
+  longestWaitMs(client: ClientPlan, proxy: ProxyProcess): number {
+    const { pool, limit } = choiceOf(client, proxy) ?? {};
+    if (pool === undefined) return 0;
+    return pool.readyWaitTimeoutMs + (limit === Infinity ? 0 : pool.queueTimeoutMs);
   }
 
   /** A client's connection has ended. */
@@ -274,6 +349,8 @@ export class Judge {
     if (ending !== "refused") report.sessions++;
     if (ending === "served") report.served++;
     if (told !== undefined) report.toldWhy++;
+    const waited = this.#prompt.ends(id);
+    if (progress.plan.isProbe) return;
     if (ending === "corrupt") this.#fail(`Client ${id} got other bytes than it has sent`);
     if (ending !== "broken" && ending !== "not_served" && ending !== "not_greeted") return;
     if (excuse !== undefined || proxy.cuts) return void report.lostToFaults++;
@@ -289,34 +366,74 @@ export class Judge {
       if (this.#seated.has(id)) return;
       return this.#fail(`${where} has got no sign of a server within the time that gRPC clients wait`);
     }
-    this.#notServed(progress, where, startedMs);
+    const { plan } = progress;
+    const choice = choiceOf(plan, proxy);
+    // Nobody may serve it: it may be told so at once.
+    if (choice === undefined || choice.may.length === 0) return;
+    if (plan.wakesForSeconds !== undefined && proxy.settings.observe) return;
+    if (this.#isHeldOut(progress, proxy)) return this.#heldOut(where, proxy, waited);
+    this.#notServed(progress, choice, where, startedMs);
+  }
+
+  /** Whether a client was told that too many wait, or may have been. */
+  #isHeldOut({ plan: { http2, wakesForSeconds }, told }: Progress, { settings }: ProxyProcess): boolean {
+    if (told !== undefined) return HELD_OUT.test(told.message);
+    return !http2 && wakesForSeconds === undefined && settings.maxHeld < FEW_HELD;
+  }
+
+  /** A client was refused since too many wait: so they do, and it would have had to wait, too. */
+  #heldOut(where: string, proxy: ProxyProcess, waited: WaitingClient | undefined): void {
+    const { maxHeld } = proxy.settings;
+    const count = this.#unseatedAt(proxy);
+    if (count < maxHeld) this.#fail(`${where} is one of ${count} that wait, and ${maxHeld} may`);
+    const nowMs = this.#world.time.nowMs();
+    if (waited === undefined || nowMs - waited.startedMs > FIRST_CALL_MS) return;
+    if (!this.#isPromptnessClear(nowMs) || nowMs - proxy.readyMs < PROMPT_MS) return;
+    const pod = this.#prompt.roomFor(waited, this.#now(), nowMs);
+    if (pod !== undefined) this.#fail(`${where} is refused since too many wait, and ${pod} has room for it`);
+  }
+
+  /** Connections to a proxy that have no seat, with one that was just closed. */
+  #unseatedAt({ machine }: ProxyProcess): number {
+    let count = 1;
+    for (const { ends: [dialler, listener] } of this.#world.network.pairs) {
+      if (listener.machine !== machine || dialler.closed) continue;
+      if (dialler.client === undefined || !this.#seated.has(dialler.client)) count++;
+    }
+    return count;
   }
 
   /** A client was not served, and no fault has done it: then its time was up, it is told so, and nobody could serve it. */
-  #notServed({ plan: { id, http2, watches }, told }: Progress, where: string, startedMs: number): void {
-    const { time, settings: { readyWaitTimeoutMs, queueTimeoutMs, overflow } } = this.#world;
-    const nowMs = time.nowMs();
+  #notServed(
+    { plan: { id, http2, watches, wakesForSeconds }, told }: Progress,
+    { pool, may, limit }: ClientChoice,
+    where: string,
+    startedMs: number,
+  ): void {
+    const { readyWaitTimeoutMs, queueTimeoutMs } = pool;
+    const nowMs = this.#world.time.nowMs();
+    const queues = limit < Infinity;
     const wasQueued = told?.status === QUEUED_OUT.status;
-    const limitMs = wasQueued || (this.#queues && !http2)
-      ? Math.min(queueTimeoutMs.base, readyWaitTimeoutMs.base)
-      : readyWaitTimeoutMs.base;
+    const limitMs = wasQueued || (queues && !http2 && wakesForSeconds === undefined)
+      ? Math.min(queueTimeoutMs, readyWaitTimeoutMs)
+      : readyWaitTimeoutMs;
     // One that only watches ends with its pod, and may build when that happens.
     if (watches?.buildsAfterMs !== undefined || (watches !== undefined && this.#seated.has(id))) return;
     if (watches !== undefined || (nowMs - startedMs) * this.slack < limitMs) {
       return this.#fail(`${where} was lost while it waited, and no fault has done it`);
     }
-    if (!http2 || this.#seated.has(id)) return;
+    if ((!http2 && wakesForSeconds === undefined) || this.#seated.has(id)) return;
     const isTold = told !== undefined &&
       [TIMED_OUT, QUEUED_OUT].some(({ status, message }) =>
-        told.status === status && message.test(told.message)
+        (told.status === status || wakesForSeconds !== undefined) && message.test(told.message)
       );
     if (!isTold) {
       return this.#fail(
         `${where} was not served and not told why: ${told === undefined ? "nothing" : told.message}`,
       );
     }
-    if (!this.seesClearly || this.lenient || this.#queues || overflow === "never") return;
-    const pod = this.usable.since(nowMs - readyWaitTimeoutMs.base * USABLE_PART);
+    if (!this.seesClearly || this.lenient || queues) return;
+    const pod = this.usable.since(nowMs - readyWaitTimeoutMs * USABLE_PART, may);
     if (pod !== undefined) {
       this.#fail(`${where} was not served, and ${pod} could have served it: ${told.message}`);
     }
@@ -380,7 +497,11 @@ export class Judge {
     trace.call(this.#world, "cluster", `daemon ${daemon.pod.name} ${daemon.pod.uid.slice(-3)} ends`);
     this.lowering();
     const ours = this.#removed.has(daemon.pod.uid) && !this.doomed.has(daemon.pod.uid);
-    if (!ours) this.#podEndedMs = time.nowMs();
+    this.#turns.forget();
+    if (!ours) {
+      this.#podEndedMs = time.nowMs();
+      for (const { keptUntilMs } of this.#world.proxies) keptUntilMs.delete(setNameOf(daemon.pod.name));
+    }
     for (const pair of network.pairs) {
       const [dialler] = pair.ends;
       if (dialler.remoteAddr.hostname !== daemon.pod.address.hostname) continue;
@@ -418,10 +539,14 @@ export class Judge {
     if (carried === undefined) return;
     const { client, proxy, daemon: { pod } } = carried;
     this.#seated.add(client);
+    this.#inTurn(carried, this.#prompt.ends(client));
     if (end.observed <= pod.ordinal) {
       this.#fail(
         `${proxy.machine.name} sends client ${client} to ${pod.name}, and has seen a count of ${end.observed}`,
       );
+    }
+    if (isCordonedAt(pod.name, proxy)) {
+      this.#fail(`${proxy.machine.name} sends client ${client} to ${pod.name}, which is cordoned`);
     }
     if (this.#watches(client)) return;
     this.#surplus.used(setNameOf(pod.name), pod.ordinal);
@@ -429,30 +554,46 @@ export class Judge {
     this.#joinsSibling(carried);
   }
 
+  /** A seat is given to whose turn it is, as far as one proxy alone that sees clearly can see to that. */
+  #inTurn({ client, daemon: { pod } }: Carried, waited: WaitingClient | undefined): void {
+    const nowMs = this.#world.time.nowMs();
+    this.#prompt.seated(pod.uid, nowMs);
+    if (waited === undefined || !this.seesClearly || this.lenient || this.#world.proxies.length > 1) return;
+    // Siblings of a session that runs take no turn.
+    if (this.#hasSibling(client)) return;
+    const { waiting } = this.#prompt;
+    const others = [...waiting].filter(({ progress: { plan } }) => plan.wakesForSeconds === undefined);
+    const builders = this.#builders(this.#world.cluster);
+    const fault = this.#turns.seated(waited, setNameOf(pod.name), others, builders, nowMs);
+    if (fault !== undefined) this.#fail(`It is not its turn: ${fault}`);
+  }
+
   /** Connections of one trace go to one builder while that has a pod, as far as a proxy that sees clearly can tell. */
   #joinsSibling({ client, proxy, daemon: { pod } }: Carried): void {
-    const { http2, headers: { traceId } } = this.#clients.get(client)!.plan;
+    const { plan } = this.#clients.get(client)!;
+    const { http2, headers: { traceId } } = plan;
     // Others have no call that could tell of a trace.
     if (!http2 || traceId === undefined) return;
     const nowMs = this.#world.time.nowMs();
     const set = setNameOf(pod.name);
-    const key = `${proxy.machine.name} ${traceId}`;
+    const choice = choiceOf(plan, proxy);
+    const key = `${proxy.machine.name} ${plan.door.pool} ${traceId}`;
     const last = this.#traces.get(key);
     this.#traces.set(key, { set, placedMs: nowMs });
     if (last === undefined || last.set === set || nowMs - last.placedMs > SIBLING_MS) return;
     // A promise may have closed that pod meanwhile, and a full builder takes none but for those that still run.
-    if (!this.seesClearly || this.lenient || this.#queues) return;
+    if (!this.seesClearly || this.lenient || choice === undefined || choice.limit < Infinity) return;
     if (this.#loweringMs + ANSWERS_MS >= last.placedMs) return;
-    const other = this.usable.since(last.placedMs, last.set);
+    const other = this.usable.since(last.placedMs, [last.set]);
     if (other !== undefined) {
       this.#fail(`Client ${client} goes to ${pod.name}, and a connection of its trace went to ${other}`);
     }
   }
 
   /** A pod takes no more than its hard limit, as far as one proxy alone can see to that; but for siblings. */
-  #limited({ client, daemon: { pod } }: Carried): void {
-    const { proxies, settings, plan } = this.#world;
-    const limit = settings.maxSessionsPerReplica.base;
+  #limited({ client, proxy, daemon: { pod } }: Carried): void {
+    const { proxies, plan } = this.#world;
+    const limit = poolOf(setNameOf(pod.name), proxy)?.maxSessionsPerReplica ?? 0;
     if (limit === 0 || proxies.length > 1 || plan.watchers > 0 || this.#hasSibling(client)) return;
     const there = this.#carried().filter((it) => it.daemon.pod.uid === pod.uid && !this.#isSilent(it));
     // Those that joined the first of their trace took no place.
@@ -515,7 +656,13 @@ export class Judge {
       if (byHand) this.doomed.add(uid);
       else this.#removed.set(uid, this.#arriving.get(set)?.[0] ?? Infinity);
     }
+    if (byHand && after < before) {
+      for (const { keptUntilMs } of this.#world.proxies) {
+        keptUntilMs.delete(set);
+      }
+    }
     if (byHand || after > before) return;
+    this.#kept(set, after);
     for (const carried of this.#carried()) {
       const { name, ordinal, uid } = carried.daemon.pod;
       if (setNameOf(name) !== set || ordinal < after || ordinal >= before) continue;
@@ -524,6 +671,15 @@ export class Judge {
       this.#exposed(carried, `A write of ours (${before} -> ${after}) removes the pod`, version);
     }
     this.#world.moments.happens("lowered", undefined);
+  }
+
+  /** What a proxy keeps awake, as it has promised, is not taken away, as far as the others can know of it. */
+  #kept(set: string, after: number): void {
+    if (after > 0 || !this.seesClearly || this.lenient) return;
+    for (const { keptUntilMs, ended, stopping, machine } of this.#world.proxies) {
+      if (ended || stopping || (keptUntilMs.get(set) ?? -Infinity) < this.#world.time.nowMs()) continue;
+      this.#fail(`${machine.name} keeps ${set} awake, and a proxy lowers its count to ${after}`);
+    }
   }
 
   /** Whether it can be told when a surplus may go: from what one proxy alone has seen, and seen at once. */
@@ -583,8 +739,8 @@ export class Judge {
 
   #unheardIn(proxy: ProxyProcess, { unrecorded, recordedMs }: Membership): Exposure | undefined {
     if (unrecorded) return { why: "record deleted by hand", seatedByMs: Infinity };
-    const { time, settings: { recordExpiryMs, whenCutOff } } = this.#world;
-    const silentMs = time.nowMs() - recordedMs;
+    const { recordExpiryMs, whenCutOff } = proxy.settings;
+    const silentMs = this.#world.time.nowMs() - recordedMs;
     if (silentMs < recordExpiryMs * EXPOSED_PART || proxy.impairedUntilMs <= recordedMs) {
       return undefined;
     }
@@ -615,6 +771,25 @@ export class Judge {
     membership.recordedMs = this.#world.time.nowMs();
     membership.unrecorded = false;
   }
+}
+
+/** The pool of a StatefulSet, as a proxy knows it. */
+function poolOf(set: string, { pools }: ProxyProcess): PoolSettings | undefined {
+  return pools.find(({ builders }) => builders.some(({ name }) => name === set));
+}
+
+/** Whether the builder of a pod takes no new sessions of this proxy. */
+function isCordonedAt(pod: string, { pools }: ProxyProcess): boolean {
+  const set = setNameOf(pod);
+  return pools.some(({ builders }) => builders.some(({ name, isCordoned }) => name === set && isCordoned));
+}
+
+/** Whether there are clients for whom a proxy may want no pod. */
+function hasUnusable({ pools, settings: { overflow } }: ProxyProcess): boolean {
+  return pools.some(({ builders }) =>
+    builders.every(({ isCordoned }) => isCordoned) ||
+    (overflow === "never" && builders.some(({ isCordoned }) => isCordoned))
+  );
 }
 
 /** What a proxy has to do with the StatefulSet of a pod. */

@@ -65,7 +65,7 @@ export const NETWORK_FAULTS = {
       note(`${victim.machine.name} from the API, ${how}`);
       const mend = world.impair(victim);
       victim.path.set(how);
-      await lasts(1 * S, world.settings.recordExpiryMs * random.pick([0.3, 1, 2]));
+      await lasts(1 * S, victim.settings.recordExpiryMs * random.pick([0.3, 1, 2]));
       victim.path.set(world.outage);
       mend();
     },

@@ -3,7 +3,10 @@
  *
  * @module
  */
-import type { FaultClasses } from "./fault_class.ts";
+import type { SeededRandom } from "../support/seeded_random.ts";
+import type { FaultClasses, Trouble } from "./fault_class.ts";
+import type { ProxyProcess } from "./proxy_process.ts";
+import type { World } from "./world.ts";
 
 const S = 1_000;
 
@@ -19,7 +22,9 @@ export const PROXY_FAULTS = {
       note(victim.machine.name);
       world.kill(victim);
       if (random.chance(0.7)) await lasts(0, 15 * S);
-      world.start(random.chance(0.5) ? { podUid: victim.podUid } : {});
+      // Its container starts again, or another pod takes its place.
+      const { podUid, version } = victim;
+      world.start(random.chance(0.5) ? { podUid, version } : {});
     },
   },
   freeze: {
@@ -33,7 +38,7 @@ export const PROXY_FAULTS = {
       note(`${victim.machine.name} is ${how}`);
       const mend = world.impair(victim);
       victim.machine.stop(how);
-      await lasts(100, random.pick([5 * S, 40 * S, 2 * world.settings.recordExpiryMs]));
+      await lasts(100, random.pick([5 * S, 40 * S, 2 * victim.settings.recordExpiryMs]));
       victim.machine.goOn();
       mend();
     },
@@ -46,12 +51,22 @@ export const PROXY_FAULTS = {
       const victim = proxy();
       if (victim === undefined || world.alive.length > 6) return;
       note(`${victim.machine.name} is replaced`);
-      const first = random.chance(0.6);
-      if (first) world.start();
-      if (first) await lasts(0, 10 * S);
-      world.stop(victim);
-      if (!first) await lasts(0, 10 * S);
-      if (!first) world.start();
+      await replace(victim, world, random, lasts);
+    },
+  },
+  rollout: {
+    chance: 0.35,
+    everyMs: [5 * S, 40 * S],
+    at: ["announce", "lower", "dial"],
+    async once({ world, random, lasts, note }) {
+      if (!world.nextVersion()) return;
+      note(`version ${world.version}`);
+      for (const old of world.outdated) {
+        // Some get stuck half-way.
+        if (random.chance(0.1)) return;
+        await replace(old, world, random, lasts);
+        await lasts(0, random.pick([2 * S, 15 * S]));
+      }
     },
   },
   newcomers: {
@@ -59,9 +74,9 @@ export const PROXY_FAULTS = {
     everyMs: [0, 10 * S],
     at: ["announce", "lower", "lowered"],
     aim: 0.9,
-    async once({ world, lasts }) {
+    async once({ world, random, lasts }) {
       if (world.alive.length > 4) return;
-      const newcomer = world.start();
+      const newcomer = world.start({ version: random.integer(0, world.version) });
       await lasts(1 * S, 20 * S);
       world.stop(newcomer);
     },
@@ -76,3 +91,18 @@ export const PROXY_FAULTS = {
   drift: { chance: 0.3 },
   wildClocks: { chance: 0.03 },
 } as const satisfies FaultClasses;
+
+/** A proxy goes, and one of the present settings comes, before or after. */
+async function replace(
+  victim: ProxyProcess,
+  world: World,
+  random: SeededRandom,
+  lasts: Trouble["lasts"],
+): Promise<void> {
+  const first = random.chance(0.6);
+  if (first) world.start();
+  if (first) await lasts(0, 10 * S);
+  world.stop(victim);
+  if (!first) await lasts(0, 10 * S);
+  if (!first) world.start();
+}

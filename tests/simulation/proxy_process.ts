@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { PoolSettings } from "../../lib/config/builders.ts";
+import type { Settings } from "../../lib/config/settings.ts";
 import type { ApiPath } from "./api_path.ts";
 import type { Machine } from "./time.ts";
 
@@ -42,6 +44,11 @@ export interface ProxyProcess {
   readonly machine: Machine;
   readonly path: ApiPath;
   readonly podUid: string;
+  /** How many roll-outs its settings have come from: 0 are those of the first proxies. */
+  readonly version: number;
+  readonly settings: Settings;
+  /** The pools that its settings describe. */
+  readonly pools: readonly PoolSettings[];
   /** Its part in the agreement on each StatefulSet, by name. */
   readonly memberships: ReadonlyMap<string, Membership>;
   /** Until when the others may not have heard of it; Infinity if they still may not. */
@@ -52,6 +59,10 @@ export interface ProxyProcess {
   podsCutOffMs: number;
   /** It has said that it is ready. */
   ready: boolean;
+  /** When it has, true ms; Infinity before. */
+  readyMs: number;
+  /** Until when it keeps builders awake, as it has promised clients of `POST /wake`, true ms. */
+  readonly keptUntilMs: Map<string, number>;
   /** It was killed. */
   killed: boolean;
   /** It was told to stop. */

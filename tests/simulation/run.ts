@@ -4,7 +4,7 @@
  *     deno task simulate --seeds 1000 | --seconds 300 | --seed 42 [--trace]
  *
  * `--from` sets the first seed; without it, it is drawn. `--without a,b`, `--proxies`, `--clients`, `--watchers`,
- * `--builders`, `--replicas` and `--duration` (ms) make a run smaller, as a failure's replay command says. Prints a summary; a failure prints its seed, the commit, the
+ * `--backlog`, `--builders`, `--replicas` and `--duration` (ms) make a run smaller, as a failure's replay command says. Prints a summary; a failure prints its seed, the commit, the
  * smallest run that still fails, the end of its trace and the command that repeats it, and makes the exit code 1.
  * `--keep-going` does not stop at the first, `--no-shrink` leaves it as it is. The last line counts all seeds together
  * as one test, but each that failed.
@@ -29,6 +29,7 @@ const FLAGS = {
   proxies: { type: "string" },
   clients: { type: "string" },
   watchers: { type: "string" },
+  backlog: { type: "string" },
   builders: { type: "string" },
   replicas: { type: "string" },
   duration: { type: "string" },

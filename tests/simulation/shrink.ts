@@ -12,7 +12,10 @@ import { draw, type Options, type Outcome, simulate } from "./simulate.ts";
 const TRIES = 100;
 
 /** What a run can have fewer of. */
-export const SIZES = ["clients", "watchers", "builders", "replicas", "proxies"] as const;
+export const SIZES = ["backlog", "clients", "watchers", "builders", "replicas", "proxies"] as const;
+
+/** Without them a run is none. */
+const AT_LEAST_ONE: ReadonlySet<string> = new Set(["builders", "replicas", "proxies"]);
 
 /** The smallest run found that still fails, and how it went. */
 export async function shrink(failed: Outcome, run = simulate): Promise<Outcome> {
@@ -35,10 +38,9 @@ export async function shrink(failed: Outcome, run = simulate): Promise<Outcome> 
     }
   }
   for (const key of SIZES) {
-    while (
-      best.plan[key] > (key === "watchers" ? 0 : 1) &&
-      await attempt({ ...best.options, [key]: best.plan[key] - 1 })
-    );
+    const least = AT_LEAST_ONE.has(key) ? 1 : 0;
+    const fewer = () => key === "backlog" ? Math.floor(best.plan[key] / 2) : best.plan[key] - 1;
+    while (best.plan[key] > least && await attempt({ ...best.options, [key]: fewer() }));
   }
   const toFailureMs = Math.ceil(best.simulatedMs);
   if (toFailureMs < best.plan.durationMs) await attempt({ ...best.options, durationMs: toFailureMs });

@@ -4,16 +4,18 @@
  * @module
  */
 import { sleep } from "../../lib/base/clock.ts";
-import { seededRandom } from "../support/seeded_random.ts";
+import { type SeededRandom, seededRandom } from "../support/seeded_random.ts";
 import { API_FAULTS } from "./api_faults.ts";
 import { SLOWEST_START_MS } from "./cluster_faults.ts";
 import { type FaultName, FAULTS, runFault } from "./faults.ts";
+import { FEATURES } from "./features.ts";
 import { ETERNAL_WATCHER, type Pattern } from "./clients.ts";
 import { describe, type Report } from "./judge.ts";
 import type { Moment } from "./moments.ts";
 import { NETWORK_FAULTS } from "./network_faults.ts";
 import type { ProxyProcess } from "./proxy_process.ts";
-import { builderSettings, drawBuilders, type Plan } from "./plan.ts";
+import { sharesOf } from "../../lib/config/builders.ts";
+import { doorsOf, drawBuilders, drawSettings, MAIN_DOOR, type Plan } from "./plan.ts";
 import { Violation, World } from "./world.ts";
 
 /** What a run is made of, where it is not drawn. */
@@ -24,6 +26,7 @@ export interface Options {
   readonly proxies?: number;
   readonly clients?: number;
   readonly watchers?: number;
+  readonly backlog?: number;
   readonly builders?: number;
   readonly replicas?: number;
   readonly durationMs?: number;
@@ -66,56 +69,90 @@ export const BLINDING: ReadonlySet<string> = new Set([
   "freeze",
 ]);
 
+/** Classes that end proxies and start others. */
+const REPLACING: ReadonlySet<string> = new Set(["crash", "rolling", "rollout", "newcomers"]);
+
+/** Versions of the settings, with the first one, where they are rolled out. */
+const VERSIONS = 4;
+
 /** What the seed says. */
 export function draw(options: Options): { plan: Plan; faults: FaultName[] } {
-  const { seed, without, proxies, clients, durationMs, aim } = options;
+  const { seed } = options;
   const random = seededRandom(seed);
-  const count = random.pick([1, 2, 2, 2, 3, 3, 4]);
-  const drawnMs = random.integer(60, 240) * SECOND;
-  const drawnClients = random.integer(1, 5);
+  const proxies = random.pick([1, 1, 2, 2, 2, 2, 3, 3, 4]);
+  const durationMs = random.pick([20, 40, 60, 60, 90, 120, 240]) * SECOND;
+  const clients = random.pick([1, 2, 3, 4, 5, 5]);
   const style = {
-    aim: random.pick([0.3, 0.7, 0.95]),
+    aim: options.aim ?? random.pick([0.3, 0.7, 0.95]),
     restMs: random.pick([3, 15, 40]) * SECOND,
     pauseMs: random.pick([300, 3_000, 15_000, 40_000]),
     daemonsCancel: random.chance(0.4),
+    traces: options.traces ?? true,
   };
-  const settings = {
-    idleTimeoutMs: `${random.pick([1, 1, 1, 2, 2, 5, 10])}s`,
-    readyWaitTimeoutMs: `${random.pick([10, 60, 120])}s`,
-    recordExpiryMs: `${random.pick([12, 12, 20, 40, 90])}s`,
-    shutdownDelayMs: `${random.pick([0, 1, 5])}s`,
-    drainTimeoutMs: random.pick(["0s", "1h", "60s"]),
-    whenCutOff: random.pick(["serve", "hold"]),
-    readiness: random.pick(["auto", "auto", "pod", "grpc"]),
-  };
+  const faults = drawFaults(options, random);
+  const has = (name: FaultName) => faults.includes(name);
   const drawn = drawBuilders(seededRandom(seed ^ hash("builders")));
   const { builders = drawn.builders, replicas = drawn.replicas, watchers = drawn.watchers } = options;
-  const inNumbers = { builders, replicas, watchers };
-  const calm = random.chance(0.05);
-  // Few classes at a time find what many at a time hide, and the other way round.
-  const storm = random.pick([0.3, 0.6, 1, 1.5]);
-  const faults = (Object.keys(FAULTS) as FaultName[]).filter((name) => {
-    const on = seededRandom(seed ^ hash(name)).chance(FAULTS[name].chance * storm);
-    return on && !calm && !without?.has(name);
-  });
+  const backlog = has("backlog") ? seededRandom(seed ^ hash("backlog size")).pick([6, 12, 24, 48]) : 0;
+  const inNumbers = { builders, replicas, watchers, has };
+  const last = has("rollout") ? VERSIONS - 1 : 0;
+  const [settings, ...rollouts] = Array.from({ length: last + 1 }, (_, version) => ({
+    ...drawSettings({
+      ...inNumbers,
+      version,
+      isLast: version === last,
+      random: (purpose) => seededRandom(seed ^ hash(`${purpose} ${sourceOf(seed, purpose, version)}`)),
+    }),
+    ...options.settings,
+  }));
   return {
     plan: {
       seed,
-      proxies: proxies ?? count,
-      durationMs: durationMs ?? drawnMs,
-      clients: clients ?? drawnClients,
+      proxies: options.proxies ?? (isAlone(seed) ? 1 : proxies),
+      durationMs: options.durationMs ?? durationMs,
+      clients: options.clients ?? clients,
+      backlog: Math.min(backlog, options.backlog ?? Infinity),
+      builders,
+      replicas,
+      watchers,
       ...style,
-      ...(aim === undefined ? {} : { aim }),
-      ...inNumbers,
-      traces: options.traces ?? true,
-      settings: {
-        ...settings,
-        ...builderSettings(inNumbers, seededRandom(seed ^ hash("builder settings"))),
-        ...options.settings,
-      },
+      tls: has("tls"),
+      doors: doorsOf(inNumbers),
+      settings: settings!,
+      rollouts,
     },
     faults,
   };
+}
+
+/** Which version a setting was last changed in: a roll-out leaves most of them as they are. */
+function sourceOf(seed: number, purpose: string, version: number): number {
+  let source = 0;
+  for (let at = 1; at <= version; at++) {
+    if (seededRandom(seed ^ hash(`${purpose} changes ${at}`)).chance(0.35)) source = at;
+  }
+  return source;
+}
+
+/** The faults and the features that are on. */
+function drawFaults({ seed, without }: Options, random: SeededRandom): FaultName[] {
+  const calm = random.chance(0.05);
+  // Few classes at a time find what many at a time hide, and the other way round.
+  const storm = calm ? 0 : random.pick([0.3, 0.6, 1, 1.5]);
+  const on = (name: FaultName) => {
+    const chance = FAULTS[name].chance * (name in FEATURES ? 1 : storm);
+    return !without?.has(name) && seededRandom(seed ^ hash(name)).chance(chance);
+  };
+  // In some runs a proxy sees all that it has to know, and in some there is one from the beginning to the end: then more
+  // can be judged.
+  const clear = seededRandom(seed ^ hash("clear sight")).chance(0.35);
+  return (Object.keys(FAULTS) as FaultName[]).filter((name) =>
+    on(name) && !(clear && BLINDING.has(name)) && !(isAlone(seed) && REPLACING.has(name))
+  );
+}
+
+function isAlone(seed: number): boolean {
+  return seededRandom(seed ^ hash("alone")).chance(0.2);
 }
 
 /** Runs it. Never throws for what it finds. */
@@ -144,7 +181,7 @@ export async function simulate(options: Options): Promise<Outcome> {
 }
 
 async function run(world: World, faults: readonly FaultName[]): Promise<void> {
-  const { time, plan, settings } = world;
+  const { time, plan } = world;
   const pass = async (ms: number, over: () => boolean = () => false) => {
     await time.run(time.nowMs() + ms, () => {
       world.judge.step();
@@ -211,6 +248,7 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
       }
     })());
   }
+  beginOthers(world, faults, begin, over.signal);
   const calmDown = new AbortController();
   const troubles = faults.map((name) => {
     const random = world.random(`fault ${name}`);
@@ -226,9 +264,18 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   void Promise.all(troubles).then(() => calm = true);
   await until("end of the faults", 10 * SECOND, () => calm);
   for (const pair of [...world.network.pairs]) if (pair.silent) pair.reset();
+  for (const { machine } of world.alive) machine.setRight();
+  // So does what is rolled out.
+  while (world.nextVersion());
+  for (const old of world.outdated) {
+    world.start();
+    world.stop(old);
+  }
   if (world.alive.filter(({ stopping }) => !stopping).length === 0) world.start({ rate: rate() });
-  const { recordExpiryMs } = settings;
-  const [readyWaitTimeoutMs, idleTimeoutMs] = [settings.readyWaitTimeoutMs.base, settings.idleTimeoutMs.base];
+  const settings = world.versions.at(-1)!;
+  const recordExpiryMs = world.longestExpiryMs;
+  const readyWaitTimeoutMs = longest(world, "readyWaitTimeoutMs");
+  const idleTimeoutMs = longest(world, "idleTimeoutMs");
   await until("end of the clients", readyWaitTimeoutMs * 2 + 120 * SECOND, () => clients.size === 0);
 
   // Who comes now is served; not by a pod that began slowly, though.
@@ -237,6 +284,7 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   let served = 0;
   for (const proxy of probes) {
     const plan = {
+      door: MAIN_DOOR,
       http2: true,
       headers: {},
       waitsForGreeting: true,
@@ -260,6 +308,9 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   const fullMs = settings.maxSessionsPerReplica.base > 0 ? 2 * recordExpiryMs : 0;
   const servedMs = readyWaitTimeoutMs + 60 * SECOND + fullMs;
   await until("service for everybody", servedMs, () => served === probes.length);
+  // Nobody knows of them any more: whoever has taken them off the list has them.
+  const known = new Set(probes.flatMap(({ memberships }) => [...memberships.keys()]));
+  for (const set of world.cluster.sets) if (!known.has(set.name)) world.byHand(() => set.scale(0));
 
   // Watchers come, and stay: nobody has to be there for them.
   const endOfWatch = new AbortController();
@@ -273,25 +324,34 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
     Math.max(proxy.held, proxy.open) <= (watching.includes(proxy) ? 1 : 0);
   // What somebody else has raised again and again is kept for as long again.
   const keptMs = faults.includes("byHand") || faults.includes("autoscaler") ? plan.durationMs : 0;
-  const settledMs = idleTimeoutMs * 2 + recordExpiryMs * 3 + 180 * SECOND + keptMs;
+  const { warm = [] } = settings;
+  const warmMs = warm.length > 0 ? 300 * SECOND : 0;
+  const settledMs = idleTimeoutMs * 2 + recordExpiryMs * 3 + 180 * SECOND + keptMs + warmMs;
+  const least = leastReplicas(world);
+  const isAtRest = () =>
+    world.cluster.sets.every(({ name, replicas }) => replicas === (least.get(name) ?? 0)) &&
+    world.cluster.pods.length === [...least.values()].reduce((sum, count) => sum + count, 0);
   await until("rest", settledMs, () => {
-    const { alive, cluster, records, leases } = world;
+    const { alive, records, leases } = world;
     const live = alive.filter(({ stopping }) => !stopping);
     const memberships = alive.flatMap((proxy) => [...proxy.memberships.values()]);
-    return cluster.sets.every(({ replicas }) => replicas === 0) && cluster.pods.length === 0 &&
-      alive.length === live.length && alive.every(isIdle) &&
+    return isAtRest() && alive.length === live.length && alive.every(isIdle) &&
       memberships.every(({ record }) => records.some(({ metadata }) => metadata.name === record)) &&
       records.length === memberships.length && leases.length === memberships.length + 1 &&
       // What a proxy had sent before it ended may bring its record back: then it has to expire.
       world.proxies.every(({ ended, path }) => !ended || path.underWay === 0);
   });
 
-  // A watcher that comes to builders that sleep wakes none.
+  // A watcher that comes to builders that sleep wakes none, and neither does who says nothing where data is waited for.
   for (const proxy of watching) {
     begin(world.connection(ETERNAL_WATCHER, proxy, endOfWatch.signal).then(() => {}));
   }
-  if (watching.length > 0) await pass(2 * idleTimeoutMs + 10 * SECOND);
-  if (world.cluster.pods.length > 0) world.fail(`A watcher has woken a builder: ${world.describe()}`);
+  const probed = faults.includes("probes") && settings.wakeOn === "data";
+  if (probed) {
+    for (const proxy of world.alive) begin(world.probe(MAIN_DOOR, proxy, 5 * SECOND, endOfWatch.signal));
+  }
+  if (watching.length > 0 || probed) await pass(2 * Math.min(idleTimeoutMs, 10 * SECOND) + 10 * SECOND);
+  if (!isAtRest()) world.fail(`A watcher or a TCP check has woken a builder: ${world.describe()}`);
   endOfWatch.abort(new Error("The watchers leave"));
   await until("end of the watchers", 60 * SECOND, () => clients.size === 0);
 
@@ -302,6 +362,50 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   if (world.leases.length !== 1) world.fail(`There is more than the election's Lease: ${world.describe()}`);
   await world.cluster[Symbol.asyncDispose]();
   if (world.violation !== undefined) throw world.violation;
+}
+
+/** Clients that come beside those that build: they wake builders, check the port, or come all at once. */
+function beginOthers(
+  world: World,
+  faults: readonly FaultName[],
+  begin: (work: Promise<void>) => void,
+  signal: AbortSignal,
+): void {
+  const { time, plan } = world;
+  const again = async (name: string, mostMs: number, once: (random: SeededRandom) => Promise<void>) => {
+    const random = world.random(name);
+    for (;;) {
+      await sleep(time, random.integer(0, mostMs), signal).catch(() => {});
+      if (signal.aborted) return;
+      await once(random);
+    }
+  };
+  if (plan.backlog > 0) {
+    begin(again("backlog", 40 * SECOND, (random) => {
+      return world.burst(random.integer(Math.ceil(plan.backlog / 2), plan.backlog), random, signal);
+    }));
+  }
+  if (faults.includes("wakes")) begin(again("wakes", 30 * SECOND, (random) => world.wake(random, signal)));
+  if (faults.includes("probes")) {
+    begin(again("probes", 10 * SECOND, async (random) => {
+      const proxy = world.pick(random);
+      const lastsMs = random.pick([1, 100, 1_000, 20_000]);
+      if (proxy !== undefined) await world.probe(random.pick(plan.doors), proxy, lastsMs, signal);
+    }));
+  }
+}
+
+/** The longest of a time in all versions of the settings and all pools, in ms. */
+function longest({ versions }: World, key: "readyWaitTimeoutMs" | "idleTimeoutMs"): number {
+  return Math.max(...versions.flatMap((settings) => [settings[key].base, ...settings[key].pools.values()]));
+}
+
+/** What is kept of each builder while no client is there, by the settings of the last proxies. */
+function leastReplicas({ alive }: World): ReadonlyMap<string, number> {
+  const { pools, settings: { maxReplicas } } = alive.find(({ stopping }) => !stopping)!;
+  return new Map(
+    pools.flatMap(({ minReplicas, builders }) => [...sharesOf(minReplicas, builders, maxReplicas)]),
+  );
 }
 
 function hash(text: string): number {

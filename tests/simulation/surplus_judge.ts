@@ -24,11 +24,11 @@ const LEAST_PART = 0.85;
 
 /** One judge for all StatefulSets. */
 export class SurplusJudge {
-  readonly #idleTimeoutMs: number;
+  readonly #idleTimeoutMs: (set: string) => number;
   readonly #counts = new Map<string, Count>();
 
-  /** Takes the idle timeout. */
-  constructor(idleTimeoutMs: number) {
+  /** Takes the idle timeouts. */
+  constructor(idleTimeoutMs: (set: string) => number) {
     this.#idleTimeoutMs = idleTimeoutMs;
   }
 
@@ -44,13 +44,15 @@ export class SurplusJudge {
     if (after > before) {
       // A proxy raises it for a session, which needs it.
       if (!byHand) this.#counts.delete(set);
-      else if (count !== undefined) this.#counts.set(set, this.#raised(count, after, nowMs));
+      else if (count !== undefined) {
+        this.#counts.set(set, this.#raised(count, after, nowMs, this.#idleTimeoutMs(set)));
+      }
       return undefined;
     }
     if (byHand) return void this.#counts.delete(set);
     const { times = 0, raisedMs } = count ?? {};
     this.#counts.set(set, { loweredMs: nowMs, loweredTo: after, raisedMs: undefined, times });
-    if (raisedMs === undefined || nowMs - raisedMs >= LEAST_PART * this.#idleTimeoutMs * 2 ** times) {
+    if (raisedMs === undefined || nowMs - raisedMs >= LEAST_PART * this.#idleTimeoutMs(set) * 2 ** times) {
       return undefined;
     }
     return `the count of ${set}, raised again ${times} times, is lowered after ${
@@ -58,10 +60,10 @@ export class SurplusJudge {
     } ms`;
   }
 
-  #raised(count: Count, after: number, nowMs: number): Count {
+  #raised(count: Count, after: number, nowMs: number, idleTimeoutMs: number): Count {
     // Two raises after one scale-down are one.
     if (count.raisedMs !== undefined) return { ...count, raisedMs: nowMs };
-    const isSoon = after > count.loweredTo && nowMs - count.loweredMs <= SOON_PART * this.#idleTimeoutMs;
+    const isSoon = after > count.loweredTo && nowMs - count.loweredMs <= SOON_PART * idleTimeoutMs;
     return { ...count, raisedMs: nowMs, times: isSoon ? count.times + 1 : 0 };
   }
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { SurplusJudge } from "./surplus_judge.ts";
 
 Deno.test("SurplusJudge wants a surplus that is raised again and again to be kept twice as long each time", () => {
-  const judge = new SurplusJudge(10_000);
+  const judge = new SurplusJudge(() => 10_000);
   const lowered = (ms: number) => judge.scaled("b", 2, 1, false, ms);
   const raised = (ms: number) => judge.scaled("b", 1, 2, true, ms);
   assert.equal(lowered(0), undefined);

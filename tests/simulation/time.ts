@@ -155,6 +155,11 @@ export class Machine implements Clock {
     this.#wallOffsetMs += byMs;
   }
 
+  /** The wall clock is right again. */
+  setRight(): void {
+    this.#wallOffsetMs = 0;
+  }
+
   /** Runs what reaches the process, in the order in which it comes: now, when it goes on, or never. */
   deliver(what: () => void): void {
     if (this.#state === "dead") return;

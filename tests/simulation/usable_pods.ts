@@ -5,19 +5,23 @@
  * @module
  */
 import type { KubeObject } from "../../lib/miniature/objects.ts";
-import { isReady, setNameOf } from "../../lib/miniature/pods.ts";
+import { isReady, ordinalOf, setNameOf } from "../../lib/miniature/pods.ts";
 
 /** A pod that can take sessions. */
-interface Usable {
+export interface Usable {
+  readonly uid: string;
   readonly name: string;
+  /** Its StatefulSet. */
+  readonly set: string;
+  readonly ordinal: number;
   readonly sinceMs: number;
 }
 
 /** All pods that can take sessions now. */
 export class UsablePods {
   readonly #pods = new Map<string, Usable>();
-  /** Until when nobody could read a StatefulSet: Infinity while that lasts. */
-  readonly #hiddenUntilMs = new Map<string, number>();
+  /** For how many reasons nobody can read a StatefulSet, and until when that was so. */
+  readonly #hidden = new Map<string, { count: number; untilMs: number }>();
 
   /** A pod was written, or is gone. */
   stored(before: KubeObject | undefined, after: KubeObject | undefined, nowMs: number): void {
@@ -27,21 +31,37 @@ export class UsablePods {
     if (after === undefined) return;
     const { uid, name, deletionTimestamp } = after.metadata;
     if (!isReady(after) || deletionTimestamp !== undefined) this.#pods.delete(uid);
-    else if (!this.#pods.has(uid)) this.#pods.set(uid, { name, sinceMs: nowMs });
+    else if (!this.#pods.has(uid)) {
+      this.#pods.set(uid, { uid, name, set: setNameOf(name), ordinal: ordinalOf(after), sinceMs: nowMs });
+    }
   }
 
   /** Nobody can read this StatefulSet, until the returned function is called with the time. */
   hide(set: string): (nowMs: number) => void {
-    this.#hiddenUntilMs.set(set, Infinity);
-    return (nowMs) => void this.#hiddenUntilMs.set(set, nowMs);
+    const hidden = this.#hidden.get(set) ?? { count: 0, untilMs: -Infinity };
+    this.#hidden.set(set, hidden);
+    hidden.count++;
+    return (nowMs) => {
+      hidden.count--;
+      hidden.untilMs = nowMs;
+    };
   }
 
-  /** A pod that could take sessions all the time since then: of any StatefulSet, or of this one. */
-  since(ms: number, set?: string): string | undefined {
-    for (const { name, sinceMs } of this.#pods.values()) {
-      if (set !== undefined && setNameOf(name) !== set) continue;
-      if (Math.max(sinceMs, this.#hiddenUntilMs.get(setNameOf(name)) ?? -Infinity) <= ms) return name;
-    }
-    return undefined;
+  /** Until when nobody could read a StatefulSet: Infinity while that lasts. */
+  hiddenUntilMs(set: string): number {
+    const { count = 0, untilMs = -Infinity } = this.#hidden.get(set) ?? {};
+    return count > 0 ? Infinity : untilMs;
+  }
+
+  /** Those that can take sessions now, of StatefulSets that can be read. */
+  get all(): readonly Usable[] {
+    return [...this.#pods.values()]
+      .map((pod) => ({ ...pod, sinceMs: Math.max(pod.sinceMs, this.hiddenUntilMs(pod.set)) }))
+      .filter(({ sinceMs }) => sinceMs < Infinity);
+  }
+
+  /** A pod that could take sessions all the time since then: of any StatefulSet, or of one of these. */
+  since(ms: number, sets?: readonly string[]): string | undefined {
+    return this.all.find(({ set, sinceMs }) => sinceMs <= ms && (sets?.includes(set) ?? true))?.name;
   }
 }

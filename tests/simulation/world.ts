@@ -1,11 +1,12 @@
 /**
- * The simulated world: the miniature cluster, one to four proxies (the whole program each) and clients, on one virtual
- * clock, from one seed. What must hold in it is `judge.ts`'s affair.
+ * The simulated world: the miniature cluster, proxies (the whole program each, with settings of its own) and clients, on one
+ * virtual clock, from one seed. What must hold in it is `judge.ts`'s affair.
  *
  * @module
  */
 import { runApp } from "../../lib/app.ts";
 import { logTo } from "../../lib/base/log.ts";
+import { poolsOf } from "../../lib/config/builders.ts";
 import { parseSettings } from "../../lib/config/parse_settings.ts";
 import type { SettingKey, Settings } from "../../lib/config/settings.ts";
 import { MiniatureCluster } from "../../lib/miniature/miniature_cluster.ts";
@@ -17,9 +18,13 @@ import { ApiPath, type Fate, type PathState } from "./api_path.ts";
 import {
   connectionsOf,
   type Ending,
+  kindOf,
   type Pattern,
+  probeOf,
   type Progress,
+  queuerOf,
   runConnection,
+  wakeOf,
   watcherOf,
 } from "./clients.ts";
 import type { End } from "./connection.ts";
@@ -27,7 +32,7 @@ import { describe, Judge } from "./judge.ts";
 import { Moments } from "./moments.ts";
 import { SimulatedNetwork } from "./network.ts";
 import { Daemons } from "./pods.ts";
-import { builderNames, type Plan } from "./plan.ts";
+import { builderNames, type ClientDoor, type Plan, type SettingsText } from "./plan.ts";
 import { newMembership, type ProxyProcess } from "./proxy_process.ts";
 import { Machine, WorldTime } from "./time.ts";
 import { hashOf, Trace } from "./trace.ts";
@@ -58,7 +63,8 @@ export class World {
   readonly daemons: Daemons;
   readonly proxies: ProxyProcess[] = [];
   readonly plan: Plan;
-  readonly settings: Settings;
+  /** The settings of each version of the proxies: the first ones', and those of roll-outs. */
+  readonly versions: readonly Settings[];
   readonly judge: Judge;
   readonly weather: Weather;
   /** What has happened. */
@@ -74,6 +80,8 @@ export class World {
   rate: () => number = () => 1;
   /** What impairs all proxies now: for each, what ends it for one proxy. */
   readonly #impairsAll = new Set<(() => void)[]>();
+  /** Which of the versions new proxies have. */
+  #version = 0;
   #byHand = false;
   #clients = 0;
   #born = 0;
@@ -94,15 +102,7 @@ export class World {
       latencyMs: () => this.weather.latencyMs(),
       slice: (bytes) => this.weather.slice(bytes),
     });
-    this.settings = parseSettings({
-      flags: new Map(
-        Object.entries({ listenAddr: ":8080", upstream: "slices", ...plan.settings }) as [
-          SettingKey,
-          string,
-        ][],
-      ),
-      variables: {},
-    });
+    this.versions = [plan.settings, ...plan.rollouts].map(parsed);
     this.judge = new Judge(this);
     this.daemons = new Daemons({
       network: this.network.of(new Machine("pods", this.time)),
@@ -128,6 +128,35 @@ export class World {
       publishNotReadyAddresses: pods.chance(0.5),
     });
     this.cluster.api.registry.store.subscribe((event) => this.judge.stored(event, this.#byHand));
+    // An observer is started in front of what runs.
+    if (this.settings.observe) this.byHand(() => this.cluster.sets.forEach((set) => set.scale(1)));
+  }
+
+  /** The settings of the first proxies, where it does not matter whose they are. */
+  get settings(): Settings {
+    return this.versions[0]!;
+  }
+
+  /** Which version new proxies have. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** New proxies have the next version, if there is one. */
+  nextVersion(): boolean {
+    if (this.#version === this.versions.length - 1) return false;
+    this.#version++;
+    return true;
+  }
+
+  /** Proxies that a roll-out has still to replace. */
+  get outdated(): readonly ProxyProcess[] {
+    return this.alive.filter(({ version, stopping }) => version < this.#version && !stopping);
+  }
+
+  /** The longest expiry of a record, in ms. */
+  get longestExpiryMs(): number {
+    return Math.max(...this.versions.map(({ recordExpiryMs }) => recordExpiryMs));
   }
 
   /** A source of chance of its own for each purpose: one that is switched off changes no other. */
@@ -154,9 +183,17 @@ export class World {
     this.trace("fault", `${name}: ${what}`);
   }
 
-  /** Starts a proxy. */
-  start({ podUid, rate = this.rate() }: { podUid?: string; rate?: number } = {}): ProxyProcess {
+  /** Starts a proxy, of the present version if nothing else is said. */
+  start(
+    { podUid, rate = this.rate(), version = this.#version }: {
+      podUid?: string;
+      rate?: number;
+      version?: number;
+    } = {},
+  ): ProxyProcess {
     const number = ++this.#born;
+    const settings = this.versions[version]!;
+    const pools = poolsOf(settings);
     const name = `proxy${number}`;
     const machine = new Machine(name, this.time, rate);
     const arrives = this.random(`${name} arrives`);
@@ -181,11 +218,18 @@ export class World {
       machine,
       path,
       podUid: podUid ?? `pod-${number}`,
-      memberships: new Map(this.cluster.sets.map(({ name }) => [name, newMembership()])),
+      version,
+      settings,
+      pools,
+      memberships: new Map(
+        pools.flatMap(({ builders }) => builders.map(({ name }) => [name, newMembership()] as const)),
+      ),
       impairedUntilMs: -Infinity,
       impairments: 0,
       podsCutOffMs: -Infinity,
       ready: false,
+      readyMs: Infinity,
+      keptUntilMs: new Map(),
       killed: false,
       stopping: false,
       cuts: false,
@@ -199,7 +243,7 @@ export class World {
     path.set(this.outage);
     this.proxies.push(proxy);
     for (const ends of this.#impairsAll) ends.push(this.impair(proxy));
-    this.trace(name, `starts in ${proxy.podUid}`);
+    this.trace(name, `starts in ${proxy.podUid}, version ${version}`);
     this.#run(proxy);
     this.moments.happens("join", proxy);
     return proxy;
@@ -209,6 +253,7 @@ export class World {
   kill(proxy: ProxyProcess): void {
     proxy.ended = true;
     proxy.killed = true;
+    this.judge.killed();
     this.trace(proxy.machine.name, "is killed");
     proxy.machine.kill();
     proxy.path.kill();
@@ -221,7 +266,7 @@ export class World {
     proxy.stopping = true;
     this.trace(proxy.machine.name, "is told to stop");
     proxy.machine.deliver(() => proxy.drain.abort(new Error("SIGTERM")));
-    const { shutdownDelayMs, drainTimeoutMs } = this.settings;
+    const { shutdownDelayMs, drainTimeoutMs } = proxy.settings;
     const cutsInMs = drainTimeoutMs === 0 ? Infinity : (shutdownDelayMs + drainTimeoutMs) / this.judge.slack;
     this.time.setTimer(cutsInMs, () => proxy.cuts = true);
   }
@@ -295,7 +340,7 @@ export class World {
     first?: ProxyProcess,
   ): Promise<void> {
     let served = false, next = first;
-    for (const drawn of connectionsOf(pattern, this.plan.pauseMs, random, () => served)) {
+    for (const drawn of connectionsOf(pattern, this.plan, random, () => served)) {
       const plan = this.plan.traces ? drawn : { ...drawn, headers: { ...drawn.headers, traceId: undefined } };
       for (let attempt = 0;; attempt++) {
         const proxy = next?.ended === false ? next : this.pick(random);
@@ -317,9 +362,42 @@ export class World {
     const endMs = this.time.nowMs() + lastsMs;
     for (let leftMs = lastsMs; leftMs > 0 && !signal.aborted; leftMs = endMs - this.time.nowMs()) {
       const proxy = this.pick(random);
-      if (proxy !== undefined) await this.connection(watcherOf(random, Math.ceil(leftMs)), proxy, signal);
+      const plan = watcherOf(this.plan, random, Math.ceil(leftMs));
+      if (proxy !== undefined) await this.connection(plan, proxy, signal);
       await this.#pause(random.integer(500, 3_000));
     }
+  }
+
+  /** Somebody asks for a builder to be awake. */
+  async wake(random: SeededRandom, signal: AbortSignal): Promise<void> {
+    const proxy = this.pick(random);
+    if (proxy !== undefined) await this.connection(wakeOf(this.plan, random), proxy, signal);
+  }
+
+  /** A load balancer looks whether a port is open. */
+  async probe(door: ClientDoor, proxy: ProxyProcess, lastsMs: number, signal: AbortSignal): Promise<void> {
+    await this.connection(probeOf(door, lastsMs), proxy, signal);
+  }
+
+  /** So many clients come within moments, most of them of one project. */
+  async burst(count: number, random: SeededRandom, signal: AbortSignal): Promise<void> {
+    const projects = random.chance(0.5) ? ["team-a", "team-b", "team-c"] : ["team-a", undefined, "team-b"];
+    const [most, ...others] = projects;
+    const buildMs = random.pick([500, 4_000, 15_000]);
+    const withinMs = random.pick([0, 500, 8_000]);
+    const comes = async (own: SeededRandom) => {
+      await this.#pause(own.integer(0, withinMs));
+      const project = own.chance(0.7) ? most : own.pick(others);
+      const plan = queuerOf(this.plan, project, buildMs, own);
+      for (let attempt = 0; attempt < 3 && !signal.aborted; attempt++) {
+        const proxy = this.pick(own);
+        if (proxy === undefined) return;
+        const ending = await this.connection(plan, proxy, signal);
+        if (ending === "served" || ending === "left") return;
+        await this.#pause(own.integer(500, 1_500));
+      }
+    };
+    await Promise.all(Array.from({ length: count }, () => comes(random.fork())));
   }
 
   /** One connection, watched from accept to its end. */
@@ -336,16 +414,16 @@ export class World {
     };
     const { name } = proxy.machine;
     const startedMs = this.time.nowMs();
-    const limitMs = this.judge.longestWaitMs * this.judge.slack + 30_000;
     let over = false;
     const look = (asked: number) => {
       if (progress.served || over || !this.judge.mayWait(progress, proxy, startedMs, asked)) return;
       const next = proxy.machine.stopped ? asked : asked + 1;
       this.time.setTimer(limitMs, () => look(next));
     };
-    if (plan.watches === undefined) this.time.setTimer(limitMs, () => look(0));
-    this.judge.begins(progress);
-    this.trace(`client${progress.plan.id}`, `connects to ${name}`);
+    this.judge.begins(progress, proxy);
+    const limitMs = this.judge.longestWaitMs(progress.plan, proxy) * this.judge.slack + 30_000;
+    if (plan.watches === undefined && !plan.isProbe) this.time.setTimer(limitMs, () => look(0));
+    this.trace(`client${progress.plan.id}`, `connects to ${name}:${plan.door.port}, ${kindOf(plan)}`);
     const ending = await runConnection(progress, name, this.network.of(this.outside), this.time, signal);
     over = true;
     this.judge.ended(progress, proxy, ending, startedMs);
@@ -373,13 +451,17 @@ export class World {
     const { machine, path, podUid } = proxy;
     const { name } = machine;
     const own = this.network.of(machine);
-    runApp(this.settings, {
+    runApp(proxy.settings, {
       onPlan: (record) => this.judge.planned(proxy, record),
       version: "0.0.0",
       runtime: "simulated",
       log: logTo((level, code, fields) => {
         this.trace(name, `${level} ${code} ${JSON.stringify(fields)}`);
-        if (code === "ready") proxy.ready = true;
+        if (code === "ready") this.#ready(proxy);
+        if (code === "builder_kept_awake") {
+          const { builder, forMs } = fields as { builder: string; forMs: number };
+          proxy.keptUntilMs.set(builder, this.time.nowMs() + forMs / this.judge.slack);
+        }
         // No fault answers like that: the Event itself was wrong.
         if (code === "event_write_failed" && /HTTP 4(00|22)/.test(`${fields.cause}`)) {
           this.fail(`${name} writes an Event that is refused: ${fields.cause}`);
@@ -421,6 +503,11 @@ export class World {
     }).then(() => this.#exited(proxy, undefined), (error) => this.#exited(proxy, error));
   }
 
+  #ready(proxy: ProxyProcess): void {
+    proxy.ready = true;
+    proxy.readyMs = this.time.nowMs();
+  }
+
   #exited(proxy: ProxyProcess, error: unknown): void {
     if (proxy.ended) return;
     proxy.ended = true;
@@ -432,6 +519,9 @@ export class World {
 
   #requested(proxy: ProxyProcess, { method, url, body }: HttpRequest): void {
     const { pathname, searchParams } = url;
+    if (method !== "GET" && pathname.endsWith("/scale") && proxy.settings.observe) {
+      this.fail(`${proxy.machine.name} only observes, and writes a count`);
+    }
     if (method === "PUT" && pathname.endsWith("/scale") && !searchParams.has("dryRun")) {
       this.moments.happens("lower", proxy);
       this.judge.lowering();
@@ -446,4 +536,9 @@ export class World {
     const membership = proxy.memberships.get(labels?.[STATEFULSET_LABEL] ?? "");
     if (membership !== undefined) membership.record = name;
   }
+}
+
+function parsed(settings: SettingsText): Settings {
+  const all = { listenAddr: ":8080", upstream: "slices", ...settings };
+  return parseSettings({ flags: new Map(Object.entries(all) as [SettingKey, string][]), variables: {} });
 }

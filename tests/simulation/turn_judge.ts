@@ -1,0 +1,88 @@
+/**
+ * Whether projects that wait for the same seats are served in turn, and the clients of a project in their order: from when
+ * clients came and who got which seat, without the program's own tags. It is right only where one proxy gives all seats and
+ * sees everything. Times in true ms.
+ *
+ * @module
+ */
+import type { ClientChoice } from "./client_choice.ts";
+import type { BuilderNow, WaitingClient } from "./prompt_judge.ts";
+
+/** A client that came so much before the seat was given has said by then who it is, in ms. */
+const KNOWN_MS = 1_000;
+
+/** Between two seats of a project that waits, no other gets as many as this. */
+const TOO_MANY = 3;
+
+/** Who has had turns that others have waited for. */
+export class TurnJudge {
+  /** By the project that waits: the seats of each other one since its own last seat. */
+  readonly #passed = new Map<string, Map<string, number>>();
+
+  /** Nobody has waited for anything so far. */
+  forget(): void {
+    this.#passed.clear();
+  }
+
+  /** A client has got a seat of this builder; `waiting` are the others. Returns what is wrong with that, if anything is. */
+  seated(
+    client: WaitingClient,
+    set: string,
+    waiting: Iterable<WaitingClient>,
+    builders: ReadonlyMap<string, BuilderNow>,
+    nowMs: number,
+  ): string | undefined {
+    const own = keyOf(client);
+    this.#passed.delete(own);
+    const before = [...waiting].filter((other) =>
+      nowMs - other.startedMs >= KNOWN_MS && competes(other.choice, client.choice, set, builders)
+    );
+    const earlier = before.find((other) =>
+      keyOf(other) === own && isAlike(other, client) && client.startedMs - other.startedMs >= KNOWN_MS
+    );
+    if (earlier !== undefined) {
+      return `client ${client.progress.plan.id} has a seat, and client ${earlier.progress.plan.id} of the same project ` +
+        "came before it and waits";
+    }
+    const projects = new Set(before.map(keyOf));
+    projects.delete(own);
+    for (const project of this.#passed.keys()) if (!projects.has(project)) this.#passed.delete(project);
+    for (const project of projects) {
+      const passed = this.#passed.get(project) ?? new Map<string, number>();
+      this.#passed.set(project, passed);
+      passed.set(own, (passed.get(own) ?? 0) + 1);
+      if (passed.get(own) === TOO_MANY) {
+        return `${own} has got ${TOO_MANY} seats in a row that ${project} has waited for`;
+      }
+    }
+    return undefined;
+  }
+}
+
+function keyOf({ choice: { pool, project } }: WaitingClient): string {
+  return `${project ?? "no project"}${pool.name === "" ? "" : ` in ${pool.name}`}`;
+}
+
+/** Whether a client could have had a seat of this builder as well as the one that got it. */
+function competes(
+  choice: ClientChoice,
+  { pool }: ClientChoice,
+  set: string,
+  builders: ReadonlyMap<string, BuilderNow>,
+): boolean {
+  const { may, isPatient, limit, maxReplicas } = choice;
+  if (choice.pool !== pool || limit === Infinity || !may.includes(set)) return false;
+  // One that is patient waits for what it prefers, unless that is full.
+  return !isPatient || may.slice(0, may.indexOf(set)).every((name) => {
+    const builder = builders.get(name);
+    return builder !== undefined && builder.isThere && builder.leastLoad >= limit * maxReplicas;
+  });
+}
+
+/** Whether two clients of a project wait for the same. */
+function isAlike(
+  { progress: { plan: a } }: WaitingClient,
+  { progress: { plan: b } }: WaitingClient,
+): boolean {
+  return a.http2 === b.http2 && a.wakesForSeconds === undefined && b.wakesForSeconds === undefined;
+}
