@@ -371,14 +371,15 @@ export class Judge {
     // Nobody may serve it: it may be told so at once.
     if (choice === undefined || choice.may.length === 0) return;
     if (plan.wakesForSeconds !== undefined && proxy.settings.observe) return;
-    if (this.#isHeldOut(progress, proxy)) return this.#heldOut(where, proxy, waited);
+    if (this.#isHeldOut(progress, proxy, startedMs)) return this.#heldOut(where, proxy, waited);
     this.#notServed(progress, choice, where, startedMs);
   }
 
-  /** Whether a client was told that too many wait, or may have been. */
-  #isHeldOut({ plan: { http2, wakesForSeconds }, told }: Progress, { settings }: ProxyProcess): boolean {
+  /** Whether a client was told that too many wait, or may have been: others than HTTP/2 clients cannot be told. */
+  #isHeldOut({ plan, told }: Progress, { settings }: ProxyProcess, startedMs: number): boolean {
     if (told !== undefined) return HELD_OUT.test(told.message);
-    return !http2 && wakesForSeconds === undefined && settings.maxHeld < FEW_HELD;
+    const isSoon = this.#world.time.nowMs() - startedMs < FIRST_CALL_MS;
+    return isSoon && !plan.http2 && plan.wakesForSeconds === undefined && settings.maxHeld < FEW_HELD;
   }
 
   /** A client was refused since too many wait: so they do, and it would have had to wait, too. */
@@ -422,7 +423,9 @@ export class Judge {
     if (watches !== undefined || (nowMs - startedMs) * this.slack < limitMs) {
       return this.#fail(`${where} was lost while it waited, and no fault has done it`);
     }
-    if ((!http2 && wakesForSeconds === undefined) || this.#seated.has(id)) return;
+    // A proxy whose clients' bytes come late takes a request for a session.
+    const isSilent = !http2 && (wakesForSeconds === undefined || (told === undefined && !this.seesClearly));
+    if (isSilent || this.#seated.has(id)) return;
     const isTold = told !== undefined &&
       [TIMED_OUT, QUEUED_OUT].some(({ status, message }) =>
         (told.status === status || wakesForSeconds !== undefined) && message.test(told.message)
