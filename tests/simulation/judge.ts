@@ -222,6 +222,8 @@ export class Judge {
     const nowMs = this.#world.time.nowMs();
     if (nowMs - this.#lookedMs < LOOK_MS || !this.#prompt.isNeeded) return;
     this.#lookedMs = nowMs;
+    const outOfTurn = this.#turns.look(nowMs, (client) => this.#prompt.waits(client));
+    if (outOfTurn !== undefined) this.#fail(`It is not its turn: ${outOfTurn}`);
     if (!this.#isPromptnessClear(nowMs)) return this.#prompt.forget();
     const fault = this.#prompt.look(this.#now(), nowMs);
     if (fault !== undefined) this.#fail(fault);
@@ -567,8 +569,7 @@ export class Judge {
     const { waiting } = this.#prompt;
     const others = [...waiting].filter(({ progress: { plan } }) => plan.wakesForSeconds === undefined);
     const builders = this.#builders(this.#world.cluster);
-    const fault = this.#turns.seated(waited, setNameOf(pod.name), others, builders, nowMs);
-    if (fault !== undefined) this.#fail(`It is not its turn: ${fault}`);
+    this.#turns.seated(waited, setNameOf(pod.name), others, builders, nowMs);
   }
 
   /** Connections of one trace go to one builder while that has a pod, as far as a proxy that sees clearly can tell. */

@@ -84,6 +84,11 @@ export class PromptJudge {
     return this.#waiting.size > 0;
   }
 
+  /** Whether this client has no seat yet, and waits for it. */
+  waits({ progress }: WaitingClient): boolean {
+    return this.#waiting.has(progress.plan.id);
+  }
+
   /** A client begins to wait. */
   begins(progress: Progress, proxy: ProxyProcess, startedMs: number): void {
     const { watches, isProbe, id } = progress.plan;

@@ -11,40 +11,67 @@ import type { BuilderNow, WaitingClient } from "./prompt_judge.ts";
 /** A client that came so much before the seat was given has said by then who it is, in ms. */
 const KNOWN_MS = 1_000;
 
+/** Whoever is seated so soon after another has got its seat with it: connecting takes a while, in ms. */
+const TOGETHER_MS = 1_000;
+
 /** Between two seats of a project that waits, no other gets as many as this. */
 const TOO_MANY = 3;
 
+/** A seat that was given, and who could have had it. */
+interface Turn {
+  readonly client: WaitingClient;
+  readonly others: readonly WaitingClient[];
+  readonly atMs: number;
+}
+
 /** Who has had turns that others have waited for. */
 export class TurnJudge {
+  /** Those that are too young to be looked at, the oldest first. */
+  #turns: Turn[] = [];
   /** By the project that waits: the seats of each other one since its own last seat. */
   readonly #passed = new Map<string, Map<string, number>>();
 
   /** Nobody has waited for anything so far. */
   forget(): void {
+    this.#turns = [];
     this.#passed.clear();
   }
 
-  /** A client has got a seat of this builder; `waiting` are the others. Returns what is wrong with that, if anything is. */
+  /** A client has got a seat of this builder; `waiting` are the others. */
   seated(
     client: WaitingClient,
     set: string,
     waiting: Iterable<WaitingClient>,
     builders: ReadonlyMap<string, BuilderNow>,
-    nowMs: number,
-  ): string | undefined {
+    atMs: number,
+  ): void {
+    const others = [...waiting].filter((other) =>
+      atMs - other.startedMs >= KNOWN_MS && competes(other.choice, client.choice, set, builders)
+    );
+    this.#turns.push({ client, others, atMs });
+  }
+
+  /** What is wrong with the seats that were given, if anything is. `waits`: whether a client still has none. */
+  look(nowMs: number, waits: (client: WaitingClient) => boolean): string | undefined {
+    while (this.#turns.length > 0 && nowMs - this.#turns[0]!.atMs >= TOGETHER_MS) {
+      const { client, others } = this.#turns.shift()!;
+      const fault = this.#lookAt(client, others.filter(waits));
+      if (fault !== undefined) return fault;
+    }
+    return undefined;
+  }
+
+  #lookAt(client: WaitingClient, others: readonly WaitingClient[]): string | undefined {
     const own = keyOf(client);
     this.#passed.delete(own);
-    const before = [...waiting].filter((other) =>
-      nowMs - other.startedMs >= KNOWN_MS && competes(other.choice, client.choice, set, builders)
-    );
-    const earlier = before.find((other) =>
+    const earlier = others.find((other) =>
       keyOf(other) === own && isAlike(other, client) && client.startedMs - other.startedMs >= KNOWN_MS
     );
     if (earlier !== undefined) {
       return `client ${client.progress.plan.id} has a seat, and client ${earlier.progress.plan.id} of the same project ` +
         "came before it and waits";
     }
-    const projects = new Set(before.map(keyOf));
+    const projects = new Set(others.map(keyOf));
     projects.delete(own);
     for (const project of this.#passed.keys()) if (!projects.has(project)) this.#passed.delete(project);
     for (const project of projects) {
