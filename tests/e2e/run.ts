@@ -17,9 +17,9 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "../../.ci/commands.ts";
+import { removeCgroups } from "./cgroups.ts";
 import { ensureBaseImages } from "./image/base_images.ts";
-import { ensureBuilt, FAMILY_NAMES } from "./tools.ts";
-import { until } from "./waiting.ts";
+import { ensureBuilt, FAMILY_NAMES, type FamilyName, NODE_FAMILIES } from "./tools.ts";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, "..", "..");
@@ -69,28 +69,6 @@ async function compileProgram(): Promise<string> {
 /** Test files that build the Dockerfile. */
 const NEED_BASE_IMAGES = ["image_test.ts", "readme_test.ts", "release_workflow_test.ts"];
 
-const CGROUPS = "/sys/fs/cgroup";
-
-/** Killed processes take a moment to leave their control groups. */
-const LEAVE_MS = 10_000;
-
-/** Removes a control group and those below it. One that is not there is no error. */
-async function removeCgroup(path: string): Promise<void> {
-  try {
-    for await (const entry of Deno.readDir(path)) {
-      if (entry.isDirectory) await removeCgroup(join(path, entry.name));
-    }
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
-  }
-  // Its files cannot be removed and go with it, so this must be a plain rmdir.
-  await until(`control group ${path} to be empty`, async () => {
-    await Deno.remove(path);
-    return true;
-  }, { deadlineMs: LEAVE_MS });
-}
-
 async function main(): Promise<number> {
   if (Deno.uid() !== 0) throw new Error("Cannot make namespaces: the end-to-end suite needs root");
   await find("unshare", "util-linux");
@@ -111,7 +89,8 @@ async function main(): Promise<number> {
     "qemu-aarch64-static": await find("qemu-aarch64-static", "qemu-user-static"),
     prometheus: await find("prometheus", "prometheus"),
   };
-  for (const family of FAMILY_NAMES) {
+  const ofNodes: readonly FamilyName[] = NODE_FAMILIES;
+  for (const family of FAMILY_NAMES.filter((name) => !ofNodes.includes(name))) {
     const bin = await ensureBuilt(family, say);
     for (const { name } of Deno.readDirSync(bin)) programs[name] = join(bin, name);
   }
@@ -152,10 +131,7 @@ async function main(): Promise<number> {
     return (await child.status).code;
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, stop);
-    for (const hierarchy of Deno.readDirSync(CGROUPS)) {
-      if (hierarchy.isDirectory) await removeCgroup(join(CGROUPS, hierarchy.name, basename(folder)));
-    }
-    await removeCgroup(join(CGROUPS, basename(folder)));
+    await removeCgroups(basename(folder));
     if (Deno.env.get("E2E_KEEP") === undefined) await Deno.remove(folder, { recursive: true });
     else say(`kept ${folder}`);
   }

@@ -58,10 +58,44 @@ const FAMILIES = {
   grafana: { programs: { "check-dashboard": "." } },
   seccomp: { programs: { "seccomp-profile": "." } },
   actionlint: { programs: { "actionlint": "github.com/rhysd/actionlint/cmd/actionlint" } },
+  // Of the version of the API server.
+  kubernetes_node: {
+    programs: {
+      "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+      "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+      "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+    },
+    linkerFlags: kubernetesVersionFlags,
+  },
+  containerd: {
+    programs: {
+      "containerd": "github.com/containerd/containerd/v2/cmd/containerd",
+      "containerd-shim-runc-v2": "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+      "ctr": "github.com/containerd/containerd/v2/cmd/ctr",
+    },
+  },
+  cni: {
+    programs: {
+      "bridge": "github.com/containernetworking/plugins/plugins/main/bridge",
+      "host-local": "github.com/containernetworking/plugins/plugins/ipam/host-local",
+      "loopback": "github.com/containernetworking/plugins/plugins/main/loopback",
+      "portmap": "github.com/containernetworking/plugins/plugins/meta/portmap",
+    },
+  },
+  coredns: { programs: { "coredns": "." } },
+  local_path: { programs: { "local-path-provisioner": "github.com/rancher/local-path-provisioner" } },
 } as const satisfies Record<string, Family>;
 
 export type FamilyName = keyof typeof FAMILIES;
 export const FAMILY_NAMES = Object.keys(FAMILIES) as readonly FamilyName[];
+/** What only a real node runs (`tests/cluster`). */
+export const NODE_FAMILIES = [
+  "kubernetes_node",
+  "containerd",
+  "cni",
+  "coredns",
+  "local_path",
+] as const satisfies readonly FamilyName[];
 
 /** Where a family's programs lie, or will lie once they are built. */
 export interface ToolFolder {
