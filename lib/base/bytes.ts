@@ -14,17 +14,3 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
   }
   return bytes;
 }
-
-/** The same bytes in fewer parts: each has `leastBytes` or more, but for the last one. Takes what it needs for the next one. */
-export function* joined(parts: Iterable<Uint8Array>, leastBytes: number): Generator<Uint8Array, void> {
-  const some: Uint8Array[] = [];
-  let bytes = 0;
-  for (const part of parts) {
-    some.push(part);
-    bytes += part.byteLength;
-    if (bytes < leastBytes) continue;
-    yield concat(some.splice(0));
-    bytes = 0;
-  }
-  if (bytes > 0) yield concat(some);
-}

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { joined } from "../base/bytes.ts";
+import { concat } from "../base/bytes.ts";
 import { writeAll } from "../base/conn.ts";
 import type { Conn } from "../base/network.ts";
 import type { HandOver } from "./hand_over.ts";
@@ -35,9 +35,6 @@ const PART_OF_LEFT = 1 / 32;
 
 /** The read buffer of a held session. Thousands may be held, and the first bytes of clients are few. */
 const READ_BYTES = 512;
-
-/** Replies are made and written so many bytes at a time: thousands of clients may take none of theirs. */
-const REPLY_BYTES = 16 * 1024;
 
 /** How a held client left: with a FIN (which may also be a half-close), or with an RST. */
 export type Leaving = "fin" | "reset";
@@ -334,7 +331,7 @@ export class Hold {
       replies.push(...step.replies);
       if (step.answers !== undefined) {
         // SETTINGS, which may be among the replies, must come first (RFC 9113, section 3.4).
-        this.#reply(replies.splice(0));
+        this.#reply([concat(replies.splice(0))]);
         this.#reply(step.answers);
       }
       malformed = step.malformed;
@@ -342,7 +339,7 @@ export class Hold {
     }
     this.#count(keptBytes - countedBytes);
     if (malformed !== undefined) replies.push(goAway(malformed.code));
-    if (replies.length > 0) this.#reply(replies);
+    if (replies.length > 0) this.#reply([concat(replies)]);
     if (this.#refuses && this.#opening.kind === "other") {
       this.#go("The client cannot receive a message");
     }
@@ -356,14 +353,14 @@ export class Hold {
     this.#budget.add(bytes);
   }
 
-  /** Writes all replies, in few writes. Nothing is written after a write that failed. */
+  /** Writes all replies, each of which is made after the one before. Nothing is written after a write that failed. */
   #reply(replies: Iterable<Uint8Array>): void {
     if (this.#deaf) return;
     this.#written = this.#written.then(async () => {
       if (this.#deaf) return;
       this.#writes = true;
       try {
-        for (const bytes of joined(replies, REPLY_BYTES)) await writeAll(this.#conn, bytes);
+        for (const bytes of replies) await writeAll(this.#conn, bytes);
       } catch {
         // The client is gone; the read under way will report it.
         this.#deaf = true;

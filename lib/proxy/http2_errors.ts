@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { FLAG, FRAME, frame, headerBlock } from "../target/http2_frames.ts";
+import { FLAG, FRAME, frame, headerBlock, STREAM_OFFSET_BYTES } from "../target/http2_frames.ts";
 
 /** Error codes (RFC 9113, section 7). */
 export const ERROR = {
@@ -41,9 +41,12 @@ const LONGEST_MESSAGE_BYTES = 8 * 1024;
 /** All messages of one {@link grpcErrors} together never exceed this; with many calls, each message is shorter. */
 const LONGEST_MESSAGES_BYTES = 128 * 1024;
 
+/** Answers are made in parts of about this size: thousands of clients may take none of theirs. */
+const PART_BYTES = 16 * 1024;
+
 /**
  * Complete answers to some calls, one frame each ("trailers-only"): an error with a message for people. Long messages are
- * cut. Each is made when it is asked for, since all of them may be large.
+ * cut. Some frames at a time are made when they are asked for, since all of them may be large.
  */
 export function* grpcErrors(
   streams: readonly number[],
@@ -57,7 +60,19 @@ export function* grpcErrors(
     ["grpc-status", String(status)],
     ["grpc-message", percentEncode(message, longestBytes)],
   ]);
-  for (const stream of streams) yield frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, stream, block);
+  // The answers differ only in their stream.
+  const one = frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 0, block);
+  const atOnce = Math.ceil(PART_BYTES / one.byteLength);
+  for (let from = 0; from < streams.length; from += atOnce) {
+    const some = streams.slice(from, from + atOnce);
+    const part = new Uint8Array(some.length * one.byteLength);
+    const view = new DataView(part.buffer);
+    for (const [i, stream] of some.entries()) {
+      part.set(one, i * one.byteLength);
+      view.setUint32(i * one.byteLength + STREAM_OFFSET_BYTES, stream);
+    }
+    yield part;
+  }
 }
 
 /** As gRPC wants `grpc-message`: space to tilde as they are but for the percent sign, all else as UTF-8 in hex. */

@@ -12,7 +12,7 @@ export const PREFACE: Uint8Array = new TextEncoder().encode("PRI * HTTP/2.0\r\n\
 export const FRAME_HEADER_BYTES = 9;
 
 /** Where in a frame header the stream stands. */
-const STREAM_OFFSET_BYTES = 5;
+export const STREAM_OFFSET_BYTES = 5;
 
 /** No frame is larger until a peer has allowed it (SETTINGS_MAX_FRAME_SIZE, RFC 9113, section 6.5.2). */
 export const LARGEST_FRAME_BYTES = 16_384;
