@@ -29,9 +29,9 @@ const GROWTH = 4;
 const KEPT_BUFFERS = 64;
 /**
  * While buffers of so many bytes are in use, others have the smallest size: writes that nobody takes may keep theirs for
- * long. There is room for the largest ones of 128 streams.
+ * long. There is room for those of the streams above.
  */
-const USED_LIMIT_BYTES = 32 * 1024 * 1024;
+const USED_LIMIT_BYTES = KEPT_BUFFERS * LARGEST_BUFFER_BYTES;
 
 /** What has gone through a session so far. */
 export interface Traffic {
