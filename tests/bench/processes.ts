@@ -129,7 +129,13 @@ function environment(): Record<string, string> {
     const value = Deno.env.get(name);
     return value === undefined ? [] : [[name, value] as const];
   });
-  return { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...Object.fromEntries(kept) };
+  // As in the image and the `start` task.
+  return {
+    DENO_TOKIO_EVENT_INTERVAL: "1",
+    NO_COLOR: "1",
+    DENO_NO_UPDATE_CHECK: "1",
+    ...Object.fromEntries(kept),
+  };
 }
 
 /** Lets time pass. */

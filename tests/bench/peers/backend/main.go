@@ -1,8 +1,9 @@
 // Command backend is what the proxies of the benchmark stand in front of. The first byte of a connection chooses what
 // it does: 'e' sends back what follows, 's' swallows it and answers with its length (8 bytes) at the FIN, 'd' sends for
 // as many nanoseconds as the 8 bytes that follow say, and at the end how many bytes that were (8 bytes). 'P', as
-// HTTP/2 begins, is swallowed, and the time is noted. 'q' is answered with how many of those there were, and when the
-// first, the middle and the last one came, in microseconds since 1970: four numbers as text.
+// HTTP/2 begins, is answered with empty SETTINGS and swallowed, and the time is noted. 'q' is answered with how many of
+// those there were, and when the first, the middle and the last one came, in microseconds since 1970: four numbers as
+// text.
 //
 // Usage: backend HOST:PORT
 package main
@@ -50,6 +51,7 @@ func serve(conn *net.TCPConn) {
 		source(conn)
 	case 'P':
 		arrivals.note(time.Now())
+		conn.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0})
 		io.Copy(io.Discard, conn)
 	case 'q':
 		fmt.Fprint(conn, arrivals.text())
