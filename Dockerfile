@@ -45,7 +45,7 @@ LABEL org.opencontainers.image.title="buildkitd-autoscaler" \
   org.opencontainers.image.revision="$COMMIT"
 COPY LICENSE /LICENSE
 COPY --from=build /buildkitd-autoscaler /buildkitd-autoscaler
-ENV DENO_USE_CGROUPS=1
+ENV DENO_USE_CGROUPS=1 DENO_TOKIO_EVENT_INTERVAL=1
 USER 65532:65532
 WORKDIR /
 EXPOSE 8080 8081
@@ -62,8 +62,8 @@ LABEL org.opencontainers.image.title="buildkitd-autoscaler" \
   org.opencontainers.image.revision="$COMMIT"
 COPY LICENSE /LICENSE
 COPY --from=build /buildkitd-autoscaler /buildkitd-autoscaler
-# The heap's limit follows the container's memory limit.
-ENV DENO_USE_CGROUPS=1
+# The heap's limit follows the container's memory limit, and busy streams do not delay new connections.
+ENV DENO_USE_CGROUPS=1 DENO_TOKIO_EVENT_INTERVAL=1
 USER 65532:65532
 EXPOSE 8080 8081
 ENTRYPOINT ["/buildkitd-autoscaler"]

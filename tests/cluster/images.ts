@@ -104,7 +104,11 @@ async function programRecipe(): Promise<Recipe> {
       `ghcr.io/earthbuild/buildkitd-autoscaler:${version}`,
     ],
     key: await sourcesKey(),
-    config: { Entrypoint: ["/buildkitd-autoscaler"], Env: [PATH, "DENO_USE_CGROUPS=1"], User: "65532:65532" },
+    config: {
+      Entrypoint: ["/buildkitd-autoscaler"],
+      Env: [PATH, "DENO_USE_CGROUPS=1", "DENO_TOKIO_EVENT_INTERVAL=1"],
+      User: "65532:65532",
+    },
     async fill(root) {
       await run(Deno.execPath(), ["run", "--allow-all", join(ROOT, ".ci", "compile.ts")]);
       const compiled = join(ROOT, "dist", "buildkitd-autoscaler");
