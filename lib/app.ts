@@ -162,7 +162,7 @@ function openAdmin(
   onFailure: () => void,
 ): AdminServer {
   try {
-    return ports.serveAdmin(settings.adminAddr, adminHandler(content));
+    return ports.serveAdmin(settings.adminAddr, adminHandler(content, ports.clock));
   } catch (error) {
     onFailure();
     throw cannotListen(settings.adminAddr, "--admin-addr", error);

@@ -4,12 +4,14 @@
  *
  * @module
  */
+import type { Clock } from "../base/clock.ts";
 import type { Address, Network } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { listenOn } from "../proxy/listen.ts";
 import type { Health, Probe } from "./health.ts";
 import { type HttpHandler, HttpServer } from "./http_server.ts";
 import { type Answer, type StatusPages, TEXT_TYPE } from "./status_pages.ts";
+import { Turns } from "./turns.ts";
 
 /** What the admin port shows. */
 export interface AdminContent {
@@ -44,14 +46,21 @@ const PROBES: ReadonlyMap<string, Probe> = new Map([
   ["/readyz", "ready"],
 ]);
 
-/** Answers the requests to the admin port. */
-export function adminHandler(content: AdminContent): HttpHandler {
-  return async (request) => {
+/**
+ * Answers the requests to the admin port: those of probes at once, and others one at a time, however many connections ask.
+ * Some take milliseconds, in which no build goes on.
+ */
+export function adminHandler(content: AdminContent, clock: Clock): HttpHandler {
+  const turns = new Turns(clock);
+  return (request) => {
     const url = new URL(request.url);
-    const isReading = request.method === "GET" || request.method === "HEAD";
-    const found = await answerTo(content, isReading ? request : HEAD, url);
-    if (found === undefined) return respond(request, notFound(content));
-    return respond(request, isReading ? found : NOT_ALLOWED);
+    const work = async () => {
+      const isReading = request.method === "GET" || request.method === "HEAD";
+      const found = await answerTo(content, isReading ? request : HEAD, url);
+      if (found === undefined) return respond(request, notFound(content));
+      return respond(request, isReading ? found : NOT_ALLOWED);
+    };
+    return PROBES.has(url.pathname) ? work() : turns.take(work, request.signal);
   };
 }
 

@@ -17,7 +17,7 @@ import { foreignPage } from "./foreign_pages.ts";
 
 /**
  * Answers one request, from its method and URL. An error becomes a 500 without details. An event stream lasts until its
- * client leaves: then the request's signal is aborted.
+ * client leaves: then the request's signal is aborted. So it is when its connection has to give way to another one.
  */
 export type HttpHandler = (request: Request) => Promise<Response>;
 
@@ -45,7 +45,7 @@ export class HttpServer {
   readonly #limits: HttpLimits;
   readonly #stopped = new AbortController();
   /** The one that has been inactive for longest comes first. */
-  readonly #connections = new Map<Http1Connection, Promise<void>>();
+  readonly #connections = new Map<Http1Connection, Served>();
   readonly #accepting: Promise<void>;
 
   /** Takes over `listener` and starts to serve. */
@@ -83,36 +83,42 @@ export class HttpServer {
     this.#stopped.abort(new Error("The server is closed"));
     this.#listener.close();
     for (const connection of this.#connections.keys()) connection.close();
-    await Promise.all([this.#accepting, ...this.#connections.values()]);
+    await Promise.all([this.#accepting, ...Array.from(this.#connections.values(), ({ ended }) => ended)]);
   }
 
   #begin(conn: Conn): void {
     if (this.#connections.size >= this.#limits.connections) this.#makeRoom();
     const connection = new Http1Connection(conn, this.#clock, this.#limits);
-    const serving = this.#serve(connection, conn.localAddr)
+    const left = new AbortController();
+    const ended = this.#serve(connection, conn.localAddr, left)
       .catch(() => {}) // the client has left
       .finally(() => {
         connection.close();
         this.#connections.delete(connection);
       });
-    this.#connections.set(connection, serving);
+    this.#connections.set(connection, { left, ended });
   }
 
   #makeRoom(): void {
     // Even one that is being answered: a client this slow does not read.
-    const [victim] = this.#connections.keys();
-    if (victim === undefined) return;
+    const [first] = this.#connections;
+    if (first === undefined) return;
+    const [victim, { left }] = first;
     this.#connections.delete(victim);
     victim.close();
+    left.abort(new Error("The connection has given way"));
   }
 
-  async #serve(connection: Http1Connection, local: Address | undefined): Promise<void> {
+  async #serve(
+    connection: Http1Connection,
+    local: Address | undefined,
+    left: AbortController,
+  ): Promise<void> {
     for (;;) {
       const found = await connection.nextHead();
       if (found === undefined) return;
       this.#touch(connection);
       const head = typeof found === "string" ? parseRequestHead(found) : undefined;
-      const left = new AbortController();
       const request = head === undefined ? undefined : requestOf(head, left.signal);
       const foreign = head === undefined ? undefined : foreignPage(head, local);
       const response = found === TOO_LONG
@@ -135,11 +141,19 @@ export class HttpServer {
   }
 
   #touch(connection: Http1Connection): void {
-    const serving = this.#connections.get(connection);
-    if (serving === undefined) return;
+    const served = this.#connections.get(connection);
+    if (served === undefined) return;
     this.#connections.delete(connection);
-    this.#connections.set(connection, serving);
+    this.#connections.set(connection, served);
   }
+}
+
+/** A connection while it is served. */
+interface Served {
+  /** Tells handlers that nobody waits for their answer any more. */
+  readonly left: AbortController;
+  /** Settles when it has ended. */
+  readonly ended: Promise<void>;
 }
 
 /** What is assumed of a client whose request cannot be read. */

@@ -237,7 +237,7 @@ function serve(
             ? Promise.resolve({ status: 503, type: "text/plain", body: "too many" })
             : pages.answer(request, url),
       },
-    }),
+    }, systemClock),
   );
   return { url: `http://127.0.0.1:${server.addr.port}/`, [Symbol.asyncDispose]: () => server.close() };
 }

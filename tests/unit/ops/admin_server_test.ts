@@ -4,11 +4,12 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { systemClock } from "../../../lib/base/clock.ts";
+import { sleep, systemClock } from "../../../lib/base/clock.ts";
 import { adminHandler, adminPorts, type AdminServer } from "../../../lib/ops/admin_server.ts";
 import { Health } from "../../../lib/ops/health.ts";
 import { denoNetwork } from "../../../lib/proxy/deno_network.ts";
 import { recordingLog } from "../../support/recording_log.ts";
+import { VirtualClock } from "../../support/virtual_clock.ts";
 
 const serveAdmin = adminPorts(denoNetwork, { clock: systemClock, log: recordingLog() });
 
@@ -33,7 +34,7 @@ function open(content: { ready?: boolean; metrics?: () => Promise<string> } = {}
   const metrics = content.metrics ?? (() => Promise.resolve("a 1\n"));
   return serveAdmin(
     { hostname: "127.0.0.1", port: 0 },
-    adminHandler({ version: "1.2.3", health, metrics, route, status }),
+    adminHandler({ version: "1.2.3", health, metrics, route, status }, systemClock),
   );
 }
 
@@ -87,7 +88,7 @@ async function answerOf(method: string, path: string) {
   const health = new Health();
   health.add({ name: "joined", probes: ["ready"], check: () => ({ ok: false, reason: "größer" }) });
   const metrics = () => Promise.resolve("a 1\n\n");
-  const handler = adminHandler({ version: "1.2.3", health, metrics, route, status });
+  const handler = adminHandler({ version: "1.2.3", health, metrics, route, status }, systemClock);
   const response = await handler(new Request(`http://localhost${path}`, { method }));
   return {
     status: response.status,
@@ -178,4 +179,55 @@ Deno.test("the admin port on all interfaces serves IPv4, and says when the port 
   assert.equal((await ask(server, "/")).text, "x");
   assert.throws(() => serveAdmin({ hostname: "::", port: server.addr.port }, handler), Deno.errors.AddrInUse);
   await server.close();
+});
+
+Deno.test("adminHandler() makes one answer at a time over all connections, with pauses, and lets no probe wait", async () => {
+  const clock = new VirtualClock();
+  const made: string[] = [];
+  let open = 0;
+  const health = new Health();
+  const metrics = async () => {
+    assert.equal(open++, 0, "no other answer is being made");
+    await sleep(clock, 5, new AbortController().signal);
+    open--;
+    made.push(`metrics at ${clock.nowMs()}`);
+    return "";
+  };
+  const handler = adminHandler({ version: "1.2.3", health, metrics, route, status }, clock);
+  const ask = (path: string, signal = new AbortController().signal) =>
+    handler(new Request(`http://localhost${path}`, { signal }));
+  const startMs = clock.nowMs();
+  const away = new AbortController();
+  const asked = [ask("/metrics"), ask("/metrics"), ask("/metrics", away.signal), ask("/metrics")];
+  const settled = Promise.allSettled(asked);
+  away.abort(new Error("has given way"));
+  assert.equal((await ask("/livez")).status, 200);
+  assert.deepEqual(made, []);
+  for (let i = 0; i < 40; i++) await clock.advance(1);
+  assert.deepEqual(made, [5, 15, 25].map((ms) => `metrics at ${startMs + ms}`));
+  const outcomes = await settled;
+  assert.deepEqual(outcomes.map(({ status }) => status), ["fulfilled", "fulfilled", "rejected", "fulfilled"]);
+  assert.equal(clock.pending, 0);
+});
+
+Deno.test("adminHandler() goes on after an answer that fails, and pauses 20 ms after a long one", async () => {
+  const clock = new VirtualClock();
+  let fails = true;
+  const metrics = async () => {
+    if (!fails) return "";
+    fails = false;
+    await sleep(clock, 500, new AbortController().signal);
+    throw new Error("no metrics");
+  };
+  const handler = adminHandler({ version: "1.2.3", health: new Health(), metrics, route, status }, clock);
+  const [first, second] = [1, 2].map(() => handler(new Request("http://localhost/metrics")));
+  let isAnswered = false;
+  void second!.then(() => isAnswered = true);
+  const failed = assert.rejects(first!, /no metrics/);
+  await clock.advance(500);
+  await failed;
+  await clock.advance(19);
+  assert.equal(isAnswered, false);
+  await clock.advance(1);
+  assert.equal((await second!).status, 200);
 });
