@@ -379,7 +379,7 @@ export const EVENT_TOPICS = {
       text: "not all proxies' records are read",
       recovered: "all proxies' records are read again",
       meaning:
-        "the builder has more than 128; those that are not read count as busy, so nothing scales down; look who creates Leases",
+        "a builder has more than 128; the others count as busy, so nothing scales down: see who creates Leases",
     },
     leader_changed: {
       level: "info",

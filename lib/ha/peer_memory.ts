@@ -9,6 +9,8 @@ import { isExpired, type SeenRecord } from "./record_expiry.ts";
 
 /** What one proxy was last heard to have used. */
 interface Said {
+  /** Where it was said. */
+  readonly record: SeenRecord;
   readonly busy: readonly number[];
   readonly usedMs: ReadonlyMap<number, number>;
   readonly neededMs: number;
@@ -53,17 +55,27 @@ export class PeerMemory {
   update(others: readonly SeenRecord[], nowMs: number): void {
     const alive = others.filter((record) => !isExpired(record));
     const said = new Map<string, Said>();
-    for (const { identity, body, seenMs } of alive) {
+    for (const record of alive) {
+      const { identity, body, seenMs } = record;
       if (body === undefined) continue;
+      const before = this.#said.get(identity);
+      if (before?.record === record) {
+        said.set(identity, before);
+        continue;
+      }
       this.#knownSinceMs = Math.min(this.#knownSinceMs, seenMs - body.knowsForMs);
       const idle = body.inUse.filter(({ busy }) => !busy);
       said.set(identity, {
+        record,
         busy: body.inUse.filter(({ busy }) => busy).map(({ ordinal }) => ordinal),
         usedMs: new Map(idle.map(({ ordinal, idleMs }) => [ordinal, seenMs - idleMs])),
         neededMs: body.neededMs === null ? -Infinity : seenMs - body.neededMs,
       });
     }
-    for (const [identity, before] of this.#said) this.#inherit(before, said.get(identity), nowMs);
+    for (const [identity, before] of this.#said) {
+      const now = said.get(identity);
+      if (now !== before) this.#inherit(before, now, nowMs);
+    }
     this.#said = said;
     this.#use = this.#fold(alive);
   }

@@ -32,8 +32,10 @@ function forge(name: string, state: Attack["state"], pods: number): Attack {
         if (i % 20 === 0) await delay(1);
       }
       for (let change = 1; !signal.aborted; change++) {
-        const lease = record(change % RECORDS, change);
-        registry.replace(LEASES, namespace, lease.metadata!.name!, lease, { manager: "attacker" });
+        const { metadata, spec } = record(change % RECORDS, change);
+        const { resourceVersion } = registry.store.get(LEASES, namespace, metadata!.name!)!.metadata;
+        const lease = { metadata: { ...metadata, resourceVersion }, spec };
+        registry.replace(LEASES, namespace, metadata!.name!, lease, { manager: "attacker" });
         await delay(PAUSE_MS);
       }
     },
