@@ -24,8 +24,11 @@ import { JsonText } from "./json_text.ts";
  */
 export const REQUEST_TIMEOUT_MS = 10_000;
 
-/** A longer body is refused. The objects that the program reads have a few kB. */
-const LARGEST_BODY_BYTES = 16 * 1024 * 1024;
+/**
+ * A longer body is refused. The objects that the program reads have a few kB; 64 builders with 10 proxies each have records of
+ * 2 MB. Several may be read at a time.
+ */
+const LARGEST_BODY_BYTES = 8 * 1024 * 1024;
 
 /** A request. */
 export interface ApiRequest {

@@ -143,7 +143,7 @@ Deno.test("KubeClient cancels an answer that comes when nobody waits for it any 
   assert.deepEqual([outcome.error, cancelled], [reason, [reason]]);
 });
 
-Deno.test("KubeClient refuses an answer that is no JSON, and one of more than 16 MiB", async () => {
+Deno.test("KubeClient refuses an answer that is no JSON, and one of more than 8 MiB", async () => {
   const text = (body: string): Promise<HttpResponse> => {
     const response = new Response(body);
     return Promise.resolve({ status: 200, headers: response.headers, body: response.body! });
@@ -155,14 +155,14 @@ Deno.test("KubeClient refuses an answer that is no JSON, and one of more than 16
     String(first.outcome.error),
     'Error: Cannot get statefulsets "b" in namespace "n": the answer is not JSON',
   );
-  const whole = `"${"é".repeat(8 * 1024 * 1024 - 1)}"`; // 16 MiB
+  const whole = `"${"é".repeat(4 * 1024 * 1024 - 1)}"`; // 8 MiB
   const fits = setUp(() => text(whole)).ask();
   await fits.done;
-  assert.equal((fits.outcome.got as string).length, 8 * 1024 * 1024 - 1);
+  assert.equal((fits.outcome.got as string).length, 4 * 1024 * 1024 - 1);
   const tooLong = endless(200, whole, " ");
   const second = setUp(() => Promise.resolve(tooLong.response)).ask();
   await second.done;
-  assert.match(String(second.outcome.error), /it is longer than 16777216 bytes$/);
+  assert.match(String(second.outcome.error), /it is longer than 8388608 bytes$/);
   assert.equal(tooLong.cancelled.length, 1);
 });
 

@@ -34,3 +34,12 @@ Deno.test("JsonText takes as many bytes and values as it may, and no more; each 
   long.add(encoder.encode(`["${"a".repeat(100_000)}"]`.repeat(5)));
   assert.throws(() => long.add(encoder.encode(",".repeat(400_000))), /it has more than 400000 values$/);
 });
+
+Deno.test("JsonText gives back long texts, whose blocks end within characters", () => {
+  const text = new JsonText(1_000_000);
+  for (const length of [64 * 1024 - 1, 64 * 1024, 64 * 1024 + 1, 3 * 64 * 1024, 0, 5]) {
+    const whole = `${"x".repeat(length % 3)}${"€".repeat(length)}`;
+    text.add(encoder.encode(whole));
+    assert.equal(text.take(), whole);
+  }
+});

@@ -244,7 +244,7 @@ Deno.test("watchEvents() takes each type of event, and ends when the server ends
   assert.deepEqual([got, outcome], [[0, 1, 2, 3], { over: true }]);
 });
 
-Deno.test("watchEvents() looks at each byte of a dripped line once, and copies it a few times", async () => {
+Deno.test("watchEvents() looks at each byte of a dripped line once, and copies it once", async () => {
   const bytes = new TextEncoder().encode(`${event(1).padEnd(64 * 1024)}\n`.repeat(4));
   let searched = 0;
   const pieces = Array.from({ length: Math.ceil(bytes.length / 16) }, (_, i) => {
@@ -274,5 +274,5 @@ Deno.test("watchEvents() looks at each byte of a dripped line once, and copies i
     searched > bytes.length / 2 && searched <= 2 * bytes.length,
     `${searched} of ${bytes.length} searched`,
   );
-  assert.ok(copied > bytes.length / 2 && copied <= 4 * bytes.length, `${copied} of ${bytes.length} copied`);
+  assert.ok(copied > bytes.length / 2 && copied <= bytes.length, `${copied} of ${bytes.length} copied`);
 });
