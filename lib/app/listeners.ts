@@ -66,7 +66,11 @@ export async function openListeners(
     settings;
   const arrivals = new Arrivals(ports.clock, ports.mostArrivals);
   const secure = credentials &&
-    await secureWith(credentials, { names: tlsClientNames, offersHttp1: answerHttp, clock: ports.clock });
+    await secureWith(
+      credentials,
+      { names: tlsClientNames, offersHttp1: answerHttp, clock: ports.clock },
+      arrivals,
+    );
   const entries: Entry[] = [];
   const open = (address: Address | "off", flag: string, door: Door, secure?: Secure): Address | undefined => {
     if (address === "off") return undefined;
@@ -117,9 +121,11 @@ export function cannotListen(address: Address, flag: string, cause: unknown): Fa
 async function secureWith(
   credentials: ReloadedCredentials,
   rules: ClientRules,
+  { networks }: Arrivals,
 ): Promise<Secure> {
-  const { acceptTls } = await import("../entrance/tls_server.ts");
-  return (tcp, signal) => acceptTls(tcp, credentials.current, rules, signal);
+  const { TlsServer } = await import("../entrance/tls_server.ts");
+  const server = new TlsServer(rules, networks);
+  return (tcp, signal) => server.accept(tcp, credentials.current, signal);
 }
 
 /**

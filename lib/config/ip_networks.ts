@@ -37,6 +37,15 @@ export function isWithin(address: string, { bytes, prefixBits }: IpNetwork): boo
     own.every((byte, i) => ((byte ^ bytes[i]!) & maskOf(prefixBits, i)) === 0);
 }
 
+/**
+ * What counts as one client: an IPv4 address, and the /64 that an IPv6 address is in, since that is what one customer or
+ * machine is given at least (RFC 6177). A text that is no address counts as one, too.
+ */
+export function clientNetworkOf(address: string): string {
+  const bytes = bytesOf(address.split("%", 1)[0] ?? "");
+  return bytes === undefined ? address : bytes.slice(0, 8).join(".");
+}
+
 /** The bits of byte `i` that belong to a prefix. */
 function maskOf(prefixBits: number, i: number): number {
   const bits = Math.min(8, Math.max(0, prefixBits - 8 * i));

@@ -1,7 +1,7 @@
 /**
  * Bounds what happens to connections before they are sessions: how long it takes, and for how many at a time. When there
- * are too many, one of the address that has most of them must go, its oldest, so that a flood from one address ends only
- * its own.
+ * are too many, one of the network that has most of them must go, its oldest, so that a flood from one address ends only
+ * its own. Connections that have failed count, too, and a network whose clients come through may have more.
  *
  * @module
  */
@@ -9,13 +9,15 @@ import { anySignal } from "../base/any_signal.ts";
 import { type Clock, deadline } from "../base/clock.ts";
 import { TimeoutError } from "../base/errors.ts";
 import { formatDurationMs } from "../config/duration.ts";
+import { clientNetworkOf } from "../config/ip_networks.ts";
+import { ClientNetworks } from "./client_networks.ts";
 
 /** How long the header of a load balancer may take, and then the handshake, in ms each. */
 export const ARRIVAL_LIMIT_MS = 10_000;
 
 /**
  * Connections without a session at a time: a burst of so many clients passes, also from one address. Each needs a file
- * descriptor, and 40 KB once TLS has begun.
+ * descriptor and a small buffer; `handshakes.ts` bounds what takes more.
  */
 export const MOST_ARRIVALS = 384;
 
@@ -36,10 +38,12 @@ export class ClientLeft extends Error {
 
 /** The connections that are on their way to a session. */
 export class Arrivals {
+  /** How the last ones have ended. */
+  readonly networks: ClientNetworks = new ClientNetworks();
   readonly #clock: Clock;
   readonly #most: () => number;
-  /** What ends them, oldest first, by address. */
-  readonly #byAddress = new Map<string, Set<AbortController>>();
+  /** What ends them, oldest first, by {@link clientNetworkOf} their address. */
+  readonly #byNetwork = new Map<string, Set<AbortController>>();
   #count = 0;
 
   /** There are none yet. `most` may be until then. */
@@ -61,8 +65,9 @@ export class Arrivals {
   ): Promise<T> {
     if (this.#count >= this.#most()) this.#endOne();
     const own = new AbortController();
-    const ofAddress = this.#byAddress.get(hostname) ?? new Set();
-    this.#byAddress.set(hostname, ofAddress.add(own));
+    const network = clientNetworkOf(hostname);
+    const ofNetwork = this.#byNetwork.get(network) ?? new Set();
+    this.#byNetwork.set(network, ofNetwork.add(own));
     this.#count++;
     using ends = anySignal(own.signal, over);
     using limit = deadline(
@@ -72,26 +77,33 @@ export class Arrivals {
       () => new TimeoutError(`not done within ${formatDurationMs(ARRIVAL_LIMIT_MS)}`),
     );
     try {
-      return await work(limit.signal);
+      const result = await work(limit.signal);
+      this.networks.succeeded(network);
+      return result;
+    } catch (error) {
+      if (!over.aborted) this.networks.failed(network);
+      throw error;
     } finally {
-      this.#forget(hostname, own);
+      this.#forget(network, own);
     }
   }
 
   #endOne(): void {
-    const [largest] = [...this.#byAddress].sort(([, a], [, b]) => b.size - a.size);
+    let [largest] = this.#byNetwork;
     if (largest === undefined) return;
-    const [hostname, ofAddress] = largest;
-    const [oldest] = ofAddress;
+    const weightOf = ([network, { size }]: readonly [string, ReadonlySet<unknown>]) =>
+      this.networks.weightOf(network, size);
+    for (const one of this.#byNetwork) if (weightOf(one) > weightOf(largest)) largest = one;
+    const [network, [oldest]] = largest;
     if (oldest === undefined) return;
-    this.#forget(hostname, oldest);
+    this.#forget(network, oldest);
     oldest.abort(new CrowdedOut("Too many connections are on their way to a session"));
   }
 
-  #forget(hostname: string, own: AbortController): void {
-    const ofAddress = this.#byAddress.get(hostname);
-    if (!ofAddress?.delete(own)) return;
+  #forget(network: string, own: AbortController): void {
+    const ofNetwork = this.#byNetwork.get(network);
+    if (!ofNetwork?.delete(own)) return;
     this.#count--;
-    if (ofAddress.size === 0) this.#byAddress.delete(hostname);
+    if (ofNetwork.size === 0) this.#byNetwork.delete(network);
   }
 }

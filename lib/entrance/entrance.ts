@@ -14,6 +14,7 @@ import type { BasePorts } from "../base/ports.ts";
 import { PrefixedConn } from "../base/prefixed_conn.ts";
 import { type IpNetwork, isWithin } from "../config/ip_networks.ts";
 import { type Arrivals, ClientLeft, CrowdedOut } from "./arrivals.ts";
+import { readFirstBytes } from "./first_bytes.ts";
 import { LONGEST_HEADER_BYTES, parseProxyHeader } from "./proxy_header.ts";
 
 /** What a connection has to pass. */
@@ -167,36 +168,19 @@ function faultOf(error: unknown): EntranceFault {
 
 /** Reads the header of a connection. */
 async function readHeader(tcp: Conn, signal: AbortSignal): Promise<Conn> {
-  const buffer = new Uint8Array(LONGEST_HEADER_BYTES);
-  const onAbort = () => close(tcp);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    signal.throwIfAborted();
-    for (let filled = 0; filled < buffer.byteLength;) {
-      const n = await tcp.read(buffer.subarray(filled)).catch(() => {
-        throw new ClientLeft("The client left before its header was whole");
-      });
-      if (n === null) {
-        if (filled === 0) throw new ClientLeft("The client left without a byte");
-        throw new BadHeader("The PROXY header is not whole: the connection has ended");
-      }
-      signal.throwIfAborted(); // it may have been closed in the same moment
-      filled += n;
-      const bytes = buffer.subarray(0, filled);
-      const header = parseProxyHeader(bytes);
-      switch (header.kind) {
-        case "bad":
-          throw new BadHeader(`The PROXY header cannot be used: ${header.why}`);
-        case "local":
-          return new ProbeConn(tcp, bytes.slice(header.headerBytes));
-        case "client":
-          return new PrefixedConn(tcp, bytes.slice(header.headerBytes), header.client);
-      }
+  const conn = await readFirstBytes(tcp, LONGEST_HEADER_BYTES, signal, (bytes) => {
+    const header = parseProxyHeader(bytes);
+    switch (header.kind) {
+      case "more":
+        return undefined;
+      case "bad":
+        throw new BadHeader(`The PROXY header cannot be used: ${header.why}`);
+      case "local":
+        return new ProbeConn(tcp, bytes.slice(header.headerBytes));
+      case "client":
+        return new PrefixedConn(tcp, bytes.slice(header.headerBytes), header.client);
     }
-    throw new BadHeader(`The PROXY header is longer than ${LONGEST_HEADER_BYTES} bytes`);
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
+  });
+  if (conn === undefined) throw new BadHeader("The PROXY header is not whole: the connection has ended");
+  return conn;
 }

@@ -5,13 +5,18 @@
  *
  * @module
  */
-import { createServer, type TLSSocket } from "node:tls";
+import { EventEmitter } from "node:events";
+import { createServer, type Server, type TLSSocket } from "node:tls";
 import type { Clock } from "../base/clock.ts";
 import { close } from "../base/conn.ts";
 import { codeOf } from "../base/errors.ts";
 import type { Conn } from "../base/network.ts";
 import { ClientLeft } from "./arrivals.ts";
+import { PrefixedConn } from "../base/prefixed_conn.ts";
 import { acceptedName, describeNames, namesOf } from "./certificate_names.ts";
+import type { ClientNetworks } from "./client_networks.ts";
+import { readFirstBytes } from "./first_bytes.ts";
+import { Handshakes } from "./handshakes.ts";
 import { chainOf, isStillTrusted } from "./resumed_client.ts";
 import type { ServerCredentials } from "./server_credentials.ts";
 import { Inbox, TlsConn } from "./tls_conn.ts";
@@ -23,65 +28,121 @@ export interface ClientRules {
   readonly offersHttp1?: boolean | undefined;
   /** Of those with a certificate, only those with one of these names; all without a list. */
   readonly names?: readonly string[] | undefined;
-  /** Tells whether a certificate has expired. */
-  readonly clock: Pick<Clock, "wallMs">;
+  /** Tells whether a certificate has expired, and makes turns. */
+  readonly clock: Pick<Clock, "wallMs" | "nowMs" | "setTimer">;
 }
 
-/**
- * Makes the handshake. The connection belongs to the result, or is closed. Where there is a client CA, only clients with
- * a certificate of it are let in, as the rules say.
- *
- * @throws Error that says what went wrong, or the reason of `signal`
- */
-export async function acceptTls(
-  tcp: Conn,
-  { pair, clientCa }: ServerCredentials,
-  rules: ClientRules,
-  signal: AbortSignal,
-): Promise<TlsConn> {
-  const { promise, resolve, reject } = Promise.withResolvers<TlsConn>();
-  const inbox = new Inbox();
-  const wire = new Wire(tcp, () => inbox.hasRoom);
+/** The type of a TLS record with a handshake, and the first byte of its version. Source: RFC 8446, section 5.1. */
+const [HANDSHAKE, TLS] = [0x16, 0x03];
+
+const RECORD_HEADER_BYTES = 5;
+
+/** A record with its header. Source: RFC 8446, section 5.1. */
+const LONGEST_RECORD_BYTES = RECORD_HEADER_BYTES + 2 ** 14;
+
+/** Makes handshakes. */
+export class TlsServer {
+  readonly #rules: ClientRules;
+  readonly #handshakes: Handshakes;
+  #server: { readonly credentials: ServerCredentials; readonly server: Server } | undefined;
+
+  /** Has made none yet. */
+  constructor(rules: ClientRules, networks: ClientNetworks) {
+    this.#rules = rules;
+    this.#handshakes = new Handshakes(rules.clock, networks);
+  }
+
+  /**
+   * Makes the handshake. The connection belongs to the result, or is closed. Where there is a client CA, only clients with
+   * a certificate of it are let in, as the rules say. The runtime's state, of up to 250 KB, is built only once the client's
+   * first record is there.
+   *
+   * @throws Error that says what went wrong, or the reason of `signal`
+   */
+  async accept(tcp: Conn, credentials: ServerCredentials, signal: AbortSignal): Promise<TlsConn> {
+    try {
+      const first = await readFirstBytes(tcp, LONGEST_RECORD_BYTES, signal, firstRecordIn);
+      if (first === undefined) throw clientLeft();
+      const conn = new PrefixedConn(tcp, first);
+      const { hostname } = tcp.remoteAddr;
+      return await this.#handshakes.run(hostname, signal, (own) => this.#handshake(conn, credentials, own));
+    } catch (error) {
+      close(tcp);
+      throw error;
+    }
+  }
+
+  async #handshake(conn: Conn, credentials: ServerCredentials, signal: AbortSignal): Promise<TlsConn> {
+    const { promise, resolve, reject } = Promise.withResolvers<TlsConn>();
+    const inbox = new Inbox();
+    const wire = new Wire(conn, () => inbox.hasRoom);
+    const { clientCa } = credentials;
+    const handshake = this.#emitter(credentials);
+    handshake.once("secureConnection", (socket: TLSSocket) => {
+      try {
+        const peerName = clientCa === undefined ? undefined : nameOfClient(socket, clientCa, this.#rules);
+        resolve(new TlsConn({ socket, wire, tcp: conn, inbox }, peerName));
+      } catch (error) {
+        reject(error);
+      }
+    });
+    handshake.once(
+      "tlsClientError",
+      (error, { authorizationError }) => reject(describe(error, authorizationError)),
+    );
+    const onLeft = () => reject(clientLeft());
+    const onAbort = () => reject(signal.reason);
+    wire.once("end", onLeft);
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      handshake.emit("connection", wire);
+      return await promise;
+    } catch (error) {
+      wire.destroy();
+      throw error;
+    } finally {
+      wire.off("end", onLeft);
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /**
+   * An emitter with the settings of the server, for the events of one handshake. A server of its own for each would check
+   * the certificates of all authorities each time, which takes as long as the handshake.
+   */
+  #emitter(credentials: ServerCredentials): EventEmitter {
+    if (this.#server?.credentials !== credentials) {
+      this.#server = { credentials, server: newServer(credentials, this.#rules) };
+    }
+    const { server } = this.#server;
+    const emitter: EventEmitter = Object.setPrototypeOf(new EventEmitter(), server);
+    for (const listener of server.listeners("connection")) emitter.on("connection", listener as () => void);
+    return emitter;
+  }
+}
+
+function newServer({ pair, clientCa }: ServerCredentials, { offersHttp1 }: ClientRules): Server {
   const asksClients = clientCa !== undefined;
-  // One for each connection: so its events belong to this handshake, and the next one can have another certificate.
-  const server = createServer({
+  return createServer({
     ...pair,
     ...(asksClients ? { ca: clientCa } : {}),
     requestCert: asksClients,
     rejectUnauthorized: asksClients,
-    ALPNProtocols: rules.offersHttp1 === true ? ["h2", "http/1.1"] : ["h2"],
+    ALPNProtocols: offersHttp1 === true ? ["h2", "http/1.1"] : ["h2"],
     minVersion: "TLSv1.2",
     // None: the signal ends it. The runtime's own timer keeps all of a handshake that was given up, 40 KB, for 120 s.
     handshakeTimeout: -1,
   });
-  server.once("secureConnection", (socket) => {
-    try {
-      const peerName = clientCa === undefined ? undefined : nameOfClient(socket, clientCa, rules);
-      resolve(new TlsConn({ socket, wire, tcp, inbox }, peerName));
-    } catch (error) {
-      reject(error);
-    }
-  });
-  server.once(
-    "tlsClientError",
-    (error, { authorizationError }) => reject(describe(error, authorizationError)),
-  );
-  const onLeft = () => reject(clientLeft());
-  const onAbort = () => reject(signal.reason);
-  wire.once("end", onLeft);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    signal.throwIfAborted();
-    server.emit("connection", wire);
-    return await promise;
-  } catch (error) {
-    wire.destroy();
-    close(tcp);
-    throw error;
-  } finally {
-    wire.off("end", onLeft);
-    signal.removeEventListener("abort", onAbort);
+}
+
+/** The bytes, once they have the whole first record. */
+function firstRecordIn(bytes: Uint8Array): Uint8Array | undefined {
+  const [type, version = TLS, , high = 0, low = 0] = bytes;
+  const recordBytes = RECORD_HEADER_BYTES + high * 256 + low;
+  if (type !== HANDSHAKE || version !== TLS || recordBytes > LONGEST_RECORD_BYTES) {
+    throw new Error("The TLS handshake failed: the client does not speak TLS");
   }
+  return bytes.byteLength >= RECORD_HEADER_BYTES && bytes.byteLength >= recordBytes ? bytes : undefined;
 }
 
 /** A runtime that has not asked for a certificate, or not verified it, lets nobody in. */

@@ -22,6 +22,11 @@ export class HandConn implements Conn {
     return this.#reads.length;
   }
 
+  /** The room of the oldest read; undefined if there is none. */
+  get roomBytes(): number | undefined {
+    return this.#reads[0]?.buffer.length;
+  }
+
   read(buffer: Uint8Array): Promise<number | null> {
     return new Promise((done) => this.#reads.push({ buffer, done }));
   }
@@ -40,6 +45,12 @@ export class HandConn implements Conn {
     const { buffer, done } = this.#reads.shift()!;
     buffer.set(bytes);
     done(bytes.length);
+    await settle();
+  }
+
+  /** Ends the oldest read with the end of the stream. */
+  async end(): Promise<void> {
+    this.#reads.shift()!.done(null);
     await settle();
   }
 

@@ -14,7 +14,8 @@ import type { Conn } from "../../../lib/base/network.ts";
 import { orAborted } from "../../../lib/base/or_aborted.ts";
 import { parseIpNetwork } from "../../../lib/config/ip_networks.ts";
 import { ARRIVAL_LIMIT_MS, MOST_ARRIVALS } from "../../../lib/entrance/arrivals.ts";
-import { acceptTls } from "../../../lib/entrance/tls_server.ts";
+import { ClientNetworks } from "../../../lib/entrance/client_networks.ts";
+import { TlsServer } from "../../../lib/entrance/tls_server.ts";
 import { within } from "../../support/deadline.ts";
 import { settleWithSockets, VirtualClock } from "../../support/virtual_clock.ts";
 import { makeCa, type TestCertificate } from "../kube/certificates.ts";
@@ -41,7 +42,7 @@ async function endOf(client: Deno.TlsConn): Promise<void> {
   if (await client.read(new Uint8Array(1)) === null) throw new Error("ended");
 }
 
-Deno.test("acceptTls() agrees on HTTP/2, and takes clients that do not ask for a protocol", async () => {
+Deno.test("TlsServer.accept() agrees on HTTP/2, and takes clients that do not ask for a protocol", async () => {
   using stage = new TlsStage();
   const [client] = await stage.pair();
   assert.deepEqual({ ...await client.handshake() }, { alpnProtocol: "h2" });
@@ -52,7 +53,7 @@ Deno.test("acceptTls() agrees on HTTP/2, and takes clients that do not ask for a
   await Promise.all([accepting, other.handshake()]);
 });
 
-Deno.test("acceptTls() takes TLS 1.2 and 1.3", async () => {
+Deno.test("TlsServer.accept() takes TLS 1.2 and 1.3", async () => {
   using stage = new TlsStage({ mutual: true });
   for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
     const accepting = stage.accept();
@@ -69,30 +70,30 @@ Deno.test("acceptTls() takes TLS 1.2 and 1.3", async () => {
   }
 });
 
-Deno.test("acceptTls() refuses a client that has no certificate", async () => {
+Deno.test("TlsServer.accept() refuses a client that has no certificate", async () => {
   using stage = new TlsStage({ mutual: true });
   assert.equal(await refusal(stage), "The TLS handshake failed: peer sent no certificates");
 });
 
-Deno.test("acceptTls() refuses a client whose certificate is of another authority", async () => {
+Deno.test("TlsServer.accept() refuses a client whose certificate is of another authority", async () => {
   using stage = new TlsStage({ mutual: true });
   const other = await (await makeCa()).issue({ commonName: "ci", dnsNames: ["ci.example.org"] });
   assert.equal(await refusal(stage, other), NOT_ACCEPTED);
 });
 
-Deno.test("acceptTls() refuses a client whose certificate has expired", async () => {
+Deno.test("TlsServer.accept() refuses a client whose certificate has expired", async () => {
   using stage = new TlsStage({ mutual: true });
   const expired = await ca.issue({ commonName: "ci", notAfter: new Date(Date.now() - 60_000) });
   assert.equal(await refusal(stage, expired), NOT_ACCEPTED);
 });
 
-Deno.test("acceptTls() refuses a client whose certificate is not valid yet", async () => {
+Deno.test("TlsServer.accept() refuses a client whose certificate is not valid yet", async () => {
   using stage = new TlsStage({ mutual: true });
   const early = await ca.issue({ commonName: "ci", notBefore: new Date(Date.now() + 3_600_000) });
   assert.equal(await refusal(stage, early), NOT_ACCEPTED);
 });
 
-Deno.test("acceptTls() lets in only the names that are listed, if some are", async () => {
+Deno.test("TlsServer.accept() lets in only the names that are listed, if some are", async () => {
   using stage = new TlsStage({ mutual: true, names: ["spiffe://example.org/ci", "laptop"] });
   const [, conn] = await stage.pair(ci);
   assert.equal(conn.peerName, "spiffe://example.org/ci");
@@ -106,7 +107,21 @@ Deno.test("acceptTls() lets in only the names that are listed, if some are", asy
   );
 });
 
-Deno.test("acceptTls() uses new credentials for the next handshake, and leaves connections alone", async () => {
+Deno.test("TlsServer.accept() takes credentials in once, for all handshakes that are made with them", async () => {
+  using stage = new TlsStage();
+  let taken = 0;
+  stage.credentials = {
+    get pair() {
+      taken++;
+      return server;
+    },
+    clientCa: ca.cert,
+  };
+  for (let i = 0; i < 3; i++) await stage.pair(ci);
+  assert.equal(taken, 1);
+});
+
+Deno.test("TlsServer.accept() uses new credentials for the next handshake, and leaves connections alone", async () => {
   using stage = new TlsStage({ mutual: true });
   const [before, beforeAtServer] = await stage.pair(ci);
   const otherCa = await makeCa({ commonName: "Other CA" });
@@ -170,7 +185,7 @@ for (
     ],
   ] as const
 ) {
-  Deno.test(`acceptTls() refuses a client that resumes a session, ${what}`, async () => {
+  Deno.test(`TlsServer.accept() refuses a client that resumes a session, ${what}`, async () => {
     const clock = { ...systemClock, wallMs: () => Date.now() + aheadMs };
     let aheadMs = 0;
     using stage = new TlsStage({ mutual: true, clock });
@@ -227,7 +242,7 @@ Deno.test("Entrance ends a handshake that takes too long", async () => {
   assert.equal(await within(client.read(new Uint8Array(1)), "the end at the client"), null);
 });
 
-Deno.test("acceptTls() keeps nothing of handshakes that were given up", async () => {
+Deno.test("TlsServer.accept() keeps nothing of handshakes that were given up", async () => {
   const kept = new Set<WeakRef<Conn>>();
   const over = new AbortController();
   for (let i = 0; i < 20; i++) kept.add(await halfOpen(over.signal));
@@ -247,7 +262,12 @@ async function halfOpen(over: AbortSignal): Promise<WeakRef<Conn>> {
     setNoDelay: () => {},
     setKeepAlive: () => {},
   };
-  acceptTls(conn, { pair: server, clientCa: undefined }, { clock: systemClock }, over).catch(() => {});
+  new TlsServer({ clock: systemClock }, new ClientNetworks()).accept(conn, {
+    pair: server,
+    clientCa: undefined,
+  }, over).catch(
+    () => {},
+  );
   await settleWithSockets();
   return new WeakRef(conn);
 }

@@ -133,7 +133,7 @@ for (const [what, sent] of [["without a byte", ""], ["within its header", "PROXY
     await settleWithSockets();
     socket.resetAndDestroy();
     const { level, fields } = await within(log.next("connection_rejected"), "a record");
-    assert.deepEqual([level, fields.cause], ["debug", "The client left before its header was whole"]);
+    assert.deepEqual([level, fields.cause], ["debug", "The client left before its first bytes were whole"]);
     assert.equal(metrics.value("entrance_failures_total", { cause: "left" }), 1);
     accepting.catch(() => {});
   });

@@ -10,7 +10,7 @@ import type { IpNetwork } from "../../../lib/config/ip_networks.ts";
 import { Arrivals } from "../../../lib/entrance/arrivals.ts";
 import { Entrance } from "../../../lib/entrance/entrance.ts";
 import type { ServerCredentials } from "../../../lib/entrance/server_credentials.ts";
-import { acceptTls } from "../../../lib/entrance/tls_server.ts";
+import { TlsServer } from "../../../lib/entrance/tls_server.ts";
 import { denoNetwork } from "../../../lib/proxy/deno_network.ts";
 import { type CountedMetrics, countedMetrics } from "../../support/counted_metrics.ts";
 import { within } from "../../support/deadline.ts";
@@ -56,9 +56,10 @@ export class TlsStage implements Disposable {
   constructor({ mutual = false, names, proxiesFrom = [], clock = systemClock }: StageOptions = {}) {
     this.arrivals = new Arrivals(clock);
     this.credentials = { pair: server, clientCa: mutual ? ca.cert : undefined };
+    const acceptor = new TlsServer({ names, clock }, this.arrivals.networks);
     this.entrance = new Entrance(
       denoNetwork.listen({ hostname: "127.0.0.1", port: 0 }),
-      { proxiesFrom, secure: (tcp, signal) => acceptTls(tcp, this.credentials, { names, clock }, signal) },
+      { proxiesFrom, secure: (tcp, signal) => acceptor.accept(tcp, this.credentials, signal) },
       { log: this.log, metrics: this.metrics, arrivals: this.arrivals },
     );
   }

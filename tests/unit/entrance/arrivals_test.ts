@@ -37,6 +37,30 @@ Deno.test("Arrivals ends the oldest of the address that has most", async () => {
   assert.equal(arrivals.count, 0);
 });
 
+Deno.test("Arrivals counts the addresses of an IPv6 /64 as one, and an IPv4 address within IPv6 as itself", async () => {
+  const { ended, admit } = stage(5);
+  admit("alone", "2001:db8:0:1::1");
+  admit("a", "192.0.2.1");
+  admit("b", "::ffff:192.0.2.1");
+  admit("c", "2001:db8::1");
+  admit("d", "2001:db8::ffff:2%eth0");
+  admit("e", "2001:db8:0:0:ffff:ffff:ffff:ffff");
+  admit("f", "2001:db8::3");
+  await settle();
+  assert.deepEqual(ended, ["a CrowdedOut", "c CrowdedOut"]);
+});
+
+Deno.test("Arrivals ends one of a network whose connections fail before one of a network whose connections come through", async () => {
+  const { arrivals, over, ended, admit } = stage(70);
+  await arrivals.admit("192.0.2.1", over.signal, () => Promise.resolve());
+  await assert.rejects(arrivals.admit("192.0.2.2", over.signal, () => Promise.reject(new Error("it fails"))));
+  for (let i = 0; i < 60; i++) admit("proven", "192.0.2.1");
+  admit("failed", "192.0.2.2");
+  for (let i = 0; i < 10; i++) admit("fresh", `198.51.100.${i}`);
+  await settle();
+  assert.deepEqual(ended, ["failed CrowdedOut"]);
+});
+
 Deno.test("Arrivals ends what takes too long, and gives its place back", async () => {
   const { clock, arrivals, ended, admit } = stage(4);
   admit("slow", "192.0.2.1");
