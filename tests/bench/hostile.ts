@@ -15,6 +15,7 @@ import { parseArgs } from "node:util";
 import { makeCa } from "../integration/kube/certificates.ts";
 import type { Attack } from "./hostile/attack.ts";
 import { CALLS } from "./hostile/calls.ts";
+import { TLS_FLOODS } from "./hostile/tls_floods.ts";
 import type { Measured } from "./hostile/meter.ts";
 import { buildPeers } from "./peers.ts";
 import { delay } from "./processes.ts";
@@ -33,7 +34,7 @@ const CLIENT_CAS = 140;
 const METER = fileURLToPath(new URL("hostile/meter.ts", import.meta.url));
 
 /** All of them, in the order of the table. */
-const ATTACKS: readonly Attack[] = [...CALLS];
+const ATTACKS: readonly Attack[] = [...CALLS, ...TLS_FLOODS];
 
 /** The settings for TLS, and the files of the honest clients. */
 interface TlsFiles {

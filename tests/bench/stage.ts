@@ -105,8 +105,11 @@ export class Stage implements AsyncDisposable {
   async startProgram(more: Readonly<Record<string, string>> = {}, main?: string): Promise<Program> {
     const address = `127.0.0.1:${freePort("127.0.0.1")}`;
     const adminAddress = `127.0.0.1:${freePort("127.0.0.1")}`;
+    const listen = "tls-cert" in more
+      ? { "listen-addr": "off", "tls-listen-addr": address }
+      : { "listen-addr": address };
     const flags = {
-      "listen-addr": address,
+      ...listen,
       "admin-addr": adminAddress,
       "target-port": `${this.#targetPort}`,
       "kubeconfig": `${this.#folder}/kubeconfig`,
