@@ -1,6 +1,7 @@
 /**
- * The names in a client's certificate, read from its DER bytes: the text forms that runtimes make of them can be forged
- * with commas in a name (CVE-2021-44532). Whoever calls this has verified the certificate. Pure.
+ * The names in a client's certificate, read from its DER bytes. The runtime's `X509Certificate` is no help: it gives
+ * alternative names as one text, in which a comma in a name is not escaped (CVE-2021-44532), and says nothing of kinds such
+ * as registeredID (seen on Deno 2.9.6). Whoever calls this has verified the certificate. Pure.
  *
  * @see https://www.rfc-editor.org/rfc/rfc5280 sections 4.1 and 4.2.1.6
  * @module
@@ -11,25 +12,25 @@ import { formatIpv4, formatIpv6 } from "./proxy_header.ts";
 export interface CertificateNames {
   /** DNS names, addresses, URIs and mail addresses of the subject alternative name. */
   readonly alternative: readonly string[];
-  /** The last common name of the subject. */
+  /** The last common name of the subject; none in a certificate with alternative names of any kind (RFC 6125, section 6.4.4). */
   readonly common: string | undefined;
 }
 
 /**
- * The name by which a client is let in: with a list, the first of its names that is listed. The common name counts only
- * in a certificate without alternative names. `undefined` when no name is listed.
+ * The name by which a client is let in: with a list, the first of its names that is listed. `undefined` when no name is
+ * listed.
  */
 export function acceptedName(
   { alternative, common }: CertificateNames,
   allowed: readonly string[] | undefined,
 ): string | undefined {
-  const names = alternative.length > 0 || common === undefined ? alternative : [common];
+  const names = common === undefined ? alternative : [common];
   return allowed === undefined ? names[0] ?? "" : names.find((name) => allowed.includes(name));
 }
 
 /** The names for a message, not endless. */
 export function describeNames({ alternative, common }: CertificateNames): string {
-  const names = alternative.length > 0 || common === undefined ? alternative : [common];
+  const names = common === undefined ? alternative : [common];
   return names.slice(0, 5).map((name) => JSON.stringify(name.slice(0, 100))).join(", ") || "no name";
 }
 
@@ -63,9 +64,10 @@ export function namesOf(certificate: Uint8Array): CertificateNames {
   // Version, serial number, algorithm, issuer, validity, subject.
   const subject = fields[fields[0]?.tag === VERSION ? 5 : 4];
   const extensions = fields.find(({ tag }) => tag === EXTENSIONS);
+  const alternative = extensions && alternativeNames(extensions.content);
   return {
-    alternative: extensions === undefined ? [] : alternativeNames(extensions.content),
-    common: commonName(contentOf(subject, SEQUENCE)),
+    alternative: alternative ?? [],
+    common: alternative === undefined ? commonName(contentOf(subject, SEQUENCE)) : undefined,
   };
 }
 
@@ -78,15 +80,17 @@ function commonName(subject: Uint8Array): string | undefined {
     .at(-1);
 }
 
-function alternativeNames(extensions: Uint8Array): string[] {
+/** Nothing if there is no such extension. */
+function alternativeNames(extensions: Uint8Array): string[] | undefined {
   const [list] = elementsOf(extensions);
-  return elementsOf(contentOf(list, SEQUENCE))
+  const found = elementsOf(contentOf(list, SEQUENCE))
     .map(({ content }) => elementsOf(content))
-    .filter(([type]) => type?.tag === OID && hexOf(type.content) === SUBJECT_ALTERNATIVE_NAME)
-    .flatMap((fields) => {
-      const [names] = elementsOf(contentOf(fields.at(-1), OCTET_STRING));
-      return elementsOf(contentOf(names, SEQUENCE)).flatMap(generalName);
-    });
+    .filter(([type]) => type?.tag === OID && hexOf(type.content) === SUBJECT_ALTERNATIVE_NAME);
+  if (found.length === 0) return undefined;
+  return found.flatMap((fields) => {
+    const [names] = elementsOf(contentOf(fields.at(-1), OCTET_STRING));
+    return elementsOf(contentOf(names, SEQUENCE)).flatMap(generalName);
+  });
 }
 
 /** Kinds of names that nobody could list as text are left out. */

@@ -31,6 +31,10 @@ export interface IssueOptions {
   readonly ipAddresses?: readonly string[];
   /** Subject alternative names that are URIs. */
   readonly uris?: readonly string[];
+  /** Subject alternative names that are mail addresses. */
+  readonly mailAddresses?: readonly string[];
+  /** Subject alternative names of other kinds, in DER. */
+  readonly otherNames?: readonly Uint8Array[];
   /** Default: a day ago. */
   readonly notBefore?: Date;
   /** Default: in ten years. */
@@ -108,6 +112,8 @@ async function make(
   const names = [
     ...(options.dnsNames ?? []).map((dns) => tlv(0x82, utf8(dns))),
     ...(options.uris ?? []).map((uri) => tlv(0x86, utf8(uri))),
+    ...(options.mailAddresses ?? []).map((mail) => tlv(0x81, utf8(mail))),
+    ...(options.otherNames ?? []),
     ...(options.ipAddresses ?? []).map((ip) => tlv(0x87, bytes(...ip.split(".").map(Number)))),
   ];
   const extensions = [
