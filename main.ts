@@ -95,7 +95,7 @@ async function run(
   const { denoTls: startTls } = await import("./lib/proxy/deno_tls.ts");
   const { loadUpstreamTls } = await import("./lib/target/upstream_tls.ts");
   const { loadCluster } = await import("./lib/kube/load_cluster.ts");
-  const { systemMachine: machine } = await import("./lib/kube/machine.ts");
+  const { systemMachine: machine, tlsMachine } = await import("./lib/kube/machine.ts");
   const { runApp } = await import("./lib/app.ts");
   const { log, flush } = await openLog({
     level: settings.logLevel,
@@ -133,9 +133,9 @@ async function run(
       countDescriptors,
       serveAdmin: adminPorts(network, { clock, log }),
       metrics: prometheusMetrics(processFacts(clock.wallMs())),
-      readText: machine.readText,
+      readText: tlsMachine.readText,
       loadCluster: () => loadCluster(settings, { log, clock, machine }),
-      loadUpstreamTls: () => loadUpstreamTls(settings, { log, clock, machine, startTls }),
+      loadUpstreamTls: () => loadUpstreamTls(settings, { log, clock, machine: tlsMachine, startTls }),
       stop,
       onListening: (addresses) => greet(addresses, settings),
     });
@@ -162,7 +162,7 @@ async function check(
   const { denoTls: startTls } = await import("./lib/proxy/deno_tls.ts");
   const { loadUpstreamTls } = await import("./lib/target/upstream_tls.ts");
   const { loadCluster } = await import("./lib/kube/load_cluster.ts");
-  const { systemMachine: machine } = await import("./lib/kube/machine.ts");
+  const { systemMachine: machine, tlsMachine } = await import("./lib/kube/machine.ts");
   const { isHealthy, reportJson, reportText } = await import("./lib/check/report.ts");
   const { runCheck } = await import("./lib/app/check_command.ts");
   // The findings say what matters.
@@ -174,9 +174,9 @@ async function check(
     network,
     log,
     runtime: Deno.version.deno,
-    readText: machine.readText,
+    readText: tlsMachine.readText,
     loadCluster: () => loadCluster(settings, { log, clock, machine }),
-    loadUpstreamTls: () => loadUpstreamTls(settings, { log, clock, machine, startTls }),
+    loadUpstreamTls: () => loadUpstreamTls(settings, { log, clock, machine: tlsMachine, startTls }),
   }, stop.drain);
   await print(output === "json" ? reportJson(findings) : reportText(findings));
   return isHealthy(findings) ? 0 : 1;

@@ -106,6 +106,25 @@ export const systemMachine: Machine = {
   },
 };
 
+/** As large as a Secret may be. */
+const MOST_TLS_FILE_BYTES = 1024 * 1024;
+
+/**
+ * This machine for certificates and keys, which are read again and again: its `readText` rejects for what is no regular
+ * file, or a large one. A pipe could be read only once, and its open waits until somebody writes.
+ */
+export const tlsMachine: Machine = {
+  ...systemMachine,
+  async readText(path) {
+    const { isFile, isDirectory, size } = await Deno.stat(path);
+    if (!isFile && !isDirectory) throw new Error("it is no regular file");
+    if (size > MOST_TLS_FILE_BYTES) {
+      throw new Error(`it has ${size} bytes, want at most ${MOST_TLS_FILE_BYTES}`);
+    }
+    return await Deno.readTextFile(path);
+  },
+};
+
 /** Reads a stream to its end and keeps what `bound` returns. */
 async function collect(
   reader: ReadableStreamDefaultReader<Uint8Array>,

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type Command, isMissing, readFault, systemMachine } from "../../../lib/kube/machine.ts";
+import { type Command, isMissing, readFault, systemMachine, tlsMachine } from "../../../lib/kube/machine.ts";
 import { never } from "../../unit/kube/fakes.ts";
 
 const sh = (script: string, rest: Partial<Command> = {}): Command => ({
@@ -103,4 +103,30 @@ Deno.test("readFault() puts into words why a file cannot be read", async () => {
   ]);
   assert.equal(readFault("text"), "found a file that cannot be read: text");
   await assert.rejects(systemMachine.readText("/"), (error) => readFault(error) === "found a directory");
+});
+
+Deno.test("tlsMachine.readText() reads a file of up to 1 MiB, also by a link, and neither a larger one nor a pipe", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = (name: string) => `${folder}/${name}`;
+    await Deno.writeTextFile(path("file"), "x".repeat(1024 * 1024));
+    await Deno.symlink(path("file"), path("link"));
+    await Deno.writeTextFile(path("large"), "x".repeat(1024 * 1024 + 1));
+    await new Deno.Command("mkfifo", { args: [path("pipe")] }).output();
+    assert.equal((await tlsMachine.readText(path("link"))).length, 1024 * 1024);
+    await assert.rejects(
+      tlsMachine.readText(path("large")),
+      /^Error: it has 1048577 bytes, want at most 1048576$/,
+    );
+    await assert.rejects(tlsMachine.readText(path("pipe")), /^Error: it is no regular file$/);
+    await assert.rejects(tlsMachine.readText("/dev/zero"), /^Error: it is no regular file$/);
+    for (const [name, found] of [["none", "no such file"], [".", "a directory"]] as const) {
+      assert.equal(
+        readFault(await tlsMachine.readText(path(name)).catch((error) => error)),
+        `found ${found}`,
+      );
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
