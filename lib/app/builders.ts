@@ -4,8 +4,9 @@
  * @module
  */
 import { logWith } from "../base/log.ts";
-import { DEFAULT_POOL, poolsOf } from "../config/builders.ts";
+import { DEFAULT_POOL, type PoolSettings, poolsOf } from "../config/builders.ts";
 import type { Settings } from "../config/settings.ts";
+import { cordonedHomes } from "../route/cordoned.ts";
 import { projectOf } from "../route/project.ts";
 import type { PoolPorts, RoutedBuilder } from "../route/pool_parts.ts";
 import { Router } from "../route/router.ts";
@@ -45,14 +46,7 @@ export interface Builders {
 /** Makes them. Starts nothing. */
 export function makeBuilders(settings: Settings, ports: BuildersPorts): Builders {
   const pools = poolsOf(settings);
-  for (const pool of pools) {
-    if (!pool.builders.every(({ isCordoned }) => isCordoned)) continue;
-    ports.log.warn("pool_cordoned", {
-      ...(pool.name !== DEFAULT_POOL && { pool: pool.name }),
-      then:
-        "each new session waits for --ready-wait-timeout, and ends: take a builder of the pool out of --cordoned",
-    });
-  }
+  for (const pool of pools) warnOfCordoned(settings, pool, ports);
   const planned = pools.flatMap((pool) =>
     pool.builders.map((builder) => ({ pool, builder, own: targetSettingsOf(settings, pool, builder) }))
   );
@@ -77,6 +71,22 @@ export function makeBuilders(settings: Settings, ports: BuildersPorts): Builders
   });
   const defaultPool = router.pools.has(DEFAULT_POOL) ? DEFAULT_POOL : pools[0]!.name;
   return { targets, shared, router, defaultPool };
+}
+
+/** Says whose builds are refused. */
+function warnOfCordoned(settings: Settings, { name, builders }: PoolSettings, { log }: BuildersPorts): void {
+  const homes = cordonedHomes(settings, builders);
+  if (homes.length === 0) return;
+  const pool = name === DEFAULT_POOL ? {} : { pool: name };
+  if (homes.length === builders.length) {
+    const then = "each new build is refused: take a builder of the pool out of --cordoned";
+    return log.warn("pool_cordoned", { ...pool, then });
+  }
+  log.warn("home_cordoned", {
+    ...pool,
+    builders: homes.map((home) => home.name),
+    then: "each new build of their projects is refused: use --overflow full, or take them out of --cordoned",
+  });
 }
 
 /** What short names of projects stand for. */

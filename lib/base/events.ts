@@ -126,8 +126,13 @@ export const EVENT_TOPICS = {
     pool_cordoned: {
       level: "warn",
       text: "all builders of the pool are cordoned",
+      meaning: "at start: `--cordoned` leaves `pool` no builder that takes new sessions, so they are refused",
+    },
+    home_cordoned: {
+      level: "warn",
+      text: "cordoned builders are homes of projects",
       meaning:
-        "at start: `--cordoned` leaves `pool` no builder that takes new sessions, so they wait in vain",
+        "at start: `--overflow never` lets the projects of these `builders` use no other, so their builds are refused",
     },
     would_scale: {
       level: "info",

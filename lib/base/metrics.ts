@@ -13,6 +13,7 @@ export const OUTCOMES = [
   "queue_timeout",
   "watch_ended",
   "limited",
+  "cordoned",
   "protocol_error",
   "downstream_reset",
   "upstream_reset",

@@ -24,6 +24,7 @@ import type {
 import { type Backend, backendsOf } from "../scaler/backends.ts";
 import { apiServerFinding } from "./api_server.ts";
 import { ClusterReader } from "./cluster_reader.ts";
+import { cordonFindings } from "./cordoned.ts";
 import { type ScaledObject, type Scalers, writerFindings } from "./count_writers.ts";
 import { type Finding, ok, type Read, unchecked } from "./finding.ts";
 import { serviceFindings, slicesFinding } from "./headless_service.ts";
@@ -81,7 +82,7 @@ export async function checkCluster(
     (builder, i) => checkBuilder({ reader, settings, ports, common, signal }, builder, sets[i]!),
   );
   // It may have gone away meanwhile.
-  return [server(), ...rights, records, ...found.flat()];
+  return [server(), ...cordonFindings(settings), ...rights, records, ...found.flat()];
 }
 
 function buildersOf(settings: Settings): readonly Builder[] {

@@ -109,7 +109,7 @@ export const SETTINGS = {
     type: integer(1, 1_000_000),
     default: "1000",
     topic: "proxy",
-    help: "maximum of connections that wait for buildkitd; more are refused",
+    help: "maximum of connections that wait for one builder, or in one queue; more are refused",
     chart: { key: "maxHeld" },
   }),
   answerHttp: row({

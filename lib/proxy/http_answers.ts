@@ -43,8 +43,6 @@ export interface AnswerSettings {
   readonly maxWakeForMs?: number | undefined;
   /** Whether this proxy only observes, and wakes nothing. */
   readonly observe?: boolean | undefined;
-  /** Those that may wait for a builder at a time, sessions included. */
-  readonly maxHeld: number;
 }
 
 /** What answers are made of. */
@@ -184,7 +182,7 @@ export class HttpAnswers {
 
   #wake(asked: Asked, connection: Http1Connection, left: AbortController): ResponseParts {
     const { head: { isHttp10, headers }, door, query, isJson, client } = asked;
-    const { maxHeld, maxWakeForMs = 0, observe = false } = this.#settings;
+    const { maxWakeForMs = 0, observe = false } = this.#settings;
     const { log, seats } = this.#ports;
     const { cut, refuse } = this.#ends;
     if (isHttp10) return problem(505, "Cannot show the steps in HTTP/1.0: want HTTP/1.1", isJson);
@@ -202,7 +200,7 @@ export class HttpAnswers {
     let wait: WakeWait;
     try {
       refuse.throwIfAborted();
-      wait = new WakeWait(wish, maxHeld, this.#ports);
+      wait = new WakeWait(wish, this.#ports);
     } catch (error) {
       if (!(error instanceof HoldEnded)) throw error;
       // There may be thousands, and the limit has a record of its own.

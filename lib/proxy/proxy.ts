@@ -72,7 +72,7 @@ export class Proxy {
     entries: readonly Entry[],
     settings: ProxySettings,
     room: Room,
-    ports: Omit<SessionPorts, "budget" | "signs" | "heldLimit">,
+    ports: Omit<SessionPorts, "budget" | "signs">,
   ) {
     const { log, metrics } = ports;
     this.#entries = entries;
@@ -82,7 +82,6 @@ export class Proxy {
       ...ports,
       budget: new HoldBudget(TOTAL_LIMIT_BYTES, (usedBytes) => metrics.record("hold_bytes", usedBytes, {})),
       signs: new SignsOfLife(ports.clock),
-      heldLimit: new CauseLog(log, "held_limit_reached"),
     };
     this.#answers = new HttpAnswers(settings, this.#ports, this.#ends);
     const { clock, seats } = ports;

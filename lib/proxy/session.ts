@@ -14,6 +14,7 @@ import type { BasePorts } from "../base/ports.ts";
 import type { Arrival, Door, Routed, Seat, WaitsFor } from "../target/seats.ts";
 import { Carrier } from "./carry.ts";
 import { HoldEnded, sayGoodbye, timedOut } from "./goodbye.ts";
+import { GRPC_STATUS } from "./http2_errors.ts";
 import type { RelayEnd, Traffic } from "./relay.ts";
 import { type Client, type SessionEnds, Wait, type WaitPorts, type WaitSettings } from "./wait.ts";
 
@@ -140,6 +141,12 @@ class Session implements Arrival {
     this.#carrier?.endWatch(why);
   }
 
+  /** It shall not wait. */
+  onRefuse(outcome: "limited" | "cordoned", why: string): void {
+    const status = outcome === "limited" ? GRPC_STATUS.resourceExhausted : GRPC_STATUS.failedPrecondition;
+    this.#wait?.end(new HoldEnded(outcome, why, status));
+  }
+
   /**
    * Waits for a pod, and starts to relay.
    *
@@ -243,8 +250,11 @@ class Session implements Arrival {
   }
 }
 
+/** Builds that have failed for want of a pod, or by their client's fault. */
+const WARNED: ReadonlySet<Outcome> = new Set(["timed_out", "queue_timeout", "cordoned", "protocol_error"]);
+
 /** Refusals at a limit are logged at debug: there may be thousands, and the limit has a record of its own. */
 function levelOf(outcome: Outcome): "warn" | "debug" | "info" {
-  if (outcome === "timed_out" || outcome === "queue_timeout" || outcome === "protocol_error") return "warn";
+  if (WARNED.has(outcome)) return "warn";
   return outcome === "limited" ? "debug" : "info";
 }

@@ -9,7 +9,6 @@ import { backoffMs } from "../base/backoff.ts";
 import { sleep } from "../base/clock.ts";
 import { close, tune } from "../base/conn.ts";
 import { Ending } from "../base/ending.ts";
-import type { CauseLog } from "../base/log.ts";
 import type { Conn } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { type Arrival, DialError, type Door, type Seat, type Seats, type WaitsFor } from "../target/seats.ts";
@@ -25,8 +24,6 @@ import { WaitLimit } from "./wait_limit.ts";
 export interface WaitSettings {
   /** Whether a connection alone calls for a pod, or only one that has sent something. */
   readonly wakeOn: "connect" | "data";
-  /** Sessions that may be held at a time. */
-  readonly maxHeld: number;
 }
 
 /** What a wait is made of. */
@@ -37,8 +34,6 @@ export interface WaitPorts extends Pick<BasePorts, "clock" | "random"> {
   readonly budget: HoldBudget;
   /** Keeps connections of held clients from looking idle. */
   readonly signs: SignsOfLife;
-  /** Refusals for want of room. */
-  readonly heldLimit: CauseLog;
 }
 
 /** What ends sessions before their time. */
@@ -119,10 +114,7 @@ export class Wait implements HoldEvents {
     const waiting = this.#waiting;
     this.hold.start();
     let seat = seats.open(id, arrival);
-    if (seat === undefined) {
-      this.#startParsing();
-      this.#refuseBeyondLimit();
-    }
+    if (seat === undefined) this.#startParsing();
     for (let attempt = 0;; attempt++) {
       seat ??= await seats.wait(id, waiting);
       this.hold.stopParsing();
@@ -227,23 +219,4 @@ export class Wait implements HoldEvents {
     if (this.#ended !== undefined) dialling.abort(this.#ended.reason);
     return dialling;
   }
-
-  #refuseBeyondLimit(): void {
-    const limited = beyondHeldLimit(this.#settings.maxHeld, this.#ports);
-    if (limited !== undefined) throw limited;
-  }
-}
-
-/** Why one more cannot wait, where too many wait with it; undefined if it can. */
-export function beyondHeldLimit(
-  maxHeld: number,
-  { seats, heldLimit }: Pick<WaitPorts, "heldLimit"> & { readonly seats: Pick<Seats, "held"> },
-): HoldEnded | undefined {
-  if (seats.held <= maxHeld) {
-    heldLimit.succeeded();
-    return undefined;
-  }
-  const cause = `The limit of ${maxHeld} waiting sessions is reached (--max-held)`;
-  heldLimit.failed(cause);
-  return new HoldEnded("limited", cause, GRPC_STATUS.resourceExhausted);
 }

@@ -8,13 +8,12 @@
 import { anySignal } from "../base/any_signal.ts";
 import { type Clock, deadline } from "../base/clock.ts";
 import { TimeoutError } from "../base/errors.ts";
-import type { CauseLog } from "../base/log.ts";
 import type { BuilderState } from "../base/metrics.ts";
 import { Notifier } from "../base/notifier.ts";
 import { orAborted } from "../base/or_aborted.ts";
 import type { Door, Outlook, Seats, Waking } from "../target/seats.ts";
 import { HoldEnded, lateText } from "./goodbye.ts";
-import { beyondHeldLimit, type SessionEnds } from "./wait.ts";
+import type { SessionEnds } from "./wait.ts";
 
 /** One step on the way. */
 export interface WakeStep {
@@ -44,8 +43,6 @@ export interface WakePorts {
   readonly clock: Clock;
   /** Knows the builders. */
   readonly seats: Seats;
-  /** Refusals for want of room. */
-  readonly heldLimit: CauseLog;
 }
 
 /** How long the reason why a builder does not serve may take to find out, in ms. */
@@ -78,7 +75,7 @@ export class WakeWait {
   readonly #waking: Waking;
 
   /** Begins to wait, and calls for a pod. @throws HoldEnded if too many wait already */
-  constructor(wish: Wish, maxHeld: number, ports: WakePorts) {
+  constructor(wish: Wish, ports: WakePorts) {
     const { seats, clock } = ports;
     const { door, host, keepForMs } = wish;
     this.#wish = wish;
@@ -86,11 +83,10 @@ export class WakeWait {
     this.#startedMs = clock.nowMs();
     this.#before = seats.outlook(door, host).state;
     this.#waking = seats.wake(door, host, keepForMs, () => this.#changed.notify());
-    if (this.#waking.isServed) return;
-    const limited = beyondHeldLimit(maxHeld, ports);
-    if (limited === undefined) return;
+    const { refusal } = this.#waking;
+    if (refusal === undefined) return;
     this.#waking.end();
-    throw limited;
+    throw new HoldEnded("limited", refusal);
   }
 
   /** For the log: the builder that it waits for, and for how long it has waited. */

@@ -9,10 +9,12 @@ import type { CancelTimer } from "../base/clock.ts";
 import { type Abortable, follow, leave } from "../base/ending.ts";
 import { Listeners } from "../base/listeners.ts";
 import type { Arrival, Beyond, BuilderSeats, Caller, Routed, Seat, WaitsFor } from "../target/seats.ts";
+import { cordonedHomes } from "./cordoned.ts";
+import type { HeldLimit } from "./held_limit.ts";
 import { isHomeOnly, plan, type Route, type Waiting } from "./plan.ts";
 import type { PlanRecord, PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
 import { newSession, type Session } from "./pool_session.ts";
-import { cordonedText, fullText, waitingText } from "./pool_texts.ts";
+import { cordonedText, fullText, refusedText, waitingText } from "./pool_texts.ts";
 import { FairQueue } from "./queue.ts";
 import { Queued } from "./queued.ts";
 import { rankBy } from "./rank.ts";
@@ -54,6 +56,11 @@ export class Pool {
   readonly #queued: Queued;
   readonly #watchers = new Watchers();
   readonly #heldChanged = new Listeners();
+  readonly #limit: HeldLimit;
+  /** Those whose projects cannot build. */
+  readonly #cordonedHomes: ReadonlySet<RoutedBuilder>;
+  /** No session goes anywhere but to its home. */
+  readonly #isHomeOnly: boolean;
   /** Every session goes to the same place, so nothing has to be known of it, and nothing planned. */
   readonly #isTrivial: boolean;
   /** A look is due, or under way. */
@@ -65,11 +72,15 @@ export class Pool {
   /** The round-robin's next place. */
   #turn = 0;
 
-  /** Its builders in their declared order, at least one. `gave` is told of each seat that is given, and whose it is. */
+  /**
+   * Its builders in their declared order, at least one. `limit` bounds who waits; `gave` is told of each seat that is given,
+   * and whose it is.
+   */
   constructor(
     policy: PoolPolicy,
     builders: readonly RoutedBuilder[],
     ports: PoolPorts,
+    limit: HeldLimit,
     gave: (seat: Seat, builder: RoutedBuilder) => void,
   ) {
     this.policy = policy;
@@ -77,8 +88,11 @@ export class Pool {
     this.#builders = builders;
     this.#ports = ports;
     this.#siblings = new Siblings(ports.clock);
+    this.#limit = limit;
+    this.#isHomeOnly = isHomeOnly(policy);
+    this.#cordonedHomes = new Set(cordonedHomes(policy, builders));
     const homeOf = ({ project }: Session) => this.#homeOf(project);
-    this.#queued = new Queued(builders, ports, isHomeOnly(policy) ? homeOf : undefined);
+    this.#queued = new Queued(builders, ports, this.#isHomeOnly ? homeOf : undefined);
     this.#byName = new Map(builders.map((builder) => [builder.name, builder]));
     const { maxReplicas, maxSessionsPerReplica } = policy;
     const isCordoned = builders.some((builder) => builder.isCordoned);
@@ -132,11 +146,31 @@ export class Pool {
     this.#learn(session, caller);
     const watches = isIdle(caller);
     if (session.stage === "seated") return this.#mayGoOn(session, watches);
+    const isNewcomer = isNew(session);
     if (watches) this.#startWatching(session);
     else this.#startWaiting(session);
     this.#changed();
     this.#tellWatcher(session);
+    if (this.#isTrivial && isNewcomer) this.#refuseBeyondLimit(session);
     return true;
+  }
+
+  /** Ends a session that has come to where too many wait already. Those that wait there or have waited stay. */
+  #refuseBeyondLimit(session: Session): void {
+    const { stage, builder, project } = session;
+    if (stage !== "waiting") return;
+    const where = builder ?? (this.#isHomeOnly ? this.#homeOf(project) : undefined);
+    const refusal = this.#limit.refusal(builder?.seats.calling ?? this.#queued.beside(session), where?.name);
+    if (refusal !== undefined) this.#refuse(session, "limited", refusal);
+  }
+
+  /** Ends a session that shall not wait. From now on it calls for nothing. */
+  #refuse(session: Session, ...why: Parameters<Arrival["onRefuse"]>): void {
+    session.stage = "unknown";
+    this.#queue.remove(session.id);
+    this.#unqueue(session);
+    this.#leaveBuilder(session);
+    session.arrival.onRefuse(...why);
   }
 
   /** Where nothing is planned, it is known at once whether a watcher has to wait. */
@@ -186,6 +220,9 @@ export class Pool {
     if (!this.#queued.has(session)) this.#waitFor(session, "pod");
     if (this.#isTrivial) return this.#holdAt(session, this.#builders[0]!);
     this.#queue.add(session.id, session.project);
+    const home = this.#homeOf(session.project);
+    if (!this.#cordonedHomes.has(home)) return;
+    this.#refuse(session, "cordoned", refusedText(this.policy, this.#isHomeOnly ? home.name : undefined));
   }
 
   /** As `Seats.wait`. */
@@ -292,10 +329,9 @@ export class Pool {
   /** As `Seats.explainWait`. */
   async explainWait(id: number, signal: AbortSignal): Promise<string> {
     const { builder, project } = this.#sessions.get(id) ?? {};
-    if (builder !== undefined) return await builder.seats.explainWait(signal);
-    const [home] = rankBy(this.#builders, project, ({ name }) => name);
-    if (home!.isCordoned) return cordonedText(home!.name);
-    return await home!.seats.explainWait(signal);
+    const home = builder ?? this.#homeOf(project);
+    if (home.isCordoned) return cordonedText(home.name);
+    return await home.seats.explainWait(signal);
   }
 
   /** Why there is no room for a queued session, for its client. */
@@ -359,11 +395,13 @@ export class Pool {
   #look(): void {
     if (this.#isTrivial) return this.#seatInTurn(this.#builders[0]!);
     const full = new Set<RoutedBuilder>();
+    const newcomers: Session[] = [];
     let isOutdated = false;
     this.#queued.lookBegins();
     for (const { session, route } of this.#routes()) {
       session.isWarm = isNew(session);
       if (this.#seatAtOnce(session, route)) continue;
+      if (session.isWarm) newcomers.push(session);
       const builder = this.#assign(session, route);
       if (builder === undefined || session.take === undefined || full.has(builder)) continue;
       // All that it may use is broken: it is told so, or that mends itself.
@@ -383,6 +421,8 @@ export class Pool {
     this.#queued.lookEnds();
     this.#seatWatchers();
     this.#setTimer();
+    // Now that all who find room have it. The last to come are the first to be refused.
+    for (const session of newcomers.sort((a, b) => b.id - a.id)) this.#refuseBeyondLimit(session);
     if (isOutdated) this.#look();
   }
 

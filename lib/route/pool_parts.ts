@@ -35,6 +35,8 @@ export interface PoolPolicy extends WaitLimits {
   readonly overflow: RoutePolicy["overflow"];
   /** How long a session waits for its home while others have room, in ms; 0 is until the home is stuck. */
   readonly affinityPatienceMs: number;
+  /** Sessions that may wait for one builder, or in one queue. */
+  readonly maxHeld: number;
   /** Sessions that a pod takes at most; 0 is without limit. For messages. */
   readonly maxSessionsPerReplica: number;
   /** Pods of a builder at most. */

@@ -34,6 +34,16 @@ export function cordonedText(name: string): string {
   return `the builder "${name}" takes no new sessions (--cordoned)`;
 }
 
+/** Why a session cannot build at all: its home is cordoned, where it may use no other builder, or all builders are. */
+export function refusedText({ name }: Pick<PoolPolicy, "name">, home: string | undefined): string {
+  if (home !== undefined) {
+    return `Cannot build: ${cordonedText(home)}, and this build may use no other (--overflow never)`;
+  }
+  return `Cannot build: no builder${
+    name === "" ? "" : ` of the pool "${name}"`
+  } takes new sessions (--cordoned)`;
+}
+
 /** Who waits for a seat, and how long the oldest of those that are queued has been. */
 export function waitingText(
   waiting: readonly Pick<Session, "project">[],

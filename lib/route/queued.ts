@@ -53,6 +53,11 @@ export class Queued {
     return sinceMs === undefined ? undefined : this.#ports.clock.nowMs() - sinceMs;
   }
 
+  /** How many wait for the same room as a queued session, itself included. */
+  beside(session: Session): number {
+    return (this.#lineOf.get(session) ?? this.#all).size;
+  }
+
   /** Whether the session is queued. */
   has(session: Session): boolean {
     return this.#all.has(session);

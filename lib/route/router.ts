@@ -21,6 +21,7 @@ import type {
   Waking,
 } from "../target/seats.ts";
 import { explainRoute } from "./explain.ts";
+import { HeldLimit } from "./held_limit.ts";
 import { Pool } from "./pool.ts";
 import type { PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
 import { Wakes } from "./wakes.ts";
@@ -48,13 +49,14 @@ export class Router implements Seats {
   /** The pools in their declared order. */
   constructor(pools: readonly PoolParts[], ports: PoolPorts) {
     const gave = (seat: Seat, { seats }: RoutedBuilder) => void this.#owners.set(seat, seats);
-    this.pools = new Map(
-      pools.map(({ policy, builders }) => [policy.name, new Pool(policy, builders, ports, gave)]),
-    );
     const changed = () => this.#changed.tell();
-    this.#wakes = new Map(
-      pools.map(({ policy, builders }) => [policy.name, new Wakes(policy, builders, ports, changed)]),
-    );
+    const made = pools.map(({ policy, builders }) => {
+      const limit = new HeldLimit(policy.maxHeld, ports.log);
+      const pool = new Pool(policy, builders, ports, limit, gave);
+      return { name: policy.name, pool, wakes: new Wakes(policy, builders, ports, limit, changed) };
+    });
+    this.pools = new Map(made.map(({ name, pool }) => [name, pool]));
+    this.#wakes = new Map(made.map(({ name, wakes }) => [name, wakes]));
     this.#projectOf = ports.projectOf;
     for (const pool of this.pools.values()) pool.subscribe(changed);
     this.subscribe(() => ports.metrics.record("sessions_queued", this.#queued, {}));

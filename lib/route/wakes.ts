@@ -8,6 +8,7 @@
  */
 import type { CancelTimer } from "../base/clock.ts";
 import type { Outlook, Waking } from "../target/seats.ts";
+import type { HeldLimit } from "./held_limit.ts";
 import { isUsable, plan } from "./plan.ts";
 import type { PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
 import { cordonedText } from "./pool_texts.ts";
@@ -38,6 +39,7 @@ export class Wakes {
   readonly #policy: PoolPolicy;
   readonly #builders: readonly RoutedBuilder[];
   readonly #ports: Pick<PoolPorts, "clock" | "log">;
+  readonly #limit: HeldLimit;
   readonly #onHeld: () => void;
   readonly #waiting = new Set<Request>();
   /** The builders that are called for, each with the id under which it is. */
@@ -48,16 +50,18 @@ export class Wakes {
   /** This proxy drains: it keeps nothing awake any more. */
   #isOver = false;
 
-  /** Its builders in their declared order, at least one. Calls `onHeld` when `held` has changed. */
+  /** Its builders in their declared order, at least one. `limit` bounds who waits. Calls `onHeld` when `held` has changed. */
   constructor(
     policy: PoolPolicy,
     builders: readonly RoutedBuilder[],
     ports: Pick<PoolPorts, "clock" | "log">,
+    limit: HeldLimit,
     onHeld: () => void,
   ) {
     this.#policy = policy;
     this.#builders = builders;
     this.#ports = ports;
+    this.#limit = limit;
     this.#onHeld = onHeld;
     for (const builder of builders) builder.subscribe(() => this.#changed());
   }
@@ -87,6 +91,7 @@ export class Wakes {
     this.#onHeld();
     const outlook = () => this.#outlookOf(request.builder, project);
     return {
+      refusal: request.isServed ? undefined : this.#refusal(request),
       get outlook() {
         return outlook();
       },
@@ -99,6 +104,12 @@ export class Wakes {
         this.#onHeld();
       },
     };
+  }
+
+  /** Why one more request cannot wait. All that call for a builder are one call for it, beside its sessions. */
+  #refusal({ builder }: Request): string | undefined {
+    const same = [...this.#waiting].filter((request) => request.builder === builder);
+    return this.#limit.refusal(builder.seats.calling + same.length - 1, builder.name);
   }
 
   /** Keeps no builder awake any more, now and in the future. */

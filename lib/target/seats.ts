@@ -82,6 +82,11 @@ export interface Arrival {
   onWait(waitsFor: WaitsFor): void;
   /** It only watches, and shall end. May be told more than once. */
   onEnd(why: string): void;
+  /**
+   * It shall not wait, and end. `limited`: too many wait for the same (`--max-held`). `cordoned`: each builder that it may use
+   * takes no new sessions. May be told more than once.
+   */
+  onRefuse(outcome: "limited" | "cordoned", why: string): void;
 }
 
 /** How long sessions wait. */
@@ -128,6 +133,8 @@ export interface Waking {
   readonly outlook: Outlook;
   /** The builder serves. From then on the request waits for nothing. */
   readonly isServed: boolean;
+  /** Why it cannot wait: too many do (`--max-held`). Then it shall end. */
+  readonly refusal: string | undefined;
   /** It waits no more. Harmless when it does not wait. What it keeps awake stays awake. */
   end(): void;
 }
@@ -210,6 +217,8 @@ export interface Seats {
 
 /** The seats of one builder. The router decides which sessions it gets; all of this is about those. */
 export interface BuilderSeats {
+  /** Sessions that are held here and call for a pod; one more while it is called for without a session. */
+  readonly calling: number;
   /**
    * Seats a session in this step, or changes nothing. `counts`: as in {@link Arrival}. `beyond`: what it may exceed on a
    * pod.

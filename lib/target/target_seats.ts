@@ -39,6 +39,10 @@ export class TargetSeats implements BuilderSeats {
     this.#dialFaults = new CauseLog(ports.log, "pod_connection_failed");
   }
 
+  get calling(): number {
+    return this.#ports.placement.usage.needing;
+  }
+
   seat(id: number, counts: boolean, beyond: Beyond): Seat | undefined {
     return this.#ports.placement.seat(id, counts, beyond);
   }

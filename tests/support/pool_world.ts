@@ -19,6 +19,8 @@ import { VirtualClock } from "./virtual_clock.ts";
 export interface PoolWorldOptions {
   /** Their names; `b1` and `b2`. */
   readonly builders?: readonly string[];
+  /** Those of them that are cordoned; none. */
+  readonly cordoned?: readonly string[];
   /** See {@link PoolPolicy}. */
   readonly policy?: Partial<PoolPolicy>;
   /** See {@link Capacity}. */
@@ -38,8 +40,7 @@ export class TestBuilder {
   readonly name: string;
   readonly placement: Placement;
   readonly seats: TargetSeats;
-  /** The router reads this once at first. */
-  readonly isCordoned: boolean = false;
+  readonly isCordoned: boolean;
   /** What it is instead of what its pods say. */
   state: State | undefined;
   othersQueuedSinceMs: number | undefined;
@@ -48,8 +49,10 @@ export class TestBuilder {
   readonly #listeners = new Set<() => void>();
   #version = 1;
 
-  constructor(name: string, world: PoolWorld, capacity: Capacity) {
+  constructor(name: string, world: PoolWorld, capacity: Capacity, isCordoned = false) {
     this.name = name;
+    this.isCordoned = isCordoned;
+    if (isCordoned) this.state = "missing";
     this.placement = new Placement(world.clock, capacity, "pod");
     const metrics = { record: () => {} };
     this.seats = new TargetSeats({
@@ -110,6 +113,8 @@ export interface TestSession {
   readonly waits: WaitsFor[];
   /** Why it was told to end, each time: it only watches. */
   readonly ends: string[];
+  /** Why it was told not to wait, each time. */
+  readonly refusals: string[];
   /** Its seat, once it has one. */
   seat: Seat | undefined;
   /** Its wait ends. */
@@ -131,7 +136,8 @@ export class PoolWorld {
   readonly plans: PlanRecord[] = [];
   #lastId = 0;
 
-  constructor({ builders = ["b1", "b2"], policy = {}, capacity = {} }: PoolWorldOptions = {}) {
+  constructor(options: PoolWorldOptions = {}) {
+    const { builders = ["b1", "b2"], cordoned = [], policy = {}, capacity = {} } = options;
     const own: Capacity = {
       maxReplicas: 1,
       sessionsPerReplica: 2,
@@ -139,7 +145,7 @@ export class PoolWorld {
       spread: "lowest",
       ...capacity,
     };
-    this.builders = builders.map((name) => new TestBuilder(name, this, own));
+    this.builders = builders.map((name) => new TestBuilder(name, this, own, cordoned.includes(name)));
     this.router = new Router([{
       policy: {
         name: "",
@@ -148,6 +154,7 @@ export class PoolWorld {
         affinityPatienceMs: 0,
         readyWaitTimeoutMs: 300_000,
         queueTimeoutMs: 3_600_000,
+        maxHeld: 1_000,
         maxReplicas: own.maxReplicas,
         maxSessionsPerReplica: own.maxSessionsPerReplica,
         ...policy,
@@ -173,6 +180,7 @@ export class PoolWorld {
       id: ++this.#lastId,
       waits: [],
       ends: [],
+      refusals: [],
       seat: undefined,
       leave: new AbortController(),
     };
@@ -181,6 +189,7 @@ export class PoolWorld {
       counts: true,
       onWait: (waitsFor) => void session.waits.push(waitsFor),
       onEnd: (why) => void session.ends.push(why),
+      onRefuse: (outcome, why) => void session.refusals.push(`${outcome}: ${why}`),
     });
     return session;
   }

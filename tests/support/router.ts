@@ -44,6 +44,7 @@ export function oneBuilder(
       affinityPatienceMs: 0,
       readyWaitTimeoutMs: 300_000,
       queueTimeoutMs: 3_600_000,
+      maxHeld: 1_000,
       maxReplicas: 1,
       maxSessionsPerReplica: 0,
       ...policy,

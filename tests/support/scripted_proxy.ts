@@ -96,7 +96,6 @@ export function setUp({ maxConnections = 10, descriptors, dial }: Options = {}) 
     [{ listener, door: DOOR }],
     {
       wakeOn: "connect",
-      maxHeld: 10,
       sessionIdleTimeoutMs: 0,
     },
     new Room(maxConnections, { count: () => descriptors, log, metrics }),

@@ -6,7 +6,6 @@
 import assert from "node:assert/strict";
 import { anySignal } from "../../lib/base/any_signal.ts";
 import { Ending } from "../../lib/base/ending.ts";
-import { CauseLog } from "../../lib/base/log.ts";
 import type { Metrics } from "../../lib/base/metrics.ts";
 import type { Conn, Network } from "../../lib/base/network.ts";
 import { HoldEnded, refuseSession } from "../../lib/proxy/goodbye.ts";
@@ -129,8 +128,9 @@ export class TestSession {
       },
       explainWait: () => this.why(),
     });
-    const { readyWaitTimeoutMs = 300_000 } = options.settings ?? {};
-    const seats = oneBuilder(ownSeats, this.placement, { clock, log, metrics }, { readyWaitTimeoutMs });
+    const { readyWaitTimeoutMs = 300_000, maxHeld = 10 } = options.settings ?? {};
+    const policy = { readyWaitTimeoutMs, maxHeld };
+    const seats = oneBuilder(ownSeats, this.placement, { clock, log, metrics }, policy);
     this.ports = {
       clock,
       random: () => 1,
@@ -139,7 +139,6 @@ export class TestSession {
       seats,
       budget: new HoldBudget(1024 * 1024, () => {}),
       signs: new SignsOfLife(clock),
-      heldLimit: new CauseLog(log, "held_limit_reached"),
     };
   }
 
@@ -159,7 +158,8 @@ export class TestSession {
   /** Another session is held. */
   holdOther(id: number): void {
     const { seats } = this.ports;
-    assert.equal(seats.open(id, { door: DOOR, counts: true, onWait: () => {}, onEnd: () => {} }), undefined);
+    const arrival = { door: DOOR, counts: true, onWait: () => {}, onEnd: () => {}, onRefuse: () => {} };
+    assert.equal(seats.open(id, arrival), undefined);
     seats.identify(id, undefined);
   }
 
@@ -167,7 +167,6 @@ export class TestSession {
   async start(): Promise<void> {
     const settings = {
       wakeOn: "connect",
-      maxHeld: 10,
       sessionIdleTimeoutMs: 0,
       ...this.#options.settings,
     } as const;

@@ -70,6 +70,7 @@ const OUTCOMES: Readonly<Record<Outcome, string>> = {
   queue_timeout: "No room in time",
   watch_ended: "Watch ended",
   limited: "Refused at a limit",
+  cordoned: "Refused: builder cordoned",
   protocol_error: "Protocol error",
   downstream_reset: "Client reset the connection",
   upstream_reset: "Pod reset the connection",

@@ -43,6 +43,7 @@ function builder(name: string, others: number): RoutedBuilder {
     throw new Error("Sessions are only routed here");
   };
   const seats: BuilderSeats = {
+    calling: 0,
     seat: (id, used, beyond) => placement.seat(id, used, beyond),
     hold: (id, needs) => placement.hold(id, needs),
     end: (id) => placement.end(id),
@@ -85,6 +86,7 @@ function router(placement: RoutePolicy["placement"]): Router {
     affinityPatienceMs: 0,
     readyWaitTimeoutMs: 300_000,
     queueTimeoutMs: 3_600_000,
+    maxHeld: 1_000_000,
     maxReplicas: 1,
     maxSessionsPerReplica: 0,
   } as const;
@@ -99,7 +101,13 @@ function router(placement: RoutePolicy["placement"]): Router {
 /** Routes one session. */
 async function seat(router: Router, id: number): Promise<Seat> {
   const signal = new AbortController().signal;
-  router.open(id, { door: { pool: "" }, counts: true, onWait: () => {}, onEnd: () => {} });
+  router.open(id, {
+    door: { pool: "" },
+    counts: true,
+    onWait: () => {},
+    onEnd: () => {},
+    onRefuse: () => {},
+  });
   router.identify(id, { host: `team-${id % PROJECTS}.ci`, purpose: "build", isPatient: true });
   return await router.wait(id, signal);
 }

@@ -141,6 +141,30 @@ Deno.test("builders: a cordoned builder takes nobody new, and a pool of one that
   assert.deepEqual(program.log.of("pool_cordoned"), []);
 });
 
+Deno.test("builders: a build whose home is cordoned and that may use no other is refused at once, and the log warns", async () => {
+  await using program = new VirtualProgram({
+    builders: ["b1", "b2"],
+    settings: { cordoned: "b1", overflow: "never" },
+  });
+  await program.start();
+  assert.deepEqual(program.log.of("home_cordoned").map(({ level, fields }) => [level, fields["builders"]]), [
+    ["warn", ["b1"]],
+  ]);
+  // A session without a project belongs to the first builder.
+  const client = await program.call({ authority: "localhost" });
+  await program.pass(0);
+  assert.deepEqual(client.refusal, {
+    status: "9",
+    message:
+      'Cannot build: the builder "b1" takes no new sessions (--cordoned), and this build may use no other ' +
+      "(--overflow never)",
+  });
+  client.close();
+  await program.pass(0);
+  assert.equal(program.log.of("session_ended")[0]?.fields["outcome"], "cordoned");
+  assert.equal(program.metrics.value("sessions_held"), 0);
+});
+
 Deno.test("builders: a client of a cordoned builder waits for the other one, however slowly that starts", async () => {
   await using program = new VirtualProgram({
     builders: ["b1", "b2"],

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { rank } from "../../../lib/route/rank.ts";
 import type { VirtualClient } from "../../support/virtual_client.ts";
 import { VirtualProgram } from "../../support/virtual_program.ts";
 import { EXPORT } from "../../support/calls.ts";
@@ -150,4 +151,27 @@ Deno.test("builders --max-replicas=2: a full pod brings the next one, and beyond
   clients[2]!.close();
   await program.pass(60_000);
   assert.equal(program.cluster.replicas, 0);
+});
+
+Deno.test("builders: a full queue of one builder refuses no client of another that is awake and free (--max-held)", async () => {
+  const names = ["b1", "b2"] as const;
+  await using program = new VirtualProgram({
+    builders: [...names],
+    settings: { overflow: "never", sessionsPerReplica: "1", maxSessionsPerReplica: "1", maxHeld: "2" },
+  });
+  await program.start();
+  const projects = ["a", "b", "c", "d", "e", "f"];
+  const [full, free] = names.map((name) =>
+    projects.find((project) => rank(names, `${project}.default`)[0] === name)!
+  );
+  const clients = [];
+  for (let i = 0; i < 4; i++) {
+    clients.push(await program.call({ authority: full! }));
+    await program.pass(3_000);
+  }
+  assert.deepEqual(clients.map(({ refusal }) => refusal?.status), [undefined, undefined, undefined, "8"]);
+  const other = await program.call({ authority: free! });
+  await program.pass(3_000);
+  assert.equal(other.servedBy, "b2-0");
+  for (const client of [...clients, other]) client.close();
 });

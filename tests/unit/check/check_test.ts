@@ -320,3 +320,23 @@ Deno.test("runCheck() tells until when the certificates of TLS are valid", async
     assert.match(about(findings, check)?.found ?? "", /^files can be used, valid until \d{4}-/);
   }
 });
+
+Deno.test("runCheck() says whose builds are refused because their builders are cordoned", async () => {
+  await using it = await world({ name: "b1", more: [{ name: "b2" }] });
+  const found = async (flags: Run["flags"]) => {
+    const findings = await it.check({ flags: { stsName: "b1", builders: "b1,b2", ...flags } });
+    return findings.filter(({ check }) => check.startsWith("cordoned")).map((
+      { result, found },
+    ) => [result, found]);
+  };
+  assert.deepEqual(await found({ cordoned: "b1", overflow: "never" }), [[
+    "failed",
+    'projects of "b1" may use no other builder (--overflow never), so each new build of theirs is refused',
+  ]]);
+  assert.deepEqual(await found({ cordoned: "b1,b2" }), [[
+    "failed",
+    "all of them are cordoned, so each new build is refused",
+  ]]);
+  assert.deepEqual(await found({ cordoned: "b1" }), []);
+  assert.deepEqual(await found({ cordoned: "b2", overflow: "never", placement: "packed" }), []);
+});

@@ -158,9 +158,12 @@ Deno.test("runSession() refuses a client beyond --max-held, tells it, and warns 
 
 Deno.test("runSession() holds a client up to --max-held, and says that refusals are over", async () => {
   const session = new TestSession({ ready: false, settings: { maxHeld: 2 } });
-  session.holdOther(11);
-  session.ports.heldLimit.failed("The limit is reached");
+  for (const id of [11, 12, 13]) session.holdOther(id);
+  assert.equal(session.log.of("held_limit_reached").length, 1);
+  for (const id of [12, 13]) session.ports.seats.end(id);
   await session.start();
+  await session.client.send(CALL);
+  await session.pass(0);
   assert.equal(session.ports.seats.held, 2);
   assert.equal(session.log.of("held_limit_reached_recovered").length, 1);
   session.ports.seats.end(11);

@@ -89,9 +89,8 @@ Deno.test("Router does not seat a session where all that it may use is missing, 
 
 Deno.test("Router lets a session whose home is missing or cordoned call for a builder that is stuck, and get it", async () => {
   for (const isCordoned of [false, true]) {
-    const world = new PoolWorld();
+    const world = new PoolWorld({ cordoned: isCordoned ? ["b1"] : [] });
     const [b1, b2] = [world.builder("b1"), world.builder("b2")];
-    Object.assign(b1, { isCordoned });
     b1.change({ state: "missing" });
     const before = await world.come(builds());
     assert.equal(b2.placement.usage.needing, 1);
@@ -205,6 +204,117 @@ Deno.test("Router tells other proxies of a queue in front of one builder only, w
     assert.deepEqual(told, expected, `${overflow}, ${placement}`);
     for (const session of sessions) await world.end(session);
     assert.deepEqual(world.builders.map((builder) => builder.toldQueuedSinceMs), [undefined, undefined]);
+    world.assertEmpty();
+  }
+});
+
+Deno.test("Router refuses nobody for those that wait elsewhere, or for those that it seats (--max-held)", async () => {
+  const names = ["b1", "b2"];
+  const world = new PoolWorld({
+    builders: names,
+    policy: { placement: "affinity", maxHeld: 2 },
+    capacity: { sessionsPerReplica: 0 },
+  });
+  const [one, two] = ["a", "b", "c", "d", "e", "f"].map((project) => ({
+    project,
+    home: rank(names, project)[0],
+  }))
+    .sort((a, b) => a.home!.localeCompare(b.home!)).filter((_, at) => at === 0 || at === 5);
+  assert.deepEqual([one!.home, two!.home], ["b1", "b2"]);
+  world.builder("b2").run(1);
+  const held = [];
+  for (let i = 0; i < 4; i++) held.push(await world.come(builds(one!.project)));
+  const cause = "limited: The limit of 2 waiting sessions is reached (--max-held)";
+  assert.deepEqual(held.map(({ refusals }) => refusals), [[], [], [cause], [cause]]);
+  assert.equal(world.builder("b1").placement.usage.needing, 2, "they call for nothing");
+  const free = [1, 2, 3, 4].map(() => world.open());
+  for (const session of free) {
+    world.wait(session);
+    world.router.identify(session.id, builds(two!.project));
+  }
+  await world.pass(0);
+  assert.deepEqual(free.map((session) => [podOf(session), session.refusals]), free.map(() => ["b2-0", []]));
+  assert.deepEqual(
+    world.log.of("held_limit_reached").map(({ level, fields }) => [level, fields["builder"]]),
+    [
+      ["warn", "b1"],
+      ["debug", "b1"],
+    ],
+  );
+  assert.equal(world.log.of("held_limit_reached_recovered").length, 0, "nor are those any sign of an end");
+  world.builder("b1").change({ state: "missing" });
+  world.builder("b2").change({ state: "asleep" });
+  await world.pass(0);
+  for (const session of [...held, ...free]) await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router refuses the last to come at once, of those that come together (--max-held)", async () => {
+  for (const builders of [["b1"], ["b1", "b2"]]) {
+    const world = new PoolWorld({ builders, policy: { maxHeld: 2 }, capacity: { sessionsPerReplica: 0 } });
+    const sessions = [1, 2, 3, 4].map(() => world.open());
+    for (const session of sessions) {
+      world.wait(session);
+      world.router.identify(session.id, builds());
+    }
+    const silent = [1, 2, 3].map(() => world.open());
+    await world.pass(0);
+    assert.deepEqual(sessions.map(({ refusals }) => refusals.length), [0, 0, 1, 1]);
+    for (const builder of world.builders) builder.change({ state: "missing" });
+    await world.pass(0);
+    assert.deepEqual(sessions.map(({ refusals }) => refusals.length), [0, 0, 1, 1], "whoever waits, stays");
+    for (const session of [...sessions, ...silent]) await world.end(session);
+    world.assertEmpty();
+  }
+});
+
+Deno.test("Router bounds each queue by itself: that of each home, where sessions may use no other (--max-held)", async () => {
+  for (const overflow of ["never", "full"] as const) {
+    const names = ["b1", "b2"];
+    const world = new PoolWorld({
+      builders: names,
+      ...FULL,
+      policy: { placement: "affinity", overflow, maxHeld: 1 },
+    });
+    for (const builder of world.builders) builder.run(1);
+    const projects = ["a", "b", "c", "d", "e", "f"];
+    const homes = names.map((name) => projects.find((project) => rank(names, project)[0] === name));
+    const sessions = [];
+    for (let i = 0; i < 3; i++) for (const project of homes) sessions.push(await world.come(builds(project)));
+    const refused = sessions.map(({ refusals }) => refusals.length);
+    assert.deepEqual(refused, overflow === "never" ? [0, 0, 0, 0, 1, 1] : [0, 0, 0, 1, 1, 1]);
+    for (const session of sessions) await world.end(session);
+    world.assertEmpty();
+  }
+});
+
+Deno.test("Router refuses at once a session that may use cordoned builders only, and says why", async () => {
+  const names = ["b1", "b2"];
+  const projects = ["a", "b", "c", "d", "e", "f"];
+  const [first, second] = names.map((name) => projects.find((project) => rank(names, project)[0] === name)!);
+  const home =
+    'cordoned: Cannot build: the builder "b1" takes no new sessions (--cordoned), and this build may use ' +
+    "no other (--overflow never)";
+  const all = "cordoned: Cannot build: no builder takes new sessions (--cordoned)";
+  for (
+    const [cordoned, overflow, placement, wanted] of [
+      [["b1"], "never", "affinity", [[home], []]],
+      [["b1"], "never", "packed", [[home], [home]]],
+      [["b2"], "never", "packed", [[], []]],
+      [["b1"], "never", "least-sessions", [[], []]],
+      [["b1"], "full", "affinity", [[], []]],
+      [["b1", "b2"], "full", "affinity", [[all], [all]]],
+    ] as const
+  ) {
+    const world = new PoolWorld({ builders: names, cordoned, policy: { overflow, placement } });
+    const sessions = [await world.come(builds(first)), await world.come(builds(second))];
+    const what = `${cordoned} cordoned, ${overflow}, ${placement}`;
+    assert.deepEqual(sessions.map(({ refusals }) => refusals), wanted, what);
+    const watcher = await world.come({ ...WATCHES, host: first });
+    assert.deepEqual(watcher.refusals, []);
+    const needing = world.builders.map(({ placement }) => placement.usage.needing);
+    assert.equal(needing[0]! + needing[1]!, wanted.filter(({ length }) => length === 0).length, what);
+    for (const session of [...sessions, watcher]) await world.end(session);
     world.assertEmpty();
   }
 });
