@@ -227,7 +227,8 @@ export const METRICS = {
   },
   buildkitd_autoscaler_routed_total: {
     type: "counter",
-    help: "Sessions that went to the builder, by why it was this one.",
+    help:
+      "Sessions that were connected to the builder, by why it was this one; and, once each, those that were queued.",
     labels: { builder: BUILDER, why: ROUTE_REASONS },
   },
   buildkitd_autoscaler_pod_asleep_seconds_total: {

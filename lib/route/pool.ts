@@ -252,6 +252,8 @@ export class Pool {
     const session = this.#sessions.get(seat.id);
     if (session?.stage !== "seated" || !session.builder!.seats.connected(seat)) return false;
     session.isConnected = true;
+    const { builder, why } = session;
+    this.#ports.metrics.record("routed_total", 1, { builder: builder!.name, why: why! });
     this.#queue.connected(seat.id);
     if (session.queuedMs !== undefined) {
       this.#ports.metrics.record("queue_seconds", session.queuedMs / 1000, {});
@@ -576,7 +578,6 @@ export class Pool {
     this.#release(session);
     session.trace = session.caller?.traceId;
     this.#siblings.began(session.trace, builder.name);
-    this.#ports.metrics.record("routed_total", 1, { builder: builder.name, why });
     if (this.#isTrivial) return;
     this.#decisions.push(
       `session ${session.id} of ${session.project ?? "no project"}: ${builder.name}, ${why}`,

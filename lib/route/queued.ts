@@ -72,7 +72,7 @@ export class Queued {
     this.#enterLine(session);
     const { id, project } = session;
     log.info("session_queued", { session: id, project, queued: this.size });
-    metrics.record("routed_total", 1, { builder: "", why: "queued" });
+    if (session.queuedMs === undefined) metrics.record("routed_total", 1, { builder: "", why: "queued" });
     this.#tell();
   }
 

@@ -86,10 +86,14 @@ async function explain(target: ScaleTarget, ports: ExplainPorts): Promise<string
   if (backend.terminating) return `pod ${name} is still terminating`;
   if (!backend.ready) return `pod ${name} is not ready`;
   const hint = observer.portDoubt === undefined ? "" : `: ${observer.portDoubt}`;
-  if (!pods.isReady(backend) && !pods.healthOf(backend.uid).unhealthy) {
+  const { unhealthy, refused } = pods.healthOf(backend.uid);
+  if (!pods.isReady(backend) && !unhealthy) {
     return `pod ${name} is ready, but does not answer health checks${hint}`;
   }
-  return ports.peers.obstacle ?? scaler.fault ?? `pod ${name} is ready, but connections to it fail${hint}`;
+  const why = refused.dials > 0
+    ? `connections to it fail${hint}`
+    : "this proxy may not use it yet: another one may be about to scale it down";
+  return ports.peers.obstacle ?? scaler.fault ?? `pod ${name} is ready, but ${why}`;
 }
 
 /** `Pending: Unschedulable: 0/3 nodes are available`, or undefined when the pod has nothing to say for itself. */

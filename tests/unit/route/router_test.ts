@@ -336,6 +336,40 @@ Deno.test("Router seats nobody who has just left: the next one gets the seat", a
   world.assertEmpty();
 });
 
+Deno.test("Router counts a session once, where it is connected to, however many dials fail and however often it queues", async () => {
+  for (const builders of [["b1"], ["b1", "b2"]]) {
+    const world = new PoolWorld({ builders, capacity: { maxSessionsPerReplica: builders.length - 1 } });
+    const routed = () => world.metrics.value("routed_total", { why: "home" });
+    world.builder("b1").run(1);
+    const session = await world.come(builds("a"));
+    for (let dial = 0; dial < 3; dial++) {
+      world.router.holdAgain(session.id);
+      world.wait(session);
+      await world.pass(0);
+    }
+    assert.equal(routed(), 0);
+    world.connect(session);
+    assert.equal(routed(), 1);
+    await world.end(session);
+    world.assertEmpty();
+  }
+  const world = new PoolWorld({ builders: ["b1"], ...FULL });
+  const b1 = world.builder("b1");
+  b1.run(1);
+  const running = await world.come(builds("a"));
+  const queued = await world.come(builds("a"));
+  for (let times = 0; times < 3; times++) {
+    b1.change({ state: "stuck" });
+    await world.pass(1_000);
+    b1.change({ state: undefined });
+    await world.pass(1_000);
+  }
+  assert.deepEqual(queued.waits, ["room", "pod", "room", "pod", "room", "pod", "room"]);
+  assert.equal(world.metrics.value("routed_total", { why: "queued" }), 1);
+  for (const session of [running, queued]) await world.end(session);
+  world.assertEmpty();
+});
+
 Deno.test("Router keeps the turn of a session that pauses after a failed dial", async () => {
   const world = new PoolWorld({ builders: ["b1"], ...FULL });
   world.builder("b1").run(1);

@@ -175,10 +175,19 @@ const CASES: readonly (readonly [because: string, Case, says: string])[] = [
   ],
   [
     "the port may be wrong",
-    { pods: [READY], portDoubt: "another port is declared" },
+    { pods: [READY], dialFailed: true, portDoubt: "another port is declared" },
     "pod b-0 is ready, but connections to it fail: another port is declared",
   ],
-  ["the pod cannot be connected to", { pods: [READY] }, "pod b-0 is ready, but connections to it fail"],
+  [
+    "the pod cannot be connected to",
+    { pods: [READY], dialFailed: true },
+    "pod b-0 is ready, but connections to it fail",
+  ],
+  [
+    "nobody has tried to connect to the pod, as beside a proxy that may know nothing of this one yet",
+    { pods: [READY], portDoubt: "another port is declared" },
+    "pod b-0 is ready, but this proxy may not use it yet: another one may be about to scale it down",
+  ],
   [
     "there is no way to the pod",
     { answer: RUNNING, pods: [{ ready: false }], wayFault: "no right to forward ports" },
@@ -228,7 +237,7 @@ Deno.test("waitExplainer() asks for the pod by the name that the EndpointSlice g
 });
 
 Deno.test("waitExplainer() says what it knows after two seconds without an answer", async () => {
-  const { clock, explain } = setUp({ answer: "silence", pods: [READY] });
+  const { clock, explain } = setUp({ answer: "silence", pods: [READY], dialFailed: true });
   let said: string | undefined;
   void explain(SIGNAL).then((text) => said = text);
   await clock.advance(1_999);
@@ -239,7 +248,7 @@ Deno.test("waitExplainer() says what it knows after two seconds without an answe
 });
 
 Deno.test("waitExplainer() is done at once for whoever is cut, and goes on for the others who ask", async () => {
-  const { clock, explain } = setUp({ answer: "silence", pods: [READY] });
+  const { clock, explain } = setUp({ answer: "silence", pods: [READY], dialFailed: true });
   const cut = new AbortController();
   const said: string[] = [];
   void explain(cut.signal).then((text) => said.push(text));
