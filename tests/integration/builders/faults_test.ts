@@ -141,6 +141,27 @@ Deno.test("builders: a cordoned builder takes nobody new, and a pool of one that
   assert.deepEqual(program.log.of("pool_cordoned"), []);
 });
 
+Deno.test("builders: a pod that is awaited is asked for only where clients have another builder to go to", async () => {
+  for (const builders of [["b1"], ["b1", "b2"]] as const) {
+    await using program = new VirtualProgram({
+      builders: [...builders],
+      cluster: { startMs: () => 60_000 },
+    });
+    await program.start();
+    const client = await program.call();
+    await program.pass(20_000);
+    const asked = program.cluster.api.requests.filter(({ verb, subject }) =>
+      verb === "get" && subject === "v1/pods"
+    );
+    assert.equal(
+      asked.length > 0,
+      builders.length > 1,
+      `${asked.length} times with ${builders.length} builders`,
+    );
+    client.close();
+  }
+});
+
 Deno.test("builders: a build whose home is cordoned and that may use no other is refused at once, and the log warns", async () => {
   await using program = new VirtualProgram({
     builders: ["b1", "b2"],

@@ -366,6 +366,7 @@ Deno.test("Router counts a session once, where it is connected to, however many 
   }
   assert.deepEqual(queued.waits, ["room", "pod", "room", "pod", "room", "pod", "room"]);
   assert.equal(world.metrics.value("routed_total", { why: "queued" }), 1);
+  assert.equal(world.router.routeOf(queued.id).queuedMs, 3_000, "all of the time that it was queued");
   for (const session of [running, queued]) await world.end(session);
   world.assertEmpty();
 });
@@ -403,6 +404,50 @@ Deno.test("Router sends a trace to one builder, above the limits, also when both
   const three = await world.come(build());
   assert.equal(podOf(three), "b1-0");
   for (const session of [one, two, three]) await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router seats a sibling although a session before it in the same step finds no room on that builder", async () => {
+  const world = new PoolWorld({ builders: ["b1"], capacity: { sessionsPerReplica: 1, maxReplicas: 2 } });
+  const b1 = world.builder("b1");
+  b1.run(1);
+  const running = await world.come(builds("a", { traceId: "t" }));
+  world.connect(running);
+  const [first, sibling] = [world.open(), world.open()];
+  for (const session of [first, sibling]) world.wait(session);
+  world.router.identify(first.id, builds("b"));
+  world.router.identify(sibling.id, builds("a", { traceId: "t" }));
+  await world.pass(0);
+  assert.deepEqual(world.plans.at(-1)!.waiting.length, 2, "both in one step");
+  assert.deepEqual([podOf(first), podOf(sibling)], [undefined, "b1-0"]);
+  for (const session of [running, first, sibling]) await world.end(session);
+  world.assertEmpty();
+});
+
+Deno.test("Router does not count the time in the queue as waiting for a pod, in the log or for the time when any pod will do", async () => {
+  const world = new PoolWorld({
+    builders: ["b1"],
+    capacity: { sessionsPerReplica: 1, maxSessionsPerReplica: 2, maxReplicas: 2 },
+    policy: { readyWaitTimeoutMs: 100_000 },
+  });
+  const b1 = world.builder("b1");
+  b1.run(2);
+  const running = [];
+  for (let i = 0; i < 4; i++) running.push(await world.come(builds("a")));
+  const session = await world.come(builds("b"));
+  await world.pass(70_000);
+  // The second pod goes, with its sessions, and starts again.
+  b1.run(2, [1]);
+  for (const { seat, id } of running) if (seat?.backend.ordinal === 1) world.router.end(id);
+  await world.pass(49_999);
+  assert.equal(podOf(session), undefined, "it waits for the second pod");
+  assert.equal(world.router.routeOf(session.id).queuedMs, 70_000);
+  await world.end(running.find(({ seat }) => seat?.backend.ordinal === 0)!);
+  await world.pass(0);
+  assert.equal(podOf(session), undefined, "also while the first one is below its hard limit");
+  await world.pass(1);
+  assert.equal(podOf(session), "b1-0", "half of its time is up");
+  for (const other of [...running, session]) await world.end(other);
   world.assertEmpty();
 });
 

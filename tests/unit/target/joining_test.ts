@@ -18,7 +18,7 @@ const SIGNAL = new AbortController().signal;
 const TARGET = { namespace: "n", name: "buildkitd", service: "bk", port: 1234 };
 
 /** What `runProxies` deals with, in the test's hand. */
-function setUpPart() {
+function setUpPart(whenReady: Promise<void> = Promise.resolve()) {
   let uid: string | undefined;
   const looks = new Set<() => void>();
   const waits = { count: 0 };
@@ -36,7 +36,7 @@ function setUpPart() {
     },
   };
   const proxies = {
-    membership: { whenReady: Promise.resolve() },
+    membership: { whenReady },
     async run(target: RecordTarget, signal: AbortSignal) {
       const { promise, reject } = Promise.withResolvers<void>();
       const run = { target, over: false, fail: reject };
@@ -48,11 +48,26 @@ function setUpPart() {
       }
     },
   };
+  const places = new JoinPlaces(new VirtualClock());
   return {
     runs,
     waits,
     stop,
-    ended: runProxies(proxies, observer, TARGET, new JoinPlaces(new VirtualClock()), stop.signal),
+    ended: runProxies(proxies, observer, TARGET, places, stop.signal),
+    /** Those that take no place yet, of as many as there are places. */
+    async waiting() {
+      const taking = new AbortController();
+      let taken = 0;
+      const all = Array.from({ length: JOINS_AT_A_TIME }, () =>
+        places.take(taking.signal).then((place) => {
+          taken++;
+          return place;
+        }, () => undefined));
+      await settle();
+      taking.abort();
+      for (const place of await Promise.all(all)) place?.[Symbol.dispose]();
+      return JOINS_AT_A_TIME - taken;
+    },
     async see(next: string) {
       uid = next;
       for (const look of looks) look();
@@ -74,6 +89,21 @@ Deno.test("runProxies() waits for the StatefulSet, and joins for each of its uid
   stop.abort(new Error("told to stop"));
   await assert.rejects(ended, /told to stop/);
   assert.ok(runs.every(({ over }) => over));
+});
+
+Deno.test("runProxies() keeps its place until it has joined, and no longer than the StatefulSet is there", async () => {
+  const ready = Promise.withResolvers<void>();
+  const { stop, ended, see, waiting } = setUpPart(ready.promise);
+  assert.equal(await waiting(), 0);
+  await see("first");
+  assert.equal(await waiting(), 1);
+  await see("second");
+  assert.equal(await waiting(), 1, "the place of the first is free again");
+  ready.resolve();
+  await settle();
+  assert.equal(await waiting(), 0);
+  stop.abort(new Error("told to stop"));
+  await assert.rejects(ended, /told to stop/);
 });
 
 Deno.test("runProxies() ends with the signal's reason while no StatefulSet is there", async () => {

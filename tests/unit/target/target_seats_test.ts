@@ -182,6 +182,16 @@ Deno.test("TargetSeats.watchNoMore() has a session count again that only watched
   }
 });
 
+Deno.test("TargetSeats.keepAwake() uses the lowest pod like a session that is silent: it is in use, and has room for as many", () => {
+  const { seats, placement } = setUp();
+  assert.equal(seats.keepAwake(-1), true);
+  assert.deepEqual([placement.usage.on(0), placement.room.load], [1, 0]);
+  assert.equal(placement.promise({ below: 0, version: "1" }), false, "nobody scales it down");
+  assert.equal(seats.keepAwake(-1), true, "as often as it is asked");
+  seats.end(-1);
+  assert.deepEqual([placement.usage.on(0), placement.usage.open], [0, 0]);
+});
+
 Deno.test("TargetSeats explains waits and resets", async () => {
   const { seats, resets } = setUp();
   const seat = seats.seat(1, true, "limit")!;
