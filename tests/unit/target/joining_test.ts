@@ -48,26 +48,27 @@ function setUpPart(whenReady: Promise<void> = Promise.resolve()) {
       }
     },
   };
-  const places = new JoinPlaces(new VirtualClock());
+  const clock = new VirtualClock();
+  const places = new JoinPlaces(clock);
   return {
     runs,
     waits,
     stop,
-    ended: runProxies(proxies, observer, TARGET, places, stop.signal),
-    /** Those that take no place yet, of as many as there are places. */
-    async waiting() {
-      const taking = new AbortController();
-      let taken = 0;
-      const all = Array.from({ length: JOINS_AT_A_TIME }, () =>
-        places.take(taking.signal).then((place) => {
-          taken++;
-          return place;
-        }, () => undefined));
+    clock,
+    /** How many places of those that there are can be taken at once. */
+    async free() {
+      const controller = new AbortController();
+      const taken: Disposable[] = [];
+      for (let i = 0; i < JOINS_AT_A_TIME; i++) {
+        places.take(controller.signal).then((place) => taken.push(place), () => {});
+      }
       await settle();
-      taking.abort();
-      for (const place of await Promise.all(all)) place?.[Symbol.dispose]();
-      return JOINS_AT_A_TIME - taken;
+      controller.abort(new Error("over"));
+      await settle();
+      for (const place of taken) place[Symbol.dispose]();
+      return taken.length;
     },
+    ended: runProxies(proxies, observer, TARGET, places, stop.signal),
     async see(next: string) {
       uid = next;
       for (const look of looks) look();
@@ -91,21 +92,6 @@ Deno.test("runProxies() waits for the StatefulSet, and joins for each of its uid
   assert.ok(runs.every(({ over }) => over));
 });
 
-Deno.test("runProxies() keeps its place until it has joined, and no longer than the StatefulSet is there", async () => {
-  const ready = Promise.withResolvers<void>();
-  const { stop, ended, see, waiting } = setUpPart(ready.promise);
-  assert.equal(await waiting(), 0);
-  await see("first");
-  assert.equal(await waiting(), 1);
-  await see("second");
-  assert.equal(await waiting(), 1, "the place of the first is free again");
-  ready.resolve();
-  await settle();
-  assert.equal(await waiting(), 0);
-  stop.abort(new Error("told to stop"));
-  await assert.rejects(ended, /told to stop/);
-});
-
 Deno.test("runProxies() ends with the signal's reason while no StatefulSet is there", async () => {
   const { stop, ended } = setUpPart();
   stop.abort(new Error("told to stop"));
@@ -119,6 +105,28 @@ Deno.test("runProxies() rejects with the error of the component that failed", as
   runs[0]!.fail(new Error("a bug"));
   await assert.rejects(ended, /a bug/);
   assert.equal(waits.count, 0);
+});
+
+Deno.test("runProxies() gives its place back when it is ready, also while it runs on", async () => {
+  const ready = Promise.withResolvers<void>();
+  const { free, stop, ended, see } = setUpPart(ready.promise);
+  await see("first");
+  assert.equal(await free(), JOINS_AT_A_TIME - 1);
+  ready.resolve();
+  assert.equal(await free(), JOINS_AT_A_TIME);
+  stop.abort(new Error("told to stop"));
+  await assert.rejects(ended, /told to stop/);
+});
+
+Deno.test("runProxies() gives its place back when it ends, or begins anew, before it was ready", async () => {
+  const { free, stop, clock, ended, see } = setUpPart(new Promise(() => {}));
+  await see("first");
+  await see("second");
+  assert.equal(await free(), JOINS_AT_A_TIME - 1, "one of them is over");
+  stop.abort(new Error("told to stop"));
+  await assert.rejects(ended, /told to stop/);
+  assert.equal(await free(), JOINS_AT_A_TIME);
+  assert.equal(clock.pending, 0, "no timer is left");
 });
 
 /** What `untilJoined` deals with, in the test's hand. Rights are confirmed once `refusal` is undefined. */

@@ -20,14 +20,15 @@ const SIGNAL = new AbortController().signal;
 const [, CONN] = MemoryConn.pair();
 
 /** The seats of a StatefulSet whose one pod is ready, unless the test says otherwise. */
-function setUp(ready = true) {
+function setUp(ready = true, replicas = 1) {
   const clock = new VirtualClock();
   const log = recordingLog();
   const metrics = countedMetrics(() => {});
-  const placement = new Placement(clock, ONE_POD, "pod");
-  placement.see({ version: "1", replicas: 1 });
+  const placement = new Placement(clock, { ...ONE_POD, maxReplicas: replicas }, "pod");
+  placement.see({ version: "1", replicas });
   placement.pods.set([{ ...BACKEND, ready }]);
   const coldStarts: string[] = [];
+  const begun: (boolean | undefined)[] = [];
   const resets: string[] = [];
   const world = { dial: (): Promise<Conn> => Promise.resolve(CONN) };
   const seats = new TargetSeats({
@@ -40,7 +41,10 @@ function setUp(ready = true) {
     ),
     placement,
     coldStart: {
-      begin: () => void coldStarts.push("begin"),
+      begin: (isWaitedFor) => {
+        coldStarts.push("begin");
+        begun.push(isWaitedFor);
+      },
       reached: (phase) => void coldStarts.push(phase),
     },
     resets: {
@@ -51,7 +55,7 @@ function setUp(ready = true) {
     },
     explainWait: () => Promise.resolve("the pod is Pending"),
   });
-  return { clock, log, metrics, placement, coldStarts, resets, world, seats };
+  return { clock, log, metrics, placement, coldStarts, begun, resets, world, seats };
 }
 
 Deno.test("TargetSeats.dial() connects to the pod of a seat, which still holds", async () => {
@@ -136,6 +140,7 @@ Deno.test("TargetSeats begins to measure a cold start with the first session tha
   assert.deepEqual(warm.coldStarts, [], "there is a pod");
   const waking = setUp(false);
   waking.seats.hold(1, true);
+  assert.deepEqual(waking.coldStarts, ["begin"]);
   waking.seats.hold(1, true);
   assert.deepEqual(waking.coldStarts, ["begin"]);
   waking.seats.answered(1);
@@ -182,14 +187,52 @@ Deno.test("TargetSeats.watchNoMore() has a session count again that only watched
   }
 });
 
-Deno.test("TargetSeats.keepAwake() uses the lowest pod like a session that is silent: it is in use, and has room for as many", () => {
-  const { seats, placement } = setUp();
-  assert.equal(seats.keepAwake(-1), true);
-  assert.deepEqual([placement.usage.on(0), placement.room.load], [1, 0]);
-  assert.equal(placement.promise({ below: 0, version: "1" }), false, "nobody scales it down");
-  assert.equal(seats.keepAwake(-1), true, "as often as it is asked");
-  seats.end(-1);
-  assert.deepEqual([placement.usage.on(0), placement.usage.open], [0, 0]);
+Deno.test("TargetSeats.keepAwake() uses the lowest pod as a silent session does, and moves when a lower one comes", () => {
+  const { seats, placement } = setUp(true, 2);
+  const pod = (ordinal: number, ready: boolean) => ({
+    ...BACKEND,
+    ordinal,
+    pod: `buildkitd-${ordinal}`,
+    uid: `pod-${ordinal}`,
+    ready,
+  });
+  const used = () => [0, 1].map((ordinal) => placement.usage.on(ordinal));
+  placement.pods.set([pod(0, false), pod(1, true)]);
+  assert.ok(seats.keepAwake(1));
+  assert.deepEqual([used(), [...placement.usage.load]], [[0, 1], []], "it is no load");
+  placement.pods.set([pod(0, true), pod(1, true)]);
+  assert.ok(seats.keepAwake(1));
+  assert.deepEqual([used(), [...placement.usage.load]], [[1, 0], []]);
+  let told = 0;
+  placement.subscribe(() => told++);
+  assert.ok(seats.keepAwake(1), "it stays on the lowest");
+  assert.deepEqual([used(), told], [[1, 0], 0]);
+  placement.pods.set([pod(0, false), pod(1, true)]);
+  told = 0;
+  assert.ok(seats.keepAwake(1), "its pod is the lower one, and may come back");
+  placement.pods.set([]);
+  assert.ok(seats.keepAwake(1), "no pod is better than its own");
+  assert.deepEqual(used(), [1, 0]);
+  seats.end(1);
+  assert.deepEqual(used(), [0, 0]);
+});
+
+Deno.test("TargetSeats.keepAwake() is false without a pod that takes sessions, and leaves nothing behind", () => {
+  const none = setUp(false);
+  assert.equal(none.seats.keepAwake(1), false);
+  const going = setUp();
+  going.seats.seatWatcher(2);
+  assert.ok(going.placement.promise({ below: 0, version: "1" }));
+  for (const { seats, placement } of [none, going]) {
+    assert.equal(seats.keepAwake(1), false);
+    assert.deepEqual([placement.usage.on(0), placement.usage.ordinalOf(1)], [0, undefined]);
+  }
+});
+
+Deno.test("TargetSeats.callFor() calls for a pod, which is a cold start that nobody waits for", () => {
+  const { seats, placement, begun } = setUp(false);
+  seats.callFor(1);
+  assert.deepEqual([placement.usage.needing, begun], [1, [false]]);
 });
 
 Deno.test("TargetSeats explains waits and resets", async () => {
