@@ -41,6 +41,7 @@ Deno.test("describeUse() says which ordinals have sessions, and for how long the
     { ordinal: 0, busy: false, idleMs: 700 },
     { ordinal: 2, busy: false, idleMs: 900 },
   ]);
+  assert.deepEqual(describe(usage).sessions, { 1: 1 });
 });
 
 Deno.test("describeUse() says nothing of a pod beyond the count, unless a session is on it", () => {
@@ -103,6 +104,13 @@ Deno.test("Statement.body says what is in use, what was answered and what is ann
     answers: { leader: 3 },
     announcement: { generation: 1, below: 0, version: "1" },
   });
+});
+
+Deno.test("Statement.body says that a proxy only observes, and of no other", () => {
+  const { standing, statement } = setUp();
+  assert.equal("observes" in statement.body, false);
+  standing.observes = true;
+  assert.equal(statement.body.observes, true);
 });
 
 Deno.test("Statement.body has no answers while the proxy has not joined, or is cut off", () => {
