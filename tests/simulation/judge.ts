@@ -569,7 +569,9 @@ export class Judge {
     const { waiting } = this.#prompt;
     const others = [...waiting].filter(({ progress: { plan } }) => plan.wakesForSeconds === undefined);
     const builders = this.#builders(this.#world.cluster);
-    this.#turns.seated(waited, setNameOf(pod.name), others, builders, nowMs);
+    const there = this.#carried().filter(({ daemon }) => daemon.pod.uid === pod.uid).length;
+    const seat = { set: setNameOf(pod.name), isAbove: there > waited.choice.target };
+    this.#turns.seated(waited, seat, others, builders, nowMs);
   }
 
   /** Connections of one trace go to one builder while that has a pod, as far as a proxy that sees clearly can tell. */

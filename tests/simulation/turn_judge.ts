@@ -37,16 +37,17 @@ export class TurnJudge {
     this.#passed.clear();
   }
 
-  /** A client has got a seat of this builder; `waiting` are the others. */
+  /** A client has got a seat of this builder, above the target or not; `waiting` are the others. */
   seated(
     client: WaitingClient,
-    set: string,
+    { set, isAbove }: { readonly set: string; readonly isAbove: boolean },
     waiting: Iterable<WaitingClient>,
     builders: ReadonlyMap<string, BuilderNow>,
     atMs: number,
   ): void {
     const others = [...waiting].filter((other) =>
-      atMs - other.startedMs >= KNOWN_MS && competes(other.choice, client.choice, set, builders)
+      atMs - other.startedMs >= KNOWN_MS && other.choice.pool === client.choice.pool &&
+      competes(other.choice, set, isAbove, builders)
     );
     this.#turns.push({ client, others, atMs });
   }
@@ -90,20 +91,23 @@ function keyOf({ choice: { pool, project } }: WaitingClient): string {
   return `${project ?? "no project"}${pool.name === "" ? "" : ` in ${pool.name}`}`;
 }
 
-/** Whether a client could have had a seat of this builder as well as the one that got it. */
+/**
+ * Whether a client could have had a seat of this builder as well as the one that got it. It waits for a pod that starts
+ * rather than take a seat above the target; and one that is patient for what it prefers, unless that is full.
+ */
 function competes(
-  choice: ClientChoice,
-  { pool }: ClientChoice,
+  { may, isPatient, target, limit, maxReplicas }: ClientChoice,
   set: string,
+  isAbove: boolean,
   builders: ReadonlyMap<string, BuilderNow>,
 ): boolean {
-  const { may, isPatient, limit, maxReplicas } = choice;
-  if (choice.pool !== pool || limit === Infinity || !may.includes(set)) return false;
-  // One that is patient waits for what it prefers, unless that is full.
-  return !isPatient || may.slice(0, may.indexOf(set)).every((name) => {
+  if (limit === Infinity || !may.includes(set)) return false;
+  const isTaken = (most: number) => (name: string) => {
     const builder = builders.get(name);
-    return builder !== undefined && builder.isThere && builder.leastLoad >= limit * maxReplicas;
-  });
+    return builder !== undefined && builder.isThere && builder.leastLoad >= most * maxReplicas;
+  };
+  if (isAbove && !may.every(isTaken(target))) return false;
+  return !isPatient || may.slice(0, may.indexOf(set)).every(isTaken(limit));
 }
 
 /** Whether two clients of a project wait for the same. */
