@@ -4,8 +4,6 @@
  *
  * @module
  */
-import type { FaultClasses } from "./fault_class.ts";
-
 /** They have nothing to do by themselves: `plan.ts` and `simulate.ts` look at whether they are on. */
 export const FEATURES = {
   /** A second pool, with a listener. */
@@ -34,4 +32,7 @@ export const FEATURES = {
   probes: { chance: 0.15 },
   /** Clients whose TLS passes through. */
   tls: { chance: 0.3 },
-} as const satisfies FaultClasses;
+} as const satisfies Readonly<Record<string, { readonly chance: number }>>;
+
+/** Their names. */
+export type FeatureName = keyof typeof FEATURES;

@@ -21,7 +21,7 @@ import type { SimulatedNetwork } from "./network.ts";
 import type { Plan } from "./plan.ts";
 import type { Daemon, Daemons } from "./pods.ts";
 import type { PlanRecord } from "../../lib/route/pool_parts.ts";
-import { type BuilderNow, type Now, PROMPT_MS, PromptJudge, type WaitingClient } from "./prompt_judge.ts";
+import { type BuilderNow, type Now, PromptJudge, type WaitingClient } from "./prompt_judge.ts";
 import { faultOfPlan } from "./route_judge.ts";
 import { SurplusJudge } from "./surplus_judge.ts";
 import type { Exposure, Membership, ProxyProcess } from "./proxy_process.ts";
@@ -391,7 +391,7 @@ export class Judge {
     if (count < maxHeld) this.#fail(`${where} is one of ${count} that wait, and ${maxHeld} may`);
     const nowMs = this.#world.time.nowMs();
     if (waited === undefined || nowMs - waited.startedMs > FIRST_CALL_MS) return;
-    if (!this.#isPromptnessClear(nowMs) || nowMs - proxy.readyMs < PROMPT_MS) return;
+    if (!this.#isPromptnessClear(nowMs)) return;
     const pod = this.#prompt.roomFor(waited, this.#now(), nowMs);
     if (pod !== undefined) this.#fail(`${where} is refused since too many wait, and ${pod} has room for it`);
   }
@@ -417,7 +417,7 @@ export class Judge {
     const nowMs = this.#world.time.nowMs();
     const queues = limit < Infinity;
     const wasQueued = told?.status === QUEUED_OUT.status;
-    const limitMs = wasQueued || (queues && !http2 && wakesForSeconds === undefined)
+    const limitMs = wasQueued || (queues && !http2 && (wakesForSeconds === undefined || told === undefined))
       ? Math.min(queueTimeoutMs, readyWaitTimeoutMs)
       : readyWaitTimeoutMs;
     // One that only watches ends with its pod, and may build when that happens.

@@ -5,7 +5,7 @@
  */
 import type { SettingKey } from "../../lib/config/settings.ts";
 import type { SeededRandom } from "../support/seeded_random.ts";
-import type { FaultName } from "./faults.ts";
+import type { FeatureName } from "./features.ts";
 
 /** Settings as a user would write them, by key. */
 export type SettingsText = Readonly<Partial<Record<SettingKey, string>>>;
@@ -77,8 +77,8 @@ export function drawBuilders(random: SeededRandom): BuilderPlan {
 
 /** What settings are drawn from. */
 export interface SettingsDraw extends BuilderPlan {
-  /** Whether a fault or a feature is on. */
-  has(name: FaultName): boolean;
+  /** Whether a feature is on. */
+  has(name: FeatureName): boolean;
   /** A source of chance for each purpose: roll-outs leave most settings as they are, so they draw the same there. */
   random(purpose: string): SeededRandom;
   /** The first proxies', or after so many roll-outs. */

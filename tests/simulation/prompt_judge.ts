@@ -122,21 +122,22 @@ export class PromptJudge {
   look(now: Now, nowMs: number): string | undefined {
     for (const client of this.#waiting.values()) {
       const { progress: { plan }, proxy, startedMs } = client;
-      if (proxy.ended || proxy.machine.stopped || proxy.readyMs === Infinity) {
+      if (proxy.ended || proxy.machine.stopped) {
         client.roomSinceMs.clear();
         client.unaskedSinceMs = undefined;
         continue;
       }
       const where = `Client ${plan.id} at ${proxy.machine.name}`;
-      const since = (ms: number) => nowMs - Math.max(ms, startedMs, proxy.readyMs);
+      const since = (ms: number, set: string) => nowMs - Math.max(ms, startedMs, readyMsOf(proxy, set));
       if (plan.wakesForSeconds === undefined) {
         const pod = this.#longRoom(client, now, nowMs, since);
         if (pod !== undefined) return `${where} waits, and ${pod} has had room for it all the time`;
       }
       if (this.#isUnasked(client, now)) client.unaskedSinceMs ??= nowMs;
       else client.unaskedSinceMs = undefined;
-      if (since(client.unaskedSinceMs ?? Infinity) >= PROMPT_MS) {
-        return `${where} waits, and nobody asks for a builder that it may use: ${client.choice.may}`;
+      const { unaskedSinceMs = Infinity, choice: { may } } = client;
+      if (may.every((set) => since(unaskedSinceMs, set) >= PROMPT_MS)) {
+        return `${where} waits, and nobody asks for a builder that it may use: ${may}`;
       }
     }
     return undefined;
@@ -144,8 +145,9 @@ export class PromptJudge {
 
   /** A pod that could have taken a client that has just been refused. */
   roomFor(client: WaitingClient, now: Now, nowMs: number): string | undefined {
-    return podsFor(client.choice, now, false).find(({ sinceMs, uid }) =>
-      nowMs - Math.max(sinceMs, this.#seatedMs.get(uid) ?? -Infinity) >= PROMPT_MS
+    return podsFor(client.choice, now, false).find(({ sinceMs, uid, set }) =>
+      nowMs - Math.max(sinceMs, this.#seatedMs.get(uid) ?? -Infinity, readyMsOf(client.proxy, set)) >=
+        PROMPT_MS
     )?.name;
   }
 
@@ -153,7 +155,7 @@ export class PromptJudge {
     client: WaitingClient,
     now: Now,
     nowMs: number,
-    since: (ms: number) => number,
+    since: (ms: number, set: string) => number,
   ): string | undefined {
     const { roomSinceMs, startedMs, choice } = client;
     // In the queue nobody is late.
@@ -162,8 +164,8 @@ export class PromptJudge {
     const pods = podsFor(choice, now, late);
     for (const uid of roomSinceMs.keys()) if (pods.every((pod) => pod.uid !== uid)) roomSinceMs.delete(uid);
     for (const { uid } of pods) if (!roomSinceMs.has(uid)) roomSinceMs.set(uid, nowMs);
-    return pods.find(({ uid, sinceMs }) =>
-      since(Math.max(roomSinceMs.get(uid)!, sinceMs, this.#seatedMs.get(uid) ?? -Infinity)) >= PROMPT_MS
+    return pods.find(({ uid, sinceMs, set }) =>
+      since(Math.max(roomSinceMs.get(uid)!, sinceMs, this.#seatedMs.get(uid) ?? -Infinity), set) >= PROMPT_MS
     )?.name;
   }
 
@@ -172,4 +174,9 @@ export class PromptJudge {
     const usable = may.flatMap((name) => builders.get(name) ?? []);
     return usable.length > 0 && usable.every(({ isThere, replicas }) => isThere && replicas === 0);
   }
+}
+
+/** Since when a proxy may serve by this builder, true ms: one that only observes waits for long before it does. */
+function readyMsOf({ memberships }: ProxyProcess, set: string): number {
+  return memberships.get(set)?.readyMs ?? Infinity;
 }

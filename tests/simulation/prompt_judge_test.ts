@@ -17,7 +17,8 @@ function proxyWith(own: Partial<Record<SettingKey, string>> = {}): ProxyProcess 
   const flags = new Map(Object.entries({ ...SETTINGS, ...own }) as [SettingKey, string][]);
   const settings = parseSettings({ flags, variables: {} });
   const machine = { name: "proxy1", stopped: false };
-  return { machine, settings, pools: poolsOf(settings), readyMs: 0 } as unknown as ProxyProcess;
+  const memberships = new Map(["a", "b"].map((name) => [name, { readyMs: 0 }]));
+  return { machine, settings, pools: poolsOf(settings), memberships } as unknown as ProxyProcess;
 }
 
 function clientOf(id: number, authority: string | undefined, http2 = true): Progress {

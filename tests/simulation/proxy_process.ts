@@ -22,6 +22,8 @@ export interface Membership {
   desired: number;
   /** Replicas that it says it has seen; before it has seen any, as many as there may be. */
   observed: number;
+  /** When the proxy has said that it is ready for it, true ms; Infinity before. */
+  readyMs: number;
   /** It is cut off from the API, by its own word. */
   cutOff: boolean;
 }
@@ -35,6 +37,7 @@ export function newMembership(): Membership {
     exposed: undefined,
     desired: 0,
     observed: Infinity,
+    readyMs: Infinity,
     cutOff: false,
   };
 }
@@ -59,8 +62,6 @@ export interface ProxyProcess {
   podsCutOffMs: number;
   /** It has said that it is ready. */
   ready: boolean;
-  /** When it has, true ms; Infinity before. */
-  readyMs: number;
   /** Until when it keeps builders awake, as it has promised clients of `POST /wake`, true ms. */
   readonly keptUntilMs: Map<string, number>;
   /** It was killed. */

@@ -228,7 +228,6 @@ export class World {
       impairments: 0,
       podsCutOffMs: -Infinity,
       ready: false,
-      readyMs: Infinity,
       keptUntilMs: new Map(),
       killed: false,
       stopping: false,
@@ -457,7 +456,7 @@ export class World {
       runtime: "simulated",
       log: logTo((level, code, fields) => {
         this.trace(name, `${level} ${code} ${JSON.stringify(fields)}`);
-        if (code === "ready") this.#ready(proxy);
+        if (code === "ready") this.#ready(proxy, fields as { builder?: string });
         if (code === "builder_kept_awake") {
           const { builder, forMs } = fields as { builder: string; forMs: number };
           proxy.keptUntilMs.set(builder, this.time.nowMs() + forMs / this.judge.slack);
@@ -503,9 +502,10 @@ export class World {
     }).then(() => this.#exited(proxy, undefined), (error) => this.#exited(proxy, error));
   }
 
-  #ready(proxy: ProxyProcess): void {
+  #ready(proxy: ProxyProcess, { builder = this.cluster.name }: { readonly builder?: string }): void {
     proxy.ready = true;
-    proxy.readyMs = this.time.nowMs();
+    const membership = proxy.memberships.get(builder);
+    if (membership !== undefined) membership.readyMs = this.time.nowMs();
   }
 
   #exited(proxy: ProxyProcess, error: unknown): void {
