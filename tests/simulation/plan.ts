@@ -194,6 +194,9 @@ function builderSettings(draw: SettingsDraw): SettingsText {
 /** The simulated time begins at 00:16:40 on a Monday, and the windows soon after it. */
 const FIRST_MINUTE = 17;
 
+/** By then all warm windows have ended, wall time in ms. */
+export const WARM_UNTIL_MS = Date.UTC(2024, 0, 1, 0, 20);
+
 /** Replicas that are kept without clients: always, or at times. */
 function keptSettings(draw: SettingsDraw): SettingsText {
   const { replicas, has, random } = draw;

@@ -15,7 +15,7 @@ import type { Moment } from "./moments.ts";
 import { NETWORK_FAULTS } from "./network_faults.ts";
 import type { ProxyProcess } from "./proxy_process.ts";
 import { sharesOf } from "../../lib/config/builders.ts";
-import { doorsOf, drawBuilders, drawSettings, MAIN_DOOR, type Plan } from "./plan.ts";
+import { doorsOf, drawBuilders, drawSettings, MAIN_DOOR, type Plan, WARM_UNTIL_MS } from "./plan.ts";
 import { Violation, World } from "./world.ts";
 
 /** What a run is made of, where it is not drawn. */
@@ -324,11 +324,13 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
     Math.max(proxy.held, proxy.open) <= (watching.includes(proxy) ? 1 : 0);
   // What somebody else has raised again and again is kept for as long again.
   const keptMs = faults.includes("byHand") || faults.includes("autoscaler") ? plan.durationMs : 0;
-  const { warm = [] } = settings;
-  const warmMs = warm.length > 0 ? 300 * SECOND : 0;
-  const settledMs = idleTimeoutMs * 2 + recordExpiryMs * 3 + 180 * SECOND + keptMs + warmMs;
+  const warmMs = settings.warm === undefined ? 0 : Math.max(0, WARM_UNTIL_MS - time.wallMs());
+  // Records of builders that nobody names any more are looked at every five minutes.
+  const unnamedMs = known.size < plan.builders ? 330 * SECOND : 0;
+  const settledMs = idleTimeoutMs * 2 + recordExpiryMs * 3 + 180 * SECOND + keptMs + warmMs + unnamedMs;
   const least = leastReplicas(world);
   const isAtRest = () =>
+    (settings.warm === undefined || time.wallMs() >= WARM_UNTIL_MS) &&
     world.cluster.sets.every(({ name, replicas }) => replicas === (least.get(name) ?? 0)) &&
     world.cluster.pods.length === [...least.values()].reduce((sum, count) => sum + count, 0);
   await until("rest", settledMs, () => {
