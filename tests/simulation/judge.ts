@@ -564,8 +564,8 @@ export class Judge {
     const nowMs = this.#world.time.nowMs();
     this.#prompt.seated(pod.uid, nowMs);
     if (waited === undefined || !this.seesClearly || this.lenient || this.#world.proxies.length > 1) return;
-    // Siblings of a session that runs take no turn.
-    if (this.#hasSibling(client)) return;
+    // Siblings of a session that runs need not wait for their turn.
+    if (this.#hasSibling(client)) return this.#turns.siblingSeated(waited, nowMs);
     const { waiting } = this.#prompt;
     const others = [...waiting].filter(({ progress: { plan } }) => plan.wakesForSeconds === undefined);
     const builders = this.#builders(this.#world.cluster);

@@ -136,7 +136,7 @@ export class PromptJudge {
       if (this.#isUnasked(client, now)) client.unaskedSinceMs ??= nowMs;
       else client.unaskedSinceMs = undefined;
       const { unaskedSinceMs = Infinity, choice: { may } } = client;
-      if (may.every((set) => since(unaskedSinceMs, set) >= PROMPT_MS)) {
+      if (may.length > 0 && may.every((set) => since(unaskedSinceMs, set) >= PROMPT_MS)) {
         return `${where} waits, and nobody asks for a builder that it may use: ${may}`;
       }
     }

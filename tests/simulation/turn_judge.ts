@@ -20,7 +20,8 @@ const TOO_MANY = 3;
 /** A seat that was given, and who could have had it. */
 interface Turn {
   readonly client: WaitingClient;
-  readonly others: readonly WaitingClient[];
+  /** Undefined: it was nobody's turn. */
+  readonly others: readonly WaitingClient[] | undefined;
   readonly atMs: number;
 }
 
@@ -28,8 +29,8 @@ interface Turn {
 export class TurnJudge {
   /** Those that are too young to be looked at, the oldest first. */
   #turns: Turn[] = [];
-  /** By the project that waits: the seats of each other one since its own last seat. */
-  readonly #passed = new Map<string, Map<string, number>>();
+  /** By the project that waits: when each other one has got seats since its own last seat. */
+  readonly #passed = new Map<string, Map<string, number[]>>();
 
   /** Nobody has waited for anything so far. */
   forget(): void {
@@ -52,19 +53,29 @@ export class TurnJudge {
     this.#turns.push({ client, others, atMs });
   }
 
+  /** A client has got a seat beside a sibling: its project has been served, and has taken nothing from others. */
+  siblingSeated(client: WaitingClient, atMs: number): void {
+    this.#turns.push({ client, others: undefined, atMs });
+  }
+
   /** What is wrong with the seats that were given, if anything is. `waits`: whether a client still has none. */
   look(nowMs: number, waits: (client: WaitingClient) => boolean): string | undefined {
     while (this.#turns.length > 0 && nowMs - this.#turns[0]!.atMs >= TOGETHER_MS) {
-      const { client, others } = this.#turns.shift()!;
-      const fault = this.#lookAt(client, others.filter(waits));
+      const { client, others, atMs } = this.#turns.shift()!;
+      const fault = this.#lookAt(client, others?.filter(waits), atMs);
       if (fault !== undefined) return fault;
     }
     return undefined;
   }
 
-  #lookAt(client: WaitingClient, others: readonly WaitingClient[]): string | undefined {
+  #lookAt(
+    client: WaitingClient,
+    others: readonly WaitingClient[] | undefined,
+    atMs: number,
+  ): string | undefined {
     const own = keyOf(client);
     this.#passed.delete(own);
+    if (others === undefined) return undefined;
     const earlier = others.find((other) =>
       keyOf(other) === own && isAlike(other, client) && client.startedMs - other.startedMs >= KNOWN_MS
     );
@@ -76,10 +87,13 @@ export class TurnJudge {
     projects.delete(own);
     for (const project of this.#passed.keys()) if (!projects.has(project)) this.#passed.delete(project);
     for (const project of projects) {
-      const passed = this.#passed.get(project) ?? new Map<string, number>();
+      const passed = this.#passed.get(project) ?? new Map<string, number[]>();
       this.#passed.set(project, passed);
-      passed.set(own, (passed.get(own) ?? 0) + 1);
-      if (passed.get(own) === TOO_MANY) {
+      const seatsMs = [...passed.get(own) ?? [], atMs];
+      passed.set(own, seatsMs);
+      // Whoever gives up and comes again begins anew: one client has waited all the time.
+      const fromMs = seatsMs.at(-TOO_MANY) ?? -Infinity;
+      if (others.some((other) => keyOf(other) === project && other.startedMs + KNOWN_MS <= fromMs)) {
         return `${own} has got ${TOO_MANY} seats in a row that ${project} has waited for`;
       }
     }
