@@ -262,7 +262,11 @@ export class Judge {
       const { name, exists } = set;
       const isThere = exists && this.usable.hiddenUntilMs(name) < Infinity;
       const replicas = exists ? set.replicas : 0;
-      return [name, { name, isThere, replicas, leastLoad: load.get(name)?.length ?? 0 }];
+      const leastLoads = new Map<number, number>();
+      for (const { daemon: { pod: { ordinal } } } of load.get(name) ?? []) {
+        leastLoads.set(ordinal, (leastLoads.get(ordinal) ?? 0) + 1);
+      }
+      return [name, { name, isThere, replicas, leastLoads }];
     }));
   }
 
@@ -544,6 +548,7 @@ export class Judge {
     if (carried === undefined) return;
     const { client, proxy, daemon: { pod } } = carried;
     this.#seated.add(client);
+    this.#world.trace(`client${client}`, `gets to ${pod.name}`);
     this.#inTurn(carried, this.#prompt.ends(client));
     if (end.observed <= pod.ordinal) {
       this.#fail(

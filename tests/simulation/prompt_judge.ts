@@ -23,8 +23,16 @@ export interface BuilderNow {
   readonly isThere: boolean;
   /** The count that is wanted of it. */
   readonly replicas: number;
-  /** The sessions that are certainly load. */
-  readonly leastLoad: number;
+  /** The sessions that are certainly load, by ordinal. */
+  readonly leastLoads: ReadonlyMap<number, number>;
+}
+
+/** Whether a builder may have a seat below `most` sessions on a pod, with as many pods as this. */
+export function mayHaveRoom({ leastLoads }: BuilderNow, most: number, maxReplicas: number): boolean {
+  for (let ordinal = 0; ordinal < maxReplicas; ordinal++) {
+    if ((leastLoads.get(ordinal) ?? 0) < most) return true;
+  }
+  return false;
 }
 
 /** A pod that can take sessions. */
@@ -63,7 +71,7 @@ export function podsFor(
       names.includes(set) && ordinal < Math.min(maxReplicas, builders.get(set)!.replicas) && mostLoad < most
     );
   const names = there.map(({ name }) => name);
-  const first = there.find(({ leastLoad }) => leastLoad < target * maxReplicas);
+  const first = there.find((builder) => mayHaveRoom(builder, target, maxReplicas));
   if (late || first === undefined) return below(limit, names);
   return below(target, isPatient ? [first.name] : names);
 }

@@ -35,7 +35,7 @@ function clientOf(id: number, authority: string | undefined, http2 = true): Prog
 function nowWith(loads: Readonly<Record<string, number | undefined>>): Now {
   const builders = Object.entries(loads).map(([name, load]): [string, BuilderNow] => [
     name,
-    { name, isThere: true, replicas: load === undefined ? 0 : 1, leastLoad: load ?? 0 },
+    { name, isThere: true, replicas: load === undefined ? 0 : 1, leastLoads: new Map([[0, load ?? 0]]) },
   ]);
   const pods = Object.entries(loads).flatMap(([set, mostLoad]): PodNow[] =>
     mostLoad === undefined ? [] : [{ uid: set, name: `${set}-0`, set, ordinal: 0, sinceMs: 0, mostLoad }]

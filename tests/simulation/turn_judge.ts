@@ -6,7 +6,7 @@
  * @module
  */
 import type { ClientChoice } from "./client_choice.ts";
-import type { BuilderNow, WaitingClient } from "./prompt_judge.ts";
+import { type BuilderNow, mayHaveRoom, type WaitingClient } from "./prompt_judge.ts";
 
 /** A client that came so much before the seat was given has said by then who it is, in ms. */
 const KNOWN_MS = 1_000;
@@ -118,7 +118,7 @@ function competes(
   if (limit === Infinity || !may.includes(set)) return false;
   const isTaken = (most: number) => (name: string) => {
     const builder = builders.get(name);
-    return builder !== undefined && builder.isThere && builder.leastLoad >= most * maxReplicas;
+    return builder !== undefined && builder.isThere && !mayHaveRoom(builder, most, maxReplicas);
   };
   if (isAbove && !may.every(isTaken(target))) return false;
   return !isPatient || may.slice(0, may.indexOf(set)).every(isTaken(limit));
