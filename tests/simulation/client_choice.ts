@@ -57,7 +57,7 @@ export function choiceOf(client: Plan, { settings, pools }: ProxyProcess): Clien
 }
 
 /** The project that a client's door or its words name. */
-function projectAt({ door, http2, headers, serverName }: Plan): string | undefined {
-  const name = door.project ?? (http2 ? headers.authority : serverName);
+function projectAt({ door, http2, headers, serverName, wakesForSeconds }: Plan): string | undefined {
+  const name = door.project ?? (http2 || wakesForSeconds !== undefined ? headers.authority : serverName);
   return name === undefined ? undefined : projectOf(name, NAMES);
 }

@@ -287,6 +287,29 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     ]],
     run: [...ONE_CLEAR_PROXY, "--builders", "3"],
   },
+  "cordoned-used": {
+    what: "a builder that takes no new sessions takes them",
+    file: "target/target.ts",
+    change: [["settings.isCordoned ? cordoned(observer) : observer", "observer"]],
+    run: ["--builders", "3"],
+  },
+  "no-turns": {
+    what: "the project that began to wait first is served until none of it waits",
+    file: "route/queue.ts",
+    change: [[".sort((a, b) => lastTurn(a) - lastTurn(b))", ""]],
+    run: [...ONE_CLEAR_PROXY, "--builders", "1"],
+  },
+  "silence-wakes": {
+    what: "a connection that says nothing wakes a builder in spite of --wake-on data",
+    file: "proxy/wait.ts",
+    change: [['this.#settings.wakeOn === "connect"', "true"]],
+  },
+  "kept-for-less": {
+    what: "a builder is kept awake for a quarter of the time that a client was promised",
+    file: "route/wakes.ts",
+    change: [["clock.setTimer(forMs, ", "clock.setTimer(forMs / 4, "]],
+    run: ONE_CLEAR_PROXY,
+  },
   "answers-for-another": {
     what: "a proxy answers for each builder by its sessions on the first one",
     file: "target/target.ts",
