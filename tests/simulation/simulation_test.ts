@@ -19,7 +19,7 @@ Deno.test("simulate() finds no violation with the first seeds", async () => {
 });
 
 /** What they have found was mended; the same seeds need not lead there again when the program does something else before. */
-const TELLING = [734746888, 661038353, 886211709, 851924381, 768948803, 88064414];
+const TELLING = [30, 127, 200];
 
 Deno.test("simulate() finds no violation with seeds that found faults before", async () => {
   for (const seed of TELLING) await holds(seed);
