@@ -23,7 +23,7 @@ export const FEATURES = {
   /** A low `--max-held`. */
   heldLimit: { chance: 0.15 },
   /** Idle timeouts of minutes. */
-  longIdle: { chance: 0.15 },
+  longIdle: { chance: 0.1 },
   /** Dozens of clients at a time, against hard limits. */
   backlog: { chance: 0.2 },
   /** Clients that ask for `POST /wake`. */

@@ -69,7 +69,7 @@ export type BuilderPlan = Pick<Plan, "builders" | "replicas" | "watchers">;
 
 /** How many of each a seed says: in two seeds of five there is one builder of one pod. */
 export function drawBuilders(random: SeededRandom): BuilderPlan {
-  const builders = random.chance(0.5) ? 1 : random.pick([2, 2, 2, 3, 3, 4]);
+  const builders = random.chance(0.5) ? 1 : random.pick([2, 2, 2, 2, 3, 3, 4]);
   const replicas = random.chance(builders === 1 ? 0.2 : 0.4) ? 2 : 1;
   const watchers = random.pick([0, 0, 1, 3]);
   return { builders, replicas, watchers };
@@ -103,7 +103,7 @@ export function drawSettings(draw: SettingsDraw): SettingsText {
   const { has, random } = draw;
   const pick = <T>(purpose: string, from: readonly T[]) => random(purpose).pick(from);
   const idle = (purpose: string) =>
-    `${pick(purpose, has("longIdle") ? [15, 60, 150, 300] : [1, 1, 1, 2, 2, 5, 10])}s`;
+    `${pick(purpose, has("longIdle") ? [15, 30, 60, 180] : [1, 1, 1, 2, 2, 5, 10])}s`;
   const several = pooled(draw);
   const ofBoth = (purpose: string, of: (purpose: string) => string) =>
     several && random(`${purpose} differs`).chance(0.5)
