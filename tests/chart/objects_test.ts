@@ -394,7 +394,7 @@ everywhere("spread constraints are about the pods that have them", (objects) => 
     }
   }
   const deployment = only(objects, "Deployment").spec;
-  if (deployment.replicas > 1) assert.ok(deployment.template.spec.topologySpreadConstraints.length > 0);
+  assert.ok(deployment.template.spec.topologySpreadConstraints.length > 0);
 });
 
 Deno.test("chart: a variable that is given replaces the chart's of the same name", async () => {
@@ -420,6 +420,12 @@ Deno.test("chart: in front of a builder that exists, only what the autoscaler ne
   );
   assert.ok(made.length >= 6);
   assert.deepEqual(made.filter(([, component]) => !component!.startsWith("autoscaler")), []);
+});
+
+Deno.test("chart: another number of proxies replaces none of those that run", async () => {
+  const podOf = async (replicaCount: number) =>
+    (only(await helm.objects({ autoscaler: { replicaCount } }), "Deployment").spec as Tree).template;
+  assert.deepEqual(await podOf(3), await podOf(1));
 });
 
 Deno.test("chart: without the rights to Leases an update stops the old proxy first", () => {
