@@ -34,7 +34,10 @@ const PATHS: ReadonlyMap<string, string> = new Map([
   ["/", "the status page, for people; also at /status"],
   ["/status.json", "the facts of the status page, for programs"],
   ["/livez", "alive: 200, or 503 and the reasons (?verbose lists every check)"],
-  ["/readyz", "takes connections: 200, or 503 and the reasons (?verbose lists every check)"],
+  [
+    "/readyz",
+    "takes connections: 200, or 503 and the reasons (?verbose, and ?exclude=CHECK as in Kubernetes)",
+  ],
   ["/healthz", "the same as /livez"],
   ["/metrics", "Prometheus metrics"],
   ["/route", "where a project's sessions go, and why (?project=NAME)"],
@@ -88,7 +91,7 @@ async function answerTo(
 ): Promise<Answer | undefined> {
   const probe = PROBES.get(url.pathname);
   if (probe !== undefined) {
-    const { ok, brief, verbose } = content.health.report(probe);
+    const { ok, brief, verbose } = content.health.report(probe, url.searchParams.getAll("exclude"));
     const body = url.searchParams.has("verbose") ? verbose : brief;
     return { status: ok ? 200 : 503, type: TEXT_TYPE, body };
   }

@@ -59,6 +59,8 @@ Deno.test("the admin port answers probes with ok, or with 503 and the reasons", 
     503,
     "[-]joined failed: no rights yet\nreadyz check failed\n",
   ]);
+  const excluding = await ask(server, "/readyz?exclude=other&exclude=joined");
+  assert.deepEqual([excluding.status, excluding.text], [200, "ok\n"]);
   assert.equal((await ask(server, "/livez?verbose")).text, "[+]accept ok\nlivez check passed\n");
   await server.close();
 });
@@ -128,7 +130,7 @@ Deno.test("adminHandler() shows its paths to whoever asks for another one", asyn
     "/             the status page, for people; also at /status",
     "/status.json  the facts of the status page, for programs",
     "/livez        alive: 200, or 503 and the reasons (?verbose lists every check)",
-    "/readyz       takes connections: 200, or 503 and the reasons (?verbose lists every check)",
+    "/readyz       takes connections: 200, or 503 and the reasons (?verbose, and ?exclude=CHECK as in Kubernetes)",
     "/healthz      the same as /livez",
     "/metrics      Prometheus metrics",
     "/route        where a project's sessions go, and why (?project=NAME)",

@@ -29,6 +29,19 @@ Deno.test("Health.report() is ok while every check of the probe passes", () => {
   });
 });
 
+Deno.test("Health.report() leaves out the checks that are excluded by name", () => {
+  const made = health(
+    ["cluster", ["ready"], () => ({ ok: true })],
+    ["shutdown", ["ready"], () => ({ ok: false, reason: "shutting down" })],
+  );
+  assert.deepEqual(made.report("ready", ["shutdown", "unknown"]), {
+    ok: true,
+    brief: "ok",
+    verbose: "[+]cluster ok\n[+]shutdown excluded: ok\nreadyz check passed",
+  });
+  assert.equal(made.report("ready", ["cluster"]).ok, false);
+});
+
 Deno.test("Health.report() lists every reason, and looks anew each time", () => {
   let up = false;
   const made = health(
