@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { Clock } from "../base/clock.ts";
+import { type Clock, sleep } from "../base/clock.ts";
 import type { Address, Network } from "../base/network.ts";
 import type { BasePorts } from "../base/ports.ts";
 import { listenOn } from "../proxy/listen.ts";
-import type { Health, Probe } from "./health.ts";
+import type { Health, HealthReport, Probe } from "./health.ts";
 import { type HttpHandler, HttpServer } from "./http_server.ts";
 import { type Answer, type StatusPages, TEXT_TYPE } from "./status_pages.ts";
 import { Turns } from "./turns.ts";
@@ -36,7 +36,7 @@ const PATHS: ReadonlyMap<string, string> = new Map([
   ["/livez", "alive: 200, or 503 and the reasons (?verbose lists every check)"],
   [
     "/readyz",
-    "takes connections: 200, or 503 and the reasons (?verbose, and ?exclude=CHECK as in Kubernetes)",
+    "takes connections: 200, or 503 and the reasons (?verbose, ?exclude=CHECK, ?wait=SECONDS)",
   ],
   ["/healthz", "the same as /livez"],
   ["/metrics", "Prometheus metrics"],
@@ -49,6 +49,12 @@ const PROBES: ReadonlyMap<string, Probe> = new Map([
   ["/readyz", "ready"],
 ]);
 
+/** The longest that `?wait=` may ask for, in ms. */
+const LONGEST_WAIT_MS = 10_000;
+
+/** How often a probe that waits looks again, in ms. */
+const LOOK_AGAIN_MS = 50;
+
 /**
  * Answers the requests to the admin port: those of probes at once, and others one at a time, however many connections ask.
  * Some take milliseconds, in which no build goes on.
@@ -59,7 +65,7 @@ export function adminHandler(content: AdminContent, clock: Clock): HttpHandler {
     const url = new URL(request.url);
     const work = async () => {
       const isReading = request.method === "GET" || request.method === "HEAD";
-      const found = await answerTo(content, isReading ? request : HEAD, url);
+      const found = await answerTo(content, clock, isReading ? request : HEAD, url);
       if (found === undefined) return respond(request, notFound(content));
       return respond(request, isReading ? found : NOT_ALLOWED);
     };
@@ -86,12 +92,13 @@ function notFound({ version }: AdminContent): Answer {
 /** The answer; undefined if there is nothing at that path. */
 async function answerTo(
   content: AdminContent,
+  clock: Clock,
   request: Pick<Request, "method" | "signal">,
   url: URL,
 ): Promise<Answer | undefined> {
   const probe = PROBES.get(url.pathname);
   if (probe !== undefined) {
-    const { ok, brief, verbose } = content.health.report(probe, url.searchParams.getAll("exclude"));
+    const { ok, brief, verbose } = await reportOf(probe, content.health, clock, url, request.signal);
     const body = url.searchParams.has("verbose") ? verbose : brief;
     return { status: ok ? 200 : 503, type: TEXT_TYPE, body };
   }
@@ -105,6 +112,25 @@ async function answerTo(
     default:
       return await content.status.answer(request, url);
   }
+}
+
+/** The report that a probe asks for. With `?wait=SECONDS` one that fails waits for so long until it passes. */
+async function reportOf(
+  probe: Probe,
+  health: Health,
+  clock: Clock,
+  { searchParams }: URL,
+  signal: AbortSignal,
+): Promise<HealthReport> {
+  const excluded = searchParams.getAll("exclude");
+  const waitMs = Math.min(Number(searchParams.get("wait")) * 1000, LONGEST_WAIT_MS);
+  const untilMs = clock.nowMs() + waitMs;
+  let report = health.report(probe, excluded);
+  while (!report.ok && clock.nowMs() < untilMs) {
+    await sleep(clock, LOOK_AGAIN_MS, signal);
+    report = health.report(probe, excluded);
+  }
+  return report;
 }
 
 const encoder = new TextEncoder();

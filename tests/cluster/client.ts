@@ -33,8 +33,6 @@ touch /work/running
 until [ -e /work/go ]; do sleep 0.1; done
 `;
 
-let buildsSoFar = 0;
-
 /** One build. */
 export class ClientBuild {
   readonly name: string;
@@ -47,7 +45,7 @@ export class ClientBuild {
 
   /** Starts a build in a pod of the namespace; `address` is as buildctl takes it. */
   static async start(namespace: string, address: string): Promise<ClientBuild> {
-    const build = new ClientBuild(`${namespace}-${++buildsSoFar}`);
+    const build = new ClientBuild(`client-${crypto.randomUUID().slice(0, 8)}`);
     const folder = build.#folder;
     await Deno.mkdir(`${folder}/context`, { recursive: true });
     await Deno.writeTextFile(`${folder}/hold`, HOLD, { mode: 0o755 });
@@ -99,7 +97,7 @@ export class ClientBuild {
       deadlineMs: BUILD_MS,
       explain: () => this.log,
     });
-    assert.equal(this.ended, false, `the client ended before its step ran\\n${this.log}`);
+    assert.equal(this.ended, false, `the client ended before its step ran\n${this.log}`);
     return this;
   }
 

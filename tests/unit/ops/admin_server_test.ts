@@ -130,7 +130,7 @@ Deno.test("adminHandler() shows its paths to whoever asks for another one", asyn
     "/             the status page, for people; also at /status",
     "/status.json  the facts of the status page, for programs",
     "/livez        alive: 200, or 503 and the reasons (?verbose lists every check)",
-    "/readyz       takes connections: 200, or 503 and the reasons (?verbose, and ?exclude=CHECK as in Kubernetes)",
+    "/readyz       takes connections: 200, or 503 and the reasons (?verbose, ?exclude=CHECK, ?wait=SECONDS)",
     "/healthz      the same as /livez",
     "/metrics      Prometheus metrics",
     "/route        where a project's sessions go, and why (?project=NAME)",
@@ -232,4 +232,36 @@ Deno.test("adminHandler() goes on after an answer that fails, and pauses 20 ms a
   assert.equal(isAnswered, false);
   await clock.advance(1);
   assert.equal((await second!).status, 200);
+});
+
+Deno.test("adminHandler() waits with ?wait=SECONDS until a probe passes, for ten seconds at most", async () => {
+  const clock = new VirtualClock();
+  let ready = false;
+  const health = new Health();
+  health.add({
+    name: "joined",
+    probes: ["ready"],
+    check: () => ready ? { ok: true } : { ok: false, reason: "no" },
+  });
+  const metrics = () => Promise.resolve("");
+  const handler = adminHandler({ version: "1.2.3", health, metrics, route, status }, clock);
+  const ask = (path: string) => handler(new Request(`http://localhost${path}`));
+  assert.equal((await ask("/readyz?wait=0")).status, 503);
+  assert.equal((await ask("/readyz?wait=x")).status, 503);
+  const late = ask("/readyz?wait=4");
+  await clock.advance(3_900);
+  ready = true;
+  await clock.advance(100);
+  assert.equal((await late).status, 200);
+  ready = false;
+  const inVain = ask("/readyz?wait=1000000");
+  await clock.advance(10_000);
+  assert.equal((await inVain).status, 503);
+  const left = new AbortController();
+  const gone = Promise.resolve(
+    handler(new Request("http://localhost/readyz?wait=4", { signal: left.signal })),
+  );
+  left.abort(new Error("left"));
+  await assert.rejects(gone, /left/);
+  assert.equal(clock.pending, 0);
 });
