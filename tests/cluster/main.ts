@@ -3,6 +3,7 @@
  *
  *     deno task cluster up      brings it up, or starts what is missing, and says how to reach it
  *     deno task cluster down    ends it and removes all that it has made
+ *     deno task cluster test    runs the tests on a cluster of its own
  *
  * etcd, kube-apiserver, kube-controller-manager, kube-scheduler, containerd, kubelet, kube-proxy, CoreDNS, volumes by
  * local-path-provisioner, and a registry. Only the API server is reached from this machine, at a port of 127.0.0.1.
@@ -38,15 +39,29 @@ The image of this checkout is registry.example.com/team/buildkitd-autoscaler:dev
 ${FOLDER}/*.log. "deno task cluster down" ends it all.`);
 }
 
+/** The tests that share the cluster, and then those that take it for themselves. Gives an exit code. */
+async function test(): Promise<number> {
+  await end();
+  try {
+    await bringUp();
+    const folders = ["shared", "alone"].map((name) => new URL(name, import.meta.url).pathname);
+    const child = new Deno.Command(Deno.execPath(), { args: ["test", "-A", "--no-check", ...folders] });
+    return (await child.spawn().status).code;
+  } finally {
+    await end();
+  }
+}
+
+const VERBS: Readonly<Record<string, () => Promise<number | void>>> = { up: bringUp, down: end, test };
+
 async function main(): Promise<number> {
-  const [verb] = Deno.args;
-  if (verb !== "up" && verb !== "down") {
-    say(`Cannot do "${Deno.args.join(" ")}": want "up" or "down"`);
+  const verb = VERBS[Deno.args[0] ?? ""];
+  if (verb === undefined) {
+    say(`Cannot do "${Deno.args.join(" ")}": want "up", "down" or "test"`);
     return 2;
   }
   try {
-    await (verb === "up" ? bringUp() : end());
-    return 0;
+    return await verb() ?? 0;
   } catch (error) {
     say(error instanceof Error ? error.message : String(error));
     return 1;
