@@ -56,7 +56,11 @@ export interface Network {
   connect(address: Address, signal: AbortSignal): Promise<Conn>;
 }
 
-/** `host:port`, with brackets around an IPv6 host. */
-export function formatAddress({ hostname, port }: Address): string {
+/**
+ * `host:port`, with brackets around an IPv6 host. An IPv4 client of an IPv6 socket has its IPv4 address (RFC 4291, section
+ * 2.5.5.2).
+ */
+export function formatAddress({ hostname: given, port }: Address): string {
+  const hostname = given.replace(/^::ffff:(?=\d+\.)/, "");
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
