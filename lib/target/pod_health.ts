@@ -1,7 +1,8 @@
 /**
- * Checks the health of the daemons: often while a session waits for a pod, every 5 s while a pod has sessions or is stuck,
- * never otherwise. Where the pod's condition decides, it only connects, and only while the pod is out because it refuses
- * connections. `lib/scaler/readiness.ts` says what the answers mean.
+ * Checks the health of the daemons: often while a session waits for a pod, every 5 s while a pod has sessions, is stuck, or
+ * is out although its condition is ready (only an answer shows those who wait elsewhere that it serves), never otherwise.
+ * Where the condition decides, it only connects, and only while the pod is out because it refuses connections.
+ * `lib/scaler/readiness.ts` says what the answers mean.
  *
  * @module
  */
@@ -15,7 +16,13 @@ import type { BasePorts } from "../base/ports.ts";
 import type { Backend } from "../scaler/backends.ts";
 import type { Placement } from "../scaler/placement.ts";
 import type { StateRunner } from "../scaler/state_runner.ts";
-import { conditionDecides, type HealthAnswer, MISSED_LIMIT, type PodHealth } from "../scaler/readiness.ts";
+import {
+  conditionDecides,
+  type HealthAnswer,
+  isReady,
+  MISSED_LIMIT,
+  type PodHealth,
+} from "../scaler/readiness.ts";
 import { checkHealth } from "./health_check.ts";
 import type { Dialler } from "./dial.ts";
 import { DialError } from "./seats.ts";
@@ -39,7 +46,7 @@ const WAITING = { baseMs: 60, capMs: 1_000 };
 /** The same where each check is a request to the API server. */
 const WAITING_FORWARDED = { baseMs: 500, capMs: 2_000 };
 
-/** The same while nobody waits, and a pod has sessions or is stuck. */
+/** The same while nobody waits here. */
 const RUNNING_INTERVAL_MS = 5_000;
 
 /** How one check ended: as the daemon answers, without a byte, or with the connection that was all that was asked for. */
@@ -148,11 +155,13 @@ export class PodHealthChecks {
     return checks;
   }
 
-  #needed({ addresses, terminating, ordinal }: Backend, health: PodHealth): boolean {
+  #needed(backend: Backend, health: PodHealth): boolean {
     const { placement: { usage, pods }, state } = this.#ports;
-    if (terminating || addresses.length === 0) return false;
+    if (backend.terminating || backend.addresses.length === 0) return false;
     if (conditionDecides(pods.mode, health) && !health.refuses) return false;
-    return usage.held > 0 || (health.served ? usage.on(ordinal) > 0 : state.isStuck);
+    if (usage.held > 0) return true;
+    if (health.served) return usage.on(backend.ordinal) > 0;
+    return state.isStuck || (backend.ready && !isReady(pods.mode, backend, health));
   }
 
   async #check(backend: Backend, checks: Checks, stop: AbortSignal, signal: AbortSignal): Promise<void> {

@@ -27,7 +27,7 @@ Deno.test("PodHealthChecks asks a daemon that is not there all the time while a 
 });
 
 Deno.test("PodHealthChecks asks a daemon now and then while its pod is stuck, though nobody waits, and sees that it serves", async () => {
-  await using setting = setUp("refused", { mode: "grpc" });
+  await using setting = setUp("refused", { mode: "grpc", backend: { ready: false } });
   const { clock, placement, world, show, since } = setting;
   await clock.advance(10_000);
   assert.deepEqual(setting.checks, [], "nobody waits");
@@ -41,6 +41,20 @@ Deno.test("PodHealthChecks asks a daemon now and then while its pod is stuck, th
   await clock.advance(5_000);
   assert.deepEqual(placement.usable, [0]);
   world.isStuck = false;
+  const usableMs = clock.nowMs() + 1;
+  await clock.advance(20_000);
+  assert.deepEqual(since(usableMs), []);
+});
+
+Deno.test("PodHealthChecks asks a daemon that alone decides until it serves, once its pod is ready, for those of other builders", async () => {
+  await using setting = setUp("refused", { mode: "grpc" });
+  const { clock, placement, world, since } = setting;
+  const readyMs = clock.nowMs();
+  await clock.advance(10_000);
+  assert.deepEqual(since(readyMs), [0, 5_000, 10_000]);
+  world.fate = "serving";
+  await clock.advance(5_000);
+  assert.deepEqual(placement.usable, [0]);
   const usableMs = clock.nowMs() + 1;
   await clock.advance(20_000);
   assert.deepEqual(since(usableMs), []);
@@ -240,7 +254,7 @@ Deno.test("PodHealthChecks connects to a pod that refuses sessions where its con
     await clock.advance(1_000);
     const goneMs = clock.nowMs();
     await clock.advance(20_000);
-    assert.deepEqual(since(goneMs), [], "nobody waits");
+    assert.equal(since(goneMs).length, 4, "nobody waits here, and those who wait elsewhere may use it");
     placement.hold(2, true);
     world.fate = "silent";
     await clock.advance(1_000);
