@@ -104,7 +104,7 @@ export async function outlivesExhaustion(binary?: string): Promise<void> {
   assert.match(String(cause), /EMFILE|Too many open files/i);
   assert.match(String(level), /^warn/i);
   assert.equal(await first.echo("during"), "during");
-  await probe.send("GET /livez HTTP/1.1\r\nhost: a\r\n\r\n");
+  await probe.send("GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n");
   assert.match(new TextDecoder().decode(await probe.receive(15)), /^HTTP\/1\.1 200 OK/);
   for (const client of idle) client.close();
   await program.logged("admin_accept_failed_recovered");
