@@ -15,8 +15,13 @@ import { parseArgs } from "node:util";
 import { makeCa } from "../integration/kube/certificates.ts";
 import type { Attack } from "./hostile/attack.ts";
 import { CALLS } from "./hostile/calls.ts";
-import { TLS_FLOODS } from "./hostile/tls_floods.ts";
+import { FRAMES } from "./hostile/frames.ts";
+import { FULL_HOLDS } from "./hostile/full_holds.ts";
 import type { Measured } from "./hostile/meter.ts";
+import { PIPELINING } from "./hostile/pipelining.ts";
+import { RECORD_ATTACKS } from "./hostile/records.ts";
+import { TLS_FLOODS } from "./hostile/tls_floods.ts";
+import { UNREAD } from "./hostile/unread.ts";
 import { buildPeers } from "./peers.ts";
 import { delay } from "./processes.ts";
 import { say } from "./say.ts";
@@ -34,7 +39,15 @@ const CLIENT_CAS = 140;
 const METER = fileURLToPath(new URL("hostile/meter.ts", import.meta.url));
 
 /** All of them, in the order of the table. */
-const ATTACKS: readonly Attack[] = [...CALLS, ...TLS_FLOODS];
+const ATTACKS: readonly Attack[] = [
+  ...CALLS,
+  ...FULL_HOLDS,
+  ...FRAMES,
+  UNREAD,
+  ...TLS_FLOODS,
+  ...RECORD_ATTACKS,
+  ...PIPELINING,
+];
 
 /** The settings for TLS, and the files of the honest clients. */
 interface TlsFiles {
