@@ -147,6 +147,11 @@ export class End implements Conn {
     }
   }
 
+  /** Whether it has written nothing: then it carries a session that is silent, since a health check speaks at once. */
+  get isSilent(): boolean {
+    return this.#opening === "";
+  }
+
   async write(bytes: Uint8Array): Promise<number> {
     const peer = this.pair.other(this);
     // Whose bytes would have gone to a connection that a fault has broken before?

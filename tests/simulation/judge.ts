@@ -239,7 +239,7 @@ export class Judge {
     const { cluster, daemons, network } = this.#world;
     const loads = new Map<string, number>();
     for (const { ends: [dialler] } of network.pairs) {
-      if (dialler.client === undefined || dialler.closed) continue;
+      if (dialler.closed || (dialler.client === undefined && !dialler.isSilent)) continue;
       const { hostname } = dialler.remoteAddr;
       loads.set(hostname, (loads.get(hostname) ?? 0) + 1);
     }
