@@ -13,10 +13,16 @@ export function isTcp(conn: Conn): conn is Deno.TcpConn {
   return made.has(conn);
 }
 
+/**
+ * Connections that may wait to be accepted, as far as the kernel lets (`net.core.somaxconn`, 4096 by default). What comes
+ * beyond that is dropped, and its client tries again after a second; the runtime's own 511 are fewer than come at once.
+ */
+const BACKLOG = 4_096;
+
 /** The machine's network. */
 export const denoNetwork: Network = {
   listen({ hostname, port }: Address): Listener {
-    const listener = Deno.listen({ hostname, port });
+    const listener = Deno.listen({ hostname, port, tcpBacklog: BACKLOG });
     return {
       addr: { hostname: listener.addr.hostname, port: listener.addr.port },
       accept: () => listener.accept(),

@@ -16,6 +16,7 @@ import type { Malformed } from "./http2_faults.ts";
 import { Http2Opening, type OpeningKind, type Refusal } from "./http2_opening.ts";
 import type { Words } from "./introduction.ts";
 import { Pieces } from "./pieces.ts";
+import type { ReadTurns } from "./read_turns.ts";
 import { callerOf, TlsGreeting } from "./callers.ts";
 
 /** Kept bytes of one session never exceed this. At the limit, reading stops until there is a pod. */
@@ -36,6 +37,9 @@ const PART_OF_LEFT = 1 / 32;
 /** The read buffer of a held session. Thousands may be held, and the first bytes of clients are few. */
 const READ_BYTES = 512;
 
+/** The one of a session that has filled that: each read takes time in which nobody else is heard. */
+const LARGE_READ_BYTES = 4 * 1024;
+
 /** How a held client left: with a FIN (which may also be a half-close), or with an RST. */
 export type Leaving = "fin" | "reset";
 
@@ -51,8 +55,12 @@ export class HoldBudget {
   readonly #waiting = new Set<() => void>();
   #usedBytes = 0;
 
+  /** The turns of sessions that send much. Without them they read as they can. */
+  readonly turns: ReadTurns | undefined;
+
   /** Reports the sum to `onChange`. */
-  constructor(limitBytes: number, onChange: (usedBytes: number) => void) {
+  constructor(limitBytes: number, onChange: (usedBytes: number) => void, turns?: ReadTurns) {
+    this.turns = turns;
     this.#limitBytes = limitBytes;
     this.#onChange = onChange;
   }
@@ -104,7 +112,9 @@ export class Hold {
   readonly #conn: Conn;
   readonly #budget: HoldBudget;
   readonly #events: HoldEvents;
-  readonly #buffer = new Uint8Array(READ_BYTES);
+  #buffer = new Uint8Array(READ_BYTES);
+  /** It has filled the first buffer at once. */
+  #sendsMuch = false;
   /** What a read has of this hold, until that is over. */
   readonly #reader: { hold: Hold | undefined } = { hold: this };
   readonly #opening = new Http2Opening();
@@ -134,6 +144,10 @@ export class Hold {
   #over = false;
   readonly #onRoom = () => {
     if (this.#stopped && !this.#over) this.#read();
+  };
+
+  readonly #onTurn = () => {
+    if (!this.#over) this.#read();
   };
 
   /** Reads nothing before `start`. */
@@ -259,6 +273,7 @@ export class Hold {
     if (this.#over) return;
     this.#over = true;
     this.#budget.forget(this.#onRoom);
+    this.#budget.turns?.forget(this.#onTurn);
     this.#forget();
     this.#unparsed = undefined;
     // A read may be under way, for as long as the session runs: it keeps nothing of the hold.
@@ -279,15 +294,16 @@ export class Hold {
 
   #read(): void {
     this.#pending = undefined;
-    const nextBytes = this.#keptBytes + READ_BYTES;
-    const full = nextBytes > SESSION_LIMIT_BYTES;
-    this.#stopped = (full || !this.#budget.allows(nextBytes)) && !this.#refuses;
+    const keptBytes = this.#keptBytes;
+    const limitBytes = keptBytes < FIRST_BYTES ? FIRST_BYTES : SESSION_LIMIT_BYTES;
+    const buffer = this.#buffer.subarray(0, Math.max(0, limitBytes - keptBytes));
+    const full = buffer.byteLength === 0;
+    this.#stopped = (full || !this.#budget.allows(keptBytes + buffer.byteLength)) && !this.#refuses;
     if (this.#stopped) {
       // A session at its own limit gains nothing from bytes that others give back.
       if (!full) this.#budget.onRoom(this.#onRoom);
       return;
     }
-    const buffer = this.#buffer;
     const reader = this.#reader;
     // Not a copy: before the next read its bytes are copied or forgotten, and the relay has buffers of its own.
     const pending = this.#conn.read(buffer).then((n) => n === null ? null : buffer.subarray(0, n));
@@ -298,11 +314,21 @@ export class Hold {
     pending.then((bytes) => tell((hold) => hold.#came(bytes)), () => tell((hold) => hold.#leave("reset")));
   }
 
+  #readOn(): void {
+    const { turns } = this.#budget;
+    if (this.#sendsMuch && turns !== undefined) turns.take(this.#onTurn);
+    else this.#read();
+  }
+
   #came(bytes: Uint8Array | null): void {
     if (this.#over) return;
     if (bytes === null) return this.#leave("fin");
     this.#pending = undefined;
     this.#spoke = true;
+    if (bytes.byteLength === READ_BYTES && !this.#sendsMuch) {
+      this.#sendsMuch = true;
+      this.#buffer = new Uint8Array(LARGE_READ_BYTES);
+    }
     if (this.#parses) {
       if (!this.#parse([bytes], 0)) return;
     } else {
@@ -312,8 +338,8 @@ export class Hold {
     }
     this.#events.bytes();
     // The next read waits until the replies are written, so a client that does not read them cannot make them pile up.
-    if (this.#opening.kind === "http2") this.#written.then(() => this.#over || this.#read());
-    else this.#read();
+    if (this.#opening.kind === "http2") this.#written.then(() => this.#over || this.#readOn());
+    else this.#readOn();
   }
 
   /** Parses bytes; `countedBytes` of them were counted when they came. False when the client has broken the protocol. */

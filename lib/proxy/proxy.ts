@@ -21,6 +21,7 @@ import { openingOf } from "./first_bytes.ts";
 import { type AnswerSettings, HttpAnswers } from "./http_answers.ts";
 import type { Traffic } from "./relay.ts";
 import type { Room } from "./room.ts";
+import { ReadTurns } from "./read_turns.ts";
 import { SignsOfLife } from "./signs_of_life.ts";
 import { SilentSessions } from "./silent_sessions.ts";
 import { runSession, type SessionPorts, type SessionSettings } from "./session.ts";
@@ -80,7 +81,11 @@ export class Proxy {
     this.#room = room;
     this.#ports = {
       ...ports,
-      budget: new HoldBudget(TOTAL_LIMIT_BYTES, (usedBytes) => metrics.record("hold_bytes", usedBytes, {})),
+      budget: new HoldBudget(
+        TOTAL_LIMIT_BYTES,
+        (usedBytes) => metrics.record("hold_bytes", usedBytes, {}),
+        new ReadTurns(ports.clock),
+      ),
       signs: new SignsOfLife(ports.clock),
     };
     this.#answers = new HttpAnswers(settings, this.#ports, this.#ends);

@@ -64,7 +64,7 @@ export class HandConn implements Conn {
 
   /** Ends reads with bytes that are no HTTP/2, for as long as there are any. */
   async fill(): Promise<void> {
-    while (this.reading > 0) await this.bring(new Uint8Array(500).fill(1));
+    while (this.reading > 0) await this.bring(new Uint8Array(Math.min(500, this.roomBytes!)).fill(1));
   }
 
   async release(): Promise<void> {

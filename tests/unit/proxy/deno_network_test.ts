@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { denoNetwork } from "../../../lib/proxy/deno_network.ts";
+import { within } from "../../support/deadline.ts";
 import { readAll, writeAll } from "../../support/memory_network.ts";
 
 const LOOPBACK = { hostname: "127.0.0.1", port: 0 };
@@ -38,4 +39,13 @@ Deno.test("denoNetwork.connect() rejects with what went wrong, or with the signa
   await connecting;
   listener.close();
   await assert.rejects(denoNetwork.connect(addr, never()), Deno.errors.ConnectionRefused);
+});
+
+Deno.test("denoNetwork.listen() lets 800 clients connect before it accepts one", async () => {
+  const listener = denoNetwork.listen(LOOPBACK);
+  // Beyond the runtime's own 511 the kernel answers none, for as long as nobody is accepted.
+  const connecting = Array.from({ length: 800 }, () => denoNetwork.connect(listener.addr, never()));
+  const conns = await within(Promise.all(connecting), "all clients connect");
+  for (const conn of conns) conn.close();
+  listener.close();
 });

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { concat } from "../../../lib/base/bytes.ts";
 import {
   FIRST_BYTES,
   Hold,
@@ -12,11 +13,13 @@ import {
   SESSION_LIMIT_BYTES,
   TOTAL_LIMIT_BYTES,
 } from "../../../lib/proxy/hold.ts";
+import { ReadTurns } from "../../../lib/proxy/read_turns.ts";
 import { FRAME, frame, PREFACE } from "../../../lib/target/http2_frames.ts";
 import { HandConn } from "../../support/hand_conn.ts";
-import { settle } from "../../support/virtual_clock.ts";
+import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 
 const OPENING = Uint8Array.from([...PREFACE, ...frame(FRAME.settings, 0, 0, new Uint8Array())]);
+const FRAMES = concat(Array(1_000).fill(frame(FRAME.data, 0, 1, new Uint8Array(500))));
 const SILENT: HoldEvents = { bytes: () => {}, left: () => {}, malformed: () => {} };
 
 Deno.test("Hold reads one read at a time when it refuses while a reply is under way", async () => {
@@ -69,7 +72,9 @@ Deno.test("Hold reads a client's first call, whatever others keep, and more as l
     hold.startParsing();
     await conn.bring(OPENING);
     assert.equal(conn.written.length, 1, "it has its SETTINGS");
-    while (conn.reading > 0) await conn.bring(frame(FRAME.data, 0, 1, new Uint8Array(500)));
+    for (let at = 0; conn.reading > 0;) {
+      await conn.bring(FRAMES.subarray(at, at += Math.min(500, conn.roomBytes!)));
+    }
     keptBytes.push(hold.keptBytes);
   }
   assert.ok(keptBytes[0]! > 4 * FIRST_BYTES, `the first one keeps ${keptBytes[0]} bytes`);
@@ -103,6 +108,45 @@ Deno.test("Hold keeps no more than its bound when it looks at what it has only n
   hold.startParsing();
   assert.equal(conn.reading, 0);
   assert.ok(mostBytes > SESSION_LIMIT_BYTES - 4_096 && mostBytes <= SESSION_LIMIT_BYTES, `${mostBytes}`);
+});
+
+Deno.test("Hold needs few reads for a client that sends much, and keeps exactly as much as it may", async () => {
+  const conn = new HandConn();
+  const hold = new Hold(conn, new HoldBudget(TOTAL_LIMIT_BYTES, () => {}), SILENT);
+  hold.start();
+  hold.startParsing();
+  let reads = 0;
+  for (let at = 0; conn.reading > 0; reads++) await conn.bring(FRAMES.subarray(at, at += conn.roomBytes!));
+  assert.equal(hold.keptBytes, SESSION_LIMIT_BYTES);
+  assert.ok(reads < 40, `${reads} reads`);
+});
+
+Deno.test("Holds of clients that send much read 16 at a time, in order, and new clients need no turn", async () => {
+  const clock = new VirtualClock();
+  const budget = new HoldBudget(TOTAL_LIMIT_BYTES, () => {}, new ReadTurns(clock));
+  const begin = () => {
+    const conn = new HandConn();
+    const hold = new Hold(conn, budget, SILENT);
+    hold.start();
+    hold.startParsing();
+    return { conn, hold };
+  };
+  const crowd = Array.from({ length: 40 }, begin);
+  const reading = () => crowd.flatMap(({ conn }, i) => conn.reading > 0 ? [i] : []);
+  const from = (first: number, end: number) => Array.from({ length: end - first }, (_, i) => first + i);
+  for (const { conn } of crowd) await conn.bring(FRAMES.subarray(0, conn.roomBytes));
+  assert.deepEqual(reading(), []);
+  assert.equal(begin().conn.reading, 1, "a new client is heard at once");
+  crowd[3]!.hold.end();
+  crowd[4]!.hold.handOver();
+  await clock.advance(1);
+  assert.deepEqual(reading(), from(0, 18).filter((i) => i !== 3 && i !== 4));
+  await crowd[0]!.conn.bring(FRAMES.subarray(0, 10));
+  await clock.advance(1);
+  assert.deepEqual(reading(), from(1, 34).filter((i) => i !== 3 && i !== 4), "it is the last again");
+  await clock.advance(1);
+  assert.deepEqual(reading(), from(0, 40).filter((i) => i !== 3 && i !== 4));
+  assert.equal(clock.pending, 0);
 });
 
 for (const [speaks, first] of [["HTTP/2", OPENING], ["something else", Uint8Array.of(0x16)]] as const) {
