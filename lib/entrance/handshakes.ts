@@ -39,6 +39,7 @@ export class Handshakes {
   readonly #waiting = new Set<Handshake>();
   readonly #underWay = new Set<Handshake>();
   #hasTurn = false;
+  #pausesUntilMs = -Infinity;
   /** One has come or ended since the last turn. */
   #hasChanged = false;
 
@@ -68,22 +69,22 @@ export class Handshakes {
     }
   }
 
+  /** No timer stays where nobody waits. */
   #askTurn(): void {
     this.#hasChanged = true;
     if (this.#hasTurn || this.#waiting.size === 0) return;
     this.#hasTurn = true;
-    this.#clock.setTimer(0, () => {
+    this.#clock.setTimer(Math.max(0, this.#pausesUntilMs - this.#clock.nowMs()), () => {
       this.#hasChanged = false;
       let begun = 0;
       while (begun < AT_ONCE && this.#beginOne()) begun++;
       const begunMs = this.#clock.nowMs();
       // They compute before the next timer.
       this.#clock.setTimer(0, () => {
-        const spentMs = this.#clock.nowMs() - begunMs;
-        this.#clock.setTimer(Math.min(LONGEST_PAUSE_MS, spentMs), () => {
-          this.#hasTurn = false;
-          if (begun === AT_ONCE || this.#hasChanged) this.#askTurn();
-        });
+        const nowMs = this.#clock.nowMs();
+        this.#pausesUntilMs = nowMs + Math.min(LONGEST_PAUSE_MS, nowMs - begunMs);
+        this.#hasTurn = false;
+        if (begun === AT_ONCE || this.#hasChanged) this.#askTurn();
       });
     });
   }

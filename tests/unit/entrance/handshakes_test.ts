@@ -55,6 +55,16 @@ Deno.test("Handshakes begins two at once, and then pauses for as long as they ha
   assert.equal(begun.length, 6);
 });
 
+Deno.test("Handshakes leaves no timer behind when the last one that waited has begun", async () => {
+  const { clock, begun, run } = stage();
+  const nowMs = clock.nowMs.bind(clock);
+  clock.nowMs = () => nowMs() + 40 * begun.length;
+  run("only", "192.0.2.1");
+  await clock.advance(0);
+  assert.deepEqual(begun, ["only"]);
+  assert.equal(clock.pending, 0);
+});
+
 Deno.test("Handshakes lets clients of networks go first that come through, and those of networks that fail last", async () => {
   const { clock, networks, begun, run } = stage();
   networks.succeeded("192.0.2.1");
