@@ -13,6 +13,7 @@ import type { Seats } from "../target/seats.ts";
 import { callerOf } from "./callers.ts";
 import type { CallTap } from "./call_tap.ts";
 import type { HandOver } from "./hand_over.ts";
+import type { ReadTurns } from "./read_turns.ts";
 import { Relay, type RelayEnd, type RelayEvents, type Traffic } from "./relay.ts";
 import { onSilence } from "./silence.ts";
 
@@ -31,6 +32,8 @@ const LOST =
 export interface CarryLimits {
   /** Measures silence. */
   readonly clock: Clock;
+  /** Of sessions that send much. */
+  readonly turns: ReadTurns;
   /** A session that is silent both ways for this long is closed, in ms; 0 is never. */
   readonly sessionIdleTimeoutMs: number;
   /** Ends it at once. */
@@ -79,7 +82,7 @@ export class Carrier implements RelayEvents {
     this.#seats = seats;
     this.#traffic = traffic;
     this.#limits = limits;
-    this.#relay = new Relay(downstream, upstream, traffic, this);
+    this.#relay = new Relay(downstream, upstream, traffic, this, limits.turns);
   }
 
   /** Relays to the end, and closes both connections; then call `release` and `result`. @throws as `Relay.run` does */

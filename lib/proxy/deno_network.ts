@@ -16,8 +16,9 @@ export function isTcp(conn: Conn): conn is Deno.TcpConn {
 /**
  * Connections that may wait to be accepted, as far as the kernel lets (`net.core.somaxconn`, 4096 by default). What comes
  * beyond that is dropped, and its client tries again after a second; the runtime's own 511 are fewer than come at once.
+ * Much more would only let newcomers wait longer behind a crowd.
  */
-const BACKLOG = 4_096;
+const BACKLOG = 1_536;
 
 /** The machine's network. */
 export const denoNetwork: Network = {

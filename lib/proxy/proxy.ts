@@ -73,19 +73,18 @@ export class Proxy {
     entries: readonly Entry[],
     settings: ProxySettings,
     room: Room,
-    ports: Omit<SessionPorts, "budget" | "signs">,
+    ports: Omit<SessionPorts, "budget" | "turns" | "signs">,
   ) {
     const { log, metrics } = ports;
     this.#entries = entries;
     this.#settings = settings;
     this.#room = room;
+    const turns = new ReadTurns(ports.clock);
+    const tellBytes = (usedBytes: number) => metrics.record("hold_bytes", usedBytes, {});
     this.#ports = {
       ...ports,
-      budget: new HoldBudget(
-        TOTAL_LIMIT_BYTES,
-        (usedBytes) => metrics.record("hold_bytes", usedBytes, {}),
-        new ReadTurns(ports.clock),
-      ),
+      turns,
+      budget: new HoldBudget(TOTAL_LIMIT_BYTES, tellBytes, turns),
       signs: new SignsOfLife(ports.clock),
     };
     this.#answers = new HttpAnswers(settings, this.#ports, this.#ends);

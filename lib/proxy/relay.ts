@@ -8,6 +8,7 @@ import { close, writeAll } from "../base/conn.ts";
 import type { Conn } from "../base/network.ts";
 import type { CallTap } from "./call_tap.ts";
 import type { HandOver } from "./hand_over.ts";
+import type { ReadTurns } from "./read_turns.ts";
 
 /**
  * The read buffer of an idle connection, each way. One byte above a round size, so that a
@@ -78,6 +79,7 @@ export class Relay {
   readonly #upstream: Conn;
   readonly #traffic: Traffic;
   readonly #events: RelayEvents;
+  readonly #turns: ReadTurns;
   /** Listens to the client's calls as long as there is something to learn. */
   #tap: CallTap | undefined;
   #tellEnd: (how: RelayEnd) => void = () => {};
@@ -91,12 +93,13 @@ export class Relay {
   /** The first connection that broke is the cause. What breaks after that, also by our own close, is a consequence. */
   #broken: Conn | undefined;
 
-  /** Takes over both connections; `traffic` counts what goes through them. */
-  constructor(downstream: Conn, upstream: Conn, traffic: Traffic, events: RelayEvents) {
+  /** Takes over both connections; `traffic` counts what goes through them, and a stream at full speed takes `turns`. */
+  constructor(downstream: Conn, upstream: Conn, traffic: Traffic, events: RelayEvents, turns: ReadTurns) {
     this.#downstream = downstream;
     this.#upstream = upstream;
     this.#traffic = traffic;
     this.#events = events;
+    this.#turns = turns;
   }
 
   /**
@@ -220,6 +223,7 @@ export class Relay {
     let sizeBytes = SMALLEST_BUFFER_BYTES;
     let filled = false;
     for (;;) {
+      if (filled) await new Promise<void>((resolve) => this.#turns.take(resolve));
       const buffer: Uint8Array = filled ? borrow(sizeBytes) : waiting;
       try {
         let n: number | null;

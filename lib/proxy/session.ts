@@ -201,9 +201,9 @@ class Session implements Arrival {
   }
 
   #newCarrier(upstream: Conn): Carrier {
-    const { clock, seats } = this.#ports;
+    const { clock, seats, turns } = this.#ports;
     const { sessionIdleTimeoutMs } = this.#settings;
-    const limits = { clock, sessionIdleTimeoutMs, cut: this.#ends.cut };
+    const limits = { clock, turns, sessionIdleTimeoutMs, cut: this.#ends.cut };
     const carrier = new Carrier(this.#id, this.#downstream, upstream, this.#traffic, seats, limits);
     this.#carrier = carrier;
     if (this.#watchEnded !== undefined) carrier.endWatch(this.#watchEnded);

@@ -17,6 +17,7 @@ import { FIRST_BYTES, Hold, type HoldBudget, type HoldEvents, type Leaving } fro
 import { GRPC_STATUS } from "./http2_errors.ts";
 import type { Malformed } from "./http2_faults.ts";
 import { Introduction } from "./introduction.ts";
+import type { ReadTurns } from "./read_turns.ts";
 import type { SignsOfLife } from "./signs_of_life.ts";
 import { WaitLimit } from "./wait_limit.ts";
 
@@ -32,6 +33,8 @@ export interface WaitPorts extends Pick<BasePorts, "clock" | "random"> {
   readonly seats: Seats;
   /** Bounds what all holds keep. */
   readonly budget: HoldBudget;
+  /** Lets sessions that send much read. */
+  readonly turns: ReadTurns;
   /** Keeps connections of held clients from looking idle. */
   readonly signs: SignsOfLife;
 }

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { nextBufferBytes, Relay } from "../../lib/proxy/relay.ts";
-import { handOver, zerosTakenOut } from "../support/hand_over.ts";
+import { handOver, turns, zerosTakenOut } from "../support/hand_over.ts";
 import { concat, MemoryConn, readAll, writeAll } from "../support/memory_network.ts";
 
 const chunks = fc.array(fc.uint8Array({ minLength: 1, maxLength: 3_000 }), { maxLength: 12 });
@@ -48,7 +48,7 @@ Deno.test("Relay gives out what it was given, whatever the slicing, and counts i
         const running = new Relay(downstream, upstream, traffic, {
           upstream: () => counted.upstream++,
           downstream: () => counted.downstream++,
-        }).run(first);
+        }, turns()).run(first);
         const send = async (conn: MemoryConn, all: readonly Uint8Array[], after?: Promise<unknown>) => {
           for (const bytes of all) await writeAll(conn, bytes);
           await after;
@@ -89,9 +89,9 @@ Deno.test("Relay ends, with both sides closed, at whatever moment either side re
         writes: slices,
         capacityBytes: capacity,
         side: fc.constantFrom("downstream" as const, "upstream" as const),
-        turns: fc.integer({ min: 0, max: 200 }),
+        microtasks: fc.integer({ min: 0, max: 200 }),
       }),
-      async ({ up, down, writes, capacityBytes, side, turns }) => {
+      async ({ up, down, writes, capacityBytes, side, microtasks }) => {
         const options = () => ({ writeBytes: cycle(writes), capacityBytes });
         const [client, downstream] = MemoryConn.pair(options(), options());
         const [upstream, server] = MemoryConn.pair(options(), options());
@@ -99,13 +99,13 @@ Deno.test("Relay ends, with both sides closed, at whatever moment either side re
         const running = new Relay(downstream, upstream, traffic, {
           upstream: () => {},
           downstream: () => {},
-        }).run(handOver());
+        }, turns()).run(handOver());
         const send = async (conn: MemoryConn, all: readonly Uint8Array[]) => {
           for (const bytes of all) await writeAll(conn, bytes);
         };
         const ends = [send(client, up), send(server, down), readAll(client), readAll(server)];
         const settled = Promise.allSettled(ends);
-        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+        for (let i = 0; i < microtasks; i++) await Promise.resolve();
         ({ downstream, upstream })[side].reset();
         assert.equal(await running, `${side}_reset`);
         assert.ok(downstream.closed && upstream.closed);

@@ -4,6 +4,7 @@
  * @module
  */
 import type { HandOver } from "../../lib/proxy/hand_over.ts";
+import { ReadTurns } from "../../lib/proxy/read_turns.ts";
 
 /** Nothing was held, but for what is given. */
 export function handOver(given: Partial<HandOver> = {}): HandOver {
@@ -15,6 +16,16 @@ export function handOver(given: Partial<HandOver> = {}): HandOver {
     opening: { blind: true, take: (bytes) => ({ kept: [bytes], replies: [] }) },
     ...given,
   };
+}
+
+/** Turns that come at once. */
+export function turns(): ReadTurns {
+  return new ReadTurns({
+    setTimer(_ms, callback) {
+      queueMicrotask(callback);
+      return () => {};
+    },
+  });
 }
 
 /** An opening that looks at `bytes` more bytes and takes out every zero among them; blind after that. */

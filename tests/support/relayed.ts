@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import type { HandOver } from "../../lib/proxy/hand_over.ts";
 import { Relay, type RelayEnd } from "../../lib/proxy/relay.ts";
-import { handOver } from "./hand_over.ts";
+import { handOver, turns } from "./hand_over.ts";
 import { MemoryConn, type MemoryOptions } from "./memory_network.ts";
 
 /** Has every write to this end fail. */
@@ -20,6 +20,7 @@ export function relayed(
   options: MemoryOptions = {},
   prepare: (upstream: MemoryConn) => void = () => {},
   before: (relay: Relay) => void = () => {},
+  readTurns = turns(),
 ) {
   const [client, downstream] = MemoryConn.pair(options);
   const [upstream, server] = MemoryConn.pair(options);
@@ -34,7 +35,7 @@ export function relayed(
     downstream: () => firsts.push("downstream"),
     halfClosed: () => halves.count++,
     upstreamLeft: () => left.count++,
-  });
+  }, readTurns);
   before(relay);
   const running = relay.run(handOver(given)).then((how) => {
     ended.how = how;

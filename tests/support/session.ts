@@ -10,6 +10,7 @@ import type { Metrics } from "../../lib/base/metrics.ts";
 import type { Conn, Network } from "../../lib/base/network.ts";
 import { HoldEnded, refuseSession } from "../../lib/proxy/goodbye.ts";
 import { HoldBudget } from "../../lib/proxy/hold.ts";
+import { ReadTurns } from "../../lib/proxy/read_turns.ts";
 import { runSession, type SessionPorts } from "../../lib/proxy/session.ts";
 import { SignsOfLife } from "../../lib/proxy/signs_of_life.ts";
 import type { Backend } from "../../lib/scaler/backends.ts";
@@ -138,6 +139,7 @@ export class TestSession {
       metrics,
       seats,
       budget: new HoldBudget(1024 * 1024, () => {}),
+      turns: new ReadTurns(clock),
       signs: new SignsOfLife(clock),
     };
   }

@@ -65,10 +65,11 @@ function streams(name: string, count: number, one: Uint8Array): Attack {
   };
 }
 
-/** Connects, sends all of `bytes` and leaves, 64 at a time, as often as can be. */
+/** Connects, sends all of `bytes` and leaves, 64 at a time, as fast as can be. */
 async function visits(address: string, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  let left = MOST_CONNECTIONS;
   await Promise.all(Array.from({ length: 64 }, async () => {
-    while (!signal.aborted) {
+    while (!signal.aborted && left-- > 0) {
       const conn = await dial(address).catch(() => undefined);
       if (conn === undefined) {
         await delay(10);

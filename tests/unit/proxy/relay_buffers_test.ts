@@ -4,12 +4,15 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { nextBufferBytes } from "../../../lib/proxy/relay.ts";
+import { AT_ONCE, ReadTurns } from "../../../lib/proxy/read_turns.ts";
+import { nextBufferBytes, Relay } from "../../../lib/proxy/relay.ts";
+import { HandConn } from "../../support/hand_conn.ts";
+import { handOver } from "../../support/hand_over.ts";
 import { type MemoryConn, readAll, writeAll } from "../../support/memory_network.ts";
 import { relayed } from "../../support/relayed.ts";
 import { seededRandom } from "../../support/seeded_random.ts";
 import { pattern, sha256 } from "../../support/tcp_client.ts";
-import { settle } from "../../support/virtual_clock.ts";
+import { settle, VirtualClock } from "../../support/virtual_clock.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -135,4 +138,33 @@ Deno.test("nextBufferBytes() grows by four while reads fill the buffer, to 256 K
   assert.equal(nextBufferBytes(256 * kib, 65 * kib), 256 * kib);
   assert.equal(nextBufferBytes(256 * kib, 64 * kib), 64 * kib);
   assert.equal(nextBufferBytes(16 * kib, 1), 16 * kib);
+});
+
+Deno.test("Relays that send much read some at a time, and one that sends little needs no turn", async () => {
+  const clock = new VirtualClock();
+  const readTurns = new ReadTurns(clock);
+  const begin = async () => {
+    const parts = { downstream: new HandConn(), upstream: new HandConn() };
+    const { downstream, upstream } = parts;
+    const traffic = { upstreamBytes: 0, downstreamBytes: 0 };
+    const events = { upstream: () => {}, downstream: () => {} };
+    const relay = new Relay(downstream, upstream, traffic, events, readTurns);
+    const running = relay.run(handOver());
+    await settle();
+    return { ...parts, relay, running };
+  };
+  const crowd = await Promise.all(Array.from({ length: AT_ONCE + 2 }, begin));
+  const little = await begin();
+  for (const { downstream } of crowd) await downstream.bring(new Uint8Array(downstream.roomBytes!));
+  const reading = () => crowd.filter(({ downstream }) => downstream.reading > 0).length;
+  assert.equal(reading(), AT_ONCE);
+  await little.downstream.bring(new Uint8Array(10));
+  assert.equal(little.downstream.reading, 1);
+  await clock.advance(1);
+  assert.equal(reading(), AT_ONCE + 2);
+  for (const { relay, running } of [...crowd, little]) {
+    relay.stop();
+    await running;
+  }
+  assert.equal(clock.pending, 0);
 });
