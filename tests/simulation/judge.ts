@@ -382,14 +382,22 @@ export class Judge {
   }
 
   /** Whether a client was told that too many wait, or may have been: others than HTTP/2 clients cannot be told. */
-  #isHeldOut({ plan, told }: Progress, { settings }: ProxyProcess, startedMs: number): boolean {
+  #isHeldOut(progress: Progress, { settings }: ProxyProcess, startedMs: number): boolean {
+    const { told } = progress;
     if (told !== undefined) return HELD_OUT.test(told.message);
     const isSoon = this.#world.time.nowMs() - startedMs < FIRST_CALL_MS;
-    return isSoon && !plan.http2 && plan.wakesForSeconds === undefined && settings.maxHeld < FEW_HELD;
+    return isSoon && this.#isMute(progress) && settings.maxHeld < FEW_HELD;
+  }
+
+  /** Whether nobody can tell it anything. A proxy whose clients' bytes come late takes a request for a session. */
+  #isMute({ plan: { http2, wakesForSeconds }, told }: Progress): boolean {
+    return !http2 && (wakesForSeconds === undefined || (told === undefined && !this.seesClearly));
   }
 
   /** A client was refused since too many wait: so they do, and it would have had to wait, too. */
   #heldOut(where: string, proxy: ProxyProcess, waited: WaitingClient | undefined): void {
+    // What is told late was decided when others waited.
+    if (!this.seesClearly) return;
     const { maxHeld } = proxy.settings;
     const count = this.#unseatedAt(proxy);
     if (count < maxHeld) this.#fail(`${where} is one of ${count} that wait, and ${maxHeld} may`);
@@ -412,11 +420,12 @@ export class Judge {
 
   /** A client was not served, and no fault has done it: then its time was up, it is told so, and nobody could serve it. */
   #notServed(
-    { plan: { id, http2, watches, wakesForSeconds }, told }: Progress,
+    progress: Progress,
     { pool, may, limit }: ClientChoice,
     where: string,
     startedMs: number,
   ): void {
+    const { plan: { id, http2, watches, wakesForSeconds }, told } = progress;
     const { readyWaitTimeoutMs, queueTimeoutMs } = pool;
     const nowMs = this.#world.time.nowMs();
     const queues = limit < Infinity;
@@ -429,9 +438,7 @@ export class Judge {
     if (watches !== undefined || (nowMs - startedMs) * this.slack < limitMs) {
       return this.#fail(`${where} was lost while it waited, and no fault has done it`);
     }
-    // A proxy whose clients' bytes come late takes a request for a session.
-    const isSilent = !http2 && (wakesForSeconds === undefined || (told === undefined && !this.seesClearly));
-    if (isSilent || this.#seated.has(id)) return;
+    if (this.#isMute(progress) || this.#seated.has(id)) return;
     const isTold = told !== undefined &&
       [TIMED_OUT, QUEUED_OUT].some(({ status, message }) =>
         (told.status === status || wakesForSeconds !== undefined) && message.test(told.message)
