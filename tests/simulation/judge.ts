@@ -94,7 +94,8 @@ export interface Judged {
   readonly cluster: MiniatureCluster;
   readonly daemons: Daemons;
   readonly proxies: readonly ProxyProcess[];
-  readonly longestExpiryMs: number;
+  /** Of proxies, as they stand in the store. */
+  readonly records: readonly KubeObject[];
   readonly plan: Plan;
   readonly moments: Moments;
   /** One line of the trace. */
@@ -146,8 +147,6 @@ export class Judge {
   readonly #prompt = new PromptJudge();
   readonly #turns = new TurnJudge();
   #lookedMs = 0;
-  /** When a proxy was last killed: what it had counts as load until its record expires. */
-  #killedMs = -Infinity;
   /** Since when a proxy has held clients and wanted no replicas, true ms. */
   readonly #wantsNothingSinceMs = new Map<ProxyProcess, number>();
   #podEndedMs = -Infinity;
@@ -178,11 +177,6 @@ export class Judge {
   begins(progress: Progress, proxy: ProxyProcess): void {
     this.#clients.set(progress.plan.id, progress);
     this.#prompt.begins(progress, proxy, this.#world.time.nowMs());
-  }
-
-  /** A proxy was killed. */
-  killed(): void {
-    this.#killedMs = this.#world.time.nowMs();
   }
 
   /** Of the first proxy: another one's is asked for by nobody. */
@@ -224,14 +218,19 @@ export class Judge {
     this.#lookedMs = nowMs;
     const outOfTurn = this.#turns.look(nowMs, (client) => this.#prompt.waits(client));
     if (outOfTurn !== undefined) this.#fail(`It is not its turn: ${outOfTurn}`);
-    if (!this.#isPromptnessClear(nowMs)) return this.#prompt.forget();
+    if (!this.#isPromptnessClear) return this.#prompt.forget();
     const fault = this.#prompt.look(this.#now(), nowMs);
     if (fault !== undefined) this.#fail(fault);
   }
 
-  /** Whether a proxy knows all that is needed to serve at once. Those that were killed seem to use builders for a while. */
-  #isPromptnessClear(nowMs: number): boolean {
-    return this.seesClearly && !this.lenient && nowMs - this.#killedMs > 2 * this.#world.longestExpiryMs;
+  /** Whether a proxy knows all that is needed to serve at once. One that was killed seems to use builders by its record. */
+  get #isPromptnessClear(): boolean {
+    if (!this.seesClearly || this.lenient) return false;
+    const { proxies, records } = this.#world;
+    const names = new Set(records.map(({ metadata: { name } }) => name));
+    return !proxies.some(({ ended, memberships }) =>
+      ended && [...memberships.values()].some(({ record = "" }) => names.has(record))
+    );
   }
 
   /** The cluster as it is. */
@@ -403,7 +402,7 @@ export class Judge {
     if (count < maxHeld) this.#fail(`${where} is one of ${count} that wait, and ${maxHeld} may`);
     const nowMs = this.#world.time.nowMs();
     if (waited === undefined || nowMs - waited.startedMs > FIRST_CALL_MS) return;
-    if (!this.#isPromptnessClear(nowMs)) return;
+    if (!this.#isPromptnessClear) return;
     const pod = this.#prompt.roomFor(waited, this.#now(), nowMs);
     if (pod !== undefined) this.#fail(`${where} is refused since too many wait, and ${pod} has room for it`);
   }

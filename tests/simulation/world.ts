@@ -252,7 +252,6 @@ export class World {
   kill(proxy: ProxyProcess): void {
     proxy.ended = true;
     proxy.killed = true;
-    this.judge.killed();
     this.trace(proxy.machine.name, "is killed");
     proxy.machine.kill();
     proxy.path.kill();
