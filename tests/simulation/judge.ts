@@ -236,19 +236,21 @@ export class Judge {
   /** The cluster as it is. */
   #now(): Now {
     const { cluster, daemons, network } = this.#world;
+    // Those that the proxy still has to an earlier pod of the same name are load, too.
     const loads = new Map<string, number>();
     for (const { ends: [dialler] } of network.pairs) {
       if (dialler.closed || (dialler.client === undefined && !dialler.isSilent)) continue;
-      const { hostname } = dialler.remoteAddr;
-      loads.set(hostname, (loads.get(hostname) ?? 0) + 1);
+      const name = daemons.byAddress.get(dialler.remoteAddr.hostname)?.pod.name ?? "";
+      loads.set(name, (loads.get(name) ?? 0) + 1);
     }
-    const addresses = new Map([...daemons.byAddress].map(([address, { pod }]) => [pod.uid, address]));
-    const pods = this.usable.all.flatMap((pod) => {
-      const address = addresses.get(pod.uid) ?? "";
-      const daemon = daemons.byAddress.get(address);
-      if (!daemon?.warm || daemon.stopping) return [];
-      return [{ ...pod, mostLoad: loads.get(address) ?? 0 }];
-    });
+    const serving = new Set(
+      [...daemons.byAddress.values()].filter(({ warm, stopping }) => warm && !stopping).map(({ pod }) =>
+        pod.uid
+      ),
+    );
+    const pods = this.usable.all
+      .filter(({ uid }) => serving.has(uid))
+      .map((pod) => ({ ...pod, mostLoad: loads.get(pod.name) ?? 0 }));
     return { pods, builders: this.#builders(cluster) };
   }
 
