@@ -79,8 +79,10 @@ export function podsFor(
 /** Those who wait, and for how long they had not to. */
 export class PromptJudge {
   readonly #waiting = new Map<number, WaitingClient>();
-  /** When a client was last seated on a pod, by uid. */
-  readonly #seatedMs = new Map<string, number>();
+  /** When a client was last seated on a pod, or was seen to have left it, by uid. */
+  readonly #changedMs = new Map<string, number>();
+  /** The load of each pod at the last look, by uid. */
+  readonly #loads = new Map<string, number>();
 
   /** Those who wait, the first to come first. */
   get waiting(): Iterable<WaitingClient> {
@@ -115,7 +117,7 @@ export class PromptJudge {
 
   /** A client has its seat on this pod. */
   seated(uid: string, nowMs: number): void {
-    this.#seatedMs.set(uid, nowMs);
+    this.#changedMs.set(uid, nowMs);
   }
 
   /** Nothing that was seen so far counts. */
@@ -128,6 +130,7 @@ export class PromptJudge {
 
   /** Whom somebody has let wait for too long. To be asked often. */
   look(now: Now, nowMs: number): string | undefined {
+    this.#seeLoads(now, nowMs);
     for (const client of this.#waiting.values()) {
       const { progress: { plan }, proxy, startedMs } = client;
       if (proxy.ended || proxy.machine.stopped) {
@@ -153,10 +156,19 @@ export class PromptJudge {
 
   /** A pod that could have taken a client that has just been refused. */
   roomFor(client: WaitingClient, now: Now, nowMs: number): string | undefined {
+    this.#seeLoads(now, nowMs);
     return podsFor(client.choice, now, false).find(({ sinceMs, uid, set }) =>
-      nowMs - Math.max(sinceMs, this.#seatedMs.get(uid) ?? -Infinity, readyMsOf(client.proxy, set)) >=
+      nowMs - Math.max(sinceMs, this.#changedMs.get(uid) ?? -Infinity, readyMsOf(client.proxy, set)) >=
         PROMPT_MS
     )?.name;
+  }
+
+  /** Somebody who has left has made room a moment ago: other proxies may not know of it. */
+  #seeLoads({ pods }: Now, nowMs: number): void {
+    for (const { uid, mostLoad } of pods) {
+      if (mostLoad < (this.#loads.get(uid) ?? 0)) this.#changedMs.set(uid, nowMs);
+      this.#loads.set(uid, mostLoad);
+    }
   }
 
   #longRoom(
@@ -173,7 +185,7 @@ export class PromptJudge {
     for (const uid of roomSinceMs.keys()) if (pods.every((pod) => pod.uid !== uid)) roomSinceMs.delete(uid);
     for (const { uid } of pods) if (!roomSinceMs.has(uid)) roomSinceMs.set(uid, nowMs);
     return pods.find(({ uid, sinceMs, set }) =>
-      since(Math.max(roomSinceMs.get(uid)!, sinceMs, this.#seatedMs.get(uid) ?? -Infinity), set) >= PROMPT_MS
+      since(Math.max(roomSinceMs.get(uid)!, sinceMs, this.#changedMs.get(uid) ?? -Infinity), set) >= PROMPT_MS
     )?.name;
   }
 
