@@ -235,14 +235,8 @@ export class Judge {
 
   /** The cluster as it is. */
   #now(): Now {
-    const { cluster, daemons, network } = this.#world;
-    // Those that the proxy still has to an earlier pod of the same name are load, too.
-    const loads = new Map<string, number>();
-    for (const { ends: [dialler] } of network.pairs) {
-      if (dialler.closed || (dialler.client === undefined && !dialler.isSilent)) continue;
-      const name = daemons.byAddress.get(dialler.remoteAddr.hostname)?.pod.name ?? "";
-      loads.set(name, (loads.get(name) ?? 0) + 1);
-    }
+    const { cluster, daemons } = this.#world;
+    const loads = this.#mostLoads();
     const serving = new Set(
       [...daemons.byAddress.values()].filter(({ warm, stopping }) => warm && !stopping).map(({ pod }) =>
         pod.uid
@@ -252,6 +246,18 @@ export class Judge {
       .filter(({ uid }) => serving.has(uid))
       .map((pod) => ({ ...pod, mostLoad: loads.get(pod.name) ?? 0 }));
     return { pods, builders: this.#builders(cluster) };
+  }
+
+  /** The connections that may be load, by pod. Those that a proxy still has to an earlier pod of the same name are, too. */
+  #mostLoads(): ReadonlyMap<string, number> {
+    const { daemons, network } = this.#world;
+    const loads = new Map<string, number>();
+    for (const { ends: [dialler] } of network.pairs) {
+      if (dialler.closed || (dialler.client === undefined && !dialler.isSilent)) continue;
+      const name = daemons.byAddress.get(dialler.remoteAddr.hostname)?.pod.name ?? "";
+      loads.set(name, (loads.get(name) ?? 0) + 1);
+    }
+    return loads;
   }
 
   #builders(cluster: MiniatureCluster): ReadonlyMap<string, BuilderNow> {
@@ -582,8 +588,8 @@ export class Judge {
     const { waiting } = this.#prompt;
     const others = [...waiting].filter(({ progress: { plan } }) => plan.wakesForSeconds === undefined);
     const builders = this.#builders(this.#world.cluster);
-    const there = this.#carried().filter(({ daemon }) => daemon.pod.uid === pod.uid).length;
-    const seat = { set: setNameOf(pod.name), isAbove: there > waited.choice.target };
+    const isAbove = (this.#mostLoads().get(pod.name) ?? 0) > waited.choice.target;
+    const seat = { set: setNameOf(pod.name), isAbove };
     this.#turns.seated(waited, seat, others, builders, nowMs);
   }
 
