@@ -37,6 +37,12 @@ const DECISIONS = 5;
 /** What a plan is made of. */
 export type Facts = Omit<PlanRecord, "routes">;
 
+/** Where a session goes. */
+interface Routing {
+  readonly session: Session;
+  readonly route: Route;
+}
+
 /** One pool. */
 export class Pool {
   /** How it routes. */
@@ -364,8 +370,13 @@ export class Pool {
 
   /** What a plan is made of now. */
   get facts(): Facts {
+    return this.#factsFor(this.#queue.inTurn());
+  }
+
+  /** The same with the sessions in this order. */
+  #factsFor(order: readonly number[]): Facts {
     const { placement, overflow } = this.policy;
-    const tags = new Map(this.#queue.inTurn.map((id, at) => [id, at + 1]));
+    const tags = new Map(order.map((id, at) => [id, at + 1]));
     return {
       waiting: this.#waiting.map((session) => this.#asWaiting(session, tags.get(session.id) ?? 0)),
       builders: this.#builders.map(({ facts }) => facts),
@@ -400,7 +411,9 @@ export class Pool {
     const newcomers: Session[] = [];
     let isOutdated = false;
     this.#queued.lookBegins();
-    for (const { session, route } of this.#routes()) {
+    this.#seatQueued();
+    // Of most sessions it is not known yet who they are when they begin to wait: then no builder has to be looked at.
+    for (const { session, route } of this.#queue.size === 0 ? [] : this.#routes(this.facts)) {
       session.isWarm = isNew(session);
       if (this.#seatAtOnce(session, route)) continue;
       if (session.isWarm) newcomers.push(session);
@@ -429,6 +442,27 @@ export class Pool {
   }
 
   /**
+   * Seats sessions of the queue whose turn it is where the first of their project only waits for a pod elsewhere: that one
+   * takes no seat now, and would cost its project the turns for as long as the pod takes to start. Those that have waited
+   * for a pod that is there by now come before them.
+   */
+  #seatQueued(): void {
+    if (this.#queued.size === 0) return;
+    const held = new Set([...this.#unseated].map(({ builder }) => builder).filter((it) => it !== undefined));
+    if (held.size === 0 || [...held].some(({ facts }) => facts.room > 0)) return;
+    const passes = (id: number) => this.#sessions.get(id)!.builder !== undefined;
+    for (const { session, route } of this.#routes(this.#factsFor(this.#queue.inTurn(passes)))) {
+      const builder = this.#byName.get(route.builder ?? "");
+      if (builder === undefined || session.take === undefined || !this.#queued.has(session)) continue;
+      if (this.#siblingOf(session)?.runs || this.#yields(session, builder, route.why)) continue;
+      const seat = builder.seats.seat(session.id, true, this.#beyond(session, route));
+      if (seat === undefined) continue;
+      this.#unqueue(session);
+      this.#give(session, builder, route.why, seat);
+    }
+  }
+
+  /**
    * Seats a session that has not waited yet, if its home has room. It is not held before: nothing has to start for it, and
    * whoever listens to the builder has less to look at.
    */
@@ -454,11 +488,8 @@ export class Pool {
     }
   }
 
-  /** Where each waiting session goes, in their order. */
-  #routes(): readonly { readonly session: Session; readonly route: Route }[] {
-    // Of most sessions it is not known yet who they are when they begin to wait: then no builder has to be looked at.
-    if (this.#queue.size === 0) return [];
-    const { waiting, builders, policy } = this.facts;
+  /** Where each waiting session goes by these facts, in their order. */
+  #routes({ waiting, builders, policy }: Facts): readonly Routing[] {
     const routes = plan(waiting, builders, policy);
     this.#ports.onPlan?.({ waiting, builders, policy, routes });
     // The plan has taken them in their turn.

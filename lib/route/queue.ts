@@ -42,13 +42,24 @@ export class FairQueue {
     return this.#lines.size;
   }
 
-  /** The sessions that wait, in the order in which they are to be seated. */
-  get inTurn(): readonly number[] {
+  /**
+   * The sessions that wait, in the order in which they are to be seated. One that `passes` takes no seat now: it leaves the
+   * turn of its project to the next one.
+   */
+  inTurn(passes: (id: number) => boolean = () => false): readonly number[] {
     const order: number[] = [];
-    let lines = [...this.#lines.values()].sort((a, b) => lastTurn(a) - lastTurn(b));
-    for (let round = 0; lines.length > 0; round++) {
-      lines = lines.filter(({ waiting }) => waiting.length > round);
-      for (const { waiting } of lines) order.push(waiting[round]!);
+    let lines = [...this.#lines.values()]
+      .sort((a, b) => lastTurn(a) - lastTurn(b))
+      .map(({ waiting }) => waiting.values());
+    while (lines.length > 0) {
+      lines = lines.filter((line) => {
+        for (;;) {
+          const { done, value: id } = line.next();
+          if (done) return false;
+          order.push(id);
+          if (!passes(id)) return true;
+        }
+      });
     }
     return order;
   }

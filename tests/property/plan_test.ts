@@ -284,7 +284,7 @@ class FullBuilder {
   }
 
   free(): void {
-    const waiting = this.queue.inTurn.map((id, tag): Waiting => (
+    const waiting = this.queue.inTurn().map((id, tag): Waiting => (
       { id, project: this.waiting.get(id)!, tag, patient: false }
     ));
     const builder: Builder = {

@@ -169,6 +169,32 @@ Deno.test("Router lets a project's only build wait for one of another's backlog,
   world.assertEmpty();
 });
 
+Deno.test("Router gives the turns of a project also while its first session waits for a pod elsewhere", async () => {
+  const world = new PoolWorld({ ...FULL, policy: { placement: "affinity" } });
+  const [patient, other] = ["a", "b", "c", "d", "e", "f"].sort((a, b) =>
+    rank(["b1", "b2"], a)[0]!.localeCompare(rank(["b1", "b2"], b)[0]!)
+  ).filter((_, at) => [0, 5].includes(at));
+  const first = await world.come(builds(patient));
+  const sessions: TestSession[] = [];
+  for (const project of [other, other, other, patient, patient]) {
+    sessions.push(await world.come(builds(project)));
+  }
+  const order: unknown[] = [];
+  world.builder("b2").run(1);
+  for (let seats = 1; seats <= 5; seats++) {
+    await world.pass(1_000);
+    const at = sessions.findIndex(({ seat }) => seat !== undefined);
+    const [session] = sessions.splice(at, 1);
+    order.push(world.router.routeOf(session!.id).project);
+    world.connect(session!);
+    await world.end(session!);
+  }
+  assert.deepEqual(order, [other, patient, other, patient, other]);
+  assert.equal(world.router.routeOf(first.id).builder, "b1", "it goes on waiting there");
+  await world.end(first);
+  world.assertEmpty();
+});
+
 Deno.test("Router does not count a seat whose dial fails as its project's turn", async () => {
   const world = new PoolWorld({ builders: ["b1"], ...FULL });
   world.builder("b1").run(1);
