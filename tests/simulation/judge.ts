@@ -385,7 +385,7 @@ export class Judge {
     if (choice === undefined || choice.may.length === 0) return;
     if (plan.wakesForSeconds !== undefined && proxy.settings.observe) return;
     if (this.#isHeldOut(progress, proxy, startedMs)) return this.#heldOut(where, proxy, waited);
-    this.#notServed(progress, choice, where, startedMs);
+    this.#notServed(progress, choice, proxy, where, startedMs);
   }
 
   /** Whether a client was told that too many wait, or may have been: others than HTTP/2 clients cannot be told. */
@@ -429,6 +429,7 @@ export class Judge {
   #notServed(
     progress: Progress,
     { pool, may, limit }: ClientChoice,
+    { memberships }: ProxyProcess,
     where: string,
     startedMs: number,
   ): void {
@@ -456,9 +457,16 @@ export class Judge {
       );
     }
     if (!this.seesClearly || this.lenient || queues) return;
-    const pod = this.usable.since(nowMs - readyWaitTimeoutMs * USABLE_PART, may);
+    const sinceMs = nowMs - readyWaitTimeoutMs * USABLE_PART;
+    // One that only observes waits for long before it serves.
+    const own = may.filter((set) => (memberships.get(set)?.readyMs ?? Infinity) <= sinceMs);
+    // A pod above the count is about to go, however long that takes.
+    const pod = this.usable.all.find((pod) =>
+      pod.sinceMs <= sinceMs && own.includes(pod.set) &&
+      pod.ordinal < this.#world.cluster.set(pod.set).replicas
+    );
     if (pod !== undefined) {
-      this.#fail(`${where} was not served, and ${pod} could have served it: ${told.message}`);
+      this.#fail(`${where} was not served, and ${pod.name} could have served it: ${told.message}`);
     }
   }
 
