@@ -64,7 +64,6 @@ export class Proxy {
   readonly #traffic = new Set<Traffic>();
   /** What sessions that have ended carried since the last `countBytes`, less what that had counted already. */
   #uncounted: Traffic = { upstreamBytes: 0, downstreamBytes: 0 };
-  readonly #silence: SilentSessions;
   #accepting = true;
   #lastId = 0;
 
@@ -73,23 +72,22 @@ export class Proxy {
     entries: readonly Entry[],
     settings: ProxySettings,
     room: Room,
-    ports: Omit<SessionPorts, "budget" | "turns" | "signs">,
+    ports: Omit<SessionPorts, "budget" | "turns" | "signs" | "silence">,
   ) {
-    const { log, metrics } = ports;
+    const { clock, log, metrics, seats } = ports;
     this.#entries = entries;
     this.#settings = settings;
     this.#room = room;
-    const turns = new ReadTurns(ports.clock);
+    const turns = new ReadTurns(clock);
     const tellBytes = (usedBytes: number) => metrics.record("hold_bytes", usedBytes, {});
     this.#ports = {
       ...ports,
       turns,
       budget: new HoldBudget(TOTAL_LIMIT_BYTES, tellBytes, turns),
-      signs: new SignsOfLife(ports.clock),
+      signs: new SignsOfLife(clock),
+      silence: new SilentSessions(clock, (id, isSilent) => seats.silent(id, isSilent)),
     };
     this.#answers = new HttpAnswers(settings, this.#ports, this.#ends);
-    const { clock, seats } = ports;
-    this.#silence = new SilentSessions(clock, (id, isSilent) => seats.silent(id, isSilent));
     seats.subscribe(() => metrics.record("sessions_held", seats.held, {}));
     this.#acceptFaults = new CauseLog(log, "accept_failed");
     this.#limit = new CauseLog(log, "connection_limit_reached");
@@ -217,9 +215,7 @@ export class Proxy {
     const traffic: Traffic = { upstreamBytes: 0, downstreamBytes: 0 };
     this.#traffic.add(traffic);
     const id = ++this.#lastId;
-    this.#silence.add(id, traffic);
     const onEnd = () => {
-      this.#silence.remove(id);
       this.#traffic.delete(traffic);
       this.#uncounted.upstreamBytes += traffic.upstreamBytes;
       this.#uncounted.downstreamBytes += traffic.downstreamBytes;

@@ -16,6 +16,7 @@ import { Carrier } from "./carry.ts";
 import { HoldEnded, sayGoodbye, timedOut } from "./goodbye.ts";
 import { GRPC_STATUS } from "./http2_errors.ts";
 import type { RelayEnd, Traffic } from "./relay.ts";
+import type { SilentSessions } from "./silent_sessions.ts";
 import { type Client, type SessionEnds, Wait, type WaitPorts, type WaitSettings } from "./wait.ts";
 
 /** The settings that matter. */
@@ -25,7 +26,10 @@ export interface SessionSettings extends WaitSettings {
 }
 
 /** What a session is made of. */
-export interface SessionPorts extends WaitPorts, Pick<BasePorts, "log" | "metrics"> {}
+export interface SessionPorts extends WaitPorts, Pick<BasePorts, "log" | "metrics"> {
+  /** Tells which of those that have their pod are no load on it. */
+  readonly silence: Pick<SilentSessions, "add" | "remove">;
+}
 
 /** How a session begins. */
 export interface SessionStart extends Client {
@@ -121,6 +125,7 @@ class Session implements Arrival {
         close(this.#downstream);
         if (this.#upstream !== undefined) close(this.#upstream);
         this.#carrier?.release();
+        this.#ports.silence.remove(this.#id);
         this.#leave();
       }
       this.#tellEnd();
@@ -163,6 +168,7 @@ class Session implements Arrival {
       this.#upstream = upstream;
       wait.over();
       this.#tellHold();
+      this.#ports.silence.add(this.#id, this.#traffic);
       const carrier = this.#newCarrier(upstream);
       return { carrier, relayed: carrier.run(wait.hold.handOver()) };
     } catch (error) {

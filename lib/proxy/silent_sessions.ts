@@ -33,9 +33,9 @@ export class SilentSessions {
     this.#tell = tell;
   }
 
-  /** Watches a session until `remove`. */
+  /** Watches a session that has its pod, until `remove`. */
   add(id: number, traffic: Traffic): void {
-    this.#watched.set(id, { traffic, bytes: 0, looks: 0 });
+    this.#watched.set(id, { traffic, bytes: -1, looks: 0 });
     this.#cancelTimer ??= this.#clock.setTimer(LOOK_MS, () => this.#look());
   }
 

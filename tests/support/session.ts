@@ -12,6 +12,7 @@ import { HoldEnded, refuseSession } from "../../lib/proxy/goodbye.ts";
 import { HoldBudget } from "../../lib/proxy/hold.ts";
 import { ReadTurns } from "../../lib/proxy/read_turns.ts";
 import { runSession, type SessionPorts } from "../../lib/proxy/session.ts";
+import { SilentSessions } from "../../lib/proxy/silent_sessions.ts";
 import { SignsOfLife } from "../../lib/proxy/signs_of_life.ts";
 import type { Backend } from "../../lib/scaler/backends.ts";
 import { ColdStart } from "../../lib/scaler/cold_start.ts";
@@ -84,6 +85,8 @@ export class TestSession {
   dial: () => Promise<Conn> = () => Promise.resolve(this.connected());
   /** Why no backend is ready. */
   why: () => Promise<string> = () => Promise.resolve("pod buildkitd-0 is Pending");
+  /** Whether it was told to be silent, each time. */
+  readonly silences: boolean[] = [];
   /** The client. */
   readonly client: VirtualClient;
   /** The proxy's end of the client's connection. */
@@ -141,6 +144,7 @@ export class TestSession {
       budget: new HoldBudget(1024 * 1024, () => {}),
       turns: new ReadTurns(clock),
       signs: new SignsOfLife(clock),
+      silence: new SilentSessions(clock, (_id, isSilent) => void this.silences.push(isSilent)),
     };
   }
 

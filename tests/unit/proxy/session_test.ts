@@ -15,7 +15,7 @@ Deno.test("runSession() serves a client at once when there is a pod, and says al
   const { clock, client, daemons: [daemon], placement } = session;
   assert.equal(daemon?.text, "hello");
   assert.equal(placement.usage.on(0), 1);
-  assert.equal(clock.pending, 0, "the time of its wait is over");
+  assert.equal(clock.pending, 1, "the time of its wait is over, and its silence is watched");
   await daemon.send("good day");
   await session.pass(2 * SECOND_MS);
   assert.equal(client.text, "good day");
@@ -147,6 +147,19 @@ Deno.test("runSession() counts a silent client on a warm pod as one that uses it
   await session.client.send("hello");
   await session.pass(0);
   assert.equal(session.ports.seats.needs(1), true);
+  await finish(session);
+  session.assertOver();
+});
+
+Deno.test("runSession() does not take a session for silent that was held for long, and has just got its pod", async () => {
+  const session = new TestSession({ ready: false });
+  await session.start();
+  await session.pass(59_000);
+  session.show({ ready: true });
+  await session.pass(59_000);
+  assert.deepEqual(session.silences, []);
+  await session.pass(16_000);
+  assert.deepEqual(session.silences, [true], "by then it has been silent there");
   await finish(session);
   session.assertOver();
 });

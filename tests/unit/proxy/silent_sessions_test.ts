@@ -43,7 +43,7 @@ Deno.test("SilentSessions watch all sessions with one timer, and none without se
   assert.equal(clock.pending, 1);
   sessions.remove(0);
   sessions.remove(0);
-  await clock.advance(LOOK_MS * 3);
+  await clock.advance(LOOK_MS * 4);
   traffic[1]!.upstreamBytes = 1;
   await clock.advance(LOOK_MS);
   assert.deepEqual(told, [[2, true]]);
