@@ -309,6 +309,8 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
   const fullMs = settings.maxSessionsPerReplica.base > 0 ? 2 * recordExpiryMs : 0;
   const servedMs = readyWaitTimeoutMs + 60 * SECOND + fullMs;
   await until("service for everybody", servedMs, () => served === probes.length);
+  const isReplaced = () => world.alive.every(({ stopping }) => !stopping);
+  await until("end of the old proxies", 60 * SECOND, isReplaced);
   // Nobody knows of them any more: whoever has taken them off the list has them.
   const known = new Set(probes.flatMap(({ memberships }) => [...memberships.keys()]));
   for (const set of world.cluster.sets) if (!known.has(set.name)) world.byHand(() => set.scale(0));
