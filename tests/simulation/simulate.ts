@@ -343,8 +343,8 @@ async function run(world: World, faults: readonly FaultName[]): Promise<void> {
     return isAtRest() && alive.length === live.length && alive.every(isIdle) &&
       memberships.every(({ record }) => records.some(({ metadata }) => metadata.name === record)) &&
       records.length === memberships.length && leases.length === memberships.length + 1 &&
-      // What a proxy had sent before it ended may bring its record back: then it has to expire.
-      world.proxies.every(({ ended, path }) => !ended || path.underWay === 0);
+      // What a proxy had sent long ago may bring its record back when that is gone: then it has to expire.
+      world.proxies.every(({ path }) => path.underWay === 0);
   });
 
   // A watcher that comes to builders that sleep wakes none, and neither does who says nothing where data is waited for.
