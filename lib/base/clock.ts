@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import { type Abortable, follow, leave } from "./ending.ts";
 
 /** Cancels a timer. Does nothing after the timer has fired or was cancelled. */
@@ -24,6 +25,8 @@ export interface Clock {
   wallMs(): number;
   /** Calls `callback` once, in `delayMs` (0 or less: as soon as possible). */
   setTimer(delayMs: number, callback: () => void): CancelTimer;
+  /** Calls `callback` once, in the next turn of the event loop: after all that has come from outside meanwhile. */
+  nextTurn(callback: () => void): void;
 }
 
 /** `setTimeout` fires at once for longer delays than this (2^31 - 1 ms, HTML standard). */
@@ -70,6 +73,9 @@ export const systemClock: Clock = {
     if (delayMs > LONGEST_TIMEOUT_MS) return longTimer(delayMs, callback);
     const id = setTimeout(callback, Math.max(0, delayMs)); // Deno prints a warning for a negative delay
     return () => clearTimeout(id);
+  },
+  nextTurn(callback) {
+    setImmediate(callback);
   },
 };
 

@@ -7,24 +7,17 @@
 import type { Clock } from "../base/clock.ts";
 
 /** Reads that may begin in one turn of the event loop. Each takes about 0.1 ms, with the write that follows. */
-export const AT_ONCE = 32;
-
-/** After so many, the next turn is asked for: a few streams at full speed then never wait for theirs. */
-const ASKS_AT = AT_ONCE / 2;
-
-/** From one turn to the next, in ms: the shortest timer of the runtime. */
-const TURN_MS = 1;
+export const AT_ONCE = 4;
 
 /** The turns of all sessions. */
 export class ReadTurns {
-  readonly #clock: Pick<Clock, "setTimer">;
+  readonly #clock: Pick<Clock, "nextTurn">;
   /** In the order in which they came. */
   readonly #waiting = new Set<() => void>();
   #left = AT_ONCE;
-  #isAsked = false;
 
   /** Nobody has read yet. */
-  constructor(clock: Pick<Clock, "setTimer">) {
+  constructor(clock: Pick<Clock, "nextTurn">) {
     this.#clock = clock;
   }
 
@@ -34,8 +27,8 @@ export class ReadTurns {
       this.#waiting.add(read);
       return;
     }
+    if (this.#left === AT_ONCE) this.#clock.nextTurn(() => this.#turn());
     this.#left--;
-    if (this.#left <= ASKS_AT) this.#ask();
     read();
   }
 
@@ -44,14 +37,7 @@ export class ReadTurns {
     this.#waiting.delete(read);
   }
 
-  #ask(): void {
-    if (this.#isAsked) return;
-    this.#isAsked = true;
-    this.#clock.setTimer(TURN_MS, () => this.#turn());
-  }
-
   #turn(): void {
-    this.#isAsked = false;
     this.#left = AT_ONCE;
     for (const read of this.#waiting) {
       if (this.#left === 0) break;

@@ -118,6 +118,7 @@ function newWorld(capacity: Capacity): World {
     bootMs: () => 0,
     wallMs: () => 0,
     setTimer: () => () => {},
+    nextTurn: () => {},
   };
   const placement = new Placement(clock, capacity, "pod");
   placement.see({ version: "1", replicas: 0 });

@@ -46,6 +46,11 @@ export class WorldTime implements Clock {
     return () => timer.run = undefined;
   }
 
+  /** See {@link Clock.nextTurn}. */
+  nextTurn(callback: () => void): void {
+    this.setTimer(0, callback);
+  }
+
   /** Moves time on to `untilMs`, or until `over`. */
   async run(untilMs: number, over: () => boolean = () => false): Promise<void> {
     await flush();
@@ -148,6 +153,11 @@ export class Machine implements Clock {
       cancelled = true;
       cancel();
     };
+  }
+
+  /** See {@link Clock.nextTurn}. */
+  nextTurn(callback: () => void): void {
+    this.setTimer(0, callback);
   }
 
   /** The wall clock is set. */

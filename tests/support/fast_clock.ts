@@ -13,5 +13,6 @@ export function fastClock(factor: number): Clock {
     bootMs: () => systemClock.nowMs() * factor,
     wallMs: () => systemClock.wallMs(),
     setTimer: (delayMs, callback) => systemClock.setTimer(delayMs / factor, callback),
+    nextTurn: (callback) => systemClock.nextTurn(callback),
   };
 }

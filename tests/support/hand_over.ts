@@ -20,12 +20,7 @@ export function handOver(given: Partial<HandOver> = {}): HandOver {
 
 /** Turns that come at once. */
 export function turns(): ReadTurns {
-  return new ReadTurns({
-    setTimer(_ms, callback) {
-      queueMicrotask(callback);
-      return () => {};
-    },
-  });
+  return new ReadTurns({ nextTurn: queueMicrotask });
 }
 
 /** An opening that looks at `bytes` more bytes and takes out every zero among them; blind after that. */

@@ -39,6 +39,10 @@ export class JumpClock implements Clock {
     };
   }
 
+  nextTurn(callback: () => void): void {
+    systemClock.nextTurn(callback);
+  }
+
   /** Moves on by this much. */
   jump(ms: number): void {
     this.#aheadMs += ms;

@@ -23,6 +23,26 @@ export async function settleWithSockets(): Promise<void> {
   for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setTimeout(resolve, 0));
 }
 
+/** Turns of the event loop that a test takes one by one. */
+export class HandTurns {
+  readonly #callbacks: (() => void)[] = [];
+
+  nextTurn(callback: () => void): void {
+    this.#callbacks.push(callback);
+  }
+
+  /** Callbacks that wait for the next turn. */
+  get asked(): number {
+    return this.#callbacks.length;
+  }
+
+  /** Takes the next turn. */
+  async take(): Promise<void> {
+    for (const callback of this.#callbacks.splice(0)) callback();
+    await settle();
+  }
+}
+
 /** A clock for tests. */
 export class VirtualClock implements Clock {
   #nowMs = 1_000;
@@ -51,6 +71,10 @@ export class VirtualClock implements Clock {
     const timer = { dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, callback };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
+  }
+
+  nextTurn(callback: () => void): void {
+    this.setTimer(0, callback);
   }
 
   /** Timers that wait. */

@@ -82,6 +82,7 @@ export class Stage implements AsyncDisposable {
         }
         return cancel;
       },
+      nextTurn: (callback) => clock.nextTurn(callback),
     };
   }
 

@@ -136,6 +136,7 @@ Deno.test("Election: other machines' clocks do not matter", async () => {
     bootMs: () => clock.bootMs(),
     wallMs: () => clock.wallMs() + 3_600_000,
     setTimer: (delayMs, callback) => clock.setTimer(delayMs, callback),
+    nextTurn: (callback) => clock.nextTurn(callback),
   };
   const a = candidate(clock, leases, "a");
   const b = candidate(ahead, leases, "b");

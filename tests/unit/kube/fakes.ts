@@ -33,6 +33,10 @@ export class FakeClock implements Clock {
     return () => this.#timers = this.#timers.filter((other) => other !== timer);
   }
 
+  nextTurn(callback: () => void): void {
+    this.setTimer(0, callback);
+  }
+
   /** Timers that wait. */
   get pending(): number {
     return this.#timers.length;

@@ -16,7 +16,7 @@ import {
 import { AT_ONCE, ReadTurns } from "../../../lib/proxy/read_turns.ts";
 import { FRAME, frame, PREFACE } from "../../../lib/target/http2_frames.ts";
 import { HandConn } from "../../support/hand_conn.ts";
-import { settle, VirtualClock } from "../../support/virtual_clock.ts";
+import { HandTurns, settle } from "../../support/virtual_clock.ts";
 
 const OPENING = Uint8Array.from([...PREFACE, ...frame(FRAME.settings, 0, 0, new Uint8Array())]);
 const FRAMES = concat(Array(1_000).fill(frame(FRAME.data, 0, 1, new Uint8Array(500))));
@@ -122,8 +122,8 @@ Deno.test("Hold needs few reads for a client that sends much, and keeps exactly 
 });
 
 Deno.test("Holds of clients that send much read some at a time, in order, and new clients need no turn", async () => {
-  const clock = new VirtualClock();
-  const budget = new HoldBudget(TOTAL_LIMIT_BYTES, () => {}, new ReadTurns(clock));
+  const turns = new HandTurns();
+  const budget = new HoldBudget(TOTAL_LIMIT_BYTES, () => {}, new ReadTurns(turns));
   const begin = () => {
     const conn = new HandConn();
     const hold = new Hold(conn, budget, SILENT);
@@ -141,14 +141,14 @@ Deno.test("Holds of clients that send much read some at a time, in order, and ne
   assert.equal(begin().conn.reading, 1, "a new client is heard at once");
   crowd[second[0]!]!.hold.end();
   crowd[second[1]!]!.hold.handOver();
-  await clock.advance(1);
+  await turns.take();
   assert.deepEqual(reading(), [...first, ...second.slice(2), ...third.slice(0, 2)]);
   await crowd[0]!.conn.bring(FRAMES.subarray(0, 10));
   assert.deepEqual(reading().slice(0, 2), [1, 2], "it is the last again");
-  await clock.advance(1);
+  await turns.take();
   assert.deepEqual(reading(), [...first, ...second.slice(2), ...third]);
-  await clock.advance(1);
-  assert.equal(clock.pending, 0);
+  await turns.take();
+  assert.equal(turns.asked, 0);
 });
 
 for (const [speaks, first] of [["HTTP/2", OPENING], ["something else", Uint8Array.of(0x16)]] as const) {

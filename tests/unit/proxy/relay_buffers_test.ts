@@ -12,7 +12,7 @@ import { type MemoryConn, readAll, writeAll } from "../../support/memory_network
 import { relayed } from "../../support/relayed.ts";
 import { seededRandom } from "../../support/seeded_random.ts";
 import { pattern, sha256 } from "../../support/tcp_client.ts";
-import { settle, VirtualClock } from "../../support/virtual_clock.ts";
+import { HandTurns, settle } from "../../support/virtual_clock.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -141,8 +141,8 @@ Deno.test("nextBufferBytes() grows by four while reads fill the buffer, to 256 K
 });
 
 Deno.test("Relays that send much read some at a time, and one that sends little needs no turn", async () => {
-  const clock = new VirtualClock();
-  const readTurns = new ReadTurns(clock);
+  const turns = new HandTurns();
+  const readTurns = new ReadTurns(turns);
   const begin = async () => {
     const parts = { downstream: new HandConn(), upstream: new HandConn() };
     const { downstream, upstream } = parts;
@@ -160,11 +160,12 @@ Deno.test("Relays that send much read some at a time, and one that sends little 
   assert.equal(reading(), AT_ONCE);
   await little.downstream.bring(new Uint8Array(10));
   assert.equal(little.downstream.reading, 1);
-  await clock.advance(1);
+  await turns.take();
   assert.equal(reading(), AT_ONCE + 2);
   for (const { relay, running } of [...crowd, little]) {
     relay.stop();
     await running;
   }
-  assert.equal(clock.pending, 0);
+  await turns.take();
+  assert.equal(turns.asked, 0);
 });
