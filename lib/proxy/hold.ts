@@ -112,7 +112,7 @@ export class Hold {
   readonly #conn: Conn;
   readonly #budget: HoldBudget;
   readonly #events: HoldEvents;
-  #buffer = new Uint8Array(READ_BYTES);
+  #buffer: Uint8Array<ArrayBuffer> | undefined;
   /** It has filled the first buffer at once. */
   #sendsMuch = false;
   /** What a read has of this hold, until that is over. */
@@ -296,14 +296,19 @@ export class Hold {
     this.#pending = undefined;
     const keptBytes = this.#keptBytes;
     const limitBytes = keptBytes < FIRST_BYTES ? FIRST_BYTES : SESSION_LIMIT_BYTES;
-    const buffer = this.#buffer.subarray(0, Math.max(0, limitBytes - keptBytes));
-    const full = buffer.byteLength === 0;
-    this.#stopped = (full || !this.#budget.allows(keptBytes + buffer.byteLength)) && !this.#refuses;
+    const wantedBytes = this.#sendsMuch ? LARGE_READ_BYTES : READ_BYTES;
+    const readBytes = Math.min(wantedBytes, Math.max(0, limitBytes - keptBytes));
+    const full = readBytes === 0;
+    this.#stopped = (full || !this.#budget.allows(keptBytes + readBytes)) && !this.#refuses;
     if (this.#stopped) {
+      // It may stay so for long.
+      this.#buffer = undefined;
       // A session at its own limit gains nothing from bytes that others give back.
       if (!full) this.#budget.onRoom(this.#onRoom);
       return;
     }
+    if (this.#buffer?.byteLength !== wantedBytes) this.#buffer = new Uint8Array(wantedBytes);
+    const buffer = this.#buffer.subarray(0, readBytes);
     const reader = this.#reader;
     // Not a copy: before the next read its bytes are copied or forgotten, and the relay has buffers of its own.
     const pending = this.#conn.read(buffer).then((n) => n === null ? null : buffer.subarray(0, n));
@@ -325,10 +330,7 @@ export class Hold {
     if (bytes === null) return this.#leave("fin");
     this.#pending = undefined;
     this.#spoke = true;
-    if (bytes.byteLength === READ_BYTES && !this.#sendsMuch) {
-      this.#sendsMuch = true;
-      this.#buffer = new Uint8Array(LARGE_READ_BYTES);
-    }
+    this.#sendsMuch ||= bytes.byteLength === READ_BYTES;
     if (this.#parses) {
       if (!this.#parse([bytes], 0)) return;
     } else {

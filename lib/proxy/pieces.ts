@@ -8,7 +8,7 @@
 const SMALLEST_BLOCK_BYTES = 320;
 
 /** The largest block: the last one may be all but empty. */
-const LARGEST_BLOCK_BYTES = 16 * 1024;
+const LARGEST_BLOCK_BYTES = 4 * 1024;
 
 const NO_BYTES = new Uint8Array();
 
