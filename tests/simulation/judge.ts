@@ -280,7 +280,7 @@ export class Judge {
   /** A proxy that holds a client wants a pod, but for watchers, once it knows who they are. */
   #look(proxy: ProxyProcess, sinceMs: number): void {
     const { machine, memberships, held, ended } = proxy;
-    if (hasUnusable(proxy)) return;
+    if (this.#hasUnusable(proxy)) return void this.#wantsNothingSinceMs.delete(proxy);
     const wanted = [...memberships.values()].reduce((sum, { desired }) => sum + desired, 0);
     if (ended || machine.stopped || wanted > 0 || held - this.#queuedAt(proxy) <= this.#watchersAt(proxy)) {
       return void this.#wantsNothingSinceMs.delete(proxy);
@@ -288,6 +288,20 @@ export class Judge {
     if (this.#world.time.nowMs() - sinceMs >= FIRST_CALL_MS) {
       this.#fail(`${machine.name} wants no replicas, and it holds ${held} clients`);
     } else if (!this.#wantsNothingSinceMs.has(proxy)) this.#wantsNothingSinceMs.set(proxy, sinceMs);
+  }
+
+  /**
+   * Whether there are clients for whom a proxy may want no pod: those whose home is cordoned while the other builders are too, or
+   * cannot be read, of whose end it hears later.
+   */
+  #hasUnusable({ pools, settings: { overflow } }: ProxyProcess): boolean {
+    const nowMs = this.#world.time.nowMs();
+    return pools.some(({ builders }) =>
+      builders.some(({ isCordoned }) => isCordoned) && (overflow === "never" ||
+        builders.every(({ name, isCordoned }) =>
+          isCordoned || this.usable.hiddenUntilMs(name) + FIRST_CALL_MS > nowMs
+        ))
+    );
   }
 
   /**
@@ -815,14 +829,6 @@ function poolOf(set: string, { pools }: ProxyProcess): PoolSettings | undefined 
 function isCordonedAt(pod: string, { pools }: ProxyProcess): boolean {
   const set = setNameOf(pod);
   return pools.some(({ builders }) => builders.some(({ name, isCordoned }) => name === set && isCordoned));
-}
-
-/** Whether there are clients for whom a proxy may want no pod. */
-function hasUnusable({ pools, settings: { overflow } }: ProxyProcess): boolean {
-  return pools.some(({ builders }) =>
-    builders.every(({ isCordoned }) => isCordoned) ||
-    (overflow === "never" && builders.some(({ isCordoned }) => isCordoned))
-  );
 }
 
 /** What a proxy has to do with the StatefulSet of a pod. */
