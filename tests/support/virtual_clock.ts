@@ -73,8 +73,9 @@ export class VirtualClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
+  /** Turns take no time: they come although the clock stands still. */
   nextTurn(callback: () => void): void {
-    this.setTimer(0, callback);
+    setImmediate(callback);
   }
 
   /** Timers that wait. */
