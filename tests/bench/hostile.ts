@@ -12,6 +12,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { canServeTls } from "../../lib/app/listeners.ts";
 import { makeCa } from "../integration/kube/certificates.ts";
 import type { Attack } from "./hostile/attack.ts";
 import { CALLS } from "./hostile/calls.ts";
@@ -100,6 +101,14 @@ class Meter {
   }
 }
 
+/** The version of Deno that the program runs on. */
+async function runtimeVersion(): Promise<string> {
+  const binary = Deno.env.get("AUTOSCALER_BIN");
+  if (binary === undefined) return Deno.version.deno;
+  const { stdout } = await new Deno.Command(binary, { args: ["--version"] }).output();
+  return /\bdeno ([\d.]+)/.exec(new TextDecoder().decode(stdout))?.[1] ?? "0";
+}
+
 /** What one attack has cost. */
 interface Row extends Measured {
   readonly name: string;
@@ -159,8 +168,13 @@ const { values: { main, seconds = "10" }, positionals: [part = ""] } = parseArgs
 const { backend } = await buildPeers();
 say("| attack | honest client, median / worst | failed | slowest /livez | memory | build | bars |");
 say("| --- | --- | --- | --- | --- | --- | --- |");
+const version = await runtimeVersion();
 let allHold = true;
 for (const attack of ATTACKS.filter(({ name }) => name.includes(part))) {
+  if (attack.tls !== undefined && !canServeTls(version)) {
+    say(`| ${attack.name} | NOT RUN: Deno ${version} cannot serve TLS | | | | | |`);
+    continue;
+  }
   const row = await measure(attack, backend, main, Number(seconds) * 1_000);
   allHold &&= row.holds;
   say(line(row));
