@@ -9,6 +9,7 @@ import { CauseLog } from "../base/log.ts";
 import { Notifier } from "../base/notifier.ts";
 import type { BuilderPorts } from "../base/ports.ts";
 import { ApiError, isConflict } from "../kube/api_error.ts";
+import { placeableBelow } from "./agreement.ts";
 import { Attempt, NoConsent, OutOfDate } from "./attempt.ts";
 import type { ColdStart } from "./cold_start.ts";
 import { decide, type Decision, type Facts, type Policy } from "./decide.ts";
@@ -182,13 +183,15 @@ export class Scaler implements Scaling {
 
   /**
    * Each proxy claims for its own sessions, at once: for those that it holds, and for running ones whose pod is above a
-   * count that somebody else wrote. Only the leader raises the count for any other reason.
+   * count that somebody else wrote. Only the leader raises the count for any other reason, and ends its promise where the
+   * scale-down was not agreed to: a pod that stays is closed to its clients otherwise, until one asks for it.
    */
   #wantsClaim({ desired }: Decision): boolean {
-    const { placement: { agreement: { seen }, closedToHeld, needed, usage }, peers } = this.#ports;
+    const { placement: { agreement, closedToHeld, needed, usage }, peers } = this.#ports;
+    const { seen } = agreement;
     if (seen === undefined) return false;
     const own = Math.max(usage.highest + 1, needed);
-    return closedToHeld || own > seen.replicas || (peers.leads && desired > seen.replicas);
+    return closedToHeld || own > seen.replicas || (peers.leads && desired > placeableBelow(agreement));
   }
 
   #wantsLower({ desired }: Decision): boolean {

@@ -105,6 +105,24 @@ Deno.test("Scaler does not lower the count without the consent of all others, an
   await stop();
 });
 
+Deno.test("Scaler, leader: a promise ends once the pod stays for a client of another proxy, and only the leader sees to that", async () => {
+  for (const leads of [true, false]) {
+    const { clock, scale, placement, others, start, stop } = setUp();
+    others.consent = (wanted) => Promise.resolve(placement.promise(wanted) && false);
+    await start();
+    await clock.advance(IDLE_MS);
+    assert.deepEqual(placement.usable, [], "the promise binds");
+    scale.requests.length = 0;
+    others.leads = leads;
+    others.use = { highestBusy: 0 };
+    others.changed();
+    await clock.advance(10 * IDLE_MS);
+    assert.deepEqual(scale.requests, leads ? ["read", "apply 1"] : []);
+    assert.deepEqual(placement.usable, leads ? [0] : []);
+    await stop();
+  }
+});
+
 Deno.test("Scaler does not lower the count when something has changed while the others were asked", async () => {
   const changes: Record<string, (world: ReturnType<typeof setUp>) => void> = {
     "another proxy leads": ({ others }) => others.leads = false,
