@@ -4,7 +4,10 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { TOTAL_LIMIT_BYTES } from "../../../lib/proxy/hold.ts";
+import { FRAME, frame } from "../../../lib/target/http2_frames.ts";
 import { helloWith, records, serverNameExtension } from "../../support/client_hello.ts";
+import { bytesOf } from "../../support/http2_client.ts";
 import { VirtualProgram } from "../../support/virtual_program.ts";
 
 const THREE = ["b1", "b2", "b3"] as const;
@@ -90,6 +93,35 @@ Deno.test("builders: when all are full up to the target, sessions share the leas
   }
   assert.deepEqual([...served].sort(), [["b1-0", 3], ["b2-0", 3]]);
   assert.equal(program.metrics.value("routed_total", { why: "shared" }), 4);
+});
+
+Deno.test("builders: while others fill their holds, a newcomer is heard and served by its own builder within half a second", async () => {
+  await using program = new VirtualProgram({
+    builders: [...THREE],
+    settings: { maxSessionsPerReplica: "1", overflow: "never", maxHeld: "2000", queueTimeoutMs: "1h" },
+  });
+  await program.start();
+  const homeOf = async (authority: string) => {
+    const client = await program.call({ authority });
+    await program.pass(2_000);
+    client.close();
+    await program.pass(1_000);
+    return client.servedBy;
+  };
+  const home = await homeOf("team-a");
+  let greedy = 0;
+  while (await homeOf(`greedy-${greedy}`) === home) greedy++;
+  const frames = bytesOf(...Array(16).fill(frame(FRAME.data, 0, 1, new Uint8Array(16_384))));
+  for (let i = 0; i < 1_001; i++) {
+    const client = await program.call({ authority: `greedy-${greedy}` });
+    client.send(frames).catch(() => {});
+  }
+  await program.pass(1_000);
+  assert.ok(program.metrics.value("hold_bytes", {})! > 0.9 * TOTAL_LIMIT_BYTES, "the holds are full");
+  const honest = await program.call(A);
+  assert.ok(honest.bytes.byteLength > 0, "it has got SETTINGS");
+  await program.pass(500);
+  assert.ok(home !== undefined && honest.servedBy === home);
 });
 
 Deno.test("builders --overflow=never: a project stays with its home, however full that is", async () => {
