@@ -110,6 +110,8 @@ export class End implements Conn {
   observed = Infinity;
   /** And whether it was cut off from the API by then, and served all the same. */
   seatedCutOff = false;
+  /** Connections of clients that the dialler's end went beside: those to the same address when it was dialled. */
+  beside = 0;
   #opening = "";
   #inbox: Uint8Array[] = [];
   #unreadBytes = 0;
@@ -145,6 +147,11 @@ export class End implements Conn {
       if (this.#ended) return null;
       await this.#change();
     }
+  }
+
+  /** Whether it may carry a client. */
+  get mayBeLoad(): boolean {
+    return !this.#closed && (this.client !== undefined || this.isSilent);
   }
 
   /** Whether it has written nothing: then it carries a session that is silent, since a health check speaks at once. */

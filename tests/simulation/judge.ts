@@ -253,7 +253,7 @@ export class Judge {
     const { daemons, network } = this.#world;
     const loads = new Map<string, number>();
     for (const { ends: [dialler] } of network.pairs) {
-      if (dialler.closed || (dialler.client === undefined && !dialler.isSilent)) continue;
+      if (!dialler.mayBeLoad) continue;
       const name = daemons.byAddress.get(dialler.remoteAddr.hostname)?.pod.name ?? "";
       loads.set(name, (loads.get(name) ?? 0) + 1);
     }
@@ -601,7 +601,7 @@ export class Judge {
   }
 
   /** A seat is given to whose turn it is, as far as one proxy alone that sees clearly can see to that. */
-  #inTurn({ client, daemon: { pod } }: Carried, waited: WaitingClient | undefined): void {
+  #inTurn({ client, daemon: { pod }, end }: Carried, waited: WaitingClient | undefined): void {
     const nowMs = this.#world.time.nowMs();
     this.#prompt.seated(pod.uid, nowMs);
     if (waited === undefined || !this.seesClearly || this.lenient || this.#world.proxies.length > 1) return;
@@ -610,7 +610,9 @@ export class Judge {
     const { waiting } = this.#prompt;
     const others = [...waiting].filter(({ progress: { plan } }) => plan.wakesForSeconds === undefined);
     const builders = this.#builders(this.#world.cluster);
-    const isAbove = (this.#mostLoads().get(pod.name) ?? 0) > waited.choice.target;
+    // Others may have left since it was dialled.
+    const load = Math.max(this.#mostLoads().get(pod.name) ?? 0, 1 + end.beside);
+    const isAbove = load > waited.choice.target;
     const seat = { set: setNameOf(pod.name), isAbove };
     this.#turns.seated(waited, seat, others, builders, nowMs);
   }

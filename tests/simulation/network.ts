@@ -94,6 +94,7 @@ export class SimulatedNetwork implements Wires {
   #connect(machine: Machine, address: Address, signal: AbortSignal): Promise<Conn> {
     const { promise, resolve, reject } = Promise.withResolvers<Conn>();
     if (signal.aborted) return Promise.reject(signal.reason);
+    const beside = this.#loadAt(address);
     let over = false;
     const onAbort = () => {
       over = true;
@@ -113,6 +114,7 @@ export class SimulatedNetwork implements Wires {
       } else if (!this.isCut(machine, listener.machine)) {
         const from = { hostname: machine.name, port: this.#ports++ };
         const pair = new Pair(this, machine, address, listener.machine, from);
+        pair.ends[0].beside = beside;
         this.pairs.add(pair);
         listener.arrive(pair.ends[1]);
         back(() => {
@@ -122,6 +124,13 @@ export class SimulatedNetwork implements Wires {
       }
     });
     return promise;
+  }
+
+  #loadAt(address: Address): number {
+    const at = formatAddress(address);
+    return [...this.pairs].filter(({ ends: [dialler] }) =>
+      dialler.mayBeLoad && formatAddress(dialler.remoteAddr) === at
+    ).length;
   }
 }
 
