@@ -20,6 +20,7 @@ import type { Moments } from "./moments.ts";
 import type { SimulatedNetwork } from "./network.ts";
 import type { Plan } from "./plan.ts";
 import type { Daemon, Daemons } from "./pods.ts";
+import { LINGER_MS } from "../../lib/proxy/goodbye.ts";
 import type { PlanRecord } from "../../lib/route/pool_parts.ts";
 import { type BuilderNow, type Now, PromptJudge, type WaitingClient } from "./prompt_judge.ts";
 import { faultOfPlan } from "./route_judge.ts";
@@ -402,12 +403,15 @@ export class Judge {
     this.#notServed(progress, choice, proxy, where, startedMs);
   }
 
-  /** Whether a client was told that too many wait, or may have been: others than HTTP/2 clients cannot be told. */
+  /** Whether a client was told that too many wait, or was refused without a word, as far as that may be. */
   #isHeldOut(progress: Progress, { settings }: ProxyProcess, startedMs: number): boolean {
     const { told } = progress;
     if (told !== undefined) return HELD_OUT.test(told.message);
-    const isSoon = this.#world.time.nowMs() - startedMs < FIRST_CALL_MS;
-    return isSoon && this.#isMute(progress) && settings.maxHeld < FEW_HELD;
+    if (settings.maxHeld >= FEW_HELD) return false;
+    const afterMs = this.#world.time.nowMs() - startedMs;
+    if (this.#isMute(progress)) return afterMs < FIRST_CALL_MS;
+    // Where the network is slow, its call comes when the proxy waits for none any more.
+    return progress.plan.waitsForGreeting && afterMs >= LINGER_MS && afterMs < 2 * LINGER_MS;
   }
 
   /** Whether nobody can tell it anything. A proxy whose clients' bytes come late takes a request for a session. */

@@ -14,6 +14,9 @@ const KNOWN_MS = 1_000;
 /** Whoever is seated so soon after another has got its seat with it: connecting takes a while, in ms. */
 const TOGETHER_MS = 1_000;
 
+/** Of seats that are given so close together nobody sees from outside which was given first, in ms. */
+const SAME_MS = 100;
+
 /** Between two seats of a project that waits, no other gets as many as this. */
 const TOO_MANY = 3;
 
@@ -31,11 +34,14 @@ export class TurnJudge {
   #turns: Turn[] = [];
   /** By the project that waits: when each other one has got seats since its own last seat. */
   readonly #passed = new Map<string, Map<string, number[]>>();
+  /** When each project has got its last seat. */
+  readonly #servedMs = new Map<string, number>();
 
   /** Nobody has waited for anything so far. */
   forget(): void {
     this.#turns = [];
     this.#passed.clear();
+    this.#servedMs.clear();
   }
 
   /** A client has got a seat of this builder, above the target or not; `waiting` are the others. */
@@ -75,6 +81,7 @@ export class TurnJudge {
   ): string | undefined {
     const own = keyOf(client);
     this.#passed.delete(own);
+    this.#servedMs.set(own, atMs);
     if (others === undefined) return undefined;
     const earlier = others.find((other) =>
       keyOf(other) === own && isAlike(other, client) && client.startedMs - other.startedMs >= KNOWN_MS
@@ -87,6 +94,7 @@ export class TurnJudge {
     projects.delete(own);
     for (const project of this.#passed.keys()) if (!projects.has(project)) this.#passed.delete(project);
     for (const project of projects) {
+      if (this.#isServedAt(project, atMs)) continue;
       const passed = this.#passed.get(project) ?? new Map<string, number[]>();
       this.#passed.set(project, passed);
       const seatsMs = [...passed.get(own) ?? [], atMs];
@@ -98,6 +106,13 @@ export class TurnJudge {
       }
     }
     return undefined;
+  }
+
+  /** Whether a project has got a seat of its own at the same moment. */
+  #isServedAt(project: string, atMs: number): boolean {
+    const isSame = (otherMs: number) => Math.abs(otherMs - atMs) < SAME_MS;
+    return isSame(this.#servedMs.get(project) ?? -Infinity) ||
+      this.#turns.some((turn) => keyOf(turn.client) === project && isSame(turn.atMs));
   }
 }
 
