@@ -295,6 +295,17 @@ export class Release extends ReleaseObjects {
     ].join("\n");
   }
 
+  /** What the proxies say of themselves, for the report of a failure. */
+  async health(): Promise<string> {
+    const pods = await this.pods("ReplicaSet").catch(() => []);
+    const texts = pods.map(async ({ metadata: { name }, status }) => {
+      const url = `http://${status?.podIP}:8081/healthz?verbose`;
+      const text = await fetch(url, { signal: AbortSignal.timeout(5_000) }).then((it) => it.text(), String);
+      return `--- ${name}: /healthz?verbose\n${text.trimEnd()}`;
+    });
+    return (await Promise.all(texts)).join("\n");
+  }
+
   async dispose(): Promise<void> {
     const namespaces = [...new Set([this.namespace, this.autoscalerNamespace])];
     const owners = namespaces.flatMap((namespace) =>
@@ -332,7 +343,7 @@ export function releaseScenario(
         await run(release);
         if (release.phases !== "") say(`\n  ${release.phases}`);
       } catch (error) {
-        say(`\n=== ${title}\n${release.report()}\n===`);
+        say(`\n=== ${title}\n${release.report()}\n${await release.health()}\n===`);
         throw error;
       } finally {
         await release.dispose();
