@@ -11,7 +11,7 @@ import { Listeners } from "../base/listeners.ts";
 import type { Arrival, Beyond, BuilderSeats, Caller, Routed, Seat, WaitsFor } from "../target/seats.ts";
 import { cordonedHomes } from "./cordoned.ts";
 import type { HeldLimit } from "./held_limit.ts";
-import { isHomeOnly, plan, type Route, type Waiting } from "./plan.ts";
+import { isHomeOnly, isUsable, plan, type Route, type Waiting } from "./plan.ts";
 import type { PlanRecord, PoolPolicy, PoolPorts, RoutedBuilder } from "./pool_parts.ts";
 import { newSession, type Session } from "./pool_session.ts";
 import { cordonedText, fullText, refusedText, waitingText } from "./pool_texts.ts";
@@ -370,18 +370,29 @@ export class Pool {
 
   /** What a plan is made of now. */
   get facts(): Facts {
-    return this.#factsFor(this.#queue.inTurn());
-  }
-
-  /** The same with the sessions in this order. */
-  #factsFor(order: readonly number[]): Facts {
     const { placement, overflow } = this.policy;
+    const left = new Map(this.#builders.map((builder) => [builder, builder.facts.room]));
+    const order = this.#queue.inTurn((id) => this.#onlyWaits(this.#sessions.get(id)!, left));
     const tags = new Map(order.map((id, at) => [id, at + 1]));
     return {
       waiting: this.#waiting.map((session) => this.#asWaiting(session, tags.get(session.id) ?? 0)),
       builders: this.#builders.map(({ facts }) => facts),
       policy: { placement, overflow, turn: this.#turn },
     };
+  }
+
+  /**
+   * Whether a session takes no seat now, wherever there is one: it waits for its home or for its sibling's builder, and
+   * there is none `left` there. Without that, it would cost its project the turns for as long as a pod takes to start.
+   */
+  #onlyWaits(session: Session, left: Map<RoutedBuilder, number>): boolean {
+    const { builder } = session;
+    if (builder === undefined || !isUsable(builder.facts)) return false;
+    const { patient, late, sibling } = this.#asWaiting(session, 0);
+    if (late || !(patient || sibling === builder.name)) return false;
+    const room = left.get(builder)!;
+    left.set(builder, room - 1);
+    return room <= 0;
   }
 
   /** Those that call for a pod. */
@@ -411,9 +422,7 @@ export class Pool {
     const newcomers: Session[] = [];
     let isOutdated = false;
     this.#queued.lookBegins();
-    this.#seatQueued();
-    // Of most sessions it is not known yet who they are when they begin to wait: then no builder has to be looked at.
-    for (const { session, route } of this.#queue.size === 0 ? [] : this.#routes(this.facts)) {
+    for (const { session, route } of this.#routes()) {
       session.isWarm = isNew(session);
       if (this.#seatAtOnce(session, route)) continue;
       if (session.isWarm) newcomers.push(session);
@@ -442,27 +451,6 @@ export class Pool {
   }
 
   /**
-   * Seats sessions of the queue whose turn it is where the first of their project only waits for a pod elsewhere: that one
-   * takes no seat now, and would cost its project the turns for as long as the pod takes to start. Those that have waited
-   * for a pod that is there by now come before them.
-   */
-  #seatQueued(): void {
-    if (this.#queued.size === 0) return;
-    const held = new Set([...this.#unseated].map(({ builder }) => builder).filter((it) => it !== undefined));
-    if (held.size === 0 || [...held].some(({ facts }) => facts.room > 0)) return;
-    const passes = (id: number) => this.#sessions.get(id)!.builder !== undefined;
-    for (const { session, route } of this.#routes(this.#factsFor(this.#queue.inTurn(passes)))) {
-      const builder = this.#byName.get(route.builder ?? "");
-      if (builder === undefined || session.take === undefined || !this.#queued.has(session)) continue;
-      if (this.#siblingOf(session)?.runs || this.#yields(session, builder, route.why)) continue;
-      const seat = builder.seats.seat(session.id, true, this.#beyond(session, route));
-      if (seat === undefined) continue;
-      this.#unqueue(session);
-      this.#give(session, builder, route.why, seat);
-    }
-  }
-
-  /**
    * Seats a session that has not waited yet, if its home has room. It is not held before: nothing has to start for it, and
    * whoever listens to the builder has less to look at.
    */
@@ -488,8 +476,11 @@ export class Pool {
     }
   }
 
-  /** Where each waiting session goes by these facts, in their order. */
-  #routes({ waiting, builders, policy }: Facts): readonly Routing[] {
+  /** Where each waiting session goes, in their order. */
+  #routes(): readonly Routing[] {
+    // Of most sessions it is not known yet who they are when they begin to wait: then no builder has to be looked at.
+    if (this.#queue.size === 0) return [];
+    const { waiting, builders, policy } = this.facts;
     const routes = plan(waiting, builders, policy);
     this.#ports.onPlan?.({ waiting, builders, policy, routes });
     // The plan has taken them in their turn.

@@ -611,28 +611,27 @@ export class Judge {
     if (waited === undefined || !this.seesClearly || this.lenient || this.#world.proxies.length > 1) return;
     // Siblings of a session that runs need not wait for their turn.
     if (this.#hasSibling(client)) return this.#turns.siblingSeated(waited, nowMs);
-    const { waiting } = this.#prompt;
-    const others = [...waiting].filter(({ progress: { plan } }) => plan.wakesForSeconds === undefined);
+    const set = setNameOf(pod.name);
+    const others = [...this.#prompt.waiting].filter(({ progress: { plan }, proxy }) =>
+      plan.wakesForSeconds === undefined && (this.#lastOfTrace(plan, proxy)?.set ?? set) === set
+    );
     const builders = this.#builders(this.#world.cluster);
     // Others may have left since it was dialled.
     const load = Math.max(this.#mostLoads().get(pod.name) ?? 0, 1 + end.beside);
     const isAbove = load > waited.choice.target;
-    const seat = { set: setNameOf(pod.name), isAbove };
+    const seat = { set, isAbove };
     this.#turns.seated(waited, seat, others, builders, nowMs);
   }
 
   /** Connections of one trace go to one builder while that has a pod, as far as a proxy that sees clearly can tell. */
   #joinsSibling({ client, proxy, daemon: { pod } }: Carried): void {
     const { plan } = this.#clients.get(client)!;
-    const { http2, headers: { traceId } } = plan;
-    // Others have no call that could tell of a trace.
-    if (!http2 || traceId === undefined) return;
+    if (!tellsTrace(plan)) return;
     const nowMs = this.#world.time.nowMs();
     const set = setNameOf(pod.name);
     const choice = choiceOf(plan, proxy);
-    const key = `${proxy.machine.name} ${plan.door.pool} ${traceId}`;
-    const last = this.#traces.get(key);
-    this.#traces.set(key, { set, placedMs: nowMs });
+    const last = this.#lastOfTrace(plan, proxy);
+    this.#traces.set(traceKeyOf(plan, proxy), { set, placedMs: nowMs });
     if (last === undefined || last.set === set || nowMs - last.placedMs > SIBLING_MS) return;
     // A promise may have closed that pod meanwhile, and a full builder takes none but for those that still run.
     if (!this.seesClearly || this.lenient || choice === undefined || choice.limit < Infinity) return;
@@ -641,6 +640,14 @@ export class Judge {
     if (other !== undefined) {
       this.#fail(`Client ${client} goes to ${pod.name}, and a connection of its trace went to ${other}`);
     }
+  }
+
+  /** Where a connection of the same trace went last, and when. */
+  #lastOfTrace(
+    plan: ClientPlan,
+    proxy: ProxyProcess,
+  ): { readonly set: string; readonly placedMs: number } | undefined {
+    return tellsTrace(plan) ? this.#traces.get(traceKeyOf(plan, proxy)) : undefined;
   }
 
   /** A pod takes no more than its hard limit, as far as one proxy alone can see to that; but for siblings. */
@@ -824,6 +831,15 @@ export class Judge {
     membership.recordedMs = this.#world.time.nowMs();
     membership.unrecorded = false;
   }
+}
+
+/** Without an HTTP/2 call there is nothing that could tell of a trace. */
+function tellsTrace({ http2, headers: { traceId } }: ClientPlan): boolean {
+  return http2 && traceId !== undefined;
+}
+
+function traceKeyOf({ door, headers: { traceId } }: ClientPlan, { machine }: ProxyProcess): string {
+  return `${machine.name} ${door.pool} ${traceId}`;
 }
 
 /** The pool of a StatefulSet, as a proxy knows it. */

@@ -189,9 +189,40 @@ Deno.test("Router gives the turns of a project also while its first session wait
     world.connect(session!);
     await world.end(session!);
   }
-  assert.deepEqual(order, [other, patient, other, patient, other]);
+  assert.deepEqual(order, [patient, other, patient, other, other]);
   assert.equal(world.router.routeOf(first.id).builder, "b1", "it goes on waiting there");
   await world.end(first);
+  world.assertEmpty();
+});
+
+Deno.test("Router gives the turns of a project also while its first session waits for the builder of its sibling", async () => {
+  const capacity = { ...FULL.capacity, maxReplicas: 2 };
+  const world = new PoolWorld({ capacity, policy: { placement: "round-robin" } });
+  for (const builder of world.builders) builder.run(1);
+  await world.end(await world.come(builds("a", { traceId: "t" })));
+  const running = [await world.come(builds("c")), await world.come(builds("c"))];
+  assert.deepEqual(running.map(podOf), ["b2-0", "b1-0"]);
+  const first = await world.come(builds("a", { traceId: "t" }));
+  const sessions: TestSession[] = [];
+  for (const project of ["b", "b", "b", "a", "a"]) sessions.push(await world.come(builds(project)));
+  const order: unknown[] = [];
+  await world.end(running[0]!);
+  while (sessions.length > 0) {
+    const at = sessions.findIndex(({ seat }) => seat !== undefined);
+    assert.notEqual(at, -1, `nobody was seated after ${order}`);
+    const [session] = sessions.splice(at, 1);
+    order.push(world.router.routeOf(session!.id).project);
+    world.connect(session!);
+    await world.pass(1_000);
+    await world.end(session!);
+  }
+  assert.deepEqual(order, ["a", "b", "a", "b", "b"]);
+  assert.deepEqual(
+    [world.router.routeOf(first.id).builder, first.seat],
+    ["b1", undefined],
+    "it goes on waiting there",
+  );
+  for (const session of [first, running[1]!]) await world.end(session);
   world.assertEmpty();
 });
 
