@@ -371,27 +371,29 @@ export class Pool {
   /** What a plan is made of now. */
   get facts(): Facts {
     const { placement, overflow } = this.policy;
-    const left = new Map(this.#builders.map((builder) => [builder, builder.facts.room]));
+    const builders = this.#builders.map(({ facts }) => facts);
+    const left = new Map(builders.filter(isUsable).map(({ name, room }) => [name, room]));
     const order = this.#queue.inTurn((id) => this.#onlyWaits(this.#sessions.get(id)!, left));
     const tags = new Map(order.map((id, at) => [id, at + 1]));
     return {
       waiting: this.#waiting.map((session) => this.#asWaiting(session, tags.get(session.id) ?? 0)),
-      builders: this.#builders.map(({ facts }) => facts),
+      builders,
       policy: { placement, overflow, turn: this.#turn },
     };
   }
 
   /**
-   * Whether a session takes no seat now, wherever there is one: it waits for its home or for its sibling's builder, and
-   * there is none `left` there. Without that, it would cost its project the turns for as long as a pod takes to start.
+   * Whether a session takes no seat now, wherever there is one: it waits for its home or for its sibling's builder, and of
+   * the seats `left` on the usable builders, by name, none is there. Else it would cost its project the turns for as long as
+   * a pod takes to start.
    */
-  #onlyWaits(session: Session, left: Map<RoutedBuilder, number>): boolean {
-    const { builder } = session;
-    if (builder === undefined || !isUsable(builder.facts)) return false;
+  #onlyWaits(session: Session, left: Map<string, number>): boolean {
+    const { name = "" } = session.builder ?? {};
+    const room = left.get(name);
+    if (room === undefined) return false;
     const { patient, late, sibling } = this.#asWaiting(session, 0);
-    if (late || !(patient || sibling === builder.name)) return false;
-    const room = left.get(builder)!;
-    left.set(builder, room - 1);
+    if (late || !(patient || sibling === name)) return false;
+    left.set(name, room - 1);
     return room <= 0;
   }
 
